@@ -1,0 +1,82 @@
+package card
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// shorten cuts a name, one character at a time, until fits accepts it, by the
+// truncation rules for names of ICAO Doc 9303 (part 4, data element directory
+// of the MRZ, and §4.2.3): characters are removed from one or more components;
+// if there is a secondary identifier, the primary one stays and at least the
+// first character of the secondary one; and the name ends in a letter.
+//
+// The order is ours, within those rules: given names are cut from the last one
+// back, each to its initial, then dropped down to the first initial; only then
+// the primary identifier, the same way. It returns false if nothing fits.
+func shorten(name string, fits func(string) bool) (string, bool) {
+	primary, secondary, _ := strings.Cut(name, ",")
+	p, s := components(primary), components(secondary)
+	if len(p) == 0 {
+		p, s = s, nil
+	}
+	for _, part := range []*[]string{&s, &p} {
+		for n := len(*part) - 1; n >= 0; n-- {
+			for len(clusters((*part)[n])) > 1 {
+				(*part)[n] = cutLast((*part)[n])
+				if short := join(p, s); fits(short) {
+					return short, true
+				}
+			}
+		}
+		for len(*part) > 1 {
+			*part = (*part)[:len(*part)-1]
+			if short := join(p, s); fits(short) {
+				return short, true
+			}
+		}
+	}
+	return "", false
+}
+
+func components(identifier string) []string {
+	return strings.FieldsFunc(identifier, func(r rune) bool { return r == ' ' || r == ',' })
+}
+
+func join(primary, secondary []string) string {
+	if len(secondary) == 0 {
+		return strings.Join(primary, " ")
+	}
+	return strings.Join(primary, " ") + ", " + strings.Join(secondary, " ")
+}
+
+// cutLast removes the last character of a component, with the marks on it, and
+// signs that would then stand at its end.
+func cutLast(component string) string {
+	c := clusters(component)
+	c = c[:len(c)-1]
+	for len(c) > 1 && strings.ContainsAny(c[len(c)-1], "'-.") {
+		c = c[:len(c)-1]
+	}
+	return strings.Join(c, "")
+}
+
+// clusters splits text before every character that is not a combining mark, so
+// that no accent is left without its letter, nor a letter without its accent.
+func clusters(s string) []string {
+	var out []string
+	for s != "" {
+		_, n := utf8.DecodeRuneInString(s)
+		for n < len(s) {
+			r, size := utf8.DecodeRuneInString(s[n:])
+			if !unicode.Is(unicode.M, r) {
+				break
+			}
+			n += size
+		}
+		out = append(out, s[:n])
+		s = s[n:]
+	}
+	return out
+}
