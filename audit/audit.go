@@ -1,0 +1,276 @@
+// Package audit keeps the tamper-evident log of what was done, in a form that
+// a stranger can check without asking us, and without learning about anybody.
+//
+// # What is logged
+//
+// Every act worth remembering is a [Note]: a kind, a body in JSON and a salt
+// of 32 random bytes. Its hash is
+//
+//	SHA-256(0x01 ‖ len(kind) ‖ kind ‖ salt ‖ body)
+//
+// with len(kind) in one byte. Only this hash is ever public. The salt keeps
+// everybody from guessing bodies; whoever holds the note (the holder's history
+// does) can ask for a proof that it was logged, and when both note and salt
+// are erased the hash says nothing any more.
+//
+// # What is published
+//
+// The log is a Merkle tree as in RFC 6962 §2.1 with SHA-256, served as
+// files. A leaf's content is the 32-byte hash of a note, so that
+//
+//	leaf hash = SHA-256(0x00 ‖ hash of the note)
+//	node hash = SHA-256(0x01 ‖ left ‖ right)
+//	root of no leaves = SHA-256("")
+//
+// The notes' own 0x01 cannot be mistaken for that of a node: their hashes are
+// content and pass through the leaf's 0x00 first.
+//
+// The files are those of c2sp.org/tlog-tiles, with 256 hashes of 32 bytes to a
+// tile:
+//
+//	checkpoint          the signed head
+//	tile/<L>/<N>        a full tile, 8192 bytes
+//	tile/<L>/<N>.p/<W>  a tile with W < 256 hashes
+//
+// <N> is written in groups of three digits, all but the last with an x before
+// it: 1234067 is x001/x234/067. Tile N of level 0 holds the leaf hashes
+// 256·N, 256·N+1, …; each hash of a tile of level L+1 is the root of one full
+// tile of level L. A tree of S leaves has floor(S / 256^L) hashes on level L.
+// There are no entry bundles (tile/entries): what a leaf stands for is not for
+// the public.
+//
+// The checkpoint is a c2sp.org/tlog-checkpoint: a signed note
+// (c2sp.org/signed-note, Ed25519) whose text is exactly three lines, the
+// origin, the number of leaves in decimal, and the root hash in base64. The
+// origin is the name of the signing key. Extension lines are refused; lines
+// signed by keys that are not asked about, such as witnesses', are ignored.
+//
+// # How to check it
+//
+// Verify the checkpoint's signature. Read the tiles at the right edge of the
+// tree: for every level L with w = floor(S / 256^L) mod 256 > 0, the partial
+// tile of width w. Their hashes, split into complete subtrees, give the root
+// of RFC 6962 §2.1; it must be the signed one. Then go down: the root of every
+// full tile must be the hash at its place in the tile above. Whoever keeps the
+// checkpoints he has seen also checks that each new one contains the old one
+// (RFC 6962 §2.1.2), and whoever holds a note, that its hash is in the tree
+// (RFC 6962 §2.1.1). [Verify], [CheckConsistency] and [CheckInclusion] do
+// exactly this; nothing secret is needed.
+//
+// # What is promised
+//
+// A leaf that was published never changes, moves or goes away, and two signed
+// heads never contradict each other; where keeping that promise is not
+// possible, [Log.Publish] refuses to sign ([ErrFork]). It is a promise about
+// signatures only. Whoever has the key, the database and the files can start
+// another history, and that is seen only by somebody outside who kept an
+// earlier checkpoint.
+//
+// The package leaves to others: what notes say and who may read them (the
+// domain rooms; nothing here knows a person), keeping entries (a [Store]),
+// when to publish, serving the files, and witnesses.
+package audit
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"time"
+)
+
+// Conditions. A [TileError] names the tile that one of them is about.
+var (
+	// ErrNote says that a note has no valid kind or body, or another form than
+	// MarshalJSON gives it.
+	ErrNote = errors.New("audit: the note is not valid")
+
+	// ErrCheckpoint says that a checkpoint is malformed, or not signed by the
+	// key it should be signed by.
+	ErrCheckpoint = errors.New("audit: the checkpoint is not valid")
+
+	// ErrTampered says that the published files do not give the signed tree.
+	ErrTampered = errors.New("audit: the published tiles do not give the signed tree")
+
+	// ErrFork says that signing, or believing, would mean two histories: a
+	// published leaf was rewritten or is gone, or two heads contradict each
+	// other.
+	ErrFork = errors.New("audit: the history would fork")
+
+	// ErrProof says that a proof is malformed or proves nothing.
+	ErrProof = errors.New("audit: the proof does not hold")
+
+	// ErrNotPublished says that a leaf is not in the published tree yet.
+	ErrNotPublished = errors.New("audit: the leaf is not published yet")
+
+	// ErrSequence is what a Store answers when ids cannot be given the numbers
+	// asked for.
+	ErrSequence = errors.New("audit: the leaves cannot be numbered so")
+)
+
+// Actor is who acts. Every call that does something in somebody's name takes
+// one; the zero Actor is nobody.
+type Actor struct {
+	ID     string // 128 random bits in hex
+	Agency string // the agency acted for
+	Role   string // as the network names it
+}
+
+// Note is one thing that was done, as a history holds it. It is never public.
+type Note struct {
+	Kind string          // what was done: a lower-case word, 1 to 64 of a-z 0-9 . _ -
+	Salt [32]byte        // keeps the hash from being guessed
+	Body json.RawMessage // the caller's; compact JSON
+}
+
+// maxNote bounds an encoded note, in bytes.
+const maxNote = 256 << 10
+
+var kindForm = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,63}$`)
+
+// NewNote makes a note with a fresh salt. The body is encoded with
+// encoding/json; a json.RawMessage is made compact. Values about a person that
+// refuse to be encoded must be revealed by the caller first, who also seals
+// the encoded note before keeping it.
+func NewNote(kind string, body any) (Note, error) {
+	// The encoder's own text may repeat a part of the body, the type does not.
+	data, err := json.Marshal(body)
+	if err != nil {
+		return Note{}, fmt.Errorf("%w: its body of type %T has no JSON form", ErrNote, body)
+	}
+	n := Note{Kind: kind, Body: data}
+	_, _ = rand.Read(n.Salt[:]) // never returns an error
+	encoded, err := n.MarshalJSON()
+	if err != nil {
+		return Note{}, err
+	}
+	if len(encoded) > maxNote {
+		return Note{}, fmt.Errorf("%w: it is larger than %d bytes", ErrNote, maxNote)
+	}
+	return n, nil
+}
+
+// Hash is the content of the note's leaf: SHA-256(0x01 ‖ len(kind) ‖ kind ‖
+// salt ‖ body). The length keeps kind and salt apart, the salt has a fixed
+// length, and so no two notes share an input.
+func (n Note) Hash() [32]byte {
+	h := sha256.New()
+	h.Write([]byte{0x01, byte(len(n.Kind))}) //nolint:gosec // kinds have at most 64 bytes, and others are never stored
+	h.Write([]byte(n.Kind))
+	h.Write(n.Salt[:])
+	h.Write(n.Body)
+	return [32]byte(h.Sum(nil))
+}
+
+// noteForm is the encoded note.
+type noteForm struct {
+	Kind string          `json:"kind"`
+	Salt string          `json:"salt"` // base64url without padding
+	Body json.RawMessage `json:"body"`
+}
+
+// MarshalJSON gives the one form in which a note is kept: an object of kind,
+// salt and body, in this order and without white space. The error is ErrNote,
+// for a note that neither NewNote nor ParseNote made.
+func (n Note) MarshalJSON() ([]byte, error) {
+	if !kindForm.MatchString(n.Kind) {
+		return nil, fmt.Errorf("%w: its kind must be 1 to 64 of a-z, 0-9, dot, dash and underline", ErrNote)
+	}
+	data, err := json.Marshal(noteForm{n.Kind, base64.RawURLEncoding.EncodeToString(n.Salt[:]), n.Body})
+	if err != nil {
+		return nil, fmt.Errorf("%w: its body is not JSON", ErrNote)
+	}
+	return data, nil
+}
+
+// UnmarshalJSON reads as ParseNote does.
+func (n *Note) UnmarshalJSON(data []byte) (err error) {
+	*n, err = ParseNote(data)
+	return err
+}
+
+// ParseNote reads what MarshalJSON wrote, byte for byte: any other spelling of the
+// same note is refused with ErrNote, because the hash is over the bytes. The
+// body is JSON but otherwise unchecked; whoever reads it knows its members.
+func ParseNote(data []byte) (Note, error) {
+	if len(data) > maxNote {
+		return Note{}, fmt.Errorf("%w: it is larger than %d bytes", ErrNote, maxNote)
+	}
+	var f noteForm
+	if err := json.Unmarshal(data, &f); err != nil {
+		return Note{}, fmt.Errorf("%w: it is not JSON of the right shape", ErrNote)
+	}
+	salt, err := base64.RawURLEncoding.Strict().DecodeString(f.Salt)
+	if err != nil || len(salt) != 32 || f.Body == nil {
+		return Note{}, fmt.Errorf("%w: salt or body", ErrNote)
+	}
+	n := Note{Kind: f.Kind, Salt: [32]byte(salt), Body: f.Body}
+	// One comparison instead of a list of what may differ: unknown and
+	// repeated members, another order, white space, other escapes.
+	if again, err := n.MarshalJSON(); err != nil || !bytes.Equal(again, data) {
+		return Note{}, fmt.Errorf("%w: it is not in its one form", ErrNote)
+	}
+	return n, nil
+}
+
+// Entry is a note on its way into the log, as a Store keeps it.
+type Entry struct {
+	ID     string    // 128 random bits in hex; says nothing about order or time
+	Case   string    // the case it belongs to, "" if none
+	Hash   [32]byte  // the note's hash, which is the leaf's content
+	Sealed []byte    // the encoded note: sealed to the case's record key, or plain and without personal data when Case is ""
+	Day    time.Time // midnight UTC; a finer time would tell who was where
+}
+
+// NewEntry makes the entry of note n with a fresh id, on the day of now.
+// sealed is the note in JSON, encrypted by the caller unless caseID is "".
+func NewEntry(caseID string, n Note, sealed []byte, now time.Time) Entry {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never returns an error
+	return Entry{
+		ID:     hex.EncodeToString(id[:]),
+		Case:   caseID,
+		Hash:   n.Hash(),
+		Sealed: sealed,
+		Day:    now.UTC().Truncate(24 * time.Hour),
+	}
+}
+
+// Store is what the log needs from a database. Entries get there with the
+// change they tell about, in one transaction; the store gives them their
+// places when it is told to, once and for all.
+type Store interface {
+	// Size returns how many entries have a leaf number. The numbers are
+	// 0 … Size-1.
+	Size(ctx context.Context) (int64, error)
+
+	// Sequenced returns the hashes of the leaves first, first+1, …, in order,
+	// at most n, and fewer only where the log ends.
+	Sequenced(ctx context.Context, first int64, n int) ([][32]byte, error)
+
+	// Unsequenced returns the ids of at most n entries that have no leaf
+	// number yet, in the order in which they were appended.
+	Unsequenced(ctx context.Context, n int) ([]string, error)
+
+	// Sequence gives ids the leaf numbers first, first+1, …, all or none. It
+	// answers ErrSequence when first is not Size, when an id is unknown,
+	// repeated or already numbered.
+	Sequence(ctx context.Context, first int64, ids []string) error
+}
+
+// Dir is the folder of public files. Names are slash-separated, as in fs.FS.
+// [OpenFolder] makes one on a disk.
+type Dir interface {
+	fs.FS
+
+	// WriteFile writes the whole file or nothing, replacing an older one, and
+	// returns nil only when it will still be there after a crash.
+	WriteFile(name string, data []byte) error
+}

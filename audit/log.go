@@ -1,0 +1,233 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// batch is how many entries are numbered, or read, in one call to the Store.
+const batch = 4096
+
+// Config is what a Log is made of. All but Former is required.
+type Config struct {
+	Store    Store
+	Dir      Dir
+	Signer   note.Signer   // signs checkpoints; its name is the log's origin
+	Verifier note.Verifier // the public half of Signer
+
+	// Former are the public keys that signed this log's checkpoints before
+	// Signer did, under the same name. What they signed still binds.
+	Former []note.Verifier
+}
+
+// Log publishes the entries of a Store. There must be only one that publishes
+// into a Dir; within one process its calls wait for each other.
+type Log struct {
+	cfg Config
+
+	mu   sync.Mutex
+	last Checkpoint // the newest head this Log knows to be on disk; zero at first
+}
+
+// New checks the configuration and returns a Log. It reads and writes nothing.
+func New(cfg Config) (*Log, error) {
+	var errs []error
+	if cfg.Store == nil {
+		errs = append(errs, errors.New("a Store is required"))
+	}
+	if cfg.Dir == nil {
+		errs = append(errs, errors.New("a Dir is required"))
+	}
+	if cfg.Signer == nil || cfg.Verifier == nil {
+		errs = append(errs, errors.New("a Signer and its Verifier are required"))
+	} else {
+		if cfg.Signer.Name() != cfg.Verifier.Name() || cfg.Signer.KeyHash() != cfg.Verifier.KeyHash() {
+			errs = append(errs, errors.New("the Signer and the Verifier are not of one key"))
+		}
+		for _, v := range cfg.Former {
+			if v.Name() != cfg.Signer.Name() {
+				errs = append(errs, errors.New("a Former key has another name than the Signer"))
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("audit: make the log: %w", errors.Join(errs...))
+	}
+	return &Log{cfg: cfg}, nil
+}
+
+// Publish gives every waiting entry its place, writes the tiles of the tree
+// that has them, and last signs and writes the checkpoint. It returns the head
+// that is public when it ends; with nothing new that is the old one.
+//
+// Before anything is signed, all leaves published so far are read again from
+// the Store and from the tiles. Where they differ from each other or from the
+// signed root, Publish returns ErrFork or ErrTampered and signs nothing, now
+// and until somebody has found out why. This takes time in proportion to the
+// log: about half a second for a million leaves, and the time the Store takes
+// to read them.
+//
+// A Publish that was cut off, at whatever point, is completed by the next one:
+// places once given by the Store stay, tiles are written before the checkpoint
+// that needs them, and the checkpoint is replaced in one step.
+func (l *Log) Publish(ctx context.Context) (Checkpoint, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	head, err := l.head()
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if err := compare(ctx, l.cfg.Dir, head, l.cfg.Store); err != nil {
+		return Checkpoint{}, err
+	}
+	size, err := l.sequence(ctx)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	grown, err := l.extend(ctx, head, size)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	return l.sign(grown)
+}
+
+// head reads what was promised last. A log that never published has promised
+// the empty tree.
+func (l *Log) head() (Checkpoint, error) {
+	c, err := readCheckpoint(l.cfg.Dir, append([]note.Verifier{l.cfg.Verifier}, l.cfg.Former...)...)
+	if errors.Is(err, fs.ErrNotExist) {
+		c, err = Checkpoint{Origin: l.cfg.Signer.Name(), Root: emptyRoot}, nil
+	}
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	// The file cannot be older than what this process put there.
+	if l.last.Signed != nil && (c.Size < l.last.Size || c.Size == l.last.Size && c.Root != l.last.Root) {
+		return Checkpoint{}, fmt.Errorf("%w: the checkpoint file went back behind what was published", ErrFork)
+	}
+	return c, nil
+}
+
+// sequence gives every waiting entry its place and returns the new size. It
+// comes before the tiles: a place that is only in the tiles would be lost with
+// a crash, and given again to another entry.
+func (l *Log) sequence(ctx context.Context) (int64, error) {
+	size, err := l.cfg.Store.Size(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read the size of the log: %w", err)
+	}
+	for {
+		ids, err := l.cfg.Store.Unsequenced(ctx, batch)
+		if err != nil {
+			return 0, fmt.Errorf("read waiting entries: %w", err)
+		}
+		if len(ids) == 0 {
+			return size, nil
+		}
+		if err := l.cfg.Store.Sequence(ctx, size, ids); err != nil {
+			return 0, fmt.Errorf("number waiting entries: %w", err)
+		}
+		size += int64(len(ids))
+	}
+}
+
+// extend writes the tiles that a tree of size leaves has and the tree of head
+// does not, and returns the new head, unsigned.
+func (l *Log) extend(ctx context.Context, head Checkpoint, size int64) (Checkpoint, error) {
+	if size == head.Size {
+		return head, nil
+	}
+	if size > maxSize {
+		return Checkpoint{}, fmt.Errorf("%w: more than %d leaves", ErrSequence, int64(maxSize))
+	}
+	e, err := readEdge(l.cfg.Dir, head.Size)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	// compare has seen these tiles, but it was another reading of them.
+	if e.root() != head.Root {
+		return Checkpoint{}, fmt.Errorf("%w: they changed while publishing", ErrTampered)
+	}
+	for e.size < size {
+		if err := ctx.Err(); err != nil {
+			return Checkpoint{}, err
+		}
+		hashes, err := l.cfg.Store.Sequenced(ctx, e.size, int(min(batch, size-e.size)))
+		if err != nil {
+			return Checkpoint{}, fmt.Errorf("read leaves: %w", err)
+		}
+		if len(hashes) == 0 {
+			return Checkpoint{}, fmt.Errorf("%w: the store has fewer leaves than it says", ErrFork)
+		}
+		for i := range hashes {
+			if err := e.add(tlog.RecordHash(hashes[i][:]), l.write); err != nil {
+				return Checkpoint{}, err
+			}
+		}
+	}
+	for level := range e.rows {
+		if t, data := e.tile(level); t.W > 0 { // empty tiles MUST NOT be served
+			if err := l.write(t, data); err != nil {
+				return Checkpoint{}, err
+			}
+		}
+	}
+	return Checkpoint{Origin: l.cfg.Signer.Name(), Size: size, Root: e.root()}, nil
+}
+
+// write writes one tile. A file that is already there was written by a
+// Publish that did not come to sign. It must be the same, or else the order in
+// the Store has changed since; and it is written again, because nobody knows
+// whether it has reached the disk.
+func (l *Log) write(t tlog.Tile, data []byte) error {
+	old, err := readTile(l.cfg.Dir, t)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case !bytes.Equal(old, data):
+		return &TileError{tilePath(t), fmt.Errorf("%w: the file holds another tile of the same place", ErrFork)}
+	}
+	if err := l.cfg.Dir.WriteFile(tilePath(t), data); err != nil {
+		return fmt.Errorf("write tile: %w", err)
+	}
+	return nil
+}
+
+// sign signs the head and makes it public. A head that the current key has
+// signed already is kept with all its signatures.
+func (l *Log) sign(head Checkpoint) (Checkpoint, error) {
+	signed := head.Signed
+	if _, err := parseCheckpoint(signed, l.cfg.Verifier); err != nil {
+		signed, err = note.Sign(&note.Note{Text: head.text()}, l.cfg.Signer)
+		if err != nil {
+			return Checkpoint{}, fmt.Errorf("sign the checkpoint: %w", err)
+		}
+	}
+	// A keystore can answer with anything; nothing leaves that does not verify.
+	c, err := parseCheckpoint(signed, l.cfg.Verifier)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("check the new checkpoint: %w", err)
+	}
+	if c.Size != head.Size || c.Root != head.Root {
+		return Checkpoint{}, fmt.Errorf("%w: it is not the one to be signed", ErrCheckpoint)
+	}
+	// The first time, the file is written also if it is the same: a process
+	// before this one may have been cut off while it reached the disk.
+	if bytes.Equal(c.Signed, head.Signed) && bytes.Equal(c.Signed, l.last.Signed) {
+		return c, nil
+	}
+	if err := l.cfg.Dir.WriteFile(checkpointPath, c.Signed); err != nil {
+		return Checkpoint{}, fmt.Errorf("write the checkpoint: %w", err)
+	}
+	l.last = c
+	return c, nil
+}
