@@ -1,0 +1,96 @@
+package verifier
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/credentials/card"
+)
+
+// FuzzVerify: whatever is shown, with whatever code and whenever, gets a state
+// of the closed set, the same one twice, and without an answers list nothing
+// is ever confirmed.
+func FuzzVerify(f *testing.F) {
+	i := newIssued(f)
+	i.answers = nil
+	p := i.open(noon)
+	for _, text := range []string{
+		"", i.digits, i.digits[1:], "https://example.org", "{}", "eyJ..", i.credential(f, nil),
+		"6BFL70+30FFWJWG.FKJ0587B0XKA8FA9DIWENPEJ/5P", "eyJhbGciOiJub25lIn0.e30.~",
+	} {
+		f.Add(text, rightCode, true, int64(0))
+		f.Add(text, wrongCode, true, int64(86400))
+		f.Add(text, "", true, int64(-86400))
+		f.Add(text, "០១២៣៤៥៦៧៨៩", false, int64(60*86400))
+	}
+	// Argon2id over every code the fuzzer thinks of would leave it no time to
+	// think. A code that is not the right one opens nothing; vectors and other
+	// tests show that.
+	open := func(c card.Card, keys card.OpenKeys, code card.Code) (*card.Opened, error) {
+		if code.Reveal() != rightCode {
+			return nil, card.ErrWrongCode
+		}
+		return openOnce(c, keys, code)
+	}
+	known := map[State]bool{}
+	for _, s := range States {
+		known[s] = true
+	}
+	f.Fuzz(func(t *testing.T, text, code string, given bool, after int64) {
+		in := Presentation{Text: text}
+		if given {
+			in.Code = &code
+		}
+		now := noon.Add(time.Duration(after%(400*86400)) * time.Second)
+		v, again := p.verify(in, open, now), p.verify(in, open, now)
+		if !reflect.DeepEqual(v, again) {
+			t.Errorf("%v, and then %v", v, again)
+		}
+		if !known[v.State] || v.State == Confirmed {
+			t.Errorf("got %v", v)
+		}
+		if err := honest(v); err != nil {
+			t.Error(err)
+		}
+		if v.Card != nil && !given {
+			t.Error("opened without a code")
+		}
+		if _, err := json.Marshal(v); err != nil {
+			t.Error(err)
+		}
+		// Only digits of a card open one.
+		if _, err := card.Parse(text); err != nil && v.Card != nil {
+			t.Error("opened what is no card")
+		}
+	})
+}
+
+// FuzzOpenPack: no bytes but the file itself give a pack, and every refusal
+// says why.
+func FuzzOpenPack(f *testing.F) {
+	i := newIssued(f)
+	file := i.bytes()
+	want, err := OpenPack(file, i.device, noon)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file)
+	f.Add([]byte(""))
+	f.Add([]byte("{}"))
+	f.Add([]byte(`{"lists":{"trust_list":"","pack":""},"envelope":""}`))
+	f.Add([]byte(`{"lists":null,"envelope":null}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := OpenPack(b, i.device, noon)
+		_, again := OpenPack(b, i.device, noon)
+		if reason := reasonOfPack(t, err); (err == nil) != (again == nil) || reason != reasonOfPack(t, again) {
+			t.Errorf("%v, and then %v", err, again)
+		}
+		// The file may be written with other white space or escapes. What it
+		// says cannot differ, for all of it is signed.
+		if err == nil && !reflect.DeepEqual(p, want) {
+			t.Error("another pack came out")
+		}
+	})
+}

@@ -1,0 +1,252 @@
+package verifier
+
+import (
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/credentials/strictjson"
+)
+
+// Lists is the public half of a pack, the same for everybody: the trust list
+// under the root's signature, and the lists under the pack key's.
+type Lists struct {
+	TrustList string `json:"trust_list"`
+	Pack      string `json:"pack"`
+}
+
+// File is a pack as it lies on a disk or a USB stick.
+type File struct {
+	Lists    Lists  `json:"lists"`
+	Envelope string `json:"envelope"`
+}
+
+// PackStatement is what the pack key signs: which lists belong together, in
+// what order packs were made, and which epochs are closed.
+type PackStatement struct {
+	Network     string      `json:"network"`
+	Sequence    uint64      `json:"sequence"` // rises with every pack; an older one is refused
+	IssuedAt    int64       `json:"iat"`
+	TrustSHA256 string      `json:"trust_list_sha256"` // hex, over the compact trust list
+	Status      []ListToken `json:"status_lists"`
+	Answers     []ListToken `json:"answers_lists"`
+	Burned      []uint32    `json:"burned_epochs"` // epochs whose keys were stolen
+}
+
+// ListToken is one status or answers list: its number, and its token.
+type ListToken struct {
+	Number uint16 `json:"number"`
+	Token  string `json:"token"`
+}
+
+// Limits of a pack in bytes. A list of 2^20 entries of 2 bits is 256 KiB
+// before compression.
+const (
+	MaxPack = 24 << 20
+)
+
+// Sign makes the signed form of the statement.
+func (s PackStatement) Sign(pack Signer) (string, error) {
+	return signStatement(TypePack, pack, s)
+}
+
+// TrustDigest is the value of PackStatement.TrustSHA256 for a trust list.
+func TrustDigest(compact string) string {
+	sum := sha256.Sum256([]byte(compact))
+	return hex.EncodeToString(sum[:])
+}
+
+// Pack is everything a device needs to judge a card without a network. It
+// exists only after every signature, date and size in it was checked, never
+// changes, and is safe for concurrent use.
+type Pack struct {
+	trust    *trusted
+	envelope Envelope
+	keys     EpochKeys
+	tags     []card.TagKey
+	sequence uint64
+	issued   time.Time
+	status   map[uint16]*statuslist.Token
+	answers  map[uint16]*statuslist.Token
+}
+
+// Format shows that there is a pack and nothing in it: it holds the keys that
+// open cards.
+func (Pack) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("verifier.Pack")) }
+
+// OpenPack checks a pack file for this device at this time. A pack that may not
+// be used gives an error that wraps a *NotReadyError; NotReadyVerdict turns it
+// into what is shown. After a success the caller keeps what Accepted returns.
+func OpenPack(file []byte, dev Device, now time.Time) (*Pack, error) {
+	var f File
+	if err := strictjson.Unmarshal(file, strictjson.Limits{Size: MaxPack}, &f); err != nil {
+		return nil, notReady(ReasonPackBroken, "the pack file cannot be read")
+	}
+	return Open(f, dev, now)
+}
+
+// Open is OpenPack for a pack that is already decoded.
+func Open(f File, dev Device, now time.Time) (*Pack, error) {
+	if now.Unix() < dev.Seen {
+		return nil, notReady(ReasonClock, "the clock is before a pack that this device has seen")
+	}
+	root, err := jws.ParseKey(dev.Root)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", notReady(ReasonPackBroken, "the device's root key cannot be read"), err)
+	}
+	trust, err := openTrustList(f.Lists.TrustList, root, dev.Network, now)
+	if err != nil {
+		return nil, broken(err)
+	}
+	statement, err := openPackStatement(f.Lists, trust)
+	if err != nil {
+		return nil, broken(err)
+	}
+	switch {
+	case statement.Sequence < dev.Sequence:
+		return nil, notReady(ReasonPackOlder, "the pack is older than one this device has seen")
+	case now.Unix() < statement.IssuedAt:
+		return nil, notReady(ReasonClock, "the clock is before the pack's date")
+	}
+	envelope, keys, err := openEnvelope(f.Envelope, trust, dev, statement.Sequence, now)
+	if err != nil {
+		return nil, broken(err)
+	}
+	p := &Pack{
+		trust: trust, envelope: envelope, keys: keys, tags: keys.tagKeys(),
+		sequence: statement.Sequence, issued: time.Unix(statement.IssuedAt, 0).UTC(),
+	}
+	if p.status, err = openLists(statement.Status, trust.StatusLists, trust.status); err != nil {
+		return nil, broken(err)
+	}
+	if p.answers, err = openLists(statement.Answers, trust.AnswersLists, trust.status); err != nil {
+		return nil, broken(err)
+	}
+	if len(p.status) == 0 {
+		return nil, notReady(ReasonStatusMissing, "the pack holds no status list that can be read")
+	}
+	p.burn(statement.Burned)
+	return p, nil
+}
+
+// Sequence is the number that rises with every pack of a network.
+func (p *Pack) Sequence() uint64 { return p.sequence }
+
+// Issued is when the pack was made.
+func (p *Pack) Issued() time.Time { return p.issued }
+
+// LeaseUntil is when this device has to have fetched a newer pack.
+func (p *Pack) LeaseUntil() time.Time { return time.Unix(p.envelope.LeaseUntil, 0).UTC() }
+
+// Trust returns what the pack says about the network. Its slices belong to the
+// pack.
+func (p *Pack) Trust() TrustList { return p.trust.TrustList }
+
+// ListDates tells when each status list was signed, for a strip that shows
+// how old each one is.
+func (p *Pack) ListDates() map[uint16]time.Time {
+	dates := make(map[uint16]time.Time, len(p.status))
+	for n, l := range p.status {
+		dates[n] = l.IssuedAt
+	}
+	return dates
+}
+
+// Accepted returns dev as it has to be kept after this pack: an older pack and
+// an earlier clock are refused from then on.
+func (p *Pack) Accepted(dev Device) Device {
+	dev.Sequence = max(dev.Sequence, p.sequence)
+	dev.Seen = max(dev.Seen, p.issued.Unix(), p.envelope.IssuedAt)
+	return dev
+}
+
+// burn moves the epochs named in the public pack to the closed ones, whatever
+// the envelope says: a burned epoch opens nothing.
+func (p *Pack) burn(ids []uint32) {
+	burned := make(map[uint32]bool, len(ids))
+	for _, id := range ids {
+		burned[id] = true
+	}
+	var live []Epoch
+	for _, e := range p.keys.Live {
+		if burned[e.ID] {
+			p.keys.Closed = append(p.keys.Closed, ClosedEpoch{ID: e.ID, TagKey: e.TagKey, Burned: true})
+			continue
+		}
+		live = append(live, e)
+	}
+	for i := range p.keys.Closed {
+		p.keys.Closed[i].Burned = p.keys.Closed[i].Burned || burned[p.keys.Closed[i].ID]
+	}
+	p.keys.Live = live
+	p.tags = p.keys.tagKeys()
+}
+
+func openPackStatement(l Lists, trust *trusted) (PackStatement, error) {
+	var s PackStatement
+	if err := openAny(TypePack, l.Pack, MaxPack, trust.pack, &s); err != nil {
+		return PackStatement{}, fmt.Errorf("pack: %w", err)
+	}
+	switch {
+	case s.Network != trust.Network:
+		return PackStatement{}, errors.New("pack: of another network")
+	case s.TrustSHA256 != TrustDigest(l.TrustList):
+		return PackStatement{}, errors.New("pack: belongs to another trust list")
+	}
+	return s, nil
+}
+
+// listBits is how many bits an entry has in every list of ours.
+const listBits = 2
+
+// openLists checks the list tokens under the network's status keys. A list that
+// is broken, of another network, or of other bits is left out, as if the pack
+// did not have it: then its cards are at best status_old (docs/card.md, Opening
+// in order, step 7), and those of the other lists can still be checked. Whoever
+// could break a list in a signed pack could leave it out as well.
+func openLists(tokens []ListToken, prefix string, keys map[string]*ecdsa.PublicKey) (map[uint16]*statuslist.Token, error) {
+	lists := make(map[uint16]*statuslist.Token, len(tokens))
+	for _, t := range tokens {
+		if _, twice := lists[t.Number]; twice {
+			return nil, errors.New("list: given twice")
+		}
+		// draft-ietf-oauth-status-list-20 §8.3: sub equals the URI exactly.
+		subject := prefix + strconv.FormatUint(uint64(t.Number), 10)
+		token, err := statuslist.Parse(t.Token, subject, statuslist.Entries, func(kid string) *ecdsa.PublicKey { return keys[kid] })
+		if err != nil || token.List.Bits() != listBits {
+			token = nil
+		}
+		lists[t.Number] = token
+	}
+	maps.DeleteFunc(lists, func(_ uint16, t *statuslist.Token) bool { return t == nil })
+	return lists, nil
+}
+
+// openAny checks a statement under the key that its kid names.
+func openAny(typ, compact string, limit int, keys map[string]*ecdsa.PublicKey, v any) error {
+	m, err := jws.Parse(compact, limit, typ)
+	if err != nil {
+		return err
+	}
+	pub := keys[m.KeyID()]
+	if pub == nil {
+		return errors.New("signed with a key that the trust list does not name for this use")
+	}
+	payload, err := m.Verify(pub)
+	if err != nil {
+		return err
+	}
+	return strictjson.Unmarshal(payload, strictjson.Limits{Size: limit}, v)
+}
+
+// MarshalFile encodes a pack as it is written to disks and sticks.
+func MarshalFile(f File) ([]byte, error) { return json.Marshal(f) }

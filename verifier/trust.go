@@ -1,0 +1,243 @@
+package verifier
+
+import (
+	"crypto/ecdsa"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/credentials/strictjson"
+)
+
+// Types of the signed statements of a network. A reader refuses any other
+// typ, so that no statement can stand in for another (RFC 8725 §3.11).
+const (
+	TypeTrustList = "safeconduct-trust+jwt"
+	TypePack      = "safeconduct-pack+jwt"
+	TypeEnvelope  = "safeconduct-envelope+jwt"
+)
+
+// TrustList names who belongs to a network: its own keys, and every agency
+// with the keys it signs with. It is signed by the network's root key alone.
+type TrustList struct {
+	Network  string `json:"network"`        // 32 hex digits
+	Name     string `json:"name"`           // of the network, for people
+	Demo     bool   `json:"demo,omitempty"` // a throw-away network; every verdict repeats it
+	Sequence uint64 `json:"sequence"`
+	IssuedAt int64  `json:"iat"` // Unix seconds
+	Expires  int64  `json:"exp"` // Unix seconds
+	Desk     string `json:"desk"`
+	// StatusLists and AnswersLists are the URIs of the network's lists, up to
+	// and without the list number; they end in a slash.
+	StatusLists  string       `json:"status_lists"`
+	AnswersLists string       `json:"answers_lists"`
+	Keys         []NetworkKey `json:"keys"`
+	Agencies     []Agency     `json:"agencies"`
+}
+
+// Use says what a network key signs. A key outside its use is refused.
+type Use string
+
+// The uses of the network's own keys.
+const (
+	UseStatus Use = "status" // status and answers lists
+	UsePack   Use = "pack"   // packs and envelopes
+	UseLog    Use = "log"    // checkpoints of the log
+)
+
+// NetworkKey is one of the network's own online keys.
+type NetworkKey struct {
+	Use   Use             `json:"use"`
+	KeyID string          `json:"kid,omitempty"`
+	JWK   json.RawMessage `json:"jwk,omitempty"`  // P-256, for status and pack
+	Note  string          `json:"note,omitempty"` // a note verifier key, for log
+}
+
+// Agency is one member of the network, as officers see it.
+type Agency struct {
+	ID        string      `json:"id"`
+	Name      string      `json:"name"`
+	Class     string      `json:"class"`   // docs/vocabulary.md, organisation classes
+	Country   string      `json:"country"` // ICAO three-letter code
+	Issuer    string      `json:"iss"`     // the iss of its credentials
+	Desk      string      `json:"desk"`    // the telephone number to call
+	Suspended bool        `json:"suspended,omitempty"`
+	Keys      []AgencyKey `json:"keys"`
+}
+
+// forOfficers is what officers are told of an agency.
+func (a *Agency) forOfficers() *Issuer {
+	return &Issuer{ID: a.ID, Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk}
+}
+
+// AgencyKey is a key that an agency signs attestations and cards with.
+type AgencyKey struct {
+	KeyID   string          `json:"kid"` // 16 hex digits; two agencies may share one
+	JWK     json.RawMessage `json:"jwk"`
+	From    int64           `json:"from"` // Unix seconds; valid for from ≤ iat < to
+	To      int64           `json:"to"`
+	Revoked bool            `json:"revoked,omitempty"`
+	// Compromised, when present, leaves valid only what the log held before
+	// the key was stolen: the dates inside anything else prove nothing.
+	Compromised *Compromise `json:"compromised,omitempty"`
+}
+
+// Compromise lists what a stolen key had signed before it was stolen.
+type Compromise struct {
+	At     int64    `json:"at"`     // Unix seconds
+	Logged []string `json:"logged"` // sorted hex of the first 8 bytes of the SHA-256 of what was signed
+}
+
+// Limits on what a network may state. They bound memory before anything is
+// believed.
+const (
+	MaxTrustList = 8 << 20 // bytes: room for every agency with all its keys
+	MaxAgencies  = 2_000
+	MaxKeys      = 8 // of one agency
+	MaxOwnKeys   = 64
+)
+
+// trusted is a trust list after its signature and shape were checked, with
+// its keys parsed once.
+type trusted struct {
+	TrustList
+	status, pack map[string]*ecdsa.PublicKey
+	issuers      []issuerKey
+}
+
+type issuerKey struct {
+	AgencyKey
+	agency *Agency
+	public *ecdsa.PublicKey
+}
+
+// covers tells whether something signed at iat, with the SHA-256 of what the
+// signature covers, lies inside what this key may vouch for.
+func (k issuerKey) covers(iat time.Time, digest [32]byte) bool {
+	if u := iat.Unix(); u < k.From || u >= k.To {
+		return false
+	}
+	if k.Compromised == nil {
+		return true
+	}
+	_, logged := slices.BinarySearch(k.Compromised.Logged, hex.EncodeToString(digest[:8]))
+	return logged
+}
+
+// live returns every key with this kid that is on the list, not revoked, and
+// of an agency that is not suspended. kids are not unique: every key with a
+// kid is tried.
+func (t *trusted) live(kid string) []issuerKey {
+	var keys []issuerKey
+	for _, k := range t.issuers {
+		if k.KeyID == kid && !k.Revoked && !k.agency.Suspended {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// Sign makes the signed form of the list. root is the network's root key.
+func (l TrustList) Sign(root Signer) (string, error) {
+	return signStatement(TypeTrustList, root, l)
+}
+
+// openTrustList checks a trust list under the pinned root.
+func openTrustList(compact string, root *ecdsa.PublicKey, network string, now time.Time) (*trusted, error) {
+	var l TrustList
+	if err := openStatement(TypeTrustList, compact, MaxTrustList, root, &l); err != nil {
+		return nil, fmt.Errorf("trust list: %w", err)
+	}
+	switch {
+	case l.Network != network:
+		return nil, errors.New("trust list: of another network")
+	case len(l.Agencies) > MaxAgencies:
+		return nil, errors.New("trust list: too many agencies")
+	case len(l.Keys) > MaxOwnKeys:
+		return nil, errors.New("trust list: too many network keys")
+	// Otherwise an answers list could stand where a status list belongs: with
+	// the slash, no two lists have one URI.
+	case l.StatusLists == l.AnswersLists || !strings.HasSuffix(l.StatusLists, "/") || !strings.HasSuffix(l.AnswersLists, "/"):
+		return nil, errors.New("trust list: the addresses of status and answers lists do not keep them apart")
+	case now.Unix() < l.IssuedAt:
+		return nil, notReady(ReasonClock, "the clock is before the trust list's date")
+	case now.Unix() >= l.Expires:
+		return nil, notReady(ReasonTrustListOld, "the trust list is past its date")
+	}
+	t := &trusted{TrustList: l, status: map[string]*ecdsa.PublicKey{}, pack: map[string]*ecdsa.PublicKey{}}
+	for _, k := range l.Keys {
+		if err := t.addNetworkKey(k); err != nil {
+			return nil, err
+		}
+	}
+	for i := range t.Agencies {
+		a := &t.Agencies[i]
+		if len(a.Keys) > MaxKeys {
+			return nil, errors.New("trust list: too many keys of one agency")
+		}
+		for _, k := range a.Keys {
+			pub, err := jws.ParseKey(k.JWK)
+			if err != nil {
+				return nil, fmt.Errorf("trust list: agency key: %w", err)
+			}
+			// Searched by halves: in any other order, genuine cards would not
+			// be found.
+			if c := k.Compromised; c != nil && !slices.IsSorted(c.Logged) {
+				return nil, errors.New("trust list: what was logged is not sorted")
+			}
+			// The kid is taken from the list and never computed again:
+			// docs/card.md, Signed content.
+			t.issuers = append(t.issuers, issuerKey{AgencyKey: k, agency: a, public: pub})
+		}
+	}
+	return t, nil
+}
+
+func (t *trusted) addNetworkKey(k NetworkKey) error {
+	var keys map[string]*ecdsa.PublicKey
+	switch k.Use {
+	case UseStatus:
+		keys = t.status
+	case UsePack:
+		keys = t.pack
+	case UseLog:
+		return nil // for whoever audits the log; a verdict needs none of it
+	default:
+		return errors.New("trust list: key with an unknown use")
+	}
+	pub, err := jws.ParseKey(k.JWK)
+	if err != nil {
+		return fmt.Errorf("trust list: network key: %w", err)
+	}
+	if _, twice := keys[k.KeyID]; twice {
+		return errors.New("trust list: two network keys with one kid")
+	}
+	keys[k.KeyID] = pub
+	return nil
+}
+
+func signStatement(typ string, key Signer, v any) (string, error) {
+	payload, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encode %s: %w", typ, err)
+	}
+	return jws.Sign(typ, key.KeyID, key.Key, payload)
+}
+
+// openStatement checks signature and shape; v must not be used after an error.
+func openStatement(typ, compact string, limit int, pub *ecdsa.PublicKey, v any) error {
+	m, err := jws.Parse(compact, limit, typ)
+	if err != nil {
+		return err
+	}
+	payload, err := m.Verify(pub)
+	if err != nil {
+		return err
+	}
+	return strictjson.Unmarshal(payload, strictjson.Limits{Size: limit}, v)
+}
