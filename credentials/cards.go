@@ -1,0 +1,374 @@
+package credentials
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/credentials/sdjwt"
+)
+
+// CardOrder asks for a card.
+type CardOrder struct {
+	Case string
+	// About is the screening whose status and decision level the card
+	// carries. Empty makes a plain lost-document record, which says neither;
+	// nothing but opening a card tells the two apart.
+	About ID
+	// Name is in Latin letters: as in the passport, or a transliteration that
+	// a person entered. Other scripts stay in the record.
+	Name private.String
+	// BirthDate is YYYYMMDD, YYYYMM or YYYY, or empty.
+	BirthDate private.String
+	// Sex is 1, 2 or 3 as in MOSIP Claim 169, or 0 when not stated.
+	Sex int
+	// Nationality is an ICAO three-letter code, or empty.
+	Nationality private.String
+	// Portrait is the SHA-256 of the portrait in the record, or nil.
+	Portrait []byte
+	// MissionMayBeContacted says that the holder agreed to it.
+	MissionMayBeContacted bool
+	// Replaces is the holder's earlier card.
+	Replaces ID
+	// ValidUntil is the last day; zero means as long as a card may be valid.
+	ValidUntil time.Time
+	RequestKey string
+}
+
+// Card is a card as it leaves the service: once.
+type Card struct {
+	Issued
+	Number string    // 12 digits, printed 4-4-4
+	Code   card.Code // printed on a separate slip, and never stored
+	Digits string    // 667 digits, what the symbol holds
+	// NamesShortened says that the name did not fit whole.
+	NamesShortened bool
+}
+
+// maxCardDays is how long a card may be valid: docs/card.md, Epochs.
+const maxCardDays = 180
+
+// IssueCard makes a card. It follows the order of Issue. The code exists in
+// the answer only; a lost answer means a new card that replaces this one.
+func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (Card, error) {
+	now := is.cfg.Now().UTC()
+	switch earlier, err := is.repeated(ctx, by, o.RequestKey); {
+	case err != nil:
+		return Card{}, err
+	case earlier != nil:
+		return Card{}, ErrConflict // the request made an attestation
+	}
+	if _, err := is.cfg.Network.Agency(ctx, by.Agency); err != nil {
+		return Card{}, fmt.Errorf("find agency: %w", err)
+	}
+	keys, end, err := is.cfg.Network.SealKeys(ctx)
+	if err != nil {
+		return Card{}, fmt.Errorf("find epoch: %w", err)
+	}
+	draft, claims, err := is.cardDraft(ctx, by, o, end, now)
+	if err != nil {
+		return Card{}, err
+	}
+	draft.Card.Epoch = keys.Epoch
+	kid, key, err := is.cfg.Keys.Signer(ctx, by.Agency)
+	if err != nil {
+		return Card{}, fmt.Errorf("find signing key: %w", err)
+	}
+	ctx = context.WithoutCancel(ctx) // from here on, finish what was begun
+	var printed Card
+	var sealed card.Sealed
+	err = is.reserved(ctx, by, &draft, key, func(key crypto.Signer) (err error) {
+		sealed, err = is.seal(ctx, &draft, &printed, claims, keys, kid, key)
+		return err
+	})
+	if err != nil {
+		return Card{}, err
+	}
+	printed.Digits, printed.NamesShortened = sealed.Card.Digits(), sealed.Shortened
+	draft.Card.OpenKey = sealed.OpenKey
+	return is.completeCard(ctx, by, draft, printed)
+}
+
+// cardDraft validates an order and gathers what the card will say. Status and
+// decision level come from the signed screening, never from the request.
+func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, o CardOrder, epochEnd, now time.Time) (Issued, card.Claims, error) {
+	d := Issued{
+		Kind: KindCard, Case: o.Case, Agency: by.Agency, Replaces: o.Replaces,
+		State: Draft, IssuedOn: day(now), RequestKey: o.RequestKey, Card: &CardFacts{},
+	}
+	if err := is.place(ctx, by, &d); err != nil {
+		return Issued{}, card.Claims{}, err
+	}
+	claims := card.Claims{
+		IssuedAt: d.IssuedOn, Name: o.Name, BirthDate: o.BirthDate, Sex: o.Sex, Nationality: o.Nationality,
+		MissionMayBeContacted: o.MissionMayBeContacted,
+	}
+	var problems []Problem
+	switch len(o.Portrait) {
+	case 0:
+	case sha256.Size:
+		claims.Portrait = o.Portrait[:16]
+	default:
+		problems = append(problems, Problem{Field: "/portrait", Code: CodeFormat, Rule: "a SHA-256"})
+	}
+	latest := d.IssuedOn.AddDate(0, 0, maxCardDays)
+	if day(epochEnd).Before(latest) {
+		latest = day(epochEnd)
+	}
+	d.ValidUntil = latest
+	if !o.ValidUntil.IsZero() {
+		// The last printed day is the day before exp.
+		d.ValidUntil = day(o.ValidUntil).AddDate(0, 0, 1)
+		if !d.ValidUntil.After(d.IssuedOn) || d.ValidUntil.After(latest) {
+			d.ValidUntil = latest
+			problems = append(problems, Problem{Field: "/valid_until", Code: CodeRange, Rule: "from today on, within a card's longest validity"})
+		}
+	}
+	claims.Expires = d.ValidUntil
+	if o.About != "" {
+		d.About = o.About
+		status, level, err := is.screened(ctx, by, o.Case, o.About)
+		if err != nil {
+			return Issued{}, card.Claims{}, err
+		}
+		if status == 0 || level == 0 {
+			problems = append(problems, Problem{Field: "/about", Code: CodeNotAllowed, Rule: "a card carries possible or actual status only"})
+		} else {
+			claims.Status, claims.DecisionLevel = status, level
+		}
+	}
+	valid := claims
+	valid.Handle = [8]byte{1} // drawn when the card is sealed
+	for _, p := range valid.Validate() {
+		problems = append(problems, Problem{Field: "/" + p.Field, Code: CodeFormat, Rule: p.Problem})
+	}
+	if len(problems) > 0 {
+		return Issued{}, card.Claims{}, &InvalidError{Problems: problems}
+	}
+	return d, claims, nil
+}
+
+// screened reads status and decision level from a screening that is in use in
+// the same case. Status 0 means one that may not stand on a card.
+func (is *Issuer) screened(ctx context.Context, by audit.Actor, caseID string, id ID) (status, level int, err error) {
+	a, err := is.Read(ctx, by, id)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case a.Case != caseID || a.Kind != KindScreening:
+		return 0, 0, ErrNotFound
+	case a.State != Active || !day(is.cfg.Now()).Before(a.ValidUntil):
+		return 0, 0, ErrConflict
+	}
+	said, err := is.own(ctx, a)
+	if err != nil {
+		return 0, 0, err
+	}
+	return CardStatus(said.Text("trafficking_status")), CardDecisionLevel(said.Text("decision_level")), nil
+}
+
+// own reads back an attestation that was kept encrypted, and checks it again:
+// what a database hands back is not believed because it came from a database.
+func (is *Issuer) own(ctx context.Context, a Attestation) (*sdjwt.Claims, error) {
+	token, err := sdjwt.Parse(a.Token, sdjwt.TypeVC)
+	if err != nil {
+		return nil, fmt.Errorf("read own attestation: %w", err)
+	}
+	key, err := is.cfg.Network.PublicKey(ctx, a.Agency, token.KeyID())
+	if err != nil {
+		return nil, fmt.Errorf("read own attestation: %w", err)
+	}
+	claims, err := token.Verify(key, sdjwt.Policy{Now: is.cfg.Now()})
+	if err != nil {
+		return nil, fmt.Errorf("read own attestation: %w", err)
+	}
+	return claims, nil
+}
+
+// seal draws what is new on every card, code, number and handle, and seals.
+func (is *Issuer) seal(ctx context.Context, d *Issued, printed *Card, claims card.Claims, keys card.SealKeys, kid string, key crypto.Signer) (card.Sealed, error) {
+	cose, err := coseKeyID(kid)
+	if err != nil {
+		return card.Sealed{}, err
+	}
+	if _, err := io.ReadFull(is.cfg.Rand, claims.Handle[:]); err != nil {
+		return card.Sealed{}, fmt.Errorf("draw case handle: %w", err)
+	}
+	if printed.Code, err = card.NewCode(is.cfg.Rand); err != nil {
+		return card.Sealed{}, err
+	}
+	if printed.Number, err = card.NewNumber(is.cfg.Rand); err != nil {
+		return card.Sealed{}, err
+	}
+	claims.List, claims.Index = d.List, d.Index
+	facts := *d.Card
+	if facts.Handle, err = is.HandleTag(ctx, claims.Handle); err != nil {
+		return card.Sealed{}, err
+	}
+	if facts.Number, err = is.tag(ctx, "card-number", []byte(printed.Number)); err != nil {
+		return card.Sealed{}, err
+	}
+	if facts.Nationality, err = is.nationalityTag(ctx, facts.Handle, claims.Nationality.Reveal()); err != nil {
+		return card.Sealed{}, err
+	}
+	d.Card = &facts
+	sealed, err := card.Seal(claims, keys, printed.Code, cose, key, is.cfg.Rand)
+	if errors.Is(err, card.ErrTooLong) {
+		return card.Sealed{}, &InvalidError{Problems: []Problem{{Field: "/name", Code: CodeTooLong, Rule: "fits on a card when shortened"}}}
+	}
+	return sealed, err
+}
+
+// completeCard marks the earlier card as replaced, carries over what missions
+// have answered already, and releases the card.
+func (is *Issuer) completeCard(ctx context.Context, by audit.Actor, d Issued, printed Card) (Card, error) {
+	entry, err := is.entry(ctx, by, "issued", d)
+	if err != nil {
+		return Card{}, errors.Join(err, is.abandon(ctx, d))
+	}
+	is.settling.Lock()
+	defer is.settling.Unlock()
+	done := Completion{ID: d.ID, OpenKey: d.Card.OpenKey}
+	if d.About != "" {
+		// The screening may have been withdrawn while the card was made.
+		done.Changes = append(done.Changes, Change{ID: d.About, From: []State{Active}, To: Active})
+	}
+	if d.Replaces != "" {
+		done.Changes = append(done.Changes, Change{ID: d.Replaces, From: []State{Active, Paused}, To: Replaced})
+	}
+	related, err := is.cfg.Store.ByCase(ctx, d.Case)
+	if err != nil {
+		return Card{}, errors.Join(err, is.abandon(ctx, d))
+	}
+	answers, err := is.answers(ctx, after(related, []Change{{ID: d.ID, To: Active}}))
+	if err != nil {
+		return Card{}, errors.Join(err, is.abandon(ctx, d))
+	}
+	for _, a := range answers {
+		if a.ID == d.ID && a.Value != AnswerNone {
+			done.Answers = append(done.Answers, a)
+		}
+	}
+	if err := is.cfg.Store.Complete(ctx, done, entry); err != nil {
+		return Card{}, errors.Join(fmt.Errorf("complete: %w", err), is.abandon(ctx, d))
+	}
+	d.State = Active
+	printed.Issued = d
+	return printed, nil
+}
+
+// CardByHandle finds the card in use that shows a case handle. Whoever knows
+// the handle has opened the card.
+func (is *Issuer) CardByHandle(ctx context.Context, handle [8]byte) (Issued, error) {
+	tag, err := is.HandleTag(ctx, handle)
+	if err != nil {
+		return Issued{}, err
+	}
+	return is.inUse(is.cfg.Store.ByHandle(ctx, tag))
+}
+
+// CardByNumber finds the card in use with a printed number.
+func (is *Issuer) CardByNumber(ctx context.Context, number string) (Issued, error) {
+	digits, ok := card.ParseNumber(number)
+	if !ok {
+		return Issued{}, ErrNotFound
+	}
+	tag, err := is.tag(ctx, "card-number", []byte(digits))
+	if err != nil {
+		return Issued{}, err
+	}
+	return is.inUse(is.cfg.Store.ByNumber(ctx, tag))
+}
+
+// inUse hides every card that is not in use: a replaced card's key is dead.
+func (is *Issuer) inUse(d Issued, err error) (Issued, error) {
+	switch {
+	case err != nil:
+		return Issued{}, err
+	case d.State != Active || !day(is.cfg.Now()).Before(d.ValidUntil):
+		return Issued{}, ErrNotFound
+	default:
+		return d, nil
+	}
+}
+
+// HandleTag is the keyed hash under which a card's case handle is kept.
+func (is *Issuer) HandleTag(ctx context.Context, handle [8]byte) ([16]byte, error) {
+	return is.tag(ctx, "card-handle", handle[:])
+}
+
+// nationalityTag lets a later reply be compared with the nationality on a card
+// without keeping it. It is bound to the card, so that equal nationalities do
+// not look equal.
+func (is *Issuer) nationalityTag(ctx context.Context, handle [16]byte, nationality string) ([16]byte, error) {
+	if nationality == "" {
+		return [16]byte{}, nil
+	}
+	return is.tag(ctx, "card-nationality", append(handle[:], nationality...))
+}
+
+func (is *Issuer) tag(ctx context.Context, label string, data []byte) ([16]byte, error) {
+	mac, err := is.cfg.Keys.MAC(ctx, label, data)
+	if err != nil {
+		return [16]byte{}, fmt.Errorf("keyed hash: %w", err)
+	}
+	if len(mac) < 16 {
+		return [16]byte{}, errors.New("credentials: keyed hash is too short")
+	}
+	return [16]byte(mac[:16]), nil
+}
+
+// answers says what the answers list has to show for the cards in use of a
+// case, whose records are all given: confirmed by the mission of the stated
+// nationality, which goes before any other authority, or by another one, or
+// not at all.
+func (is *Issuer) answers(ctx context.Context, related []Issued) ([]Answer, error) {
+	var confirming []Agency
+	for _, r := range related {
+		if r.Kind != KindReply || !r.Matched || r.State != Active || !day(is.cfg.Now()).Before(r.ValidUntil) {
+			continue
+		}
+		agency, err := is.cfg.Network.Agency(ctx, r.Agency)
+		if err != nil {
+			continue // an agency that left the network confirms nothing now
+		}
+		confirming = append(confirming, agency)
+	}
+	var answers []Answer
+	for _, c := range related {
+		if c.Kind != KindCard || c.Card == nil || (c.State != Active && c.State != Paused) {
+			continue
+		}
+		value, err := is.answer(ctx, confirming, *c.Card)
+		if err != nil {
+			return nil, err
+		}
+		answers = append(answers, Answer{ID: c.ID, Value: value})
+	}
+	return answers, nil
+}
+
+func (is *Issuer) answer(ctx context.Context, confirming []Agency, c CardFacts) (uint8, error) {
+	value := AnswerNone
+	for _, agency := range confirming {
+		value = AnswerOther
+		if agency.Class != ClassMission || c.Nationality == [16]byte{} {
+			continue
+		}
+		tag, err := is.nationalityTag(ctx, c.Handle, agency.Country)
+		if err != nil {
+			return AnswerNone, err
+		}
+		if tag == c.Nationality {
+			return AnswerMission, nil
+		}
+	}
+	return value, nil
+}

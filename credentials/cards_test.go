@@ -1,0 +1,472 @@
+package credentials_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/storetest"
+)
+
+// cardOrder asks for a card of somebody from Ethiopia.
+func cardOrder(caseID string, about credentials.ID) credentials.CardOrder {
+	return credentials.CardOrder{Case: caseID, About: about, Name: private.New("TESFAYE, FELIX"), Nationality: private.New("ETH")}
+}
+
+// card makes a card that must succeed. Each one takes an Argon2id.
+func (w *world) card(tb testing.TB, by audit.Actor, o credentials.CardOrder) credentials.Card {
+	tb.Helper()
+	c, err := w.issuer.IssueCard(tb.Context(), by, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// answers fails unless the answers list is to show a value for a card.
+func (w *world) answers(tb testing.TB, what string, c credentials.Card, want uint8) {
+	tb.Helper()
+	if got := w.entry(tb, c.Issued).WantedAnswer; got != want {
+		tb.Errorf("%s: wanted answer %d, want %d", what, got, want)
+	}
+}
+
+// inUse fails unless a card is found, or not, by what it shows.
+func (w *world) inUse(tb testing.TB, what string, c credentials.Card, handle [8]byte, want bool) {
+	tb.Helper()
+	for name, find := range map[string]func() (credentials.Issued, error){
+		"handle": func() (credentials.Issued, error) { return w.issuer.CardByHandle(tb.Context(), handle) },
+		"number": func() (credentials.Issued, error) { return w.issuer.CardByNumber(tb.Context(), c.Number) },
+		"number, as it is read": func() (credentials.Issued, error) {
+			return w.issuer.CardByNumber(tb.Context(), card.FormatNumber(c.Number))
+		},
+	} {
+		found, err := find()
+		if want && (err != nil || found.ID != c.ID) {
+			tb.Errorf("%s: by %s: not found: %v", what, name, err)
+		}
+		if !want {
+			wantError(tb, what+": by "+name, err, credentials.ErrNotFound)
+		}
+	}
+}
+
+// openCard opens a card as a device does.
+func (w *world) openCard(tb testing.TB, c credentials.Card) *card.Opened {
+	tb.Helper()
+	sealed, err := card.Parse(c.Digits)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	o, err := card.Open(sealed, w.agencies.open, c.Code)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return o
+}
+
+func TestIssueCard(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	s := w.screening(t, w.house, caseID)
+	portrait := sha256.Sum256([]byte("portrait"))
+	o := credentials.CardOrder{
+		Case: caseID, About: s.ID, Name: private.New("TESFAYE, FELIX"), BirthDate: private.New("199907"), Sex: 2,
+		Nationality: private.New("ETH"), Portrait: portrait[:], MissionMayBeContacted: true, RequestKey: "a hash",
+	}
+	made := w.card(t, w.house, o)
+	if got := w.key(w.house).count(); got != 2 {
+		t.Errorf("%d signatures, want one of the screening and one of the card", got)
+	}
+
+	opened := w.openCard(t, made)
+	if !opened.Verify(&w.key(w.house).PublicKey) || opened.Verify(&w.key(w.river).PublicKey) {
+		t.Error("it verifies under another key than the agency's")
+	}
+	today := claimsNow.Truncate(24 * time.Hour)
+	claims := opened.Claims()
+	handle := claims.Handle
+	want := card.Claims{
+		IssuedAt: today, Expires: today.AddDate(0, 0, 180), Name: o.Name, BirthDate: o.BirthDate, Sex: 2, Nationality: o.Nationality,
+		Handle: handle, List: made.List, Index: made.Index, Status: 1, DecisionLevel: 1, Portrait: portrait[:16], MissionMayBeContacted: true,
+	}
+	if handle == [8]byte{} {
+		t.Error("no handle")
+	}
+	if diff := cmp.Diff(claims, want, cmp.Comparer(func(a, b private.String) bool { return a.Reveal() == b.Reveal() })); diff != "" {
+		t.Errorf("card says, want:\n%s", diff)
+	}
+	stored, err := w.store.Get(t.Context(), made.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(made.Issued, stored); diff != "" {
+		t.Errorf("returned, stored:\n%s", diff)
+	}
+	if stored.Digest != opened.Digest() {
+		t.Error("the stored digest is not that of what was signed")
+	}
+	if !opened.OpenKey().Public().(ed25519.PublicKey).Equal(ed25519.PublicKey(stored.Card.OpenKey)) {
+		t.Error("the stored key is not the one that opens the record")
+	}
+	if stored.Sealed != nil || stored.Card.Epoch != 7 || !card.ValidNumber(made.Number) || made.NamesShortened {
+		t.Error("the record is not that of this card")
+	}
+	w.inUse(t, "in use", made, handle, true)
+	if kinds, _ := w.notes(t, caseID); !slices.Equal(kinds[2:], []string{"card.reserved", "card.issued"}) {
+		t.Errorf("log: %v", kinds)
+	}
+	_, err = w.issuer.Read(t.Context(), w.house, made.ID)
+	wantError(t, "read a card", err, credentials.ErrNotFound)
+
+	// The same request again shows no code, and signs nothing.
+	_, err = w.issuer.IssueCard(t.Context(), w.house, o)
+	wantError(t, "the same request", err, credentials.ErrCodeShown)
+	if got := w.key(w.house).count(); got != 2 {
+		t.Errorf("%d signatures, want 2 still", got)
+	}
+
+	// Another card in its place; a plain one has no status.
+	plain := w.card(t, w.house, credentials.CardOrder{
+		Case: caseID, Name: private.New("TESFAYE"), Replaces: made.ID, ValidUntil: today.AddDate(0, 0, 9),
+	})
+	w.stands(t, "the first card", made.ID, credentials.Replaced)
+	w.inUse(t, "replaced", made, handle, false)
+	says := w.openCard(t, plain).Claims()
+	if says.Status != 0 || says.DecisionLevel != 0 || says.Handle == handle {
+		t.Error("a plain card says more than its papers")
+	}
+	if want := today.AddDate(0, 0, 10); !says.Expires.Equal(want) || !plain.ValidUntil.Equal(want) {
+		t.Errorf("expires %v, want %v: its last day is printed", says.Expires, want)
+	}
+	if plain.Number == made.Number || plain.Code.Reveal() == made.Code.Reveal() {
+		t.Error("number or code came again")
+	}
+	w.inUse(t, "the second", plain, says.Handle, true)
+	w.set(t, w.house, plain.ID, credentials.Pause)
+	w.inUse(t, "paused", plain, says.Handle, false)
+	w.set(t, w.house, plain.ID, credentials.Resume)
+	w.clock = today.AddDate(0, 0, 9).Add(23 * time.Hour)
+	w.inUse(t, "on its last day", plain, says.Handle, true)
+	w.clock = today.AddDate(0, 0, 10)
+	w.inUse(t, "past its date", plain, says.Handle, false)
+	_, err = w.issuer.CardByNumber(t.Context(), "no number")
+	wantError(t, "no number", err, credentials.ErrNotFound)
+
+	storedNowhere(t, w, made, plain)
+}
+
+// storedNowhere looks for what only the paper may hold in every byte of the
+// database and its write-ahead log.
+func storedNowhere(t *testing.T, w *world, cards ...credentials.Card) {
+	t.Helper()
+	files, err := filepath.Glob(w.path + "*")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d files, want database and log: %v", len(files), err)
+	}
+	var all []byte
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, data...)
+	}
+	for _, c := range cards {
+		if !bytes.Contains(all, []byte(c.ID)) || !bytes.Contains(all, c.Card.Handle[:]) {
+			t.Fatal("the record itself cannot be seen: this test proves nothing")
+		}
+		o := w.openCard(t, c)
+		handle := o.Claims().Handle
+		for what, secret := range map[string][]byte{
+			"code": []byte(c.Code.Reveal()), "number": []byte(c.Number), "digits": []byte(c.Digits[:40]), "name": []byte("TESFAYE"),
+			"handle": handle[:], "open key": o.OpenKey().Seed(),
+		} {
+			if bytes.Contains(all, secret) {
+				t.Errorf("the database holds the %s of a card", what)
+			}
+		}
+	}
+}
+
+func TestIssueCardRefuses(t *testing.T) {
+	w := newWorld(t)
+	caseID, other := w.cases.open(w.house), w.cases.open(w.house)
+	s, elsewhere := w.screening(t, w.house, caseID), w.screening(t, w.house, other)
+	paused := w.screening(t, w.house, caseID)
+	w.set(t, w.house, paused.ID, credentials.Pause)
+	identity := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: samples()["identity, least"]})
+	not := samples()["screening, least"].(*credentials.Screening)
+	not.TraffickingStatus = credentials.StatusNot
+	not.Complete()
+	no := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: not})
+	signed := w.key(w.house).count()
+
+	for name, tt := range map[string]struct {
+		by   audit.Actor
+		edit func(*credentials.CardOrder)
+		want error
+	}{
+		"another agency":              {w.river, func(*credentials.CardOrder) {}, credentials.ErrNotFound},
+		"a random case":               {w.house, func(o *credentials.CardOrder) { o.Case = storetest.NewID() }, credentials.ErrNotFound},
+		"a random screening":          {w.house, func(o *credentials.CardOrder) { o.About = credentials.ID(storetest.NewID()) }, credentials.ErrNotFound},
+		"a screening of another case": {w.house, func(o *credentials.CardOrder) { o.About = elsewhere.ID }, credentials.ErrNotFound},
+		"no screening":                {w.house, func(o *credentials.CardOrder) { o.About = identity.ID }, credentials.ErrNotFound},
+		"a paused screening":          {w.house, func(o *credentials.CardOrder) { o.About = paused.ID }, credentials.ErrConflict},
+		"replaces no card":            {w.house, func(o *credentials.CardOrder) { o.Replaces = s.ID }, credentials.ErrNotFound},
+		"replaces a random id":        {w.house, func(o *credentials.CardOrder) { o.Replaces = credentials.ID(storetest.NewID()) }, credentials.ErrNotFound},
+	} {
+		o := cardOrder(caseID, s.ID)
+		tt.edit(&o)
+		_, err := w.issuer.IssueCard(t.Context(), tt.by, o)
+		wantError(t, name, err, tt.want)
+	}
+
+	_, err := w.issuer.IssueCard(t.Context(), w.house, credentials.CardOrder{
+		Case: caseID, About: no.ID, Name: private.New("ተስፋዬ"), BirthDate: private.New("1999-07"), Nationality: private.New("Ethiopia"), Sex: 9,
+		Portrait: []byte("not a hash"), ValidUntil: claimsNow.AddDate(0, 0, 181),
+	})
+	wantProblems(t, "all at once", err, "/portrait format", "/valid_until range", "/about not_allowed",
+		"/birth_date format", "/nationality format", "/sex format", "/name format")
+	for days, want := range map[int]string{-1: "/valid_until range", 180: "/valid_until range"} {
+		o := cardOrder(caseID, s.ID)
+		o.ValidUntil = claimsNow.AddDate(0, 0, days)
+		_, err := w.issuer.IssueCard(t.Context(), w.house, o)
+		var invalid *credentials.InvalidError
+		if !errors.As(err, &invalid) || said(invalid.Problems)[0] != want {
+			t.Errorf("valid for %d days: %v", days, err)
+		}
+	}
+
+	w.clock = s.ValidUntil
+	_, err = w.issuer.IssueCard(t.Context(), w.house, cardOrder(caseID, s.ID))
+	wantError(t, "a screening past its date", err, credentials.ErrConflict)
+	if got := w.key(w.house).count(); got != signed {
+		t.Errorf("%d more signatures, want none", got-signed)
+	}
+}
+
+// TestAnswers follows what missions answer on to the cards of a case.
+func TestAnswers(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	s := w.screening(t, w.house, caseID)
+	answer := func(by audit.Actor, state, answer string, replaces credentials.ID) credentials.ID {
+		t.Helper()
+		return w.issue(t, by, credentials.Order{About: s.ID, Replaces: replaces, Claims: reply(state, answer)}).ID
+	}
+	c := w.card(t, w.house, cardOrder(caseID, s.ID))
+	w.answers(t, "before any answer", c, credentials.AnswerNone)
+	w.issue(t, w.house, credentials.Order{About: s.ID, Claims: someReply()})
+	w.answers(t, "relayed by the agency", c, credentials.AnswerNone)
+	answer(w.ethiopia, "ETH", "refused", "")
+	w.answers(t, "no match", c, credentials.AnswerNone)
+
+	kenya := answer(w.kenya, "KEN", "matched", "")
+	w.answers(t, "another state's mission", c, credentials.AnswerOther)
+	eth := answer(w.ethiopia, "ETH", "matched", "")
+	w.answers(t, "its own mission", c, credentials.AnswerMission)
+	w.set(t, w.kenya, kenya, credentials.Pause)
+	w.answers(t, "the other one pauses", c, credentials.AnswerMission)
+	var others []credentials.ID
+	for range 4 {
+		others = append(others, answer(w.kenya, "KEN", "matched", ""))
+	}
+	w.answers(t, "its own mission among others, in whatever order", c, credentials.AnswerMission)
+	for _, id := range others {
+		w.set(t, w.kenya, id, credentials.Withdraw)
+	}
+	w.set(t, w.kenya, kenya, credentials.Withdraw)
+	w.answers(t, "a paused answer is withdrawn, one stands", c, credentials.AnswerMission)
+	kenya = answer(w.kenya, "KEN", "matched", "")
+	w.answers(t, "both", c, credentials.AnswerMission)
+	w.set(t, w.ethiopia, eth, credentials.Pause)
+	w.answers(t, "its own mission pauses", c, credentials.AnswerOther)
+	w.set(t, w.ethiopia, eth, credentials.Resume)
+	w.answers(t, "and resumes", c, credentials.AnswerMission)
+	eth = answer(w.ethiopia, "ETH", "not_found", eth)
+	w.answers(t, "it corrects itself", c, credentials.AnswerOther)
+	w.set(t, w.kenya, kenya, credentials.Withdraw)
+	w.answers(t, "the only one is withdrawn", c, credentials.AnswerNone)
+	eth = answer(w.ethiopia, "ETH", "matched", eth)
+	w.answers(t, "it corrects itself again", c, credentials.AnswerMission)
+
+	// A new card shows it from the beginning, one with another nationality
+	// as another authority's answer, one without any as well.
+	o := cardOrder(caseID, s.ID)
+	o.Replaces = c.ID
+	second := w.card(t, w.house, o)
+	w.answers(t, "a new card", second, credentials.AnswerMission)
+	o.Replaces, o.Nationality = second.ID, private.New("UGA")
+	third := w.card(t, w.house, o)
+	w.answers(t, "another nationality", third, credentials.AnswerOther)
+	w.answers(t, "replaced before", c, credentials.AnswerMission)
+
+	w.set(t, w.ethiopia, eth, credentials.Withdraw)
+	w.answers(t, "withdrawn", third, credentials.AnswerNone)
+	if n, err := w.issuer.WithdrawCase(t.Context(), w.house, caseID); err != nil || n == 0 {
+		t.Errorf("withdraw the case: %d, %v", n, err)
+	}
+	w.stands(t, "the card", third.ID, credentials.Withdrawn)
+}
+
+// TestCardsFollowTheirScreening pauses and withdraws what cards state.
+func TestCardsFollowTheirScreening(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	s := w.screening(t, w.house, caseID)
+	carries, plain := w.card(t, w.house, cardOrder(caseID, s.ID)), w.card(t, w.house, cardOrder(caseID, ""))
+
+	w.set(t, w.house, s.ID, credentials.Pause)
+	w.stands(t, "screening paused", carries.ID, credentials.Paused)
+	w.stands(t, "screening paused, plain card", plain.ID, credentials.Active)
+	_, err := w.issuer.SetStatus(t.Context(), w.house, carries.ID, credentials.Resume, credentials.ReasonOther)
+	wantError(t, "resume the card alone", err, credentials.ErrConflict)
+	w.set(t, w.house, s.ID, credentials.Resume)
+	w.stands(t, "screening resumed", carries.ID, credentials.Active)
+	w.set(t, w.house, carries.ID, credentials.Pause)
+	w.stands(t, "only the card paused", s.ID, credentials.Active)
+	w.set(t, w.house, carries.ID, credentials.Resume)
+	w.stands(t, "the card resumed", carries.ID, credentials.Active)
+
+	// A newer screening leaves the card in use, and takes it along later.
+	newer := w.issue(t, w.house, credentials.Order{Case: caseID, Replaces: s.ID, Claims: samples()["screening, everything"]})
+	w.stands(t, "screening replaced", carries.ID, credentials.Active)
+	w.set(t, w.house, newer.ID, credentials.Pause)
+	w.stands(t, "newer screening paused", carries.ID, credentials.Paused)
+	w.set(t, w.house, newer.ID, credentials.Resume)
+	w.set(t, w.house, carries.ID, credentials.Pause)
+	w.set(t, w.house, carries.ID, credentials.Resume)
+	w.stands(t, "the card resumed on the newer screening", carries.ID, credentials.Active)
+
+	// One that may not stand on a card takes it out of use.
+	not := samples()["screening, least"].(*credentials.Screening)
+	not.TraffickingStatus = credentials.StatusNot
+	not.Complete()
+	w.issue(t, w.house, credentials.Order{Case: caseID, Replaces: newer.ID, Claims: not})
+	w.stands(t, "replaced by a screening that no card carries", carries.ID, credentials.Withdrawn)
+	w.stands(t, "plain card", plain.ID, credentials.Active)
+
+	again := w.screening(t, w.house, caseID)
+	o := cardOrder(caseID, again.ID)
+	o.Replaces = plain.ID
+	last := w.card(t, w.house, o)
+	w.set(t, w.house, again.ID, credentials.Withdraw)
+	w.stands(t, "screening withdrawn", last.ID, credentials.Withdrawn)
+}
+
+// TestNoCardIsReleased breaks the making of a card after the draft.
+func TestNoCardIsReleased(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	s := w.screening(t, w.house, caseID)
+	key := w.key(w.house)
+	for name, tt := range map[string]struct {
+		answer func([]byte) ([]byte, error)
+		want   error
+	}{
+		"another input's signature": {func([]byte) ([]byte, error) {
+			other := sha256.Sum256([]byte("another card"))
+			return ecdsa.SignASN1(rand.Reader, key.PrivateKey, other[:])
+		}, card.ErrSigner},
+		"screening withdrawn meanwhile": {func(d []byte) ([]byte, error) {
+			w.set(t, w.house, s.ID, credentials.Pause)
+			return ecdsa.SignASN1(rand.Reader, key.PrivateKey, d)
+		}, credentials.ErrConflict},
+	} {
+		before, err := w.store.ByCase(t.Context(), caseID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key.answer = tt.answer
+		o := cardOrder(caseID, s.ID)
+		o.RequestKey = name
+		made, err := w.issuer.IssueCard(t.Context(), w.house, o)
+		key.answer = nil
+		wantError(t, name, err, tt.want)
+		if made.Digits != "" || !made.Code.IsZero() || made.Number != "" {
+			t.Errorf("%s: something of the card was released", name)
+		}
+		all, err := w.store.ByCase(t.Context(), caseID)
+		if err != nil || len(all) != len(before)+1 {
+			t.Fatalf("%s: %d records, want one more than %d: %v", name, len(all), len(before), err)
+		}
+		for _, d := range all {
+			if !slices.ContainsFunc(before, func(b credentials.Issued) bool { return b.ID == d.ID }) {
+				w.stands(t, name, d.ID, credentials.Abandoned)
+			}
+		}
+		if kinds, _ := w.notes(t, caseID); kinds[len(kinds)-1] != "card.abandoned" {
+			t.Errorf("%s: log ends with %s", name, kinds[len(kinds)-1])
+		}
+		if d, err := w.store.Get(t.Context(), s.ID); err == nil && d.State == credentials.Paused {
+			w.set(t, w.house, s.ID, credentials.Resume)
+		}
+	}
+}
+
+// meeting is a store in which an answer comes just before a card is completed.
+type meeting struct {
+	credentials.Store
+	card   func(credentials.ID) bool
+	answer func()
+}
+
+func (m *meeting) Complete(ctx context.Context, c credentials.Completion, e ...audit.Entry) error {
+	if m.card(c.ID) {
+		m.answer()
+	}
+	return m.Store.Complete(ctx, c, e...)
+}
+
+// TestReplyMeetsCard makes a card and an answer at the same moment: neither
+// may miss the other.
+func TestReplyMeetsCard(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	s := w.screening(t, w.house, caseID)
+	replied := make(chan error, 1)
+	store := w.db.Credentials()
+	if err := w.use(&meeting{
+		Store: store,
+		card: func(id credentials.ID) bool {
+			d, err := store.Get(t.Context(), id)
+			return err == nil && d.Kind == credentials.KindCard
+		},
+		answer: func() {
+			go func() {
+				_, err := w.issuer.Issue(context.Background(), w.ethiopia, credentials.Order{About: s.ID, Claims: reply("ETH", "matched")})
+				replied <- err
+			}()
+			// The answer has to wait for the card. If it did not, it would be
+			// through by then.
+			select {
+			case err := <-replied:
+				replied <- err
+			case <-time.After(200 * time.Millisecond):
+			}
+		},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	made := w.card(t, w.house, cardOrder(caseID, s.ID))
+	if err := <-replied; err != nil {
+		t.Fatal(err)
+	}
+	w.answers(t, "answered at the same moment", made, credentials.AnswerMission)
+}

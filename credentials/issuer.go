@@ -1,0 +1,368 @@
+// Package credentials issues what an agency states about a case: attestations
+// of six kinds, and the cards that carry them on paper. Each one is checked,
+// written down, logged, signed, checked again and only then released; later it
+// can be withdrawn, paused, resumed or replaced, and its status is published
+// in lists that say nothing about anybody.
+//
+// It leaves reading to package verifier, keeping and encrypting records to
+// package vault, and who belongs to a network to package network. The three
+// meet in the format leaves below this package.
+package credentials
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// Type is the vct of every attestation. It is the same for all kinds, because
+// a vct can never be withheld (draft-ietf-oauth-sd-jwt-vc-19 §2.2.2.2) and
+// must not say what somebody was screened for. The kind is a claim like others.
+const Type = "urn:safeconduct:attestation:1"
+
+// digests is how many digests every attestation carries, real and decoy, so
+// that their number says nothing about what is in it (RFC 9901 §4.2.5).
+const digests = 48
+
+// IssuerConfig is everything an Issuer needs. Store, Keys, Cases, Network and
+// StatusLists are required.
+type IssuerConfig struct {
+	Store   Store
+	Keys    Keys
+	Cases   Cases
+	Network Network
+	// StatusLists is the URI of the status lists, without the list number.
+	StatusLists string
+	// Now tells the time; nil means time.Now.
+	Now func() time.Time
+	// Rand is where randomness comes from; nil means crypto/rand.
+	Rand io.Reader
+
+	// afterReserve lets a test stop the world between reserving and signing.
+	afterReserve func(ID)
+}
+
+// Issuer issues attestations and cards.
+type Issuer struct {
+	cfg IssuerConfig
+	// settling is held while it is worked out what an act means for the other
+	// records of its case, until that is stored: a reply and a card that are
+	// made at the same moment would otherwise miss each other.
+	settling sync.Mutex
+}
+
+// NewIssuer checks the configuration. It starts nothing; call Recover before
+// the first use.
+func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
+	if cfg.Store == nil || cfg.Keys == nil || cfg.Cases == nil || cfg.Network == nil || cfg.StatusLists == "" {
+		return nil, errors.New("credentials: issuer needs Store, Keys, Cases, Network and StatusLists")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.afterReserve == nil {
+		cfg.afterReserve = failpoint
+	}
+	return &Issuer{cfg: cfg}, nil
+}
+
+// Order asks for an attestation.
+type Order struct {
+	// Case is whom it is about. It is empty when About says it.
+	Case string
+	// About is the attestation that an opinion, a reliance or a reply answers.
+	About  ID
+	Claims Claims
+	// Replaces withdraws an earlier attestation of the same kind, case and
+	// agency in favour of this one.
+	Replaces ID
+	// ValidUntil is a day; zero means the default of the kind.
+	ValidUntil time.Time
+	// RequestKey makes the same request, sent twice, have one effect.
+	RequestKey string
+}
+
+// Attestation is an issued attestation with its signed form.
+type Attestation struct {
+	Issued
+	Token string // SD-JWT VC with all its disclosures
+}
+
+// Issue makes an attestation. It either returns a signed, stored and logged
+// attestation, or an error and nothing that anybody could use.
+//
+// The order is: validate, reserve and log in one transaction, sign, check,
+// complete. A crash in between leaves a draft, which Recover settles: there is
+// no signature without a record.
+func (is *Issuer) Issue(ctx context.Context, by audit.Actor, o Order) (Attestation, error) {
+	now := is.cfg.Now().UTC()
+	if a, err := is.repeated(ctx, by, o.RequestKey); err != nil || a != nil {
+		return deref(a), err
+	}
+	agency, err := is.cfg.Network.Agency(ctx, by.Agency)
+	if err != nil {
+		return Attestation{}, fmt.Errorf("find agency: %w", err)
+	}
+	draft, err := is.draft(ctx, by, agency, o, now)
+	if err != nil {
+		return Attestation{}, err
+	}
+	kid, key, err := is.cfg.Keys.Signer(ctx, by.Agency)
+	if err != nil {
+		return Attestation{}, fmt.Errorf("find signing key: %w", err)
+	}
+	ctx = context.WithoutCancel(ctx) // from here on, finish what was begun
+	var token string
+	err = is.reserved(ctx, by, &draft, key, func(key crypto.Signer) (err error) {
+		token, err = is.sign(draft, agency, o.Claims, kid, key)
+		return err
+	})
+	if err != nil {
+		return Attestation{}, err
+	}
+	return is.complete(ctx, by, draft, o, token)
+}
+
+// draft validates an order and turns it into what will be reserved.
+func (is *Issuer) draft(ctx context.Context, by audit.Actor, agency Agency, o Order, now time.Time) (Issued, error) {
+	if !ours(o.Claims) {
+		return Issued{}, ErrUnknownKind
+	}
+	d := Issued{
+		Kind: o.Claims.Kind(), Case: o.Case, Agency: by.Agency, About: o.About, Replaces: o.Replaces,
+		State: Draft, IssuedOn: day(now), RequestKey: o.RequestKey,
+	}
+	asked := o.ValidUntil
+	switch c := o.Claims.(type) {
+	case *Screening:
+		c.Complete()
+		if until, ok := c.ValidUntil.Time(); ok && asked.IsZero() {
+			asked = until
+		}
+	case *Reply:
+		// What a relayed answer says is kept and shown, but only a mission's
+		// own account turns a card green: docs/decisions/0006.
+		d.Matched = c.Matched() && c.Channel == "account"
+	}
+	d.ReviewBy = reviewBy(o.Claims)
+	problems := append(o.Claims.Validate(now), replyProblems(o.Claims, agency)...)
+	if p := aboutProblem(d); p != nil {
+		problems = append(problems, *p)
+	}
+	until, problem := validUntil(o.Claims, asked, now)
+	if problem != nil {
+		problems = append(problems, *problem)
+	}
+	if len(problems) > 0 {
+		return Issued{}, &InvalidError{Problems: problems}
+	}
+	d.ValidUntil = until
+	return d, is.place(ctx, by, &d)
+}
+
+// aboutProblem checks that an attestation says what it is about.
+func aboutProblem(d Issued) *Problem {
+	switch d.Kind {
+	case KindScreening, KindIdentity, KindDocument:
+		if d.Case == "" {
+			return &Problem{Field: "/case", Code: CodeRequired, Rule: "an attestation of this kind is about a case"}
+		}
+		if d.About != "" {
+			return &Problem{Field: "/about", Code: CodeNotAllowed, Rule: "an attestation of this kind answers no other"}
+		}
+	case KindOpinion, KindReliance, KindReply:
+		if d.About == "" {
+			return &Problem{Field: "/about", Code: CodeRequired, Rule: "an attestation of this kind answers another one"}
+		}
+	default:
+		return &Problem{Field: "/kind", Code: CodeNotInList, Rule: "one of the six kinds"}
+	}
+	return nil
+}
+
+// replyProblems keeps an agency from answering in a mission's name.
+func replyProblems(c Claims, agency Agency) []Problem {
+	r, ok := c.(*Reply)
+	if !ok || r.Channel != "account" {
+		return nil
+	}
+	if agency.Class != ClassMission {
+		return []Problem{{Field: "/channel", Code: CodeNotAllowed, Rule: "only a mission answers through its own account"}}
+	}
+	if r.MissionState != agency.Country {
+		return []Problem{{Field: "/mission_state", Code: CodeInconsistent, Rule: "the state that the mission belongs to"}}
+	}
+	return nil
+}
+
+// place finds the case that a draft belongs to, and refuses whoever may not
+// add to it. Somebody else's case is as unknown as one that does not exist.
+func (is *Issuer) place(ctx context.Context, by audit.Actor, d *Issued) error {
+	if d.About != "" {
+		about, err := is.cfg.Store.Get(ctx, d.About)
+		switch {
+		case err != nil:
+			return err
+		case about.State != Active && about.State != Paused:
+			return ErrConflict
+		case d.Case != "" && d.Case != about.Case:
+			return ErrNotFound
+		}
+		d.Case = about.Case
+	} else {
+		owner, err := is.cfg.Cases.Owner(ctx, d.Case)
+		if err != nil {
+			return err
+		}
+		if owner != by.Agency {
+			return ErrNotFound
+		}
+	}
+	if d.Replaces == "" {
+		return nil
+	}
+	old, err := is.cfg.Store.Get(ctx, d.Replaces)
+	switch {
+	case err != nil:
+		return err
+	case old.Agency != by.Agency || old.Case != d.Case || old.Kind != d.Kind:
+		return ErrNotFound
+	case old.State != Active && old.State != Paused:
+		return ErrConflict
+	}
+	return nil
+}
+
+// complete stores the signed token, encrypted to the case, and what follows
+// from it.
+func (is *Issuer) complete(ctx context.Context, by audit.Actor, d Issued, o Order, token string) (Attestation, error) {
+	sealed, err := is.cfg.Cases.Seal(ctx, d.Case, []byte(token))
+	if err != nil {
+		return Attestation{}, errors.Join(fmt.Errorf("seal token: %w", err), is.abandon(ctx, d))
+	}
+	entry, err := is.entry(ctx, by, "issued", d)
+	if err != nil {
+		return Attestation{}, errors.Join(err, is.abandon(ctx, d))
+	}
+	is.settling.Lock()
+	defer is.settling.Unlock()
+	done := Completion{ID: d.ID, Sealed: sealed}
+	if done.Changes, done.Answers, err = is.follows(ctx, d, o.Claims); err != nil {
+		return Attestation{}, errors.Join(err, is.abandon(ctx, d))
+	}
+	if err := is.cfg.Store.Complete(ctx, done, entry); err != nil {
+		return Attestation{}, errors.Join(fmt.Errorf("complete: %w", err), is.abandon(ctx, d))
+	}
+	d.State, d.Sealed = Active, sealed
+	return Attestation{Issued: d, Token: token}, nil
+}
+
+// follows works out what a new attestation means for its case: the one that it
+// replaces, and the cards.
+func (is *Issuer) follows(ctx context.Context, d Issued, claims Claims) (changes []Change, answers []Answer, err error) {
+	s, screening := claims.(*Screening)
+	ends := screening && CardStatus(s.TraffickingStatus) == 0
+	if d.Replaces == "" && d.Kind != KindReply {
+		return nil, nil, nil
+	}
+	related, err := is.cfg.Store.ByCase(ctx, d.Case)
+	if err != nil {
+		return nil, nil, err
+	}
+	if d.Replaces != "" {
+		changes = append(changes, Change{ID: d.Replaces, From: []State{Active, Paused}, To: Replaced})
+	}
+	if d.Replaces != "" && ends {
+		// A card goes on stating what it was printed with, until the agency
+		// states something that may not stand on a card.
+		changes = append(changes, cardsOf(related, d, []State{Active, Paused}, Withdrawn)...)
+	}
+	if d.Kind == KindReply {
+		// Also a reply that matches nothing counts: it may replace one that
+		// did.
+		answers, err = is.answers(ctx, after(related, append(changes, Change{ID: d.ID, To: Active})))
+	}
+	return changes, answers, err
+}
+
+// Read opens an attestation for an actor whose agency keeps the case or issued
+// it and may read the case's record.
+func (is *Issuer) Read(ctx context.Context, by audit.Actor, id ID) (Attestation, error) {
+	d, err := is.cfg.Store.Get(ctx, id)
+	if err != nil {
+		return Attestation{}, err
+	}
+	if d.State == Draft || d.State == Abandoned || d.Kind == KindCard {
+		return Attestation{}, ErrNotFound
+	}
+	token, err := is.cfg.Cases.Open(ctx, by, d.Case, d.Sealed)
+	if err != nil {
+		return Attestation{}, err
+	}
+	return Attestation{Issued: d, Token: string(token)}, nil
+}
+
+// List returns what was issued in a case, without content, for the agency that
+// keeps it.
+func (is *Issuer) List(ctx context.Context, by audit.Actor, caseID string) ([]Issued, error) {
+	owner, err := is.cfg.Cases.Owner(ctx, caseID)
+	if err != nil {
+		return nil, err
+	}
+	if owner != by.Agency {
+		return nil, ErrNotFound
+	}
+	all, err := is.cfg.Store.ByCase(ctx, caseID)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(d Issued) bool { return d.State == Draft || d.State == Abandoned }), nil
+}
+
+// repeated finds what an earlier request with this key did. It returns nil
+// when there was none.
+func (is *Issuer) repeated(ctx context.Context, by audit.Actor, key string) (*Attestation, error) {
+	if key == "" {
+		return nil, nil
+	}
+	d, err := is.cfg.Store.ByRequestKey(ctx, key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case d.Agency != by.Agency:
+		return nil, ErrNotFound
+	case d.State == Draft:
+		return nil, ErrInFlight
+	case d.Kind == KindCard:
+		return nil, ErrCodeShown
+	}
+	token, err := is.cfg.Cases.Open(ctx, by, d.Case, d.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	return &Attestation{Issued: d, Token: string(token)}, nil
+}
+
+func deref(a *Attestation) Attestation {
+	if a == nil {
+		return Attestation{}
+	}
+	return *a
+}
+
+// day cuts a time to midnight UTC: nothing the service keeps is dated more
+// exactly than a day.
+func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }

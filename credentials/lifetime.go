@@ -1,0 +1,42 @@
+package credentials
+
+import "time"
+
+// Lifetimes by kind, in days, from the day of issue. A preliminary screening
+// is meant to be looked at again soon; a formal one lasts a year.
+const (
+	lifetimeScreening = 365
+	lifetimeIdentity  = 365
+	lifetimeDocument  = 365
+	lifetimeOpinion   = 365
+	lifetimePrelim    = 90
+	maxLifetime       = 3 * 365
+)
+
+func validUntil(claims Claims, asked, now time.Time) (time.Time, *Problem) {
+	today := day(now)
+	if asked.IsZero() {
+		return today.AddDate(0, 0, defaultLifetime(claims)), nil
+	}
+	until := day(asked)
+	if !until.After(today) || until.After(today.AddDate(0, 0, maxLifetime)) {
+		return time.Time{}, &Problem{Field: "/valid_until", Code: CodeRange, Rule: "a day after today, at most three years ahead"}
+	}
+	return until, nil
+}
+
+func defaultLifetime(claims Claims) int {
+	if s, ok := claims.(*Screening); ok && (s.DecisionLevel == "formal_identification" || s.DecisionLevel == "judicial_finding") {
+		return lifetimeScreening
+	}
+	switch claims.Kind() {
+	case KindIdentity:
+		return lifetimeIdentity
+	case KindDocument:
+		return lifetimeDocument
+	case KindOpinion, KindReliance, KindReply:
+		return lifetimeOpinion
+	default:
+		return lifetimePrelim
+	}
+}

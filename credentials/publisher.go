@@ -1,0 +1,240 @@
+package credentials
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/statuslist"
+)
+
+// PublisherConfig is everything a Publisher needs. Store, Signer and the two
+// URIs are required.
+type PublisherConfig struct {
+	Store Store
+	// Signer returns the network's status key.
+	Signer func(ctx context.Context) (kid string, key crypto.Signer, err error)
+	// StatusLists and AnswersLists are URIs without the list number.
+	StatusLists, AnswersLists string
+	// Changes is how many entries of each list change in every window, real
+	// and decoy together; zero means 64. It is fixed, because a number that
+	// varied would say how much happened.
+	Changes int
+	Now     func() time.Time // nil means time.Now
+	Rand    io.Reader        // nil means crypto/rand
+}
+
+// Times of a list token: how long a reader may rely on it, and when it should
+// look for a newer one.
+const (
+	listLifetime = 72 * time.Hour
+	listTTL      = 6 * time.Hour
+)
+
+// Publisher makes the public lists out of the wanted states, a window at a
+// time.
+type Publisher struct {
+	cfg PublisherConfig
+	// window is held while lists are published: two windows at once would
+	// draw decoys that the other one's tokens do not show.
+	window sync.Mutex
+}
+
+// NewPublisher checks the configuration and starts nothing.
+func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
+	if cfg.Store == nil || cfg.Signer == nil || cfg.StatusLists == "" || cfg.AnswersLists == "" {
+		return nil, errors.New("credentials: publisher needs Store, Signer and the URIs of the lists")
+	}
+	if cfg.Changes < 0 || cfg.Changes > statuslist.Entries/1024 {
+		return nil, errors.New("credentials: publisher needs a small number of Changes")
+	}
+	if cfg.Changes == 0 {
+		cfg.Changes = 64
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	return &Publisher{cfg: cfg}, nil
+}
+
+// Window is one publication.
+type Window struct {
+	// Emergency publishes everything that waits, even when that is more than
+	// a window's fixed number of changes. It shows in public as what it is.
+	Emergency bool
+}
+
+// Published tells what a window did.
+type Published struct {
+	Lists   int // lists signed
+	Changed int // real entries that changed
+	Waiting int // real entries left for the next window
+}
+
+// Publish closes a window for every list: the longest waiting changes become
+// public, decoys fill up to the fixed number, and both lists are signed anew
+// even when nothing happened.
+func (p *Publisher) Publish(ctx context.Context, by audit.Actor, w Window) (Published, error) {
+	p.window.Lock()
+	defer p.window.Unlock()
+	lists, err := p.cfg.Store.Lists(ctx)
+	if err != nil {
+		return Published{}, fmt.Errorf("list status lists: %w", err)
+	}
+	var total Published
+	for _, n := range lists {
+		one, err := p.publish(ctx, by, n, w)
+		if err != nil {
+			return total, fmt.Errorf("publish status list: %w", err)
+		}
+		total.Lists++
+		total.Changed += one.Changed
+		total.Waiting += one.Waiting
+	}
+	return total, nil
+}
+
+// publish closes the window of one list. When an index that a decoy was drawn
+// for is reserved in the same moment, the window is mixed again.
+func (p *Publisher) publish(ctx context.Context, by audit.Actor, n uint16, w Window) (Published, error) {
+	for range maxDraws {
+		done, err := p.tryPublish(ctx, by, n, w)
+		if !errors.Is(err, ErrIndexTaken) {
+			return done, err
+		}
+	}
+	return Published{}, ErrListFull
+}
+
+func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w Window) (Published, error) {
+	entries, err := p.cfg.Store.Entries(ctx, n)
+	if err != nil {
+		return Published{}, err
+	}
+	pending := waiting(entries)
+	now := pending
+	if !w.Emergency && len(pending) > p.cfg.Changes {
+		now = pending[:p.cfg.Changes]
+	}
+	changed, err := p.mix(now, entries)
+	if err != nil {
+		return Published{}, err
+	}
+	status, answers, err := p.tokens(ctx, n, entries, changed)
+	if err != nil {
+		return Published{}, err
+	}
+	entry, err := windowEntry(by, n, w, p.cfg.Now())
+	if err != nil {
+		return Published{}, err
+	}
+	if err := p.cfg.Store.Publish(ctx, n, changed, status, answers, entry); err != nil {
+		return Published{}, err
+	}
+	return Published{Changed: len(now), Waiting: len(pending) - len(now)}, nil
+}
+
+// waiting lists the real entries whose wanted values are not public yet.
+func waiting(entries []Entry) []Entry {
+	var found []Entry
+	for _, e := range entries {
+		if !e.Decoy && (e.WantedStatus != e.PublishedStatus || e.WantedAnswer != e.PublishedAnswer) {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// mix turns real changes into published values and adds decoys until each of
+// the two lists changes in the fixed number of places.
+func (p *Publisher) mix(real, all []Entry) ([]Entry, error) {
+	d := newDecoys(all, p.cfg.Rand)
+	var statusChanges, answerChanges int
+	mixed := make([]Entry, 0, 2*p.cfg.Changes)
+	for _, e := range real {
+		if e.WantedStatus != e.PublishedStatus {
+			statusChanges++
+		}
+		if e.WantedAnswer != e.PublishedAnswer {
+			answerChanges++
+		}
+		e.PublishedStatus, e.PublishedAnswer = e.WantedStatus, e.WantedAnswer
+		mixed = append(mixed, e)
+	}
+	if err := d.status(p.cfg.Changes - statusChanges); err != nil {
+		return nil, err
+	}
+	if err := d.answer(p.cfg.Changes - answerChanges); err != nil {
+		return nil, err
+	}
+	return append(mixed, d.changed()...), nil
+}
+
+// tokens signs both lists as they will stand after the changes.
+func (p *Publisher) tokens(ctx context.Context, n uint16, before, changed []Entry) (status, answers string, err error) {
+	statuses, err := statuslist.New(2, statuslist.Entries)
+	if err != nil {
+		return "", "", err
+	}
+	replies, err := statuslist.New(2, statuslist.Entries)
+	if err != nil {
+		return "", "", err
+	}
+	for _, e := range slices.Concat(before, changed) {
+		if err := statuses.Set(int(e.Index), e.PublishedStatus); err != nil {
+			return "", "", err
+		}
+		if err := replies.Set(int(e.Index), e.PublishedAnswer); err != nil {
+			return "", "", err
+		}
+	}
+	kid, key, err := p.cfg.Signer(ctx)
+	if err != nil {
+		return "", "", fmt.Errorf("find status key: %w", err)
+	}
+	now := p.cfg.Now().UTC().Truncate(time.Second)
+	sign := func(uri string, l *statuslist.List) (string, error) {
+		return statuslist.Token{
+			Subject: fmt.Sprintf("%s%d", uri, n), IssuedAt: now, Expires: now.Add(listLifetime), TTL: listTTL, List: l,
+		}.Sign(kid, key)
+	}
+	if status, err = sign(p.cfg.StatusLists, statuses); err != nil {
+		return "", "", err
+	}
+	answers, err = sign(p.cfg.AnswersLists, replies)
+	return status, answers, err
+}
+
+// windowEntry logs a publication.
+func windowEntry(by audit.Actor, n uint16, w Window, now time.Time) (audit.Entry, error) {
+	return openNote("status.published", struct {
+		Actor     string `json:"actor"`
+		List      uint16 `json:"list"`
+		Emergency bool   `json:"emergency,omitempty"`
+		Day       string `json:"day"`
+	}{by.ID, n, w.Emergency, day(now).Format(time.DateOnly)}, now)
+}
+
+// StatusOf is the public status that a state stands for.
+func StatusOf(s State) uint8 {
+	switch s {
+	case Active:
+		return statuslist.Valid
+	case Paused:
+		return statuslist.Suspended
+	case Replaced:
+		return statuslist.Replaced
+	default: // withdrawn, abandoned, and a draft that was never released
+		return statuslist.Invalid
+	}
+}

@@ -1,0 +1,105 @@
+package credentials
+
+import (
+	"context"
+	"crypto"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/statuslist"
+)
+
+// reserved runs sign with a key that writes the draft down before it signs
+// anything, and draws another index when the one it had is taken.
+func (is *Issuer) reserved(ctx context.Context, by audit.Actor, d *Issued, key crypto.Signer, sign func(crypto.Signer) error) error {
+	for range maxDraws {
+		list, err := is.cfg.Store.OpenList(ctx)
+		if err != nil {
+			return fmt.Errorf("open status list: %w", err)
+		}
+		if d.ID, err = is.newID(); err != nil {
+			return err
+		}
+		if d.Index, err = is.drawIndex(); err != nil {
+			return err
+		}
+		d.List = list
+		recorded := &recordedKey{Signer: key, reserve: func(digest [32]byte) error {
+			d.Digest = digest
+			return is.reserve(ctx, by, *d)
+		}}
+		switch err := sign(recorded); {
+		case err == nil && recorded.used:
+			return nil
+		case errors.Is(err, ErrIndexTaken) || errors.Is(err, ErrListFull):
+			continue
+		case recorded.used:
+			// Signed perhaps, released never.
+			return errors.Join(fmt.Errorf("sign: %w", err), is.abandon(ctx, *d))
+		case errors.Is(err, ErrKeyUsed):
+			return ErrInFlight
+		default:
+			return fmt.Errorf("sign: %w", err)
+		}
+	}
+	return ErrListFull
+}
+
+// maxDraws bounds how often a taken index is drawn again. A list closes at a
+// tenth of its entries, so that even twenty misses in a row do not happen.
+const maxDraws = 64
+
+func (is *Issuer) reserve(ctx context.Context, by audit.Actor, d Issued) error {
+	entry, err := is.entry(ctx, by, "reserved", d)
+	if err != nil {
+		return err
+	}
+	if err := is.cfg.Store.Reserve(ctx, d, entry); err != nil {
+		return fmt.Errorf("reserve: %w", err)
+	}
+	is.cfg.afterReserve(d.ID)
+	return nil
+}
+
+// recordedKey is a signing key that cannot be used before the record of its
+// use is stored. It stands between the formats and the keystore, so that no
+// format can forget to write down first.
+type recordedKey struct {
+	crypto.Signer
+	reserve func(digest [32]byte) error
+	used    bool
+}
+
+// Sign writes the digest down and then signs it, once.
+func (k *recordedKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if k.used || len(digest) != 32 {
+		return nil, errors.New("credentials: a reserved key signs one digest, once")
+	}
+	if err := k.reserve([32]byte(digest)); err != nil {
+		return nil, err
+	}
+	k.used = true
+	return k.Signer.Sign(random, digest, opts)
+}
+
+func (is *Issuer) newID() (ID, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(is.cfg.Rand, b[:]); err != nil {
+		return "", fmt.Errorf("draw id: %w", err)
+	}
+	return ID(hex.EncodeToString(b[:])), nil
+}
+
+// drawIndex draws a status index uniformly: the number of entries is a power
+// of two.
+func (is *Issuer) drawIndex() (uint32, error) {
+	var b [4]byte
+	if _, err := io.ReadFull(is.cfg.Rand, b[:]); err != nil {
+		return 0, fmt.Errorf("draw status index: %w", err)
+	}
+	return binary.BigEndian.Uint32(b[:]) % statuslist.Entries, nil
+}

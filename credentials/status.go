@@ -1,0 +1,237 @@
+package credentials
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// Action is a change of status that an agency may order for what it issued.
+type Action string
+
+// The actions. Replacing is not among them: it follows from issuing.
+const (
+	Withdraw Action = "withdraw"
+	Pause    Action = "pause"
+	Resume   Action = "resume"
+)
+
+// Reason says why a status was changed. It goes into the history of the case
+// and nowhere else: a withdrawal never reads as fraud.
+type Reason string
+
+// The reasons.
+const (
+	ReasonHolderAsked    Reason = "holder_asked"
+	ReasonLost           Reason = "lost"
+	ReasonMistake        Reason = "mistake"
+	ReasonNewInformation Reason = "new_information"
+	ReasonSafety         Reason = "safety"
+	ReasonErasure        Reason = "erasure"
+	ReasonOther          Reason = "other"
+)
+
+// Valid tells whether r is one of the reasons.
+func (r Reason) Valid() bool {
+	switch r {
+	case ReasonHolderAsked, ReasonLost, ReasonMistake, ReasonNewInformation, ReasonSafety, ReasonErasure, ReasonOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// SetStatus withdraws, pauses or resumes an attestation or a card of the
+// actor's own agency. What is true of a screening holds for the cards that
+// carry it: they follow.
+func (is *Issuer) SetStatus(ctx context.Context, by audit.Actor, id ID, action Action, reason Reason) (Issued, error) {
+	from, to, err := transition(action)
+	if err != nil {
+		return Issued{}, err
+	}
+	if !reason.Valid() {
+		return Issued{}, &InvalidError{Problems: []Problem{{Field: "/reason", Code: CodeNotInList, Rule: "one of the listed reasons"}}}
+	}
+	is.settling.Lock()
+	defer is.settling.Unlock()
+	d, err := is.cfg.Store.Get(ctx, id)
+	switch {
+	case err != nil:
+		return Issued{}, err
+	case d.Agency != by.Agency || d.State == Draft || d.State == Abandoned:
+		return Issued{}, ErrNotFound
+	}
+	return is.apply(ctx, by, d, action, from, to, reason)
+}
+
+func (is *Issuer) apply(ctx context.Context, by audit.Actor, d Issued, action Action, from []State, to State, reason Reason) (Issued, error) {
+	changes := []Change{{ID: d.ID, From: from, To: to}}
+	related, err := is.cfg.Store.ByCase(ctx, d.Case)
+	if err != nil {
+		return Issued{}, err
+	}
+	changes = append(changes, cardsOf(related, d, from, to)...)
+	if d.Kind == KindCard && d.About != "" && to == Active {
+		// A card comes back only while what it states is stated still.
+		changes = append(changes, Change{ID: newest(related, d.About), From: []State{Active}, To: Active})
+	}
+	var answers []Answer
+	if d.Matched {
+		if answers, err = is.answers(ctx, after(related, changes)); err != nil {
+			return Issued{}, err
+		}
+	}
+	entry, err := is.note(ctx, d.Case, string(d.Kind)+"."+string(action), noteBody{
+		ID: d.ID, Actor: by.ID, Agency: by.Agency, Reason: string(reason), Day: day(is.cfg.Now()).Format(time.DateOnly),
+	})
+	if err != nil {
+		return Issued{}, err
+	}
+	if err := is.cfg.Store.Apply(ctx, changes, answers, entry); err != nil {
+		return Issued{}, fmt.Errorf("%s: %w", action, err)
+	}
+	d.State = to
+	return d, nil
+}
+
+// cardsOf finds the cards that carry a screening, or one that it replaced, and
+// are in one of the states from.
+func cardsOf(related []Issued, d Issued, from []State, to State) []Change {
+	var changes []Change
+	for _, c := range related {
+		if c.Kind != KindCard || c.About == "" || !slices.Contains(from, c.State) {
+			continue
+		}
+		if n := newest(related, c.About); n == d.ID || n == d.Replaces {
+			changes = append(changes, Change{ID: c.ID, From: from, To: to})
+		}
+	}
+	return changes
+}
+
+// newest follows a record to the one that replaced it, and on to the last.
+func newest(related []Issued, id ID) ID {
+	for range related {
+		next := slices.IndexFunc(related, func(r Issued) bool {
+			return r.Replaces == id && r.State != Draft && r.State != Abandoned
+		})
+		if next < 0 {
+			return id
+		}
+		id = related[next].ID
+	}
+	return id
+}
+
+// after returns the records of a case as they will stand after changes.
+func after(related []Issued, changes []Change) []Issued {
+	will := slices.Clone(related)
+	for i := range will {
+		for _, ch := range changes {
+			if will[i].ID == ch.ID {
+				will[i].State = ch.To
+			}
+		}
+	}
+	return will
+}
+
+func transition(a Action) (from []State, to State, err error) {
+	switch a {
+	case Withdraw:
+		return []State{Active, Paused}, Withdrawn, nil
+	case Pause:
+		return []State{Active}, Paused, nil
+	case Resume:
+		return []State{Paused}, Active, nil
+	default:
+		return nil, "", ErrUnknownAction
+	}
+}
+
+// WithdrawCase withdraws everything that is in use in a case, whoever issued
+// it, because the holder wants to be forgotten. Erasing the data follows; the
+// status entries stay, so that no index is ever used again.
+func (is *Issuer) WithdrawCase(ctx context.Context, by audit.Actor, caseID string) (int, error) {
+	owner, err := is.cfg.Cases.Owner(ctx, caseID)
+	if err != nil {
+		return 0, err
+	}
+	if owner != by.Agency {
+		return 0, ErrNotFound
+	}
+	is.settling.Lock()
+	defer is.settling.Unlock()
+	all, err := is.cfg.Store.ByCase(ctx, caseID)
+	if err != nil {
+		return 0, err
+	}
+	var changes []Change
+	for _, d := range all {
+		switch d.State {
+		// What was replaced is out of use already, and stays as it is: decoys
+		// never go that way either.
+		case Active, Paused:
+			changes = append(changes, Change{ID: d.ID, From: []State{d.State}, To: Withdrawn})
+		case Draft:
+			changes = append(changes, Change{ID: d.ID, From: []State{Draft}, To: Abandoned})
+		}
+	}
+	entry, err := is.note(ctx, caseID, "case.withdrawn", noteBody{
+		Actor: by.ID, Agency: by.Agency, Reason: string(ReasonErasure), Day: day(is.cfg.Now()).Format(time.DateOnly),
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := is.cfg.Store.Apply(ctx, changes, nil, entry); err != nil {
+		return 0, fmt.Errorf("withdraw case: %w", err)
+	}
+	return len(changes), nil
+}
+
+// Recover settles the drafts that a crash left behind: each one becomes
+// abandoned, its index is marked out of use for good, and the log says so.
+// Nothing is signed again. It returns how many there were. Call it before the
+// first use, while nothing else issues.
+func (is *Issuer) Recover(ctx context.Context) (int, error) {
+	drafts, err := is.cfg.Store.Drafts(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("find drafts: %w", err)
+	}
+	var settled int
+	var errs []error
+	for _, d := range drafts {
+		if err := is.abandon(ctx, d); err != nil {
+			errs = append(errs, err) // the others are settled all the same
+			continue
+		}
+		settled++
+	}
+	return settled, errors.Join(errs...)
+}
+
+// abandon settles one draft. The request's own context may be over by now, and
+// its case erased, and the draft has to be settled all the same.
+func (is *Issuer) abandon(ctx context.Context, d Issued) error {
+	ctx = context.WithoutCancel(ctx)
+	entry, err := is.entry(ctx, audit.Actor{ID: "recovery", Agency: d.Agency}, "abandoned", d)
+	if err != nil {
+		// Nothing can be sealed to the case, so that the log says it outside.
+		entry, err = openNote("draft.abandoned", noteBody{
+			ID: d.ID, Actor: "recovery", Agency: d.Agency, Digest: hex.EncodeToString(d.Digest[:]), Day: day(is.cfg.Now()).Format(time.DateOnly),
+		}, is.cfg.Now())
+	}
+	if err != nil {
+		return fmt.Errorf("abandon draft: %w", err)
+	}
+	err = is.cfg.Store.Apply(ctx, []Change{{ID: d.ID, From: []State{Draft}, To: Abandoned}}, nil, entry)
+	if errors.Is(err, ErrConflict) {
+		return nil // completed or settled meanwhile
+	}
+	return err
+}

@@ -1,0 +1,208 @@
+package credentials
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"errors"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/card"
+)
+
+// Conditions that a caller can act on.
+var (
+	ErrNotFound      = errors.New("credentials: no such record")
+	ErrNotAllowed    = errors.New("credentials: not allowed for this agency")
+	ErrConflict      = errors.New("credentials: the state does not allow this")
+	ErrInFlight      = errors.New("credentials: the same request is still being worked on")
+	ErrCodeShown     = errors.New("credentials: this card was made already, and its code is shown only once")
+	ErrIndexTaken    = errors.New("credentials: status index is taken")
+	ErrListFull      = errors.New("credentials: status list is closed to new entries")
+	ErrKeyUsed       = errors.New("credentials: request key was used before")
+	ErrUnknownAction = errors.New("credentials: unknown status change")
+	ErrUnknownKind   = errors.New("credentials: unknown kind of attestation")
+)
+
+// ID names an attestation or a card: 128 random bits, 32 hex digits. It holds
+// no time and no meaning.
+type ID string
+
+// State is where an attestation or a card stands with its issuer. Being past
+// its date is no state of its own: ValidUntil says it.
+type State string
+
+// The states.
+const (
+	Draft     State = "draft"     // written down; perhaps signed, never released
+	Active    State = "active"    // signed and released
+	Paused    State = "paused"    // for now
+	Replaced  State = "replaced"  // by a newer one
+	Withdrawn State = "withdrawn" // for good; says nothing about the person
+	Abandoned State = "abandoned" // a draft that a crash or an error left behind
+)
+
+// Issued is an attestation or a card as the store keeps it: without personal
+// data, except as ciphertext.
+type Issued struct {
+	ID       ID
+	Kind     Kind
+	Case     string
+	Agency   string // whose key signs
+	About    ID     // opinion, reliance, reply: what they are about; card: the screening it carries
+	Replaces ID     // the one that this one replaces
+	State    State
+
+	List  uint16
+	Index uint32
+	// Digest is the SHA-256 of the exact bytes that were to be signed. It is
+	// written before the key is used.
+	Digest [32]byte
+	// IssuedOn, ValidUntil and ReviewBy are days, midnight UTC; ReviewBy may
+	// be zero.
+	IssuedOn, ValidUntil, ReviewBy time.Time
+	// Sealed is the signed token, encrypted to the case. Cards have none: a
+	// card exists on paper alone.
+	Sealed []byte
+	// RequestKey makes a repeated request find what the first one did; a
+	// keyed or plain hash, never the caller's own key. Empty: none.
+	RequestKey string
+	// Matched says that a reply confirms the person's identity, so that it
+	// shows in the answers list.
+	Matched bool
+	Card    *CardFacts // of a card only
+}
+
+// CardFacts is what the service keeps of a card. The code is not among it.
+type CardFacts struct {
+	Epoch uint32
+	// Number, Handle and Nationality are keyed hashes.
+	Number, Handle, Nationality [16]byte
+	// OpenKey checks a holder's consent to open a record: an Ed25519 public
+	// key, docs/card.md, Opening a record online. It is known once the card
+	// is sealed.
+	OpenKey []byte
+}
+
+// Change moves one record from any of the states From to another. A record that
+// stands in To already stays untouched; whether it may is up to From all the
+// same.
+type Change struct {
+	ID   ID
+	From []State
+	To   State
+}
+
+// Completion is what is known once a draft was signed.
+type Completion struct {
+	ID      ID
+	Sealed  []byte // the signed token, encrypted to the case; nil for a card
+	OpenKey []byte // of a card; docs/card.md, Opening a record online
+	Changes []Change
+	Answers []Answer
+}
+
+// Answer is an entry for the answers list.
+type Answer struct {
+	ID    ID // of the card
+	Value uint8
+}
+
+// Values of the answers list: docs/card.md, Answers after printing.
+const (
+	AnswerNone    uint8 = 0
+	AnswerMission uint8 = 1 // confirmed by the mission of the stated nationality
+	AnswerBound   uint8 = 2 // a blank that was given to somebody
+	AnswerOther   uint8 = 3 // confirmed by another authority
+)
+
+// Store keeps what was issued. Every method that changes something takes the
+// log entries that say so, and writes both or neither.
+type Store interface {
+	// OpenList returns the number of the list that new entries go to, and
+	// opens one when there is none. When a list is half full, the next one is
+	// there as well, so that it is published before its first entry is given
+	// out.
+	OpenList(ctx context.Context) (uint16, error)
+	// Reserve writes a draft. ErrIndexTaken, ErrListFull and ErrKeyUsed leave
+	// nothing behind.
+	Reserve(ctx context.Context, draft Issued, entries ...audit.Entry) error
+	// Complete turns a draft into an active record, and applies the changes
+	// and answers that follow from it. It returns ErrConflict when the record
+	// is not a draft any more.
+	Complete(ctx context.Context, c Completion, entries ...audit.Entry) error
+	// Apply makes status changes and answers. All of them, or ErrConflict, or
+	// ErrNotFound when there is no such record.
+	Apply(ctx context.Context, changes []Change, answers []Answer, entries ...audit.Entry) error
+	// Drafts lists what was reserved and neither completed nor abandoned.
+	Drafts(ctx context.Context) ([]Issued, error)
+
+	Get(ctx context.Context, id ID) (Issued, error)
+	ByCase(ctx context.Context, caseID string) ([]Issued, error)
+	ByRequestKey(ctx context.Context, key string) (Issued, error)
+	// ByHandle and ByNumber find a card by keyed hash.
+	ByHandle(ctx context.Context, handle [16]byte) (Issued, error)
+	ByNumber(ctx context.Context, number [16]byte) (Issued, error)
+
+	// Entries lists every entry of a list, real and decoy, in the order in
+	// which they began to wait for publication.
+	Entries(ctx context.Context, list uint16) ([]Entry, error)
+	// Publish writes the published values of the entries, adds the new decoys
+	// among them, and stores the tokens, all at once. ErrIndexTaken, when a
+	// new decoy's index was reserved meanwhile, leaves nothing behind.
+	Publish(ctx context.Context, list uint16, entries []Entry, status, answers string, log ...audit.Entry) error
+	// Lists names every list that exists.
+	Lists(ctx context.Context) ([]uint16, error)
+	// Tokens returns the newest tokens of a list.
+	Tokens(ctx context.Context, list uint16) (status, answers string, err error)
+}
+
+// Entry is one index of a status list and of the answers list beside it.
+type Entry struct {
+	Index                         uint32
+	Decoy                         bool
+	WantedStatus, PublishedStatus uint8
+	WantedAnswer, PublishedAnswer uint8
+}
+
+// Keys is the only way to an agency's key. It is narrow, so that the keys may
+// live in another process or another machine.
+type Keys interface {
+	// Signer returns the agency's signing key, P-256, and its key id. It is
+	// called only in acts of that agency's own actors.
+	Signer(ctx context.Context, agency string) (kid string, key crypto.Signer, err error)
+	// MAC is a keyed hash whose key never leaves the keystore; labels
+	// separate its uses.
+	MAC(ctx context.Context, label string, data []byte) ([]byte, error)
+}
+
+// Cases is what the issuer needs of the room that keeps cases.
+type Cases interface {
+	// Owner returns the agency that keeps the case.
+	Owner(ctx context.Context, caseID string) (agency string, err error)
+	// Seal encrypts to the case's record; no secret key is needed.
+	Seal(ctx context.Context, caseID string, plain []byte) ([]byte, error)
+	// Open decrypts what Seal made, for an actor whose agency may read it.
+	Open(ctx context.Context, by audit.Actor, caseID string, sealed []byte) ([]byte, error)
+}
+
+// Network is what the issuer needs to know about the network it issues in.
+type Network interface {
+	// Agency describes an agency that is a member and not suspended.
+	Agency(ctx context.Context, id string) (Agency, error)
+	// PublicKey returns a signing key of an agency, by its key id, also one
+	// that signs nothing new any more.
+	PublicKey(ctx context.Context, agency, kid string) (*ecdsa.PublicKey, error)
+	// SealKeys returns the epoch that new cards are sealed to, and when that
+	// epoch's life ends.
+	SealKeys(ctx context.Context) (keys card.SealKeys, end time.Time, err error)
+}
+
+// Agency is what the issuer needs to know about an agency.
+type Agency struct {
+	ID      string
+	Class   string // docs/vocabulary.md, organisation classes
+	Country string // ICAO three-letter code
+	Issuer  string // the iss of its credentials
+}
