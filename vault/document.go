@@ -1,0 +1,330 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/vault/mrz"
+)
+
+// Document is what an agency knows about a passport or another paper. The
+// struct is its wire form and its sealed form: encode it with
+// private.RevealJSON only. Allowed values stand in docs/vocabulary.md.
+type Document struct {
+	Kind       string         `json:"kind"`
+	CustomType private.String `json:"custom_type,omitzero"` // with kind OTHER only
+
+	IssuingState     string         `json:"issuing_state"` // three letters, ICAO Doc 9303-3
+	Number           private.String `json:"document_number,omitzero"`
+	IssueDate        private.String `json:"issue_date,omitzero"` // YYYY, YYYY-MM or YYYY-MM-DD
+	ExpiryDate       private.String `json:"expiry_date,omitzero"`
+	IssuingAuthority private.String `json:"issuing_authority,omitzero"`
+
+	HolderNames private.String `json:"holder_names,omitzero"` // as printed
+	BirthDate   private.String `json:"birth_date,omitzero"`
+	Sex         private.String `json:"sex,omitzero"` // M, F or X
+
+	// MRZ is the machine-readable zone as printed, lines joined by a line
+	// feed. MRZFormat and MRZChecks are worked out from it; they may be absent
+	// on the way in, and if they are present they must say the same.
+	MRZ       private.String `json:"mrz,omitzero"`
+	MRZFormat mrz.Format     `json:"mrz_format,omitempty"`
+	MRZChecks *mrz.Checks    `json:"mrz_checks,omitempty"`
+
+	Custody      string `json:"custody,omitempty"` // who has the paper itself; empty means unknown
+	CustodySince string `json:"custody_since,omitempty"`
+
+	Loss *Loss `json:"loss_report,omitempty"`
+
+	// RecordStatus is active or withdrawn; empty means active. Which versions
+	// are superseded and what was erased, the vault knows by itself.
+	RecordStatus string `json:"record_status,omitempty"`
+}
+
+// Loss reports that the paper is lost, was taken, or came back. Reporting
+// notifies nobody by itself.
+type Loss struct {
+	Event          string         `json:"event"`
+	SLTDEquivalent string         `json:"sltd_equivalent,omitempty"`
+	EventDate      *Date          `json:"event_date,omitempty"`
+	PlaceCountry   private.String `json:"place_country,omitzero"`
+	PlaceCity      private.String `json:"place_city,omitzero"`
+	TakenByRole    string         `json:"taken_by_role,omitempty"`
+	Circumstances  private.String `json:"circumstances,omitzero"`
+	PoliceReport   *PoliceReport  `json:"police_report,omitempty"`
+
+	EmbassyNotified string `json:"embassy_notified,omitempty"` // empty means no
+	EmbassyConsent  string `json:"embassy_consent,omitempty"`  // the consent's id, with EmbassyNotified yes only
+
+	// SLTDRequested changes only through MissionAnswered.
+	SLTDRequested string `json:"sltd_requested,omitempty"`
+
+	MisuseSuspected bool   `json:"misuse_suspected,omitempty"`
+	ReviewDate      string `json:"review_date,omitempty"`
+}
+
+// Date is a date that may be known to the month or the year only.
+type Date struct {
+	Value     private.String `json:"value"`     // YYYY, YYYY-MM or YYYY-MM-DD
+	Precision string         `json:"precision"` // day, month, year or estimated
+}
+
+// PoliceReport says whether a report was made, and if not, why.
+type PoliceReport struct {
+	Made string         `json:"made"`
+	Ref  private.String `json:"ref,omitzero"`
+	Date private.String `json:"date,omitzero"`
+}
+
+// maxDocument bounds a document's JSON, in bytes.
+const maxDocument = 64 << 10
+
+// ParseDocument reads a document's JSON strictly: unknown members and trailing
+// bytes are refused, and so is what Validate refuses.
+func ParseDocument(data []byte) (Document, error) {
+	d, err := decodeDocument(data)
+	if err != nil {
+		return Document{}, err
+	}
+	return d, d.Validate()
+}
+
+func decodeDocument(data []byte) (Document, error) {
+	if len(data) > maxDocument {
+		return Document{}, &InvalidError{[]Problem{{Code: "too_large", Detail: "at most 64 KiB"}}}
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	var d Document
+	// The decoder's own text may repeat input, so that it is left out.
+	if err := dec.Decode(&d); err != nil {
+		return Document{}, &InvalidError{[]Problem{{Code: "json_invalid", Detail: "a document as docs/api describes it"}}}
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return Document{}, &InvalidError{[]Problem{{Code: "json_invalid", Detail: "nothing after the document"}}}
+	}
+	return d, nil
+}
+
+// Zone parses the document's machine-readable zone. The zero MRZ if it has
+// none.
+func (d Document) Zone() (mrz.MRZ, error) {
+	if d.MRZ.IsZero() {
+		return mrz.MRZ{}, nil
+	}
+	var lines []private.String
+	for line := range strings.SplitSeq(d.MRZ.Reveal(), "\n") {
+		lines = append(lines, private.New(line))
+	}
+	return mrz.Parse(lines)
+}
+
+// complete fills what follows from the rest. d is valid.
+func (d Document) complete() Document {
+	if zone, err := d.Zone(); err == nil && zone.Format != "" {
+		d.MRZFormat, d.MRZChecks = zone.Format, &zone.Checks
+	}
+	if d.Custody == "" {
+		d.Custody = "unknown"
+	}
+	if d.RecordStatus == "" {
+		d.RecordStatus = "active"
+	}
+	return d
+}
+
+// Kept is a document as it is read back.
+type Kept struct {
+	ID       string
+	Case     string
+	Version  int // from 1; name it when updating
+	Document Document
+	Pages    []PageInfo
+}
+
+// AddDocument keeps a document under a new record of the case, and returns it
+// as it was kept. All problems are reported at once as an *InvalidError.
+func (v *Vault) AddDocument(ctx context.Context, by audit.Actor, caseID string, d Document) (Kept, error) {
+	c, err := v.ownedCase(ctx, by, caseID)
+	if err != nil {
+		return Kept{}, err
+	}
+	if err := errors.Join(d.Validate(), d.askedByNobody(nil)); err != nil {
+		return Kept{}, err
+	}
+	d = d.complete()
+	defer v.cases.lock(c.Case)()
+
+	index, err := v.placeOf(ctx, c, d)
+	if err != nil {
+		return Kept{}, err
+	}
+	id := newID()
+	r, err := v.newRecord(ctx, by, id, c.Case)
+	if err != nil {
+		return Kept{}, err
+	}
+	r.CaseRecipient = c.CaseRecipient
+	o, entries, err := v.sealDocument(r, by, d, 1, "document.added")
+	if err == nil {
+		err = v.store.CreateRecord(ctx, r, []Object{o}, index, entries...)
+	}
+	if err != nil {
+		return Kept{}, v.abandon(ctx, id, fmt.Errorf("vault: add a document: %w", err))
+	}
+	return Kept{ID: id, Case: c.Case, Version: 1, Document: d}, nil
+}
+
+// UpdateDocument keeps a new version of a document: another custody, a loss, a
+// recovery, a correction. version is the one that the caller has read;
+// ErrConflict if it is not the newest any more.
+func (v *Vault) UpdateDocument(ctx context.Context, by audit.Actor, id string, version int, d Document) (Kept, error) {
+	return v.update(ctx, by, id, version, "document.updated", func(old Document) (Document, error) {
+		return d, errors.Join(d.Validate(), d.askedByNobody(old.Loss))
+	})
+}
+
+// MissionAnswered records what a mission's signed reply says about the list of
+// lost documents: yes or done_by_state. Nothing else can set it, because only
+// the issuing state can ask for an entry there.
+func (v *Vault) MissionAnswered(ctx context.Context, by audit.Actor, id string, version int, sltdRequested string) (Kept, error) {
+	return v.update(ctx, by, id, version, "document.mission_answered", func(d Document) (Document, error) {
+		if d.Loss == nil {
+			return d, &InvalidError{[]Problem{{Field: "/loss_report", Code: "required", Detail: "a loss report"}}}
+		}
+		loss := *d.Loss
+		loss.SLTDRequested = sltdRequested
+		d.Loss = &loss
+		return d, d.Validate()
+	})
+}
+
+// update seals the next version of a document.
+func (v *Vault) update(ctx context.Context, by audit.Actor, id string, version int, kind string, change func(old Document) (Document, error)) (Kept, error) {
+	r, err := v.ownedDocument(ctx, by, id)
+	if err != nil {
+		return Kept{}, err
+	}
+	defer v.cases.lock(r.Case)()
+
+	old, o, err := v.openDocument(ctx, r, by.Agency)
+	if err != nil {
+		return Kept{}, err
+	}
+	if o.Version != version {
+		return Kept{}, ErrConflict
+	}
+	d, err := change(old)
+	if err != nil {
+		return Kept{}, err
+	}
+	d = d.complete()
+	index, err := v.placeOf(ctx, r, d)
+	if err != nil {
+		return Kept{}, err
+	}
+	next, entries, err := v.sealDocument(r, by, d, version+1, kind)
+	if err == nil {
+		err = v.store.AddObject(ctx, next, index, entries...)
+	}
+	if err != nil {
+		return Kept{}, fmt.Errorf("vault: update a document: %w", err)
+	}
+	pages, err := v.pages(ctx, id)
+	return Kept{ID: id, Case: r.Case, Version: next.Version, Document: d, Pages: pages}, err
+}
+
+// ReadDocument returns the newest version of a document and what pages it has.
+// The actor's agency owns it, or holds a live grant and today's opening. The
+// reading is in the history before anything is released.
+func (v *Vault) ReadDocument(ctx context.Context, by audit.Actor, id string) (Kept, error) {
+	r, err := v.readable(ctx, by, id, PartDocument)
+	if err != nil {
+		return Kept{}, err
+	}
+	if r.ID == r.Case {
+		return Kept{}, ErrNotFound
+	}
+	d, o, err := v.openDocument(ctx, r, by.Agency)
+	if err != nil {
+		return Kept{}, err
+	}
+	pages, err := v.pages(ctx, id)
+	if err != nil {
+		return Kept{}, err
+	}
+	entry, err := v.entry(r, by, "document.read", facts{"version": o.Version})
+	if err == nil {
+		err = v.store.Append(ctx, entry)
+	}
+	if err != nil {
+		return Kept{}, fmt.Errorf("vault: read a document: %w", err)
+	}
+	return Kept{ID: id, Case: r.Case, Version: o.Version, Document: d, Pages: pages}, nil
+}
+
+// Documents lists the documents of a case of the actor's agency, in the order
+// of their ids.
+func (v *Vault) Documents(ctx context.Context, by audit.Actor, caseID string) ([]string, error) {
+	if _, err := v.ownedCase(ctx, by, caseID); err != nil {
+		return nil, err
+	}
+	records, err := v.store.Records(ctx, caseID)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, 0, len(records))
+	for _, r := range records {
+		if r.ID != r.Case {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids, nil
+}
+
+// sealDocument makes a document's row and its log entries.
+func (v *Vault) sealDocument(r Record, by audit.Actor, d Document, version int, kind string) (Object, []audit.Entry, error) {
+	plain, err := private.RevealJSON(d)
+	if err != nil {
+		return Object{}, nil, err
+	}
+	if len(plain) > maxDocument {
+		return Object{}, nil, &InvalidError{[]Problem{{Code: "too_large", Detail: "at most 64 KiB"}}}
+	}
+	o := Object{Record: r.ID, Version: version, MediaType: mediaJSON, Day: v.today()}
+	sealed, committed, err := v.sealObject(r, &o, plain)
+	if err != nil {
+		return Object{}, nil, err
+	}
+	o.Sealed = sealed
+	entry, err := v.entry(r, by, kind, facts{"version": version})
+	return o, []audit.Entry{entry, committed}, err
+}
+
+// openDocument reads the newest version for an agency that may.
+func (v *Vault) openDocument(ctx context.Context, r Record, agency string) (Document, Object, error) {
+	id, err := v.identity(ctx, r, agency)
+	if err != nil {
+		return Document{}, Object{}, err
+	}
+	o, err := v.store.Object(ctx, r.ID, 0)
+	if err != nil {
+		return Document{}, Object{}, err
+	}
+	plain, err := v.openObject(ctx, id, o)
+	if err != nil {
+		return Document{}, Object{}, fmt.Errorf("vault: read a document: %w", err)
+	}
+	d, err := decodeDocument(plain)
+	if err != nil {
+		return Document{}, Object{}, fmt.Errorf("vault: read a document: %w", ErrIntegrity)
+	}
+	return d, o, nil
+}

@@ -1,0 +1,137 @@
+package vault
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// erasureLabel separates the journal's authentication from other uses of the
+// key keeper's MAC.
+const erasureLabel = "safeconduct/erasure/1"
+
+// Erase destroys a case with everything in it, and counts what is gone.
+//
+// The order makes every crash safe, and from the first step on the case takes
+// nothing new: first the journal says what will be
+// destroyed, then the key files go, and with them every copy of the content
+// anywhere; then the ciphertexts, the rows, the places in the number index,
+// and the salts and bodies of the history. An error leaves it to be repeated,
+// by this call or by Replay. What others keep about the case (attestations,
+// cards, their status) is theirs to withdraw; what was sealed to the case
+// opens for nobody any more.
+func (v *Vault) Erase(ctx context.Context, by audit.Actor, caseID string) (Erased, error) {
+	c, err := v.ownedCase(ctx, by, caseID)
+	if err != nil {
+		return Erased{}, err
+	}
+	defer v.cases.lock(c.Case)()
+
+	records, err := v.store.Records(ctx, caseID)
+	if err != nil {
+		return Erased{}, fmt.Errorf("vault: erase: %w", err)
+	}
+	j := Erasure{Case: c.ID, Agency: c.Agency, Day: v.today()}
+	for _, r := range records {
+		j.Records = append(j.Records, r.ID)
+	}
+	slices.Sort(j.Records)
+	if j.MAC, err = v.keys.MAC(ctx, erasureLabel, j.message()); err != nil {
+		return Erased{}, fmt.Errorf("vault: erase: %w", err)
+	}
+	if err := v.store.BeginErasure(ctx, j); err != nil {
+		return Erased{}, fmt.Errorf("vault: erase: %w", err)
+	}
+	return v.destroy(ctx, j)
+}
+
+// destroy carries an erasure out. Doing it again does no harm.
+func (v *Vault) destroy(ctx context.Context, j Erasure) (Erased, error) {
+	if err := v.keyring.Erase(ctx, j.Records...); err != nil {
+		return Erased{}, fmt.Errorf("vault: erase key files: %w", err)
+	}
+	if err := v.dropBlobs(ctx, j.Case); err != nil {
+		return Erased{}, err
+	}
+	entry, err := v.plainEntry("case.erased", facts{"agency": j.Agency})
+	if err != nil {
+		return Erased{}, err
+	}
+	done, err := v.store.Erase(ctx, j.Case, entry)
+	if err != nil {
+		return Erased{}, fmt.Errorf("vault: erase rows: %w", err)
+	}
+	// A page that was on its way may have come in between. Its key is gone.
+	return done, v.dropBlobs(ctx, j.Case)
+}
+
+// dropBlobs removes the ciphertexts of a case.
+func (v *Vault) dropBlobs(ctx context.Context, caseID string) error {
+	var keys []string
+	for key, err := range v.blobs.List(ctx, caseID+"/") {
+		if err != nil {
+			return fmt.Errorf("vault: list pages: %w", err)
+		}
+		keys = append(keys, key)
+	}
+	for _, key := range keys {
+		if err := v.blobs.Delete(ctx, key); err != nil {
+			return fmt.Errorf("vault: erase pages: %w", err)
+		}
+	}
+	return nil
+}
+
+// Replay carries the whole erasure journal out again, after a crash or after a
+// backup was restored, and returns how many cases it held. The service is not
+// ready before it has returned nil. An entry that the key keeper did not
+// authenticate is ErrIntegrity, and does not keep the others from being
+// carried out: nobody may destroy a case by writing a row.
+func (v *Vault) Replay(ctx context.Context) (int, error) {
+	journal, err := v.store.Erasures(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("vault: replay erasures: %w", err)
+	}
+	done := 0
+	var errs []error
+	for _, j := range journal {
+		mac, err := v.keys.MAC(ctx, erasureLabel, j.message())
+		if err != nil {
+			return done, fmt.Errorf("vault: replay erasures: %w", err)
+		}
+		if subtle.ConstantTimeCompare(mac, j.MAC) != 1 {
+			errs = append(errs, fmt.Errorf("vault: replay erasures: %w", ErrIntegrity))
+			continue
+		}
+		if err := v.replay(ctx, j); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		done++
+	}
+	return done, errors.Join(errs...)
+}
+
+// replay carries one erasure out, unless nothing is left of the case.
+func (v *Vault) replay(ctx context.Context, j Erasure) error {
+	defer v.cases.lock(j.Case)()
+	if err := v.keyring.Erase(ctx, j.Records...); err != nil {
+		return fmt.Errorf("vault: replay erasures: %w", err)
+	}
+	if _, err := v.store.Record(ctx, j.Case); errors.Is(err, ErrNotFound) {
+		return v.dropBlobs(ctx, j.Case)
+	}
+	_, err := v.destroy(ctx, j)
+	return err
+}
+
+// message is what the key keeper authenticates.
+func (j Erasure) message() []byte {
+	return lengthPrefixed("", j.Case, j.Agency, strings.Join(j.Records, ","), j.Day.UTC().Format(time.DateOnly))
+}

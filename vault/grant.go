@@ -1,0 +1,214 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// Purpose is why a record is shared or opened. The set is closed, so that a
+// purpose cannot carry a story.
+type Purpose string
+
+// Purposes lists every purpose.
+var Purposes = []Purpose{
+	"confirm_identity", "travel_document", "protection", "legal_aid", "medical", "shelter", "reunion",
+}
+
+// maxGrant is how long a grant may last. Longer needs are asked again.
+const maxGrant = 180 * 24 * time.Hour
+
+// Grant lets one agency read one record until a day, provided that the holder
+// opens it (OpenRecord). Record is a document's id, or a case's id for the
+// attestations of the case.
+type Grant struct {
+	Record  string
+	Agency  string
+	Purpose Purpose
+	Until   time.Time // the last day on which it serves; midnight UTC
+	Consent Consent
+}
+
+// Consent is what the holder said. It goes into her history, sealed.
+type Consent struct {
+	// Holder says that she agreed to this agency, purpose and day.
+	Holder bool
+	// Mission says that she agreed separately that a diplomatic mission is
+	// told. It is not part of any other agreement and never a condition:
+	// the state of origin is not trusted by default.
+	Mission bool
+	// SafeWithState is her answer to: is it safe if your country's office
+	// knows that you are here? yes, no, not_sure; empty if she was not asked.
+	// Anything but yes rules a mission out, whatever Mission says.
+	SafeWithState string
+	Method        string // signature, thumb, verbal_witnessed
+	Language      string // BCP 47, the language in which she was asked
+	Circumstance  string // free, detained, first_72h
+}
+
+// check lists what is wrong with a grant.
+func (g Grant) check(today time.Time) error {
+	var p problems
+	if !isAgency(g.Agency) {
+		p.add("/agency", "format", "an agency's id")
+	}
+	if !slices.Contains(Purposes, g.Purpose) {
+		p.add("/purpose", "unknown", "one of the listed purposes")
+	}
+	switch {
+	case g.Until.IsZero() || g.Until != g.Until.UTC().Truncate(24*time.Hour):
+		p.add("/until", "format", "a day, UTC")
+	case g.Until.Before(today):
+		p.add("/until", "past", "today or later")
+	case g.Until.Sub(today) > maxGrant:
+		p.add("/until", "too_late", "at most 180 days from today")
+	}
+	for _, one := range []struct {
+		field, value string
+		allowed      []string
+	}{
+		{"/consent/method", g.Consent.Method, []string{"", "signature", "thumb", "verbal_witnessed"}},
+		{"/consent/circumstance", g.Consent.Circumstance, []string{"", "free", "detained", "first_72h"}},
+		{"/consent/safe_with_state", g.Consent.SafeWithState, []string{"", "yes", "no", "not_sure"}},
+	} {
+		if !slices.Contains(one.allowed, one.value) {
+			p.add(one.field, "unknown", "one of the listed values")
+		}
+	}
+	if len(g.Consent.Language) > 20 {
+		p.add("/consent/language", "too_long", "a BCP 47 tag")
+	}
+	return p.err()
+}
+
+// Share lets another agency read a record. It rewrites the record's key file
+// and nothing else, whatever the record weighs. A second grant to the same
+// agency replaces the first.
+//
+// ErrConsent unless the holder agreed, and for a mission, unless she agreed to
+// that separately.
+func (v *Vault) Share(ctx context.Context, by audit.Actor, g Grant) error {
+	r, err := v.owned(ctx, by, g.Record)
+	if err != nil {
+		return err
+	}
+	if err := g.check(v.today()); err != nil {
+		return err
+	}
+	mission, err := v.directory.Mission(ctx, g.Agency)
+	if err != nil {
+		return fmt.Errorf("vault: whom to share with: %w", err)
+	}
+	if !g.Consent.Holder || mission && (!g.Consent.Mission || g.Consent.SafeWithState != "" && g.Consent.SafeWithState != "yes") {
+		return ErrConsent
+	}
+	if g.Agency == by.Agency {
+		return &InvalidError{[]Problem{{Field: "/agency", Code: "owner", Detail: "the owner reads without a grant"}}}
+	}
+	defer v.cases.lock(r.Case)()
+
+	entry, err := v.entry(r, by, "record.shared", facts{
+		"with": g.Agency, "purpose": g.Purpose, "until": g.Until.Format(time.DateOnly), "mission": mission,
+		"consent": facts{"holder": g.Consent.Holder, "mission": g.Consent.Mission, "safe_with_state": g.Consent.SafeWithState,
+			"method": g.Consent.Method, "language": g.Consent.Language, "circumstance": g.Consent.Circumstance},
+	})
+	if err != nil {
+		return err
+	}
+	// The key file first: a row must never name a key that is not there. A
+	// crash in between leaves an agency that could open the file, and no row
+	// that would let it.
+	if err := v.changeReaders(ctx, r, r.Agency, g.Agency, ""); err != nil {
+		return fmt.Errorf("vault: share: %w", err)
+	}
+	err = v.store.Share(ctx, Shared{Record: r.ID, Case: r.Case, Agency: g.Agency, Purpose: g.Purpose, Until: g.Until, Day: v.today()}, entry)
+	if err != nil {
+		return fmt.Errorf("vault: share: %w", err)
+	}
+	return nil
+}
+
+// TakeBack ends a grant at once: when it returns nil, the key file no longer
+// opens for that agency. What the agency has read, it has read.
+func (v *Vault) TakeBack(ctx context.Context, by audit.Actor, record, agency string) error {
+	r, err := v.owned(ctx, by, record)
+	if err != nil {
+		return err
+	}
+	return v.takeBack(ctx, by, r, agency, "record.taken_back")
+}
+
+// takeBack removes an agency from the key file and then the grant's row.
+func (v *Vault) takeBack(ctx context.Context, by audit.Actor, r Record, agency, kind string) error {
+	defer v.cases.lock(r.Case)()
+	if _, err := v.store.Grant(ctx, r.ID, agency); err != nil {
+		return err
+	}
+	entry, err := v.entry(r, by, kind, facts{"with": agency})
+	if err != nil {
+		return err
+	}
+	if err := v.changeReaders(ctx, r, r.Agency, "", agency); err != nil {
+		return fmt.Errorf("vault: take back: %w", err)
+	}
+	if err := v.store.TakeBack(ctx, r.ID, agency, entry); err != nil {
+		return fmt.Errorf("vault: take back: %w", err)
+	}
+	return nil
+}
+
+// Expire takes back the grants whose day has passed, at most a thousand per
+// call, and returns how many. They have not been usable since their day ended;
+// this also takes them out of the key files. It is for a timer, and acts in
+// the name of each record's owner.
+func (v *Vault) Expire(ctx context.Context) (int, error) {
+	expired, err := v.store.Expired(ctx, v.today(), 1000)
+	if err != nil {
+		return 0, err
+	}
+	done := 0
+	var errs []error
+	for _, s := range expired {
+		r, err := v.store.Record(ctx, s.Record)
+		if err == nil {
+			err = v.takeBack(ctx, audit.Actor{ID: "timer", Agency: r.Agency, Role: "system"}, r, s.Agency, "record.grant_expired")
+		}
+		switch {
+		case errors.Is(err, ErrNotFound): // gone meanwhile
+		case err != nil:
+			errs = append(errs, err)
+		default:
+			done++
+		}
+	}
+	return done, errors.Join(errs...)
+}
+
+// Grants returns the live grants of a case of the actor's agency.
+func (v *Vault) Grants(ctx context.Context, by audit.Actor, caseID string) ([]Shared, error) {
+	if _, err := v.ownedCase(ctx, by, caseID); err != nil {
+		return nil, err
+	}
+	return v.live(v.store.Grants(ctx, caseID))
+}
+
+// SharedWith returns the live grants to the actor's agency.
+func (v *Vault) SharedWith(ctx context.Context, by audit.Actor) ([]Shared, error) {
+	if err := known(by); err != nil {
+		return nil, err
+	}
+	return v.live(v.store.GrantsTo(ctx, by.Agency))
+}
+
+// live keeps the grants whose last day has not passed.
+func (v *Vault) live(all []Shared, err error) ([]Shared, error) {
+	if err != nil {
+		return nil, err
+	}
+	today := v.today()
+	return slices.DeleteFunc(all, func(s Shared) bool { return s.Until.Before(today) }), nil
+}

@@ -1,0 +1,246 @@
+package vault
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/private"
+)
+
+// indexLabel names the index of document numbers and its version.
+const indexLabel = "safeconduct/number-index/1"
+
+// The cost of one place in the index (docs/threat-model.md, Document numbers):
+// document numbers are so few that a keyed hash alone could be tried through
+// by whoever steals the key.
+const (
+	indexTime   = 2
+	indexMemory = 19 << 10 // KiB
+	indexLength = 16       // bytes; a truncated keyed hash is enough to find
+)
+
+// How many look-ups there are in a day, by whom.
+const (
+	LookUpsPerOfficer = 30
+	LookUpsPerAgency  = 300
+	LookUpsInTotal    = 2000
+)
+
+// Query asks whether a document is known. Whoever holds the paper holds all of
+// it, and so the answer says nothing.
+type Query struct {
+	Kind      string
+	State     string         // three letters
+	Number    private.String // as printed
+	BirthDate private.String // YYMMDD as in a machine-readable zone
+}
+
+// Receipt is the answer to a look-up.
+type Receipt string
+
+// Received is always and only the answer: if a record exists, its keeper has
+// been told.
+const Received Receipt = "received"
+
+func (q Query) check() error {
+	var p problems
+	p.oneOf("/kind", "kind", q.Kind, true)
+	if !isCountry(q.State) {
+		p.add("/issuing_state", "country", "three letters A to Z")
+	}
+	if q.Number.IsZero() {
+		p.add("/document_number", "required", "the document's number")
+	}
+	p.number("/document_number", q.Number)
+	if b := q.BirthDate.Reveal(); len(b) != 6 || strings.Trim(b, "0123456789<") != "" {
+		p.add("/birth_date", "format", "YYMMDD as in a machine-readable zone")
+	}
+	return p.err()
+}
+
+// LookUp tells the keepers of a document that somebody asked for it, and the
+// one who asks nothing: for every well-formed query the answer is Received,
+// found or not, and both take the same way. Errors are about the query, the
+// budget and the service; none depends on what is kept.
+func (v *Vault) LookUp(ctx context.Context, by audit.Actor, q Query) (Receipt, error) {
+	if err := known(by); err != nil {
+		return "", err
+	}
+	if err := q.check(); err != nil {
+		return "", err
+	}
+	// Before the work: a flood must not buy Argon2id.
+	err := v.store.Spend(ctx, v.today(),
+		Budget{"actor:" + by.ID, LookUpsPerOfficer}, Budget{"agency:" + by.Agency, LookUpsPerAgency}, Budget{"all", LookUpsInTotal})
+	if err != nil {
+		return "", fmt.Errorf("vault: look up: %w", err)
+	}
+	place, err := v.place(ctx, q.Kind, q.State, q.Number.Reveal(), q.BirthDate.Reveal())
+	if err != nil {
+		return "", fmt.Errorf("vault: look up: %w", err)
+	}
+	found, err := v.store.FindNumber(ctx, place)
+	if err != nil {
+		return "", fmt.Errorf("vault: look up: %w", err)
+	}
+	entries, err := v.tell(by, found)
+	if err != nil {
+		return "", fmt.Errorf("vault: look up: %w", err)
+	}
+	if err := v.store.Append(ctx, entries...); err != nil {
+		return "", fmt.Errorf("vault: look up: %w", err)
+	}
+	return Received, nil
+}
+
+// tell makes the entries of a look-up: one that counts it, and one for the
+// keeper. Where there is no keeper an entry of the same work takes its place,
+// so that neither time nor the number of leaves says whether there is one. A
+// second keeper of the same number is so rare that its entry stays visible.
+func (v *Vault) tell(by audit.Actor, found []Record) ([]audit.Entry, error) {
+	counted, err := v.plainEntry("look_up.counted", facts{"agency": by.Agency})
+	if err != nil {
+		return nil, err
+	}
+	entries := []audit.Entry{counted}
+	for _, r := range found {
+		// An error here would say that there is a record.
+		if e, err := v.entry(r, by, "number.looked_up", nil); err == nil {
+			entries = append(entries, e)
+		}
+	}
+	if len(entries) > 1 {
+		return entries, nil
+	}
+	nobody := Record{ID: newID(), CaseRecipient: v.nobody}
+	if _, err := v.entry(nobody, by, "number.looked_up", nil); err != nil {
+		return nil, err
+	}
+	filler, err := v.plainEntry("look_up.filler", facts{})
+	if err != nil {
+		return nil, err
+	}
+	return append(entries, filler), nil
+}
+
+// SetFindable records whether the holder agrees that she is told when somebody
+// asks for her document's number. Without it, which is the default, her
+// documents are in no index; taking it back takes them out.
+func (v *Vault) SetFindable(ctx context.Context, by audit.Actor, caseID string, findable bool) error {
+	c, err := v.ownedCase(ctx, by, caseID)
+	if err != nil {
+		return err
+	}
+	defer v.cases.lock(c.Case)()
+
+	index := map[string][]byte{}
+	if findable {
+		c.Findable = true
+		records, err := v.store.Records(ctx, caseID)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			if r.ID == r.Case {
+				continue
+			}
+			d, _, err := v.openDocument(ctx, r, by.Agency)
+			if err != nil {
+				return err
+			}
+			place, err := v.placeOf(ctx, c, d)
+			if err != nil {
+				return err
+			}
+			if place != nil {
+				index[r.ID] = place
+			}
+		}
+	}
+	entry, err := v.entry(c, by, "case.findable", facts{"agreed": findable})
+	if err == nil {
+		err = v.store.SetFindable(ctx, caseID, findable, index, entry)
+	}
+	if err != nil {
+		return fmt.Errorf("vault: set findable: %w", err)
+	}
+	return nil
+}
+
+// placeOf is a document's place in the index: nil without the holder's
+// consent, without a number or without a year of birth. What is typed goes
+// before what the machine-readable zone says.
+func (v *Vault) placeOf(ctx context.Context, r Record, d Document) ([]byte, error) {
+	if !r.Findable {
+		return nil, nil
+	}
+	number, birth := d.Number.Reveal(), zoneDate(d.BirthDate)
+	if zone, err := d.Zone(); err == nil && zone.Format != "" {
+		if number == "" {
+			number = zone.Number.Reveal()
+		}
+		if birth == "" {
+			birth = zone.BirthDate.Reveal()
+		}
+	}
+	if normalNumber(number) == "" || birth == "" {
+		return nil, nil
+	}
+	place, err := v.place(ctx, d.Kind, d.IssuingState, number, birth)
+	if err != nil {
+		return nil, fmt.Errorf("vault: index: %w", err)
+	}
+	return place, nil
+}
+
+// place computes a place in the index: the first 16 bytes of
+// MAC(label, Argon2id(kind, state, number, birth; salt)), the salt being the
+// first 16 bytes of SHA-256(label ‖ network id).
+func (v *Vault) place(ctx context.Context, kind, state, number, birth string) ([]byte, error) {
+	select {
+	case v.stretch <- struct{}{}:
+		defer func() { <-v.stretch }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	salt := sha256.Sum256([]byte(indexLabel + v.network))
+	secret := lengthPrefixed("", kind, state, normalNumber(number), birth)
+	stretched := argon2.IDKey(secret, salt[:16], indexTime, indexMemory, 1, 32)
+	mac, err := v.keys.MAC(ctx, indexLabel, stretched)
+	if err != nil {
+		return nil, err
+	}
+	// A keeper that gives back what it was given keyed nothing.
+	if len(mac) != sha256.Size || slices.Equal(mac, stretched) {
+		return nil, ErrKeeper
+	}
+	return mac[:indexLength], nil
+}
+
+// normalNumber is a document number as it is compared: letters and digits
+// only, upper case.
+func normalNumber(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if isAlnum(s[i]) {
+			b.WriteByte(s[i])
+		}
+	}
+	return strings.ToUpper(b.String())
+}
+
+// zoneDate writes YYYY, YYYY-MM or YYYY-MM-DD as a machine-readable zone does,
+// with fillers for what is unknown (ICAO Doc 9303-3 §4.8).
+func zoneDate(date private.String) string {
+	s := strings.ReplaceAll(date.Reveal(), "-", "")
+	if len(s) < 4 {
+		return ""
+	}
+	return s[2:] + strings.Repeat("<", 8-min(len(s), 8))
+}

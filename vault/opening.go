@@ -1,0 +1,235 @@
+package vault
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// Part is a part of a record that an opening is for.
+type Part string
+
+// The parts. This room holds documents, pages and what is sealed to the case
+// (attestations); identity and portrait are for whoever shows them, through
+// MayRead.
+const (
+	PartIdentity     Part = "identity"
+	PartPortrait     Part = "portrait"
+	PartDocument     Part = "document"
+	PartPages        Part = "pages"
+	PartAttestations Part = "attestations"
+)
+
+// Parts lists every part, in the order in which rows number them.
+var Parts = []Part{PartIdentity, PartPortrait, PartDocument, PartPages, PartAttestations}
+
+// How long a nonce lives, and how far a device's clock may be off
+// (docs/card.md, Opening a record online).
+const (
+	nonceLife = 2 * time.Minute
+	clockSkew = 5 * time.Minute
+)
+
+// Challenge is what a device signs over, so that a signature serves once.
+type Challenge struct {
+	Nonce   string // base64url of 128 random bits
+	Expires time.Time
+}
+
+// Challenge gives the actor a nonce. It serves one opening by the same actor,
+// within two minutes.
+func (v *Vault) Challenge(ctx context.Context, by audit.Actor) (Challenge, error) {
+	if err := known(by); err != nil {
+		return Challenge{}, err
+	}
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:]) // never returns an error
+	c := Challenge{base64.RawURLEncoding.EncodeToString(nonce[:]), v.now().UTC().Truncate(time.Second).Add(nonceLife)}
+	err := v.store.AddNonce(ctx, Nonce{Nonce: c.Nonce, Actor: by.ID, Agency: by.Agency, Expires: c.Expires}, v.now())
+	if err != nil {
+		return Challenge{}, fmt.Errorf("vault: challenge: %w", err)
+	}
+	return c, nil
+}
+
+// Opening is what a device says and signs with the key that the holder's card
+// and code give it (docs/card.md, Opening a record online).
+type Opening struct {
+	Nonce     string
+	Device    string
+	Record    string // a document's id, or a case's id for the case and all its documents
+	Purpose   Purpose
+	Parts     []Part
+	Minute    int64  // minutes since 1970-01-01 UTC on the device's clock
+	Signature []byte // Ed25519 over OpeningMessage, 64 bytes
+}
+
+// openingLabel is the first field of the message, and its version.
+const openingLabel = "safeconduct/open/1"
+
+// OpeningMessage is what a device signs for an agency: the label
+// safeconduct/open/1 and then nonce, device, agency, record, purpose, parts
+// joined by commas, and minute in decimal, each with its length in bytes in
+// front of it as four bytes, big-endian. The label has no length in front.
+// The signature of o is not part of it.
+func OpeningMessage(o Opening, agency string) []byte {
+	parts := make([]string, len(o.Parts))
+	for i, p := range o.Parts {
+		parts[i] = string(p)
+	}
+	return lengthPrefixed(openingLabel, o.Nonce, o.Device, agency, o.Record, string(o.Purpose),
+		strings.Join(parts, ","), strconv.FormatInt(o.Minute, 10))
+}
+
+// lengthPrefixed is label ‖ for each field its length in four bytes ‖ field.
+// No two lists of fields give the same bytes.
+func lengthPrefixed(label string, fields ...string) []byte {
+	b := []byte(label)
+	for _, f := range fields {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(f))) //nolint:gosec // fields are far below 4 GiB
+		b = append(b, f...)
+	}
+	return b
+}
+
+// check lists what is wrong with an opening.
+func (o Opening) check(now time.Time) error {
+	var p problems
+	if o.Device == "" || len(o.Device) > 64 {
+		p.add("/device", "format", "a device's id")
+	}
+	if !slices.Contains(Purposes, o.Purpose) {
+		p.add("/purpose", "unknown", "one of the listed purposes")
+	}
+	if len(o.Parts) == 0 {
+		p.add("/parts", "required", "at least one part")
+	}
+	for i, part := range o.Parts {
+		if !slices.Contains(Parts, part) {
+			p.add("/parts/"+strconv.Itoa(i), "unknown", "one of the listed parts")
+		}
+		if slices.Contains(o.Parts[:i], part) {
+			p.add("/parts/"+strconv.Itoa(i), "duplicate", "each part once")
+		}
+	}
+	if d := now.Unix()/60 - o.Minute; d > int64(clockSkew.Minutes()) || -d > int64(clockSkew.Minutes()) {
+		p.add("/minute", "clock", "within five minutes of the service's clock")
+	}
+	return p.err()
+}
+
+// OpenRecord opens a record to the actor's agency for the rest of the day,
+// UTC. openKey is the public key of the card that was read, and the caller has
+// made sure that this card belongs to the case of the record.
+//
+// The nonce is spent whatever comes of it. Without a live grant of something
+// that the opening would open the answer is ErrNotFound, also when the
+// signature is good; the holder then sees the try in her history.
+func (v *Vault) OpenRecord(ctx context.Context, by audit.Actor, o Opening, openKey ed25519.PublicKey) (expires time.Time, err error) {
+	if err := known(by); err != nil {
+		return time.Time{}, err
+	}
+	now := v.now().UTC()
+	nonce, err := v.store.TakeNonce(ctx, o.Nonce)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return time.Time{}, ErrNonce
+	case err != nil:
+		return time.Time{}, fmt.Errorf("vault: open a record: %w", err)
+	case nonce.Actor != by.ID || nonce.Agency != by.Agency || !now.Before(nonce.Expires):
+		return time.Time{}, ErrNonce
+	}
+	if err := o.check(now); err != nil {
+		return time.Time{}, err
+	}
+	if len(openKey) != ed25519.PublicKeySize || !ed25519.Verify(openKey, OpeningMessage(o, by.Agency), o.Signature) {
+		return time.Time{}, ErrSignature
+	}
+	if !isID(o.Record) {
+		return time.Time{}, ErrNotFound
+	}
+	r, err := v.store.Record(ctx, o.Record)
+	if err != nil {
+		return time.Time{}, err
+	}
+	grants, err := v.live(v.store.Grants(ctx, r.Case))
+	if err != nil {
+		return time.Time{}, err
+	}
+	shared := slices.ContainsFunc(grants, func(s Shared) bool {
+		return s.Agency == by.Agency && (s.Record == r.ID || r.ID == r.Case)
+	})
+	kind := "record.opened"
+	if !shared && r.Agency != by.Agency {
+		kind = "opening.refused"
+	}
+	entry, err := v.entry(r, by, kind, facts{"device": o.Device, "purpose": o.Purpose, "parts": o.Parts, "minute": o.Minute})
+	if err != nil {
+		return time.Time{}, err
+	}
+	if kind == "opening.refused" {
+		if err := v.store.Append(ctx, entry); err != nil {
+			return time.Time{}, fmt.Errorf("vault: open a record: %w", err)
+		}
+		return time.Time{}, ErrNotFound
+	}
+	opened := Opened{ID: newID(), Record: r.ID, Case: r.Case, Agency: by.Agency, Parts: o.Parts, Day: v.today()}
+	if err := v.store.AddOpening(ctx, opened, entry); err != nil {
+		return time.Time{}, fmt.Errorf("vault: open a record: %w", err)
+	}
+	return opened.Day.AddDate(0, 0, 1), nil
+}
+
+// MayRead says whether the actor may read a part of a record now: nil, or
+// ErrNotFound where nothing is shared, or ErrNotOpened where the holder's code
+// is needed.
+func (v *Vault) MayRead(ctx context.Context, by audit.Actor, record string, part Part) error {
+	_, err := v.readable(ctx, by, record, part)
+	return err
+}
+
+// readable finds a record that the actor may read a part of: as its owner, or
+// with a live grant and an opening of today.
+func (v *Vault) readable(ctx context.Context, by audit.Actor, id string, part Part) (Record, error) {
+	if err := known(by); err != nil {
+		return Record{}, err
+	}
+	if !isID(id) {
+		return Record{}, ErrNotFound
+	}
+	r, err := v.store.Record(ctx, id)
+	if err != nil {
+		return Record{}, err
+	}
+	if r.Agency == by.Agency {
+		return r, nil
+	}
+	g, err := v.store.Grant(ctx, r.ID, by.Agency)
+	if err != nil {
+		return Record{}, err
+	}
+	today := v.today()
+	if g.Until.Before(today) {
+		return Record{}, ErrNotFound
+	}
+	openings, err := v.store.Openings(ctx, r.Case, by.Agency, today)
+	if err != nil {
+		return Record{}, err
+	}
+	for _, o := range openings {
+		if (o.Record == r.ID || o.Record == r.Case) && slices.Contains(o.Parts, part) {
+			return r, nil
+		}
+	}
+	return Record{}, ErrNotOpened
+}

@@ -1,0 +1,219 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// PageRole says what a page shows.
+type PageRole string
+
+// The roles.
+const (
+	RoleData     PageRole = "data"
+	RoleVisa     PageRole = "visa"
+	RoleStamp    PageRole = "stamp"
+	RoleCover    PageRole = "cover"
+	RolePortrait PageRole = "portrait"
+)
+
+var roles = []PageRole{RoleData, RoleVisa, RoleStamp, RoleCover, RolePortrait}
+
+const (
+	maxPages   = 64 // per document
+	maxUploads = 8  // at the same time, each up to MaxUpload in memory
+)
+
+// PageMeta is what an upload says about itself.
+type PageMeta struct {
+	// Page replaces that page by a new version; 0 adds a page.
+	Page         int
+	Role         PageRole
+	MediaType    string // image/jpeg or image/png; the bytes must agree
+	SeenOriginal bool   // whether the worker had the paper itself in hand
+}
+
+// PageInfo is what is known about a page without opening it.
+type PageInfo struct {
+	Page         int // from 1
+	Version      int // from 1
+	Role         PageRole
+	MediaType    string
+	SeenOriginal bool
+	Length       int64 // bytes of the picture
+}
+
+func infoOf(o Object) PageInfo {
+	return PageInfo{o.Page, o.Version, o.Role, o.MediaType, o.SeenOriginal, o.Length}
+}
+
+// Page is a picture that was read back. The picture is behind a method, so
+// that printing a Page shows none of it.
+type Page struct {
+	PageInfo
+	content *[]byte
+}
+
+// Bytes returns the picture.
+func (p Page) Bytes() []byte {
+	if p.content == nil {
+		return nil
+	}
+	return *p.content
+}
+
+// AddPage keeps a picture of a page. Only JPEG and PNG are taken, within
+// bounds that are checked before memory is spent on pixels, and what is kept
+// is drawn anew: no metadata, no thumbnail and nothing behind the picture
+// survives. It exists for others once all of it is kept, and not before.
+//
+// ErrMediaType, ErrImageTooLarge, ErrTooMany and ErrBusy say why not.
+func (v *Vault) AddPage(ctx context.Context, by audit.Actor, documentID string, meta PageMeta, picture io.Reader) (PageInfo, error) {
+	r, err := v.ownedDocument(ctx, by, documentID)
+	if err != nil {
+		return PageInfo{}, err
+	}
+	if err := meta.check(); err != nil {
+		return PageInfo{}, err
+	}
+	select {
+	case v.uploads <- struct{}{}:
+		defer func() { <-v.uploads }()
+	default:
+		return PageInfo{}, ErrBusy
+	}
+	clean, err := v.clean(ctx, meta.MediaType, picture)
+	if err != nil {
+		return PageInfo{}, fmt.Errorf("vault: add a page: %w", err)
+	}
+	defer v.cases.lock(r.Case)()
+
+	o := Object{
+		Record: r.ID, MediaType: meta.MediaType, Role: meta.Role, SeenOriginal: meta.SeenOriginal,
+		Blob: r.Case + "/" + newID(), Day: v.today(),
+	}
+	if o.Page, o.Version, err = v.next(ctx, r.ID, meta.Page); err != nil {
+		return PageInfo{}, err
+	}
+	sealed, committed, err := v.sealObject(r, &o, clean)
+	if err != nil {
+		return PageInfo{}, err
+	}
+	entry, err := v.entry(r, by, "page.added", facts{"page": o.Page, "version": o.Version, "page_role": o.Role, "seen_original": o.SeenOriginal})
+	if err != nil {
+		return PageInfo{}, err
+	}
+	if _, err := v.blobs.Put(ctx, o.Blob, bytes.NewReader(sealed)); err != nil {
+		return PageInfo{}, fmt.Errorf("vault: add a page: %w", err)
+	}
+	// Only the row makes the page exist.
+	if err := v.store.AddObject(ctx, o, nil, entry, committed); err != nil {
+		v.drop(ctx, o.Blob)
+		return PageInfo{}, fmt.Errorf("vault: add a page: %w", err)
+	}
+	return infoOf(o), nil
+}
+
+func (m PageMeta) check() error {
+	var p problems
+	if !slices.Contains(roles, m.Role) {
+		p.add("/role", "unknown", "one of the listed roles")
+	}
+	if m.Page < 0 || m.Page > maxPages {
+		p.add("/page", "range", "1 to 64, or 0 for a new page")
+	}
+	if err := p.err(); err != nil {
+		return err
+	}
+	if m.MediaType != mediaJPEG && m.MediaType != mediaPNG {
+		return ErrMediaType
+	}
+	return nil
+}
+
+// next finds the number and version that an upload gets.
+func (v *Vault) next(ctx context.Context, record string, page int) (number, version int, err error) {
+	if page > 0 {
+		o, err := v.store.Object(ctx, record, page)
+		return page, o.Version + 1, err
+	}
+	pages, err := v.pages(ctx, record)
+	if err != nil {
+		return 0, 0, err
+	}
+	if len(pages) >= maxPages {
+		return 0, 0, ErrTooMany
+	}
+	return len(pages) + 1, 1, nil
+}
+
+// drop removes a ciphertext that no row names. What stays after a failure
+// opens only with the record's key and goes with the case.
+func (v *Vault) drop(ctx context.Context, key string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	_ = v.blobs.Delete(ctx, key)
+}
+
+// pages lists the newest version of every page.
+func (v *Vault) pages(ctx context.Context, record string) ([]PageInfo, error) {
+	objects, err := v.store.Objects(ctx, record)
+	if err != nil {
+		return nil, err
+	}
+	var infos []PageInfo
+	for _, o := range objects {
+		if o.Page > 0 {
+			infos = append(infos, infoOf(o))
+		}
+	}
+	return infos, nil
+}
+
+// ReadPage returns the newest version of a page, whole or not at all. Who may
+// is as for ReadDocument, with an opening of the pages, or for a portrait, of
+// the portrait. ErrIntegrity if anything is not as it was kept.
+func (v *Vault) ReadPage(ctx context.Context, by audit.Actor, documentID string, page int) (Page, error) {
+	r, err := v.readable(ctx, by, documentID, PartPages)
+	portraitOnly := false
+	if errors.Is(err, ErrNotOpened) {
+		r, err = v.readable(ctx, by, documentID, PartPortrait)
+		portraitOnly = true
+	}
+	if err != nil {
+		return Page{}, err
+	}
+	if page < 1 || page > maxPages || r.ID == r.Case {
+		return Page{}, ErrNotFound
+	}
+	o, err := v.store.Object(ctx, r.ID, page)
+	if err != nil {
+		return Page{}, err
+	}
+	if portraitOnly && o.Role != RolePortrait {
+		return Page{}, ErrNotOpened
+	}
+	id, err := v.identity(ctx, r, by.Agency)
+	if err != nil {
+		return Page{}, err
+	}
+	content, err := v.openObject(ctx, id, o)
+	if err != nil {
+		return Page{}, fmt.Errorf("vault: read a page: %w", err)
+	}
+	entry, err := v.entry(r, by, "page.read", facts{"page": o.Page, "version": o.Version})
+	if err == nil {
+		err = v.store.Append(ctx, entry)
+	}
+	if err != nil {
+		return Page{}, fmt.Errorf("vault: read a page: %w", err)
+	}
+	return Page{infoOf(o), &content}, nil
+}

@@ -1,0 +1,144 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/bits"
+
+	"filippo.io/age"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// MaxSealed bounds what Seal takes, in bytes.
+const MaxSealed = 1 << 20
+
+// smallestBox is the least length of what is encrypted, in bytes. Longer
+// things are padded to a power of two, so that the size of a row tells little
+// about what it says.
+const smallestBox = 1 << 10
+
+// Seal encrypts to a case's record. It needs no key: only the public half,
+// which lies beside the case. Open reverses it. Whether the caller may write
+// to this case has been decided by whoever calls.
+//
+// plain has at most MaxSealed bytes.
+func (v *Vault) Seal(ctx context.Context, caseID string, plain []byte) ([]byte, error) {
+	if !isID(caseID) {
+		return nil, ErrNotFound
+	}
+	r, err := v.store.Record(ctx, caseID)
+	if err != nil {
+		return nil, err
+	}
+	if r.ID != r.Case {
+		return nil, ErrNotFound
+	}
+	return sealBox(r.Recipient, plain)
+}
+
+// Open decrypts what Seal encrypted. The actor's agency must own the case, or
+// hold a grant of the case's record and an opening of its attestations by the
+// holder. Of a damaged or foreign ciphertext nothing is released
+// (ErrIntegrity).
+//
+// It writes no history: it is the caller who knows what was read.
+func (v *Vault) Open(ctx context.Context, by audit.Actor, caseID string, sealed []byte) ([]byte, error) {
+	r, err := v.readable(ctx, by, caseID, PartAttestations)
+	if err != nil {
+		return nil, err
+	}
+	if r.ID != r.Case {
+		return nil, ErrNotFound
+	}
+	id, err := v.identity(ctx, r, by.Agency)
+	if err != nil {
+		return nil, err
+	}
+	return openBox(id, sealed)
+}
+
+// sealBox encrypts length ‖ plain ‖ zeros to a recipient.
+func sealBox(recipient string, plain []byte) ([]byte, error) {
+	if len(plain) > MaxSealed {
+		return nil, &InvalidError{[]Problem{{Code: "too_large", Detail: "at most 1 MiB can be sealed"}}}
+	}
+	box := binary.BigEndian.AppendUint32(make([]byte, 0, boxSize(len(plain)+4)), uint32(len(plain))) //nolint:gosec // bounded above
+	box = append(box, plain...)
+	return encrypt(recipient, box[:cap(box)])
+}
+
+// boxSize is the least power of two, from smallestBox, that holds n bytes.
+func boxSize(n int) int {
+	if n <= smallestBox {
+		return smallestBox
+	}
+	return 1 << bits.Len(uint(n-1))
+}
+
+// openBox reverses sealBox.
+func openBox(id age.Identity, sealed []byte) ([]byte, error) {
+	box, err := decrypt(id, sealed, 4*MaxSealed)
+	if err != nil {
+		return nil, err
+	}
+	if len(box) < 4 {
+		return nil, ErrIntegrity
+	}
+	n := int64(binary.BigEndian.Uint32(box))
+	if n > int64(len(box)-4) || !allZero(box[4+n:]) {
+		return nil, ErrIntegrity
+	}
+	return box[4 : 4+n], nil
+}
+
+// encrypt writes an age file for one recipient.
+func encrypt(recipient string, plain []byte) ([]byte, error) {
+	r, err := age.ParseHybridRecipient(recipient)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a record's public key", ErrIntegrity)
+	}
+	file := bytes.NewBuffer(make([]byte, 0, len(plain)+4<<10))
+	w, err := age.Encrypt(file, r)
+	if err == nil {
+		_, err = w.Write(plain)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("vault: encrypt: %w", err)
+	}
+	return file.Bytes(), nil
+}
+
+// decrypt reads a whole age file, so that nothing is released before its last
+// chunk has been checked. age's own error is left out: it is the same fault to
+// whoever stored the bytes, and its text may tell lengths.
+func decrypt(id age.Identity, file []byte, limit int64) ([]byte, error) {
+	r, err := age.Decrypt(bytes.NewReader(file), id)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it does not open", ErrIntegrity)
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: it does not decrypt", ErrIntegrity)
+	}
+	if int64(len(plain)) > limit {
+		return nil, fmt.Errorf("%w: it is too long", ErrIntegrity)
+	}
+	return plain, nil
+}
+
+// allZero reports whether b is nothing but padding.
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,486 @@
+package vault_test
+
+import (
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+func TestSharing(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	other := w.newDocument(c.ID)
+
+	w.share(d.ID, w.embassy)
+	_, err := w.ReadDocument(ctx, w.embassy, d.ID)
+	w.is("shared, but not opened", err, vault.ErrNotOpened)
+	_, err = w.ReadDocument(ctx, w.second, d.ID)
+	w.is("shared with somebody else", err, vault.ErrNotFound)
+
+	w.open(w.embassy, c.ID, vault.PartDocument)
+	got, err := w.ReadDocument(ctx, w.embassy, d.ID)
+	w.ok(err)
+	if got.Document.Number.Reveal() != "L898902C3" {
+		t.Error("the embassy read something else")
+	}
+	_, err = w.ReadDocument(ctx, w.embassy, other.ID)
+	w.is("a document that was not shared", err, vault.ErrNotFound)
+	_, err = w.UpdateDocument(ctx, w.embassy, d.ID, 1, got.Document)
+	w.is("reading is not writing", err, vault.ErrNotFound)
+	w.is("a part that was not opened", w.MayRead(ctx, w.embassy, d.ID, vault.PartPages), vault.ErrNotOpened)
+
+	shared, err := w.SharedWith(ctx, w.embassy)
+	w.ok(err)
+	if len(shared) != 1 || shared[0].Record != d.ID || shared[0].Case != c.ID {
+		t.Errorf("shared %+v", shared)
+	}
+
+	w.ok(w.TakeBack(ctx, w.worker, d.ID, w.embassy.Agency))
+	_, err = w.ReadDocument(ctx, w.embassy, d.ID)
+	w.is("taken back", err, vault.ErrNotFound)
+	w.is("taken back twice", w.TakeBack(ctx, w.worker, d.ID, w.embassy.Agency), vault.ErrNotFound)
+	_, err = w.ReadDocument(ctx, w.worker, d.ID)
+	w.ok(err)
+	w.has(c.ID, "record.shared", 1)
+	w.has(c.ID, "record.taken_back", 1)
+	w.has(c.ID, "record.opened", 1)
+	w.has(c.ID, "document.read", 2)
+}
+
+// TestTakenBackKeyFile shows that the key file itself no longer opens, also
+// when the row that would forbid it says otherwise.
+func TestTakenBackKeyFile(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	w.share(d.ID, w.embassy)
+	w.open(w.embassy, c.ID, vault.PartDocument)
+	before, err := w.keyring.Get(ctx, d.ID)
+	w.ok(err)
+	w.ok(w.TakeBack(ctx, w.worker, d.ID, w.embassy.Agency))
+
+	// Somebody writes the row back.
+	w.ok(w.store.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: w.embassy.Agency, Purpose: "protection", Until: w.now.AddDate(0, 1, 0)}))
+	_, err = w.ReadDocument(ctx, w.embassy, d.ID)
+	w.is("row without a key", err, vault.ErrNotFound)
+
+	// The old key file would open: that is why it must be gone.
+	after, err := w.keyring.Get(ctx, d.ID)
+	w.ok(err)
+	w.ok(w.keyring.Swap(ctx, d.ID, after, before))
+	_, err = w.ReadDocument(ctx, w.embassy, d.ID)
+	w.ok(err)
+}
+
+func TestGrantEnds(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	w.share(d.ID, w.second)
+	lastDay := time.Date(2026, 3, 10, 23, 59, 0, 0, time.UTC)
+
+	w.now = lastDay
+	w.open(w.second, d.ID, vault.PartDocument)
+	_, err := w.ReadDocument(ctx, w.second, d.ID)
+	w.ok(err)
+	n, err := w.Expire(ctx)
+	w.ok(err)
+	if n != 0 {
+		t.Errorf("%d expired on the last day", n)
+	}
+
+	w.now = lastDay.Add(time.Minute)
+	_, err = w.ReadDocument(ctx, w.second, d.ID)
+	w.is("expired", err, vault.ErrNotFound)
+	_, err = w.OpenRecord(ctx, w.second, w.signed(w.second, d.ID, vault.PartDocument), cardPublic)
+	w.is("opening of an expired grant", err, vault.ErrNotFound)
+	if n, err = w.Expire(ctx); err != nil || n != 1 {
+		t.Errorf("%d expired, %v", n, err)
+	}
+	// Also when the clock goes back.
+	w.now = lastDay
+	_, err = w.ReadDocument(ctx, w.second, d.ID)
+	w.is("removed", err, vault.ErrNotFound)
+	w.has(c.ID, "record.grant_expired", 1)
+	w.has(c.ID, "opening.refused", 1)
+}
+
+func TestConsent(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	for _, one := range []struct {
+		name string
+		with audit.Actor
+		edit func(*vault.Grant)
+		want error
+	}{
+		{"NGO", w.second, func(g *vault.Grant) { g.Consent.Mission, g.Consent.SafeWithState = false, "" }, nil},
+		{"mission", w.embassy, func(*vault.Grant) {}, nil},
+		{"nothing agreed", w.second, func(g *vault.Grant) { g.Consent.Holder = false }, vault.ErrConsent},
+		{"mission, not separately", w.embassy, func(g *vault.Grant) { g.Consent.Mission = false }, vault.ErrConsent},
+		{"mission only", w.embassy, func(g *vault.Grant) { g.Consent.Holder = false }, vault.ErrConsent},
+		{"mission, not safe", w.embassy, func(g *vault.Grant) { g.Consent.SafeWithState = "no" }, vault.ErrConsent},
+		{"mission, not sure", w.embassy, func(g *vault.Grant) { g.Consent.SafeWithState = "not_sure" }, vault.ErrConsent},
+		{"purpose", w.second, func(g *vault.Grant) { g.Purpose = "curiosity" }, vault.ErrInvalid},
+		{"yesterday", w.second, func(g *vault.Grant) { g.Until = g.Until.AddDate(0, 0, -10) }, vault.ErrInvalid},
+		{"for ever", w.second, func(g *vault.Grant) { g.Until = g.Until.AddDate(1, 0, 0) }, vault.ErrInvalid},
+		{"half a day", w.second, func(g *vault.Grant) { g.Until = g.Until.Add(time.Hour) }, vault.ErrInvalid},
+		{"itself", w.worker, func(*vault.Grant) {}, vault.ErrInvalid},
+	} {
+		g := w.grant(d.ID, one.with)
+		one.edit(&g)
+		w.is(one.name, w.Share(ctx, w.worker, g), one.want)
+	}
+	g := w.grant(d.ID, w.second)
+	g.Agency = id()
+	if w.Share(ctx, w.worker, g) == nil {
+		t.Error("shared with an agency that the network does not know")
+	}
+	w.has(c.ID, "record.shared", 2)
+}
+
+func TestOpenings(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	w.share(d.ID, w.embassy)
+	colleague, moved := w.embassy, w.embassy
+	colleague.ID = id()
+	moved.Agency = w.second.Agency
+	_, stranger, err := ed25519.GenerateKey(nil)
+	w.ok(err)
+
+	good := w.signed(w.embassy, c.ID, vault.PartDocument)
+	expires, err := w.OpenRecord(ctx, w.embassy, good, cardPublic)
+	w.ok(err)
+	if want := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC); !expires.Equal(want) {
+		t.Errorf("opened until %s, want %s", expires, want)
+	}
+	_, err = w.OpenRecord(ctx, w.embassy, good, cardPublic)
+	w.is("replay", err, vault.ErrNonce)
+
+	for _, one := range []struct {
+		name string
+		edit func(o *vault.Opening) (by audit.Actor, key ed25519.PublicKey)
+		want error
+	}{
+		{"other officer's nonce", func(*vault.Opening) (audit.Actor, ed25519.PublicKey) { return colleague, cardPublic }, vault.ErrNonce},
+		{"nonce from a former agency", func(*vault.Opening) (audit.Actor, ed25519.PublicKey) { return moved, cardPublic }, vault.ErrNonce},
+		{"other agency's nonce", func(*vault.Opening) (audit.Actor, ed25519.PublicKey) { return w.second, cardPublic }, vault.ErrNonce},
+		{"made-up nonce", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
+			o.Nonce = "AAAAAAAAAAAAAAAAAAAAAA"
+			return w.embassy, cardPublic
+		}, vault.ErrNonce},
+		{"signed for another record", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) { o.Record = d.ID; return w.embassy, cardPublic }, vault.ErrSignature},
+		{"more parts than signed", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
+			o.Parts = append(o.Parts, vault.PartPages)
+			return w.embassy, cardPublic
+		}, vault.ErrSignature},
+		{"other purpose than signed", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
+			o.Purpose = "shelter"
+			return w.embassy, cardPublic
+		}, vault.ErrSignature},
+		{"signed by another card", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
+			o.Signature = ed25519.Sign(stranger, vault.OpeningMessage(*o, w.embassy.Agency))
+			return w.embassy, cardPublic
+		}, vault.ErrSignature},
+		{"no key", func(*vault.Opening) (audit.Actor, ed25519.PublicKey) { return w.embassy, nil }, vault.ErrSignature},
+		{"no signature", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
+			o.Signature = nil
+			return w.embassy, cardPublic
+		}, vault.ErrSignature},
+		{"unknown part", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
+			o.Parts = []vault.Part{"everything"}
+			return w.embassy, cardPublic
+		}, vault.ErrInvalid},
+		{"clock", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) { o.Minute -= 6; return w.embassy, cardPublic }, vault.ErrInvalid},
+	} {
+		o := w.signed(w.embassy, c.ID, vault.PartDocument)
+		by, key := one.edit(&o)
+		_, err := w.OpenRecord(ctx, by, o, key)
+		w.is(one.name, err, one.want)
+	}
+	// A failed try has spent its nonce.
+	o := w.signed(w.embassy, c.ID, vault.PartDocument)
+	kept := o.Signature
+	o.Signature = nil
+	_, err = w.OpenRecord(ctx, w.embassy, o, cardPublic)
+	w.is("no signature", err, vault.ErrSignature)
+	o.Signature = kept
+	_, err = w.OpenRecord(ctx, w.embassy, o, cardPublic)
+	w.is("second try with one nonce", err, vault.ErrNonce)
+
+	o = w.signed(w.embassy, c.ID, vault.PartDocument)
+	w.now = w.now.Add(2 * time.Minute)
+	_, err = w.OpenRecord(ctx, w.embassy, o, cardPublic)
+	w.is("old nonce", err, vault.ErrNonce)
+
+	// Somebody with the code but without a grant learns nothing, and is seen.
+	_, err = w.OpenRecord(ctx, w.second, w.signed(w.second, c.ID, vault.PartDocument), cardPublic)
+	w.is("code without a grant", err, vault.ErrNotFound)
+	w.has(c.ID, "opening.refused", 1)
+
+	w.now = time.Date(2026, 3, 1, 23, 59, 59, 0, time.UTC)
+	_, err = w.ReadDocument(ctx, w.embassy, d.ID)
+	w.ok(err)
+	w.now = w.now.Add(time.Second)
+	_, err = w.ReadDocument(ctx, w.embassy, d.ID)
+	w.is("the day after", err, vault.ErrNotOpened)
+}
+
+func TestOpeningOfAttestations(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	sealed, err := w.Seal(ctx, c.ID, []byte("token"))
+	w.ok(err)
+	w.share(c.ID, w.second)
+	_, err = w.Open(ctx, w.second, c.ID, sealed)
+	w.is("not opened", err, vault.ErrNotOpened)
+	w.open(w.second, c.ID, vault.PartAttestations)
+	plain, err := w.Open(ctx, w.second, c.ID, sealed)
+	w.ok(err)
+	if string(plain) != "token" {
+		t.Errorf("opened %q", plain)
+	}
+	_, err = w.History(ctx, w.second, c.ID)
+	w.is("the history is the holder's", err, vault.ErrNotFound)
+}
+
+func TestLookUp(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c, quiet := w.newCase(), w.newCase()
+	w.newDocument(quiet.ID)
+	w.newDocument(c.ID)
+	ask := func(what string, q vault.Query, told int) {
+		t.Helper()
+		answer, err := w.LookUp(ctx, w.second, q)
+		w.ok(err)
+		if answer != vault.Received {
+			t.Errorf("%s: answer %q", what, answer)
+		}
+		w.has(c.ID, "number.looked_up", told)
+		w.has(quiet.ID, "number.looked_up", 0)
+	}
+	q := specimenQuery()
+	leaves := func() int {
+		ids, err := w.db.Log().Unsequenced(ctx, 1<<20)
+		w.ok(err)
+		return len(ids)
+	}
+	before := leaves()
+	ask("not agreed", q, 0)
+	miss := leaves() - before
+	w.ok(w.SetFindable(ctx, w.worker, c.ID, true))
+	before = leaves()
+	ask("agreed", q, 1)
+	if hit := leaves() - before; hit != miss {
+		t.Errorf("%d leaves when there is a record, %d when there is none", hit, miss)
+	}
+	q.Number = private.New("l898-902 c3<")
+	ask("written otherwise", q, 2)
+
+	for name, edit := range map[string]func(*vault.Query){
+		"kind":   func(q *vault.Query) { q.Kind = "VISA" },
+		"state":  func(q *vault.Query) { q.State = "UTP" },
+		"number": func(q *vault.Query) { q.Number = private.New("L898902C4") },
+		"birth":  func(q *vault.Query) { q.BirthDate = private.New("740813") },
+	} {
+		q := specimenQuery()
+		edit(&q)
+		ask("another "+name, q, 2)
+	}
+	d := w.newDocument(c.ID)
+	ask("two documents", specimenQuery(), 4)
+	changed := d.Document
+	changed.Number = private.New("X1")
+	changed.MRZ, changed.MRZChecks, changed.MRZFormat = private.String{}, nil, ""
+	_, err := w.UpdateDocument(ctx, w.worker, d.ID, 1, changed)
+	w.ok(err)
+	ask("moved in the index", specimenQuery(), 5)
+	w.ok(w.SetFindable(ctx, w.worker, c.ID, false))
+	ask("taken back", specimenQuery(), 5)
+
+	_, err = w.LookUp(ctx, w.second, vault.Query{})
+	var invalid *vault.InvalidError
+	if !errors.As(err, &invalid) || len(invalid.Problems) != 4 {
+		t.Errorf("an empty query: %v", err)
+	}
+}
+
+func specimenQuery() vault.Query {
+	return vault.Query{Kind: "PASSPORT", State: "UTO", Number: private.New("L898902C3"), BirthDate: private.New("740812")}
+}
+
+// TestLookUpBudget: at 30 left, exactly 30 of
+// 60 at once are served.
+func TestLookUpBudget(t *testing.T) {
+	w := newWorld(t)
+	var mu sync.Mutex
+	served, refused := 0, 0
+	var wait sync.WaitGroup
+	for range 2 * vault.LookUpsPerOfficer {
+		wait.Go(func() {
+			_, err := w.LookUp(t.Context(), w.second, specimenQuery())
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				served++
+			case errors.Is(err, vault.ErrBudget):
+				refused++
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	if served != vault.LookUpsPerOfficer || refused != vault.LookUpsPerOfficer {
+		t.Errorf("%d served, %d refused", served, refused)
+	}
+	w.now = w.now.AddDate(0, 0, 1)
+	_, err := w.LookUp(t.Context(), w.second, specimenQuery())
+	w.ok(err)
+}
+
+// TestSharingAtOnce: many changes of one key file, none of which is lost.
+func TestSharingAtOnce(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	agencies := []audit.Actor{w.embassy, w.second}
+	var wait sync.WaitGroup
+	for range 4 {
+		for _, a := range agencies {
+			wait.Go(func() {
+				if err := w.Share(ctx, w.worker, w.grant(d.ID, a)); err != nil {
+					t.Error(err)
+				}
+			})
+			wait.Go(func() {
+				if err := w.TakeBack(ctx, w.worker, d.ID, a.Agency); err != nil && !errors.Is(err, vault.ErrNotFound) {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wait.Wait()
+	// Whatever came last: rows and key file say the same.
+	grants, err := w.Grants(ctx, w.worker, c.ID)
+	w.ok(err)
+	for _, a := range agencies {
+		listed := slices.ContainsFunc(grants, func(s vault.Shared) bool { return s.Agency == a.Agency })
+		if !listed {
+			w.is("not shared", w.MayRead(ctx, a, d.ID, vault.PartDocument), vault.ErrNotFound)
+			continue
+		}
+		w.open(a, d.ID, vault.PartDocument)
+		_, err := w.ReadDocument(ctx, a, d.ID)
+		w.ok(err)
+	}
+}
+
+// TestKeeperLies: whatever the key keeper answers, nothing is lost, nothing is
+// released, and the key file that was there stays.
+func TestKeeperLies(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	before, err := w.keyring.Get(ctx, d.ID)
+	w.ok(err)
+	zeros := func(n int) func(string, []byte, []byte) []byte {
+		return func(_ string, _, _ []byte) []byte { return make([]byte, n) }
+	}
+	only := func(call string, lie func(in, out []byte) []byte) func(string, []byte, []byte) []byte {
+		return func(c string, in, out []byte) []byte {
+			if c == call {
+				return lie(in, out)
+			}
+			return out
+		}
+	}
+	for name, lie := range map[string]func(string, []byte, []byte) []byte{
+		"garbage":             zeros(44),
+		"nothing":             zeros(0),
+		"too much":            zeros(1 << 20),
+		"wrap does nothing":   only("wrap", func(in, _ []byte) []byte { return in }),
+		"wrap hides the key":  only("wrap", func(in, out []byte) []byte { return append(append([]byte("x"), in...), out...) }),
+		"wrap cuts":           only("wrap", func(_, out []byte) []byte { return out[:len(out)-1] }),
+		"wrap flips":          only("wrap", func(_, out []byte) []byte { out[3] ^= 1; return out }),
+		"does nothing at all": func(_ string, in, _ []byte) []byte { return in },
+		"unwrap another key":  only("unwrap", func(_, out []byte) []byte { out[0] ^= 1; return out }),
+		"unwrap a longer key": only("unwrap", func(_, out []byte) []byte { return append(out, 0) }),
+		"unwrap no key":       only("unwrap", func(_, _ []byte) []byte { return nil }),
+	} {
+		w.keeper.lie = lie
+		if err := w.Share(ctx, w.worker, w.grant(d.ID, w.second)); err == nil {
+			t.Errorf("%s: shared", name)
+		}
+		if _, err := w.CreateCase(ctx, w.worker); err == nil {
+			t.Errorf("%s: created a case", name)
+		}
+		w.keeper.lie = nil
+		after, err := w.keyring.Get(ctx, d.ID)
+		w.ok(err)
+		if !slices.Equal(before, after) {
+			t.Fatalf("%s: the key file changed", name)
+		}
+	}
+	_, err = w.SharedWith(ctx, w.second)
+	w.ok(err)
+	_, err = w.ReadDocument(ctx, w.worker, d.ID)
+	w.ok(err)
+	w.has(c.ID, "record.shared", 0)
+
+	w.ok(w.SetFindable(ctx, w.worker, c.ID, false))
+	for name, lie := range map[string]func(in, out []byte) []byte{
+		"echo":  func(in, _ []byte) []byte { return in },
+		"short": func(_, out []byte) []byte { return out[:15] },
+		"empty": func(_, _ []byte) []byte { return nil },
+	} {
+		w.keeper.lie = only("mac", lie)
+		_, err := w.LookUp(ctx, w.second, specimenQuery())
+		w.is("mac "+name, err, vault.ErrKeeper)
+		w.keeper.lie = nil
+	}
+}
+
+func TestNew(t *testing.T) {
+	_, err := vault.New(vault.Config{})
+	for _, part := range []string{"store", "keyring", "blobs", "keys", "directory", "network"} {
+		if err == nil || !strings.Contains(err.Error(), part+" is required") {
+			t.Errorf("%s is not reported as missing: %v", part, err)
+		}
+	}
+}
+
+// The message that a device signs, for whoever writes a device.
+func ExampleOpeningMessage() {
+	m := vault.OpeningMessage(vault.Opening{
+		Nonce: "AAECAwQFBgcICQoLDA0ODw", Device: "d1", Record: "r1", Purpose: "protection",
+		Parts: []vault.Part{vault.PartDocument, vault.PartPages}, Minute: 29540000,
+	}, "a1")
+	fmt.Println(hex.EncodeToString(m))
+	// Output:
+	// 73616665636f6e647563742f6f70656e2f310000001641414543417751464267634943516f4c4441304f44770000000264310000000261310000000272310000000a70726f74656374696f6e0000000e646f63756d656e742c7061676573000000083239353430303030
+}

@@ -1,0 +1,211 @@
+package vault
+
+import (
+	"context"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// Record is a row about one record: a case, whose id is that of its record, or
+// a document of a case.
+type Record struct {
+	ID            string
+	Case          string // the same as ID for the case's own record
+	Agency        string // who opened the case
+	Recipient     string // the public half of the record's age key
+	CaseRecipient string // that of the case's record; filled when read
+	Findable      bool   // whether the case's documents may be found by number; filled when read
+	Day           time.Time
+}
+
+// Object is a row about one sealed thing of a document: its fields (page 0) or
+// a page, in one version.
+type Object struct {
+	Record       string
+	Page         int // 0 for the document's fields, else from 1
+	Version      int // from 1
+	MediaType    string
+	Role         PageRole // empty for page 0
+	SeenOriginal bool
+	Length       int64    // bytes before encryption
+	SHA256       [32]byte // of the ciphertext
+	Salt         [32]byte // of the commitment's note
+	Entry        string   // id of the commitment's log entry
+	Logged       [32]byte // that entry's hash, as the log has it; filled when read
+	Blob         string   // key of the ciphertext among the blobs, or empty
+	Sealed       []byte   // the ciphertext itself, when it is no blob
+	Day          time.Time
+}
+
+// Shared is a row about a grant: an agency that may read a record until the
+// end of a day. There is at most one per record and agency.
+type Shared struct {
+	Record  string
+	Case    string
+	Agency  string
+	Purpose Purpose
+	Until   time.Time // the last day, midnight UTC
+	Day     time.Time // when it was given
+}
+
+// Opened is a row about an opening, which lives until the end of its day.
+type Opened struct {
+	ID     string
+	Record string
+	Case   string
+	Agency string
+	Parts  []Part
+	Day    time.Time
+}
+
+// Nonce is a row about a challenge. Expires is the one time in our rows that
+// is finer than a day; the row is gone two minutes later.
+type Nonce struct {
+	Nonce   string
+	Actor   string
+	Agency  string
+	Expires time.Time
+}
+
+// Budget is how many look-ups one officer, agency or the whole network may
+// make on a day.
+type Budget struct {
+	Who   string
+	Limit int
+}
+
+// Erasure is a row of the erasure journal. It holds ids only, and is kept, so
+// that a restored backup can be made to forget again.
+type Erasure struct {
+	Case    string
+	Agency  string
+	Records []string // sorted
+	Day     time.Time
+	MAC     []byte // over all of the above, by the key keeper
+}
+
+// Erased counts what an erasure removed.
+type Erased struct {
+	Records int // the case's own one included
+	Objects int // versions of fields and pages
+	Pages   int // pages, however many versions each had
+	Grants  int
+	Notes   int // entries of the history; their hashes stay in the log
+}
+
+// Store keeps the rows. Whatever takes entries appends them in the same
+// transaction as the change, and does neither when it cannot do both.
+//
+// Methods about something that is not there return ErrNotFound; days are
+// midnight UTC.
+type Store interface {
+	// CreateRecord adds a record, with the first version of a document's fields
+	// and its place in the number index (nil for none). A document's case must
+	// exist and not be in the erasure journal. ErrConflict if the id is taken.
+	CreateRecord(ctx context.Context, r Record, objects []Object, index []byte, entries ...audit.Entry) error
+	// Record returns one record.
+	Record(ctx context.Context, id string) (Record, error)
+	// Records returns all records of a case, the case's own one first.
+	Records(ctx context.Context, caseID string) ([]Record, error)
+	// Cases returns at most limit records of cases that an agency opened, with
+	// ids greater than after, in the order of the ids.
+	Cases(ctx context.Context, agency, after string, limit int) ([]Record, error)
+
+	// AddObject adds a version of a document's fields or of a page, whose record
+	// must exist. ErrConflict if that version exists, or a newer one. With page 0, the document's place in the number
+	// index becomes index; nil removes it.
+	AddObject(ctx context.Context, o Object, index []byte, entries ...audit.Entry) error
+	// Object returns the newest version of a page.
+	Object(ctx context.Context, record string, page int) (Object, error)
+	// Objects returns the newest version of every page of a document, in the
+	// order of the pages, without what is sealed in them.
+	Objects(ctx context.Context, record string) ([]Object, error)
+
+	// AllObjects returns at most limit objects of all records, in every version
+	// and with what is sealed in them, in the order of record, page and version,
+	// from the one behind after on; the zero Object begins. A row that makes no
+	// sense is returned as far as it can be read.
+	AllObjects(ctx context.Context, after Object, limit int) ([]Object, error)
+
+	// SetFindable says whether a case's documents may be found by their number
+	// and replaces all their places in the index.
+	SetFindable(ctx context.Context, caseID string, findable bool, index map[string][]byte, entries ...audit.Entry) error
+	// FindNumber returns the records at one place of the index.
+	FindNumber(ctx context.Context, index []byte) ([]Record, error)
+	// Spend takes one look-up from every budget, or none and ErrBudget.
+	Spend(ctx context.Context, day time.Time, budgets ...Budget) error
+
+	// Share adds a grant or replaces the one of that record and agency.
+	Share(ctx context.Context, s Shared, entries ...audit.Entry) error
+	// TakeBack removes a grant.
+	TakeBack(ctx context.Context, record, agency string, entries ...audit.Entry) error
+	// Grant returns the grant of a record to an agency, also an expired one.
+	Grant(ctx context.Context, record, agency string) (Shared, error)
+	// Grants returns the grants of a case, also expired ones.
+	Grants(ctx context.Context, caseID string) ([]Shared, error)
+	// GrantsTo returns the grants to an agency, also expired ones.
+	GrantsTo(ctx context.Context, agency string) ([]Shared, error)
+	// Expired returns at most limit grants whose last day is before day.
+	Expired(ctx context.Context, day time.Time, limit int) ([]Shared, error)
+
+	// AddNonce keeps a challenge, and forgets those that expired before now.
+	AddNonce(ctx context.Context, n Nonce, now time.Time) error
+	// TakeNonce removes a challenge and returns it. Of many calls with one
+	// nonce exactly one gets it.
+	TakeNonce(ctx context.Context, nonce string) (Nonce, error)
+	// AddOpening keeps an opening, and forgets those of earlier days.
+	AddOpening(ctx context.Context, o Opened, entries ...audit.Entry) error
+	// Openings returns the openings of a case by an agency on a day.
+	Openings(ctx context.Context, caseID, agency string, day time.Time) ([]Opened, error)
+
+	// Append adds entries that no other change belongs to.
+	Append(ctx context.Context, entries ...audit.Entry) error
+	// History returns the entries of a case, oldest first, as far as days and
+	// the log's numbers tell.
+	History(ctx context.Context, caseID string) ([]audit.Entry, error)
+
+	// BeginErasure writes the journal down before anything is destroyed, and
+	// closes the case for new records. ErrConflict if the case has records
+	// that the journal does not list. Repeating it replaces the entry.
+	BeginErasure(ctx context.Context, e Erasure) error
+	// Erase removes every row of a case and what its log entries hold besides
+	// their hashes. That nothing is left is no error.
+	Erase(ctx context.Context, caseID string, entries ...audit.Entry) (Erased, error)
+	// Erasures returns the whole journal.
+	Erasures(ctx context.Context) ([]Erasure, error)
+}
+
+// Keyring keeps the key files, apart from everything else: its backups have
+// their own, short life.
+type Keyring interface {
+	// Create keeps the first key file of a record. ErrConflict if it has one.
+	Create(ctx context.Context, record string, file []byte) error
+	// Get returns the key file of a record, or ErrNotFound.
+	Get(ctx context.Context, record string) ([]byte, error)
+	// Swap replaces old by new, or returns ErrConflict if the file is not old
+	// any more. Nothing of old is left when it returns nil.
+	Swap(ctx context.Context, record string, old, new []byte) error
+	// Erase destroys key files: when it returns nil, nothing of them is left
+	// in the keyring's files. That there is none is no error.
+	Erase(ctx context.Context, records ...string) error
+}
+
+// Blobs keeps encrypted objects. Keys are lower-case hex in parts divided by
+// slashes. Methods return ErrUnavailable when nothing can be said about an
+// object now; every other error about one that a row names means damage.
+type Blobs interface {
+	// Put keeps what r holds and returns its length. Nobody sees the object
+	// before it is complete; after an error nothing is kept.
+	Put(ctx context.Context, key string, r io.Reader) (int64, error)
+	// Get opens an object.
+	Get(ctx context.Context, key string) (io.ReadCloser, error)
+	// Since tells when an object was put.
+	Since(ctx context.Context, key string) (time.Time, error)
+	// Delete removes an object. That there is none is no error.
+	Delete(ctx context.Context, key string) error
+	// List yields the keys that start with prefix.
+	List(ctx context.Context, prefix string) iter.Seq2[string, error]
+}

@@ -1,0 +1,306 @@
+// Package vault keeps what the agencies know about a person, so that a copied
+// database, a stolen disk and everybody the holder did not agree to learn
+// nothing: cases, passport records and their pages, who may read them until
+// when, the index of document numbers, and erasure that holds.
+//
+// Every record has one age key of its own (hybrid, post-quantum). The public
+// half lies in the main store, so that writing needs no secret. The private
+// half exists only inside the record's key file, which is an age file for the
+// agencies that may read, in a keyring of its own. Sharing a record rewrites
+// that small file, whatever the record weighs; erasing destroys it, and with
+// it every copy of the record in every backup.
+//
+// age has no sender and no associated data: whoever has the public half could
+// make a page. So everything that is read back is held against a digest that
+// stands in the tamper-evident log, and against a header inside the
+// encryption, before the first byte is released.
+//
+// A case belongs to the agency that opened it. For everybody else it does not
+// exist, unless the holder agreed to share a record with them and gave her
+// code, which opens it for the rest of the day. Each of these acts, and each
+// reading, is an entry of the holder's history, written in the transaction of
+// the act or before anything is released.
+//
+// The package leaves to others: keeping rows, key files and objects ([Store],
+// [Keyring], [Blobs]), agency keys ([KeyKeeper]), who is a member of what,
+// which card belongs to which case, attestations and their withdrawal, telling
+// people about an entry of their case, and every face to the outside.
+package vault
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// Conditions that a caller can act on.
+var (
+	// ErrNotFound is the answer for what does not exist, for what belongs to
+	// another agency, for what was taken back or has expired, and for what was
+	// erased: they cannot be told apart.
+	ErrNotFound = errors.New("vault: no such record")
+
+	// ErrNotOpened says that a shared record needs the holder's code first, or
+	// again, or for this part.
+	ErrNotOpened = errors.New("vault: the record has not been opened by its holder today")
+
+	// ErrActor says that nobody acts, or that an agency's id cannot be one.
+	ErrActor = errors.New("vault: no actor")
+
+	// ErrInvalid is what every InvalidError wraps.
+	ErrInvalid = errors.New("vault: the input is not valid")
+
+	// ErrConsent says that the holder has not agreed to this.
+	ErrConsent = errors.New("vault: the holder has not agreed to this")
+
+	// ErrConflict says that somebody else changed the record meanwhile.
+	ErrConflict = errors.New("vault: the record was changed meanwhile")
+
+	// ErrNonce says that a nonce was used before, is too old, or was given to
+	// somebody else.
+	ErrNonce = errors.New("vault: the nonce does not serve")
+
+	// ErrSignature says that an opening is not signed with the card's key.
+	ErrSignature = errors.New("vault: the opening is not signed by the card")
+
+	// ErrBudget says that today's look-ups are spent.
+	ErrBudget = errors.New("vault: no look-ups are left today")
+
+	// ErrMediaType says that an upload is not the kind of picture it should be.
+	ErrMediaType = errors.New("vault: neither JPEG nor PNG, or not what it is called")
+
+	// ErrImageTooLarge says that a picture is too large in bytes or in pixels.
+	ErrImageTooLarge = errors.New("vault: the picture is too large")
+
+	// ErrTooMany says that a document has all the pages that it may have.
+	ErrTooMany = errors.New("vault: no more pages fit")
+
+	// ErrBusy says that too many uploads are under way. Nothing was kept.
+	ErrBusy = errors.New("vault: too many uploads at once")
+
+	// ErrIntegrity says that what lies in the stores is not what was written.
+	// Nothing of it was released. It is a reason for an alarm.
+	ErrIntegrity = errors.New("vault: stored data was changed or damaged")
+
+	// ErrUnavailable says that the objects cannot be reached now. It says
+	// nothing about what they hold.
+	ErrUnavailable = errors.New("vault: the objects cannot be reached now")
+
+	// ErrKeeper says that the key keeper answered with something that cannot
+	// be right. Nothing was written.
+	ErrKeeper = errors.New("vault: the key keeper's answer is wrong")
+)
+
+// KeyKeeper keeps the agencies' key-encryption keys and the index key.
+type KeyKeeper interface {
+	// Wrap encrypts a file key so that Unwrap opens it only for the same
+	// agency and record.
+	Wrap(ctx context.Context, agency, record string, fileKey []byte) ([]byte, error)
+	// Unwrap reverses Wrap.
+	Unwrap(ctx context.Context, agency, record string, wrapped []byte) ([]byte, error)
+	// MAC is HMAC-SHA-256 under a key of its own for each label: 32 bytes.
+	MAC(ctx context.Context, label string, data []byte) ([]byte, error)
+}
+
+// Directory says who is who, as far as sharing depends on it.
+type Directory interface {
+	// Mission reports whether an agency is a diplomatic mission. An agency
+	// that the network does not know is an error.
+	Mission(ctx context.Context, agency string) (bool, error)
+}
+
+// Config is what a Vault needs. All fields but Now are required.
+type Config struct {
+	Store     Store
+	Keyring   Keyring
+	Blobs     Blobs
+	Keys      KeyKeeper
+	Directory Directory
+
+	// Network is the network's id. It salts the index of document numbers, so
+	// that two networks' indexes cannot be compared.
+	Network string
+
+	Now func() time.Time // nil means time.Now
+}
+
+// Vault is the one door to all records. It is safe for use by many goroutines.
+type Vault struct {
+	store     Store
+	keyring   Keyring
+	blobs     Blobs
+	keys      KeyKeeper
+	directory Directory
+	network   string
+	now       func() time.Time
+
+	cases   locks         // one change of a case at a time
+	uploads chan struct{} // bounds the pictures in memory
+	pixels  chan struct{} // bounds the pictures being decoded
+	stretch chan struct{} // bounds the Argon2id computations
+	nobody  string        // a recipient that nobody has the key of
+}
+
+// New checks the configuration. It starts nothing.
+func New(cfg Config) (*Vault, error) {
+	var missing []error
+	for _, part := range []struct {
+		name string
+		ok   bool
+	}{
+		{"store", cfg.Store != nil}, {"keyring", cfg.Keyring != nil}, {"blobs", cfg.Blobs != nil},
+		{"keys", cfg.Keys != nil}, {"directory", cfg.Directory != nil}, {"network", cfg.Network != ""},
+	} {
+		if !part.ok {
+			missing = append(missing, fmt.Errorf("vault: %s is required", part.name))
+		}
+	}
+	if err := errors.Join(missing...); err != nil {
+		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	nobody, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return nil, fmt.Errorf("vault: make a recipient: %w", err)
+	}
+	cores := max(1, runtime.GOMAXPROCS(0))
+	return &Vault{
+		store: cfg.Store, keyring: cfg.Keyring, blobs: cfg.Blobs, keys: cfg.Keys, directory: cfg.Directory,
+		network: cfg.Network, now: cfg.Now,
+		uploads: make(chan struct{}, maxUploads),
+		pixels:  make(chan struct{}, min(2, cores)),
+		stretch: make(chan struct{}, cores),
+		nobody:  nobody.Recipient().String(),
+	}, nil
+}
+
+// today is midnight UTC: rows carry days only.
+func (v *Vault) today() time.Time { return v.now().UTC().Truncate(24 * time.Hour) }
+
+// newID returns 128 random bits in hex.
+func newID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never returns an error
+	return hex.EncodeToString(id[:])
+}
+
+// isID reports whether s could be an id of ours. What cannot is not looked up.
+func isID(s string) bool {
+	if len(s) != 32 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// isAgency reports whether s can be an agency's id. It becomes an argument of
+// an age stanza, which must be printable and without spaces.
+func isAgency(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// known refuses a call in nobody's name.
+func known(by audit.Actor) error {
+	if by.ID == "" || !isAgency(by.Agency) {
+		return ErrActor
+	}
+	return nil
+}
+
+// owned finds a record of the actor's own agency. A record of another agency
+// and one that never existed take the same way to the same answer.
+func (v *Vault) owned(ctx context.Context, by audit.Actor, id string) (Record, error) {
+	if err := known(by); err != nil {
+		return Record{}, err
+	}
+	if !isID(id) {
+		return Record{}, ErrNotFound
+	}
+	r, err := v.store.Record(ctx, id)
+	if err != nil {
+		return Record{}, err
+	}
+	if r.Agency != by.Agency {
+		return Record{}, ErrNotFound
+	}
+	return r, nil
+}
+
+// ownedCase finds a case of the actor's own agency.
+func (v *Vault) ownedCase(ctx context.Context, by audit.Actor, id string) (Record, error) {
+	r, err := v.owned(ctx, by, id)
+	if err == nil && r.ID != r.Case {
+		return Record{}, ErrNotFound
+	}
+	return r, err
+}
+
+// ownedDocument finds a document record of the actor's own agency.
+func (v *Vault) ownedDocument(ctx context.Context, by audit.Actor, id string) (Record, error) {
+	r, err := v.owned(ctx, by, id)
+	if err == nil && r.ID == r.Case {
+		return Record{}, ErrNotFound
+	}
+	return r, err
+}
+
+// locks is one lock per case that is being changed, so that two changes of a
+// key file do not undo each other. Between processes the keyring's compare and
+// swap does the same, with ErrConflict for the later one.
+type locks struct {
+	mu   sync.Mutex
+	held map[string]*held
+}
+
+type held struct {
+	mu    sync.Mutex
+	users int
+}
+
+// lock waits for a case and returns how to let it go.
+func (l *locks) lock(id string) (unlock func()) {
+	l.mu.Lock()
+	if l.held == nil {
+		l.held = map[string]*held{}
+	}
+	h := l.held[id]
+	if h == nil {
+		h = &held{}
+		l.held[id] = h
+	}
+	h.users++
+	l.mu.Unlock()
+
+	h.mu.Lock()
+	return func() {
+		h.mu.Unlock()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if h.users--; h.users == 0 {
+			delete(l.held, id)
+		}
+	}
+}

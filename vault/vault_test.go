@@ -1,0 +1,620 @@
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/blobs"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// keeper keeps real keys in memory: AES-256-GCM bound to agency and record.
+// lie, if set, may change an answer on its way out.
+type keeper struct {
+	mu  sync.Mutex
+	kek map[string][]byte
+	mac []byte
+	lie func(call string, in, out []byte) []byte
+}
+
+func newKeeper() *keeper {
+	k := &keeper{kek: map[string][]byte{}, mac: make([]byte, 32)}
+	_, _ = rand.Read(k.mac)
+	return k
+}
+
+func (k *keeper) aead(agency string) cipher.AEAD {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.kek[agency] == nil {
+		k.kek[agency] = make([]byte, 32)
+		_, _ = rand.Read(k.kek[agency])
+	}
+	block, err := aes.NewCipher(k.kek[agency])
+	if err != nil {
+		panic(err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic(err)
+	}
+	return aead
+}
+
+func (k *keeper) say(call string, in, out []byte) []byte {
+	if k.lie != nil {
+		return k.lie(call, in, out)
+	}
+	return out
+}
+
+func (k *keeper) Wrap(_ context.Context, agency, record string, fileKey []byte) ([]byte, error) {
+	return k.say("wrap", fileKey, k.aead(agency).Seal(nil, nil, fileKey, []byte(agency+"|"+record))), nil
+}
+
+func (k *keeper) Unwrap(_ context.Context, agency, record string, wrapped []byte) ([]byte, error) {
+	out, err := k.aead(agency).Open(nil, nil, wrapped, []byte(agency+"|"+record))
+	if out = k.say("unwrap", wrapped, out); err != nil && out == nil {
+		return nil, errors.New("keeper: does not open")
+	}
+	return out, nil
+}
+
+func (k *keeper) MAC(_ context.Context, label string, data []byte) ([]byte, error) {
+	mac := hmac.New(sha256.New, k.mac)
+	mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(label))))
+	mac.Write([]byte(label))
+	mac.Write(data)
+	return k.say("mac", data, mac.Sum(nil)), nil
+}
+
+// directory knows which agencies there are, and which are missions.
+type directory map[string]bool
+
+func (d directory) Mission(_ context.Context, agency string) (bool, error) {
+	mission, known := d[agency]
+	if !known {
+		return false, errors.New("directory: no such agency")
+	}
+	return mission, nil
+}
+
+// twisted is the real store with some answers changed on their way out, as
+// somebody with the database in hand could.
+type twisted struct {
+	vault.Store
+	object    func(vault.Object) vault.Object
+	record    func(vault.Record) vault.Record
+	history   func(audit.Entry) audit.Entry
+	addObject error
+	append    error
+}
+
+func (s *twisted) Object(ctx context.Context, record string, page int) (vault.Object, error) {
+	o, err := s.Store.Object(ctx, record, page)
+	if err == nil && s.object != nil {
+		o = s.object(o)
+	}
+	return o, err
+}
+
+func (s *twisted) Record(ctx context.Context, id string) (vault.Record, error) {
+	r, err := s.Store.Record(ctx, id)
+	if err == nil && s.record != nil {
+		r = s.record(r)
+	}
+	return r, err
+}
+
+func (s *twisted) History(ctx context.Context, caseID string) ([]audit.Entry, error) {
+	entries, err := s.Store.History(ctx, caseID)
+	for i := range entries {
+		if s.history != nil {
+			entries[i] = s.history(entries[i])
+		}
+	}
+	return entries, err
+}
+
+func (s *twisted) AddObject(ctx context.Context, o vault.Object, index []byte, entries ...audit.Entry) error {
+	if s.addObject != nil {
+		return s.addObject
+	}
+	return s.Store.AddObject(ctx, o, index, entries...)
+}
+
+func (s *twisted) Append(ctx context.Context, entries ...audit.Entry) error {
+	if s.append != nil {
+		return s.append
+	}
+	return s.Store.Append(ctx, entries...)
+}
+
+// world is a vault on real parts.
+type world struct {
+	*testing.T
+	*vault.Vault
+	dir     string
+	db      *sqlstore.DB
+	store   *twisted
+	keyring *sqlstore.Keyring
+	blobs   *blobs.Dir
+	keeper  *keeper
+	now     time.Time
+
+	worker, embassy, second audit.Actor // an NGO, a mission, another NGO
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{T: t, dir: t.TempDir(), keeper: newKeeper(), now: time.Date(2026, 3, 1, 23, 50, 0, 0, time.UTC),
+		worker:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker"},
+		embassy: audit.Actor{ID: id(), Agency: id(), Role: "officer"},
+		second:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker"},
+	}
+	db, err := sqlstore.Open(t.Context(), filepath.Join(w.dir, "safeconduct.db"))
+	w.ok(err)
+	w.db = db
+	w.keyring, err = sqlstore.OpenKeyring(t.Context(), filepath.Join(w.dir, "keyring.db"))
+	w.ok(err)
+	w.blobs, err = blobs.Open(filepath.Join(w.dir, "blobs"), nil)
+	w.ok(err)
+	t.Cleanup(func() {
+		if err := errors.Join(db.Close(), w.keyring.Close(), w.blobs.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	w.store = &twisted{Store: db.Vault()}
+	w.Vault, err = vault.New(vault.Config{
+		Store: w.store, Keyring: w.keyring, Blobs: w.blobs, Keys: w.keeper, Network: "test network",
+		Directory: directory{w.worker.Agency: false, w.embassy.Agency: true, w.second.Agency: false},
+		Now:       func() time.Time { return w.now },
+	})
+	w.ok(err)
+	return w
+}
+
+func id() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return fmt.Sprintf("%x", b)
+}
+
+func (w *world) ok(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) is(what string, err, want error) {
+	w.Helper()
+	if !errors.Is(err, want) {
+		w.Errorf("%s: %v, want %v", what, err, want)
+	}
+}
+
+func (w *world) newCase() vault.Case {
+	w.Helper()
+	c, err := w.CreateCase(w.Context(), w.worker)
+	w.ok(err)
+	return c
+}
+
+// passport is Anna Maria Eriksson's specimen, a made-up person of ICAO's.
+func passport() vault.Document {
+	return vault.Document{
+		Kind: "PASSPORT", IssuingState: "UTO", Number: private.New("L898902C3"), HolderNames: private.New("Eriksson, Anna Maria"),
+		BirthDate: private.New("1974-08-12"), Sex: private.New("F"), ExpiryDate: private.New("2012-04-15"),
+		MRZ:     private.New("P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10"),
+		Custody: "trafficker", CustodySince: "2025-11-02",
+		Loss: &vault.Loss{Event: "confiscated_by_trafficker", SLTDEquivalent: "STOLEN",
+			EventDate:     &vault.Date{Value: private.New("2025-11"), Precision: "month"},
+			Circumstances: private.New("Taken at the gate.\nNot returned."), TakenByRole: "Exploiter",
+			PoliceReport: &vault.PoliceReport{Made: "unsafe"}},
+	}
+}
+
+func (w *world) newDocument(caseID string) vault.Kept {
+	w.Helper()
+	d, err := w.AddDocument(w.Context(), w.worker, caseID, passport())
+	w.ok(err)
+	return d
+}
+
+func (w *world) share(record string, with audit.Actor) {
+	w.Helper()
+	w.ok(w.Share(w.Context(), w.worker, w.grant(record, with)))
+}
+
+func (w *world) grant(record string, with audit.Actor) vault.Grant {
+	return vault.Grant{Record: record, Agency: with.Agency, Purpose: "confirm_identity",
+		Until:   time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC),
+		Consent: vault.Consent{Holder: true, Mission: true, SafeWithState: "yes", Method: "signature", Language: "km", Circumstance: "free"}}
+}
+
+// card stands for the key that the holder's card and code give a device.
+var cardPublic, cardPrivate, _ = ed25519.GenerateKey(nil)
+
+func (w *world) signed(by audit.Actor, record string, parts ...vault.Part) vault.Opening {
+	w.Helper()
+	c, err := w.Challenge(w.Context(), by)
+	w.ok(err)
+	o := vault.Opening{Nonce: c.Nonce, Device: id(), Record: record, Purpose: "confirm_identity", Parts: parts, Minute: w.now.Unix() / 60}
+	o.Signature = ed25519.Sign(cardPrivate, vault.OpeningMessage(o, by.Agency))
+	return o
+}
+
+func (w *world) open(by audit.Actor, record string, parts ...vault.Part) {
+	w.Helper()
+	_, err := w.OpenRecord(w.Context(), by, w.signed(by, record, parts...), cardPublic)
+	w.ok(err)
+}
+
+func (w *world) kinds(caseID string) (kinds []string) {
+	w.Helper()
+	events, err := w.History(w.Context(), w.worker, caseID)
+	w.ok(err)
+	for _, e := range events {
+		if e.Note.Hash() != e.Leaf {
+			w.Error("a note is not its leaf")
+		}
+		kinds = append(kinds, e.Note.Kind)
+	}
+	return kinds
+}
+
+func (w *world) has(caseID, kind string, want int) {
+	w.Helper()
+	n := 0
+	for _, k := range w.kinds(caseID) {
+		if k == kind {
+			n++
+		}
+	}
+	if n != want {
+		w.Errorf("%d entries %s, want %d", n, kind, want)
+	}
+}
+
+func TestCase(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	if c.Agency != w.worker.Agency || !c.Day.Equal(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("case %+v", c)
+	}
+	got, err := w.Case(ctx, w.worker, c.ID)
+	w.ok(err)
+	if got != c {
+		t.Errorf("got %+v, want %+v", got, c)
+	}
+	owner, err := w.Owner(ctx, c.ID)
+	w.ok(err)
+	if owner != w.worker.Agency {
+		t.Errorf("owner %s", owner)
+	}
+	for _, target := range []string{id(), "x", w.newDocument(c.ID).ID} {
+		_, err = w.Owner(ctx, target)
+		w.is("owner of what is no case", err, vault.ErrNotFound)
+	}
+	sealed, err := w.Seal(ctx, c.ID, []byte("a token"))
+	w.ok(err)
+	plain, err := w.Open(ctx, w.worker, c.ID, sealed)
+	w.ok(err)
+	if string(plain) != "a token" {
+		t.Errorf("opened %q", plain)
+	}
+	if again, _ := w.Seal(ctx, c.ID, bytes.Repeat([]byte("x"), 900)); len(again) != len(sealed) {
+		t.Error("the length of a ciphertext tells the length of what it says")
+	}
+	_, err = w.Seal(ctx, c.ID, make([]byte, vault.MaxSealed+1))
+	w.is("too much", err, vault.ErrInvalid)
+
+	// Nothing that is not the actor's can be told from nothing.
+	other := w.newCase()
+	for name, by := range map[string]audit.Actor{"mission": w.embassy, "other NGO": w.second} {
+		for what, target := range map[string]string{"real": c.ID, "random": id(), "no id": "../../x"} {
+			_, err := w.Case(ctx, by, target)
+			w.is(name+" case "+what, err, vault.ErrNotFound)
+			_, err = w.Open(ctx, by, target, sealed)
+			w.is(name+" open "+what, err, vault.ErrNotFound)
+			_, err = w.History(ctx, by, target)
+			w.is(name+" history "+what, err, vault.ErrNotFound)
+			_, err = w.AddDocument(ctx, by, target, passport())
+			w.is(name+" add "+what, err, vault.ErrNotFound)
+			_, err = w.Erase(ctx, by, target)
+			w.is(name+" erase "+what, err, vault.ErrNotFound)
+			w.is(name+" find "+what, w.SetFindable(ctx, by, target, true), vault.ErrNotFound)
+			g := w.grant(target, w.second)
+			w.is(name+" share "+what, w.Share(ctx, by, g), vault.ErrNotFound)
+			w.is(name+" take back "+what, w.TakeBack(ctx, by, target, w.second.Agency), vault.ErrNotFound)
+		}
+	}
+	_, err = w.Open(ctx, w.worker, other.ID, sealed)
+	w.is("sealed to another case", err, vault.ErrIntegrity)
+	for _, by := range []audit.Actor{{}, {ID: "x"}, {ID: "x", Agency: "two words"}} {
+		_, err := w.CreateCase(ctx, by)
+		w.is("nobody", err, vault.ErrActor)
+	}
+	w.has(c.ID, "case.created", 1)
+
+	for name, edit := range map[string]func(audit.Entry) audit.Entry{
+		"another leaf": func(e audit.Entry) audit.Entry { e.Hash[0] ^= 1; return e },
+		"no body":      func(e audit.Entry) audit.Entry { e.Sealed = nil; return e },
+		"what is no note": func(e audit.Entry) audit.Entry {
+			e.Sealed = sealed
+			return e
+		},
+	} {
+		w.store.history = edit
+		_, err = w.History(ctx, w.worker, c.ID)
+		w.is("history with "+name, err, vault.ErrIntegrity)
+	}
+}
+
+func TestDocument(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	added := w.newDocument(c.ID)
+	if ch := added.Document.MRZChecks; ch == nil || ch.Failed() || added.Document.MRZFormat != "TD3" {
+		t.Errorf("the zone was not reported: %+v", added.Document.MRZChecks)
+	}
+	got, err := w.ReadDocument(ctx, w.worker, added.ID)
+	w.ok(err)
+	if g, want := reveal(t, got.Document), reveal(t, added.Document); g != want {
+		t.Errorf("read\n%s, want\n%s", g, want)
+	}
+
+	d := got.Document
+	d.Custody, d.CustodySince = "holder", "2026-02-01"
+	d.Loss.Event = "recovered"
+	d.MRZ = private.New(strings.Replace(d.MRZ.Reveal(), "L898902C36", "L898902C35", 1))
+	_, err = w.UpdateDocument(ctx, w.worker, added.ID, 1, d)
+	w.is("a summary that the zone contradicts", err, vault.ErrInvalid)
+	d.MRZChecks = nil
+	updated, err := w.UpdateDocument(ctx, w.worker, added.ID, 1, d)
+	w.ok(err)
+	if updated.Version != 2 || updated.Document.MRZChecks.Number != "fail" {
+		t.Errorf("version %d, checks %+v", updated.Version, updated.Document.MRZChecks)
+	}
+	_, err = w.UpdateDocument(ctx, w.worker, added.ID, 1, d)
+	w.is("version that is no longer the newest", err, vault.ErrConflict)
+
+	ids, err := w.Documents(ctx, w.worker, c.ID)
+	w.ok(err)
+	if !slices.Equal(ids, []string{added.ID}) {
+		t.Errorf("documents %v", ids)
+	}
+	for _, by := range []audit.Actor{w.embassy, w.second} {
+		_, err = w.ReadDocument(ctx, by, added.ID)
+		w.is("another agency", err, vault.ErrNotFound)
+		_, err = w.UpdateDocument(ctx, by, added.ID, 2, d)
+		w.is("another agency", err, vault.ErrNotFound)
+	}
+	_, err = w.ReadDocument(ctx, w.worker, c.ID)
+	w.is("a case is no document", err, vault.ErrNotFound)
+
+	_, err = w.UpdateDocument(ctx, w.worker, added.ID, 2, func() vault.Document {
+		d := d
+		loss := *d.Loss
+		loss.SLTDRequested = "yes"
+		d.Loss = &loss
+		return d
+	}())
+	w.is("an entry that nobody's reply asked for", err, vault.ErrInvalid)
+	third, err := w.MissionAnswered(ctx, w.worker, added.ID, 2, "done_by_state")
+	w.ok(err)
+	if third.Document.Loss.SLTDRequested != "done_by_state" {
+		t.Error("the mission's reply was lost")
+	}
+	_, err = w.UpdateDocument(ctx, w.worker, added.ID, 3, third.Document)
+	w.ok(err)
+
+	w.has(c.ID, "document.added", 1)
+	w.has(c.ID, "document.updated", 2)
+	w.has(c.ID, "document.read", 1)
+	w.has(c.ID, "object.committed", 4)
+
+	// A reading that cannot be written down does not happen.
+	w.store.append = errors.New("the log is full")
+	if _, err := w.ReadDocument(ctx, w.worker, added.ID); err == nil {
+		t.Error("read without an entry")
+	}
+}
+
+func reveal(t *testing.T, v any) string {
+	t.Helper()
+	data, err := private.RevealJSON(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestNothingOnDisk looks for personal data in every byte that was written.
+func TestNothingOnDisk(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	w.ok(w.SetFindable(ctx, w.worker, c.ID, true))
+	d := w.newDocument(c.ID)
+	_, err := w.AddPage(ctx, w.worker, d.ID, vault.PageMeta{Role: vault.RoleData, MediaType: "image/png"}, bytes.NewReader(pngOf(40, 30)))
+	w.ok(err)
+	_, err = w.LookUp(ctx, w.second, specimenQuery())
+	w.ok(err)
+	w.share(d.ID, w.embassy)
+	found := 0
+	err = filepath.WalkDir(w.dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if bytes.Contains(data, []byte(d.ID)) || strings.Contains(name, c.ID) {
+			found++
+		}
+		for _, secret := range []string{"riksson", "RIKSSON", "898902", "1974", "740812", "Taken at", "ANNA", "IHDR", "AGE-SECRET"} {
+			if bytes.Contains(data, []byte(secret)) {
+				t.Errorf("%s holds %q", filepath.Base(name), secret)
+			}
+		}
+		return nil
+	})
+	w.ok(err)
+	if found < 3 {
+		t.Errorf("only %d files were looked at: this test proves nothing", found)
+	}
+}
+
+func TestValidation(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(*vault.Document)
+		want string // fields and codes, in order; empty for a valid document
+	}{
+		{"specimen", func(*vault.Document) {}, ""},
+		{"almost nothing", func(d *vault.Document) { *d = vault.Document{Kind: "PASSPORT", IssuingState: "UTO"} }, ""},
+		{"nothing", func(d *vault.Document) { *d = vault.Document{} }, "/kind required, /issuing_state country"},
+		{"everything at once", func(d *vault.Document) {
+			d.Kind, d.IssuingState, d.Number = "LIBRARY_CARD", "Utopia", private.New("#1")
+			d.IssueDate, d.ExpiryDate = private.New("2020-02-30"), private.New("15.4.2012")
+			d.HolderNames, d.Sex, d.Custody = private.New("Anna\u202eairaM"), private.New("W"), "me"
+			d.MRZ = private.New("P<UTO\nX")
+			d.Loss.Event, d.Loss.EventDate.Precision = "mislaid", "day"
+		}, "/kind unknown, /issuing_state country, /document_number document_number, /issue_date date, /expiry_date date, " +
+			"/holder_names character, /sex unknown, /mrz mrz_line_length, /mrz mrz_line_length, /custody unknown, " +
+			"/loss_report/event unknown, /loss_report/event_date/precision contradicts"},
+		{"other needs a name", func(d *vault.Document) { d.Kind = "OTHER" }, "/custom_type with_other_only"},
+		{"only other has a name", func(d *vault.Document) { d.CustomType = private.New("Monk's card") }, "/custom_type with_other_only"},
+		{"other with a name", func(d *vault.Document) { d.Kind, d.CustomType = "OTHER", private.New("Monk's card") }, ""},
+		{"expires before it begins", func(d *vault.Document) { d.IssueDate = private.New("2012-04-16") }, "/expiry_date before_issue_date"},
+		{"expires in the year it begins", func(d *vault.Document) {
+			d.IssueDate, d.ExpiryDate = private.New("2012-04-16"), private.New("2012")
+		}, ""},
+		{"year of birth", func(d *vault.Document) { d.BirthDate = private.New("1974") }, ""},
+		{"Khmer with joiners", func(d *vault.Document) { d.HolderNames = private.New("សុខ\u200cា") }, ""},
+		{"not UTF-8", func(d *vault.Document) { d.HolderNames = private.New("\xff") }, "/holder_names character"},
+		{"line feed in a name", func(d *vault.Document) { d.HolderNames = private.New("a\nb") }, "/holder_names character"},
+		{"blank", func(d *vault.Document) { d.HolderNames = private.New("  ") }, "/holder_names blank"},
+		{"name of 64 KiB", func(d *vault.Document) { d.HolderNames = private.New(strings.Repeat("a", 1<<16)) }, "/holder_names too_long"},
+		{"custody since a month", func(d *vault.Document) { d.CustodySince = "2025-11" }, "/custody_since date"},
+		{"digit in the zone's name", func(d *vault.Document) {
+			d.MRZ = private.New("P<UTOERIKSS0N<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10")
+		}, "/mrz mrz_character"},
+		{"status is ours to set", func(d *vault.Document) { d.RecordStatus = "erased" }, "/record_status read_only"},
+		{"embassy told without consent", func(d *vault.Document) { d.Loss.EmbassyNotified = "yes" }, "/loss_report/embassy_consent consent"},
+		{"embassy told", func(d *vault.Document) {
+			d.Loss.EmbassyNotified, d.Loss.EmbassyConsent = "yes", strings.Repeat("0a", 16)
+		}, ""},
+		{"reference of a report that was not made", func(d *vault.Document) { d.Loss.PoliceReport.Ref = private.New("1/26") },
+			"/loss_report/police_report/made contradicts"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := passport()
+			c.edit(&d)
+			var got []string
+			err := d.Validate()
+			var invalid *vault.InvalidError
+			if errors.As(err, &invalid) {
+				for _, p := range invalid.Problems {
+					got = append(got, p.Field+" "+p.Code)
+				}
+			}
+			if s := strings.Join(got, ", "); s != c.want {
+				t.Errorf("got\n%s, want\n%s", s, c.want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "Anna") || strings.Contains(err.Error(), "Utopia") || strings.Contains(err.Error(), "LIBRARY")) {
+				t.Errorf("the error repeats the input: %v", err)
+			}
+		})
+	}
+}
+
+func TestDoubts(t *testing.T) {
+	d := passport()
+	if got := d.Doubts(); len(got) != 0 {
+		t.Errorf("doubts about the specimen: %v", got)
+	}
+	d.Number, d.BirthDate, d.Sex = private.New("L898902C4"), private.New("1975"), private.New("M")
+	d.MRZ = private.New(strings.Replace(d.MRZ.Reveal(), "1204159", "1204158", 1))
+	var got []string
+	for _, p := range d.Doubts() {
+		got = append(got, p.Field)
+	}
+	want := []string{"/mrz_checks/expiry", "/mrz_checks/composite", "/document_number", "/birth_date", "/sex"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestParseDocument(t *testing.T) {
+	good := reveal(t, passport())
+	d, err := vault.ParseDocument([]byte(good))
+	if err != nil || reveal(t, d) != good {
+		t.Fatalf("round trip: %v", err)
+	}
+	for name, text := range map[string]string{
+		"unknown member": strings.Replace(good, `{`, `{"approved_by":"me",`, 1),
+		"trailing":       good + "{}",
+		"other type":     strings.Replace(good, `"UTO"`, `7`, 1),
+		"nothing":        "",
+		"too long":       strings.Replace(good, "Anna", strings.Repeat("a", 1<<16), 1),
+	} {
+		if _, err := vault.ParseDocument([]byte(text)); !errors.Is(err, vault.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := json.Marshal(d); err == nil {
+		t.Error("a document was encoded without anybody having asked to reveal it")
+	}
+	if s := fmt.Sprintf("%+v %#v", d, vault.Kept{Document: d}); strings.Contains(s, "Anna") || strings.Contains(s, "L898902C3") {
+		t.Errorf("printed %s", s)
+	}
+}
+
+// FuzzParseDocument: what is read, is written and read as the same.
+func FuzzParseDocument(f *testing.F) {
+	seed, err := private.RevealJSON(passport())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	f.Add([]byte(`{"kind":"VISA","issuing_state":"UTO"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d, err := vault.ParseDocument(data)
+		if err != nil {
+			return
+		}
+		_ = d.Doubts()
+		text := reveal(t, d)
+		again, err := vault.ParseDocument([]byte(text))
+		if err != nil || reveal(t, again) != text {
+			t.Fatalf("second reading differs: %v", err)
+		}
+	})
+}
