@@ -1,0 +1,289 @@
+package network
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// Class says what kind of organisation an agency is: HTCDS 2.0 org_Type, with
+// three values of our own (docs/vocabulary.md).
+type Class string
+
+// The classes of agencies.
+const (
+	NGO                       Class = "NGO"
+	LawEnforcement            Class = "LawEnforcement"
+	HealthService             Class = "HealthServiceOrganisation"
+	CentralGovernment         Class = "CentralGovernmentOrganisation"
+	LocalGovernment           Class = "LocalGovernmentOrganisation"
+	ImmigrationService        Class = "ImmigrationService"
+	LegalService              Class = "LegalService"
+	CorporateBusiness         Class = "CorporateBusiness"
+	SchoolOrCollege           Class = "SchoolOrCollege"
+	DiplomaticMission         Class = "x_DiplomaticMission"
+	InternationalOrganisation Class = "x_InternationalOrganisation"
+	Shelter                   Class = "x_Shelter"
+)
+
+// Classes lists every class.
+var Classes = []Class{
+	NGO, LawEnforcement, HealthService, CentralGovernment, LocalGovernment, ImmigrationService,
+	LegalService, CorporateBusiness, SchoolOrCollege, DiplomaticMission, InternationalOrganisation, Shelter,
+}
+
+// keyLife is how long an agency signs with one key.
+const keyLife = 2 * 365 * day
+
+// Agency is a member organisation. Everything in it is public: it stands on
+// the trust list.
+type Agency struct {
+	ID        string // 128 random bits in hex
+	Name      string
+	Class     Class
+	Country   string // ICAO three-letter code
+	Desk      string // the telephone number that officers call
+	Suspended bool   // nobody of it is let in, and nothing it signed is trusted
+	Keys      []Key  // oldest first
+	// Version rises with every change, so that of two people who edit the
+	// same agency the second is told.
+	Version int64
+}
+
+// Key is a public key that an agency signs with. It vouches for what is dated
+// From ≤ iat < To; both are midnight UTC.
+type Key struct {
+	KeyID    string
+	JWK      json.RawMessage // public, P-256
+	From, To time.Time
+	Revoked  bool
+	// Compromised, if not nil, says that the key was stolen, and what it had
+	// signed before.
+	Compromised *verifier.Compromise
+}
+
+var countryForm = regexp.MustCompile(`^[A-Z]{3}$`)
+
+func (a Agency) validate() error {
+	var v validator
+	v.text("name", a.Name, 1, 80)
+	v.text("desk", a.Desk, 1, 40)
+	v.check(slices.Contains(Classes, a.Class), "class", "must be one of the listed classes")
+	v.check(countryForm.MatchString(a.Country), "country", "must be three capital letters, as in ICAO Doc 9303")
+	return v.err()
+}
+
+// AddAgency takes an organisation into the network and makes its keys. Of a,
+// only Name, Class, Country and Desk are read.
+func (n *Network) AddAgency(ctx context.Context, by audit.Actor, a Agency) (Agency, error) {
+	if err := n.May(by, AgencyManage); err != nil {
+		return Agency{}, err
+	}
+	a = Agency{ID: newID(), Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk}
+	if err := a.validate(); err != nil {
+		return Agency{}, err
+	}
+	all, err := n.cfg.Store.Agencies(ctx)
+	if err != nil {
+		return Agency{}, fmt.Errorf("read agencies: %w", err)
+	}
+	if len(all) >= verifier.MaxAgencies {
+		return Agency{}, fmt.Errorf("%w: the network has as many agencies as a trust list may name", ErrConflict)
+	}
+	// The keys come first: an agency on the trust list without keys could
+	// sign nothing, while keys without an agency are trusted by nobody.
+	kid, public, err := n.cfg.Keys.NewAgency(ctx, a.ID)
+	if err != nil {
+		return Agency{}, fmt.Errorf("make the agency's keys: %w", err)
+	}
+	key, err := n.newKey(kid, public)
+	if err != nil {
+		return Agency{}, err
+	}
+	a.Keys = []Key{key}
+	entry, err := n.entry("agency.add", by, struct {
+		ID      string `json:"id"`
+		Class   Class  `json:"class"`
+		Country string `json:"country"`
+		KeyID   string `json:"kid"`
+	}{a.ID, a.Class, a.Country, kid})
+	if err != nil {
+		return Agency{}, err
+	}
+	if err := n.cfg.Store.AddAgency(ctx, a, entry); err != nil {
+		return Agency{}, fmt.Errorf("store the agency: %w", err)
+	}
+	return a, n.seeKeys(ctx)
+}
+
+// newKey makes the record of a key that is used from today on. Cards are dated
+// midnight, so that the key is too.
+func (n *Network) newKey(kid string, public *ecdsa.PublicKey) (Key, error) {
+	jwk, err := jws.MarshalKey(public)
+	if err != nil {
+		return Key{}, fmt.Errorf("encode the agency's key: %w", err)
+	}
+	return Key{KeyID: kid, JWK: jwk, From: n.today(), To: n.today().Add(keyLife)}, nil
+}
+
+// Agency returns an agency, also a suspended one.
+func (n *Network) Agency(ctx context.Context, id string) (Agency, error) {
+	return n.cfg.Store.Agency(ctx, id)
+}
+
+// Agencies returns all agencies, in order of id.
+func (n *Network) Agencies(ctx context.Context) ([]Agency, error) {
+	return n.cfg.Store.Agencies(ctx)
+}
+
+// Suspend shuts an agency out, or lets it in again: its people and devices are
+// refused from the next call on, and what it signed from the next trust list
+// on.
+func (n *Network) Suspend(ctx context.Context, by audit.Actor, agency string, suspended bool) error {
+	return n.changeAgency(ctx, by, agency, "agency.suspend", func(a *Agency) (any, error) {
+		a.Suspended = suspended
+		return map[string]any{"id": agency, "suspended": suspended}, nil
+	})
+}
+
+// RotateKey makes a new signing key for an agency. The old one signs nothing
+// more; what it signed stays valid. A device knows the new key from the next
+// pack it fetches; until then it cannot tell who issued what the key signs, so
+// rotate when nothing is about to be printed.
+func (n *Network) RotateKey(ctx context.Context, by audit.Actor, agency string) (Key, error) {
+	var key Key
+	err := n.changeAgency(ctx, by, agency, "key.rotate", func(a *Agency) (any, error) {
+		// The trust list has room for a few keys; revoked ones and those that
+		// nothing valid carries any more leave it.
+		a.Keys = slices.DeleteFunc(a.Keys, func(k Key) bool {
+			return len(a.Keys) >= verifier.MaxKeys && (k.Revoked || !n.today().Before(k.To.Add(keyLife)))
+		})
+		if len(a.Keys) >= verifier.MaxKeys {
+			return nil, fmt.Errorf("%w: the agency has as many keys as a trust list may name", ErrConflict)
+		}
+		kid, public, err := n.cfg.Keys.RotateAgency(ctx, agency)
+		if err != nil {
+			return nil, fmt.Errorf("make the agency's key: %w", err)
+		}
+		if key, err = n.newKey(kid, public); err != nil {
+			return nil, err
+		}
+		a.Keys = append(a.Keys, key)
+		return map[string]any{"id": agency, "kid": kid}, nil
+	})
+	if err != nil {
+		return Key{}, err
+	}
+	return key, n.seeKeys(ctx)
+}
+
+// adoptKeys records signing keys that the keystore has and the store lacks,
+// because a rotation was cut off between the two: what they sign would be
+// trusted by nobody.
+func (n *Network) adoptKeys(ctx context.Context) error {
+	all, err := n.cfg.Store.Agencies(ctx)
+	if err != nil {
+		return fmt.Errorf("read agencies: %w", err)
+	}
+	for _, a := range all {
+		kid, public, err := n.cfg.Keys.NewAgency(ctx, a.ID)
+		if err != nil {
+			return fmt.Errorf("find the agency's key: %w", err)
+		}
+		if slices.ContainsFunc(a.Keys, func(k Key) bool { return k.KeyID == kid }) {
+			continue
+		}
+		key, err := n.newKey(kid, public)
+		if err != nil {
+			return err
+		}
+		a.Keys = append(a.Keys, key)
+		entry, err := n.entry("key.adopt", audit.Actor{}, map[string]any{"id": a.ID, "kid": kid})
+		if err != nil {
+			return err
+		}
+		if err := n.cfg.Store.ReplaceAgency(ctx, a, entry); err != nil {
+			return fmt.Errorf("store the agency: %w", err)
+		}
+	}
+	return nil
+}
+
+// RevokeKey takes a key off for good: nothing it signed is trusted any more.
+// If c is not nil the key was stolen at c.At, and what c lists as logged
+// before stays trusted.
+func (n *Network) RevokeKey(ctx context.Context, by audit.Actor, agency, kid string, c *verifier.Compromise) error {
+	if c != nil {
+		var v validator
+		v.check(c.At > 0, "at", "must be a time")
+		v.check(slices.IsSorted(c.Logged), "logged", "must be sorted")
+		v.check(!slices.ContainsFunc(c.Logged, func(s string) bool {
+			b, err := hex.DecodeString(s)
+			return err != nil || len(b) != 8 || hex.EncodeToString(b) != s
+		}), "logged", "must be prefixes of 16 hex digits")
+		if err := v.err(); err != nil {
+			return err
+		}
+	}
+	return n.changeAgency(ctx, by, agency, "key.revoke", func(a *Agency) (any, error) {
+		i := slices.IndexFunc(a.Keys, func(k Key) bool { return k.KeyID == kid })
+		if i < 0 {
+			return nil, ErrNotFound
+		}
+		a.Keys = slices.Clone(a.Keys)
+		if c == nil {
+			a.Keys[i].Revoked = true
+			return map[string]any{"id": agency, "kid": kid}, nil
+		}
+		a.Keys[i].Compromised = c
+		return map[string]any{"id": agency, "kid": kid, "compromised_at": c.At}, nil
+	})
+}
+
+// changeAgency reads an agency, lets change edit it, and stores it with a log
+// entry of what change returns.
+func (n *Network) changeAgency(ctx context.Context, by audit.Actor, id, kind string, change func(*Agency) (any, error)) error {
+	if err := n.May(by, AgencyManage); err != nil {
+		return err
+	}
+	a, err := n.cfg.Store.Agency(ctx, id)
+	if err != nil {
+		return fmt.Errorf("read the agency: %w", err)
+	}
+	what, err := change(&a)
+	if err != nil {
+		return err
+	}
+	entry, err := n.entry(kind, by, what)
+	if err != nil {
+		return err
+	}
+	if err := n.cfg.Store.ReplaceAgency(ctx, a, entry); err != nil {
+		return fmt.Errorf("store the agency: %w", err)
+	}
+	return nil
+}
+
+// active returns an agency that is not suspended, or ErrForbidden.
+func (n *Network) active(ctx context.Context, id string) (Agency, error) {
+	a, err := n.cfg.Store.Agency(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Agency{}, ErrNotFound
+	case err != nil:
+		return Agency{}, fmt.Errorf("read the agency: %w", err)
+	case a.Suspended:
+		return Agency{}, fmt.Errorf("%w: the agency is suspended", ErrConflict)
+	}
+	return a, nil
+}

@@ -1,0 +1,242 @@
+package network_test
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// states counts the epochs in each state.
+func (b *bench) states() map[network.EpochState]int {
+	b.t.Helper()
+	epochs, err := b.Epochs(b.t.Context(), b.root)
+	b.ok(err)
+	out := map[network.EpochState]int{}
+	for _, e := range epochs {
+		out[e.State(b.now())]++
+	}
+	return out
+}
+
+// TestEpochsDayByDay runs a network day by day and holds docs/card.md,
+// Epochs, to its words on each of them.
+func TestEpochsDayByDay(t *testing.T) {
+	b := newBench(t)
+	firstSeen := map[uint32]int{}
+	sealed := map[uint32]bool{}
+	for d := range 3 * 365 {
+		before := b.logged()
+		b.ok(b.Turn(t.Context()))
+		once := b.logged()
+		b.ok(b.Turn(t.Context()))
+		if b.logged() != once || once > before+1 {
+			t.Fatalf("day %d: turning twice logged %d and %d entries", d, once-before, b.logged()-once)
+		}
+		epochs, err := b.store.Epochs(t.Context())
+		b.ok(err)
+		states := b.states()
+		if states[network.EpochLive] < 1 || states[network.EpochLive] > 7 || states[network.EpochNext] != 1 {
+			t.Fatalf("day %d: %d live and %d next, want 1 to 7 and 1", d, states[network.EpochLive], states[network.EpochNext])
+		}
+		keys, end, err := b.SealKeys(t.Context())
+		b.ok(err)
+		sealed[keys.Epoch] = true
+		for _, e := range epochs {
+			if _, ok := firstSeen[e.ID]; !ok {
+				firstSeen[e.ID] = d
+			}
+			closed := e.State(b.now()) == network.EpochEnded
+			if e.Reduced != closed {
+				t.Fatalf("day %d: an epoch is %s and reduced is %v", d, e.State(b.now()), e.Reduced)
+			}
+			if gone := !b.now().Before(e.EndsAt.Add(2 * 365 * day)); gone != (e.Keys == nil) {
+				t.Fatalf("day %d: keys are gone is %v, want %v", d, e.Keys == nil, gone)
+			}
+		}
+		if notice := d - firstSeen[keys.Epoch]; notice < 14 && d > 14 {
+			t.Fatalf("day %d: sealing to an epoch that is known for %d days", d, notice)
+		}
+		// A card printed today may be valid for its full 180 days.
+		if end.Sub(b.now()) < 180*day {
+			t.Fatalf("day %d: the epoch ends %v from now", d, end.Sub(b.now()))
+		}
+		b.move(day)
+	}
+	if got := len(sealed); got != 37 {
+		t.Errorf("sealed to %d epochs in 1095 days, want 37: one each 30 days", got)
+	}
+}
+
+func TestEpochsAfterAPause(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		down time.Duration
+		live int
+	}{
+		{"a week", 7 * day, 1},
+		{"two months", 60 * day, 2},
+		{"two years", 730 * day, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			b.move(c.down)
+			_, _, before := b.SealKeys(t.Context())
+			b.ok(b.Turn(t.Context()))
+			states := b.states()
+			if states[network.EpochLive] != c.live || states[network.EpochNext] != 1 {
+				t.Errorf("%d live and %d next, want %d and 1", states[network.EpochLive], states[network.EpochNext], c.live)
+			}
+			if _, _, err := b.SealKeys(t.Context()); err != nil {
+				t.Errorf("seal keys: %v", err)
+			}
+			if c.down > 300*day {
+				wantErr(t, "before turning", before, network.ErrNoEpoch)
+			}
+		})
+	}
+}
+
+func TestBurn(t *testing.T) {
+	b := newBench(t)
+	old, _, err := b.SealKeys(t.Context())
+	b.ok(err)
+	n, err := b.Burn(t.Context(), b.root)
+	b.ok(err)
+	if n != 2 {
+		t.Errorf("%d epochs burned, want the live and the next one", n)
+	}
+	fresh, _, err := b.SealKeys(t.Context())
+	b.ok(err)
+	if fresh.Epoch == old.Epoch || bytes.Equal(fresh.TagKey, old.TagKey) || bytes.Equal(fresh.NetKey, old.NetKey) {
+		t.Error("the burned keys still seal")
+	}
+	states := b.states()
+	if states[network.EpochBurned] != 2 || states[network.EpochLive] != 1 || states[network.EpochNext] != 1 {
+		t.Errorf("states are %v", states)
+	}
+	epochs, err := b.store.Epochs(t.Context())
+	b.ok(err)
+	for _, e := range epochs {
+		if (e.State(b.now()) == network.EpochBurned) != e.Reduced {
+			t.Error("a burned epoch still has its keys, or a live one lost them")
+		}
+	}
+	b.ok(b.Turn(t.Context()))
+}
+
+// lists makes the network's list tokens as the issuer does.
+func (b *bench) lists() (status, answers []verifier.ListToken) {
+	b.t.Helper()
+	key, err := b.keys.Status(b.t.Context())
+	b.ok(err)
+	for prefix, out := range map[string]*[]verifier.ListToken{b.StatusLists(): &status, b.AnswersLists(): &answers} {
+		list, err := statuslist.New(2, statuslist.Entries)
+		b.ok(err)
+		token, err := statuslist.Token{
+			Subject: prefix + "0", IssuedAt: b.now(), Expires: b.now().Add(72 * time.Hour), TTL: 6 * time.Hour, List: list,
+		}.Sign(key.KeyID, key.Key)
+		b.ok(err)
+		*out = append(*out, verifier.ListToken{Number: 0, Token: token})
+	}
+	return status, answers
+}
+
+func TestTrustList(t *testing.T) {
+	b := newBench(t)
+	first, err := b.TrustList(t.Context())
+	b.ok(err)
+	before := b.logged()
+	if again, err := b.TrustList(t.Context()); err != nil || again != first || b.logged() != before {
+		t.Error("an unchanged list was signed again")
+	}
+	b.agency(network.NGO)
+	second, err := b.TrustList(t.Context())
+	b.ok(err)
+	if second == first {
+		t.Error("a new agency is not on the list")
+	}
+	b.move(14 * day)
+	if again, err := b.TrustList(t.Context()); err != nil || again != second {
+		t.Error("the list was signed again before half of its life")
+	}
+	b.move(2 * day)
+	if again, err := b.TrustList(t.Context()); err != nil || again == second {
+		t.Error("the list was not signed again after half of its life")
+	}
+}
+
+// TestDevice takes a pack all the way to a device, as the verifier opens it.
+func TestDevice(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Demo = false
+	ngo, border := b.agency(network.NGO), b.agency(network.ImmigrationService)
+	device, by, _ := b.device(border.ID)
+	status, answers := b.lists()
+	lists, sequence, err := b.Pack(t.Context(), status, answers)
+	b.ok(err)
+	envelope, err := b.Envelope(t.Context(), by, sequence)
+	b.ok(err)
+	file := verifier.File{Lists: lists, Envelope: envelope}
+	p, err := verifier.Open(file, device, b.now())
+	b.ok(err)
+	if p.Sequence() != sequence || p.Sequence() != 1 {
+		t.Errorf("sequence %d, want %d", p.Sequence(), sequence)
+	}
+	if got, want := p.LeaseUntil(), b.now().Add(7*day); !got.Equal(want) {
+		t.Errorf("lease until %v, want %v", got, want)
+	}
+	trust := p.Trust()
+	if len(trust.Agencies) != 2 || trust.Network != b.cfg.ID || trust.Demo || trust.Desk != b.cfg.Desk {
+		t.Errorf("the trust list says %+v", trust)
+	}
+	i := slices.IndexFunc(trust.Agencies, func(a verifier.Agency) bool { return a.ID == ngo.ID })
+	if i < 0 || trust.Agencies[i].Issuer != b.Issuer(ngo.ID) || len(trust.Agencies[i].Keys) != 1 {
+		t.Error("the agency is not on the list as it is")
+	}
+
+	// The service itself opens the same lists through the same code.
+	sp, err := b.ServerPack(t.Context(), lists, sequence)
+	b.ok(err)
+	if sp.Sequence() != sequence {
+		t.Errorf("the service's pack has number %d, want %d", sp.Sequence(), sequence)
+	}
+
+	// An envelope opens on no other device, with no other pack and not after
+	// its lease.
+	otherDevice, _, _ := b.device(border.ID)
+	if _, err := verifier.Open(file, otherDevice, b.now()); err == nil {
+		t.Error("another device opened the envelope")
+	}
+	lists2, sequence2, err := b.Pack(t.Context(), status, answers)
+	b.ok(err)
+	if sequence2 != sequence+1 {
+		t.Errorf("second pack has number %d, want %d", sequence2, sequence+1)
+	}
+	if _, err := verifier.Open(verifier.File{Lists: lists2, Envelope: envelope}, device, b.now()); err == nil {
+		t.Error("an envelope opened with another pack")
+	}
+	if _, err := verifier.Open(file, device, b.now().Add(7*day)); err == nil {
+		t.Error("an envelope opened after its lease")
+	}
+
+	// Whoever is not the device, or is not let in any more, gets none.
+	officer, _ := b.member(border.ID, network.Officer)
+	for name, refused := range map[string]error{
+		"an officer":       second(b.Envelope(t.Context(), officer, sequence)),
+		"the operator":     second(b.Envelope(t.Context(), b.root, sequence)),
+		"another agency's": second(b.Envelope(t.Context(), actorIn(by.ID, ngo.ID), sequence)),
+	} {
+		wantErr(t, name, refused, network.ErrForbidden)
+	}
+	wantErr(t, "unknown", second(b.Envelope(t.Context(), actorIn("unknown", border.ID), sequence)), network.ErrNotFound)
+	b.ok(b.Suspend(t.Context(), b.root, border.ID, true))
+	wantErr(t, "suspended", second(b.Envelope(t.Context(), by, sequence)), network.ErrConflict)
+	b.ok(b.Suspend(t.Context(), b.root, border.ID, false))
+	b.ok(b.RevokeDevice(t.Context(), b.root, by.ID))
+	wantErr(t, "revoked", second(b.Envelope(t.Context(), by, sequence)), network.ErrForbidden)
+}

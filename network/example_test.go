@@ -1,0 +1,63 @@
+package network_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/network"
+)
+
+func Example() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	keys, err := keyfile.Create(ctx, keyfile.Config{
+		Path: filepath.Join(dir, "keys.age"), Passphrase: "an example only",
+		WorkFactor: 2, // an example's keys protect nobody
+	}, "network.example/log")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	db, err := sqlstore.Open(ctx, filepath.Join(dir, "safeconduct.db"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = db.Close() }()
+
+	n, err := network.New(network.Config{
+		Store: db.Network(), Keys: keys, ID: "5eed5eed5eed5eed5eed5eed5eed5eed",
+		Name: "Made-up network", BaseURL: "https://network.example", Desk: "+855 00 000 000",
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, token, err := n.Init(ctx) // the token is shown this once
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	operator, err := n.Authenticate(ctx, token)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	house, err := n.AddAgency(ctx, operator, network.Agency{
+		Name: "Made-up House", Class: network.NGO, Country: "KHM", Desk: "+855 00 000 001",
+	})
+	fmt.Println(house.Name, len(house.Keys), err)
+	fmt.Println(n.May(operator, network.CaseRead))
+	// Output:
+	// Made-up House 1 <nil>
+	// network: not allowed
+}

@@ -1,0 +1,384 @@
+// Package network knows who belongs to a network and what each of them may do:
+// agencies and their keys, the people who work for them, the devices of
+// officers, and the epochs that cards are sealed to. From that it makes what
+// devices carry: the signed trust list, packs, and envelopes sealed to one
+// device each. It keeps nothing itself and holds no key: a Store and the Keys
+// behind an interface do. Cases, attestations and documents are left to other
+// rooms.
+package network
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// Conditions that a caller can act on.
+var (
+	// ErrNotFound says that there is no such agency, member, device or
+	// network.
+	ErrNotFound = errors.New("network: no such record")
+
+	// ErrExists says that the network, or a record with that id, is there
+	// already.
+	ErrExists = errors.New("network: exists already")
+
+	// ErrUnauthenticated says that a token is not one of ours, was revoked,
+	// or belongs to a suspended agency. Which of these is not said.
+	ErrUnauthenticated = errors.New("network: not authenticated")
+
+	// ErrForbidden says that the actor's role may not do this, or not for
+	// that agency.
+	ErrForbidden = errors.New("network: not allowed")
+
+	// ErrInvalid says that input breaks a rule. The error is an InvalidError
+	// that lists every problem.
+	ErrInvalid = errors.New("network: not valid")
+
+	// ErrConflict says that the record's state does not allow this.
+	ErrConflict = errors.New("network: the state does not allow this")
+
+	// ErrOldKeys says that the keystore is an older copy than one that this
+	// network has used.
+	ErrOldKeys = errors.New("network: the keystore is an older copy")
+
+	// ErrNoEpoch says that no epoch is open for sealing: Turn has not run.
+	ErrNoEpoch = errors.New("network: no epoch is open for sealing")
+)
+
+// Problem is one thing that is wrong with input. It repeats none of it.
+type Problem struct {
+	Field string // as in the type's Go field, lower case
+	Rule  string // what has to hold
+}
+
+// InvalidError lists all that is wrong with input; it is ErrInvalid.
+type InvalidError struct{ Problems []Problem }
+
+// Error names fields and rules, never values.
+func (e *InvalidError) Error() string {
+	texts := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		texts[i] = p.Field + " " + p.Rule
+	}
+	return ErrInvalid.Error() + ": " + strings.Join(texts, "; ")
+}
+
+// Unwrap makes errors.Is(err, ErrInvalid) hold.
+func (e *InvalidError) Unwrap() error { return ErrInvalid }
+
+// Keys is all that the network asks of a keystore. A private key never leaves
+// it.
+type Keys interface {
+	// Root signs trust lists, and nothing else.
+	Root(ctx context.Context) (verifier.Signer, error)
+	// Pack signs packs and envelopes.
+	Pack(ctx context.Context) (verifier.Signer, error)
+	// Status signs status and answers lists; here only its public half is
+	// read.
+	Status(ctx context.Context) (verifier.Signer, error)
+	// LogKey is the note verifier key of the log.
+	LogKey(ctx context.Context) (string, error)
+	// NewAgency makes an agency's keys, or finds those it has, and returns
+	// the signing key's id and public half.
+	NewAgency(ctx context.Context, agency string) (kid string, public *ecdsa.PublicKey, err error)
+	// RotateAgency makes a new signing key for an agency that has one.
+	RotateAgency(ctx context.Context, agency string) (kid string, public *ecdsa.PublicKey, err error)
+	// WrapEpoch encrypts an epoch's keys for keeping, UnwrapEpoch reverses it
+	// for the same epoch only.
+	WrapEpoch(ctx context.Context, epoch uint32, plain []byte) ([]byte, error)
+	UnwrapEpoch(ctx context.Context, epoch uint32, wrapped []byte) ([]byte, error)
+	// Generation rises with every change of the keystore.
+	Generation(ctx context.Context) (uint64, error)
+}
+
+// Record is what a store keeps of the network itself.
+type Record struct {
+	ID      string // 128 random bits in hex
+	Name    string // for people
+	BaseURL string // without a slash at the end
+	Desk    string // the telephone number of the network's desk
+	Demo    bool   // a throw-away network
+	// Generation is the highest one of the keystore that was seen.
+	Generation uint64
+}
+
+// SignedTrustList is the newest trust list as it was published.
+type SignedTrustList struct {
+	Sequence uint64
+	Digest   [32]byte // over what it says, dates and sequence aside
+	Expires  time.Time
+	Compact  string
+}
+
+// Store keeps the network. Every method that changes something takes the log
+// entries that say so, and writes both or neither. Reads of one record return
+// ErrNotFound when there is none.
+type Store interface {
+	// Init writes a new network: its record, its first operator, its first
+	// epochs. ErrExists if there is one.
+	Init(ctx context.Context, r Record, operator Member, epochs []Epoch, log ...audit.Entry) error
+	Network(ctx context.Context) (Record, error)
+	// SeeGeneration raises the stored generation of the keystore; it never
+	// lowers it.
+	SeeGeneration(ctx context.Context, generation uint64) error
+
+	AddAgency(ctx context.Context, a Agency, log ...audit.Entry) error
+	// ReplaceAgency writes the agency and its keys as given, one version
+	// higher. ErrConflict if the stored version is another than a.Version.
+	ReplaceAgency(ctx context.Context, a Agency, log ...audit.Entry) error
+	Agency(ctx context.Context, id string) (Agency, error)
+	Agencies(ctx context.Context) ([]Agency, error) // in order of id
+
+	AddMember(ctx context.Context, m Member, log ...audit.Entry) error
+	// RevokeMember ends a member's access for good. ErrConflict if it was
+	// ended before.
+	RevokeMember(ctx context.Context, id string, log ...audit.Entry) error
+	Member(ctx context.Context, id string) (Member, error)
+	MemberByToken(ctx context.Context, hash [32]byte) (Member, error)
+	// Members lists an agency's members; "" lists the operators.
+	Members(ctx context.Context, agency string) ([]Member, error)
+
+	AddDevice(ctx context.Context, d Device, log ...audit.Entry) error
+	RevokeDevice(ctx context.Context, id string, log ...audit.Entry) error
+	Device(ctx context.Context, id string) (Device, error)
+	DeviceByToken(ctx context.Context, hash [32]byte) (Device, error)
+	Devices(ctx context.Context, agency string) ([]Device, error)
+
+	// Epochs lists all epochs, the earliest sealing day first.
+	Epochs(ctx context.Context) ([]Epoch, error)
+	// ChangeEpochs adds epochs and replaces others by id, all or none.
+	// ErrConflict if the epochs in the store are not those that were read:
+	// read is how many there were.
+	ChangeEpochs(ctx context.Context, read int, add, replace []Epoch, log ...audit.Entry) error
+
+	// NextPack returns the next sequence number of a pack, which no other
+	// call gets.
+	NextPack(ctx context.Context, log ...audit.Entry) (uint64, error)
+	// NextTrustList returns the next sequence number of a trust list.
+	NextTrustList(ctx context.Context, log ...audit.Entry) (uint64, error)
+	// PublishTrustList stores a signed trust list, unless a newer one is
+	// stored already.
+	PublishTrustList(ctx context.Context, l SignedTrustList) error
+	TrustList(ctx context.Context) (SignedTrustList, error)
+}
+
+// Config is everything a Network needs. Store, Keys, ID, Name and BaseURL are
+// required.
+type Config struct {
+	Store Store
+	Keys  Keys
+
+	ID      string // 128 random bits in hex
+	Name    string // of the network, for people
+	BaseURL string // where its lists are served, https unless Demo
+	Desk    string // the telephone number of the network's desk
+	Demo    bool   // a throw-away network; every verdict says so
+
+	// Lease is how long a device may work without a new envelope; zero means
+	// 7 days.
+	Lease time.Duration
+	// Now tells the time; nil means time.Now.
+	Now func() time.Time
+}
+
+// Network is one network. It is safe for use by many goroutines.
+type Network struct{ cfg Config }
+
+var idForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// New checks the configuration. It reads and writes nothing.
+func New(cfg Config) (*Network, error) {
+	var v validator
+	v.check(cfg.Store != nil, "store", "is required")
+	v.check(cfg.Keys != nil, "keys", "is required")
+	v.check(idForm.MatchString(cfg.ID), "id", "must be 32 hex digits")
+	v.text("name", cfg.Name, 1, 80)
+	v.text("desk", cfg.Desk, 0, 40)
+	u, err := url.Parse(cfg.BaseURL)
+	v.check(err == nil && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil &&
+		(u.Scheme == "https" || cfg.Demo && u.Scheme == "http"), "base URL", "must be an https address without query")
+	v.check(cfg.Lease >= 0 && cfg.Lease <= maxLease, "lease", "must be at most 30 days")
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	cfg.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
+	if cfg.Lease == 0 {
+		cfg.Lease = 7 * 24 * time.Hour
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Network{cfg: cfg}, nil
+}
+
+// Init starts a new network: its record, its first epochs, and the first
+// operator, whose bearer token it returns. The token is shown this once.
+// ErrExists if the store holds a network.
+func (n *Network) Init(ctx context.Context) (operator Member, token string, err error) {
+	token, hash := newToken()
+	operator = Member{ID: newID(), Role: Operator, Token: hash}
+	generation, err := n.cfg.Keys.Generation(ctx)
+	if err != nil {
+		return Member{}, "", fmt.Errorf("look at the keystore: %w", err)
+	}
+	epochs, err := n.firstEpochs(ctx, nil)
+	if err != nil {
+		return Member{}, "", err
+	}
+	entry, err := n.entry("network.init", audit.Actor{}, struct {
+		Network  string   `json:"network"`
+		Demo     bool     `json:"demo"`
+		Operator string   `json:"operator"`
+		Epochs   []uint32 `json:"epochs"`
+	}{n.cfg.ID, n.cfg.Demo, operator.ID, epochIDs(epochs)})
+	if err != nil {
+		return Member{}, "", err
+	}
+	r := Record{
+		ID: n.cfg.ID, Name: n.cfg.Name, BaseURL: n.cfg.BaseURL, Desk: n.cfg.Desk, Demo: n.cfg.Demo,
+		Generation: generation,
+	}
+	if err := n.cfg.Store.Init(ctx, r, operator, epochs, entry); err != nil {
+		return Member{}, "", fmt.Errorf("store the network: %w", err)
+	}
+	return operator, token, nil
+}
+
+// Check compares the keystore and the configuration with what the store
+// remembers; a service does not start before it has returned nil. ErrOldKeys
+// if the keystore was put back to an older copy, ErrConflict if the store
+// belongs to another network.
+func (n *Network) Check(ctx context.Context) error {
+	r, err := n.cfg.Store.Network(ctx)
+	if err != nil {
+		return fmt.Errorf("read the network: %w", err)
+	}
+	if r.ID != n.cfg.ID || r.Demo != n.cfg.Demo {
+		return fmt.Errorf("%w: the store belongs to another network", ErrConflict)
+	}
+	generation, err := n.cfg.Keys.Generation(ctx)
+	if err != nil {
+		return fmt.Errorf("look at the keystore: %w", err)
+	}
+	if generation < r.Generation {
+		return ErrOldKeys
+	}
+	if err := n.adoptKeys(ctx); err != nil {
+		return err
+	}
+	return n.seeKeys(ctx)
+}
+
+// seeKeys remembers the keystore's generation after a change of it.
+func (n *Network) seeKeys(ctx context.Context) error {
+	generation, err := n.cfg.Keys.Generation(ctx)
+	if err != nil {
+		return fmt.Errorf("look at the keystore: %w", err)
+	}
+	return n.cfg.Store.SeeGeneration(ctx, generation)
+}
+
+// RootKey is the public root key as a JWK, which devices pin when they are
+// enrolled.
+func (n *Network) RootKey(ctx context.Context) (json.RawMessage, error) {
+	root, err := n.cfg.Keys.Root(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the root key: %w", err)
+	}
+	return publicKey(root)
+}
+
+func publicKey(s verifier.Signer) (json.RawMessage, error) {
+	pub, ok := s.Key.Public().(*ecdsa.PublicKey)
+	if !ok {
+		return nil, errors.New("network: the keystore gave another kind of key")
+	}
+	return jws.MarshalKey(pub)
+}
+
+// StatusLists is the URI of the network's status lists up to and without the
+// list number; AnswersLists that of the answers lists.
+func (n *Network) StatusLists() string { return n.cfg.BaseURL + "/status-lists/" }
+
+// AnswersLists is the URI of the network's answers lists up to and without the
+// list number.
+func (n *Network) AnswersLists() string { return n.cfg.BaseURL + "/answers-lists/" }
+
+// Issuer is the iss of an agency's credentials.
+func (n *Network) Issuer(agency string) string { return n.cfg.BaseURL + "/agencies/" + agency }
+
+// ID is the network's id, 32 hex digits.
+func (n *Network) ID() string { return n.cfg.ID }
+
+// Demo tells that the network is a throw-away one.
+func (n *Network) Demo() bool { return n.cfg.Demo }
+
+// entry makes the log entry of an act: plain, because the network's own acts
+// hold no personal data.
+func (n *Network) entry(kind string, by audit.Actor, what any) (audit.Entry, error) {
+	note, err := audit.NewNote(kind, struct {
+		Actor  string `json:"actor,omitempty"`
+		Agency string `json:"agency,omitempty"`
+		What   any    `json:"what"`
+	}{by.ID, by.Agency, what})
+	if err != nil {
+		return audit.Entry{}, fmt.Errorf("write log entry: %w", err)
+	}
+	plain, err := json.Marshal(note)
+	if err != nil {
+		return audit.Entry{}, fmt.Errorf("write log entry: %w", err)
+	}
+	return audit.NewEntry("", note, plain, n.cfg.Now()), nil
+}
+
+// today is midnight UTC.
+func (n *Network) today() time.Time { return n.cfg.Now().UTC().Truncate(day) }
+
+const (
+	day      = 24 * time.Hour
+	maxLease = 30 * day
+)
+
+// validator collects everything that is wrong with input.
+type validator struct{ problems []Problem }
+
+func (v *validator) check(ok bool, field, rule string) {
+	if !ok {
+		v.problems = append(v.problems, Problem{field, rule})
+	}
+}
+
+// text checks a short text that officers will read on a screen.
+func (v *validator) text(field, s string, least, most int) {
+	v.check(utf8.ValidString(s) && !strings.ContainsFunc(s, unprintable), field, "must be plain text")
+	v.check(strings.TrimSpace(s) == s, field, "must not begin or end with a space")
+	length := utf8.RuneCountInString(s)
+	v.check(length >= least && length <= most, field, fmt.Sprintf("must have %d to %d characters", least, most))
+}
+
+// unprintable says which characters could make a text look like another one.
+// Format characters turn the direction of what follows.
+func unprintable(r rune) bool {
+	return r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.Zl, unicode.Zp) &&
+		r != '\u200c' && r != '\u200d' // joiners, which several scripts need
+}
+
+func (v *validator) err() error {
+	if len(v.problems) == 0 {
+		return nil
+	}
+	return &InvalidError{v.problems}
+}

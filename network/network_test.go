@@ -1,0 +1,517 @@
+package network_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// start is the day on which test networks begin.
+var start = time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC)
+
+const day = 24 * time.Hour
+
+// bench is a network over a real database and a real key file.
+type bench struct {
+	*network.Network
+	t     *testing.T
+	cfg   network.Config
+	store *sqlstore.Network
+	log   *sqlstore.Log
+	keys  *keyfile.File
+	root  audit.Actor // the first operator
+	token string      // the operator's
+	after atomic.Int64
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	keys, err := keyfile.Create(t.Context(), keyfile.Config{
+		Path: filepath.Join(dir, "keys.age"), Passphrase: "made up for a test",
+		WorkFactor: 2, // nobody depends on these keys
+	}, "network.example/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlstore.Open(t.Context(), filepath.Join(dir, "safeconduct.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b := &bench{t: t, store: db.Network(), log: db.Log(), keys: keys}
+	b.cfg = network.Config{
+		Store: b.store, Keys: keys, ID: strings.Repeat("5eed", 8), Name: "Made-up network",
+		BaseURL: "https://network.example/", Desk: "+855 00 000 000", Now: b.now,
+	}
+	if b.Network, err = network.New(b.cfg); err != nil {
+		t.Fatal(err)
+	}
+	m, token, err := b.Init(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.root, b.token = actor(m), token
+	return b
+}
+
+func (b *bench) now() time.Time { return start.Add(time.Duration(b.after.Load())) }
+
+func (b *bench) move(d time.Duration) { b.after.Add(int64(d)) }
+
+func actor(m network.Member) audit.Actor {
+	return audit.Actor{ID: m.ID, Agency: m.Agency, Role: string(m.Role)}
+}
+
+func (b *bench) ok(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) agency(class network.Class) network.Agency {
+	b.t.Helper()
+	a, err := b.AddAgency(b.t.Context(), b.root, network.Agency{
+		Name: "Made-up House", Class: class, Country: "KHM", Desk: "+855 00 000 001",
+	})
+	b.ok(err)
+	return a
+}
+
+func (b *bench) member(agency string, role network.Role) (audit.Actor, string) {
+	b.t.Helper()
+	m, token, err := b.AddMember(b.t.Context(), b.root, agency, role)
+	b.ok(err)
+	return actor(m), token
+}
+
+// device enrols a device and returns what it keeps.
+func (b *bench) device(agency string) (verifier.Device, audit.Actor, string) {
+	b.t.Helper()
+	root, err := b.RootKey(b.t.Context())
+	b.ok(err)
+	kept, public, err := verifier.NewDevice(b.cfg.ID, "", root)
+	b.ok(err)
+	d, token, err := b.EnrolDevice(b.t.Context(), b.root, agency, "checkpoint-1", public)
+	b.ok(err)
+	kept.ID = d.ID
+	return kept, audit.Actor{ID: d.ID, Agency: agency, Role: string(network.DeviceRole)}, token
+}
+
+// logged counts the log's entries.
+func (b *bench) logged() int {
+	b.t.Helper()
+	all, err := b.log.Entries(b.t.Context(), "", 1000)
+	b.ok(err)
+	return len(all)
+}
+
+func wantErr(t *testing.T, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: %v, want %v", what, err, want)
+	}
+}
+
+func TestNew(t *testing.T) {
+	good := newBench(t).cfg
+	for _, c := range []struct {
+		name string
+		edit func(*network.Config)
+		want int // problems
+	}{
+		{"as it should be", func(*network.Config) {}, 0},
+		{"nothing", func(c *network.Config) { *c = network.Config{} }, 5},
+		{"an id in capitals", func(c *network.Config) { c.ID = strings.ToUpper(c.ID) }, 1},
+		{"plain http", func(c *network.Config) { c.BaseURL = "http://network.example" }, 1},
+		{"plain http in a demo", func(c *network.Config) { c.BaseURL, c.Demo = "http://127.0.0.1:8080", true }, 0},
+		{"a query", func(c *network.Config) { c.BaseURL += "?a=b" }, 1},
+		{"a password", func(c *network.Config) { c.BaseURL = "https://a:b@network.example" }, 1},
+		{"a name that turns round", func(c *network.Config) { c.Name = "a\u202eb" }, 1},
+		{"a name with a line break", func(c *network.Config) { c.Name = "a\nb" }, 1},
+		{"a lease without end", func(c *network.Config) { c.Lease = 365 * day }, 1},
+		{"a negative lease", func(c *network.Config) { c.Lease = -1 }, 1},
+	} {
+		cfg := good
+		c.edit(&cfg)
+		_, err := network.New(cfg)
+		var invalid *network.InvalidError
+		got := 0
+		if errors.As(err, &invalid) {
+			got = len(invalid.Problems)
+		}
+		if got != c.want || (err == nil) != (c.want == 0) {
+			t.Errorf("%s: %v, want %d problems", c.name, err, c.want)
+		}
+	}
+}
+
+func TestInitAndCheck(t *testing.T) {
+	b := newBench(t)
+	_, _, err := b.Init(t.Context())
+	wantErr(t, "a second Init", err, network.ErrExists)
+	b.ok(b.Check(t.Context()))
+
+	who, err := b.Authenticate(t.Context(), b.token)
+	b.ok(err)
+	if who != b.root || who.Agency != "" || who.Role != "operator" {
+		t.Errorf("the token belongs to role %q of agency %q, want the operator", who.Role, who.Agency)
+	}
+
+	cfg := b.cfg
+	cfg.ID = strings.Repeat("ab", 16)
+	other, err := network.New(cfg)
+	b.ok(err)
+	wantErr(t, "another network's store", other.Check(t.Context()), network.ErrConflict)
+
+	cfg = b.cfg
+	cfg.Keys = olderKeys{b.keys}
+	b.agency(network.NGO) // raises the generation
+	older, err := network.New(cfg)
+	b.ok(err)
+	wantErr(t, "an older copy of the keystore", older.Check(t.Context()), network.ErrOldKeys)
+	b.ok(b.Check(t.Context()))
+}
+
+// olderKeys is a keystore that was put back to its first copy.
+type olderKeys struct{ network.Keys }
+
+func (olderKeys) Generation(context.Context) (uint64, error) { return 0, nil }
+
+// TestCheckAdopts cuts a rotation off between keystore and store: the next
+// start puts the key that signs now on the trust list.
+func TestCheckAdopts(t *testing.T) {
+	b := newBench(t)
+	a := b.agency(network.NGO)
+	kid, _, err := b.keys.RotateAgency(t.Context(), a.ID)
+	b.ok(err)
+	b.ok(b.Check(t.Context()))
+	a, err = b.Agency(t.Context(), a.ID)
+	b.ok(err)
+	if len(a.Keys) != 2 || a.Keys[1].KeyID != kid {
+		t.Errorf("%d keys are known, want 2 with the newest last", len(a.Keys))
+	}
+	before := b.logged()
+	b.ok(b.Check(t.Context()))
+	if got := b.logged(); got != before {
+		t.Errorf("a second check logged %d entries more", got-before)
+	}
+}
+
+func TestAgencies(t *testing.T) {
+	b := newBench(t)
+	for _, c := range []struct {
+		name   string
+		a      network.Agency
+		fields []string
+	}{
+		{"nothing", network.Agency{}, []string{"name", "desk", "class", "country"}},
+		{"an unknown class", network.Agency{Name: "a", Desk: "1", Class: "Bank", Country: "KHM"}, []string{"class"}},
+		{"a two-letter country", network.Agency{Name: "a", Desk: "1", Class: network.NGO, Country: "KH"}, []string{"country"}},
+		{"markup is text, control is not", network.Agency{Name: "<b>\x00", Desk: "1", Class: network.NGO, Country: "KHM"}, []string{"name"}},
+	} {
+		_, err := b.AddAgency(t.Context(), b.root, c.a)
+		var invalid *network.InvalidError
+		if !errors.As(err, &invalid) || !errors.Is(err, network.ErrInvalid) {
+			t.Errorf("%s: %v, want InvalidError", c.name, err)
+			continue
+		}
+		var fields []string
+		for _, p := range invalid.Problems {
+			fields = append(fields, p.Field)
+		}
+		if !slices.Equal(fields, c.fields) {
+			t.Errorf("%s: problems with %q, want %q", c.name, fields, c.fields)
+		}
+	}
+
+	a := b.agency(network.NGO)
+	if len(a.Keys) != 1 || !a.Keys[0].From.Equal(start.Truncate(day)) {
+		t.Errorf("the first key is valid from %v, want midnight of today", a.Keys[0].From)
+	}
+	kid, _, err := b.keys.Signer(t.Context(), a.ID)
+	b.ok(err)
+	if kid != a.Keys[0].KeyID {
+		t.Errorf("key %s signs, the agency lists %s", kid, a.Keys[0].KeyID)
+	}
+	key, err := b.RotateKey(t.Context(), b.root, a.ID)
+	b.ok(err)
+	if kid, _, err = b.keys.Signer(t.Context(), a.ID); err != nil || kid != key.KeyID {
+		t.Errorf("after rotation %s signs, %v, want %s", kid, err, key.KeyID)
+	}
+	b.ok(b.RevokeKey(t.Context(), b.root, a.ID, a.Keys[0].KeyID, nil))
+	stolen := &verifier.Compromise{At: start.Unix(), Logged: []string{"0011223344556677", "1011223344556677"}}
+	b.ok(b.RevokeKey(t.Context(), b.root, a.ID, key.KeyID, stolen))
+	wantErr(t, "an unknown key", b.RevokeKey(t.Context(), b.root, a.ID, "00", nil), network.ErrNotFound)
+	for _, logged := range [][]string{{"1011223344556677", "0011223344556677"}, {"00"}, {"001122334455667X"}, {"AA11223344556677"}} {
+		wantErr(t, "a bad compromise", b.RevokeKey(t.Context(), b.root, a.ID, key.KeyID,
+			&verifier.Compromise{At: 1, Logged: logged}), network.ErrInvalid)
+	}
+	got, err := b.Agency(t.Context(), a.ID)
+	b.ok(err)
+	if len(got.Keys) != 2 || !got.Keys[0].Revoked || got.Keys[1].Revoked || got.Keys[1].Compromised == nil {
+		t.Errorf("keys are %+v", got.Keys)
+	}
+	for range verifier.MaxKeys + 2 { // revoked keys make room
+		if _, err = b.RotateKey(t.Context(), b.root, a.ID); err != nil {
+			break
+		}
+	}
+	wantErr(t, "too many keys", err, network.ErrConflict)
+	_, err = b.RotateKey(t.Context(), b.root, "unknown")
+	wantErr(t, "an unknown agency", err, network.ErrNotFound)
+}
+
+func TestMembersAndTokens(t *testing.T) {
+	b := newBench(t)
+	ngo, border, embassy := b.agency(network.NGO), b.agency(network.ImmigrationService), b.agency(network.DiplomaticMission)
+	for _, c := range []struct {
+		agency network.Agency
+		role   network.Role
+		want   error
+	}{
+		{ngo, network.Caseworker, nil},
+		{ngo, network.Supervisor, nil},
+		{ngo, network.Officer, network.ErrInvalid},
+		{ngo, network.Mission, network.ErrInvalid},
+		{ngo, network.Operator, network.ErrInvalid},
+		{ngo, network.DeviceRole, network.ErrInvalid},
+		{ngo, "admin", network.ErrInvalid},
+		{ngo, "", network.ErrInvalid},
+		{border, network.Officer, nil},
+		{border, network.Caseworker, network.ErrInvalid},
+		{embassy, network.Mission, nil},
+		{embassy, network.Supervisor, network.ErrInvalid},
+		{network.Agency{ID: "unknown"}, network.Caseworker, network.ErrNotFound},
+		{network.Agency{}, network.Caseworker, network.ErrNotFound},
+	} {
+		m, token, err := b.AddMember(t.Context(), b.root, c.agency.ID, c.role)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s in %s: %v, want %v", c.role, c.agency.Class, err, c.want)
+			continue
+		}
+		if c.want != nil {
+			continue
+		}
+		if got, err := b.Authenticate(t.Context(), token); err != nil || got != actor(m) {
+			t.Errorf("%s in %s: the token gives role %q, %v", c.role, c.agency.Class, got.Role, err)
+		}
+	}
+
+	supervisor, _ := b.member(ngo.ID, network.Supervisor)
+	worker, token := b.member(ngo.ID, network.Caseworker)
+	stranger, _ := b.member(border.ID, network.Officer)
+	_, _, err := b.AddMember(t.Context(), supervisor, ngo.ID, network.Caseworker)
+	b.ok(err)
+	_, _, err = b.AddMember(t.Context(), supervisor, border.ID, network.Officer)
+	wantErr(t, "a supervisor in another agency", err, network.ErrForbidden)
+	_, _, err = b.AddMember(t.Context(), supervisor, "", network.Operator)
+	wantErr(t, "a supervisor makes an operator", err, network.ErrForbidden)
+	_, _, err = b.AddMember(t.Context(), worker, ngo.ID, network.Caseworker)
+	wantErr(t, "a caseworker", err, network.ErrForbidden)
+	unknown := b.RevokeMember(t.Context(), supervisor, strings.Repeat("0", 32))
+	foreign := b.RevokeMember(t.Context(), supervisor, stranger.ID)
+	wantErr(t, "another agency's member", foreign, network.ErrNotFound)
+	if unknown.Error() != foreign.Error() {
+		t.Errorf("a supervisor can tell %q from %q", foreign, unknown)
+	}
+	wantErr(t, "oneself", b.RevokeMember(t.Context(), supervisor, supervisor.ID), network.ErrConflict)
+	wantErr(t, "by a caseworker", b.RevokeMember(t.Context(), worker, supervisor.ID), network.ErrForbidden)
+
+	b.ok(b.RevokeMember(t.Context(), supervisor, worker.ID))
+	_, err = b.Authenticate(t.Context(), token)
+	wantErr(t, "a revoked member", err, network.ErrUnauthenticated)
+	wantErr(t, "revoked twice", b.RevokeMember(t.Context(), supervisor, worker.ID), network.ErrConflict)
+}
+
+func TestAuthenticateRefuses(t *testing.T) {
+	b := newBench(t)
+	ngo := b.agency(network.NGO)
+	_, good := b.member(ngo.ID, network.Caseworker)
+	_, _, device := b.device(b.agency(network.ImmigrationService).ID)
+	if who, err := b.Authenticate(t.Context(), device); err != nil || who.Role != "device" {
+		t.Errorf("a device: role %q, %v", who.Role, err)
+	}
+	swapped := []byte(good)
+	swapped[10] ^= 1
+	// The last of 48 digits has no spare bits; the padding form is refused.
+	for name, token := range map[string]string{
+		"empty": "", "cut by one": good[:len(good)-1], "cut to half": good[:len(good)/2], "longer": good + "A",
+		"padded": good + "=", "without prefix": strings.TrimPrefix(good, "sc_"), "other case": strings.ToUpper(good),
+		"one bit": string(swapped), "a space": " " + good, "a line break": good[:20] + "\n" + good[21:],
+	} {
+		if who, err := b.Authenticate(t.Context(), token); !errors.Is(err, network.ErrUnauthenticated) || who != (audit.Actor{}) {
+			t.Errorf("%s: role %q, %v, want ErrUnauthenticated", name, who.Role, err)
+		}
+	}
+
+	b.ok(b.Suspend(t.Context(), b.root, ngo.ID, true))
+	_, err := b.Authenticate(t.Context(), good)
+	wantErr(t, "of a suspended agency", err, network.ErrUnauthenticated)
+	_, _, err = b.AddMember(t.Context(), b.root, ngo.ID, network.Caseworker)
+	wantErr(t, "a new member of a suspended agency", err, network.ErrConflict)
+	b.ok(b.Suspend(t.Context(), b.root, ngo.ID, false))
+	_, err = b.Authenticate(t.Context(), good)
+	b.ok(err)
+}
+
+// TestMay walks every role and every action: what a role may do stands here a
+// second time, so that a slip of the hand in the table fails.
+func TestMay(t *testing.T) {
+	b := newBench(t)
+	allowed := map[network.Role]string{
+		network.Operator:   "agency.manage member.manage device.manage epoch.manage publication log.read pack.fetch",
+		network.Caseworker: "case.create case.read issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export pack.fetch",
+		network.Supervisor: "case.create case.read issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read attestation.status card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export erase pack.fetch member.manage device.manage",
+		network.Officer:    "issue:opinion issue:reliance attestation.read record.open lookup verification pack.fetch",
+		network.Mission:    "issue:reply issue:opinion attestation.read attestation.status document.read page.read record.open lookup verification pack.fetch",
+		network.DeviceRole: "pack.fetch envelope.fetch verification",
+		"admin":            "",
+		"":                 "",
+	}
+	actions := []network.Action{
+		network.CaseCreate, network.CaseRead, network.IssueScreening, network.IssueIdentity, network.IssueDocument,
+		network.IssueOpinion, network.IssueReliance, network.IssueReply, network.AttestationRead, network.AttestationStatus,
+		network.CardIssue, network.CardStatus, network.DocumentWrite, network.DocumentRead, network.DocumentShare,
+		network.PageWrite, network.PageRead, network.RecordOpen, network.Lookup, network.Verification, network.HistoryRead,
+		network.Export, network.Erase, network.PackFetch, network.EnvelopeFetch, network.Publication, network.AgencyManage,
+		network.MemberManage, network.DeviceManage, network.EpochManage, network.LogRead, "attestation.issue:other", "",
+	}
+	for role, words := range allowed {
+		agency := "5eed"
+		if role == network.Operator {
+			agency = ""
+		}
+		used := 0
+		for _, action := range actions {
+			want := slices.Contains(strings.Fields(words), strings.TrimPrefix(string(action), "attestation."))
+			if strings.HasPrefix(string(action), "attestation.") && !strings.HasPrefix(string(action), "attestation.issue:") {
+				want = slices.Contains(strings.Fields(words), string(action))
+			}
+			if want {
+				used++
+			}
+			err := b.May(audit.Actor{ID: "1", Agency: agency, Role: string(role)}, action)
+			if (err == nil) != want || err != nil && !errors.Is(err, network.ErrForbidden) {
+				t.Errorf("%s may %s: %v, want %v", role, action, err, want)
+			}
+		}
+		if want := len(strings.Fields(words)); used != want {
+			t.Errorf("%s: %d of %d permissions were looked at", role, used, want)
+		}
+	}
+	for name, by := range map[string]audit.Actor{
+		"nobody":                        {},
+		"without an id":                 {Agency: "5eed", Role: "caseworker"},
+		"a caseworker of no agency":     {ID: "1", Role: "caseworker"},
+		"an operator inside an agency":  {ID: "1", Agency: "5eed", Role: "operator"},
+		"a role in other case":          {ID: "1", Agency: "5eed", Role: "Caseworker"},
+		"a role with a space around it": {ID: "1", Agency: "5eed", Role: "caseworker "},
+	} {
+		wantErr(t, name, b.May(by, network.PackFetch), network.ErrForbidden)
+	}
+}
+
+// TestEveryActIsLoggedAndGuarded has each act done by somebody who may not,
+// which changes and logs nothing, and by the operator, which logs one entry.
+func TestEveryActIsLoggedAndGuarded(t *testing.T) {
+	b := newBench(t)
+	ngo, border := b.agency(network.NGO), b.agency(network.ImmigrationService)
+	officer, _ := b.member(border.ID, network.Officer)
+	worker, _ := b.member(ngo.ID, network.Caseworker)
+	device, _, _ := b.device(border.ID)
+	_, public, err := verifier.NewDevice(b.cfg.ID, "", nil)
+	b.ok(err)
+	for _, c := range []struct {
+		name string
+		do   func(by audit.Actor) error
+	}{
+		{"add agency", func(by audit.Actor) error {
+			_, err := b.AddAgency(t.Context(), by, network.Agency{Name: "a", Class: network.NGO, Country: "THA", Desk: "1"})
+			return err
+		}},
+		{"suspend", func(by audit.Actor) error { return b.Suspend(t.Context(), by, ngo.ID, false) }},
+		{"rotate key", func(by audit.Actor) error { _, err := b.RotateKey(t.Context(), by, ngo.ID); return err }},
+		{"revoke key", func(by audit.Actor) error { return b.RevokeKey(t.Context(), by, ngo.ID, ngo.Keys[0].KeyID, nil) }},
+		{"add member", func(by audit.Actor) error {
+			_, _, err := b.AddMember(t.Context(), by, ngo.ID, network.Caseworker)
+			return err
+		}},
+		{"revoke member", func(by audit.Actor) error { return b.RevokeMember(t.Context(), by, worker.ID) }},
+		{"enrol device", func(by audit.Actor) error {
+			_, _, err := b.EnrolDevice(t.Context(), by, border.ID, "gate-2", public)
+			return err
+		}},
+		{"revoke device", func(by audit.Actor) error { return b.RevokeDevice(t.Context(), by, device.ID) }},
+		{"burn", func(by audit.Actor) error { _, err := b.Burn(t.Context(), by); return err }},
+	} {
+		for _, by := range []audit.Actor{{}, officer, worker} {
+			before := b.logged()
+			wantErr(t, c.name+" by "+by.Role, c.do(by), network.ErrForbidden)
+			if got := b.logged(); got != before {
+				t.Errorf("%s by %q: %d entries logged, want none", c.name, by.Role, got-before)
+			}
+		}
+		before := b.logged()
+		if err := c.do(b.root); err != nil {
+			t.Errorf("%s by the operator: %v", c.name, err)
+		}
+		if got := b.logged(); got != before+1 {
+			t.Errorf("%s by the operator: %d entries logged, want 1", c.name, got-before)
+		}
+	}
+	for name, read := range map[string]func(by audit.Actor) error{
+		"members": func(by audit.Actor) error { _, err := b.Members(t.Context(), by, ngo.ID); return err },
+		"devices": func(by audit.Actor) error { _, err := b.Devices(t.Context(), by, border.ID); return err },
+		"epochs":  func(by audit.Actor) error { _, err := b.Epochs(t.Context(), by); return err },
+	} {
+		wantErr(t, name, read(officer), network.ErrForbidden)
+		b.ok(read(b.root))
+	}
+}
+
+func TestEnrolRefuses(t *testing.T) {
+	b := newBench(t)
+	border := b.agency(network.ImmigrationService)
+	_, public, err := verifier.NewDevice(b.cfg.ID, "", nil)
+	b.ok(err)
+	random := make([]byte, len(public))
+	_, _ = rand.Read(random)
+	for _, c := range []struct {
+		label  string
+		public []byte
+	}{
+		{"", public}, {"Officer's phone", public}, {strings.Repeat("a", 41), public}, {"gate", nil}, {"gate", public[1:]},
+		{"gate", append(slices.Clone(public), 0)}, {"gate", bytesOf(0xff, len(public))},
+	} {
+		_, _, err := b.EnrolDevice(t.Context(), b.root, border.ID, c.label, c.public)
+		wantErr(t, "label "+c.label, err, network.ErrInvalid)
+	}
+	_, _, err = b.EnrolDevice(t.Context(), b.root, "unknown", "gate", public)
+	wantErr(t, "an unknown agency", err, network.ErrNotFound)
+}
+
+func bytesOf(v byte, n int) []byte { return slices.Repeat([]byte{v}, n) }
+
+func actorIn(id, agency string) audit.Actor {
+	return audit.Actor{ID: id, Agency: agency, Role: string(network.DeviceRole)}
+}
+
+func second[T any](_ T, err error) error { return err }

@@ -1,0 +1,232 @@
+package network
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// trustLife is how long a trust list holds. Half way through it is signed anew.
+const trustLife = 30 * day
+
+// TrustList returns the newest trust list, signed by the root. It signs a new
+// one only when something on it has changed or half of its life is over, so
+// that a root key which is not always at hand is not always needed.
+func (n *Network) TrustList(ctx context.Context) (string, error) {
+	list, err := n.trustList(ctx)
+	if err != nil {
+		return "", err
+	}
+	digest, err := digestOf(list)
+	if err != nil {
+		return "", err
+	}
+	now := n.cfg.Now()
+	last, err := n.cfg.Store.TrustList(ctx)
+	switch {
+	case err == nil && last.Digest == digest && now.Before(last.Expires.Add(-trustLife/2)):
+		return last.Compact, nil
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return "", fmt.Errorf("read the trust list: %w", err)
+	}
+
+	// The number is taken and logged before anything is signed: there is no
+	// signed list that the log does not know of.
+	entry, err := n.entry("trust.publish", audit.Actor{}, map[string]string{"digest": fmt.Sprintf("%x", digest)})
+	if err != nil {
+		return "", err
+	}
+	if list.Sequence, err = n.cfg.Store.NextTrustList(ctx, entry); err != nil {
+		return "", fmt.Errorf("number the trust list: %w", err)
+	}
+	expires := now.Add(trustLife).UTC().Truncate(time.Second)
+	list.IssuedAt, list.Expires = now.Unix(), expires.Unix()
+	root, err := n.cfg.Keys.Root(ctx)
+	if err != nil {
+		return "", fmt.Errorf("find the root key: %w", err)
+	}
+	compact, err := list.Sign(root)
+	if err != nil {
+		return "", fmt.Errorf("sign the trust list: %w", err)
+	}
+	err = n.cfg.Store.PublishTrustList(ctx, SignedTrustList{
+		Sequence: list.Sequence, Digest: digest, Expires: expires, Compact: compact,
+	})
+	if err != nil {
+		return "", fmt.Errorf("store the trust list: %w", err)
+	}
+	return compact, nil
+}
+
+// trustList says what a trust list would say now, without number and dates.
+func (n *Network) trustList(ctx context.Context) (verifier.TrustList, error) {
+	l := verifier.TrustList{
+		Network: n.cfg.ID, Name: n.cfg.Name, Demo: n.cfg.Demo, Desk: n.cfg.Desk,
+		StatusLists: n.StatusLists(), AnswersLists: n.AnswersLists(),
+		Agencies: []verifier.Agency{},
+	}
+	for _, k := range []struct {
+		use  verifier.Use
+		find func(context.Context) (verifier.Signer, error)
+	}{{verifier.UseStatus, n.cfg.Keys.Status}, {verifier.UsePack, n.cfg.Keys.Pack}} {
+		signer, err := k.find(ctx)
+		if err != nil {
+			return verifier.TrustList{}, fmt.Errorf("find the %s key: %w", k.use, err)
+		}
+		jwk, err := publicKey(signer)
+		if err != nil {
+			return verifier.TrustList{}, err
+		}
+		l.Keys = append(l.Keys, verifier.NetworkKey{Use: k.use, KeyID: signer.KeyID, JWK: jwk})
+	}
+	note, err := n.cfg.Keys.LogKey(ctx)
+	if err != nil {
+		return verifier.TrustList{}, fmt.Errorf("find the log key: %w", err)
+	}
+	l.Keys = append(l.Keys, verifier.NetworkKey{Use: verifier.UseLog, Note: note})
+
+	agencies, err := n.cfg.Store.Agencies(ctx)
+	if err != nil {
+		return verifier.TrustList{}, fmt.Errorf("read agencies: %w", err)
+	}
+	for _, a := range agencies {
+		l.Agencies = append(l.Agencies, n.listed(a))
+	}
+	return l, nil
+}
+
+// listed is an agency as it stands on the trust list.
+func (n *Network) listed(a Agency) verifier.Agency {
+	out := verifier.Agency{
+		ID: a.ID, Name: a.Name, Class: string(a.Class), Country: a.Country,
+		Issuer: n.Issuer(a.ID), Desk: a.Desk, Suspended: a.Suspended, Keys: []verifier.AgencyKey{},
+	}
+	for _, k := range a.Keys {
+		out.Keys = append(out.Keys, verifier.AgencyKey{
+			KeyID: k.KeyID, JWK: k.JWK, From: k.From.Unix(), To: k.To.Unix(),
+			Revoked: k.Revoked, Compromised: k.Compromised,
+		})
+	}
+	return out
+}
+
+func digestOf(l verifier.TrustList) ([32]byte, error) {
+	data, err := json.Marshal(l)
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("encode the trust list: %w", err)
+	}
+	return sha256.Sum256(data), nil
+}
+
+// Pack makes the public half of a pack from the newest list tokens, and
+// returns it with its number. Each call takes a new number; devices refuse to
+// go back behind one that they have seen.
+func (n *Network) Pack(ctx context.Context, status, answers []verifier.ListToken) (verifier.Lists, uint64, error) {
+	trust, err := n.TrustList(ctx)
+	if err != nil {
+		return verifier.Lists{}, 0, err
+	}
+	epochs, err := n.cfg.Store.Epochs(ctx)
+	if err != nil {
+		return verifier.Lists{}, 0, fmt.Errorf("read epochs: %w", err)
+	}
+	s := verifier.PackStatement{
+		Network: n.cfg.ID, IssuedAt: n.cfg.Now().Unix(), TrustSHA256: verifier.TrustDigest(trust),
+		Status: notNil(status), Answers: notNil(answers), Burned: burnedEpochs(epochs, n.cfg.Now()),
+	}
+	entry, err := n.entry("pack.publish", audit.Actor{}, map[string]any{
+		"trust": s.TrustSHA256, "status": digests(status), "answers": digests(answers), "burned": s.Burned,
+	})
+	if err != nil {
+		return verifier.Lists{}, 0, err
+	}
+	if s.Sequence, err = n.cfg.Store.NextPack(ctx, entry); err != nil {
+		return verifier.Lists{}, 0, fmt.Errorf("number the pack: %w", err)
+	}
+	key, err := n.cfg.Keys.Pack(ctx)
+	if err != nil {
+		return verifier.Lists{}, 0, fmt.Errorf("find the pack key: %w", err)
+	}
+	compact, err := s.Sign(key)
+	if err != nil {
+		return verifier.Lists{}, 0, fmt.Errorf("sign the pack: %w", err)
+	}
+	return verifier.Lists{TrustList: trust, Pack: compact}, s.Sequence, nil
+}
+
+// Envelope seals the epoch keys to one device, for the pack with the given
+// number. by must be that device: an envelope goes to nobody else.
+func (n *Network) Envelope(ctx context.Context, by audit.Actor, sequence uint64) (string, error) {
+	if err := n.May(by, EnvelopeFetch); err != nil {
+		return "", err
+	}
+	d, err := n.cfg.Store.Device(ctx, by.ID)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("read the device: %w", err)
+	case d.Revoked || d.Agency != by.Agency:
+		return "", ErrForbidden
+	}
+	if _, err := n.active(ctx, d.Agency); err != nil {
+		return "", err
+	}
+	return n.seal(ctx, d.ID, d.Recipient, sequence)
+}
+
+func (n *Network) seal(ctx context.Context, device string, recipient []byte, sequence uint64) (string, error) {
+	keys, err := n.deviceKeys(ctx)
+	if err != nil {
+		return "", err
+	}
+	pack, err := n.cfg.Keys.Pack(ctx)
+	if err != nil {
+		return "", fmt.Errorf("find the pack key: %w", err)
+	}
+	now := n.cfg.Now()
+	return verifier.Envelope{
+		Network: n.cfg.ID, Device: device, Sequence: sequence,
+		IssuedAt: now.Unix(), LeaseUntil: now.Add(n.cfg.Lease).Unix(),
+	}.Seal(keys, recipient, pack)
+}
+
+// ServerPack opens a pack for the service itself, under a device key that is
+// made for this call and forgotten. So the service judges cards through the
+// very code that devices use, with nothing beside it.
+func (n *Network) ServerPack(ctx context.Context, lists verifier.Lists, sequence uint64) (*verifier.Pack, error) {
+	root, err := n.RootKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	device, recipient, err := verifier.NewDevice(n.cfg.ID, newID(), root)
+	if err != nil {
+		return nil, err
+	}
+	envelope, err := n.seal(ctx, device.ID, recipient, sequence)
+	if err != nil {
+		return nil, err
+	}
+	return verifier.Open(verifier.File{Lists: lists, Envelope: envelope}, device, n.cfg.Now())
+}
+
+// digests names list tokens in the log.
+func digests(tokens []verifier.ListToken) []string {
+	out := make([]string, len(tokens))
+	for i, t := range tokens {
+		out[i] = fmt.Sprintf("%d:%x", t.Number, sha256.Sum256([]byte(t.Token)))
+	}
+	return out
+}
+
+// notNil keeps an empty list from being written as null.
+func notNil(tokens []verifier.ListToken) []verifier.ListToken {
+	if tokens == nil {
+		return []verifier.ListToken{}
+	}
+	return tokens
+}
