@@ -1,0 +1,207 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// Log is the log's entries: the audit.Store, and what a case's history is read
+// from.
+type Log struct{ db *DB }
+
+// Log returns the store of the log's entries.
+func (db *DB) Log() *Log { return &Log{db} }
+
+// appendEntries writes log entries in the transaction of the change that they
+// tell about, so that neither exists without the other. Every method that
+// changes something calls it.
+func appendEntries(ctx context.Context, tx *sql.Tx, entries ...audit.Entry) error {
+	for _, e := range entries {
+		_, err := tx.ExecContext(ctx,
+			"INSERT INTO log_entries (id, case_id, hash, sealed, day) VALUES ($1, $2, $3, $4, $5)",
+			e.ID, sql.NullString{String: e.Case, Valid: e.Case != ""}, e.Hash[:], e.Sealed, toDay(e.Day))
+		if err != nil {
+			return fmt.Errorf("sqlstore: append to the log: %w", err)
+		}
+	}
+	return nil
+}
+
+// Append writes entries that tell about no change of the database: an opening,
+// a check of a proof.
+func (l *Log) Append(ctx context.Context, entries ...audit.Entry) error {
+	return l.db.tx(ctx, func(tx *sql.Tx) error { return appendEntries(ctx, tx, entries...) })
+}
+
+// Size returns how many entries have a leaf number.
+func (l *Log) Size(ctx context.Context) (int64, error) { return logSize(ctx, l.db.read) }
+
+// querier is what *sql.DB and *sql.Tx have in common.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func logSize(ctx context.Context, q querier) (int64, error) {
+	var size int64
+	// The numbers have no gaps, so that the highest tells how many there are.
+	err := q.QueryRowContext(ctx, "SELECT COALESCE(MAX(position) + 1, 0) FROM log_entries").Scan(&size)
+	if err != nil {
+		return 0, fmt.Errorf("sqlstore: size of the log: %w", kind(err))
+	}
+	return size, nil
+}
+
+// Sequenced returns the hashes of at most n leaves from the number first on.
+func (l *Log) Sequenced(ctx context.Context, first int64, n int) ([][32]byte, error) {
+	rows, err := l.db.read.QueryContext(ctx,
+		"SELECT position, hash FROM log_entries WHERE position >= $1 ORDER BY position LIMIT $2", first, n)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read leaves: %w", kind(err))
+	}
+	hashes := make([][32]byte, 0, n)
+	err = each(rows, func() error {
+		var position int64
+		var hash []byte
+		if err := rows.Scan(&position, &hash); err != nil {
+			return err
+		}
+		// A gap or a short hash is damage; it must not shift the leaves
+		// behind it into other places.
+		if position != first+int64(len(hashes)) || len(hash) != 32 {
+			return fmt.Errorf("sqlstore: leaf %d is missing or damaged", first+int64(len(hashes)))
+		}
+		hashes = append(hashes, [32]byte(hash))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read leaves: %w", kind(err))
+	}
+	return hashes, nil
+}
+
+// Unsequenced returns the ids of at most n entries without a leaf number,
+// oldest first.
+func (l *Log) Unsequenced(ctx context.Context, n int) ([]string, error) {
+	rows, err := l.db.read.QueryContext(ctx,
+		"SELECT id FROM log_entries WHERE position IS NULL ORDER BY added LIMIT $1", n)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read waiting entries: %w", kind(err))
+	}
+	var ids []string
+	err = each(rows, func() error {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		ids = append(ids, id)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read waiting entries: %w", kind(err))
+	}
+	return ids, nil
+}
+
+// Sequence gives ids the leaf numbers from first on, all or none.
+// audit.ErrSequence if first is not the size of the log, or an id is unknown,
+// repeated or already numbered.
+func (l *Log) Sequence(ctx context.Context, first int64, ids []string) error {
+	return l.db.tx(ctx, func(tx *sql.Tx) error {
+		size, err := logSize(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if first != size {
+			return audit.ErrSequence
+		}
+		for i, id := range ids {
+			res, err := tx.ExecContext(ctx,
+				"UPDATE log_entries SET position = $1 WHERE id = $2 AND position IS NULL", first+int64(i), id)
+			if err := mustChange(res, err, audit.ErrSequence); err != nil {
+				return fmt.Errorf("sqlstore: number leaves: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// Logged is an entry with its place in the log.
+type Logged struct {
+	audit.Entry
+	Position int64 // leaf number, or -1 while it waits to be published
+}
+
+// History returns the entries of a case, oldest first.
+func (l *Log) History(ctx context.Context, caseID string) ([]Logged, error) {
+	return entries(ctx, l.db.read, selectEntries+"WHERE case_id = $1 ORDER BY added", caseID)
+}
+
+// Entries returns at most n entries that belong to no case, newest first,
+// starting before the entry with the id before, or with the newest if it is
+// empty. They hold no personal data.
+func (l *Log) Entries(ctx context.Context, before string, n int) ([]Logged, error) {
+	return entries(ctx, l.db.read, selectEntries+`WHERE case_id IS NULL AND sealed IS NOT NULL
+		AND ($1 = '' OR added < (SELECT added FROM log_entries WHERE id = $1))
+		ORDER BY added DESC LIMIT $2`, before, n)
+}
+
+const selectEntries = "SELECT id, case_id, hash, sealed, day, position FROM log_entries "
+
+// entries reads what a statement that begins with selectEntries finds.
+func entries(ctx context.Context, q querier, query string, args ...any) ([]Logged, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read log entries: %w", kind(err))
+	}
+	var all []Logged
+	err = each(rows, func() error {
+		e := Logged{Position: -1}
+		var caseID sql.NullString
+		var position sql.NullInt64
+		var hash []byte
+		var day int64
+		if err := rows.Scan(&e.ID, &caseID, &hash, &e.Sealed, &day, &position); err != nil {
+			return err
+		}
+		if len(hash) != 32 {
+			return errors.New("sqlstore: a log entry is damaged")
+		}
+		e.Case, e.Hash, e.Day = caseID.String, [32]byte(hash), fromDay(day)
+		if position.Valid {
+			e.Position = position.Int64
+		}
+		all = append(all, e)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read log entries: %w", kind(err))
+	}
+	return all, nil
+}
+
+// forgetHistory empties a case's entries and keeps their hashes. Without salt
+// and body a hash says nothing any more.
+func forgetHistory(ctx context.Context, tx *sql.Tx, caseID string) error {
+	_, err := tx.ExecContext(ctx,
+		"UPDATE log_entries SET sealed = NULL, case_id = NULL WHERE case_id = $1", caseID)
+	if err != nil {
+		return fmt.Errorf("sqlstore: empty log entries: %w", err)
+	}
+	return nil
+}
+
+// each calls scan for every row and closes the rows.
+func each(rows *sql.Rows, scan func() error) error {
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := scan(); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,372 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+)
+
+var (
+	// ErrConnectionString says that a PostgreSQL connection string cannot be
+	// used. It does not repeat it, because it may hold a password.
+	ErrConnectionString = errors.New("sqlstore: the connection string of the database cannot be used")
+
+	// ErrDump says that a PostgreSQL database is copied with PostgreSQL's own
+	// tools (docs/decisions/0008-postgresql.md).
+	ErrDump = errors.New("sqlstore: a PostgreSQL database is backed up with its own tools")
+)
+
+const (
+	// connectTimeout is how long one host may take to answer.
+	connectTimeout = 5 * time.Second
+	// statementTimeout ends a statement that nobody can be waiting for any
+	// more. It has to be longer than a wait for a lock.
+	statementTimeout = 15 * time.Second
+	// idleTimeout ends a transaction whose client went silent, because it
+	// keeps all other writers waiting.
+	idleTimeout = 10 * time.Second
+	// postgresPatience is how long a call waits in this process: for its turn,
+	// and for a commit, which may wait for a standby.
+	postgresPatience = 10 * time.Second
+	// maintenanceTimeout is what a migration, or the rewriting of a table, may
+	// take, and how long it waits for another process that does the same.
+	maintenanceTimeout = 10 * time.Minute
+
+	postgresReaders = 8
+	// connectionLife brings connections back to a server that has returned,
+	// and to settings that have changed.
+	connectionLife = 30 * time.Minute
+)
+
+func isPostgres(where string) bool {
+	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
+}
+
+// postgresEngine is one schema of a PostgreSQL database.
+type postgresEngine struct {
+	schema      schema
+	maintenance *pgx.ConnConfig
+}
+
+func openPostgres(ctx context.Context, dsn string, s schema) (*base, error) {
+	writer, err := postgresConfig(dsn, s.name, statementTimeout, busyTimeout)
+	if err != nil {
+		return nil, err
+	}
+	reader := writer.Copy()
+	reader.AfterConnect = readOnly
+	maintenance, err := postgresConfig(dsn, s.name, maintenanceTimeout, maintenanceTimeout)
+	if err != nil {
+		return nil, err
+	}
+	e := &postgresEngine{schema: s, maintenance: maintenance}
+	if err := e.migrate(ctx); err != nil {
+		return nil, err
+	}
+	b := &base{
+		engine:   e,
+		write:    stdlib.OpenDB(*writer, stdlib.OptionResetSession(stillWritable)),
+		read:     stdlib.OpenDB(*reader, stdlib.OptionResetSession(stillPrimary)),
+		patience: postgresPatience,
+	}
+	b.write.SetMaxOpenConns(1)
+	b.read.SetMaxOpenConns(postgresReaders)
+	b.read.SetMaxIdleConns(postgresReaders)
+	for _, db := range []*sql.DB{b.write, b.read} {
+		db.SetConnMaxLifetime(connectionLife)
+	}
+	if err := b.Ping(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// postgresConfig reads a connection string and adds every setting that a
+// connection must have.
+func postgresConfig(dsn, schema string, statement, lock time.Duration) (*pgx.ConnConfig, error) {
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, ErrConnectionString // the parser's own text repeats parts of it
+	}
+	if cfg.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
+		return nil, fmt.Errorf("%w: the simple protocol puts values into the server's log", ErrConnectionString)
+	}
+	ways := append([]*pgconn.FallbackConfig{{Host: cfg.Host, TLSConfig: cfg.TLSConfig}}, cfg.Fallbacks...)
+	for _, w := range ways {
+		if !onThisMachine(w.Host) && (w.TLSConfig == nil || w.TLSConfig.InsecureSkipVerify) {
+			return nil, fmt.Errorf("%w: a server on another machine needs sslmode=verify-full", ErrConnectionString)
+		}
+	}
+	for name, value := range map[string]string{
+		"application_name": "safeconduct",
+		// Nothing else is looked for in, so that nobody who may create things
+		// in another schema can put them in the way.
+		"search_path":                         schema,
+		"statement_timeout":                   milliseconds(statement),
+		"lock_timeout":                        milliseconds(lock),
+		"idle_in_transaction_session_timeout": milliseconds(idleTimeout),
+		// The server repeats no value in its log beside a statement that failed.
+		"log_parameter_max_length_on_error": "0",
+	} {
+		cfg.RuntimeParams[name] = value
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectTimeout
+	}
+	cfg.DialFunc = (&net.Dialer{
+		// A machine that is gone without a word is noticed within half a
+		// minute, and not when TCP gives up.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+		Control:         unansweredFor(30 * time.Second),
+	}).DialContext
+	// Of several hosts the one that takes changes.
+	cfg.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	cfg.AfterConnect = discreet
+	cfg.Tracer = withoutValues{}
+	return cfg, nil
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// onThisMachine reports whether a host is a socket or a loopback address.
+func onThisMachine(host string) bool {
+	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// discreet keeps what is in our tables out of the server's log, as far as the
+// role may: all but the last of these settings are an administrator's, who can
+// grant them or make them the role's own (docs/decisions/0008-postgresql.md).
+// The last one mends a server that answers commits before they are on disk.
+func discreet(ctx context.Context, conn *pgconn.PgConn) error {
+	return conn.Exec(ctx, `DO $$
+		DECLARE s TEXT[];
+		BEGIN
+			FOREACH s SLICE 1 IN ARRAY ARRAY[['log_statement', 'none'], ['log_min_error_statement', 'panic'],
+				['log_min_duration_statement', '-1'], ['log_error_verbosity', 'terse'], ['log_parameter_max_length', '0']]
+			LOOP
+				BEGIN
+					PERFORM set_config(s[1], s[2], FALSE);
+				EXCEPTION WHEN insufficient_privilege OR undefined_object THEN NULL;
+				END;
+			END LOOP;
+			IF current_setting('synchronous_commit') = 'off' THEN
+				PERFORM set_config('synchronous_commit', 'on', FALSE);
+			END IF;
+		END $$`).Close()
+}
+
+// readOnly makes a session one that cannot write, once it has turned out to be
+// with a server that can.
+func readOnly(ctx context.Context, conn *pgconn.PgConn) error {
+	if err := discreet(ctx, conn); err != nil {
+		return err
+	}
+	return conn.Exec(ctx, "SET default_transaction_read_only = on").Close()
+}
+
+// withoutValues removes from every error what the server tells of rows, before
+// anybody can wrap or print it. What ends a session is about the session, and
+// stays.
+type withoutValues struct{}
+
+// TraceQueryStart does nothing.
+func (withoutValues) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+// TraceQueryEnd is called with the error before the caller has it.
+func (withoutValues) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.TraceQueryEndData) {
+	var e *pgconn.PgError
+	if !errors.As(data.Err, &e) || e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC" {
+		return
+	}
+	e.Message = "refused by the database"
+	e.Detail, e.Hint, e.Where, e.InternalQuery = "", "", "", ""
+}
+
+// stillPrimary drops a connection whose server has become a standby: it says so
+// by itself (PostgreSQL 14 and newer).
+func stillPrimary(_ context.Context, conn *pgx.Conn) error {
+	if conn.PgConn().ParameterStatus("in_hot_standby") == "on" {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// stillWritable also drops one whose server was told to take no changes.
+func stillWritable(ctx context.Context, conn *pgx.Conn) error {
+	if conn.PgConn().ParameterStatus("default_transaction_read_only") == "on" {
+		return driver.ErrBadConn
+	}
+	return stillPrimary(ctx, conn)
+}
+
+// migrateLock keeps processes that start together from migrating together.
+const migrateLock = 0x5afec0d1
+
+// migrate makes the schema when there is none, and brings it up to date.
+func (e *postgresEngine) migrate(ctx context.Context) (err error) {
+	db := stdlib.OpenDB(*e.maintenance)
+	defer func() { err = errors.Join(err, db.Close()) }() // which gives the lock back, too
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("sqlstore: open: %w", kind(err))
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(migrateLock)); err != nil {
+		return fmt.Errorf("%w: %w", ErrMigration, kind(err))
+	}
+	var exists bool
+	err = conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)", e.schema.name).Scan(&exists)
+	if err == nil && !exists {
+		_, err = conn.ExecContext(ctx, "CREATE SCHEMA "+pgx.Identifier{e.schema.name}.Sanitize())
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMigration, kind(err))
+	}
+	return migrate(ctx, db, goose.DialectPostgres, e.schema)
+}
+
+// begin starts a SERIALIZABLE transaction and waits for its turn. Isolation
+// makes every transaction right whoever else writes; the turn makes it rare
+// that one has to be repeated. LOCK TABLE is the one lock that is taken before
+// the snapshot is, so that whoever waited sees what the one before has done.
+// The transaction outlives the caller's context, or that would end its COMMIT.
+func (e *postgresEngine) begin(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) {
+	tx, err := conn.BeginTx(context.WithoutCancel(ctx), &sql.TxOptions{Isolation: sql.LevelSerializable})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.ExecContext(ctx, "LOCK TABLE turn IN EXCLUSIVE MODE"); err != nil {
+		_ = tx.Rollback()
+		return nil, err
+	}
+	return tx, nil
+}
+
+func (e *postgresEngine) moment() *sql.TxOptions {
+	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+}
+
+func (e *postgresEngine) now() string {
+	return "SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp())) AS BIGINT)"
+}
+
+// damage asks for what the server knows. Reading every page is pg_amcheck's.
+func (e *postgresEngine) damage(ctx context.Context, tx *sql.Tx) (problems []string, err error) {
+	var durable bool
+	var failures int64
+	err = tx.QueryRowContext(ctx, `SELECT current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on',
+		COALESCE((SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()), 0)`).Scan(&durable, &failures)
+	if err != nil {
+		return nil, err
+	}
+	if !durable {
+		problems = append(problems, "the database server may lose commits: fsync or full_page_writes is off")
+	}
+	if failures != 0 {
+		problems = append(problems, "the database server has read damaged pages")
+	}
+	return problems, nil
+}
+
+// wipe rewrites the parts of the keyring's table that hold the given rows, or
+// all of it, so that no file of the table keeps a byte of what is gone. A plain
+// VACUUM would leave the bytes where they are.
+func (e *postgresEngine) wipe(ctx context.Context, write *sql.DB, ids ...string) (err error) {
+	if e.schema.keys == "" {
+		return nil // what is left is ciphertext whose key is gone
+	}
+	parts := []string{e.schema.keys}
+	if len(ids) > 0 {
+		if parts, err = e.parts(ctx, write, ids); err != nil {
+			return fmt.Errorf("sqlstore: rewrite a table: %w", kind(err))
+		}
+	}
+	cfg := e.maintenance.Copy()
+	cfg.RuntimeParams["lock_timeout"] = milliseconds(busyTimeout) // readers wait behind us
+	db := stdlib.OpenDB(*cfg)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for _, part := range parts {
+		if _, err := db.ExecContext(ctx, "VACUUM (FULL) "+pgx.Identifier{part}.Sanitize()); err != nil {
+			return fmt.Errorf("sqlstore: rewrite a table: %w", kind(err))
+		}
+	}
+	return nil
+}
+
+// parts names the partitions that rows with these ids belong to.
+func (e *postgresEngine) parts(ctx context.Context, q querier, ids []string) ([]string, error) {
+	return list(ctx, q, func(row scanner) (name string, err error) { return name, row.Scan(&name) },
+		`SELECT DISTINCT $1 || '_' || part FROM generate_series(0, 15) AS part, unnest(CAST($2 AS TEXT[])) AS id
+		WHERE satisfies_hash_partition(CAST($1 AS regclass), 16, part, id)`, e.schema.keys, ids)
+}
+
+func (e *postgresEngine) backup(context.Context, *sql.DB, string) error { return ErrDump }
+
+// postgresKind is the name that an error of PostgreSQL, or of the way to it,
+// has among ours, or nil. The codes are those of PostgreSQL's appendix A.
+func postgresKind(err error) error {
+	var unreachable *pgconn.ConnectError
+	var e *pgconn.PgError
+	switch {
+	case errors.As(err, &unreachable), lost(err):
+		return ErrUnavailable
+	case !errors.As(err, &e):
+		return nil
+	}
+	switch e.Code {
+	case "40001", "40P01", "55P03", "57014": // serialization, deadlock, lock or statement timeout
+		return ErrBusy
+	case "53100": // disk_full
+		return ErrFull
+	case "25006", "25P03", "57P01", "57P02", "57P03", "57P04": // read-only, idle too long, server going or coming
+		return ErrUnavailable
+	}
+	switch e.Code[:min(2, len(e.Code))] {
+	case "08", "53": // connection, resources
+		return ErrUnavailable
+	default:
+		return nil
+	}
+}
+
+func postgresTaken(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "23505" // unique_violation
+}
+
+// refused reports whether the server has undone a transaction only because of
+// what others did at the same time.
+func refused(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
+}
+
+// lost reports whether a connection broke. The caller's own impatience, which
+// breaks it too, is something else.
+func lost(err error) bool {
+	var unreachable *pgconn.ConnectError
+	if err == nil || errors.As(err, &unreachable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code == "57P01" || e.Code == "57P02" || e.Code == "25P03" // the server ended the session
+	}
+	var network net.Error
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, pgconn.ErrConnClosed) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &network)
+}

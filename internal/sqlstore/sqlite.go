@@ -1,0 +1,152 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// sqliteEngine is one SQLite file. The one connection that writes keeps writers
+// from failing with SQLITE_BUSY, and readers do not wait for it (WAL).
+type sqliteEngine struct{}
+
+func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: resolve path: %w", err)
+	}
+	// SQLite gives the WAL and shared-memory files the mode of the main file,
+	// so that creating this one with 0600 covers all three.
+	f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: open file: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("sqlstore: open file: %w", err)
+	}
+
+	b := &base{engine: sqliteEngine{}, path: abs}
+	if b.write, err = sql.Open("sqlite", sqliteDSN(abs, "immediate", false)); err != nil {
+		return nil, fmt.Errorf("sqlstore: open writer: %w", err)
+	}
+	b.write.SetMaxOpenConns(1)
+	if err := migrate(ctx, b.write, goose.DialectSQLite3, s); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	if b.read, err = sql.Open("sqlite", sqliteDSN(abs, "deferred", true)); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlstore: open readers: %w", err), b.Close())
+	}
+	readers := max(4, runtime.NumCPU())
+	b.read.SetMaxOpenConns(readers)
+	b.read.SetMaxIdleConns(readers)
+	if err := b.Ping(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// sqliteDSN names the file and every setting a connection must have. Settings
+// stand here and not in statements, because each new connection of a pool
+// starts from SQLite's defaults.
+func sqliteDSN(path, lock string, readOnly bool) string {
+	q := url.Values{
+		"_txlock": {lock},
+		"_pragma": {
+			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
+			"journal_mode(WAL)",
+			// FULL: a commit that was answered survives a power cut, which
+			// WAL with NORMAL does not promise.
+			"synchronous(FULL)",
+			"foreign_keys(ON)",
+			// Erased rows are overwritten with zeros, not only unlinked.
+			"secure_delete(ON)",
+			// Temporary tables and sorters stay off the disk.
+			"temp_store(MEMORY)",
+			"trusted_schema(OFF)",
+		},
+	}
+	if readOnly {
+		q.Add("_pragma", "query_only(ON)")
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+}
+
+func (sqliteEngine) begin(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) {
+	return conn.BeginTx(ctx, nil)
+}
+
+func (sqliteEngine) moment() *sql.TxOptions { return nil }
+
+func (sqliteEngine) now() string { return "SELECT unixepoch()" }
+
+func (sqliteEngine) damage(ctx context.Context, tx *sql.Tx) ([]string, error) {
+	var whole string
+	if err := tx.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&whole); err != nil {
+		return nil, err
+	}
+	if whole != "ok" {
+		return []string{"the database file is damaged"}, nil
+	}
+	return nil, nil
+}
+
+// wipe empties the write-ahead log, which would otherwise keep the bytes of
+// erased rows. In the database itself secure_delete has overwritten them.
+func (sqliteEngine) wipe(ctx context.Context, write *sql.DB, _ ...string) error {
+	var busy, inLog, moved int
+	err := write.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &inLog, &moved)
+	if err != nil {
+		return fmt.Errorf("sqlstore: empty the write-ahead log: %w", kind(err))
+	}
+	if busy != 0 {
+		return fmt.Errorf("sqlstore: empty the write-ahead log: %w", ErrBusy)
+	}
+	return nil
+}
+
+func (sqliteEngine) backup(ctx context.Context, write *sql.DB, path string) error {
+	// VACUUM INTO leaves freed pages behind, so that a copy never holds what
+	// was erased before it was made.
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("sqlstore: back up: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("sqlstore: back up: %w", err)
+	}
+	if _, err := write.ExecContext(ctx, "VACUUM INTO $1", path); err != nil {
+		return fmt.Errorf("sqlstore: back up: %w", kind(err))
+	}
+	return nil
+}
+
+// sqliteKind is the name that an error of SQLite has among ours, or nil.
+func sqliteKind(err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	switch e.Code() & 0xff { // the low byte is the primary result code
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return ErrBusy
+	case sqlite3.SQLITE_FULL:
+		return ErrFull
+	default:
+		return nil
+	}
+}
+
+func sqliteTaken(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) &&
+		(e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}

@@ -1,0 +1,303 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+)
+
+var (
+	// ErrBusy says that another process held the database for longer than
+	// a call waits. Nothing was written; the call may be repeated.
+	ErrBusy = errors.New("sqlstore: the database is busy")
+
+	// ErrFull says that the disk is full. Nothing was written.
+	ErrFull = errors.New("sqlstore: the disk is full")
+
+	// ErrUnavailable says that the database server cannot be reached, takes no
+	// more connections, takes no changes now, or was lost before it answered.
+	// A change may or may not have happened: repeat it with the same key.
+	ErrUnavailable = errors.New("sqlstore: the database is not available")
+
+	// ErrMigration says that the schema could not be brought up to date, so
+	// the database was not opened.
+	ErrMigration = errors.New("sqlstore: the schema could not be brought up to date")
+)
+
+// busyTimeout is how long a call waits for another process that writes.
+// Inside one process nobody waits here: writers queue for the one connection.
+const busyTimeout = 5 * time.Second
+
+//go:embed migrations/*.sql
+var mainMigrations embed.FS
+
+// DB is the main database. Its methods Log, Network, Idempotency and their
+// like return the Store of one domain room each. It is safe for use by many
+// goroutines.
+type DB struct{ *base }
+
+// Open opens the database at where and brings its schema up to date. It refuses
+// a database whose migrations did not all succeed. Close it when done.
+//
+// A where that begins with postgres:// or postgresql:// is the connection
+// string of a PostgreSQL database, in which the tables stand in the schema
+// safeconduct. It may name several hosts; the one that takes changes is used,
+// also after another one has taken over. Servers on other machines are spoken
+// to with sslmode=verify-full only. Anything else is the path of a SQLite file,
+// which is created with mode 0600 when there is none.
+func Open(ctx context.Context, where string) (*DB, error) {
+	b, err := open(ctx, where, schema{name: "safeconduct", files: mainMigrations, dir: "migrations"})
+	if err != nil {
+		return nil, err
+	}
+	return &DB{base: b}, nil
+}
+
+// schema is what one of the two databases is made of.
+type schema struct {
+	name  string // in PostgreSQL, where both may share a database
+	files fs.FS  // its migrations
+	dir   string // the folder that they lie in
+	keys  string // the table whose rows must leave no trace when they go, if any
+}
+
+// base is one database: a single connection that writes, so that writers queue
+// in memory, and a pool that reads beside it without waiting.
+type base struct {
+	engine
+	write *sql.DB
+	read  *sql.DB
+	path  string // of a SQLite file
+
+	// patience is how long a call waits for its turn inside this process, and
+	// then for its COMMIT; zero is as long as it takes.
+	patience time.Duration
+}
+
+// engine is what SQLite and PostgreSQL do differently. All else, every query
+// among it, they share.
+type engine interface {
+	// begin starts a transaction that writes, and returns when no other one
+	// does.
+	begin(ctx context.Context, conn *sql.Conn) (*sql.Tx, error)
+	// moment are the options of a transaction that reads from one moment.
+	moment() *sql.TxOptions
+	// now is a query for the seconds since 1970, by the one clock that all
+	// processes share.
+	now() string
+	// damage tells what the engine itself finds wrong.
+	damage(ctx context.Context, tx *sql.Tx) ([]string, error)
+	// wipe removes what the files still hold of rows that are gone: of the
+	// given ones of a table with such a duty, or of all if none are named.
+	wipe(ctx context.Context, write *sql.DB, ids ...string) error
+	// backup writes a copy.
+	backup(ctx context.Context, write *sql.DB, path string) error
+}
+
+func open(ctx context.Context, where string, s schema) (*base, error) {
+	if isPostgres(where) {
+		return openPostgres(ctx, where, s)
+	}
+	return openSQLite(ctx, where, s)
+}
+
+// Close closes both pools. The database must not be used afterwards.
+func (b *base) Close() error {
+	var errs []error
+	for _, db := range []*sql.DB{b.read, b.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Ping reports whether the database can be read and written to.
+func (b *base) Ping(ctx context.Context) error {
+	if err := b.read.PingContext(ctx); err != nil {
+		return fmt.Errorf("sqlstore: ping readers: %w", kind(err))
+	}
+	if err := b.write.PingContext(ctx); err != nil {
+		return fmt.Errorf("sqlstore: ping writer: %w", kind(err))
+	}
+	return nil
+}
+
+// Truncate removes what the database's files still hold of erased rows. On
+// SQLite it moves everything from the write-ahead log into the database and
+// empties the log; an erasure is not finished before it has returned nil. On
+// PostgreSQL it rewrites the keyring's table and does nothing to the main
+// database, where what is left is ciphertext whose key is gone. What the
+// server's own write-ahead log and its archive hold is beyond it
+// (docs/decisions/0008-postgresql.md).
+func (b *base) Truncate(ctx context.Context) error { return b.wipe(ctx, b.write) }
+
+// Backup writes a consistent copy of a SQLite database to the new file at path,
+// while others go on reading and writing. A PostgreSQL database has its own
+// tools for that, and Backup returns ErrDump.
+func (b *base) Backup(ctx context.Context, path string) error { return b.backup(ctx, b.write, path) }
+
+// maxTries is how often a transaction is begun at most: once, and three times
+// more when the database asks for it.
+const maxTries = 4
+
+// tx runs do inside one write transaction: all of it is on disk when tx
+// returns nil, and none of it otherwise, but for ErrUnavailable, which leaves
+// open what happened. do must use the context it closes over, must not keep
+// tx, and must not wait for another call of tx. It may run several times, each
+// time in a new transaction: it must set what it hands out anew, and must not
+// change anything outside the database.
+func (b *base) tx(ctx context.Context, do func(tx *sql.Tx) error) error {
+	for tries := 1; ; tries++ {
+		again, err := b.try(ctx, do)
+		if !again || tries == maxTries {
+			return kind(err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(tries) * 5 * time.Millisecond):
+		}
+	}
+}
+
+// try runs one transaction. again says that nothing of it was written and that
+// another try may succeed.
+func (b *base) try(ctx context.Context, do func(tx *sql.Tx) error) (again bool, err error) {
+	conn, err := b.queue(ctx)
+	if err != nil {
+		return false, fmt.Errorf("sqlstore: begin: %w", err)
+	}
+	tx, err := b.begin(ctx, conn)
+	if err != nil {
+		_ = conn.Close()
+		return ctx.Err() == nil && (refused(err) || lost(err)), fmt.Errorf("sqlstore: begin: %w", err)
+	}
+	if err := work(ctx, tx, conn, do); err != nil {
+		return ctx.Err() == nil && (refused(err) || lost(err)), err
+	}
+	if err := b.commit(tx, conn); err != nil {
+		// Whether a commit whose answer was lost has happened, nobody can
+		// tell: it must not be tried again here.
+		return refused(err), fmt.Errorf("sqlstore: commit: %w", err)
+	}
+	return false, nil
+}
+
+// queue waits for the connection that writes.
+func (b *base) queue(ctx context.Context) (*sql.Conn, error) {
+	if b.patience == 0 {
+		return b.write.Conn(ctx)
+	}
+	limited, cancel := context.WithTimeout(ctx, b.patience)
+	defer cancel()
+	conn, err := b.write.Conn(limited)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && postgresKind(err) == nil {
+		return nil, ErrBusy
+	}
+	return conn, err
+}
+
+// work runs do, and undoes its work unless it ends well and in time.
+func work(ctx context.Context, tx *sql.Tx, conn *sql.Conn, do func(tx *sql.Tx) error) error {
+	done := false
+	defer func() { // on every other way out, a panic included
+		if !done {
+			_ = tx.Rollback()
+			_ = conn.Close()
+		}
+	}()
+	if err := do(tx); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	done = true
+	return nil
+}
+
+// commit ends a transaction and gives its connection back. It does not look at
+// the caller's context: a commit that waits for a standby and is cancelled has
+// happened, and others see it, without being safe (docs/decisions/0008-postgresql.md).
+// Whoever loses patience leaves it to run to its end.
+func (b *base) commit(tx *sql.Tx, conn *sql.Conn) error {
+	ended := make(chan error, 1)
+	go func() {
+		err := tx.Commit()
+		_ = conn.Close()
+		ended <- err
+	}()
+	var enough <-chan time.Time
+	if b.patience != 0 {
+		timer := time.NewTimer(b.patience)
+		defer timer.Stop()
+		enough = timer.C
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-enough:
+		return ErrUnavailable
+	}
+}
+
+// view runs do against one unchanging snapshot, for reads that need several
+// statements to agree. A single statement goes to b.read directly.
+func (b *base) view(ctx context.Context, do func(tx *sql.Tx) error) error {
+	tx, err := b.read.BeginTx(ctx, b.moment())
+	if err != nil {
+		return fmt.Errorf("sqlstore: begin: %w", kind(err))
+	}
+	defer func() { _ = tx.Rollback() }()
+	return kind(do(tx))
+}
+
+// kind puts our name on the engines' errors that callers act upon.
+func kind(err error) error {
+	if err == nil || errors.Is(err, ErrBusy) || errors.Is(err, ErrFull) || errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	if named := cmp.Or(sqliteKind(err), postgresKind(err)); named != nil {
+		return fmt.Errorf("%w: %w", named, err)
+	}
+	return err
+}
+
+// isTaken reports whether err says that a primary key or a unique index holds
+// such a row already.
+func isTaken(err error) bool { return sqliteTaken(err) || postgresTaken(err) }
+
+// mustChange turns a statement that changed no row into missing.
+func mustChange(res sql.Result, err, missing error) error {
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return missing
+	}
+	return nil
+}
+
+// toDay is the number of whole days since 1970-01-01 UTC. Rows carry days
+// only, because finer times would tie a row to an event that somebody saw.
+func toDay(t time.Time) int64 {
+	s := t.Unix()
+	d := s / 86400
+	if s%86400 < 0 {
+		d--
+	}
+	return d
+}
+
+// fromDay is midnight UTC of a day that toDay made.
+func fromDay(day int64) time.Time { return time.Unix(day*86400, 0).UTC() }

@@ -1,0 +1,507 @@
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/statuslist"
+)
+
+// CredentialsStore is what the suite Credentials tests, with the log beside
+// it.
+type CredentialsStore struct {
+	credentials.Store
+	Log audit.Store
+}
+
+// Credentials is the suite of the credentials.Store. open returns an empty
+// store whose status lists take so many real entries.
+func Credentials(t *testing.T, open func(t *testing.T, capacity int) CredentialsStore) {
+	for _, c := range []struct {
+		name     string
+		capacity int
+		test     func(*testing.T, CredentialsStore)
+	}{
+		{"empty", 100, issuedEmpty},
+		{"whole", 100, issuedWhole},
+		{"reserve", 100, issuedReserve},
+		{"complete", 100, issuedComplete},
+		{"apply", 100, issuedApply},
+		{"abandon", 100, issuedAbandon},
+		{"both or neither", 100, issuedBothOrNeither},
+		{"rollover", 4, issuedRollover},
+		{"many at once", 150, issuedManyAtOnce},
+		{"one request", 100, issuedOneRequest},
+		{"queue", 100, issuedQueue},
+		{"publish", 100, issuedPublish},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, c.capacity)) })
+	}
+}
+
+// draft is an attestation that may be reserved, at an index of its own.
+func draft(list uint16, index uint32) credentials.Issued {
+	return credentials.Issued{
+		ID: credentials.ID(NewID()), Kind: credentials.KindScreening, Case: NewID(), Agency: NewID(), State: credentials.Draft,
+		List: list, Index: index, Digest: hash(), IssuedOn: Day(0), ValidUntil: Day(90), RequestKey: NewID(),
+	}
+}
+
+// cardDraft is a card that may be reserved.
+func cardDraft(list uint16, index uint32) credentials.Issued {
+	d := draft(list, index)
+	d.Kind, d.About = credentials.KindCard, credentials.ID(NewID())
+	d.Card = &credentials.CardFacts{Epoch: 0xfedcba98, Number: tag(), Handle: tag(), Nationality: tag()}
+	return d
+}
+
+func tag() (b [16]byte) {
+	_, _ = rand.Read(b[:]) // never returns an error
+	return b
+}
+
+// reserve writes a draft.
+func reserve(t *testing.T, s CredentialsStore, d credentials.Issued) credentials.Issued {
+	t.Helper()
+	ok(t, s.Reserve(t.Context(), d, Entry(t, d.Case)))
+	return d
+}
+
+// issued writes a draft and completes it.
+func issued(t *testing.T, s CredentialsStore, d credentials.Issued) credentials.Issued {
+	t.Helper()
+	reserve(t, s, d)
+	ok(t, s.Complete(t.Context(), credentials.Completion{ID: d.ID}, Entry(t, d.Case)))
+	d.State = credentials.Active
+	return d
+}
+
+func openedList(t *testing.T, s CredentialsStore) uint16 {
+	t.Helper()
+	return get[uint16](t)(s.OpenList(t.Context()))
+}
+
+// state reads what a record stands in.
+func state(t *testing.T, s CredentialsStore, id credentials.ID) credentials.State {
+	t.Helper()
+	return get[credentials.Issued](t)(s.Get(t.Context(), id)).State
+}
+
+// entryAt finds the entry of an index, which must be there once.
+func entryAt(t *testing.T, s CredentialsStore, list uint16, index uint32) credentials.Entry {
+	t.Helper()
+	var found []credentials.Entry
+	for _, e := range get[[]credentials.Entry](t)(s.Entries(t.Context(), list)) {
+		if e.Index == index {
+			found = append(found, e)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("index is there %d times, want once", len(found))
+	}
+	return found[0]
+}
+
+func logSize(t *testing.T, s CredentialsStore) int {
+	t.Helper()
+	return len(get[[]string](t)(s.Log.Unsequenced(t.Context(), 100_000)))
+}
+
+// change is one change of state.
+func change(id credentials.ID, to credentials.State, from ...credentials.State) []credentials.Change {
+	return []credentials.Change{{ID: id, From: from, To: to}}
+}
+
+func issuedEmpty(t *testing.T, s CredentialsStore) {
+	ctx := t.Context()
+	_, err := s.Get(ctx, credentials.ID(NewID()))
+	is(t, "get", err, credentials.ErrNotFound)
+	_, err = s.ByRequestKey(ctx, NewID())
+	is(t, "by request key", err, credentials.ErrNotFound)
+	_, err = s.ByRequestKey(ctx, "")
+	is(t, "by no request key", err, credentials.ErrNotFound)
+	_, err = s.ByHandle(ctx, tag())
+	is(t, "by handle", err, credentials.ErrNotFound)
+	_, err = s.ByNumber(ctx, tag())
+	is(t, "by number", err, credentials.ErrNotFound)
+	same(t, "by case", len(get[[]credentials.Issued](t)(s.ByCase(ctx, NewID()))), 0)
+	same(t, "drafts", len(get[[]credentials.Issued](t)(s.Drafts(ctx))), 0)
+	same(t, "lists", len(get[[]uint16](t)(s.Lists(ctx))), 0)
+	same(t, "entries", len(get[[]credentials.Entry](t)(s.Entries(ctx, 0))), 0)
+	_, _, err = s.Tokens(ctx, 0)
+	is(t, "tokens", err, credentials.ErrNotFound)
+	is(t, "publish", s.Publish(ctx, 0, nil, "s", "a", Entry(t, "")), credentials.ErrNotFound)
+	same(t, "log", logSize(t, s), 0)
+
+	list := openedList(t, s)
+	same(t, "the same list again", openedList(t, s), list)
+	same(t, "lists", get[[]uint16](t)(s.Lists(ctx)), []uint16{list})
+	status, answers, err := s.Tokens(ctx, list)
+	ok(t, err)
+	same(t, "tokens before the first window", status+answers, "")
+}
+
+// issuedWhole keeps every field of every kind of record.
+func issuedWhole(t *testing.T, s CredentialsStore) {
+	ctx, list := t.Context(), openedList(t, s)
+	a := draft(list, 7)
+	a.About, a.Replaces, a.ReviewBy, a.Matched = credentials.ID(NewID()), credentials.ID(NewID()), Day(14), true
+	c := cardDraft(list, statuslist.Entries-1)
+	c.Case, c.IssuedOn = a.Case, Day(1)
+	b := draft(list, 8)
+	b.RequestKey = "" // several may have none
+	b2 := draft(list, 9)
+	b2.RequestKey = ""
+	for _, d := range []credentials.Issued{a, c, b, b2} {
+		reserve(t, s, d)
+		same(t, "draft", get[credentials.Issued](t)(s.Get(ctx, d.ID)), d)
+	}
+	same(t, "drafts", len(get[[]credentials.Issued](t)(s.Drafts(ctx))), 4)
+
+	ok(t, s.Complete(ctx, credentials.Completion{ID: a.ID, Sealed: []byte("sealed")}, Entry(t, a.Case)))
+	ok(t, s.Complete(ctx, credentials.Completion{ID: c.ID, OpenKey: []byte("open key")}, Entry(t, a.Case)))
+	a.State, a.Sealed = credentials.Active, []byte("sealed")
+	c.State, c.Card.OpenKey = credentials.Active, []byte("open key")
+	for _, f := range []struct {
+		name string
+		got  credentials.Issued
+		want credentials.Issued
+	}{
+		{"get", get[credentials.Issued](t)(s.Get(ctx, a.ID)), a},
+		{"by request key", get[credentials.Issued](t)(s.ByRequestKey(ctx, a.RequestKey)), a},
+		{"card by request key", get[credentials.Issued](t)(s.ByRequestKey(ctx, c.RequestKey)), c},
+		{"by handle", get[credentials.Issued](t)(s.ByHandle(ctx, c.Card.Handle)), c},
+		{"by number", get[credentials.Issued](t)(s.ByNumber(ctx, c.Card.Number)), c},
+	} {
+		same(t, f.name, f.got, f.want)
+	}
+	same(t, "by case", get[[]credentials.Issued](t)(s.ByCase(ctx, a.Case)), []credentials.Issued{a, c})
+	_, err := s.ByNumber(ctx, c.Card.Handle)
+	is(t, "a handle is no number", err, credentials.ErrNotFound)
+}
+
+func issuedReserve(t *testing.T, s CredentialsStore) {
+	ctx, list := t.Context(), openedList(t, s)
+	first := reserve(t, s, cardDraft(list, 5))
+	same(t, "log", logSize(t, s), 1)
+	for _, c := range []struct {
+		name string
+		edit func(*credentials.Issued)
+		want error
+	}{
+		{"the same index", func(d *credentials.Issued) { d.Index = first.Index }, credentials.ErrIndexTaken},
+		{"no such list", func(d *credentials.Issued) { d.List++ }, credentials.ErrListFull},
+		{"the same request", func(d *credentials.Issued) { d.RequestKey = first.RequestKey }, credentials.ErrKeyUsed},
+		{"the same number", func(d *credentials.Issued) { d.Card.Number = first.Card.Number }, credentials.ErrIndexTaken},
+		{"the same handle", func(d *credentials.Issued) { d.Card.Handle = first.Card.Handle }, credentials.ErrIndexTaken},
+	} {
+		d := cardDraft(list, 6)
+		c.edit(&d)
+		is(t, c.name, s.Reserve(ctx, d, Entry(t, d.Case)), c.want)
+		_, err := s.Get(ctx, d.ID)
+		is(t, c.name+": draft", err, credentials.ErrNotFound)
+		same(t, c.name+": entries", len(get[[]credentials.Entry](t)(s.Entries(ctx, list))), 1)
+		same(t, c.name+": log", logSize(t, s), 1)
+	}
+	reserve(t, s, cardDraft(list, 6)) // nothing of the refused ones stands in its way
+	same(t, "a reserved entry", entryAt(t, s, list, 6), credentials.Entry{Index: 6})
+}
+
+func issuedComplete(t *testing.T, s CredentialsStore) {
+	ctx, list := t.Context(), openedList(t, s)
+	old, card := issued(t, s, draft(list, 1)), issued(t, s, cardDraft(list, 2))
+	d := draft(list, 3)
+	d.Replaces = old.ID
+	reserve(t, s, d)
+	ok(t, s.Complete(ctx, credentials.Completion{
+		ID: d.ID, Sealed: []byte("x"),
+		Changes: append(change(old.ID, credentials.Replaced, credentials.Active), change(card.ID, credentials.Active, credentials.Active)...),
+		Answers: []credentials.Answer{{ID: card.ID, Value: credentials.AnswerOther}},
+	}, Entry(t, d.Case)))
+	same(t, "state", state(t, s, d.ID), credentials.Active)
+	same(t, "the old one", state(t, s, old.ID), credentials.Replaced)
+	same(t, "the card", state(t, s, card.ID), credentials.Active)
+	same(t, "entry of the old one", entryAt(t, s, list, 1), credentials.Entry{Index: 1, WantedStatus: statuslist.Replaced})
+	same(t, "entry of the card", entryAt(t, s, list, 2), credentials.Entry{Index: 2, WantedAnswer: credentials.AnswerOther})
+	same(t, "drafts", len(get[[]credentials.Issued](t)(s.Drafts(ctx))), 0)
+
+	size := logSize(t, s)
+	is(t, "twice", s.Complete(ctx, credentials.Completion{ID: d.ID, Sealed: []byte("y")}, Entry(t, d.Case)), credentials.ErrConflict)
+	is(t, "unknown", s.Complete(ctx, credentials.Completion{ID: credentials.ID(NewID())}, Entry(t, d.Case)), credentials.ErrConflict)
+	e := reserve(t, s, draft(list, 4))
+	for name, c := range map[string]struct {
+		done credentials.Completion
+		want error
+	}{
+		"replaces what is gone":        {credentials.Completion{Changes: change(old.ID, credentials.Replaced, credentials.Active)}, credentials.ErrConflict},
+		"rests on what is gone":        {credentials.Completion{Changes: change(old.ID, credentials.Active, credentials.Active)}, credentials.ErrConflict},
+		"replaces what was never":      {credentials.Completion{Changes: change(credentials.ID(NewID()), credentials.Replaced, credentials.Active)}, credentials.ErrNotFound},
+		"an answer for what was never": {credentials.Completion{Answers: []credentials.Answer{{ID: credentials.ID(NewID()), Value: 1}}}, credentials.ErrNotFound},
+		"an open key of no card":       {credentials.Completion{OpenKey: []byte("k")}, credentials.ErrConflict},
+	} {
+		c.done.ID, c.done.Sealed = e.ID, []byte("z")
+		is(t, name, s.Complete(ctx, c.done, Entry(t, e.Case)), c.want)
+		same(t, name+": draft", get[credentials.Issued](t)(s.Get(ctx, e.ID)), e)
+	}
+	same(t, "token", string(get[credentials.Issued](t)(s.Get(ctx, d.ID)).Sealed), "x")
+	same(t, "log", logSize(t, s), size+1)
+}
+
+func issuedApply(t *testing.T, s CredentialsStore) {
+	ctx, list := t.Context(), openedList(t, s)
+	a, b := issued(t, s, draft(list, 1)), issued(t, s, cardDraft(list, 2))
+	for _, step := range []struct {
+		name  string
+		moves []credentials.Change
+		want  error
+		a, b  credentials.State
+		entry uint8
+	}{
+		{"pause both", append(change(a.ID, credentials.Paused, credentials.Active), change(b.ID, credentials.Paused, credentials.Active)...), nil, credentials.Paused, credentials.Paused, statuslist.Suspended},
+		{"one of two may not", append(change(a.ID, credentials.Active, credentials.Paused), change(b.ID, credentials.Withdrawn, credentials.Active)...), credentials.ErrConflict, credentials.Paused, credentials.Paused, statuslist.Suspended},
+		{"one of two is unknown", append(change(a.ID, credentials.Active, credentials.Paused), change(credentials.ID(NewID()), credentials.Active, credentials.Paused)...), credentials.ErrNotFound, credentials.Paused, credentials.Paused, statuslist.Suspended},
+		{"resume one", change(a.ID, credentials.Active, credentials.Paused), nil, credentials.Active, credentials.Paused, statuslist.Valid},
+		{"look only", change(b.ID, credentials.Paused, credentials.Active, credentials.Paused), nil, credentials.Active, credentials.Paused, statuslist.Valid},
+		{"withdraw one", change(a.ID, credentials.Withdrawn, credentials.Active, credentials.Paused), nil, credentials.Withdrawn, credentials.Paused, statuslist.Invalid},
+		{"back from there", change(a.ID, credentials.Active, credentials.Active, credentials.Paused), credentials.ErrConflict, credentials.Withdrawn, credentials.Paused, statuslist.Invalid},
+		{"nothing", nil, nil, credentials.Withdrawn, credentials.Paused, statuslist.Invalid},
+	} {
+		size := logSize(t, s)
+		err := s.Apply(ctx, step.moves, nil, Entry(t, a.Case))
+		if step.want == nil {
+			ok(t, err)
+			size++
+		} else {
+			is(t, step.name, err, step.want)
+		}
+		same(t, step.name+": first", state(t, s, a.ID), step.a)
+		same(t, step.name+": second", state(t, s, b.ID), step.b)
+		same(t, step.name+": wanted", entryAt(t, s, list, 1).WantedStatus, step.entry)
+		same(t, step.name+": log", logSize(t, s), size)
+	}
+	ok(t, s.Apply(ctx, nil, []credentials.Answer{{ID: b.ID, Value: credentials.AnswerMission}}, Entry(t, a.Case)))
+	same(t, "answer", entryAt(t, s, list, 2).WantedAnswer, credentials.AnswerMission)
+	is(t, "answer of nobody", s.Apply(ctx, nil, []credentials.Answer{{ID: credentials.ID(NewID())}}, Entry(t, a.Case)), credentials.ErrNotFound)
+}
+
+// issuedAbandon gives the request key back and never the index.
+func issuedAbandon(t *testing.T, s CredentialsStore) {
+	ctx, list := t.Context(), openedList(t, s)
+	d := reserve(t, s, draft(list, 1))
+	ok(t, s.Apply(ctx, change(d.ID, credentials.Abandoned, credentials.Draft), nil, Entry(t, d.Case)))
+	same(t, "state", state(t, s, d.ID), credentials.Abandoned)
+	same(t, "entry", entryAt(t, s, list, 1), credentials.Entry{Index: 1, WantedStatus: statuslist.Invalid})
+	same(t, "drafts", len(get[[]credentials.Issued](t)(s.Drafts(ctx))), 0)
+	_, err := s.ByRequestKey(ctx, d.RequestKey)
+	is(t, "request key", err, credentials.ErrNotFound)
+	is(t, "completed after all", s.Complete(ctx, credentials.Completion{ID: d.ID}, Entry(t, d.Case)), credentials.ErrConflict)
+
+	again := draft(list, 1)
+	again.RequestKey = d.RequestKey
+	is(t, "the index again", s.Reserve(ctx, again, Entry(t, d.Case)), credentials.ErrIndexTaken)
+	again.Index = 2
+	reserve(t, s, again)
+	same(t, "by request key", get[credentials.Issued](t)(s.ByRequestKey(ctx, d.RequestKey)).ID, again.ID)
+}
+
+// issuedBothOrNeither makes the log refuse, and looks that nothing else
+// happened.
+func issuedBothOrNeither(t *testing.T, s CredentialsStore) {
+	ctx, list := t.Context(), openedList(t, s)
+	active, waits := issued(t, s, cardDraft(list, 1)), reserve(t, s, draft(list, 2))
+	twice := Entry(t, active.Case)
+	ok(t, s.Apply(ctx, nil, nil, twice))
+	size := logSize(t, s)
+	entries := get[[]credentials.Entry](t)(s.Entries(ctx, list))
+	fresh := draft(list, 3)
+	for name, do := range map[string]func(...audit.Entry) error{
+		"reserve": func(e ...audit.Entry) error { return s.Reserve(ctx, fresh, e...) },
+		"complete": func(e ...audit.Entry) error {
+			return s.Complete(ctx, credentials.Completion{ID: waits.ID, Sealed: []byte("x"), Changes: change(active.ID, credentials.Replaced, credentials.Active)}, e...)
+		},
+		"apply": func(e ...audit.Entry) error {
+			return s.Apply(ctx, change(active.ID, credentials.Withdrawn, credentials.Active), []credentials.Answer{{ID: active.ID, Value: 1}}, e...)
+		},
+		"publish": func(e ...audit.Entry) error {
+			return s.Publish(ctx, list, []credentials.Entry{{Index: 9, Decoy: true, PublishedStatus: 1}}, "s", "a", e...)
+		},
+	} {
+		// The second entry has an id that is in the log already.
+		if err := do(Entry(t, active.Case), twice); err == nil {
+			t.Errorf("%s: the log refused, and it went on", name)
+		}
+		same(t, name+": log", logSize(t, s), size)
+		same(t, name+": entries", get[[]credentials.Entry](t)(s.Entries(ctx, list)), entries)
+		same(t, name+": active", state(t, s, active.ID), credentials.Active)
+		same(t, name+": draft", state(t, s, waits.ID), credentials.Draft)
+		_, err := s.Get(ctx, fresh.ID)
+		is(t, name+": fresh", err, credentials.ErrNotFound)
+		status, answers, err := s.Tokens(ctx, list)
+		ok(t, err)
+		same(t, name+": tokens", status+answers, "")
+	}
+}
+
+// issuedRollover fills lists of four entries.
+func issuedRollover(t *testing.T, s CredentialsStore) {
+	ctx, first := t.Context(), openedList(t, s)
+	reserve(t, s, draft(first, 0))
+	same(t, "lists, a quarter full", get[[]uint16](t)(s.Lists(ctx)), []uint16{first})
+	is(t, "a taken index", s.Reserve(ctx, draft(first, 0), Entry(t, "")), credentials.ErrIndexTaken)
+	reserve(t, s, draft(first, 1))
+	same(t, "lists, half full", get[[]uint16](t)(s.Lists(ctx)), []uint16{first, first + 1})
+	same(t, "new entries still go to the first", openedList(t, s), first)
+	reserve(t, s, draft(first, 2))
+	last := reserve(t, s, draft(first, 3))
+	second := openedList(t, s)
+	same(t, "the next list", second, first+1)
+	is(t, "a full list", s.Reserve(ctx, draft(first, 4), Entry(t, "")), credentials.ErrListFull)
+	same(t, "entries", len(get[[]credentials.Entry](t)(s.Entries(ctx, first))), 4)
+	reserve(t, s, draft(second, 0)) // the same index of another list
+	same(t, "lists", get[[]uint16](t)(s.Lists(ctx)), []uint16{first, second})
+
+	// A full list takes nothing more and goes on changing.
+	ok(t, s.Complete(ctx, credentials.Completion{ID: last.ID}, Entry(t, "")))
+	ok(t, s.Apply(ctx, change(last.ID, credentials.Withdrawn, credentials.Active), nil, Entry(t, "")))
+	same(t, "wanted", entryAt(t, s, first, 3).WantedStatus, statuslist.Invalid)
+	ok(t, s.Publish(ctx, first, []credentials.Entry{{Index: 3, PublishedStatus: statuslist.Invalid}}, "s", "a", Entry(t, "")))
+}
+
+// issuedManyAtOnce has 200 goroutines reserve on a list with room for 150.
+func issuedManyAtOnce(t *testing.T, s CredentialsStore) {
+	first := openedList(t, s)
+	var wg sync.WaitGroup
+	for i := range 200 {
+		wg.Go(func() {
+			// Neighbours want the same index, so that many are refused once.
+			for index := uint32(i / 2); ; index += 1000 {
+				list, err := s.OpenList(context.Background())
+				if err != nil {
+					t.Errorf("open list: %v", err)
+					return
+				}
+				d := draft(list, index)
+				err = s.Reserve(context.Background(), d, Entry(t, d.Case))
+				if err == nil {
+					return
+				}
+				if !errors.Is(err, credentials.ErrIndexTaken) && !errors.Is(err, credentials.ErrListFull) {
+					t.Errorf("reserve: %v", err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	seen := map[[2]uint32]bool{}
+	for _, d := range get[[]credentials.Issued](t)(s.Drafts(t.Context())) {
+		place := [2]uint32{uint32(d.List), d.Index}
+		if seen[place] {
+			t.Error("an index was given out twice")
+		}
+		seen[place] = true
+	}
+	same(t, "drafts", len(seen), 200)
+	same(t, "entries of the first list", len(get[[]credentials.Entry](t)(s.Entries(t.Context(), first))), 150)
+	same(t, "entries of the next list", len(get[[]credentials.Entry](t)(s.Entries(t.Context(), first+1))), 50)
+	same(t, "log", logSize(t, s), 200)
+}
+
+// issuedOneRequest has many goroutines use one request key.
+func issuedOneRequest(t *testing.T, s CredentialsStore) {
+	list, key := openedList(t, s), NewID()
+	var wg sync.WaitGroup
+	won := make(chan credentials.ID, 20)
+	for i := range 20 {
+		wg.Go(func() {
+			d := draft(list, uint32(i))
+			d.RequestKey = key
+			switch err := s.Reserve(context.Background(), d, Entry(t, d.Case)); {
+			case err == nil:
+				won <- d.ID
+			case !errors.Is(err, credentials.ErrKeyUsed):
+				t.Errorf("reserve: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	same(t, "winners", len(won), 1)
+	same(t, "by request key", get[credentials.Issued](t)(s.ByRequestKey(t.Context(), key)).ID, <-won)
+	same(t, "entries", len(get[[]credentials.Entry](t)(s.Entries(t.Context(), list))), 1)
+	same(t, "log", logSize(t, s), 1)
+}
+
+// issuedQueue looks at the order in which entries wait for publication.
+func issuedQueue(t *testing.T, s CredentialsStore) {
+	ctx, list := t.Context(), openedList(t, s)
+	var d [4]credentials.Issued
+	for i := range d {
+		d[i] = issued(t, s, cardDraft(list, uint32(i)))
+	}
+	order := func() (indices []uint32) {
+		for _, e := range get[[]credentials.Entry](t)(s.Entries(ctx, list)) {
+			if e.WantedStatus != e.PublishedStatus || e.WantedAnswer != e.PublishedAnswer {
+				indices = append(indices, e.Index)
+			}
+		}
+		return indices
+	}
+	same(t, "nothing waits", len(order()), 0)
+	ok(t, s.Apply(ctx, change(d[2].ID, credentials.Paused, credentials.Active), nil, Entry(t, "")))
+	ok(t, s.Apply(ctx, nil, []credentials.Answer{{ID: d[0].ID, Value: 1}}, Entry(t, "")))
+	ok(t, s.Apply(ctx, change(d[3].ID, credentials.Withdrawn, credentials.Active), nil, Entry(t, "")))
+	same(t, "as they came", order(), []uint32{2, 0, 3})
+	ok(t, s.Apply(ctx, change(d[2].ID, credentials.Withdrawn, credentials.Paused), nil, Entry(t, "")))
+	same(t, "who waits keeps the place", order(), []uint32{2, 0, 3})
+	ok(t, s.Publish(ctx, list, []credentials.Entry{{Index: 0, PublishedAnswer: 1}}, "s", "a", Entry(t, "")))
+	same(t, "one is public", order(), []uint32{2, 3})
+	ok(t, s.Apply(ctx, nil, []credentials.Answer{{ID: d[0].ID}}, Entry(t, "")))
+	same(t, "and comes again, last", order(), []uint32{2, 3, 0})
+}
+
+func issuedPublish(t *testing.T, s CredentialsStore) {
+	ctx, list := t.Context(), openedList(t, s)
+	d := issued(t, s, cardDraft(list, 1))
+	ok(t, s.Apply(ctx, change(d.ID, credentials.Paused, credentials.Active), nil, Entry(t, "")))
+	decoy := credentials.Entry{Index: 2, Decoy: true, WantedStatus: 2, PublishedStatus: 2}
+	ok(t, s.Publish(ctx, list, []credentials.Entry{{Index: 1, PublishedStatus: 2}, decoy}, "status", "answers", Entry(t, "")))
+	status, answers, err := s.Tokens(ctx, list)
+	ok(t, err)
+	same(t, "tokens", []string{status, answers}, []string{"status", "answers"})
+	same(t, "real", entryAt(t, s, list, 1), credentials.Entry{Index: 1, WantedStatus: 2, PublishedStatus: 2})
+	same(t, "decoy", entryAt(t, s, list, 2), decoy)
+
+	// What came to be wanted while the window was made stays wanted.
+	ok(t, s.Apply(ctx, change(d.ID, credentials.Withdrawn, credentials.Paused), nil, Entry(t, "")))
+	decoy = credentials.Entry{Index: 2, Decoy: true, WantedAnswer: 3, PublishedAnswer: 3}
+	ok(t, s.Publish(ctx, list, []credentials.Entry{{Index: 1, WantedStatus: 2, PublishedStatus: 2, PublishedAnswer: 1}, decoy}, "s2", "a2", Entry(t, "")))
+	same(t, "real again", entryAt(t, s, list, 1), credentials.Entry{Index: 1, WantedStatus: 1, PublishedStatus: 2, PublishedAnswer: 1})
+	same(t, "decoy again", entryAt(t, s, list, 2), decoy)
+
+	is(t, "a decoy's index for somebody", s.Reserve(ctx, draft(list, 2), Entry(t, "")), credentials.ErrIndexTaken)
+	entries, size := get[[]credentials.Entry](t)(s.Entries(ctx, list)), logSize(t, s)
+	for _, c := range []struct {
+		name string
+		bad  credentials.Entry
+		list uint16
+		want error
+	}{
+		{"a decoy on a real index", credentials.Entry{Index: 1, Decoy: true, PublishedStatus: 1}, list, credentials.ErrIndexTaken},
+		{"a real entry that is not there", credentials.Entry{Index: 9, PublishedStatus: 1}, list, credentials.ErrNotFound},
+		{"a real entry that is a decoy", credentials.Entry{Index: 2, PublishedStatus: 1}, list, credentials.ErrNotFound},
+		{"no such list", credentials.Entry{Index: 1}, list + 1, credentials.ErrNotFound},
+	} {
+		good := credentials.Entry{Index: 3, Decoy: true, PublishedStatus: 1, WantedStatus: 1}
+		is(t, c.name, s.Publish(ctx, c.list, []credentials.Entry{good, c.bad}, "s3", "a3", Entry(t, "")), c.want)
+		same(t, c.name+": entries", get[[]credentials.Entry](t)(s.Entries(ctx, list)), entries)
+		status, answers, err = s.Tokens(ctx, list)
+		ok(t, err)
+		same(t, c.name+": tokens", status+answers, "s2a2")
+		same(t, c.name+": log", logSize(t, s), size)
+	}
+}

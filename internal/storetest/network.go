@@ -1,0 +1,294 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// NetworkStore is what the suite Network tests, with the log beside it.
+type NetworkStore struct {
+	network.Store
+	Log audit.Store
+}
+
+// Network is the suite of the network.Store. open returns an empty store.
+func Network(t *testing.T, open func(t *testing.T) NetworkStore) {
+	t.Run("record", func(t *testing.T) { networkRecord(t, open(t)) })
+	t.Run("agencies", func(t *testing.T) { networkAgencies(t, open(t)) })
+	t.Run("members", func(t *testing.T) { networkMembers(t, open(t)) })
+	t.Run("devices", func(t *testing.T) { networkDevices(t, open(t)) })
+	t.Run("epochs", func(t *testing.T) { networkEpochs(t, open(t)) })
+	t.Run("sequences", func(t *testing.T) { networkSequences(t, open(t)) })
+	t.Run("trust list", func(t *testing.T) { networkTrustList(t, open(t)) })
+	t.Run("both or neither", func(t *testing.T) { networkBothOrNeither(t, open(t)) })
+}
+
+// logged counts the entries of the log.
+func logged(t *testing.T, s NetworkStore) int {
+	t.Helper()
+	return len(get[[]string](t)(s.Log.Unsequenced(t.Context(), 1000)))
+}
+
+func hash() (h [32]byte) {
+	_, _ = rand.Read(h[:]) // never returns an error
+	return h
+}
+
+func record() network.Record {
+	return network.Record{
+		ID: NewID(), Name: "Made-up network", BaseURL: "https://network.example", Desk: "+855 00 000 000",
+		Demo: true, Generation: 3,
+	}
+}
+
+func operator() network.Member {
+	return network.Member{ID: NewID(), Role: network.Operator, Token: hash()}
+}
+
+func initialised(t *testing.T, s NetworkStore, epochs ...network.Epoch) network.Record {
+	t.Helper()
+	r := record()
+	ok(t, s.Init(t.Context(), r, operator(), epochs, Entry(t, "")))
+	return r
+}
+
+func agency() network.Agency {
+	return network.Agency{
+		ID: NewID(), Name: "Made-up House", Class: network.NGO, Country: "KHM", Desk: "+855 00 000 001",
+		Keys: []network.Key{
+			{KeyID: "bb00000000000001", JWK: json.RawMessage(`{"kty":"EC"}`), From: Day(0), To: Day(700), Revoked: true},
+			{KeyID: "aa00000000000002", JWK: json.RawMessage(`{"kty":"EC"}`), From: Day(10), To: Day(710),
+				Compromised: &verifier.Compromise{At: Day(20).Unix() + 7, Logged: []string{"0011223344556677"}}},
+		},
+	}
+}
+
+func addAgency(t *testing.T, s NetworkStore) network.Agency {
+	t.Helper()
+	a := agency()
+	ok(t, s.AddAgency(t.Context(), a, Entry(t, "")))
+	return a
+}
+
+func networkRecord(t *testing.T, s NetworkStore) {
+	_, err := s.Network(t.Context())
+	is(t, "before Init", err, network.ErrNotFound)
+	_, err = s.NextPack(t.Context(), Entry(t, ""))
+	is(t, "a pack before Init", err, network.ErrNotFound)
+	same(t, "log", logged(t, s), 0)
+
+	op, epochs := operator(), []network.Epoch{epoch(1, Day(0)), epoch(2, Day(30))}
+	r := record()
+	ok(t, s.Init(t.Context(), r, op, epochs, Entry(t, "")))
+	same(t, "record", get[network.Record](t)(s.Network(t.Context())), r)
+	same(t, "epochs", get[[]network.Epoch](t)(s.Epochs(t.Context())), epochs)
+	same(t, "operators", get[[]network.Member](t)(s.Members(t.Context(), "")), []network.Member{op})
+	same(t, "log", logged(t, s), 1)
+
+	is(t, "a second Init", s.Init(t.Context(), record(), operator(), nil, Entry(t, "")), network.ErrExists)
+	same(t, "record after it", get[network.Record](t)(s.Network(t.Context())), r)
+	same(t, "log after it", logged(t, s), 1)
+
+	for _, c := range []struct{ see, want uint64 }{{5, 5}, {4, 5}, {6, 6}} {
+		ok(t, s.SeeGeneration(t.Context(), c.see))
+		same(t, "generation", get[network.Record](t)(s.Network(t.Context())).Generation, c.want)
+	}
+}
+
+func networkAgencies(t *testing.T, s NetworkStore) {
+	same(t, "none", len(get[[]network.Agency](t)(s.Agencies(t.Context()))), 0)
+	_, err := s.Agency(t.Context(), NewID())
+	is(t, "unknown", err, network.ErrNotFound)
+
+	a, b := addAgency(t, s), addAgency(t, s)
+	if b.ID < a.ID {
+		a, b = b, a
+	}
+	same(t, "one", get[network.Agency](t)(s.Agency(t.Context(), b.ID)), b)
+	same(t, "all", get[[]network.Agency](t)(s.Agencies(t.Context())), []network.Agency{a, b})
+	is(t, "an id twice", s.AddAgency(t.Context(), a, Entry(t, "")), network.ErrExists)
+
+	changed := a
+	changed.Name, changed.Suspended = "Another name", true
+	changed.Keys = append(slices.Clone(a.Keys[1:]), network.Key{
+		KeyID: "0000000000000003", JWK: json.RawMessage(`{"kty":"EC"}`), From: Day(20), To: Day(720)})
+	ok(t, s.ReplaceAgency(t.Context(), changed, Entry(t, "")))
+	is(t, "from an older version", s.ReplaceAgency(t.Context(), a, Entry(t, "")), network.ErrConflict)
+	unknown := agency()
+	is(t, "an unknown one", s.ReplaceAgency(t.Context(), unknown, Entry(t, "")), network.ErrConflict)
+	changed.Version++
+	same(t, "changed", get[network.Agency](t)(s.Agency(t.Context(), a.ID)), changed)
+	same(t, "the other", get[network.Agency](t)(s.Agency(t.Context(), b.ID)), b)
+	same(t, "log", logged(t, s), 3)
+}
+
+func networkMembers(t *testing.T, s NetworkStore) {
+	a := addAgency(t, s)
+	m := network.Member{ID: NewID(), Agency: a.ID, Role: network.Caseworker, Token: hash()}
+	ok(t, s.AddMember(t.Context(), m, Entry(t, "")))
+	same(t, "by id", get[network.Member](t)(s.Member(t.Context(), m.ID)), m)
+	same(t, "by token", get[network.Member](t)(s.MemberByToken(t.Context(), m.Token)), m)
+	same(t, "by agency", get[[]network.Member](t)(s.Members(t.Context(), a.ID)), []network.Member{m})
+	same(t, "no operators", len(get[[]network.Member](t)(s.Members(t.Context(), ""))), 0)
+
+	_, err := s.Member(t.Context(), NewID())
+	is(t, "unknown id", err, network.ErrNotFound)
+	_, err = s.MemberByToken(t.Context(), hash())
+	is(t, "unknown token", err, network.ErrNotFound)
+	is(t, "an id twice", s.AddMember(t.Context(), network.Member{ID: m.ID, Agency: a.ID, Role: m.Role, Token: hash()}), network.ErrExists)
+	is(t, "a token twice", s.AddMember(t.Context(), network.Member{ID: NewID(), Agency: a.ID, Role: m.Role, Token: m.Token}), network.ErrExists)
+	if err := s.AddMember(t.Context(), network.Member{ID: NewID(), Agency: NewID(), Role: m.Role, Token: hash()}); err == nil {
+		t.Error("a member of an agency that does not exist was taken")
+	}
+
+	ok(t, s.RevokeMember(t.Context(), m.ID, Entry(t, "")))
+	is(t, "revoked twice", s.RevokeMember(t.Context(), m.ID, Entry(t, "")), network.ErrConflict)
+	m.Revoked = true
+	same(t, "revoked", get[network.Member](t)(s.MemberByToken(t.Context(), m.Token)), m)
+	same(t, "log", logged(t, s), 3)
+}
+
+func networkDevices(t *testing.T, s NetworkStore) {
+	a := addAgency(t, s)
+	d := network.Device{ID: NewID(), Agency: a.ID, Label: "checkpoint-1", Recipient: bytes.Repeat([]byte{7}, 1216), Token: hash()}
+	ok(t, s.AddDevice(t.Context(), d, Entry(t, "")))
+	same(t, "by id", get[network.Device](t)(s.Device(t.Context(), d.ID)), d)
+	same(t, "by token", get[network.Device](t)(s.DeviceByToken(t.Context(), d.Token)), d)
+	same(t, "by agency", get[[]network.Device](t)(s.Devices(t.Context(), a.ID)), []network.Device{d})
+	same(t, "of another", len(get[[]network.Device](t)(s.Devices(t.Context(), NewID()))), 0)
+	_, err := s.Device(t.Context(), NewID())
+	is(t, "unknown id", err, network.ErrNotFound)
+	_, err = s.DeviceByToken(t.Context(), hash())
+	is(t, "unknown token", err, network.ErrNotFound)
+	is(t, "twice", s.AddDevice(t.Context(), d), network.ErrExists)
+	ok(t, s.RevokeDevice(t.Context(), d.ID, Entry(t, "")))
+	is(t, "revoked twice", s.RevokeDevice(t.Context(), d.ID, Entry(t, "")), network.ErrConflict)
+	d.Revoked = true
+	same(t, "revoked", get[network.Device](t)(s.Device(t.Context(), d.ID)), d)
+	same(t, "log", logged(t, s), 3)
+}
+
+func epoch(id uint32, sealFrom time.Time) network.Epoch {
+	return network.Epoch{
+		ID: id, Keys: fmt.Appendf(nil, "wrapped %d", id), Created: Day(-1), SealFrom: sealFrom, EndsAt: sealFrom.AddDate(0, 0, 210),
+	}
+}
+
+func networkEpochs(t *testing.T, s NetworkStore) {
+	const high = 1<<32 - 1 // ids use all 32 bits
+	first, second, third := epoch(high, Day(0)), epoch(5, Day(30)), epoch(6, Day(60))
+	initialised(t, s, second, first)
+	same(t, "in order", get[[]network.Epoch](t)(s.Epochs(t.Context())), []network.Epoch{first, second})
+
+	burned := first
+	burned.BurnedAt, burned.Keys, burned.Reduced = Day(40), nil, true
+	is(t, "read another number", s.ChangeEpochs(t.Context(), 1, []network.Epoch{third}, nil, Entry(t, "")), network.ErrConflict)
+	is(t, "an id twice", s.ChangeEpochs(t.Context(), 2, []network.Epoch{second}, []network.Epoch{burned}, Entry(t, "")), network.ErrExists)
+	is(t, "replace an unknown", s.ChangeEpochs(t.Context(), 2, nil, []network.Epoch{burned, third}, Entry(t, "")), network.ErrNotFound)
+	same(t, "unchanged", get[[]network.Epoch](t)(s.Epochs(t.Context())), []network.Epoch{first, second})
+	ok(t, s.ChangeEpochs(t.Context(), 2, []network.Epoch{third}, []network.Epoch{burned}, Entry(t, "")))
+	same(t, "changed", get[[]network.Epoch](t)(s.Epochs(t.Context())), []network.Epoch{burned, second, third})
+	same(t, "log", logged(t, s), 2)
+}
+
+func networkSequences(t *testing.T, s NetworkStore) {
+	initialised(t, s)
+	same(t, "first trust list", get[uint64](t)(s.NextTrustList(t.Context())), uint64(1))
+	const callers, each = 4, 10
+	var mu sync.Mutex
+	var all []uint64
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for range each {
+				n, err := s.NextPack(context.Background())
+				if err != nil {
+					t.Errorf("next pack: %v", err)
+				}
+				mu.Lock()
+				all = append(all, n)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	slices.Sort(all)
+	var want []uint64
+	for n := range callers * each {
+		want = append(want, uint64(n)+1)
+	}
+	same(t, "numbers", all, want)
+	same(t, "second trust list", get[uint64](t)(s.NextTrustList(t.Context(), Entry(t, ""))), uint64(2))
+	same(t, "log", logged(t, s), 2)
+}
+
+func networkTrustList(t *testing.T, s NetworkStore) {
+	initialised(t, s)
+	_, err := s.TrustList(t.Context())
+	is(t, "before the first", err, network.ErrNotFound)
+	second := network.SignedTrustList{Sequence: 2, Digest: hash(), Expires: Day(30).Add(time.Second), Compact: "a.b.c"}
+	ok(t, s.PublishTrustList(t.Context(), second))
+	same(t, "stored", get[network.SignedTrustList](t)(s.TrustList(t.Context())), second)
+	ok(t, s.PublishTrustList(t.Context(), network.SignedTrustList{Sequence: 1, Digest: hash(), Expires: Day(60), Compact: "older"}))
+	same(t, "after an older one", get[network.SignedTrustList](t)(s.TrustList(t.Context())), second)
+	third := network.SignedTrustList{Sequence: 3, Digest: hash(), Expires: Day(40), Compact: "d.e.f"}
+	ok(t, s.PublishTrustList(t.Context(), third))
+	same(t, "after a newer one", get[network.SignedTrustList](t)(s.TrustList(t.Context())), third)
+}
+
+// networkBothOrNeither has the log refuse each change: then nothing of the
+// change may be there.
+func networkBothOrNeither(t *testing.T, s NetworkStore) {
+	initialised(t, s, epoch(1, Day(0)))
+	a := addAgency(t, s)
+	m := network.Member{ID: NewID(), Agency: a.ID, Role: network.Caseworker, Token: hash()}
+	d := network.Device{ID: NewID(), Agency: a.ID, Label: "checkpoint-1", Recipient: []byte{7}, Token: hash()}
+	ok(t, s.AddMember(t.Context(), m))
+	ok(t, s.AddDevice(t.Context(), d))
+	packs := get[uint64](t)(s.NextPack(t.Context()))
+
+	e := Entry(t, "") // twice the same id
+	renamed := a
+	renamed.Name = "Another name"
+	burned := epoch(1, Day(0))
+	burned.BurnedAt = Day(1)
+	for name, change := range map[string]func() error{
+		"add agency":     func() error { return s.AddAgency(t.Context(), agency(), e, e) },
+		"replace agency": func() error { return s.ReplaceAgency(t.Context(), renamed, e, e) },
+		"add member": func() error {
+			return s.AddMember(t.Context(), network.Member{ID: NewID(), Agency: a.ID, Role: m.Role, Token: hash()}, e, e)
+		},
+		"revoke member": func() error { return s.RevokeMember(t.Context(), m.ID, e, e) },
+		"add device": func() error {
+			return s.AddDevice(t.Context(), network.Device{ID: NewID(), Agency: a.ID, Label: "x", Recipient: []byte{7}, Token: hash()}, e, e)
+		},
+		"revoke device": func() error { return s.RevokeDevice(t.Context(), d.ID, e, e) },
+		"change epochs": func() error {
+			return s.ChangeEpochs(t.Context(), 1, []network.Epoch{epoch(2, Day(30))}, []network.Epoch{burned}, e, e)
+		},
+		"next pack":       func() error { _, err := s.NextPack(t.Context(), e, e); return err },
+		"next trust list": func() error { _, err := s.NextTrustList(t.Context(), e, e); return err },
+	} {
+		if err := change(); err == nil {
+			t.Errorf("%s: the log refused and the change went through", name)
+		}
+	}
+	same(t, "log", logged(t, s), 2)
+	same(t, "agencies", get[[]network.Agency](t)(s.Agencies(t.Context())), []network.Agency{a})
+	same(t, "members", get[[]network.Member](t)(s.Members(t.Context(), a.ID)), []network.Member{m})
+	same(t, "devices", get[[]network.Device](t)(s.Devices(t.Context(), a.ID)), []network.Device{d})
+	same(t, "epochs", get[[]network.Epoch](t)(s.Epochs(t.Context())), []network.Epoch{epoch(1, Day(0))})
+	same(t, "next pack", get[uint64](t)(s.NextPack(t.Context())), packs+1)
+	same(t, "next trust list", get[uint64](t)(s.NextTrustList(t.Context())), uint64(1))
+}

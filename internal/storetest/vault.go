@@ -1,0 +1,373 @@
+package storetest
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// VaultStores is what the suite Vault tests: the rows and the key files, each
+// empty.
+type VaultStores struct {
+	Store   vault.Store
+	Keyring vault.Keyring
+}
+
+// Vault is the suite of the vault.Store and the vault.Keyring.
+func Vault(t *testing.T, open func(t *testing.T) VaultStores) {
+	t.Run("records", func(t *testing.T) { vaultRecords(t, open(t).Store) })
+	t.Run("objects", func(t *testing.T) { vaultObjects(t, open(t).Store) })
+	t.Run("number index", func(t *testing.T) { vaultIndex(t, open(t).Store) })
+	t.Run("budgets", func(t *testing.T) { vaultBudgets(t, open(t).Store) })
+	t.Run("grants", func(t *testing.T) { vaultGrants(t, open(t).Store) })
+	t.Run("nonces", func(t *testing.T) { vaultNonces(t, open(t).Store) })
+	t.Run("openings", func(t *testing.T) { vaultOpenings(t, open(t).Store) })
+	t.Run("erasure", func(t *testing.T) { vaultErasure(t, open(t).Store) })
+	t.Run("keyring", func(t *testing.T) { vaultKeyring(t, open(t).Keyring) })
+}
+
+// newCase makes a case of an agency.
+func newCase(t *testing.T, s vault.Store, agency string) vault.Record {
+	t.Helper()
+	id := NewID()
+	r := vault.Record{ID: id, Case: id, Agency: agency, Recipient: "case " + id, CaseRecipient: "case " + id, Day: Day(0)}
+	ok(t, s.CreateRecord(t.Context(), r, nil, nil, Entry(t, id)))
+	return r
+}
+
+// newDocument makes a document of a case, at a place of the index.
+func newDocument(t *testing.T, s vault.Store, c vault.Record, index []byte) vault.Record {
+	t.Helper()
+	r := c
+	r.ID = NewID()
+	r.Recipient = "document " + r.ID
+	e := Entry(t, c.Case)
+	ok(t, s.CreateRecord(t.Context(), r, []vault.Object{object(r, 0, 1, e.ID)}, index, e))
+	return r
+}
+
+func object(r vault.Record, page, version int, entry string) vault.Object {
+	o := vault.Object{
+		Record: r.ID, Page: page, Version: version, MediaType: "image/png", Length: 12, Entry: entry, Day: Day(1),
+		SHA256: sha256.Sum256(fmt.Append(nil, r.ID, page, version)), Salt: sha256.Sum256([]byte(entry)),
+	}
+	if page == 0 {
+		o.MediaType, o.Sealed = "application/json", fmt.Append(nil, "sealed ", version)
+	} else {
+		o.Role, o.SeenOriginal, o.Blob = vault.RoleVisa, true, r.Case+"/"+NewID()
+	}
+	return o
+}
+
+func vaultRecords(t *testing.T, s vault.Store) {
+	ctx := t.Context()
+	_, err := s.Record(ctx, NewID())
+	is(t, "no record", err, vault.ErrNotFound)
+
+	c := newCase(t, s, "agency-a")
+	other := newCase(t, s, "agency-b")
+	d := newDocument(t, s, c, nil)
+	same(t, "case", get[vault.Record](t)(s.Record(ctx, c.ID)), c)
+	same(t, "document", get[vault.Record](t)(s.Record(ctx, d.ID)), d)
+	same(t, "all of the case", get[[]vault.Record](t)(s.Records(ctx, c.ID)), []vault.Record{c, d})
+	same(t, "all of no case", len(get[[]vault.Record](t)(s.Records(ctx, NewID()))), 0)
+
+	is(t, "same id again", s.CreateRecord(ctx, c, nil, nil, Entry(t, c.ID)), vault.ErrConflict)
+	orphan := d
+	orphan.ID, orphan.Case = NewID(), NewID()
+	is(t, "document of no case", s.CreateRecord(ctx, orphan, nil, nil, Entry(t, "")), vault.ErrNotFound)
+	orphan.Case = d.ID
+	is(t, "document of a document", s.CreateRecord(ctx, orphan, nil, nil, Entry(t, "")), vault.ErrNotFound)
+	_, err = s.Record(ctx, orphan.ID)
+	is(t, "nothing of it was kept", err, vault.ErrNotFound)
+
+	var ids []string
+	for range 4 {
+		ids = append(ids, newCase(t, s, "agency-b").ID)
+	}
+	ids = append(ids, other.ID)
+	slices.Sort(ids)
+	var got []string
+	for after := ""; ; after = got[len(got)-1] {
+		page := get[[]vault.Record](t)(s.Cases(ctx, "agency-b", after, 2))
+		for _, r := range page {
+			got = append(got, r.ID)
+		}
+		if len(page) < 2 {
+			break
+		}
+	}
+	same(t, "cases of an agency, page by page", got, ids)
+	same(t, "history, oldest first", len(get[[]string](t)(historyIDs(t, s, c.ID))), 2)
+}
+
+func historyIDs(t *testing.T, s vault.Store, caseID string) ([]string, error) {
+	entries, err := s.History(t.Context(), caseID)
+	var ids []string
+	for _, e := range entries {
+		ids = append(ids, e.ID)
+	}
+	return ids, err
+}
+
+func vaultObjects(t *testing.T, s vault.Store) {
+	ctx := t.Context()
+	c := newCase(t, s, "agency-a")
+	d := newDocument(t, s, c, nil)
+	_, err := s.Object(ctx, d.ID, 1)
+	is(t, "no page", err, vault.ErrNotFound)
+
+	var added []vault.Object
+	for _, at := range [][2]int{{1, 1}, {2, 1}, {1, 2}} {
+		e := Entry(t, c.ID)
+		o := object(d, at[0], at[1], e.ID)
+		ok(t, s.AddObject(ctx, o, nil, e))
+		o.Logged = e.Hash
+		added = append(added, o)
+	}
+	same(t, "newest version", get[vault.Object](t)(s.Object(ctx, d.ID, 1)), added[2])
+	same(t, "other page", get[vault.Object](t)(s.Object(ctx, d.ID, 2)), added[1])
+	all := get[[]vault.Object](t)(s.Objects(ctx, d.ID))
+	same(t, "newest of each", len(all), 3)
+	same(t, "fields without what is sealed", all[0].Sealed, []byte(nil))
+	same(t, "page 1", all[1], added[2])
+	same(t, "page 2", all[2], added[1])
+	fields := get[vault.Object](t)(s.Object(ctx, d.ID, 0))
+	same(t, "sealed fields", string(fields.Sealed), "sealed 1")
+
+	for name, o := range map[string]vault.Object{
+		"version that exists": object(d, 1, 2, ""), "version before the newest": object(d, 1, 1, ""), "version with a gap": object(d, 1, 4, ""),
+	} {
+		e := Entry(t, c.ID)
+		o.Entry = e.ID
+		is(t, name, s.AddObject(ctx, o, nil, e), vault.ErrConflict)
+	}
+	e := Entry(t, "")
+	is(t, "page of nothing", s.AddObject(ctx, object(vault.Record{ID: NewID()}, 1, 1, e.ID), nil, e), vault.ErrNotFound)
+	// What was refused must not be in the log either.
+	same(t, "entries of the case", len(get[[]string](t)(historyIDs(t, s, c.ID))), 5)
+
+	// Every version of everything, in batches of one and of all.
+	other := newDocument(t, s, c, nil)
+	want := []vault.Object{fields, added[0], added[2], added[1], get[vault.Object](t)(s.Object(ctx, other.ID, 0))}
+	slices.SortStableFunc(want, func(a, b vault.Object) int { return strings.Compare(a.Record, b.Record) })
+	same(t, "all objects", get[[]vault.Object](t)(s.AllObjects(ctx, vault.Object{}, 100)), want)
+	var single []vault.Object
+	var last vault.Object
+	for range len(want) + 1 {
+		batch := get[[]vault.Object](t)(s.AllObjects(ctx, last, 1))
+		if len(batch) == 0 {
+			break
+		}
+		single = append(single, batch...)
+		last = batch[0]
+	}
+	same(t, "all objects one by one", single, want)
+}
+
+func vaultIndex(t *testing.T, s vault.Store) {
+	ctx := t.Context()
+	place, elsewhere := []byte("0123456789abcdef"), []byte("fedcba9876543210")
+	c := newCase(t, s, "agency-a")
+	d := newDocument(t, s, c, place)
+	find := func(p []byte) (ids []string) {
+		for _, r := range get[[]vault.Record](t)(s.FindNumber(ctx, p)) {
+			ids = append(ids, r.ID)
+		}
+		return ids
+	}
+	same(t, "found", find(place), []string{d.ID})
+	same(t, "not found", len(find(elsewhere)), 0)
+
+	e := Entry(t, c.ID)
+	ok(t, s.AddObject(ctx, object(d, 0, 2, e.ID), elsewhere, e))
+	same(t, "moved", find(elsewhere), []string{d.ID})
+	same(t, "not in two places", len(find(place)), 0)
+
+	e = Entry(t, c.ID)
+	ok(t, s.AddObject(ctx, object(d, 1, 1, e.ID), nil, e))
+	same(t, "a page moves nothing", find(elsewhere), []string{d.ID})
+
+	ok(t, s.SetFindable(ctx, c.ID, false, nil, Entry(t, c.ID)))
+	same(t, "taken out", len(find(elsewhere)), 0)
+	ok(t, s.SetFindable(ctx, c.ID, true, map[string][]byte{d.ID: place}, Entry(t, c.ID)))
+	same(t, "put in", find(place), []string{d.ID})
+	same(t, "case", get[vault.Record](t)(s.Record(ctx, d.ID)).Findable, true)
+	is(t, "no case", s.SetFindable(ctx, NewID(), true, nil, Entry(t, "")), vault.ErrNotFound)
+}
+
+func vaultBudgets(t *testing.T, s vault.Store) {
+	ctx := t.Context()
+	officer, agency := vault.Budget{Who: "officer", Limit: 30}, vault.Budget{Who: "agency", Limit: 35}
+	var wait sync.WaitGroup
+	served := make(chan error, 100)
+	for range cap(served) {
+		wait.Go(func() { served <- s.Spend(ctx, Day(0), officer, agency) })
+	}
+	wait.Wait()
+	close(served)
+	n := 0
+	for err := range served {
+		if err == nil {
+			n++
+			continue
+		}
+		is(t, "over the budget", err, vault.ErrBudget)
+	}
+	same(t, "exactly the budget was served", n, 30)
+
+	second := vault.Budget{Who: "second officer", Limit: 30}
+	for range 5 {
+		ok(t, s.Spend(ctx, Day(0), second, agency))
+	}
+	is(t, "the agency's budget", s.Spend(ctx, Day(0), second, agency), vault.ErrBudget)
+	// The refused one must not have cost the officer anything.
+	for range 25 {
+		ok(t, s.Spend(ctx, Day(0), second))
+	}
+	is(t, "the officer's budget", s.Spend(ctx, Day(0), second), vault.ErrBudget)
+	ok(t, s.Spend(ctx, Day(1), officer, agency))
+}
+
+func vaultGrants(t *testing.T, s vault.Store) {
+	ctx := t.Context()
+	c := newCase(t, s, "agency-a")
+	d := newDocument(t, s, c, nil)
+	g := vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Until: Day(5), Day: Day(0)}
+	_, err := s.Grant(ctx, d.ID, "agency-b")
+	is(t, "no grant", err, vault.ErrNotFound)
+	ok(t, s.Share(ctx, g, Entry(t, c.ID)))
+	same(t, "grant", get[vault.Shared](t)(s.Grant(ctx, d.ID, "agency-b")), g)
+
+	g.Until, g.Purpose = Day(9), "shelter"
+	ok(t, s.Share(ctx, g, Entry(t, c.ID)))
+	ofCase := g
+	ofCase.Record, ofCase.Until = c.ID, Day(2)
+	ok(t, s.Share(ctx, ofCase, Entry(t, c.ID)))
+	same(t, "grants of the case", len(get[[]vault.Shared](t)(s.Grants(ctx, c.ID))), 2)
+	same(t, "grants to the agency", len(get[[]vault.Shared](t)(s.GrantsTo(ctx, "agency-b"))), 2)
+	same(t, "replaced", get[vault.Shared](t)(s.Grant(ctx, d.ID, "agency-b")), g)
+	same(t, "none expired on its last day", len(get[[]vault.Shared](t)(s.Expired(ctx, Day(2), 10))), 0)
+	same(t, "expired", get[[]vault.Shared](t)(s.Expired(ctx, Day(3), 10)), []vault.Shared{ofCase})
+
+	ok(t, s.TakeBack(ctx, d.ID, "agency-b", Entry(t, c.ID)))
+	is(t, "taken back twice", s.TakeBack(ctx, d.ID, "agency-b", Entry(t, c.ID)), vault.ErrNotFound)
+	same(t, "left", get[[]vault.Shared](t)(s.GrantsTo(ctx, "agency-b")), []vault.Shared{ofCase})
+	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, c.ID))), 2+3+1)
+}
+
+func vaultNonces(t *testing.T, s vault.Store) {
+	ctx := t.Context()
+	now := Day(0)
+	n := vault.Nonce{Nonce: "n1", Actor: "actor", Agency: "agency-a", Expires: now.Add(120e9)}
+	ok(t, s.AddNonce(ctx, n, now))
+
+	var wait sync.WaitGroup
+	taken := make(chan vault.Nonce, 20)
+	for range cap(taken) {
+		wait.Go(func() {
+			if got, err := s.TakeNonce(ctx, "n1"); err == nil {
+				taken <- got
+			} else if !errors.Is(err, vault.ErrNotFound) {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	close(taken)
+	same(t, "taken once", len(taken), 1)
+	same(t, "nonce", <-taken, n)
+
+	ok(t, s.AddNonce(ctx, n, now))
+	n.Nonce, n.Expires = "n2", n.Expires.Add(600e9)
+	ok(t, s.AddNonce(ctx, n, now.Add(300e9)))
+	_, err := s.TakeNonce(ctx, "n1")
+	is(t, "old ones are forgotten", err, vault.ErrNotFound)
+}
+
+func vaultOpenings(t *testing.T, s vault.Store) {
+	ctx := t.Context()
+	c := newCase(t, s, "agency-a")
+	o := vault.Opened{ID: NewID(), Record: c.ID, Case: c.ID, Agency: "agency-b",
+		Parts: []vault.Part{vault.PartPortrait, vault.PartPages}, Day: Day(0)}
+	ok(t, s.AddOpening(ctx, o, Entry(t, c.ID)))
+	same(t, "opening", get[[]vault.Opened](t)(s.Openings(ctx, c.ID, "agency-b", Day(0))), []vault.Opened{o})
+	same(t, "other agency", len(get[[]vault.Opened](t)(s.Openings(ctx, c.ID, "agency-c", Day(0)))), 0)
+	same(t, "next day", len(get[[]vault.Opened](t)(s.Openings(ctx, c.ID, "agency-b", Day(1)))), 0)
+	o.ID, o.Parts = NewID(), []vault.Part{"everything"}
+	if s.AddOpening(ctx, o, Entry(t, c.ID)) == nil {
+		t.Error("an unknown part was kept")
+	}
+	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, c.ID))), 2)
+}
+
+func vaultErasure(t *testing.T, s vault.Store) {
+	ctx := t.Context()
+	place := []byte("0123456789abcdef")
+	c, other := newCase(t, s, "agency-a"), newCase(t, s, "agency-a")
+	d := newDocument(t, s, c, place)
+	kept := newDocument(t, s, other, place)
+	e := Entry(t, c.ID)
+	ok(t, s.AddObject(ctx, object(d, 1, 1, e.ID), nil, e))
+	ok(t, s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Until: Day(5), Day: Day(0)}, Entry(t, c.ID)))
+	ok(t, s.AddOpening(ctx, vault.Opened{ID: NewID(), Record: d.ID, Case: c.ID, Agency: "agency-b", Parts: vault.Parts, Day: Day(0)}, Entry(t, c.ID)))
+
+	j := vault.Erasure{Case: c.ID, Agency: "agency-a", Records: []string{c.ID}, Day: Day(1), MAC: []byte("mac")}
+	is(t, "journal that misses a record", s.BeginErasure(ctx, j), vault.ErrConflict)
+	j.Records = []string{c.ID, d.ID}
+	slices.Sort(j.Records)
+	ok(t, s.BeginErasure(ctx, j))
+	ok(t, s.BeginErasure(ctx, j))
+	same(t, "journal", get[[]vault.Erasure](t)(s.Erasures(ctx)), []vault.Erasure{j})
+
+	late := d
+	late.ID = NewID()
+	is(t, "document after the beginning", s.CreateRecord(ctx, late, nil, nil, Entry(t, c.ID)), vault.ErrNotFound)
+	e = Entry(t, c.ID)
+	is(t, "page after the beginning", s.AddObject(ctx, object(d, 2, 1, e.ID), nil, e), vault.ErrNotFound)
+	is(t, "grant after the beginning", s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-c"}, Entry(t, c.ID)), vault.ErrNotFound)
+
+	done := get[vault.Erased](t)(s.Erase(ctx, c.ID, Entry(t, "")))
+	same(t, "counts", done, vault.Erased{Records: 2, Objects: 2, Pages: 1, Grants: 1, Notes: 5})
+	for _, id := range []string{c.ID, d.ID} {
+		_, err := s.Record(ctx, id)
+		is(t, "record", err, vault.ErrNotFound)
+	}
+	_, err := s.Object(ctx, d.ID, 1)
+	is(t, "page", err, vault.ErrNotFound)
+	same(t, "history", len(get[[]string](t)(historyIDs(t, s, c.ID))), 0)
+	same(t, "grants", len(get[[]vault.Shared](t)(s.GrantsTo(ctx, "agency-b"))), 0)
+	found := get[[]vault.Record](t)(s.FindNumber(ctx, place))
+	same(t, "index finds only the other", len(found), 1)
+	same(t, "the other", found[0].ID, kept.ID)
+	same(t, "journal stays", len(get[[]vault.Erasure](t)(s.Erasures(ctx))), 1)
+	same(t, "again", get[vault.Erased](t)(s.Erase(ctx, c.ID)), vault.Erased{})
+}
+
+func vaultKeyring(t *testing.T, k vault.Keyring) {
+	ctx := t.Context()
+	id, other := NewID(), NewID()
+	_, err := k.Get(ctx, id)
+	is(t, "no file", err, vault.ErrNotFound)
+	ok(t, k.Create(ctx, id, []byte("one")))
+	ok(t, k.Create(ctx, other, []byte("other")))
+	is(t, "second file", k.Create(ctx, id, []byte("two")), vault.ErrConflict)
+	same(t, "file", string(get[[]byte](t)(k.Get(ctx, id))), "one")
+
+	is(t, "swap of another", k.Swap(ctx, id, []byte("two"), []byte("three")), vault.ErrConflict)
+	is(t, "swap of none", k.Swap(ctx, NewID(), []byte("one"), []byte("two")), vault.ErrNotFound)
+	ok(t, k.Swap(ctx, id, []byte("one"), []byte("two")))
+	same(t, "swapped", string(get[[]byte](t)(k.Get(ctx, id))), "two")
+
+	ok(t, k.Erase(ctx, id, NewID()))
+	ok(t, k.Erase(ctx, id))
+	_, err = k.Get(ctx, id)
+	is(t, "erased", err, vault.ErrNotFound)
+	same(t, "the other", string(get[[]byte](t)(k.Get(ctx, other))), "other")
+}
