@@ -1,0 +1,25 @@
+package keyfile
+
+// Lock lets a test stand in for another process that holds the lock.
+var Lock = lock
+
+// Reread parses a file's content and writes what was understood.
+func Reread(plain []byte) ([]byte, error) {
+	k, err := parse(plain)
+	if err != nil {
+		return nil, err
+	}
+	return k.marshal()
+}
+
+// FreshContent is the content of a new file with one agency.
+func FreshContent() ([]byte, error) {
+	k, err := newKeys("example.org/log")
+	if err != nil {
+		return nil, err
+	}
+	if err := k.addSigning("aa01"); err != nil {
+		return nil, err
+	}
+	return k.marshal()
+}
