@@ -1,0 +1,11 @@
+// Package api holds the HTTP contract, so that the server and its tests read
+// the very file that people read. What it means is in the file itself; obeying
+// it is left to internal/httpapi.
+package api
+
+import _ "embed"
+
+// Contract is openapi.yaml, an OpenAPI 3.1 document.
+//
+//go:embed openapi.yaml
+var Contract []byte

@@ -1,0 +1,202 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/network"
+)
+
+// attestationOrder is the body of attest and answer. The contract has a schema
+// for each kind, so that the claims were checked by the time they get here;
+// package credentials has the types and decodes them.
+type attestationOrder struct {
+	Kind       credentials.Kind `json:"kind"`
+	Claims     json.RawMessage  `json:"claims"`
+	About      ID               `json:"about"`
+	CardHandle CardHandle       `json:"card_handle"`
+	Supersedes ID               `json:"supersedes"`
+	ValidUntil Day              `json:"valid_until"`
+}
+
+// order turns the body into what the issuer takes.
+func (o attestationOrder) order(caseID, requestKey string) (credentials.Order, error) {
+	claims, err := credentials.DecodeClaims(o.Kind, o.Claims)
+	if err != nil {
+		return credentials.Order{}, err
+	}
+	until, err := parseDay("/valid_until", o.ValidUntil)
+	if err != nil {
+		return credentials.Order{}, err
+	}
+	return credentials.Order{
+		Case: caseID, About: credentials.ID(o.About), Claims: claims,
+		Replaces: credentials.ID(o.Supersedes), ValidUntil: until, RequestKey: requestKey,
+	}, nil
+}
+
+// Attest issues an attestation about a case of the actor's own agency.
+func (s *Server) Attest(ctx context.Context, r AttestRequestObject) (AttestResponseObject, error) {
+	key := requestKey(ctx)
+	ctx, by := acting(ctx)
+	order, err := r.Body.order(r.Case, key)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.issue(ctx, by, *r.Body, order)
+	if err != nil {
+		return nil, err
+	}
+	return Attest201JSONResponse(attestation(a.Issued)), nil
+}
+
+// Answer issues an attestation about another agency's one, which is named by
+// its id or by the card that the holder opened.
+func (s *Server) Answer(ctx context.Context, r AnswerRequestObject) (AnswerResponseObject, error) {
+	key := requestKey(ctx)
+	ctx, by := acting(ctx)
+	order, err := r.Body.order("", key)
+	if err != nil {
+		return nil, err
+	}
+	if order.About, err = s.about(ctx, *r.Body); err != nil {
+		return nil, err
+	}
+	a, err := s.issue(ctx, by, *r.Body, order)
+	if err != nil {
+		return nil, err
+	}
+	return Answer201JSONResponse(attestation(a.Issued)), nil
+}
+
+// issue asks whether the actor's role may state this kind, and issues. What the
+// issuer finds wrong with the claims points into the claims; to it, they are
+// the whole.
+func (s *Server) issue(ctx context.Context, by audit.Actor, body attestationOrder, order credentials.Order) (credentials.Attestation, error) {
+	if err := s.cfg.Network.May(by, network.Action("attestation.issue:"+string(body.Kind))); err != nil {
+		return credentials.Attestation{}, err
+	}
+	a, err := s.cfg.Issuer.Issue(ctx, by, order)
+	input, ok := errors.AsType[*credentials.InvalidError](err)
+	if !ok {
+		return a, err
+	}
+	pointed := &credentials.InvalidError{Problems: slices.Clone(input.Problems)}
+	for i, p := range pointed.Problems {
+		switch {
+		case p.Field == "/case", p.Field == "/about", p.Field == "/kind":
+		case p.Field == "/valid_until" && body.ValidUntil != "":
+		default:
+			pointed.Problems[i].Field = "/claims" + p.Field
+		}
+	}
+	return credentials.Attestation{}, pointed
+}
+
+// about finds what is answered. A card stands for the attestation it carries,
+// and a plain lost-document record for itself.
+func (s *Server) about(ctx context.Context, o attestationOrder) (credentials.ID, error) {
+	if (o.About == "") == (o.CardHandle == "") {
+		return "", &failure{fault: faultInvalid, problems: []InputProblem{
+			{Pointer: "/about", Code: credentials.CodeInconsistent, Rule: "either about or card_handle is given"},
+		}}
+	}
+	if o.About != "" {
+		return credentials.ID(o.About), nil
+	}
+	handle, err := parseHandle(o.CardHandle)
+	if err != nil {
+		return "", err
+	}
+	card, err := s.cfg.Issuer.CardByHandle(ctx, handle)
+	switch {
+	case err != nil:
+		return "", err
+	case card.About != "":
+		return card.About, nil
+	default:
+		return card.ID, nil
+	}
+}
+
+// ListAttestations lists what was stated about a case.
+func (s *Server) ListAttestations(ctx context.Context, r ListAttestationsRequestObject) (ListAttestationsResponseObject, error) {
+	ctx, by := acting(ctx)
+	issued, err := s.cfg.Issuer.List(ctx, by, r.Case)
+	if err != nil {
+		return nil, err
+	}
+	list := AttestationList{Attestations: []Attestation{}}
+	for _, d := range issued {
+		if d.Kind != credentials.KindCard {
+			list.Attestations = append(list.Attestations, attestation(d))
+		}
+	}
+	return ListAttestations200JSONResponse(list), nil
+}
+
+// ReadAttestation returns one attestation in its signed form.
+func (s *Server) ReadAttestation(ctx context.Context, r ReadAttestationRequestObject) (ReadAttestationResponseObject, error) {
+	ctx, by := acting(ctx)
+	a, err := s.cfg.Issuer.Read(ctx, by, credentials.ID(r.Attestation))
+	if err != nil {
+		return nil, err
+	}
+	out := attestation(a.Issued)
+	out.Credential = a.Token
+	return ReadAttestation200JSONResponse(out), nil
+}
+
+// ChangeAttestation withdraws, pauses or resumes an attestation.
+func (s *Server) ChangeAttestation(ctx context.Context, r ChangeAttestationRequestObject) (ChangeAttestationResponseObject, error) {
+	ctx, by := acting(ctx)
+	d, err := s.cfg.Issuer.SetStatus(ctx, by, credentials.ID(r.Attestation), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason))
+	if err != nil {
+		return nil, err
+	}
+	return ChangeAttestation200JSONResponse{ID: ID(d.ID), State: StatusChangedState(d.State)}, nil
+}
+
+// attestation is the wire form of what was issued, without its content.
+func attestation(d credentials.Issued) Attestation {
+	return Attestation{
+		ID: ID(d.ID), Kind: Kind(d.Kind), Agency: d.Agency, State: AttestationState(d.State),
+		Issued: formatDay(d.IssuedOn), ValidUntil: formatDay(d.ValidUntil), ReviewBy: formatDay(d.ReviewBy),
+		About: ID(d.About), Supersedes: ID(d.Replaces),
+	}
+}
+
+// formatDay writes a day; the zero time is no day.
+func formatDay(t time.Time) Day {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.DateOnly)
+}
+
+// parseDay reads a day, which the contract checks by form only.
+func parseDay(pointer string, d Day) (time.Time, error) {
+	if d == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.DateOnly, d)
+	if err != nil {
+		return time.Time{}, &failure{fault: faultInvalid, problems: []InputProblem{
+			{Pointer: pointer, Code: credentials.CodeFormat, Rule: "is a day of the calendar"},
+		}}
+	}
+	return t, nil
+}
+
+func parseHandle(s CardHandle) (handle [8]byte, err error) {
+	if n, err := hex.Decode(handle[:], []byte(s)); err != nil || n != len(handle) {
+		return handle, fail(faultNotFound)
+	}
+	return handle, nil
+}

@@ -1,0 +1,116 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// OpenCase begins a case for the actor's agency.
+func (s *Server) OpenCase(ctx context.Context, r OpenCaseRequestObject) (OpenCaseResponseObject, error) {
+	ctx, by := acting(ctx)
+	made, err := s.cfg.Vault.CreateCase(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	if r.Body != nil && r.Body.Findable {
+		if err := s.cfg.Vault.SetFindable(ctx, by, made.ID, true); err != nil {
+			return nil, err
+		}
+		made.Findable = true
+	}
+	return OpenCase201JSONResponse(caseOf(made)), nil
+}
+
+// ListCases lists the agency's cases, a page at a time.
+func (s *Server) ListCases(ctx context.Context, r ListCasesRequestObject) (ListCasesResponseObject, error) {
+	ctx, by := acting(ctx)
+	limit := r.Params.Limit
+	if limit == 0 {
+		limit = 100
+	}
+	found, err := s.cfg.Vault.Cases(ctx, by, r.Params.After, limit)
+	if err != nil {
+		return nil, err
+	}
+	list := CaseList{Cases: make([]Case, len(found))}
+	for i, c := range found {
+		list.Cases[i] = caseOf(c)
+	}
+	return ListCases200JSONResponse(list), nil
+}
+
+// MakeCaseFindable records the holder's consent to be found by a document's
+// number, or its end.
+func (s *Server) MakeCaseFindable(ctx context.Context, r MakeCaseFindableRequestObject) (MakeCaseFindableResponseObject, error) {
+	ctx, by := acting(ctx)
+	if err := s.cfg.Vault.SetFindable(ctx, by, r.Case, r.Body.Findable); err != nil {
+		return nil, err
+	}
+	return MakeCaseFindable204Response{}, nil
+}
+
+// ReadCase returns a case and what belongs to it.
+func (s *Server) ReadCase(ctx context.Context, r ReadCaseRequestObject) (ReadCaseResponseObject, error) {
+	ctx, by := acting(ctx)
+	found, err := s.cfg.Vault.Case(ctx, by, r.Case)
+	if err != nil {
+		return nil, err
+	}
+	documents, err := s.cfg.Vault.Documents(ctx, by, r.Case)
+	if err != nil {
+		return nil, err
+	}
+	grants, err := s.cfg.Vault.Grants(ctx, by, r.Case)
+	if err != nil {
+		return nil, err
+	}
+	out := caseOf(found)
+	out.Documents, out.Grants = documents, []Grant{}
+	for _, g := range grants {
+		out.Grants = append(out.Grants, grantOf(g))
+	}
+	return ReadCase200JSONResponse(out), nil
+}
+
+// EraseCase takes everything of a case out of use and destroys its keys.
+//
+// The withdrawal comes first: it is the only one of the two that needs the
+// case to exist, and repeating it after a crash withdraws nothing twice.
+func (s *Server) EraseCase(ctx context.Context, r EraseCaseRequestObject) (EraseCaseResponseObject, error) {
+	ctx, by := acting(ctx)
+	ctx = context.WithoutCancel(ctx) // a holder who asked to be forgotten is not half forgotten
+	withdrawn, err := s.cfg.Issuer.WithdrawCase(ctx, by, r.Case)
+	if err != nil {
+		return nil, err
+	}
+	erased, err := s.cfg.Vault.Erase(ctx, by, r.Case)
+	if err != nil {
+		return nil, err
+	}
+	return EraseCase200JSONResponse{
+		Withdrawn: withdrawn, Records: erased.Records, Objects: erased.Objects,
+		Pages: erased.Pages, Grants: erased.Grants, Notes: erased.Notes,
+	}, nil
+}
+
+// ReadHistory returns what was done with a case, with what it takes to find
+// each entry in the public log.
+func (s *Server) ReadHistory(ctx context.Context, r ReadHistoryRequestObject) (ReadHistoryResponseObject, error) {
+	ctx, by := acting(ctx)
+	events, err := s.cfg.Vault.History(ctx, by, r.Case)
+	if err != nil {
+		return nil, err
+	}
+	out := History{Entries: make([]HistoryEntry, len(events))}
+	for i, e := range events {
+		out.Entries[i] = HistoryEntry{
+			Day: formatDay(e.Day), Kind: e.Note.Kind, Salt: e.Note.Salt[:], Body: e.Note.Body, Leaf: hexOf(e.Leaf[:]),
+		}
+	}
+	return ReadHistory200JSONResponse(out), nil
+}
+
+func caseOf(c vault.Case) Case {
+	return Case{ID: c.ID, Opened: formatDay(c.Day), Findable: c.Findable}
+}

@@ -1,0 +1,180 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/docs/api"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+var update = flag.Bool("update", false, "rewrite the claims in docs/api/openapi.yaml")
+
+const contractFile = "../../docs/api/openapi.yaml"
+
+// TestClaimsSchemas keeps the contract and the rooms at one set of claims and
+// of document members: the same names, the same code lists, nothing besides.
+func TestClaimsSchemas(t *testing.T) {
+	want := claimsSchemas(t)
+	before, rest, ok := bytes.Cut(api.Contract, []byte("    # BEGIN\n"))
+	got, after, ok2 := bytes.Cut(rest, []byte("    # END\n"))
+	if !ok || !ok2 {
+		t.Fatal("the contract has no place for claims")
+	}
+	if *update {
+		all := slices.Concat(before, []byte("    # BEGIN\n"), want, []byte("    # END\n"), after)
+		if err := os.WriteFile(contractFile, all, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("docs/api/openapi.yaml does not hold the claims of package credentials: run with -update, then go generate")
+	}
+	if n := bytes.Count(got, []byte("x-vocabulary")); n < 30 {
+		t.Errorf("got %d code lists, want at least 30: the reading of tags is broken", n)
+	}
+}
+
+func claimsSchemas(t *testing.T) []byte {
+	t.Helper()
+	w := schemaWriter{t: t, prefix: "Claims", lists: map[string][]string{}, done: map[reflect.Type]bool{}}
+	for _, l := range credentials.Lists() {
+		w.lists[l.Name] = l.Values
+	}
+	for _, kind := range []credentials.Kind{
+		credentials.KindScreening, credentials.KindIdentity, credentials.KindDocument,
+		credentials.KindOpinion, credentials.KindReliance, credentials.KindReply,
+	} {
+		claims, err := credentials.NewClaims(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.object(reflect.TypeOf(claims).Elem(), reflect.TypeOf(claims).Elem().Name())
+	}
+	// A document record has no list tags; its lists go by the names of members.
+	w.prefix, w.lists, w.byName = "Record", vaultLists(t), map[string]string{
+		"kind": "kind", "custody": "custody", "record_status": "record_status", "sex": "sex", "event": "event",
+		"sltd_equivalent": "sltd_equivalent", "precision": "precision", "taken_by_role": "taken_by_role",
+		"made": "police_report_made", "embassy_notified": "embassy_notified", "sltd_requested": "sltd_requested",
+	}
+	w.object(reflect.TypeFor[vault.Document](), "DocumentRecord")
+	return w.out.Bytes()
+}
+
+func vaultLists(t *testing.T) map[string][]string {
+	t.Helper()
+	data, err := os.ReadFile("../../vault/vocabulary.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Lists []struct {
+			Name   string   `json:"name"`
+			Values []string `json:"values"`
+		} `json:"lists"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	lists := make(map[string][]string)
+	for _, l := range file.Lists {
+		lists[l.Name] = l.Values
+	}
+	return lists
+}
+
+type schemaWriter struct {
+	t      *testing.T
+	prefix string            // of the names of inner schemas
+	byName map[string]string // the list of a member that has no tag
+	lists  map[string][]string
+	done   map[reflect.Type]bool
+	out    bytes.Buffer
+}
+
+func (w *schemaWriter) object(t reflect.Type, name string) {
+	if w.done[t] {
+		return
+	}
+	w.done[t] = true
+	var inner []reflect.Type
+	fmt.Fprintf(&w.out, "    %s:\n      type: object\n      additionalProperties: false\n      properties:\n", name)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "" || name == "-" {
+			w.t.Errorf("%s.%s has no JSON name", t, f.Name)
+			continue
+		}
+		list := f.Tag.Get("list")
+		if list == "" {
+			list = w.byName[name]
+		}
+		fmt.Fprintf(&w.out, "        %s: %s\n", name, w.schema(f.Type, list, &inner))
+	}
+	if name == "DocumentRecord" {
+		w.out.WriteString("      x-go-type: json.RawMessage\n")
+	}
+	for _, t := range inner {
+		w.object(t, w.prefix+t.Name())
+	}
+}
+
+func (w *schemaWriter) schema(t reflect.Type, list string, inner *[]reflect.Type) string {
+	switch {
+	case t.Kind() == reflect.Pointer:
+		return w.schema(t.Elem(), list, inner)
+	case t == reflect.TypeFor[private.String]() && list != "":
+		return w.enum(list)
+	case t == reflect.TypeFor[private.String]():
+		return "{$ref: '#/components/schemas/PersonNote'}"
+	case t == reflect.TypeFor[credentials.Day]():
+		return "{$ref: '#/components/schemas/Day'}"
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		*inner = append(*inner, t)
+		return "{$ref: '#/components/schemas/" + w.prefix + t.Name() + "'}"
+	case reflect.Slice:
+		return fmt.Sprintf("{type: array, maxItems: %d, items: %s}", w.most(list), w.schema(t.Elem(), list, inner))
+	case reflect.String:
+		if list != "" {
+			return w.enum(list)
+		}
+		return "{type: string, maxLength: 200}"
+	case reflect.Bool:
+		return "{type: boolean}"
+	case reflect.Int:
+		return "{type: integer, minimum: 0, maximum: 100000}"
+	default:
+		w.t.Errorf("claims hold a %s, which has no schema here", t)
+		return "{}"
+	}
+}
+
+func (w *schemaWriter) enum(list string) string {
+	values := w.lists[list]
+	if len(values) == 0 {
+		w.t.Errorf("there is no list %q", list)
+	}
+	return fmt.Sprintf("{type: string, x-vocabulary: %s, enum: ['%s']}", list, strings.Join(values, "', '"))
+}
+
+// most is how many entries a list may have, before package credentials counts
+// more closely.
+func (w *schemaWriter) most(list string) int {
+	if list != "" {
+		return len(w.lists[list])
+	}
+	return 100
+}

@@ -1,0 +1,273 @@
+package httpapi
+
+import (
+	"context"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/safeconduct/safeconduct/docs/api"
+)
+
+// TestContractReadsTheSame: the contract is 3.1 and uses nothing that 3.0
+// reads differently, so that validating by the rules of 3.0 gives the same
+// answers (readContract).
+func TestContractReadsTheSame(t *testing.T) {
+	for _, version := range []string{"3.1.0", "3.0.3"} {
+		doc, err := openapi3.NewLoader().LoadFromData(api.Contract)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if doc.OpenAPI != "3.1.0" {
+			t.Fatalf("the contract says %q", doc.OpenAPI)
+		}
+		doc.OpenAPI = version
+		// info.summary is the one thing that 3.0 does not have; it is no rule.
+		doc.Info.Summary = ""
+		if err := doc.Validate(context.Background()); err != nil {
+			t.Errorf("as %s: %v", version, err)
+		}
+	}
+	for _, keyword := range []string{"const", "prefixItems", "if", "then", "nullable", "contains", "dependentRequired", "patternProperties", "unevaluatedProperties", "exclusiveMinimum", "exclusiveMaximum", "$defs", "propertyNames"} {
+		if regexp.MustCompile(`(?m)[\s{]` + regexp.QuoteMeta(keyword) + `:\s`).Match(api.Contract) {
+			t.Errorf("the contract uses %s", keyword)
+		}
+	}
+}
+
+// TestContractIsBounded: every object is closed, every text and list has a
+// size.
+func TestContractIsBounded(t *testing.T) {
+	doc, err := readContract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opaque := doc.Components.Schemas["Opaque"].Value
+	n := 0
+	var walk func(at string, ref *openapi3.SchemaRef)
+	walk = func(at string, ref *openapi3.SchemaRef) {
+		s := ref.Value
+		n++
+		switch {
+		case s == opaque || len(s.OneOf) > 0:
+		case s.Type == nil:
+			t.Errorf("%s has no type", at)
+		case s.Type.Is("object"):
+			if s.AdditionalProperties.Has == nil || *s.AdditionalProperties.Has {
+				t.Errorf("%s is open", at)
+			}
+		case s.Type.Is("string"):
+			if s.MaxLength == nil && len(s.Enum) == 0 {
+				t.Errorf("%s has no maxLength", at)
+			}
+		case s.Type.Is("array"):
+			if s.MaxItems == nil {
+				t.Errorf("%s has no maxItems", at)
+			}
+		}
+		for name, p := range s.Properties {
+			if p.Ref == "" {
+				walk(at+"/"+name, p)
+			}
+		}
+		if s.Items != nil && s.Items.Ref == "" {
+			walk(at+"/items", s.Items)
+		}
+	}
+	for name, s := range doc.Components.Schemas {
+		walk(name, s)
+	}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			for _, p := range append(item.Parameters, op.Parameters...) {
+				walk(method+" "+path+" "+p.Value.Name, p.Value.Schema)
+			}
+		}
+	}
+	if n < 400 {
+		t.Errorf("walked %d schemas only", n)
+	}
+}
+
+// TestRoutesAreTheContract: what is mounted is what the contract says, one to
+// one, and every POST asks for an Idempotency-Key.
+func TestRoutesAreTheContract(t *testing.T) {
+	ops, err := operations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{ops: ops}
+	r, err := s.routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounted := map[string]bool{}
+	for _, route := range r.Routes() {
+		key := route.Method + " " + route.Path
+		mounted[key] = true
+		if ops[key] == nil {
+			t.Errorf("%s is mounted and not in the contract", key)
+		}
+	}
+	for key, o := range ops {
+		if !mounted[key] {
+			t.Errorf("%s is in the contract and not mounted", key)
+		}
+		asks := o.spec.Operation.Parameters.GetByInAndName("header", headerKey) != nil
+		if asks != (o.method == "POST") {
+			t.Errorf("%s: asks for an Idempotency-Key: %v", key, asks)
+		}
+		if o.public == strings.HasPrefix(o.route, "/api/v1/") {
+			t.Errorf("%s: public is %v", key, o.public)
+		}
+	}
+	if err := checkAccess(ops); err != nil {
+		t.Error(err)
+	}
+	if len(ops) < 40 {
+		t.Errorf("got %d operations", len(ops))
+	}
+}
+
+// TestAccessNeedsARow: an operation that nobody thought of does not start.
+func TestAccessNeedsARow(t *testing.T) {
+	ops, err := operations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops["GET /api/v1/new"] = &operation{id: "newThing"}
+	if err := checkAccess(ops); err == nil || !strings.Contains(err.Error(), "newThing") {
+		t.Errorf("got %v, want a refusal of newThing", err)
+	}
+}
+
+// rooms whose errors can reach a handler.
+var errorRooms = map[string]string{
+	"audit":                  "audit",
+	"credentials":            "credentials",
+	"credentials/card":       "card",
+	"credentials/private":    "private",
+	"credentials/strictjson": "strictjson",
+	"network":                "network",
+	"vault":                  "vault",
+	"internal/httpapi":       "",
+}
+
+// TestEveryErrorHasARow reads every exported Err… of those rooms from their
+// sources, and the table from problem.go, and holds them together.
+func TestEveryErrorHasARow(t *testing.T) {
+	rows := tableRows(t)
+	found := 0
+	for dir, name := range errorRooms {
+		files, err := filepath.Glob("../../" + dir + "/*.go")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files of %s: %v", dir, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			for _, e := range exportedErrors(t, file) {
+				found++
+				if name != "" {
+					e = name + "." + e
+				}
+				if !rows[e] {
+					t.Errorf("%s has no row in problem.go", e)
+				}
+			}
+		}
+	}
+	if found < 45 {
+		t.Errorf("found %d errors: the search is broken", found)
+	}
+}
+
+func exportedErrors(t *testing.T, file string) (names []string) {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range f.Decls {
+		g, ok := d.(*ast.GenDecl)
+		if !ok || g.Tok != token.VAR {
+			continue
+		}
+		for _, spec := range g.Specs {
+			for _, n := range spec.(*ast.ValueSpec).Names {
+				if strings.HasPrefix(n.Name, "Err") && n.IsExported() {
+					names = append(names, n.Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+func tableRows(t *testing.T) map[string]bool {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), "problem.go", nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]bool{}
+	ast.Inspect(f, func(n ast.Node) bool {
+		v, ok := n.(*ast.ValueSpec)
+		if !ok || v.Names[0].Name != "faults" {
+			return true
+		}
+		for _, row := range v.Values[0].(*ast.CompositeLit).Elts {
+			switch e := row.(*ast.CompositeLit).Elts[0].(type) {
+			case *ast.SelectorExpr:
+				rows[e.X.(*ast.Ident).Name+"."+e.Sel.Name] = true
+			case *ast.Ident:
+				rows[e.Name] = true
+			}
+		}
+		return false
+	})
+	return rows
+}
+
+// TestFaultsAreStable: one code has one status and one title.
+func TestFaultsAreStable(t *testing.T) {
+	seen := map[string]fault{}
+	for _, row := range faults {
+		if row.err == nil || row.code == "" || row.title == "" || row.status < 400 {
+			t.Errorf("incomplete row %v", row)
+		}
+		if before, ok := seen[row.code]; ok && before != row.fault {
+			t.Errorf("code %s has two meanings", row.code)
+		}
+		seen[row.code] = row.fault
+	}
+}
+
+// BenchmarkValidate is what checking a screening against the contract costs.
+func BenchmarkValidate(b *testing.B) {
+	doc, err := readContract()
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := map[string]any{"kind": "screening", "claims": map[string]any{"tool": "ILO_EC_2009", "act": []any{"recruitment"}}}
+	for _, version := range []string{"3.0.3", "3.1.0"} {
+		b.Run(version, func(b *testing.B) {
+			var opts []openapi3.SchemaValidationOption
+			if version == "3.1.0" {
+				opts = append(opts, openapi3.EnableJSONSchema2020())
+			}
+			for b.Loop() {
+				if err := doc.Components.Schemas["AttestationOrder"].Value.VisitJSON(body, opts...); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,139 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// AddDocument keeps a passport or another document.
+func (s *Server) AddDocument(ctx context.Context, r AddDocumentRequestObject) (AddDocumentResponseObject, error) {
+	ctx, by := acting(ctx)
+	document, err := vault.ParseDocument(*r.Body)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := s.cfg.Vault.AddDocument(ctx, by, r.Case, document)
+	if err != nil {
+		return nil, err
+	}
+	return AddDocument201JSONResponse{
+		Body:    DocumentKept{ID: kept.ID, Version: kept.Version},
+		Headers: AddDocument201ResponseHeaders{ETag: etag(kept.Version)},
+	}, nil
+}
+
+// ReadDocument returns a document record, for its owner or for whoever the
+// holder opened it to today.
+func (s *Server) ReadDocument(ctx context.Context, r ReadDocumentRequestObject) (ReadDocumentResponseObject, error) {
+	ctx, by := acting(ctx)
+	kept, err := s.cfg.Vault.ReadDocument(ctx, by, r.Document)
+	if err != nil {
+		return nil, err
+	}
+	record, err := private.RevealJSON(kept.Document)
+	if err != nil {
+		return nil, fmt.Errorf("encode document: %w", err)
+	}
+	return ReadDocument200JSONResponse{
+		Body:    Document{ID: kept.ID, Case: kept.Case, Version: kept.Version, Record: record, Pages: pagesOf(kept.Pages)},
+		Headers: ReadDocument200ResponseHeaders{ETag: etag(kept.Version)},
+	}, nil
+}
+
+// UpdateDocument keeps a new version, if nobody else did meanwhile.
+func (s *Server) UpdateDocument(ctx context.Context, r UpdateDocumentRequestObject) (UpdateDocumentResponseObject, error) {
+	ctx, by := acting(ctx)
+	version, ok := versionOf(r.Params.IfMatch)
+	if !ok {
+		return nil, fail(faultChanged)
+	}
+	document, err := vault.ParseDocument(*r.Body)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := s.cfg.Vault.UpdateDocument(ctx, by, r.Document, version, document)
+	if err != nil {
+		return nil, err
+	}
+	return UpdateDocument200JSONResponse{
+		Body:    DocumentKept{ID: kept.ID, Version: kept.Version},
+		Headers: UpdateDocument200ResponseHeaders{ETag: etag(kept.Version)},
+	}, nil
+}
+
+// etag is the version of a document in an ETag, versionOf its reverse.
+func etag(version int) string { return `"v` + strconv.Itoa(version) + `"` }
+
+func versionOf(tag string) (int, bool) {
+	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(tag, `"v`), `"`))
+	return n, err == nil && n > 0 && etag(n) == tag
+}
+
+func hexOf(b []byte) string { return hex.EncodeToString(b) }
+
+// AddPage keeps a picture of a page. The vault draws it anew.
+func (s *Server) AddPage(ctx context.Context, r AddPageRequestObject) (AddPageResponseObject, error) {
+	ctx, by := acting(ctx)
+	page, err := s.cfg.Vault.AddPage(ctx, by, r.Document, vault.PageMeta{
+		Page: r.Params.Page, Role: vault.PageRole(r.Params.Role), MediaType: r.ContentType, SeenOriginal: r.Params.SeenOriginal,
+	}, r.Body)
+	if err != nil {
+		return nil, err
+	}
+	return AddPage201JSONResponse(pageOf(page)), nil
+}
+
+// ReadPage returns a picture, whole or not at all.
+func (s *Server) ReadPage(ctx context.Context, r ReadPageRequestObject) (ReadPageResponseObject, error) {
+	ctx, by := acting(ctx)
+	page, err := s.cfg.Vault.ReadPage(ctx, by, r.Document, r.Page)
+	if err != nil {
+		return nil, err
+	}
+	content := page.Bytes()
+	return ReadPage200ApplicationOctetStreamResponse{Body: bytes.NewReader(content), ContentLength: int64(len(content))}, nil
+}
+
+// portrait is the digest of a portrait that a card is to be bound to. Reading
+// the page is in the holder's history, as every reading is.
+func (s *Server) portrait(ctx context.Context, by audit.Actor, name *PageName) ([]byte, error) {
+	if name == nil {
+		return nil, nil
+	}
+	page, err := s.cfg.Vault.ReadPage(ctx, by, name.Document, name.Page)
+	if err != nil {
+		return nil, err
+	}
+	if page.Role != vault.RolePortrait {
+		return nil, &failure{fault: faultRefused, problems: []InputProblem{
+			{Pointer: "/portrait_page", Code: credentials.CodeNotAllowed, Rule: "a page whose role is portrait"},
+		}}
+	}
+	sum := sha256.Sum256(page.Bytes())
+	return sum[:], nil
+}
+
+func pageOf(p vault.PageInfo) Page {
+	return Page{
+		Page: p.Page, Version: p.Version, Role: PageRole(p.Role), MediaType: PageMediaType(p.MediaType),
+		SeenOriginal: p.SeenOriginal, Bytes: p.Length,
+	}
+}
+
+func pagesOf(all []vault.PageInfo) []Page {
+	list := make([]Page, len(all))
+	for i, p := range all {
+		list[i] = pageOf(p)
+	}
+	return list
+}

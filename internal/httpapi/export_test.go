@@ -1,0 +1,18 @@
+package httpapi
+
+import "regexp"
+
+var (
+	idParam   = regexp.MustCompile(`:(case|attestation|card|document|device|agency)\b`)
+	pageParam = regexp.MustCompile(`:page\b`)
+)
+
+// Routes lists what is mounted, with the table of rights' names of parameters.
+func (s *Server) Routes() []string {
+	var all []string
+	for _, r := range s.engine.Routes() {
+		path := pageParam.ReplaceAllString(idParam.ReplaceAllString(r.Path, "{id}"), "{n}")
+		all = append(all, r.Method+" "+path)
+	}
+	return all
+}

@@ -1,0 +1,249 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"path"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// What middleware leaves for those further in.
+const (
+	keyRequest   = "request"
+	keyCode      = "code"
+	keyActor     = "actor"
+	keyOperation = "operation"
+)
+
+// nameRequest gives the request an id. What a client sends as an id is not
+// looked at: it would stand in our logs.
+func (s *Server) nameRequest(c *gin.Context) {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails: crypto/rand
+	c.Set(keyRequest, hex.EncodeToString(id[:]))
+	c.Header("X-Request-Id", requestID(c))
+	c.Set(keyOperation, s.ops[c.Request.Method+" "+c.FullPath()])
+	c.Next()
+}
+
+func requestID(c *gin.Context) string { return c.GetString(keyRequest) }
+
+// op is the operation of the request, or nil when no route matched.
+func op(c *gin.Context) *operation {
+	o, _ := c.Get(keyOperation)
+	known, _ := o.(*operation)
+	return known
+}
+
+// logAccess writes one line for each request: docs/operate.md, Logs. Nothing in
+// it was chosen by a client: no path, query, address, header or id of a record.
+func (s *Server) logAccess(c *gin.Context) {
+	start := s.cfg.Now()
+	c.Next()
+	method, route, role := "-", "-", "-"
+	if o := op(c); o != nil {
+		method, route = o.method, o.route
+	}
+	if by, ok := c.Get(keyActor); ok {
+		role = by.(audit.Actor).Role
+	}
+	s.cfg.Log.LogAttrs(context.WithoutCancel(c.Request.Context()), slog.LevelInfo, "request",
+		slog.String("request", requestID(c)),
+		slog.String("method", method),
+		slog.String("route", route),
+		slog.Int("status", c.Writer.Status()),
+		slog.String("took", bucket(s.cfg.Now().Sub(start))),
+		slog.String("code", c.GetString(keyCode)),
+		slog.String("role", role),
+		slog.String("build", s.cfg.Build),
+	)
+}
+
+// bucket rounds a latency, because exact times tell requests apart.
+func bucket(d time.Duration) string {
+	for _, limit := range []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second} {
+		if d <= limit {
+			return "<=" + limit.String()
+		}
+	}
+	return ">10s"
+}
+
+// recover turns a panic into an answer. The value of a panic may hold what
+// somebody sent, so only its type and where it arose are logged.
+func (s *Server) recover(c *gin.Context) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(v) // net/http's own way to drop a connection
+		}
+		s.cfg.Log.ErrorContext(c.Request.Context(), "panic",
+			"request", requestID(c), "type", fmt.Sprintf("%T", v), "stack", callers())
+		c.Abort()
+		if !c.Writer.Written() {
+			s.refuse(c, &failure{fault: faultInternal})
+		}
+	}()
+	c.Next()
+}
+
+// callers lists functions and lines without arguments: debug.Stack prints
+// argument words, and small values can be read off them.
+func callers() string {
+	pcs := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs)])
+	var b strings.Builder
+	for {
+		f, more := frames.Next()
+		b.WriteString(f.Function + " " + path.Base(f.File) + ":" + strconv.Itoa(f.Line) + "; ")
+		if !more {
+			return b.String()
+		}
+	}
+}
+
+// setHeaders says how browsers have to treat every answer. Answers that may be
+// cached overwrite Cache-Control themselves.
+func (s *Server) setHeaders(c *gin.Context) {
+	for name, value := range map[string]string{
+		"Cache-Control":                "no-store",
+		"Content-Security-Policy":      "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox",
+		"Cross-Origin-Resource-Policy": "same-origin",
+		"Referrer-Policy":              "no-referrer",
+		"X-Content-Type-Options":       "nosniff",
+		"X-Frame-Options":              "DENY",
+	} {
+		c.Header(name, value)
+	}
+	c.Next()
+}
+
+// refusePaths knows one spelling of each path. Escapes, doubled slashes and
+// dots would be read differently by a proxy in front and by us.
+func (s *Server) refusePaths(c *gin.Context) {
+	u := c.Request.URL
+	if p := u.Path; u.RawPath != "" || u.EscapedPath() != p || path.Clean(p) != p || strings.ContainsAny(p, `\;`) {
+		s.refuse(c, fail(faultNotFound))
+		return
+	}
+	c.Next()
+}
+
+// refuseOrigin refuses requests that another site made a browser send. Beside
+// the standard library's check (Sec-Fetch-Site, Origin) it refuses the media
+// types that a form can send without asking: this API takes none of them, and
+// an old browser sends neither header.
+func (s *Server) refuseOrigin(c *gin.Context) {
+	if s.origin.Check(c.Request) != nil || formLike(c.Request) {
+		s.refuse(c, fail(faultCrossOrigin))
+		return
+	}
+	c.Next()
+}
+
+func formLike(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	}
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch mediaType {
+	case "text/plain", "application/x-www-form-urlencoded", "multipart/form-data":
+		return true
+	default:
+		return false
+	}
+}
+
+// slowDown holds the whole API to one rate. The public files are spared: they
+// are static, and a device must get its lists.
+func (s *Server) slowDown(c *gin.Context) {
+	if o := op(c); (o == nil || !o.public) && !s.global.AllowN(s.cfg.Now(), 1) {
+		s.refuse(c, &failure{fault: faultTooMany, retryAfter: "1"})
+		return
+	}
+	c.Next()
+}
+
+// maxToken bounds a bearer token in bytes.
+const maxToken = 256
+
+// identify lets in nobody on the public routes, and elsewhere one actor whose
+// role has a row for the operation. Everything that is not said is refused.
+func (s *Server) identify(c *gin.Context) {
+	o := op(c)
+	switch {
+	case o == nil:
+		c.Next() // NoRoute answers
+		return
+	case o.public:
+		c.Next()
+		return
+	}
+	token, ok := bearer(c.Request.Header)
+	if !ok {
+		s.refuse(c, fail(faultUnauthenticated))
+		return
+	}
+	by, err := s.cfg.Network.Authenticate(c.Request.Context(), token)
+	if err != nil {
+		if f := s.diagnose(err); f.status < http.StatusInternalServerError {
+			err = fail(faultUnauthenticated) // why a token lets nobody in is not said
+		}
+		s.refuse(c, err)
+		return
+	}
+	c.Set(keyActor, by)
+	if err := s.may(by, o.id); err != nil {
+		s.refuse(c, err)
+		return
+	}
+	c.Next()
+}
+
+// bearer reads RFC 6750 §2.1, exactly one header of it.
+func bearer(h http.Header) (string, bool) {
+	values := h.Values("Authorization")
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, token, ok := strings.Cut(values[0], " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > maxToken {
+		return "", false
+	}
+	for _, b := range []byte(token) {
+		if b <= ' ' || b >= 0x7f {
+			return "", false
+		}
+	}
+	return token, true
+}
+
+// acting returns the actor of an authenticated request and the context that
+// goes on into the domain rooms. The generated code hands the handlers gin's
+// own context, which stops here.
+func acting(ctx context.Context) (context.Context, audit.Actor) {
+	c, ok := ctx.(*gin.Context)
+	if !ok {
+		return ctx, audit.Actor{}
+	}
+	by, _ := c.Get(keyActor)
+	actor, _ := by.(audit.Actor)
+	return c.Request.Context(), actor
+}

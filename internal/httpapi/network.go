@@ -1,0 +1,129 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// Board holds what was published last, and publishes. It stands between the
+// rooms that make lists, packs and the log, which do not know each other.
+type Board interface {
+	// Publish closes the window: lists, pack and log checkpoint.
+	Publish(ctx context.Context, by audit.Actor, emergency bool) (Published, error)
+	// Lists returns the public half of the newest pack.
+	Lists(ctx context.Context) (verifier.Lists, error)
+	// Tokens returns the newest tokens of a status list, empty ones when there
+	// is no such list.
+	Tokens(ctx context.Context, list uint16) (status, answers string, err error)
+	// Envelope seals the epoch keys to the device that acts, for the newest
+	// pack.
+	Envelope(ctx context.Context, by audit.Actor) (string, error)
+	// Pack returns the newest pack, opened for the service itself.
+	Pack(ctx context.Context) (*verifier.Pack, error)
+}
+
+// Published is what a publication did.
+type Published struct {
+	Sequence uint64 // of the pack
+	LogSize  int64  // leaves under the checkpoint
+	Waiting  int    // changes left for the next window
+}
+
+// ListAgencies lists the agencies of the network.
+func (s *Server) ListAgencies(ctx context.Context, _ ListAgenciesRequestObject) (ListAgenciesResponseObject, error) {
+	ctx, _ = acting(ctx)
+	all, err := s.cfg.Network.Agencies(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := AgencyList{Agencies: make([]Agency, len(all))}
+	for i, a := range all {
+		list.Agencies[i] = agencyOf(a)
+	}
+	return ListAgencies200JSONResponse(list), nil
+}
+
+// AdmitAgency takes an agency into the network and makes its keys.
+func (s *Server) AdmitAgency(ctx context.Context, r AdmitAgencyRequestObject) (AdmitAgencyResponseObject, error) {
+	ctx, by := acting(ctx)
+	a, err := s.cfg.Network.AddAgency(ctx, by, network.Agency{
+		Name: r.Body.Name, Class: network.Class(r.Body.Class), Country: r.Body.Country, Desk: r.Body.Desk,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return AdmitAgency201JSONResponse(agencyOf(a)), nil
+}
+
+// AddMember gives a colleague a role. The token is in this answer only.
+func (s *Server) AddMember(ctx context.Context, r AddMemberRequestObject) (AddMemberResponseObject, error) {
+	ctx, by := acting(ctx)
+	agency := r.Body.Agency
+	if agency == "" {
+		agency = by.Agency
+	}
+	m, token, err := s.cfg.Network.AddMember(ctx, by, agency, network.Role(r.Body.Role))
+	if err != nil {
+		return nil, err
+	}
+	return AddMember201JSONResponse{ID: m.ID, Agency: m.Agency, Role: Role(m.Role), Token: token}, nil
+}
+
+// EnrolDevice takes a device in. The token is in this answer only.
+func (s *Server) EnrolDevice(ctx context.Context, r EnrolDeviceRequestObject) (EnrolDeviceResponseObject, error) {
+	ctx, by := acting(ctx)
+	agency := r.Body.Agency
+	if agency == "" {
+		agency = by.Agency
+	}
+	// Before the device is enrolled: afterwards the token must not get lost.
+	root, err := s.cfg.Network.RootKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d, token, err := s.cfg.Network.EnrolDevice(ctx, by, agency, r.Body.Label, r.Body.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	return EnrolDevice201JSONResponse{ID: d.ID, Agency: d.Agency, Token: token, Network: s.cfg.Network.ID(), Root: root}, nil
+}
+
+// RevokeDevice takes a device out of the network.
+func (s *Server) RevokeDevice(ctx context.Context, r RevokeDeviceRequestObject) (RevokeDeviceResponseObject, error) {
+	ctx, by := acting(ctx)
+	if err := s.cfg.Network.RevokeDevice(ctx, by, r.Device); err != nil {
+		return nil, err
+	}
+	return RevokeDevice204Response{}, nil
+}
+
+// ReadEnvelope serves a device the keys that are sealed to it.
+func (s *Server) ReadEnvelope(ctx context.Context, _ ReadEnvelopeRequestObject) (ReadEnvelopeResponseObject, error) {
+	ctx, by := acting(ctx)
+	envelope, err := s.cfg.Board.Envelope(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	return ReadEnvelope200JSONResponse{Envelope: envelope}, nil
+}
+
+// Publish closes the publication window.
+func (s *Server) Publish(ctx context.Context, r PublishRequestObject) (PublishResponseObject, error) {
+	ctx, by := acting(ctx)
+	done, err := s.cfg.Board.Publish(ctx, by, r.Body != nil && r.Body.Emergency)
+	if err != nil {
+		return nil, err
+	}
+	return Publish201JSONResponse{Sequence: int64(done.Sequence), LogSize: done.LogSize, Waiting: done.Waiting}, nil //nolint:gosec // counts one by one
+}
+
+func agencyOf(a network.Agency) Agency {
+	state := AgencyState("active")
+	if a.Suspended {
+		state = "suspended"
+	}
+	return Agency{ID: a.ID, Name: a.Name, Class: AgencyClass(a.Class), Country: a.Country, Desk: a.Desk, State: state}
+}

@@ -1,0 +1,99 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"slices"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// ChallengeOpening gives a nonce, and names the records that may be opened with
+// the card: what was shared of its case with the actor's agency.
+func (s *Server) ChallengeOpening(ctx context.Context, r ChallengeOpeningRequestObject) (ChallengeOpeningResponseObject, error) {
+	ctx, by := acting(ctx)
+	card, err := s.cardOf(ctx, r.Body.CardHandle)
+	if err != nil {
+		return nil, err
+	}
+	records, err := s.openable(ctx, by, card.Case)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.cfg.Vault.Challenge(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	return ChallengeOpening201JSONResponse{Nonce: c.Nonce, Expires: formatTime(c.Expires), Records: records}, nil
+}
+
+// OpenRecord opens a record for the rest of the day with a signature that only
+// the card and the holder's code together can make.
+func (s *Server) OpenRecord(ctx context.Context, r OpenRecordRequestObject) (OpenRecordResponseObject, error) {
+	ctx, by := acting(ctx)
+	card, err := s.cardOf(ctx, r.Body.CardHandle)
+	if err != nil {
+		return nil, err
+	}
+	signature, err := base64.RawURLEncoding.Strict().DecodeString(r.Body.Signature)
+	if err != nil {
+		return nil, vault.ErrSignature
+	}
+	opening := vault.Opening{
+		Nonce: r.Body.Nonce, Device: r.Body.Device, Record: r.Body.Record, Purpose: vault.Purpose(r.Body.Purpose),
+		Minute: r.Body.Minute, Signature: signature,
+	}
+	for _, p := range r.Body.Parts {
+		opening.Parts = append(opening.Parts, vault.Part(p))
+	}
+	// The card must be of the case that the record belongs to, or a holder
+	// could be made to open somebody else's.
+	records, err := s.openable(ctx, by, card.Case)
+	if err != nil {
+		return nil, err
+	}
+	key := ed25519.PublicKey(card.Card.OpenKey)
+	if !slices.Contains(records, opening.Record) {
+		key = nil // the nonce is spent and the try is refused like a bad signature
+	}
+	expires, err := s.cfg.Vault.OpenRecord(ctx, by, opening, key)
+	if err != nil {
+		return nil, err
+	}
+	return OpenRecord201JSONResponse{Expires: formatTime(expires)}, nil
+}
+
+// cardOf finds the card in use with a handle. Whoever knows a handle has
+// opened the card; a card that is no longer in use opens nothing.
+func (s *Server) cardOf(ctx context.Context, handle CardHandle) (credentials.Issued, error) {
+	h, err := parseHandle(handle)
+	if err != nil {
+		return credentials.Issued{}, err
+	}
+	card, err := s.cfg.Issuer.CardByHandle(ctx, h)
+	if err == nil && card.Card == nil {
+		return credentials.Issued{}, credentials.ErrNotFound
+	}
+	return card, err
+}
+
+// openable lists the records of a case that are shared with the actor's agency.
+func (s *Server) openable(ctx context.Context, by audit.Actor, caseID string) ([]ID, error) {
+	shared, err := s.cfg.Vault.SharedWith(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	records := []ID{}
+	for _, g := range shared {
+		if g.Case == caseID {
+			records = append(records, g.Record)
+		}
+	}
+	return records, nil
+}
+
+func formatTime(t time.Time) Time { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }

@@ -1,0 +1,248 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/vault"
+	"strconv"
+	"time"
+)
+
+// fault is a problem as the table states it. Its code is stable and is what
+// programs go by; the title is for people and may change.
+type fault struct {
+	status int
+	code   string
+	title  string
+}
+
+// Faults that arise at the edge itself.
+var (
+	faultUnauthenticated = fault{http.StatusUnauthorized, "unauthenticated", "Sign in to do this"}
+	faultForbidden       = fault{http.StatusForbidden, "forbidden", "Your role does not allow this"}
+	faultCrossOrigin     = fault{http.StatusForbidden, "cross_origin", "The request came from another site"}
+	faultNotFound        = fault{http.StatusNotFound, "not_found", "No such record"}
+	faultTooLarge        = fault{http.StatusRequestEntityTooLarge, "too_large", "Too large"}
+	faultMediaType       = fault{http.StatusUnsupportedMediaType, "media_type_refused", "This media type is not accepted here"}
+	faultBodyMissing     = fault{http.StatusBadRequest, "body_missing", "The request has no body"}
+	faultBodyUnexpected  = fault{http.StatusBadRequest, "body_unexpected", "The request has a body, and none is asked for"}
+	faultInvalid         = fault{http.StatusBadRequest, "invalid_request", "The request is not as the contract asks"}
+	faultUnknownField    = fault{http.StatusBadRequest, "unknown_field", "The request has a member that the contract does not know"}
+	faultKeyMissing      = fault{http.StatusBadRequest, "idempotency_key_required", "An Idempotency-Key of 16 to 128 letters, digits, - or _ is required"}
+	faultKeyMismatch     = fault{http.StatusUnprocessableEntity, "idempotency_mismatch", "This Idempotency-Key was used for another request"}
+	faultKeyBusy         = fault{http.StatusConflict, "in_progress", "The same request is still being worked on"}
+	faultAlreadyDone     = fault{http.StatusConflict, "already_done", "This was done, and its answer was shown once"}
+	faultChanged         = fault{http.StatusPreconditionFailed, "changed_meanwhile", "Somebody else changed this meanwhile"}
+	faultTooMany         = fault{http.StatusTooManyRequests, "rate_limited", "Too many requests; try again shortly"}
+	faultBudget          = fault{http.StatusTooManyRequests, "budget_exceeded", "The budget for this is spent"}
+	faultBusy            = fault{http.StatusServiceUnavailable, "busy", "Busy; try again shortly"}
+	faultRefused         = fault{http.StatusUnprocessableEntity, "input_refused", "Some of the values cannot be accepted"}
+	faultConflict        = fault{http.StatusConflict, "state_conflict", "The state of the record does not allow this"}
+	faultKeystore        = fault{http.StatusServiceUnavailable, "keystore_bad_response", "The keystore gave an answer that cannot be right"}
+	faultKeystoreDown    = fault{http.StatusServiceUnavailable, "keystore_unavailable", "The keystore cannot be reached now; try again shortly"}
+	faultNotReady        = fault{http.StatusServiceUnavailable, "not_ready", "The service cannot do this yet"}
+	faultLog             = fault{http.StatusServiceUnavailable, "audit_unavailable", "The log cannot be written, so nothing is done"}
+	faultFull            = fault{http.StatusInsufficientStorage, "storage_full", "There is no room to keep more"}
+	faultInternal        = fault{http.StatusInternalServerError, "internal", "Something went wrong on our side"}
+)
+
+// faults turns what a room says into what a client reads. Every exported
+// error of the domain rooms has a row; TestEveryErrorHasARow sees to it.
+var faults = []struct {
+	err error
+	fault
+}{
+	{strictjson.ErrDuplicateKey, fault{http.StatusBadRequest, "json_duplicate_key", "A member is named twice"}},
+	{strictjson.ErrTooLarge, faultTooLarge},
+	{strictjson.ErrUnknownField, faultUnknownField},
+	{strictjson.ErrInvalid, fault{http.StatusBadRequest, "json_invalid", "The body is not valid JSON"}},
+
+	{ErrKeyMismatch, faultKeyMismatch},
+	{ErrKeyBusy, faultKeyBusy},
+
+	{credentials.ErrNotFound, faultNotFound},
+	{credentials.ErrNotAllowed, faultForbidden},
+	{credentials.ErrConflict, faultConflict},
+	{credentials.ErrInFlight, faultKeyBusy},
+	{credentials.ErrCodeShown, faultAlreadyDone},
+	{credentials.ErrIndexTaken, faultBusy}, // the issuer draws again; seen only when many draws miss
+	{credentials.ErrListFull, faultBusy},
+	{credentials.ErrKeyUsed, faultKeyBusy},
+	{credentials.ErrUnknownAction, faultInvalid},
+	{credentials.ErrUnknownKind, faultInvalid},
+
+	{card.ErrTooLong, fault{http.StatusUnprocessableEntity, "name_too_long", "The name does not fit on a card, even shortened"}},
+	{card.ErrNotOurs, faultInternal}, // the rest of this room's errors become verdicts before they get here
+	{card.ErrCode, faultInternal},
+	{card.ErrWrongCode, faultInternal},
+	{card.ErrContent, faultInternal},
+	{card.ErrKeys, faultInternal},
+	{card.ErrSigner, faultKeystore},
+
+	{vault.ErrNotFound, faultNotFound},
+	{vault.ErrNotOpened, fault{http.StatusForbidden, "not_opened", "The holder has to open this record first"}},
+	{vault.ErrActor, faultForbidden}, // an operator has no agency, and no record
+	{vault.ErrInvalid, faultRefused},
+	{vault.ErrConsent, fault{http.StatusUnprocessableEntity, "consent_missing", "The holder has not agreed to this"}},
+	{vault.ErrConflict, faultChanged},
+	{vault.ErrNonce, fault{http.StatusConflict, "nonce_refused", "Ask for a new nonce and sign again"}},
+	{vault.ErrSignature, fault{http.StatusForbidden, "opening.refused", "The opening is not signed with this card and its code"}},
+	{vault.ErrBudget, faultBudget},
+	{vault.ErrMediaType, faultMediaType},
+	{vault.ErrImageTooLarge, fault{http.StatusUnprocessableEntity, "image_too_large", "The picture has too many bytes or pixels"}},
+	{vault.ErrTooMany, fault{http.StatusConflict, "too_many_pages", "The document has all the pages that it may have"}},
+	{vault.ErrBusy, faultBusy},
+	{vault.ErrIntegrity, fault{http.StatusInternalServerError, "integrity_failure", "What was kept is damaged, and nothing of it was released"}},
+	{vault.ErrUnavailable, fault{http.StatusServiceUnavailable, "storage_unavailable", "What is kept cannot be reached now; try again shortly"}},
+	{vault.ErrKeeper, faultKeystore},
+
+	{network.ErrNotFound, faultNotFound},
+	{network.ErrExists, faultConflict},
+	{network.ErrUnauthenticated, faultUnauthenticated},
+	{network.ErrForbidden, faultForbidden},
+	{network.ErrInvalid, faultRefused},
+	{network.ErrConflict, faultConflict},
+	{network.ErrOldKeys, faultNotReady},
+	{network.ErrNoEpoch, faultNotReady},
+
+	{audit.ErrNote, faultInternal},
+	{audit.ErrCheckpoint, faultLog},
+	{audit.ErrTampered, faultLog},
+	{audit.ErrFork, faultLog},
+	{audit.ErrSequence, faultLog},
+	{audit.ErrProof, faultInternal},
+	{audit.ErrNotPublished, fault{http.StatusConflict, "not_published", "This is not in the published log yet"}},
+
+	{private.ErrReveal, faultInternal},
+}
+
+// failure is an error that already knows its fault.
+type failure struct {
+	fault
+	problems   []InputProblem
+	retryAfter string // seconds
+}
+
+// Error names the code, which holds nothing that anybody sent.
+func (f *failure) Error() string { return "httpapi: " + f.code }
+
+func fail(f fault) error { return &failure{fault: f} }
+
+// diagnose finds what to tell about err. What no row knows is our fault.
+func (s *Server) diagnose(err error) *failure {
+	var known *failure
+	if errors.As(err, &known) {
+		return known
+	}
+	if input := inputOf(err); len(input) > 0 {
+		return &failure{fault: faultRefused, problems: input}
+	}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return &failure{fault: faultTooLarge}
+	}
+	// Before the rooms' own: what a room makes of a keystore that is away must
+	// not read as damage.
+	switch {
+	case isAny(err, s.cfg.KeystoreDown):
+		return &failure{fault: faultKeystoreDown, retryAfter: retryAfter(err)}
+	case isAny(err, s.cfg.KeystoreWrong):
+		return &failure{fault: faultKeystore, retryAfter: retryAfter(err)}
+	}
+	for _, row := range faults {
+		if errors.Is(err, row.err) {
+			return &failure{fault: row.fault}
+		}
+	}
+	switch {
+	case isAny(err, s.cfg.Full):
+		return &failure{fault: faultFull}
+	case isAny(err, s.cfg.Busy), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &failure{fault: faultBusy, retryAfter: "2"}
+	default:
+		return &failure{fault: faultInternal}
+	}
+}
+
+// retryAfter is when a call is worth repeating, in seconds (RFC 9110 §10.2.3):
+// as the error says, or soon.
+func retryAfter(err error) string {
+	if e, ok := errors.AsType[interface {
+		error
+		RetryAfter() time.Duration
+	}](err); ok {
+		return strconv.Itoa(int(e.RetryAfter() / time.Second))
+	}
+	return "2"
+}
+
+func isAny(err error, list []error) bool {
+	return slices.ContainsFunc(list, func(one error) bool { return errors.Is(err, one) })
+}
+
+// inputOf lists what a room found wrong with the input, all of it at once.
+func inputOf(err error) (problems []InputProblem) {
+	add := func(pointer, code, rule string) {
+		if len(problems) < maxProblems {
+			problems = append(problems, InputProblem{Pointer: pointer, Code: code, Rule: rule})
+		}
+	}
+	if e, ok := errors.AsType[*credentials.InvalidError](err); ok {
+		for _, p := range e.Problems {
+			add(p.Field, p.Code, p.Rule)
+		}
+	}
+	if e, ok := errors.AsType[*vault.InvalidError](err); ok {
+		for _, p := range e.Problems {
+			add(p.Field, p.Code, p.Detail)
+		}
+	}
+	if e, ok := errors.AsType[*network.InvalidError](err); ok {
+		for _, p := range e.Problems {
+			add("/"+p.Field, "invalid", p.Rule)
+		}
+	}
+	if e, ok := errors.AsType[*card.InvalidError](err); ok {
+		for _, p := range e.Problems {
+			add("/"+p.Field, "invalid", p.Problem)
+		}
+	}
+	return problems
+}
+
+// refuse answers with a problem document and ends the request. Two answers to
+// "not found" are equal byte by byte, whatever the reason: only an answer that
+// is our fault carries the request id.
+func (s *Server) refuse(c *gin.Context, err error) {
+	f := s.diagnose(err)
+	p := Problem{Type: "/problems/" + f.code, Title: f.title, Status: f.status, Code: f.code, Problems: f.problems}
+	if f.status >= http.StatusInternalServerError {
+		p.Request = requestID(c)
+		s.cfg.Log.ErrorContext(c.Request.Context(), "request failed", "request", p.Request, "route", c.FullPath(), "cause", err)
+	}
+	if f.status == http.StatusUnauthorized {
+		c.Header("WWW-Authenticate", "Bearer")
+	}
+	if f.retryAfter != "" {
+		c.Header("Retry-After", f.retryAfter)
+	}
+	c.Set(keyCode, f.code)
+	body, err := json.Marshal(p)
+	if err != nil {
+		body = nil // a Problem always encodes; the status says enough
+	}
+	c.Abort()
+	c.Data(f.status, "application/problem+json", body)
+}

@@ -1,0 +1,163 @@
+// Package httpapi is the HTTP face of Safeconduct: it knows who is asking,
+// bounds and checks what comes in against docs/api/openapi.yaml, makes one call
+// into a domain room, and writes down the answer. No rule about people, records
+// or cards lives here: those are left to credentials, vault, network and
+// verifier, which do not know HTTP.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"golang.org/x/time/rate"
+
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// Config is everything the server needs. What has no default is required.
+type Config struct {
+	Network     *network.Network
+	Issuer      *credentials.Issuer
+	Vault       *vault.Vault
+	Board       Board
+	Idempotency Idempotency
+	LogFiles    fs.FS // the published log: checkpoint and tiles
+	Log         *slog.Logger
+
+	// Ready says why the service cannot work now, nil when it can; a nil func
+	// is always ready.
+	Ready func(ctx context.Context) error
+	// SecurityText is served as security.txt (RFC 9116); empty means none.
+	SecurityText string
+	// Full and Busy are the errors by which the stores say that the disk is
+	// full, and that they are overloaded: adapters do not know each other.
+	Full, Busy []error
+	// KeystoreDown and KeystoreWrong are the errors by which a keystore says
+	// that it cannot be reached now, and that its answer cannot be right.
+	KeystoreDown, KeystoreWrong []error
+	// Build is a version for the access log.
+	Build string
+	// Rate is how many requests a second the API takes in all; zero means 200.
+	Rate rate.Limit
+	// Now tells the time; nil means time.Now.
+	Now func() time.Time
+}
+
+// Server answers HTTP requests. New makes one; it is safe for concurrent use.
+type Server struct {
+	cfg    Config
+	ops    map[string]*operation
+	engine *gin.Engine
+	global *rate.Limiter
+	origin *http.CrossOriginProtection
+	tries  *tries
+}
+
+// New checks the configuration and builds the routes. It starts nothing.
+func New(cfg Config) (*Server, error) {
+	if cfg.Network == nil || cfg.Issuer == nil || cfg.Vault == nil || cfg.Board == nil ||
+		cfg.Idempotency == nil || cfg.LogFiles == nil || cfg.Log == nil {
+		return nil, errors.New("httpapi: server needs Network, Issuer, Vault, Board, Idempotency, LogFiles and Log")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rate == 0 {
+		cfg.Rate = 200
+	}
+	ops, err := operations()
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	if err := checkAccess(ops); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	s := &Server{
+		cfg: cfg, ops: ops,
+		global: rate.NewLimiter(cfg.Rate, 2*int(cfg.Rate)+1),
+		origin: http.NewCrossOriginProtection(),
+		tries:  newTries(runtime.GOMAXPROCS(0)),
+	}
+	if s.engine, err = s.routes(); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	return s, nil
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+// tileRoute is mounted by hand: a tile's path holds slashes.
+const tileRoute = "/log/tile/*tile"
+
+// routes is the whole surface. Every route is in the contract, and every
+// request passes the same doors, outermost first.
+func (s *Server) routes() (*gin.Engine, error) {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	// No proxy is believed about where a request comes from, and no path is
+	// mended: what is not written as the contract writes it does not exist.
+	if err := r.SetTrustedProxies(nil); err != nil {
+		return nil, err
+	}
+	r.ForwardedByClientIP = false
+	r.RedirectTrailingSlash = false
+	r.RedirectFixedPath = false
+	r.HandleMethodNotAllowed = false
+
+	r.Use(
+		s.nameRequest,  // an id of our own
+		s.logAccess,    // route template, status and code, nothing else
+		s.recover,      // a panic is an answer too
+		s.setHeaders,   // nothing is cached, sniffed or framed
+		s.refusePaths,  // one spelling for every path
+		s.refuseOrigin, // no other site acts for a signed-in browser
+		s.slowDown,     // one limit for all
+		s.identify,     // nobody, or one actor whose role has a row
+		s.validate,     // bounded, one reading, as the contract says
+		s.onlyOnce,     // one key, one effect
+	)
+	RegisterHandlersWithOptions(r, NewStrictHandlerWithOptions(s, nil, StrictGinServerOptions{
+		// What the generated code finds wrong was found by validate before;
+		// its own texts repeat the value.
+		RequestErrorHandlerFunc:  func(c *gin.Context, _ error) { s.refuse(c, fail(faultInvalid)) },
+		HandlerErrorFunc:         s.refuse,
+		ResponseErrorHandlerFunc: s.refuse,
+	}), GinServerOptions{
+		ErrorHandler: func(c *gin.Context, _ error, _ int) { s.refuse(c, fail(faultInvalid)) },
+	})
+	s.mountPublic(r)
+	r.NoRoute(func(c *gin.Context) { s.refuse(c, fail(faultNotFound)) })
+	return r, nil
+}
+
+// Limits of a connection.
+const (
+	headerTimeout  = 10 * time.Second
+	readTimeout    = 60 * time.Second
+	writeTimeout   = 60 * time.Second
+	idleTimeout    = 120 * time.Second
+	maxHeaderBytes = 32 << 10
+)
+
+// Listener makes the HTTP server that a process runs: slow, endless and
+// oversized requests end here. Its own messages name addresses of clients, so
+// they are dropped.
+func (s *Server) Listener(addr string) *http.Server {
+	return &http.Server{
+		Addr: addr, Handler: s,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
+}

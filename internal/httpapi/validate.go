@@ -1,0 +1,283 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/gin-gonic/gin"
+
+	"github.com/safeconduct/safeconduct/credentials/strictjson"
+)
+
+const mediaJSON = "application/json"
+
+const (
+	maxJSONDepth = 12 // the deepest of the contract has 6
+	maxProblems  = 64
+)
+
+// validate lets through what the contract allows, in one reading: first the
+// size, then the one meaning that every reader gives the bytes, then the
+// schema. What the validator says in words is never used, because its words
+// repeat the value; problems are built from pointers and the contract itself.
+func (s *Server) validate(c *gin.Context) {
+	o := op(c)
+	if o == nil {
+		c.Next()
+		return
+	}
+	err := readBody(c, o)
+	if err == nil {
+		err = checkQuery(c, o)
+	}
+	if err == nil {
+		err = checkContract(c, o)
+	}
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	c.Next()
+}
+
+const keyBody = "body"
+
+// readBody bounds and reads the body and leaves it for those further in.
+func readBody(c *gin.Context, o *operation) error {
+	r := c.Request
+	if r.ContentLength > o.limit {
+		return fail(faultTooLarge)
+	}
+	if r.Header.Get("Content-Encoding") != "" {
+		return fail(faultMediaType) // a compressed body is larger than it looks
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, r.Body, o.limit))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return fail(faultTooLarge)
+	case err != nil:
+		return fail(faultInvalid) // the client went away, or its chunks are wrong
+	}
+	c.Set(keyBody, body)
+	restore(r, body)
+	switch asks := o.json || o.image; {
+	case !asks && len(body) > 0:
+		return fail(faultBodyUnexpected)
+	case !asks || len(body) == 0 && !o.needed:
+		return nil
+	case len(body) == 0:
+		return fail(faultBodyMissing)
+	}
+	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case err != nil || len(r.Header.Values("Content-Type")) != 1:
+		return fail(faultMediaType)
+	case mediaType == mediaJSON && o.json:
+		if set, ok := params["charset"]; ok && !strings.EqualFold(set, "utf-8") {
+			return fail(faultMediaType)
+		}
+		r.Header.Set("Content-Type", mediaJSON)
+		return strictjson.Check(body, strictjson.Limits{Size: int(o.limit), Depth: maxJSONDepth})
+	case o.image && (mediaType == "image/jpeg" || mediaType == "image/png"):
+		r.Header.Set("Content-Type", mediaType)
+		return nil
+	default:
+		return fail(faultMediaType)
+	}
+}
+
+func restore(r *http.Request, body []byte) {
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+}
+
+// checkQuery refuses parameters that the contract does not name, and those
+// given twice: the validator looks only for what it knows.
+func checkQuery(c *gin.Context, o *operation) error {
+	raw := c.Request.URL.RawQuery
+	if raw == "" {
+		return nil
+	}
+	query := c.Request.URL.Query()
+	f := &failure{fault: faultInvalid}
+	for name, values := range query {
+		known := o.spec.Operation.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) != nil
+		switch {
+		case !known:
+			f.problems = append(f.problems, InputProblem{Pointer: "query:", Code: "unknown_parameter", Rule: "only parameters that the contract names"})
+		case len(values) > 1:
+			f.problems = append(f.problems, InputProblem{Pointer: "query:" + name, Code: "duplicate", Rule: "given once"})
+		}
+	}
+	if len(f.problems) == 0 && len(query) > 0 {
+		return nil
+	}
+	f.problems = f.problems[:min(len(f.problems), maxProblems)]
+	return f
+}
+
+// checkContract validates parameters and body against the contract.
+func checkContract(c *gin.Context, o *operation) error {
+	params := make(map[string]string, len(c.Params))
+	for _, p := range c.Params {
+		params[p.Key] = strings.TrimPrefix(p.Value, "/")
+	}
+	err := openapi3filter.ValidateRequest(c.Request.Context(), &openapi3filter.RequestValidationInput{
+		Request:     c.Request,
+		PathParams:  params,
+		QueryParams: c.Request.URL.Query(),
+		Route:       o.spec,
+		Options: &openapi3filter.Options{
+			MultiError:          true,
+			SkipSettingDefaults: true,
+			ExcludeRequestBody:  !o.json,
+			// identify has done this; the validator is asked about form only.
+			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
+		},
+	})
+	if body, ok := c.Get(keyBody); ok {
+		restore(c.Request, body.([]byte))
+	}
+	if err == nil {
+		return nil
+	}
+	return describe(err)
+}
+
+// describe turns the validator's findings into a failure. A path that cannot
+// be a path of ours is one that does not exist.
+func describe(err error) *failure {
+	f := &failure{fault: faultInvalid}
+	list, ok := err.(openapi3.MultiError) //nolint:errorlint // the validator's own list, not one further in
+	if !ok {
+		list = openapi3.MultiError{err}
+	}
+	for _, e := range list {
+		var request *openapi3filter.RequestError
+		if !errors.As(e, &request) {
+			f.problems = append(f.problems, InputProblem{Pointer: "", Code: "invalid"})
+			continue
+		}
+		switch p := request.Parameter; {
+		case p != nil && p.In == openapi3.ParameterInPath:
+			return &failure{fault: faultNotFound}
+		case p != nil && p.In == openapi3.ParameterInHeader && strings.EqualFold(p.Name, headerKey):
+			return &failure{fault: faultKeyMissing}
+		case p != nil:
+			f.problems = append(f.problems, inputProblems(p.In+":"+p.Name, request.Err)...)
+		default:
+			f.problems = append(f.problems, inputProblems("", request.Err)...)
+		}
+	}
+	for _, p := range f.problems {
+		if p.Code == faultUnknownField.code {
+			f.fault = faultUnknownField
+		}
+	}
+	f.problems = f.problems[:min(len(f.problems), maxProblems)]
+	return f
+}
+
+// inputProblems reads schema errors below a prefix. For a choice of schemas the
+// errors of the branch that the discriminator names are the ones that count.
+func inputProblems(prefix string, err error) []InputProblem {
+	if list, ok := err.(openapi3.MultiError); ok { //nolint:errorlint // lists nest, wrappers do not
+		var all []InputProblem
+		for _, e := range list {
+			all = append(all, inputProblems(prefix, e)...)
+		}
+		return all
+	}
+	var schema *openapi3.SchemaError
+	if !errors.As(err, &schema) {
+		if errors.Is(err, openapi3filter.ErrInvalidRequired) {
+			return []InputProblem{{Pointer: prefix, Code: "required", Rule: "is required"}}
+		}
+		return []InputProblem{{Pointer: prefix, Code: "format", Rule: "is not written as it must be"}}
+	}
+	at := prefix + pointer(schema.JSONPointer())
+	if schema.SchemaField == "oneOf" && schema.Origin != nil {
+		if branch := branches(schema.Origin); len(branch) == 1 {
+			return inputProblems(at, branch[0])
+		}
+	}
+	return []InputProblem{problemOf(at, schema)}
+}
+
+// branches lists the errors of a choice, one for each branch that was tried.
+func branches(origin error) []error {
+	for ; origin != nil; origin = errors.Unwrap(origin) {
+		if list, ok := origin.(openapi3.MultiError); ok { //nolint:errorlint // looking for the list itself
+			return list
+		}
+	}
+	return nil
+}
+
+func pointer(tokens []string) string {
+	var b strings.Builder
+	for _, t := range tokens {
+		b.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(t))
+	}
+	return b.String()
+}
+
+// problemOf names the rule that was broken, from the contract's side. The name
+// of an unknown member is not repeated: somebody chose it.
+func problemOf(at string, e *openapi3.SchemaError) InputProblem {
+	p := InputProblem{Pointer: at}
+	s := e.Schema
+	switch e.SchemaField {
+	case "properties":
+		p.Code, p.Rule = faultUnknownField.code, "only members that the contract names"
+	case "required":
+		p.Code, p.Rule = "required", "is required"
+	case "discriminator":
+		p.Pointer, p.Code, p.Rule = at+"/"+s.Discriminator.PropertyName, "not_in_list", "is one of the listed values"
+	case "enum":
+		p.Code, p.Rule = "not_in_list", "is one of the listed values"
+	case "type", "nullable":
+		p.Code, p.Rule = "type", "is of the type "+strings.Join(s.Type.Slice(), " or ")
+	case "pattern", "format":
+		p.Code, p.Rule = "format", "is written as the contract says"
+	case "minLength", "maxLength":
+		p.Code, p.Rule = "length", lengths("characters", s.MinLength, s.MaxLength)
+	case "minItems", "maxItems":
+		p.Code, p.Rule = "length", lengths("entries", s.MinItems, s.MaxItems)
+	case "uniqueItems":
+		p.Code, p.Rule = "duplicate", "has no entry twice"
+	case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum":
+		p.Code, p.Rule = "range", limits(s.Min, s.Max)
+	default:
+		p.Code, p.Rule = "invalid", "is as the contract says"
+	}
+	return p
+}
+
+func lengths(of string, least uint64, most *uint64) string {
+	if most == nil {
+		return fmt.Sprintf("has at least %d %s", least, of)
+	}
+	return fmt.Sprintf("has %d to %d %s", least, *most, of)
+}
+
+func limits(least, most *float64) string {
+	switch {
+	case least != nil && most != nil:
+		return fmt.Sprintf("is from %.0f to %.0f", *least, *most)
+	case least != nil:
+		return fmt.Sprintf("is at least %.0f", *least)
+	case most != nil:
+		return fmt.Sprintf("is at most %.0f", *most)
+	default:
+		return "is in range"
+	}
+}

@@ -1,0 +1,399 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/internal/blobs"
+	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// world is a whole service of real parts in a folder of its own.
+type world struct {
+	t      *testing.T
+	http   *httptest.Server
+	server *httpapi.Server
+	net    *network.Network
+	keys   *keyfile.File
+	log    *logged
+	vkey   string
+	db     *sqlstore.DB
+
+	operator string            // token
+	tokens   map[string]string // by "agency role"
+	agency   map[string]string // ids by name
+}
+
+// logged collects what the service writes to its log.
+type logged struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	ctx := t.Context()
+	dir := t.TempDir()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := &world{t: t, log: &logged{}, tokens: map[string]string{}, agency: map[string]string{}}
+	var err error
+	w.db, err = sqlstore.Open(ctx, filepath.Join(dir, "main.db"))
+	must(err)
+	t.Cleanup(func() { _ = w.db.Close() })
+	keyring, err := sqlstore.OpenKeyring(ctx, filepath.Join(dir, "keyring.db"))
+	must(err)
+	t.Cleanup(func() { _ = keyring.Close() })
+	w.keys, err = keyfile.Create(ctx, keyfile.Config{Path: filepath.Join(dir, "keys.age"), Passphrase: "made up", WorkFactor: 1}, "example.org/log")
+	must(err)
+	pages, err := blobs.Open(filepath.Join(dir, "blobs"), nil)
+	must(err)
+	t.Cleanup(func() { _ = pages.Close() })
+	folder, err := audit.OpenFolder(filepath.Join(dir, "log"))
+	must(err)
+	t.Cleanup(func() { _ = folder.Close() })
+
+	w.net, err = network.New(network.Config{
+		Store: w.db.Network(), Keys: w.keys, ID: strings.Repeat("ab", 16), Name: "Made up", BaseURL: "http://localhost", Desk: "+855 00 000 000", Demo: true,
+	})
+	must(err)
+	_, w.operator, err = w.net.Init(ctx)
+	must(err)
+
+	store := w.db.Credentials()
+	kept, err := vault.New(vault.Config{
+		Store: w.db.Vault(), Keyring: keyring, Blobs: pages, Keys: w.keys, Directory: directory{w.net}, Network: w.net.ID(),
+	})
+	must(err)
+	issuer, err := credentials.NewIssuer(credentials.IssuerConfig{
+		Store: store, Keys: w.keys, Cases: cases{kept, w.db.Vault()}, Network: members{w.net}, StatusLists: w.net.StatusLists(),
+	})
+	must(err)
+	publisher, err := credentials.NewPublisher(credentials.PublisherConfig{
+		Store: store, StatusLists: w.net.StatusLists(), AnswersLists: w.net.AnswersLists(),
+		Signer: func(ctx context.Context) (string, crypto.Signer, error) {
+			s, err := w.keys.Status(ctx)
+			return s.KeyID, s.Key, err
+		},
+	})
+	must(err)
+	w.vkey, err = w.keys.LogKey(ctx)
+	must(err)
+	signer, err := w.keys.LogSigner(ctx)
+	must(err)
+	check, err := note.NewVerifier(w.vkey)
+	must(err)
+	log, err := audit.New(audit.Config{Store: w.db.Log(), Dir: folder, Signer: signer, Verifier: check})
+	must(err)
+
+	w.server, err = httpapi.New(httpapi.Config{
+		Network: w.net, Issuer: issuer, Vault: kept,
+		Board:       &board{net: w.net, publisher: publisher, store: store, log: log},
+		Idempotency: httpapi.Once(w.db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
+		LogFiles:    folder, Log: slog.New(slog.NewJSONHandler(w.log, nil)), Build: "test",
+		SecurityText: "Contact: mailto:security@example.org\n",
+	})
+	must(err)
+	w.http = httptest.NewServer(w.server)
+	t.Cleanup(w.http.Close)
+	return w
+}
+
+// directory tells the vault who is a mission.
+type directory struct{ net *network.Network }
+
+func (d directory) Mission(ctx context.Context, agency string) (bool, error) {
+	a, err := d.net.Agency(ctx, agency)
+	return a.Class == network.DiplomaticMission, err
+}
+
+// cases lets the issuer seal to the vault's cases.
+type cases struct {
+	*vault.Vault
+	store *sqlstore.Vault
+}
+
+func (c cases) Owner(ctx context.Context, id string) (string, error) {
+	r, err := c.store.Record(ctx, id)
+	if err != nil || r.ID != r.Case {
+		return "", credentials.ErrNotFound
+	}
+	return r.Agency, nil
+}
+
+// members tells the issuer about agencies.
+type members struct{ net *network.Network }
+
+func (m members) Agency(ctx context.Context, id string) (credentials.Agency, error) {
+	a, err := m.net.Agency(ctx, id)
+	if err != nil {
+		return credentials.Agency{}, err
+	}
+	return credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.net.Issuer(a.ID)}, nil
+}
+
+func (m members) PublicKey(ctx context.Context, agency, kid string) (*ecdsa.PublicKey, error) {
+	a, err := m.net.Agency(ctx, agency)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range a.Keys {
+		if k.KeyID == kid {
+			return jws.ParseKey(k.JWK)
+		}
+	}
+	return nil, credentials.ErrNotFound
+}
+
+func (m members) SealKeys(ctx context.Context) (card.SealKeys, time.Time, error) {
+	return m.net.SealKeys(ctx)
+}
+
+// board publishes, and holds what was published last.
+type board struct {
+	net       *network.Network
+	publisher *credentials.Publisher
+	store     *sqlstore.Credentials
+	log       *audit.Log
+
+	mu       sync.Mutex
+	lists    verifier.Lists
+	sequence uint64
+}
+
+func (b *board) Publish(ctx context.Context, by audit.Actor, emergency bool) (httpapi.Published, error) {
+	done, err := b.publisher.Publish(ctx, by, credentials.Window{Emergency: emergency})
+	if err != nil {
+		return httpapi.Published{}, err
+	}
+	numbers, err := b.store.Lists(ctx)
+	if err != nil {
+		return httpapi.Published{}, err
+	}
+	var statuses, answers []verifier.ListToken
+	for _, n := range numbers {
+		s, a, err := b.store.Tokens(ctx, n)
+		if err != nil {
+			return httpapi.Published{}, err
+		}
+		statuses = append(statuses, verifier.ListToken{Number: n, Token: s})
+		answers = append(answers, verifier.ListToken{Number: n, Token: a})
+	}
+	lists, sequence, err := b.net.Pack(ctx, statuses, answers)
+	if err != nil {
+		return httpapi.Published{}, err
+	}
+	head, err := b.log.Publish(ctx)
+	if err != nil {
+		return httpapi.Published{}, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lists, b.sequence = lists, sequence
+	return httpapi.Published{Sequence: sequence, LogSize: head.Size, Waiting: done.Waiting}, nil
+}
+
+func (b *board) current() (verifier.Lists, uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lists, b.sequence
+}
+
+func (b *board) Lists(context.Context) (verifier.Lists, error) {
+	lists, _ := b.current()
+	return lists, nil
+}
+
+func (b *board) Tokens(ctx context.Context, n uint16) (string, string, error) {
+	return b.store.Tokens(ctx, n)
+}
+
+func (b *board) Envelope(ctx context.Context, by audit.Actor) (string, error) {
+	_, sequence := b.current()
+	return b.net.Envelope(ctx, by, sequence)
+}
+
+func (b *board) Pack(ctx context.Context) (*verifier.Pack, error) {
+	lists, sequence := b.current()
+	return b.net.ServerPack(ctx, lists, sequence)
+}
+
+// admit makes an agency with one member of a role and returns the token.
+func (w *world) admit(name, class, country, role string) string {
+	w.t.Helper()
+	operator, err := w.net.Authenticate(w.t.Context(), w.operator)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	id := w.agency[name]
+	if id == "" {
+		a, err := w.net.AddAgency(w.t.Context(), operator, network.Agency{
+			Name: name, Class: network.Class(class), Country: country, Desk: "+855 00 000 001",
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		id = a.ID
+		w.agency[name] = id
+	}
+	_, token, err := w.net.AddMember(w.t.Context(), operator, id, network.Role(role))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.tokens[name+" "+role] = token
+	return token
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (a answer) code() string {
+	var p struct{ Code string }
+	_ = json.Unmarshal(a.body, &p)
+	return p.Code
+}
+
+// into decodes the body.
+func (w *world) into(a answer, want int, v any) {
+	w.t.Helper()
+	if a.status != want {
+		w.t.Fatalf("got %d %s, want %d", a.status, a.body, want)
+	}
+	if v == nil {
+		return
+	}
+	if err := json.Unmarshal(a.body, v); err != nil {
+		w.t.Fatalf("answer does not decode: %v", err)
+	}
+}
+
+// call sends a request. edit may change it before it goes.
+func (w *world) call(token, method, path string, body any, edit ...func(*http.Request)) answer {
+	w.t.Helper()
+	var r io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		r = strings.NewReader(b)
+	case []byte:
+		r = bytes.NewReader(b)
+	default:
+		encoded, err := json.Marshal(b)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		r = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.http.URL+path, r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Idempotency-Key", newKey())
+	}
+	for _, e := range edit {
+		e(req)
+	}
+	resp, err := w.http.Client().Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, data}
+}
+
+func newKey() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+func header(name, value string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set(name, value) }
+}
+
+func randomID() string { return fmt.Sprintf("%032x", []byte(newKey())[:16]) }
+
+// device enrols a device of an agency and returns its token.
+func (w *world) device(agency string) string {
+	w.t.Helper()
+	operator, err := w.net.Authenticate(w.t.Context(), w.operator)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, public, err := verifier.NewDevice(w.net.ID(), randomID(), json.RawMessage(`{}`))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, token, err := w.net.EnrolDevice(w.t.Context(), operator, w.agency[agency], "gate-1", public)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return token
+}
+
+// logSize is how many leaves are under the published checkpoint.
+func (w *world) logSize() int64 {
+	w.t.Helper()
+	head, err := audit.ParseCheckpoint(w.call("", "GET", "/log/checkpoint", nil).body, w.vkey)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return head.Size
+}
