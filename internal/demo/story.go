@@ -1,0 +1,599 @@
+package demo
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// Config is what the story needs of the program that plays it.
+type Config struct {
+	URL      string // where the service answers
+	Operator string // the operator's bearer token
+	Dir      string // where cards, packs and demo.json go
+	Out      io.Writer
+	// SetClock tells the service how far in the past it lives; the story
+	// begins four days ago.
+	SetClock func(ago time.Duration)
+	// Verify runs the verify command as a process of its own that is given
+	// nothing but these arguments, without a network where the system allows
+	// it. It returns what it printed and its exit status.
+	Verify func(ctx context.Context, args ...string) (stdout []byte, status int, err error)
+	// KeyLeft tells whether the keyring still holds a key to a record.
+	KeyLeft func(ctx context.Context, record string) (bool, error)
+}
+
+// Step is one thing that happened.
+type Step struct {
+	Text string
+	Took time.Duration
+}
+
+// Story is the journey after it was played.
+type Story struct {
+	Network string
+	Steps   []Step
+	Cards   []Card
+}
+
+// Card is a card of the story as its folder lists it. Code and number are
+// here because everybody in it is made up; no service keeps them.
+type Card struct {
+	Person string `json:"person"`
+	Number string `json:"number"`
+	Code   string `json:"code"`
+	PNG    string `json:"png"` // relative to the folder, as are the next two
+	SVG    string `json:"svg"`
+	Digits string `json:"digits"` // the 667 digits themselves
+	Expect string `json:"expect"` // the state under the folder's pack
+
+	// Native is the name in the person's own script, and Language its BCP 47
+	// tag; both are empty where that is Latin. For the page only.
+	Native   string `json:"-"`
+	Language string `json:"-"`
+}
+
+// player is the story while it is being played.
+type player struct {
+	cfg      Config
+	operator client
+	agencies map[string]*agency
+	devices  map[string]*device
+	cards    map[string]*card
+	order    []string // cards in the order in which they were made
+	papers   []paper
+	passport string // the record of his passport
+	story    *Story
+}
+
+type agency struct {
+	client                // its caseworker, officer or mission
+	supervisor     client // of an NGO: answers for what it signed
+	id, name, role string
+}
+
+// device is an enrolled device: its token, its key, and where its pack lies.
+type device struct {
+	client
+	key  verifier.Device
+	pack string
+}
+
+type card struct {
+	ID     string `json:"id"`
+	Number string `json:"number"`
+	Code   string `json:"code"`
+	Digits string `json:"digits"`
+	SVG    string `json:"svg"`
+	PNG    []byte `json:"png"`
+
+	person           person
+	owner, caseID    string
+	screening        string
+	pngPath, svgPath string
+	expect           verifier.State
+	fileName         string
+}
+
+type paper struct {
+	Person    string `json:"person"`
+	Number    string `json:"number"`
+	BirthDate string `json:"birth_date"`
+}
+
+// Play plays the whole journey. It stops at the first thing that does not
+// hold, and says which.
+func Play(ctx context.Context, cfg Config) (*Story, error) {
+	p := &player{
+		cfg: cfg, operator: newClient(cfg.URL, cfg.Operator),
+		agencies: map[string]*agency{}, devices: map[string]*device{}, cards: map[string]*card{},
+		story: &Story{},
+	}
+	if err := os.MkdirAll(filepath.Join(cfg.Dir, "cards"), 0o700); err != nil {
+		return nil, err
+	}
+	for _, act := range []func(context.Context) error{
+		p.gather, p.fourDaysAgo, p.screenFelix, p.checkpoint, p.apart, p.rely,
+		p.share, p.others, p.embassy, p.secondCheckpoint, p.change, p.oldPack, p.alike,
+		p.history, p.refuseNonsense, p.erase, p.finish,
+	} {
+		if err := act(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return p.story, nil
+}
+
+// step does one thing, prints it in one plain line with the time it took, and
+// says which one it was when it did not hold.
+func (p *player) step(text string, do func() error) error {
+	start := time.Now()
+	err := do()
+	took := time.Since(start).Round(time.Millisecond)
+	if err != nil {
+		_, _ = fmt.Fprintf(p.cfg.Out, "  ✕ %7s  %s\n", took, text)
+		return fmt.Errorf("%s: %w", text, err)
+	}
+	p.story.Steps = append(p.story.Steps, Step{Text: text, Took: took})
+	_, err = fmt.Fprintf(p.cfg.Out, "  ✔ %7s  %s\n", took, text)
+	return err
+}
+
+// gather takes the agencies into the network and enrols the devices.
+func (p *player) gather(ctx context.Context) error {
+	p.cfg.SetClock(4 * 24 * time.Hour)
+	return p.step("A network begins: two NGOs, two embassies and a checkpoint join, and devices are enrolled", func() error {
+		for _, a := range agencies {
+			var made struct{ ID string }
+			if err := p.operator.post(ctx, "/api/v1/agencies", map[string]string{
+				"name": a.name, "class": a.class, "country": a.country, "desk": a.desk,
+			}, &made); err != nil {
+				return err
+			}
+			one := &agency{id: made.ID, name: a.name, role: a.role}
+			p.agencies[a.key] = one
+			var err error
+			if one.client, err = p.member(ctx, made.ID, a.role); err != nil {
+				return err
+			}
+			if a.role == "caseworker" {
+				if one.supervisor, err = p.member(ctx, made.ID, "supervisor"); err != nil {
+					return err
+				}
+			}
+		}
+		for _, d := range []struct{ key, agency string }{
+			{"gate-1", "checkpoint"}, {"gate-2", "checkpoint"}, {"consular-desk", "ethiopia"}, {"consular-desk-2", "cambodia"},
+		} {
+			if err := p.enrol(ctx, d.key, d.agency); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// member gives somebody a role at an agency.
+func (p *player) member(ctx context.Context, agency, role string) (client, error) {
+	var made struct{ Token string }
+	err := p.operator.post(ctx, "/api/v1/members", map[string]string{"agency": agency, "role": role}, &made)
+	return newClient(p.cfg.URL, made.Token), err
+}
+
+// enrol makes a device key where it will be used and gives the network its
+// public half.
+func (p *player) enrol(ctx context.Context, key, agencyKey string) error {
+	draft, public, err := verifier.NewDevice("pending", "pending", json.RawMessage(`{}`))
+	if err != nil {
+		return err
+	}
+	var made struct {
+		ID      string
+		Token   string
+		Network string
+		Root    json.RawMessage
+	}
+	if err := p.operator.post(ctx, "/api/v1/devices", map[string]string{
+		"label": key, "public_key": base64.StdEncoding.EncodeToString(public), "agency": p.agencies[agencyKey].id,
+	}, &made); err != nil {
+		return err
+	}
+	draft.ID, draft.Network, draft.Root = made.ID, made.Network, made.Root
+	p.devices[key] = &device{client: newClient(p.cfg.URL, made.Token), key: draft}
+	p.story.Network = made.Network
+	return nil
+}
+
+// publish closes the window, as the service does every hour.
+func (p *player) publish(ctx context.Context) error {
+	return p.operator.post(ctx, "/api/v1/publications", nil, nil)
+}
+
+// fetch brings a device its pack, and writes it down with its key under name.
+func (p *player) fetch(ctx context.Context, deviceKey, name string) error {
+	d := p.devices[deviceKey]
+	var file verifier.File
+	if err := d.get(ctx, "/pack", &file.Lists); err != nil {
+		return err
+	}
+	var sealed struct{ Envelope string }
+	if err := d.get(ctx, "/api/v1/devices/self/envelope", &sealed); err != nil {
+		return err
+	}
+	file.Envelope = sealed.Envelope
+	data, err := verifier.MarshalFile(file)
+	if err != nil {
+		return err
+	}
+	key, err := json.Marshal(d.key)
+	if err != nil {
+		return err
+	}
+	d.pack = filepath.Join(p.cfg.Dir, name)
+	return errors.Join(os.WriteFile(d.pack, data, 0o600), os.WriteFile(d.pack+".key", key, 0o600))
+}
+
+// open begins a case at an NGO.
+func (p *player) open(ctx context.Context, owner string) (string, error) {
+	var made struct{ ID string }
+	err := p.agencies[owner].post(ctx, "/api/v1/cases", map[string]any{}, &made)
+	return made.ID, err
+}
+
+// attest signs claims about a case.
+func (p *player) attest(ctx context.Context, owner, caseID string, claims credentials.Claims) (string, error) {
+	body, err := order(claims)
+	if err != nil {
+		return "", err
+	}
+	var made struct{ ID string }
+	err = p.agencies[owner].post(ctx, "/api/v1/cases/"+caseID+"/attestations", body, &made)
+	return made.ID, err
+}
+
+func order(claims credentials.Claims) (map[string]any, error) {
+	encoded, err := credentials.EncodeClaims(claims)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"kind": claims.Kind(), "claims": json.RawMessage(encoded)}, nil
+}
+
+// intake takes one person in: a case, a screening unless only papers are lost,
+// and a card.
+func (p *player) intake(ctx context.Context, name string, who person, owner string, lostPapersOnly bool) error {
+	caseID, err := p.open(ctx, owner)
+	if err != nil {
+		return err
+	}
+	c := &card{person: who, owner: owner, caseID: caseID, expect: verifier.Unconfirmed}
+	if !lostPapersOnly {
+		if c.screening, err = p.attest(ctx, owner, caseID, screening(who, p.now())); err != nil {
+			return err
+		}
+		if _, err = p.attest(ctx, owner, caseID, identity(who)); err != nil {
+			return err
+		}
+	}
+	return p.print(ctx, name, c, "")
+}
+
+// now is the time that the service lives in at the beginning of the story:
+// dates on papers must not be later than it.
+func (p *player) now() time.Time { return time.Now().AddDate(0, 0, -4) }
+
+// print makes the card and puts its pictures into the folder.
+func (p *player) print(ctx context.Context, name string, c *card, replaces string) error {
+	body := map[string]any{
+		"name": c.person.latin, "birth_date": c.person.birth, "sex": c.person.sex, "nationality": c.person.nationality,
+	}
+	if c.screening != "" {
+		body["attestation"] = c.screening
+		body["mission_may_be_contacted"] = true
+	}
+	if replaces != "" {
+		body["replaces"] = replaces
+	}
+	if err := p.agencies[c.owner].post(ctx, "/api/v1/cases/"+c.caseID+"/cards", body, c); err != nil {
+		return err
+	}
+	// File names are numbers: a folder's listing tells nobody whose card is
+	// whose.
+	c.fileName = fmt.Sprintf("card-%02d", len(p.order)+1)
+	c.pngPath = filepath.Join("cards", c.fileName+".png")
+	c.svgPath = filepath.Join("cards", c.fileName+".svg")
+	p.cards[name] = c
+	p.order = append(p.order, name)
+	return errors.Join(
+		os.WriteFile(filepath.Join(p.cfg.Dir, c.pngPath), c.PNG, 0o600),
+		os.WriteFile(filepath.Join(p.cfg.Dir, c.svgPath), []byte(c.SVG), 0o600),
+	)
+}
+
+// fourDaysAgo leaves a pack behind whose lists have run out today.
+func (p *player) fourDaysAgo(ctx context.Context) error {
+	return p.step("Four days ago: an NGO takes in a person with one name and a year of birth; a pack goes out", func() error {
+		if err := p.intake(ctx, "siti", siti, "bridge", false); err != nil {
+			return err
+		}
+		if err := p.publish(ctx); err != nil {
+			return err
+		}
+		return p.fetch(ctx, "gate-1", "pack-old.json")
+	})
+}
+
+// screenFelix is the first agency's work, from the talk to the card.
+func (p *player) screenFelix(ctx context.Context) error {
+	c := &card{person: felix, owner: "lotus", expect: verifier.Unconfirmed}
+	if err := p.step("Today: an NGO screens a man, and signs what it found", func() (err error) {
+		p.cfg.SetClock(0)
+		if c.caseID, err = p.open(ctx, "lotus"); err != nil {
+			return err
+		}
+		if c.screening, err = p.attest(ctx, "lotus", c.caseID, screening(felix, p.now())); err != nil {
+			return err
+		}
+		_, err = p.attest(ctx, "lotus", c.caseID, identity(felix))
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := p.step("It records his confiscated passport, with a scanned page, encrypted", func() (err error) {
+		p.passport, err = p.recordPassport(ctx, c, "X0000002", "trafficker", map[string]any{
+			"event": "confiscated_by_trafficker", "taken_by_role": "Exploiter", "place_country": "KHM",
+			"embassy_notified": "no",
+		})
+		return err
+	}); err != nil {
+		return err
+	}
+	return p.step("It prints his card, and the code on a separate slip", func() error {
+		return p.print(ctx, "felix", c, "")
+	})
+}
+
+// recordPassport records a person's passport and what became of it, with a
+// scanned page, and returns the id of the record.
+func (p *player) recordPassport(ctx context.Context, c *card, number, custody string, loss map[string]any) (string, error) {
+	ngo := p.agencies[c.owner]
+	lines, err := zone(c.person, number)
+	if err != nil {
+		return "", err
+	}
+	var kept struct{ ID string }
+	if err := ngo.post(ctx, "/api/v1/cases/"+c.caseID+"/documents", map[string]any{
+		"kind": "PASSPORT", "issuing_state": "UTO", "document_number": number,
+		"mrz":        lines[0].Reveal() + "\n" + lines[1].Reveal(),
+		"birth_date": birthDate(c.person), "holder_names": c.person.latin,
+		"custody": custody, "loss_report": loss,
+	}, &kept); err != nil {
+		return "", err
+	}
+	scan, err := scannedPage(lines)
+	if err != nil {
+		return "", err
+	}
+	if _, err := ngo.send(ctx, "POST", "/api/v1/documents/"+kept.ID+"/pages?role=data", "image/png", scan); err != nil {
+		return "", err
+	}
+	p.papers = append(p.papers, paper{Person: c.person.latin, Number: number, BirthDate: c.person.birth[2:]})
+	return kept.ID, nil
+}
+
+// verify runs the offline command on a card and returns its state.
+func (p *player) verify(ctx context.Context, pack, input, code string) (verifier.State, error) {
+	args := []string{"--json", "--pack", pack, "--device-key", pack + ".key"}
+	if code != noCode {
+		args = append(args, "--code", code)
+	}
+	stdout, status, err := p.cfg.Verify(ctx, append(args, input)...)
+	if err != nil {
+		return "", err
+	}
+	var verdict struct {
+		State verifier.State
+		Demo  bool
+	}
+	if err := json.Unmarshal(stdout, &verdict); err != nil {
+		return "", fmt.Errorf("verify printed no verdict (status %d): %w", status, err)
+	}
+	if want := ExitStatus(verdict.State); status != want {
+		return "", fmt.Errorf("verify ended with %d for %s, want %d", status, verdict.State, want)
+	}
+	return verdict.State, nil
+}
+
+// noCode stands for a code that is not given.
+const noCode = "-none-"
+
+// expect verifies and compares.
+func (p *player) expect(ctx context.Context, pack, input, code string, want verifier.State) error {
+	got, err := p.verify(ctx, pack, input, code)
+	if err != nil {
+		return err
+	}
+	if got != want {
+		return fmt.Errorf("got %s, want %s", got, want)
+	}
+	return nil
+}
+
+func (p *player) path(c *card) string { return filepath.Join(p.cfg.Dir, c.pngPath) }
+
+// checkpoint is the reader who decides: another agency, with no network.
+func (p *player) checkpoint(ctx context.Context) error {
+	if err := p.step("The next pack goes out; a checkpoint fetches it", func() error {
+		return errors.Join(p.publish(ctx), p.fetch(ctx, "gate-1", "pack-gate-1.json"))
+	}); err != nil {
+		return err
+	}
+	return p.step("The checkpoint opens his card offline, from the picture and the code alone: unconfirmed", func() error {
+		c := p.cards["felix"]
+		return p.expect(ctx, p.devices["gate-1"].pack, p.path(c), c.Code, verifier.Unconfirmed)
+	})
+}
+
+// apart tells a wrong code, no code and a stranger's QR from one another.
+func (p *player) apart(ctx context.Context) error {
+	return p.step("A wrong code, no code and a stranger's QR are told apart", func() error {
+		c, pack := p.cards["felix"], p.devices["gate-1"].pack
+		stranger, err := strangersQR()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.Remove(stranger) }()
+		return errors.Join(
+			p.expect(ctx, pack, p.path(c), otherCode(c.Code), verifier.WrongCode),
+			p.expect(ctx, pack, p.path(c), noCode, verifier.CodeNotGiven),
+			p.expect(ctx, pack, stranger, c.Code, verifier.NotOurs),
+		)
+	})
+}
+
+// rely is how a status carries: the next agency signs that it relied on it.
+func (p *player) rely(ctx context.Context) error {
+	return p.step("Its agency signs that it relied on the finding and did not ask him again", func() error {
+		v, err := p.openCard("gate-1", p.cards["felix"])
+		if err != nil {
+			return err
+		}
+		body, err := order(&credentials.Reliance{
+			Reliance: "relied_no_reinterview", OfficerDecision: "relied",
+			AuthorityClass: "NonPoliceGovernmentalOrganization", Date: credentials.NewDay(time.Now()),
+		})
+		if err != nil {
+			return err
+		}
+		body["card_handle"] = fmt.Sprintf("%x", v.Card.Handle)
+		return p.agencies["checkpoint"].post(ctx, "/api/v1/attestations", body, nil)
+	})
+}
+
+// openCard opens a card on a device, in this process: an agency's program goes
+// on from the claims.
+func (p *player) openCard(deviceKey string, c *card) (verifier.Verdict, error) {
+	d := p.devices[deviceKey]
+	file, err := os.ReadFile(d.pack)
+	if err != nil {
+		return verifier.Verdict{}, err
+	}
+	pack, err := verifier.OpenPack(file, d.key, time.Now())
+	if err != nil {
+		return verifier.Verdict{}, err
+	}
+	v := pack.Verify(verifier.Presentation{Text: c.Digits, Code: &c.Code}, time.Now())
+	if v.Card == nil {
+		return v, fmt.Errorf("the card does not open: %s", v.State)
+	}
+	return v, nil
+}
+
+// share gives one embassy the passport record, for a purpose and until a day,
+// because he agreed.
+func (p *player) share(ctx context.Context) error {
+	return p.step("He agrees that his embassy may see the passport record; the NGO shares that, for a purpose and a month", func() error {
+		return p.agencies["lotus"].post(ctx, "/api/v1/documents/"+p.passport+"/grants", map[string]any{
+			"agency": p.agencies["ethiopia"].id, "purpose": "confirm_identity",
+			"until": time.Now().UTC().AddDate(0, 1, 0).Format(time.DateOnly),
+			"consent": map[string]any{
+				"holder": true, "mission": true, "safe_with_state": "yes",
+				"method": "signature", "language": "am", "circumstance": "free",
+			},
+		}, nil)
+	})
+}
+
+// embassy opens the scan with the holder's code for that record, and answers.
+func (p *player) embassy(ctx context.Context) error {
+	c, mission := p.cards["felix"], p.agencies["ethiopia"]
+	var v verifier.Verdict
+	if err := p.step("The embassy opens the scan, with his code for that record", func() (err error) {
+		if err := p.fetch(ctx, "consular-desk", "pack-consular-desk.json"); err != nil {
+			return err
+		}
+		if v, err = p.openCard("consular-desk", c); err != nil {
+			return err
+		}
+		pages := "/api/v1/documents/" + p.passport + "/pages/1"
+		if err := mission.get(ctx, pages, nil); refused(err) == "" {
+			return errors.New("the page was readable before the code was given")
+		}
+		if err := p.openRecord(ctx, "consular-desk", v, p.passport); err != nil {
+			return err
+		}
+		var page []byte
+		if err := mission.get(ctx, pages, &page); err != nil {
+			return err
+		}
+		return readableScan(page)
+	}); err != nil {
+		return err
+	}
+	if err := p.step("It signs its answer: matched", func() error {
+		return p.reply(ctx, "ethiopia", "ETH", v)
+	}); err != nil {
+		return err
+	}
+	return p.step("A second embassy confirms another person", func() error {
+		if err := p.fetch(ctx, "consular-desk-2", "pack-consular-desk-2.json"); err != nil {
+			return err
+		}
+		v, err := p.openCard("consular-desk-2", p.cards["sokha"])
+		if err != nil {
+			return err
+		}
+		return p.reply(ctx, "cambodia", "KHM", v)
+	})
+}
+
+func (p *player) reply(ctx context.Context, mission, state string, v verifier.Verdict) error {
+	body, err := order(&credentials.Reply{
+		Answer: "matched", Mission: private.New(p.agencies[mission].name), MissionState: state,
+		Date: credentials.NewDay(time.Now()), Channel: "account",
+	})
+	if err != nil {
+		return err
+	}
+	body["card_handle"] = fmt.Sprintf("%x", v.Card.Handle)
+	return p.agencies[mission].post(ctx, "/api/v1/attestations", body, nil)
+}
+
+// openRecord proves the holder's consent with the key that only card and code
+// together give: docs/card.md, Opening a record online.
+func (p *player) openRecord(ctx context.Context, deviceKey string, v verifier.Verdict, record string) error {
+	handle := fmt.Sprintf("%x", v.Card.Handle)
+	mission := p.agencies["ethiopia"]
+	var challenge struct {
+		Nonce   string
+		Records []string
+	}
+	if err := mission.post(ctx, "/api/v1/openings/challenges", map[string]string{"card_handle": handle}, &challenge); err != nil {
+		return err
+	}
+	if len(challenge.Records) != 1 || challenge.Records[0] != record {
+		return errors.New("the record is not the one that was shared")
+	}
+	o := vault.Opening{
+		Nonce: challenge.Nonce, Device: p.devices[deviceKey].key.ID, Record: record,
+		Purpose: vault.Purpose("confirm_identity"), Parts: []vault.Part{"document", "pages"}, Minute: time.Now().Unix() / 60,
+	}
+	message := vault.OpeningMessage(o, mission.id)
+	return mission.post(ctx, "/api/v1/openings", map[string]any{
+		"nonce": o.Nonce, "device": o.Device, "record": o.Record, "card_handle": handle,
+		"purpose": o.Purpose, "parts": o.Parts, "minute": o.Minute,
+		"signature": base64.RawURLEncoding.EncodeToString(ed25519.Sign(v.OpenKey(), message)),
+	}, nil)
+}
