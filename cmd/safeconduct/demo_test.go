@@ -1,0 +1,486 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// TestDemo plays the whole story once, as a person would run it, and looks at
+// what it leaves and serves.
+func TestDemo(t *testing.T) {
+	d := servingDemo(t)
+	t.Run("list", d.testList)
+	t.Run("symbols", d.testSymbols)
+	t.Run("verdicts", d.testVerdicts)
+	t.Run("files", d.testFiles)
+	t.Run("page", d.testPage)
+}
+
+var (
+	number   = regexp.MustCompile(`^[0-9]{4}-[0-9]{4}-[0-9]{4}$`)
+	codeForm = regexp.MustCompile(`^[0-9]{10}$`)
+	digits   = regexp.MustCompile(`^[0-9]{667}$`)
+	hexID    = regexp.MustCompile(`^[0-9a-f]{32}$`)
+)
+
+// testList holds demo.json against docs/operate.md, The demonstration.
+func (d *played) testList(t *testing.T) {
+	m := d.list
+	if !strings.HasPrefix(m.URL, "http://127.0.0.1:") || !hexID.MatchString(m.Network) || m.Pack != packName {
+		t.Errorf("got url %q, network %q, pack %q", m.URL, m.Network, m.Pack)
+	}
+	testNames(t, filepath.Join(d.dir, demoMark))
+	roles := map[string]int{}
+	for _, a := range m.Actors {
+		roles[a.Role]++
+		if len(a.Token) < 40 || (a.Role != "operator" && !hexID.MatchString(a.Agency)) {
+			t.Errorf("the %s has no token or agency", a.Role)
+		}
+	}
+	for role, want := range map[string]int{"operator": 1, "caseworker": 2, "supervisor": 2, "mission": 2, "officer": 1} {
+		if roles[role] != want {
+			t.Errorf("got %d of role %s, want %d", roles[role], role, want)
+		}
+	}
+	states := map[string]int{}
+	for i, c := range m.Cards {
+		states[c.Expect]++
+		if c.Person == "" || !number.MatchString(c.Number) || !card.ValidNumber(strings.ReplaceAll(c.Number, "-", "")) ||
+			!codeForm.MatchString(c.Code) || !digits.MatchString(c.Digits) ||
+			path.Dir(c.PNG) != "cards" || path.Dir(c.SVG) != "cards" {
+			t.Errorf("card %d is not listed as promised", i)
+		}
+		if strings.HasPrefix(c.Person, "TESFAYE") && c.Expect != string(verifier.OutOfUse) {
+			t.Errorf("the card of who was erased is %s", c.Expect)
+		}
+	}
+	if len(m.Cards) < 8 {
+		t.Errorf("got %d cards, want 8 or more", len(m.Cards))
+	}
+	for state, least := range map[verifier.State]int{
+		verifier.Confirmed: 1, verifier.Unconfirmed: 2, verifier.Paused: 1, verifier.Replaced: 1, verifier.OutOfUse: 2,
+	} {
+		if states[string(state)] < least {
+			t.Errorf("got %d cards that are %s, want %d or more", states[string(state)], state, least)
+		}
+	}
+	if len(m.Documents) < 2 {
+		t.Errorf("got %d documents, want 2 or more", len(m.Documents))
+	}
+	for _, doc := range m.Documents {
+		if doc.Person == "" || doc.Number == "" || len(doc.BirthDate) != 6 {
+			t.Error("a document is not listed as promised")
+		}
+	}
+}
+
+// testNames compares the names of the members letter by letter, which
+// encoding/json does not.
+func testNames(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var top map[string]any
+	if err := json.Unmarshal(data, &top); err != nil {
+		t.Fatal(err)
+	}
+	names := func(where string, o any, want ...string) {
+		members, _ := o.(map[string]any)
+		if got := slices.Sorted(maps.Keys(members)); !slices.Equal(got, want) {
+			t.Errorf("%s has %q, want %q", where, got, want)
+		}
+	}
+	names("demo.json", top, "actors", "cards", "documents", "network", "pack", "url")
+	for list, want := range map[string][]string{
+		"actors":    {"agency", "role", "token"},
+		"cards":     {"code", "digits", "expect", "number", "person", "png", "svg"},
+		"documents": {"birth_date", "number", "person"},
+	} {
+		all, _ := top[list].([]any)
+		for _, one := range all {
+			names(list, one, want...)
+		}
+	}
+}
+
+// testSymbols has programs that people have read the PNGs, and the SVGs drawn
+// from their path.
+func (d *played) testSymbols(t *testing.T) {
+	type picture struct{ path, digits string }
+	var pictures []picture
+	for i, c := range d.list.Cards {
+		svg, err := os.ReadFile(filepath.Join(d.dir, c.SVG))
+		if err != nil {
+			t.Fatal(err)
+		}
+		drawn := filepath.Join(t.TempDir(), fmt.Sprintf("svg-%02d.png", i))
+		if err := os.WriteFile(drawn, drawSVG(t, svg), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pictures = append(pictures, picture{filepath.Join(d.dir, c.PNG), c.Digits}, picture{drawn, c.Digits})
+	}
+	for _, reader := range []struct {
+		name string
+		args []string
+	}{
+		{"zbarimg", []string{"--quiet", "--raw"}},
+		{"ZXingReader", []string{"-format", "QRCode", "-bytes"}},
+	} {
+		t.Run(reader.name, func(t *testing.T) {
+			if _, err := exec.LookPath(reader.name); err != nil {
+				if os.Getenv("CI") == "true" {
+					t.Fatalf("%s is missing", reader.name)
+				}
+				t.Skipf("%s is not installed", reader.name)
+			}
+			for _, p := range pictures {
+				out, err := exec.CommandContext(t.Context(), reader.name, append(slices.Clone(reader.args), p.path)...).Output()
+				if err != nil {
+					t.Fatalf("%s: %v", filepath.Base(p.path), err)
+				}
+				if got := strings.TrimSuffix(string(out), "\n"); got != p.digits {
+					t.Errorf("%s: got %d characters, not the digits listed", filepath.Base(p.path), len(got))
+				}
+			}
+			t.Logf("%d pictures", len(pictures))
+		})
+	}
+}
+
+var (
+	viewBox = regexp.MustCompile(`viewBox="0 0 (\d+) \d+"`)
+	dark    = regexp.MustCompile(`M(\d+) (\d+)h(\d+)v1h-\d+z`)
+)
+
+// drawSVG draws the one path of a card's SVG, which is runs of dark modules.
+func drawSVG(t *testing.T, svg []byte) []byte {
+	t.Helper()
+	const scale = 8
+	box := viewBox.FindSubmatch(svg)
+	runs := dark.FindAllSubmatch(svg, -1)
+	if box == nil || len(runs) < 65 {
+		t.Fatal("the SVG is drawn in another way")
+	}
+	whole := func(b []byte) int {
+		n, err := strconv.Atoi(string(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	side := whole(box[1]) * scale
+	picture := image.NewPaletted(image.Rect(0, 0, side, side), color.Palette{color.White, color.Black})
+	for _, run := range runs {
+		x, y, width := whole(run[1])*scale, whole(run[2])*scale, whole(run[3])*scale
+		for dy := range scale {
+			for dx := range width {
+				picture.SetColorIndex(x+dx, y+dy, 1)
+			}
+		}
+	}
+	var out bytes.Buffer
+	if err := png.Encode(&out, picture); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// testVerdicts: what the list says is what verify says, whichever way the card
+// is given.
+func (d *played) testVerdicts(t *testing.T) {
+	binary, checks := program(t), 0
+	for _, c := range d.list.Cards {
+		for _, way := range []struct {
+			name, input string
+			stdin       string
+		}{
+			{"picture", filepath.Join(d.dir, c.PNG), ""},
+			{"digits", c.Digits, ""},
+			{"standard input", "-", c.Digits + "\n"},
+		} {
+			verify := exec.CommandContext(t.Context(), binary, "verify", "--json", "--pack", filepath.Join(d.dir, d.list.Pack), "--code", c.Code, way.input)
+			verify.Stdin = strings.NewReader(way.stdin)
+			out, err := verify.Output()
+			exit := (*exec.ExitError)(nil)
+			if err != nil && !errors.As(err, &exit) {
+				t.Fatal(err)
+			}
+			var verdict struct {
+				State string
+				Demo  bool
+			}
+			if err := json.Unmarshal(out, &verdict); err != nil {
+				t.Fatal(err)
+			}
+			want := wantStatus[verifier.State(c.Expect)]
+			if got := verify.ProcessState.ExitCode(); verdict.State != c.Expect || got != want || !verdict.Demo {
+				t.Errorf("%s by %s: got %s, status %d, demo %v; want %s, status %d", c.PNG, way.name, verdict.State, got, verdict.Demo, c.Expect, want)
+			}
+			checks++
+		}
+	}
+	t.Logf("%d checks", checks)
+}
+
+// testFiles: nothing lies in the folder but what docs/operate.md names, and
+// nobody else can read it.
+func (d *played) testFiles(t *testing.T) {
+	known := []string{
+		"safeconduct.db", "safeconduct.db-wal", "safeconduct.db-shm", "keyring.db", "keyring.db-wal", "keyring.db-shm",
+		"blobs", "log", "keys.age", "keys.age.lock", "passphrase", "pack.json", "pack.json.key",
+		"pack-old.json", "pack-old.json.key", "pack-gate-1.json", "pack-gate-1.json.key",
+		"pack-consular-desk.json", "pack-consular-desk.json.key", "pack-consular-desk-2.json", "pack-consular-desk-2.json.key",
+		"cards", "demo.json",
+	}
+	entries, err := os.ReadDir(d.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !slices.Contains(known, e.Name()) {
+			t.Errorf("%s is not documented", e.Name())
+		}
+	}
+	var cards []string
+	for _, c := range d.list.Cards {
+		cards = append(cards, path.Base(c.PNG), path.Base(c.SVG))
+	}
+	slices.Sort(cards)
+	entries, err = os.ReadDir(filepath.Join(d.dir, "cards"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pictures []string
+	for _, e := range entries {
+		pictures = append(pictures, e.Name())
+	}
+	if !slices.Equal(pictures, cards) {
+		t.Errorf("cards/ holds %q, and %q are listed", pictures, cards)
+	}
+	err = filepath.WalkDir(d.dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		want := fs.FileMode(0o600)
+		if e.IsDir() {
+			want = 0o700
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s: got mode %o, want %o", name, got, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// testPage: the story is served to this machine under its own names, and to no
+// other.
+func (d *played) testPage(t *testing.T) {
+	for _, c := range []struct {
+		host string
+		want int
+	}{
+		{"", http.StatusOK},
+		{"localhost", http.StatusOK},
+		{"localhost:1234", http.StatusOK},
+		{"127.0.0.1", http.StatusOK},
+		{"demo.example", http.StatusForbidden},
+		{"127.0.0.1.demo.example", http.StatusForbidden},
+		{"localhost.demo.example:80", http.StatusForbidden},
+		{"192.0.2.1", http.StatusForbidden},
+	} {
+		for _, target := range []string{"/", "/pack"} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.list.URL+target, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = c.host
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var page bytes.Buffer
+			_, err = page.ReadFrom(resp.Body)
+			if err := errors.Join(err, resp.Body.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != c.want {
+				t.Errorf("host %q, %s: got %d, want %d", c.host, target, resp.StatusCode, c.want)
+			}
+			if target == "/" && c.want == http.StatusOK {
+				d.lookAtPage(t, resp.Header, page.String())
+			}
+		}
+	}
+}
+
+func (d *played) lookAtPage(t *testing.T, header http.Header, page string) {
+	t.Helper()
+	if csp := header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; img-src data:; style-src 'sha256-") {
+		t.Errorf("got Content-Security-Policy %q", csp)
+	}
+	for _, want := range append([]string{
+		"He can read who opened his record",
+		`<span class="native" lang="km" dir="auto">ចាន់ សុខា</span>`,
+		`<span class="native" lang="my" dir="auto">မောင်မောင်အောင်</span>`,
+		`<span class="native" lang="am" dir="auto">ትግስት በቀለ</span>`,
+		`<span class="native" lang="zh-Hans" dir="auto">陈伟</span>`,
+	}, numbersOf(d.list)...) {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not show %s", want)
+		}
+	}
+	for _, word := range []string{"victim", "survivor", "traffick", "rescue", "<script"} {
+		if strings.Contains(strings.ToLower(page), word) {
+			t.Errorf("the page holds %q", word)
+		}
+	}
+}
+
+func numbersOf(m manifest) []string {
+	var all []string
+	for _, c := range m.Cards {
+		all = append(all, c.Number)
+	}
+	return all
+}
+
+// TestDemoAgain: a demo takes the place of a former one, leaves alone what
+// somebody else put there, and ends well when it is interrupted.
+func TestDemoAgain(t *testing.T) {
+	first, second := servingDemo(t), endedDemo(t) // fails unless the interrupt gave status 0
+	if second.list.Network == first.list.Network {
+		t.Error("the second demo has the first one's network")
+	}
+	for _, c := range first.list.Cards {
+		if slices.ContainsFunc(second.list.Cards, func(o listedCard) bool { return o.Digits == c.Digits }) {
+			t.Error("a card of the first demo is listed by the second")
+		}
+	}
+	notes, err := os.ReadFile(filepath.Join(second.dir, "somebody's notes"))
+	if err != nil || string(notes) != "kept" {
+		t.Error("what somebody else put into the folder is gone")
+	}
+	blobs := 0
+	if err := filepath.WalkDir(filepath.Join(second.dir, blobsName), func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			blobs++
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if blobs != 1 {
+		t.Errorf("got %d pages, want the one that was not erased", blobs)
+	}
+}
+
+// TestDemoRefuses: nothing is touched, and nothing is served to others.
+func TestDemoRefuses(t *testing.T) {
+	binary := program(t)
+	former := func(t *testing.T, dir string) {
+		t.Helper()
+		for _, name := range []string{demoMark, passphraseName} {
+			if err := copyTree(filepath.Join(endedDemo(t).dir, name), filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write := func(name, content string) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			t.Helper()
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		fill  func(*testing.T, string)
+		flags []string
+		want  string
+	}{
+		{"a foreign folder", write("thesis.txt", "years"), nil, "neither empty nor a former demo"},
+		{"somebody else's demo.json", write(demoMark, `{"demo":true}`), nil, "neither empty nor a former demo"},
+		{"a network with its passphrase", write(passphraseName, "a real passphrase\n"), nil, "neither empty nor a former demo"},
+		{"every address", former, []string{"--listen", "0.0.0.0:0"}, "127.0.0.1 and localhost only"},
+		{"every address, version 6", former, []string{"--listen", "[::]:0"}, "127.0.0.1 and localhost only"},
+		{"no address", former, []string{"--listen", ":0"}, "127.0.0.1 and localhost only"},
+		{"another machine", former, []string{"--listen", "192.0.2.1:0"}, "127.0.0.1 and localhost only"},
+		{"another loopback", former, []string{"--listen", "127.0.0.2:0"}, "127.0.0.1 and localhost only"},
+		{"a name", former, []string{"--listen", "demo.example:0"}, "127.0.0.1 and localhost only"},
+		{"an argument", former, []string{"now"}, "unknown command"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			c.fill(t, dir)
+			before := contents(t, dir)
+			out, err := exec.CommandContext(t.Context(), binary, append([]string{"demo", "--once", "--dir", dir}, c.flags...)...).CombinedOutput()
+			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+				t.Fatalf("got %v, want status 1", err)
+			}
+			if !strings.Contains(string(out), c.want) {
+				t.Errorf("got %q, want it to say %q", out, c.want)
+			}
+			if after := contents(t, dir); after != before {
+				t.Errorf("the folder was %s and is %s", before, after)
+			}
+		})
+	}
+	t.Run("a folder in use", func(t *testing.T) {
+		d := servingDemo(t)
+		out, err := exec.CommandContext(t.Context(), binary, "demo", "--once", "--dir", d.dir).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "in use") {
+			t.Errorf("got %v: %s", err, out)
+		}
+		if again, err := readManifest(d.dir); err != nil || again.Network != d.list.Network {
+			t.Error("a demo that was being served was replaced")
+		}
+	})
+}
+
+// contents is a folder as a text: names and what is in them.
+func contents(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		fmt.Fprintf(&b, "%s %q\n", filepath.Base(name), data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}

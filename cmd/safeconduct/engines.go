@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/internal/blobs"
+	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// engines says where a network keeps what it keeps. What is empty lies in the
+// folder: SQLite files, a folder of objects, a key file. None of it is secret:
+// passwords and keys come from files and the environment.
+type engines struct {
+	// Database and Keyring are postgres:// addresses. Two different databases
+	// are better than one: their backups live for different times.
+	Database string `json:"database,omitempty"`
+	Keyring  string `json:"keyring,omitempty"`
+	// Objects is s3://BUCKET/PREFIX?endpoint=https://HOST&region=R&path-style=true
+	// with the access key in SAFECONDUCT_S3_ACCESS_KEY and the secret key in the
+	// file that SAFECONDUCT_S3_SECRET_KEY_FILE names.
+	Objects string `json:"objects,omitempty"`
+	// Vault is the address of a HashiCorp Vault, and the next three are files:
+	// the two halves of an AppRole login, and the authorities of its
+	// certificate.
+	Vault         string `json:"vault,omitempty"`
+	VaultRoleID   string `json:"vault_role_id_file,omitempty"`
+	VaultSecretID string `json:"vault_secret_id_file,omitempty"`
+	VaultCA       string `json:"vault_ca_file,omitempty"`
+	// VaultMount and VaultPrefix are the transit engine and the beginning of
+	// every key's name.
+	VaultMount  string `json:"vault_mount,omitempty"`
+	VaultPrefix string `json:"vault_prefix,omitempty"`
+}
+
+// enginesName is where init writes the engines down, so that every later
+// command needs the folder alone. A folder without engines has no such file.
+const enginesName = "engines.json"
+
+// flags lets a command name engines. The environment stands in for what no
+// flag names.
+func (e *engines) flags(c *cobra.Command) {
+	for _, one := range []struct {
+		into        *string
+		name, about string
+	}{
+		{&e.Database, "database", "postgres:// address of the database (default: SQLite in the folder)"},
+		{&e.Keyring, "keyring", "postgres:// address of the keyring (default: SQLite in the folder)"},
+		{&e.Objects, "objects", "s3://BUCKET/PREFIX?endpoint=URL of the encrypted pages (default: a folder)"},
+		{&e.Vault, "vault", "address of a HashiCorp Vault for the keys (default: a key file in the folder)"},
+		{&e.VaultRoleID, "vault-role-id-file", "file with the AppRole's role id"},
+		{&e.VaultSecretID, "vault-secret-id-file", "file with the AppRole's secret id"},
+		{&e.VaultCA, "vault-ca-file", "file with the authorities of Vault's certificate"},
+		{&e.VaultMount, "vault-mount", "where the network's transit engine is mounted"},
+		{&e.VaultPrefix, "vault-prefix", "how the names of its keys begin"},
+	} {
+		env := "SAFECONDUCT_" + strings.ToUpper(strings.ReplaceAll(one.name, "-", "_"))
+		c.Flags().StringVar(one.into, one.name, os.Getenv(env), one.about)
+	}
+}
+
+// readEngines reads what init wrote down.
+func readEngines(dir string) (engines, error) {
+	var e engines
+	data, err := readBounded(filepath.Join(dir, enginesName), 64<<10)
+	if errors.Is(err, os.ErrNotExist) {
+		return e, nil
+	}
+	if err != nil {
+		return e, err
+	}
+	if err := strictjson.Unmarshal(data, strictjson.Limits{}, &e); err != nil {
+		return e, fmt.Errorf("read %s: %w", enginesName, err)
+	}
+	return e, nil
+}
+
+// write notes engines for later commands.
+func (e engines) write(dir string) error {
+	if e == (engines{}) {
+		return nil
+	}
+	data, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, enginesName), append(data, '\n'))
+}
+
+// database is where the main database is, and keyring where the keyring is.
+func (e engines) database(dir string) string { return either(e.Database, dir, databaseName) }
+func (e engines) keyring(dir string) string  { return either(e.Keyring, dir, keyringName) }
+
+func either(address, dir, name string) string {
+	if address != "" {
+		return address
+	}
+	return filepath.Join(dir, name)
+}
+
+// keystore is where the network's and the agencies' keys are: a key file, or a
+// HashiCorp Vault.
+type keystore interface {
+	credentials.Keys
+	vault.KeyKeeper
+	network.Keys
+	LogSigner(ctx context.Context) (note.Signer, error)
+}
+
+// logOrigin is the name that a network's log signs under.
+func logOrigin(id string) string { return "safeconduct/" + id }
+
+// createKeys makes the keys of a new network.
+func (c houseConfig) createKeys(ctx context.Context, id string) (keystore, func() error, error) {
+	if c.engines.Vault == "" {
+		keys, err := keyfile.Create(ctx, c.keyfile(), logOrigin(id))
+		return keys, func() error { return nil }, err
+	}
+	keys, err := hcvault.Create(ctx, c.hcvault(id))
+	if err != nil {
+		return nil, nil, err
+	}
+	return keys, func() error { return keys.Close(context.WithoutCancel(ctx)) }, nil
+}
+
+// openKeys opens the keys of a network.
+func (h *house) openKeys(ctx context.Context, id string) error {
+	if h.cfg.engines.Vault == "" {
+		keys, err := keyfile.Open(h.cfg.keyfile())
+		h.keys = keys
+		return err
+	}
+	keys, err := hcvault.Open(ctx, h.cfg.hcvault(id))
+	if err != nil {
+		return err
+	}
+	h.keys, h.remote = keys, keys
+	h.closeWith(func() error { return keys.Close(context.WithoutCancel(ctx)) })
+	return nil
+}
+
+func (c houseConfig) hcvault(id string) hcvault.Config {
+	e := c.engines
+	return hcvault.Config{
+		Address: e.Vault, CACert: e.VaultCA, RoleIDFile: e.VaultRoleID, SecretIDFile: e.VaultSecretID,
+		Mount: e.VaultMount, Prefix: e.VaultPrefix, Origin: logOrigin(id), Now: c.now,
+	}
+}
+
+// objects is where encrypted pages are: a folder, or a bucket.
+type objects interface {
+	vault.Blobs
+	CollectTemp(ctx context.Context) (int, error)
+	Close() error
+}
+
+func (c houseConfig) openObjects(ctx context.Context) (objects, error) {
+	if c.engines.Objects == "" {
+		return blobs.Open(filepath.Join(c.dir, blobsName), c.now)
+	}
+	cfg, err := s3Config(c.engines.Objects, c.now)
+	if err != nil {
+		return nil, err
+	}
+	return blobs.OpenS3(ctx, cfg)
+}
+
+// s3Config reads the address of a bucket.
+func s3Config(address string, now func() time.Time) (blobs.S3Config, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "s3" || u.Host == "" {
+		return blobs.S3Config{}, errors.New("--objects: not of the form s3://BUCKET/PREFIX?endpoint=URL")
+	}
+	cfg := blobs.S3Config{
+		Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), Endpoint: u.Query().Get("endpoint"),
+		Region: u.Query().Get("region"), PathStyle: u.Query().Get("path-style") == "true",
+		AccessKey: os.Getenv("SAFECONDUCT_S3_ACCESS_KEY"), Now: now,
+	}
+	secret, err := readBounded(os.Getenv("SAFECONDUCT_S3_SECRET_KEY_FILE"), 4<<10)
+	if err != nil {
+		return blobs.S3Config{}, fmt.Errorf("the secret key of the bucket: %w", err)
+	}
+	cfg.SecretKey = private.New(strings.TrimSpace(string(secret)))
+	if ca := u.Query().Get("ca"); ca != "" {
+		if cfg.CACert, err = readBounded(ca, 1<<20); err != nil {
+			return blobs.S3Config{}, fmt.Errorf("the authorities of the bucket's certificate: %w", err)
+		}
+	}
+	return cfg, nil
+}
+
+// passphraseFor reads the passphrase of the key file, unless the keys are in a
+// Vault: then there is no key file.
+func passphraseFor(e engines, path string) (string, error) {
+	if e.Vault != "" {
+		return "", nil
+	}
+	return readPassphrase(path)
+}

@@ -1,0 +1,340 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/internal/blobs"
+	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// Names in a folder that init or demo made.
+const (
+	databaseName   = "safeconduct.db"
+	keyringName    = "keyring.db"
+	keysName       = "keys.age"
+	blobsName      = "blobs"
+	logName        = "log"
+	passphraseName = "passphrase"
+)
+
+// houseConfig says which folder to open, and how.
+type houseConfig struct {
+	dir        string
+	engines    engines
+	passphrase string
+	workFactor int // of the key file when it is written; zero is age's default
+	now        func() time.Time
+	log        *slog.Logger
+}
+
+// house is every room of one service, wired together.
+type house struct {
+	cfg      houseConfig
+	db       *sqlstore.DB
+	keyring  *sqlstore.Keyring
+	keys     keystore
+	remote   *hcvault.Vault // the same keys, when they are in a Vault
+	blobs    objects
+	logDir   *audit.Folder
+	log      *audit.Log
+	network  *network.Network
+	vault    *vault.Vault
+	issuer   *credentials.Issuer
+	board    *board
+	api      *httpapi.Server
+	settled  int // drafts that recovery found
+	closings []func() error
+}
+
+// errInUse says that another process works in the folder.
+var errInUse = errors.New("the folder is in use by another process")
+
+// founding is what init and demo decide about a new network.
+type founding struct {
+	id, name, baseURL, desk string
+	demo                    bool
+}
+
+// found makes the keys and the database of a new network in an empty folder,
+// and returns the first operator's token. When it returns an error, nothing of
+// them is left.
+func found(ctx context.Context, cfg houseConfig, f founding) (token string, err error) {
+	for _, name := range []string{keysName, databaseName, enginesName} {
+		if _, err := os.Lstat(filepath.Join(cfg.dir, name)); !errors.Is(err, os.ErrNotExist) {
+			return "", errors.Join(fmt.Errorf("%s holds a network already; nothing was changed", cfg.dir), err)
+		}
+	}
+	defer func() {
+		if err != nil {
+			for _, name := range []string{keysName, keysName + ".lock", databaseName, databaseName + "-wal", databaseName + "-shm"} {
+				_ = os.Remove(filepath.Join(cfg.dir, name)) // made above, and of no use to anybody
+			}
+		}
+	}()
+	keys, done, err := cfg.createKeys(ctx, f.id)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	db, err := sqlstore.Open(ctx, cfg.engines.database(cfg.dir))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	n, err := network.New(network.Config{
+		Store: db.Network(), Keys: keys, ID: f.id, Name: f.name, BaseURL: f.baseURL, Desk: f.desk, Demo: f.demo, Now: cfg.now,
+	})
+	if err != nil {
+		return "", err
+	}
+	if _, token, err = n.Init(ctx); err != nil {
+		return "", err
+	}
+	return token, cfg.engines.write(cfg.dir)
+}
+
+func (c houseConfig) keyfile() keyfile.Config {
+	return keyfile.Config{Path: filepath.Join(c.dir, keysName), Passphrase: c.passphrase, WorkFactor: c.workFactor}
+}
+
+// openHouse opens a folder to serve it: it takes the folder for this process
+// and settles what a crash may have left behind. The caller closes it.
+func openHouse(ctx context.Context, cfg houseConfig) (_ *house, err error) {
+	if err := isHouse(cfg.dir); err != nil {
+		return nil, err
+	}
+	unlock, err := lockFolder(cfg.dir)
+	if err != nil {
+		return nil, err
+	}
+	h, err := openQuietly(ctx, cfg)
+	if err != nil {
+		return nil, errors.Join(err, unlock())
+	}
+	h.closings = append([]func() error{unlock}, h.closings...) // last of all
+	if err := errors.Join(h.openDoors(), h.settle(ctx)); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	if err := h.board.open(ctx); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+// openQuietly opens a folder and changes nothing of what it says. The caller
+// closes it.
+func openQuietly(ctx context.Context, cfg houseConfig) (_ *house, err error) {
+	if cfg.engines, err = readEngines(cfg.dir); err != nil {
+		return nil, err
+	}
+	h := &house{cfg: cfg}
+	if err := h.openStores(ctx); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	if err := h.openRooms(ctx); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+// settle ends what a crash cut off: keys and rows agree, no draft stays open,
+// and what was to be erased is erased. Nothing is served before. It is only for
+// the process that has the folder: in another one's hands a draft is about to
+// be signed.
+func (h *house) settle(ctx context.Context) (err error) {
+	if err := h.network.Check(ctx); err != nil {
+		return err
+	}
+	if h.settled, err = h.issuer.Recover(ctx); err != nil {
+		return err
+	}
+	_, err = h.vault.Replay(ctx)
+	return err
+}
+
+// isHouse tells a folder that init or demo made from any other.
+func isHouse(dir string) error {
+	_, err := os.Stat(filepath.Join(dir, keysName))
+	if _, elsewhere := os.Stat(filepath.Join(dir, enginesName)); err == nil || elsewhere == nil {
+		return nil
+	}
+	return fmt.Errorf("%s is not a folder that init or demo made: %w", dir, err)
+}
+
+// openStores opens everything that keeps bytes.
+func (h *house) openStores(ctx context.Context) (err error) {
+	cfg := h.cfg
+	if h.db, err = sqlstore.Open(ctx, cfg.engines.database(cfg.dir)); err != nil {
+		return err
+	}
+	h.closeWith(h.db.Close)
+	if h.keyring, err = sqlstore.OpenKeyring(ctx, cfg.engines.keyring(cfg.dir)); err != nil {
+		return err
+	}
+	h.closeWith(h.keyring.Close)
+	if h.blobs, err = cfg.openObjects(ctx); err != nil {
+		return err
+	}
+	h.closeWith(h.blobs.Close)
+	if h.logDir, err = audit.OpenFolder(filepath.Join(cfg.dir, logName)); err != nil {
+		return err
+	}
+	h.closeWith(h.logDir.Close)
+	return nil
+}
+
+// openRooms wires the domain rooms, which know of each other only what their
+// interfaces say.
+func (h *house) openRooms(ctx context.Context) (err error) {
+	r, err := h.db.Network().Network(ctx)
+	if err != nil {
+		return err
+	}
+	if err := h.openKeys(ctx, r.ID); err != nil {
+		return err
+	}
+	if h.network, err = network.New(network.Config{
+		Store: h.db.Network(), Keys: h.keys, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo, Now: h.cfg.now,
+	}); err != nil {
+		return err
+	}
+	if h.log, err = h.openLog(ctx); err != nil {
+		return err
+	}
+	if h.vault, err = vault.New(vault.Config{
+		Store: h.db.Vault(), Keyring: h.keyring, Blobs: h.blobs, Keys: h.keys,
+		Directory: members{h.network}, Network: h.network.ID(), Now: h.cfg.now,
+	}); err != nil {
+		return err
+	}
+	if h.issuer, err = credentials.NewIssuer(credentials.IssuerConfig{
+		Store: h.db.Credentials(), Keys: watched(h.keys), Cases: h.vault, Network: members{h.network},
+		StatusLists: h.network.StatusLists(), Now: h.cfg.now,
+	}); err != nil {
+		return err
+	}
+	h.board, err = newBoard(h)
+	return err
+}
+
+func (h *house) openLog(ctx context.Context) (*audit.Log, error) {
+	signer, err := h.keys.LogSigner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key, err := h.keys.LogKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := note.NewVerifier(key)
+	if err != nil {
+		return nil, err
+	}
+	return audit.New(audit.Config{Store: h.db.Log(), Dir: h.logDir, Signer: signer, Verifier: verifier})
+}
+
+// openDoors makes the HTTP face.
+func (h *house) openDoors() (err error) {
+	h.api, err = httpapi.New(httpapi.Config{
+		Network: h.network, Issuer: h.issuer, Vault: h.vault, Board: h.board,
+		Idempotency: httpapi.Once(h.db.Idempotency(h.cfg.now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
+		LogFiles:    h.logDir, Log: h.cfg.log, Now: h.cfg.now, Ready: h.ready,
+		Full: []error{sqlstore.ErrFull, blobs.ErrFull}, Busy: []error{sqlstore.ErrBusy, sqlstore.ErrUnavailable},
+		KeystoreDown: []error{hcvault.ErrUnavailable}, KeystoreWrong: []error{hcvault.ErrBadResponse},
+	})
+	return err
+}
+
+// ready says why the service cannot work now.
+func (h *house) ready(ctx context.Context) error {
+	errs := []error{h.db.Ping(ctx), h.keyring.Ping(ctx)}
+	if h.remote != nil {
+		errs = append(errs, h.remote.Ready(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (h *house) closeWith(f func() error) { h.closings = append(h.closings, f) }
+
+// Close closes everything, last opened first.
+func (h *house) Close() error {
+	var errs []error
+	for i := len(h.closings) - 1; i >= 0; i-- {
+		errs = append(errs, h.closings[i]())
+	}
+	h.closings = nil
+	return errors.Join(errs...)
+}
+
+// members is the network as the other rooms see it.
+type members struct{ *network.Network }
+
+// Agency describes an agency that is a member and not suspended.
+func (m members) Agency(ctx context.Context, id string) (credentials.Agency, error) {
+	a, err := m.Network.Agency(ctx, id)
+	if err != nil {
+		return credentials.Agency{}, err
+	}
+	if a.Suspended {
+		return credentials.Agency{}, network.ErrForbidden
+	}
+	return credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.Issuer(a.ID)}, nil
+}
+
+// PublicKey returns a signing key of an agency, old ones included.
+func (m members) PublicKey(ctx context.Context, agency, kid string) (*ecdsa.PublicKey, error) {
+	a, err := m.Network.Agency(ctx, agency)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range a.Keys {
+		if k.KeyID == kid {
+			return jws.ParseKey(k.JWK)
+		}
+	}
+	return nil, network.ErrNotFound
+}
+
+// Mission tells whether an agency is a diplomatic mission.
+func (m members) Mission(ctx context.Context, agency string) (bool, error) {
+	a, err := m.Network.Agency(ctx, agency)
+	return a.Class == network.DiplomaticMission, err
+}
+
+// readPassphrase reads the passphrase of the key file from a file, which the
+// flag or the environment names.
+func readPassphrase(path string) (string, error) {
+	if path == "" {
+		path = os.Getenv("SAFECONDUCT_PASSPHRASE_FILE")
+	}
+	if path == "" {
+		return "", errors.New("which passphrase? Give --passphrase-file or SAFECONDUCT_PASSPHRASE_FILE")
+	}
+	data, err := readBounded(path, 4<<10)
+	if err != nil {
+		return "", err
+	}
+	passphrase := strings.TrimRight(string(data), "\r\n")
+	if len(passphrase) < 12 {
+		return "", errors.New("the passphrase is shorter than 12 characters")
+	}
+	return passphrase, nil
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScript runs testdata/script/*.txt: what a person at a terminal sees. The
+// scripts have the demo's cards as variables, and these commands besides
+// testscript's own:
+//
+//	exits N program args...   run it, and want this exit status
+//	verdict name=value...     the output is one verdict in JSON, with these
+//	                          values; name= wants it empty, !name wants it absent
+//	object name=value...      the same for any one JSON object
+//	flip FILE                 change one byte in the middle of a file
+//	credential FILE           write a credential that the served demo issued
+//	picture FILE KIND         write a picture: see drawPicture
+//	copytree FROM TO          copy a folder
+func TestScript(t *testing.T) {
+	live, still, path := servingDemo(t), endedDemo(t), filepath.Dir(program(t))
+	testscript.Run(t, testscript.Params{
+		Dir:           filepath.Join("testdata", "script"),
+		UpdateScripts: false,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", path+string(os.PathListSeparator)+e.Getenv("PATH"))
+			e.Setenv("LIVE", live.dir)
+			e.Setenv("STILL", still.dir)
+			e.Setenv("SAFECONDUCT_PASSPHRASE_FILE", "")
+			for _, c := range still.list.Cards {
+				for name, value := range map[string]string{
+					"png": filepath.Join(still.dir, c.PNG), "code": c.Code, "digits": c.Digits,
+				} {
+					e.Setenv(c.Expect+"_"+name, value) // of several the last one
+					if c.Person == "SITI" {
+						e.Setenv("siti_"+name, value)
+					}
+				}
+			}
+			e.Setenv("wrong_code", otherCode(e.Getenv("siti_code")))
+			e.Setenv("khmer_code", strings.Map(func(r rune) rune { return '០' + r - '0' }, e.Getenv("siti_code")))
+			e.Setenv("flipped_digits", flippedDigits(e.Getenv("siti_digits")))
+			typed := e.Getenv("siti_code")
+			return os.WriteFile(filepath.Join(e.WorkDir, "code"), []byte(typed[:3]+" "+typed[3:6]+"-"+typed[6:]+"\n"), 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "verdict": wantVerdict, "object": wantObject, "flip": flip, "picture": drawPicture,
+			"credential": func(ts *testscript.TestScript, neg bool, args []string) { fetchCredential(ts, live, args) },
+			"copytree": func(ts *testscript.TestScript, neg bool, args []string) {
+				ts.Check(copyTree(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
+			},
+		},
+	})
+}
+
+// otherCode is the code with one digit changed.
+func otherCode(code string) string {
+	return code[:len(code)-1] + string('0'+(code[len(code)-1]-'0'+1)%10)
+}
+
+// flippedDigits is a card with one digit of its ciphertext changed.
+func flippedDigits(card string) string {
+	const at = 300
+	return card[:at] + otherCode(card[at:at+1]) + card[at+1:]
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if err != nil || neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N program args...")
+	}
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit := (*exec.ExitError)(nil)
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("got status %d, want %d", got, want)
+	}
+}
+
+// object reads the one JSON object that the last command printed.
+func object(ts *testscript.TestScript) map[string]any {
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	d.UseNumber()
+	var o map[string]any
+	ts.Check(d.Decode(&o))
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		ts.Fatalf("there is more than one object")
+	}
+	return o
+}
+
+func wantObject(ts *testscript.TestScript, _ bool, args []string) { compare(ts, object(ts), args) }
+
+func wantVerdict(ts *testscript.TestScript, _ bool, args []string) {
+	o := object(ts)
+	for _, name := range []string{"state", "checks", "reason", "status_as_of", "demo"} {
+		if _, ok := o[name]; !ok {
+			ts.Fatalf("the verdict has no %s", name)
+		}
+	}
+	if _, ok := o["open_key"]; ok {
+		ts.Fatalf("the verdict holds the open key")
+	}
+	compare(ts, o, args)
+}
+
+// compare looks values up by name; a dot leads into an object.
+func compare(ts *testscript.TestScript, o map[string]any, args []string) {
+	for _, arg := range args {
+		if absent, ok := strings.CutPrefix(arg, "!"); ok {
+			if _, there := find(o, absent); there {
+				ts.Fatalf("there is a value for %s", absent)
+			}
+			continue
+		}
+		name, want, _ := strings.Cut(arg, "=")
+		value, there := find(o, name)
+		if !there {
+			ts.Fatalf("there is no %s", name)
+		}
+		var got string
+		switch v := value.(type) {
+		case string:
+			got = v
+		default:
+			b, err := json.Marshal(v)
+			ts.Check(err)
+			got = string(b)
+		}
+		if got != want && want != "*" {
+			ts.Fatalf("%s: got %s, want %s", name, got, want)
+		}
+	}
+}
+
+func find(o map[string]any, name string) (any, bool) {
+	first, rest, deeper := strings.Cut(name, ".")
+	v, ok := o[first]
+	if !deeper || !ok {
+		return v, ok
+	}
+	inner, _ := v.(map[string]any)
+	return find(inner, rest)
+}
+
+// flip changes a byte in the middle of a file.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	name := ts.MkAbs(args[0])
+	data, err := os.ReadFile(name)
+	ts.Check(err)
+	data[len(data)/2] ^= 1
+	ts.Check(os.WriteFile(name, data, 0o600))
+}
+
+// fetchCredential writes the credential of the first attestation in use that a
+// caseworker of the served demo can read.
+func fetchCredential(ts *testscript.TestScript, d *played, args []string) {
+	var cases struct{ Cases []struct{ ID string } }
+	ts.Check(d.as("caseworker", "/api/v1/cases", &cases))
+	for _, c := range cases.Cases {
+		var all struct {
+			Attestations []struct{ ID, Kind, State string }
+		}
+		ts.Check(d.as("caseworker", "/api/v1/cases/"+c.ID+"/attestations", &all))
+		for _, a := range all.Attestations {
+			if a.Kind != "identity" || a.State != "active" {
+				continue
+			}
+			var one struct{ Credential string }
+			ts.Check(d.as("caseworker", "/api/v1/attestations/"+a.ID, &one))
+			ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(one.Credential+"\n"), 0o600))
+			return
+		}
+	}
+	ts.Fatalf("nothing was issued")
+}

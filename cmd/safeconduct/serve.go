@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+type initFlags struct {
+	dir, passphraseFile, name, url, desk string
+	engines                              engines
+	json                                 bool
+}
+
+func initCommand() *cobra.Command {
+	var f initFlags
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Make the keys and the database of a new network",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.run(c.Context(), c.OutOrStdout())
+		},
+	}
+	c.Flags().StringVar(&f.dir, "dir", "", "an empty folder (required)")
+	c.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "a file with the passphrase of the keys; keep it on another disk")
+	c.Flags().StringVar(&f.name, "name", "", "the network's name (required)")
+	c.Flags().StringVar(&f.url, "url", "", "where it will be served, https (required)")
+	c.Flags().StringVar(&f.desk, "desk", "", "the telephone number of the network's desk (required)")
+	c.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
+	f.engines.flags(c)
+	for _, name := range []string{"dir", "name", "url", "desk"} {
+		_ = c.MarkFlagRequired(name)
+	}
+	return c
+}
+
+func (f initFlags) run(ctx context.Context, out io.Writer) error {
+	passphrase, err := passphraseFor(f.engines, f.passphraseFile)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return err
+	}
+	unlock, err := lockFolder(f.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unlock() }()
+	// What lies there might be somebody's, or what is left of another network.
+	if entries, err := os.ReadDir(f.dir); err != nil || len(entries) > 0 {
+		return errors.Join(fmt.Errorf("%s is not empty; nothing was changed", f.dir), err)
+	}
+	cfg := houseConfig{dir: f.dir, engines: f.engines, passphrase: passphrase, now: time.Now}
+	id := randomHex(16)
+	token, err := found(ctx, cfg, founding{id: id, name: f.name, baseURL: strings.TrimRight(f.url, "/"), desk: f.desk})
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return json.NewEncoder(out).Encode(map[string]string{"network": id, "role": "operator", "token": token})
+	}
+	_, err = fmt.Fprintf(out, "The network is made. The first operator's token is shown this once:\n\n%s\n\n"+
+		"The root key lies in the key file with the others: whoever holds folder and\npassphrase can name agencies. docs/operate.md says how to keep them apart.\n", token)
+	return err
+}
+
+type serveFlags struct {
+	dir, passphraseFile, listen string
+	window                      time.Duration
+}
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve a network",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.run(c.Context(), c.ErrOrStderr())
+		},
+	}
+	c.Flags().StringVar(&f.dir, "dir", "", "the folder that init made (required)")
+	c.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "a file with the passphrase of the keys")
+	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8443", "address to serve on, behind something that speaks TLS")
+	c.Flags().DurationVar(&f.window, "window", time.Hour, "how often lists and packs are published")
+	_ = c.MarkFlagRequired("dir")
+	return c
+}
+
+// shutdownTime is how long requests in flight may take to finish.
+const shutdownTime = 20 * time.Second
+
+// shortestWindow keeps a slip of the finger from publishing without pause.
+const shortestWindow = time.Second
+
+func (f serveFlags) run(ctx context.Context, logTo io.Writer) (err error) {
+	if f.window < shortestWindow {
+		return fmt.Errorf("--window: %s or more", shortestWindow)
+	}
+	e, err := readEngines(f.dir)
+	if err != nil {
+		return err
+	}
+	passphrase, err := passphraseFor(e, f.passphraseFile)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(logTo, nil))
+	h, err := openHouse(ctx, houseConfig{dir: f.dir, passphrase: passphrase, now: time.Now, log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	server := h.api.Listener(f.listen)
+	server.Handler = leaky(h, server.Handler)
+	served := make(chan error, 1)
+	go func() { served <- server.ListenAndServe() }()
+	log.InfoContext(ctx, "serving", "settled", h.settled)
+	// The rooms stay open until the last chore is done with them.
+	ctx, cancel := context.WithCancel(ctx)
+	var chores sync.WaitGroup
+	chores.Go(func() { h.keepHouse(ctx, f.window) })
+	if h.remote != nil {
+		chores.Go(func() { _ = h.remote.Run(ctx) }) // renews the login; never ends with an error
+	}
+	defer chores.Wait()
+	defer cancel()
+
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	stop, release := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer release()
+	if err := server.Shutdown(stop); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	log.InfoContext(stop, "stopped")
+	return nil
+}
+
+// keepHouse closes a window on every tick, whatever happened or not, and does
+// what has to be done from time to time. The first window ends where it would
+// have if the service had not stopped: lists must not get older than that only
+// because it was started anew.
+func (h *house) keepHouse(ctx context.Context, every time.Duration) {
+	tick := time.NewTimer(max(0, every-h.board.age()))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			tick.Reset(every)
+		}
+		for _, chore := range []struct {
+			name string
+			do   func() error
+		}{
+			{"publish", func() error {
+				_, err := h.board.Publish(ctx, audit.Actor{ID: "service"}, false)
+				return err
+			}},
+			{"take expired grants back", func() error { _, err := h.vault.Expire(ctx); return err }},
+			{"forget old answers", func() error { _, err := h.db.Idempotency(h.cfg.now).Sweep(ctx); return err }},
+			{"collect broken uploads", func() error { _, err := h.blobs.CollectTemp(ctx); return err }},
+		} {
+			if err := chore.do(); err != nil {
+				h.cfg.log.ErrorContext(ctx, "housekeeping", "chore", chore.name, "error", err.Error())
+			}
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/internal/demo"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// TestStoryStops shows that the story can fail: with a verify command that
+// gives another answer, or the right one with another exit status, it stops
+// there and says at which step.
+func TestStoryStops(t *testing.T) {
+	const step = "The checkpoint opens his card offline"
+	for _, c := range []struct {
+		name   string
+		state  verifier.State
+		status int
+		want   string
+	}{
+		{"a green card that is blue", verifier.Confirmed, 0, "got confirmed, want unconfirmed"},
+		{"a status of another state", verifier.Unconfirmed, 3, "ended with 3"},
+		{"no answer at all", "", 2, "want unconfirmed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var told strings.Builder
+			_, err := playInProcess(t, demo.Config{
+				Out: &told,
+				Verify: func(context.Context, ...string) ([]byte, int, error) {
+					out, err := json.Marshal(map[string]any{"state": c.state, "demo": true})
+					return out, c.status, err
+				},
+			})
+			if err == nil || !strings.Contains(err.Error(), step) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want it to stop at %q with %q", err, step, c.want)
+			}
+			if last := told.String()[strings.LastIndex(told.String(), "  ✕"):]; !strings.Contains(last, step) {
+				t.Errorf("got %q as the last line", last)
+			}
+		})
+	}
+}
+
+// playInProcess plays the story against a service in this process.
+func playInProcess(t *testing.T, cfg demo.Config) (*demo.Story, error) {
+	t.Helper()
+	cfg.Dir = t.TempDir()
+	var ago atomic.Int64
+	ago.Store(int64(4 * 24 * time.Hour))
+	house := houseConfig{
+		dir: cfg.Dir, passphrase: demoPassphrase, workFactor: demoWork, log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		now: func() time.Time { return time.Now().Add(-time.Duration(ago.Load())) },
+	}
+	token, err := foundDemo(t.Context(), house, "http://demo.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := openHouse(t.Context(), house)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h.api)
+	t.Cleanup(func() {
+		server.Close()
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	cfg.URL, cfg.Operator, cfg.KeyLeft = server.URL, token, h.keyLeft
+	cfg.SetClock = func(d time.Duration) { ago.Store(int64(d)) }
+	return demo.Play(t.Context(), cfg)
+}

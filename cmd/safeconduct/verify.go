@@ -1,0 +1,281 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// verifyFlags are the flags of verify.
+type verifyFlags struct {
+	pack, deviceKey, code, dir string
+	json                       bool
+}
+
+// Exit statuses of verify. A script can go on from them without reading words.
+const (
+	exitInUse     = 0 // confirmed, unconfirmed
+	exitNo        = 2 // every state that is not named here
+	exitUnchecked = 3 // status_old, issuer_unknown, not_ready, code_not_given
+	exitNotOurs   = 4 // not_ours, unreadable
+)
+
+func verifyCommand() *cobra.Command {
+	var f verifyFlags
+	c := &cobra.Command{
+		Use:   "verify [flags] INPUT",
+		Short: "Check a card or a credential, without a network",
+		Long: `Check a card or a credential, without a network.
+
+INPUT is an image with a QR code, the digits of a card, a credential, or - for
+standard input.
+
+The exit status is 0 for confirmed and unconfirmed; 3 for status_old,
+issuer_unknown, not_ready and code_not_given; 4 for not_ours and unreadable; 2
+for every other state; and 1 when the command itself could not be carried out.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.run(c.InOrStdin(), c.OutOrStdout(), args[0], time.Now())
+		},
+	}
+	c.Flags().StringVar(&f.pack, "pack", "", "the pack file; without it, the pack under --dir")
+	c.Flags().StringVar(&f.deviceKey, "device-key", "", "the device key file (default: the pack file with .key added)")
+	c.Flags().StringVar(&f.code, "code", "", "the holder's code, or - to read it from standard input")
+	c.Flags().StringVar(&f.dir, "dir", "", "a folder with pack.json; wrong codes are counted there")
+	c.Flags().BoolVar(&f.json, "json", false, "print one JSON object and nothing else")
+	c.PreRun = func(c *cobra.Command, _ []string) {
+		if !c.Flags().Changed("code") {
+			f.code = noCode
+		}
+	}
+	return c
+}
+
+// noCode stands for a code that was not given, which is not the same as an
+// empty one.
+const noCode = "\x00"
+
+func (f verifyFlags) run(stdin io.Reader, stdout io.Writer, input string, now time.Time) error {
+	if input == "-" && f.code == "-" {
+		return errors.New("only one of INPUT and --code can come from standard input")
+	}
+	text, seen, err := readInput(stdin, input)
+	if err != nil {
+		return err
+	}
+	code, err := f.readCode(stdin)
+	if err != nil {
+		return err
+	}
+	pack, notReady, err := f.openPack(now)
+	if err != nil {
+		return err
+	}
+	verdict, err := f.judge(pack, notReady, text, seen, code, now)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		err = printVerdictJSON(stdout, verdict)
+	} else {
+		err = printVerdict(stdout, verdict)
+	}
+	if err != nil {
+		return err
+	}
+	if status := exitStatus(verdict.State); status != exitInUse {
+		return exitError(status)
+	}
+	return nil
+}
+
+// judge asks the verifier, and counts tries when there is a folder to keep
+// them in.
+func (f verifyFlags) judge(pack *verifier.Pack, notReady error, text string, seen verifier.Reason, code *string, now time.Time) (verifier.Verdict, error) {
+	switch {
+	case pack == nil:
+		return verifier.NotReadyVerdict(notReady), nil
+	case seen != verifier.ReasonNone:
+		return pack.UnreadableVerdict(seen, now), nil
+	case f.dir == "":
+		return pack.Verify(verifier.Presentation{Text: text, Code: code}, now), nil
+	}
+	tries, err := loadTries(f.dir)
+	if err != nil {
+		return verifier.Verdict{}, err
+	}
+	v := pack.Verify(verifier.Presentation{Text: text, Code: code, Tries: tries}, now)
+	if v.State != verifier.WrongCode {
+		return v, nil // nothing was counted
+	}
+	return v, saveTries(f.dir, tries)
+}
+
+// readCode returns nil when no code was given.
+func (f verifyFlags) readCode(stdin io.Reader) (*string, error) {
+	switch f.code {
+	case noCode:
+		return nil, nil
+	case "-":
+		line, err := io.ReadAll(io.LimitReader(stdin, 1<<10))
+		if err != nil {
+			return nil, fmt.Errorf("read the code: %w", err)
+		}
+		code := string(line)
+		return &code, nil
+	default:
+		return &f.code, nil
+	}
+}
+
+// openPack opens the pack that the flags name. A pack that cannot be used is a
+// verdict; a file that is not there is a mistake in the command.
+func (f verifyFlags) openPack(now time.Time) (*verifier.Pack, error, error) {
+	path := f.pack
+	if path == "" {
+		if f.dir == "" {
+			return nil, nil, nil
+		}
+		path = filepath.Join(f.dir, packName)
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return nil, nil, nil
+		}
+	}
+	keyPath := f.deviceKey
+	if keyPath == "" {
+		keyPath = path + ".key"
+	}
+	file, err := readBounded(path, verifier.MaxPack)
+	if errors.Is(err, errTooLarge) {
+		return nil, &verifier.NotReadyError{Reason: verifier.ReasonPackBroken, Detail: "the pack file is too large"}, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := readBounded(keyPath, verifier.MaxDevice)
+	if err != nil {
+		return nil, nil, err
+	}
+	device, err := verifier.ParseDevice(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	pack, err := verifier.OpenPack(file, device, now)
+	if _, ok := errors.AsType[*verifier.NotReadyError](err); ok {
+		return nil, err, nil
+	}
+	return pack, nil, err
+}
+
+// packName is the pack in a folder that demo, init or pack fetch filled.
+const packName = "pack.json"
+
+// triesName holds when wrong codes were tried, by hashed card.
+const triesName = "tries.json"
+
+func loadTries(dir string) (*verifier.Tries, error) {
+	data, err := readBounded(filepath.Join(dir, triesName), 4<<20)
+	if errors.Is(err, os.ErrNotExist) {
+		return &verifier.Tries{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var t verifier.Tries
+	if err := strictjson.Unmarshal(data, strictjson.Limits{Size: 4 << 20}, &t); err != nil {
+		return nil, fmt.Errorf("read %s: %w", triesName, err)
+	}
+	return &t, nil
+}
+
+func saveTries(dir string, t *verifier.Tries) error {
+	data, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, triesName), data)
+}
+
+func exitStatus(s verifier.State) int {
+	switch s {
+	case verifier.Confirmed, verifier.Unconfirmed:
+		return exitInUse
+	case verifier.StatusOld, verifier.IssuerUnknown, verifier.NotReady, verifier.CodeNotGiven:
+		return exitUnchecked
+	case verifier.NotOurs, verifier.Unreadable:
+		return exitNotOurs
+	default:
+		return exitNo
+	}
+}
+
+// printVerdictJSON prints the verdict as every face of ours gives it. The open
+// key is not among what it prints: it would outlive the check wherever output
+// is kept.
+func printVerdictJSON(w io.Writer, v verifier.Verdict) error {
+	out := struct {
+		verifier.Shown
+		// Always there, null when no status list was used.
+		StatusAsOf *time.Time `json:"status_as_of"`
+	}{Shown: v.Show()}
+	if !v.StatusAsOf.IsZero() {
+		out.StatusAsOf = &v.StatusAsOf
+	}
+	data, err := private.RevealJSON(out)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s\n", data)
+	return err
+}
+
+// printVerdict prints a verdict in words: what holds, what was checked, and
+// what to do next.
+func printVerdict(w io.Writer, v verifier.Verdict) error {
+	var b strings.Builder
+	words := wordsFor(v)
+	fmt.Fprintf(&b, "%s  %s\n", words.sign, words.heading)
+	if v.Demo {
+		b.WriteString("   A demo network: made-up people only.\n")
+	}
+	fmt.Fprintf(&b, "   %s\n", words.next)
+	if c := v.Show().Card; c != nil {
+		b.WriteString("\n")
+		line := func(label, value string) {
+			if value != "" {
+				fmt.Fprintf(&b, "   %-13s %s\n", label, value)
+			}
+		}
+		line("name", c.Name.Reveal())
+		line("born", c.BirthDate.Reveal())
+		line("nationality", c.Nationality.Reveal())
+		line("procedure", procedureWords(c.Status, c.DecisionLevel))
+		line("last day", c.LastDay)
+	}
+	b.WriteString("\n")
+	fmt.Fprintf(&b, "   signature %s · issuer %s · status %s\n", v.Checks.Signature, v.Checks.Issuer, v.Checks.Status)
+	if v.Issuer != nil {
+		fmt.Fprintf(&b, "   issued by %s (%s), desk %s\n", v.Issuer.Name, v.Issuer.Country, v.Issuer.Desk)
+	} else if v.Desk != "" {
+		fmt.Fprintf(&b, "   desk %s\n", v.Desk)
+	}
+	if !v.StatusAsOf.IsZero() {
+		fmt.Fprintf(&b, "   status as of %s UTC\n", v.StatusAsOf.Format("2006-01-02 15:04"))
+	}
+	if v.Card != nil {
+		b.WriteString("   The code binds this paper to its holder; nothing else does without a network.\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

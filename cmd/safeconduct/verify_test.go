@@ -1,0 +1,63 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/safeconduct/safeconduct/internal/demo"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// wantStatus is what the documentation promises, written out once more.
+var wantStatus = map[verifier.State]int{
+	verifier.Confirmed: 0, verifier.Unconfirmed: 0,
+	verifier.StatusOld: 3, verifier.IssuerUnknown: 3, verifier.NotReady: 3, verifier.CodeNotGiven: 3,
+	verifier.NotOurs: 4, verifier.Unreadable: 4,
+	verifier.NotYetInUse: 2, verifier.Expired: 2, verifier.Paused: 2, verifier.Replaced: 2, verifier.OutOfUse: 2,
+	verifier.DoesNotMatch: 2, verifier.WrongCode: 2, verifier.CodeLocked: 2, verifier.NewerVersion: 2,
+}
+
+// TestEveryState: each of the seventeen has a status, words, a next step and a
+// colour, and the demo promises the same status.
+func TestEveryState(t *testing.T) {
+	if got := slices.Collect(maps.Keys(wantStatus)); len(got) != len(verifier.States) {
+		t.Fatalf("got %d states here, want %d", len(got), len(verifier.States))
+	}
+	for _, s := range verifier.States {
+		if got := exitStatus(s); got != wantStatus[s] {
+			t.Errorf("%s: got status %d, want %d", s, got, wantStatus[s])
+		}
+		if got := demo.ExitStatus(s); got != wantStatus[s] {
+			t.Errorf("%s: the demo expects status %d, want %d", s, got, wantStatus[s])
+		}
+		w := verdictWords[s]
+		if w.sign == "" || w.heading == "" || w.next == "" || bands[s] == "" {
+			t.Errorf("%s has no sign, heading, next step or band", s)
+		}
+	}
+	if got := exitStatus("something new"); got != exitNo {
+		t.Errorf("a state that is not known gives %d, want %d", got, exitNo)
+	}
+}
+
+// TestSafeToAsk: a token goes nowhere that others can read along.
+func TestSafeToAsk(t *testing.T) {
+	for address, want := range map[string]bool{
+		"https://network.example":      true,
+		"https://network.example:8443": true,
+		"http://127.0.0.1:8080":        true,
+		"http://[::1]:8080":            true,
+		"http://localhost":             true,
+		"http://network.example":       false,
+		"http://192.0.2.1":             false,
+		"http://localhost.example":     false,
+		"ftp://127.0.0.1":              false,
+		"network.example":              false,
+		"":                             false,
+	} {
+		if got := safeToAsk(address) == nil; got != want {
+			t.Errorf("%q: got %v, want %v", address, got, want)
+		}
+	}
+}
