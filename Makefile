@@ -1,0 +1,92 @@
+# The two commands that matter are `make demo` and `make test`. Bare `make`
+# lists the rest. CI calls these targets and nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+GO ?= go
+FUZZTIME ?= 30s
+CYCLES ?= 200
+COUNT ?= 6
+ADDR ?= 127.0.0.1:8080
+LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
+
+# Two cores are the smallest machine this is meant to be built on; stages that
+# ran side by side would only take memory from each other.
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## list the targets
+	@echo "make demo and make test do all set-up. The targets:"
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1 \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-10s%s\n", n, $$0}'
+
+.PHONY: demo
+demo: ## play the whole journey with made-up people, then serve it (./demo-data)
+	@scripts/install.sh run
+	$(GO) run ./cmd/safeconduct demo --dir ./demo-data
+
+.PHONY: dev
+dev: ## the same network on a fixed address (ADDR=127.0.0.1:8080)
+	@scripts/install.sh run
+	$(GO) run ./cmd/safeconduct demo --dir ./demo-data --listen $(ADDR)
+
+.PHONY: test
+test: ## everything: check, builds, tests with the race detector, fuzzers, demo
+	@scripts/install.sh test
+	+@MAKE='$(MAKE)' scripts/stages.sh check build unit fuzz demo-once
+
+.PHONY: check
+check: ## format, vet, lint, module files, generated files (writes nothing else)
+	@scripts/install.sh run
+	@scripts/check.sh '$(LINT)'
+
+.PHONY: build
+build: wasm ## the binary, the browser verifier, and the verifier for linux/arm64
+	$(GO) build -trimpath -o build/safeconduct ./cmd/safeconduct
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build ./verifier/... ./cmd/safeconduct
+
+.PHONY: wasm
+wasm: ## the verifier for the browser (build/verifier.wasm)
+	GOOS=js GOARCH=wasm $(GO) vet ./cmd/verifier-wasm ./verifier/...
+	GOOS=js GOARCH=wasm $(GO) build -trimpath -ldflags='-s -w' -o build/verifier.wasm ./cmd/verifier-wasm
+	@echo "build/verifier.wasm: $$(gzip -9 -c build/verifier.wasm | wc -c) bytes gzipped"
+
+.PHONY: unit
+unit: ## all tests with the race detector, kill -9 in its short form
+	$(GO) test -race -timeout 20m ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzzer that exists, three at a time (FUZZTIME=30s each)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: demo-once
+demo-once: ## the journey once, in a temporary folder; fails unless every step held
+	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && $(GO) run ./cmd/safeconduct demo --dir "$$d/demo" --once
+
+.PHONY: crash
+crash: ## kill -9 during issuing, long form (CYCLES=200)
+	SAFECONDUCT_CRASH_CYCLES=$(CYCLES) $(GO) test -count=1 -timeout 60m -run '^TestCrash' -v ./cmd/safeconduct
+
+.PHONY: bench
+bench: ## speed of the formats against what cannot be avoided, as ratios (COUNT=6 rounds)
+	@scripts/bench.sh $(COUNT)
+
+.PHONY: golden
+golden: ## rewrite golden files; read the difference like code
+	@dirs=$$(grep -rlE 'flag\.Bool\("update"' --include='*_test.go' . | xargs -r -n1 dirname | sort -u); \
+	if [ -z "$$dirs" ]; then echo "no package has golden files"; else $(GO) test -count=1 $$dirs -args -update; fi
+
+.PHONY: generate
+generate: ## rebuild generated code from docs/api/openapi.yaml
+	$(GO) generate ./...
+
+.PHONY: docs
+docs: ## check that every link and every section cited in code leads somewhere
+	$(GO) test -count=1 -run '^TestDocs' .
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what we use (needs the network)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...
+
+.PHONY: clean
+clean: ## remove build/ and demo-data/
+	rm -rf build demo-data

@@ -1,0 +1,339 @@
+// Package safeconduct_test holds the tests about the tree as a whole: who may
+// import whom, and whether documents and code point at things that exist. It
+// leaves the behaviour of every room to that room's own tests.
+package safeconduct_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// module is the path that all our rooms share.
+const module = "github.com/safeconduct/safeconduct"
+
+// A room is one row of the table that docs/overview.md, Rooms, explains.
+type room struct {
+	// ours lists the rooms it may import.
+	ours []string
+	// foreign lists the import path prefixes, outside the standard library and
+	// this module, that it may import.
+	foreign []string
+	// adapter rooms touch the world: files, clocks, networks, logs. The others
+	// must not.
+	adapter bool
+	// std lists worldly packages that a room that is no adapter may import all
+	// the same; each needs a reason beside it.
+	std []string
+}
+
+// leaves are the format rooms: they know bytes and nothing about agencies.
+var leaves = []string{
+	"credentials/private",
+	"credentials/strictjson",
+	"credentials/jws",
+	"credentials/sdjwt",
+	"credentials/statuslist",
+	"credentials/card",
+}
+
+// domain rooms hold the rules of the trade; adapters may import all of them.
+var domain = slices.Concat(leaves, []string{
+	"credentials", "verifier", "network", "vault", "vault/mrz", "audit",
+})
+
+// rooms is the whole tree. A directory with Go code and no row here fails the
+// test: opening a room is a decision, and this is where it is taken.
+var rooms = map[string]room{
+	// The leaves.
+	"credentials/private":     {},
+	"credentials/strictjson":  {},
+	"credentials/jws":         {ours: []string{"credentials/strictjson"}, foreign: []string{"github.com/go-jose/go-jose/v4", "golang.org/x/crypto/cryptobyte"}},
+	"credentials/sdjwt":       {ours: []string{"credentials/jws", "credentials/strictjson", "credentials/private"}, foreign: []string{"github.com/go-jose/go-jose/v4"}},
+	"credentials/statuslist":  {ours: []string{"credentials/jws", "credentials/strictjson"}},
+	"credentials/card":        {ours: []string{"credentials/private"}, foreign: []string{"github.com/cloudflare/circl", "github.com/fxamacker/cbor/v2", "github.com/veraison/go-cose", "golang.org/x/crypto", "golang.org/x/text"}},
+	"credentials/card/symbol": {foreign: []string{"github.com/skip2/go-qrcode"}},
+	"vault/mrz":               {ours: []string{"credentials/private"}, foreign: []string{"golang.org/x/text"}},
+	"audit": {
+		foreign: []string{"golang.org/x/mod/sumdb"},
+		std:     []string{"os"}, // the published log is a folder, for strangers as for us
+	},
+
+	// The rules. credentials, vault and network never see each other, and
+	// credentials and verifier agree through the leaves alone.
+	"verifier":    {ours: leaves},
+	"credentials": {ours: slices.Concat(leaves, []string{"audit"}), foreign: []string{"golang.org/x/text"}},
+	"vault":       {ours: []string{"credentials/private", "vault/mrz", "audit"}, foreign: []string{"filippo.io/age", "golang.org/x/crypto", "golang.org/x/text"}},
+	"network":     {ours: slices.Concat(leaves, []string{"verifier", "audit"})},
+
+	"internal/vaulttest": {adapter: true, ours: []string{"internal/hcvault"}, foreign: []string{"github.com/hashicorp/vault/api"}},
+
+	// The pages, embedded.
+	"web": {},
+
+	// The contract, embedded, so that the server reads the file that people read.
+	"docs/api": {},
+
+	// The adapters.
+	"internal/sqlstore":  {adapter: true, ours: domain, foreign: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
+	"internal/pgtest":    {adapter: true},
+	"internal/keyfile":   {adapter: true, ours: domain, foreign: []string{"filippo.io/age", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto"}},
+	"internal/hcvault":   {adapter: true, ours: domain, foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
+	"internal/blobs":     {adapter: true, ours: domain, foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+	"internal/storetest": {adapter: true, ours: slices.Concat(domain, []string{"internal/blobs"}), foreign: []string{"github.com/google/go-cmp/cmp", "golang.org/x/mod/sumdb/note"}},
+	"internal/s3test":    {adapter: true, ours: []string{"internal/blobs", "credentials/private"}, foreign: []string{"github.com/aws/aws-sdk-go-v2"}},
+	"internal/httpapi":   {adapter: true, ours: slices.Concat(domain, []string{"credentials/card/symbol", "docs/api"}), foreign: []string{"github.com/gin-gonic/gin", "github.com/getkin/kin-openapi", "github.com/oapi-codegen/runtime", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/text"}},
+
+	// The story speaks to the service as strangers do, over HTTP; of the domain
+	// it takes what a client needs: claims to write, a pack to open, a message
+	// to sign.
+	"internal/demo": {adapter: true, ours: domain, foreign: []string{"github.com/skip2/go-qrcode", "golang.org/x/image"}},
+
+	// The commands wire, so they may import everything of ours.
+	"cmd/safeconduct": {adapter: true, ours: []string{"*"}, foreign: []string{"github.com/spf13/cobra", "github.com/makiuchi-d/gozxing", "golang.org/x/term", "golang.org/x/sync", "golang.org/x/mod/sumdb/note"}},
+	// The browser build knows the verifier and what a verdict carries.
+	"cmd/verifier-wasm": {adapter: true, ours: []string{"verifier", "credentials/private", "credentials/card"}},
+
+	// The root holds tests only.
+	".": {adapter: true},
+}
+
+// worldly are the parts of the standard library that reach outside the
+// process. A room that cannot import them cannot tell anybody whom a check was
+// about. log/slog is not among them: types about people import it to mask
+// themselves, and no room has a logger.
+var worldly = []string{
+	"log/syslog", "net/http", "net/mail", "net/rpc", "net/smtp", "os", "plugin", "syscall",
+}
+
+// testOnly may be imported by tests of every room. cbor is there because a test
+// shows that a private value refuses to be encoded with it. argon2 is
+// there because the test of the browser build stretches codes as a page does.
+var testOnly = []string{"github.com/fxamacker/cbor/v2", "github.com/google/go-cmp/cmp", "github.com/rogpeppe/go-internal/testscript", "github.com/makiuchi-d/gozxing", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/argon2"}
+
+// testRooms hold what tests share and nothing else imports.
+var testRooms = []string{"internal/storetest", "internal/s3test", "internal/pgtest", "internal/vaulttest"}
+
+func TestRooms(t *testing.T) {
+	files := goFiles(t)
+	seen := map[string]bool{}
+	for _, name := range files {
+		dir := path.Dir(name)
+		r, ok := rooms[dir]
+		if !ok {
+			if !seen[dir] {
+				t.Errorf("%s holds Go code and has no row in rooms_test.go", dir)
+			}
+			seen[dir] = true
+			continue
+		}
+		seen[dir] = true
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dir == "." && !strings.HasSuffix(name, "_test.go") {
+			t.Errorf("%s: the root holds tests only", name)
+		}
+		for _, problem := range check(r, name, f) {
+			t.Error(problem)
+		}
+	}
+	for dir := range rooms {
+		if !seen[dir] {
+			t.Errorf("rooms_test.go has a row for %s, which holds no Go code", dir)
+		}
+	}
+	t.Logf("%d files in %d rooms", len(files), len(seen))
+}
+
+// TestRoomsRefuse keeps TestRooms honest: it shows that the table says no.
+func TestRoomsRefuse(t *testing.T) {
+	cases := []struct {
+		dir, file, src string
+		refused        bool
+	}{
+		{"verifier", "v.go", `package verifier; import "net/http"`, true},
+		{"verifier", "v.go", `package verifier; import "net/http/httptrace"`, true},
+		{"verifier", "v.go", `package verifier; import "os"`, true},
+		{"verifier", "v.go", `package verifier; import "unsafe"`, true},
+		{"verifier", "v.go", `package verifier; import "testing"`, true},
+		{"verifier", "v.go", `package verifier; import "` + module + `/credentials"`, true},
+		{"verifier", "v.go", `package verifier; import "` + module + `/credentials/card"`, false},
+		{"verifier", "v_test.go", `package verifier; import "net/http"`, true},
+		{"verifier", "v_test.go", `package verifier; import "os"`, false},
+		{"vault", "v.go", `package vault; import "` + module + `/internal/sqlstore"`, true},
+		{"vault", "v_test.go", `package vault; import "` + module + `/internal/sqlstore"`, true},
+		{"vault", "v_test.go", `package vault_test; import "` + module + `/internal/sqlstore"`, false},
+		{"vault", "v_test.go", `package vault_test; import "` + module + `/internal/httpapi"`, true},
+		{"vault", "v.go", `package vault; import "github.com/gin-gonic/gin"`, true},
+		{"network", "n.go", `package network; import "` + module + `/vault"`, true},
+		{"network", "n.go", `package network; import "` + module + `/verifier"`, false},
+		{"internal/sqlstore", "s.go", `package sqlstore; import "database/sql"`, false},
+		{"internal/sqlstore", "s.go", `package sqlstore; import "` + module + `/internal/pgtest"`, true},
+		{"internal/sqlstore", "s_test.go", `package sqlstore; import "` + module + `/internal/pgtest"`, false},
+		{"internal/httpapi", "h.go", `package httpapi; import "database/sql"`, true},
+		{"internal/httpapi", "h.go", `package httpapi; import "` + module + `/internal/sqlstore"`, true},
+		{"cmd/safeconduct", "m.go", `package main; import "` + module + `/internal/sqlstore"`, false},
+	}
+	for _, c := range cases {
+		f, err := parser.ParseFile(token.NewFileSet(), c.file, c.src, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(check(rooms[c.dir], c.dir+"/"+c.file, f)) > 0; got != c.refused {
+			t.Errorf("%s in %s: refused is %v, want %v", c.src, c.dir, got, c.refused)
+		}
+	}
+}
+
+// TestPackageComments holds every package to its first sentence.
+func TestPackageComments(t *testing.T) {
+	said := map[string]bool{}
+	for _, name := range goFiles(t) {
+		dir := path.Dir(name)
+		if strings.HasSuffix(name, "_test.go") && dir != "." {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.PackageClauseOnly|parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said[dir] = said[dir] || introduces(f, path.Base(dir))
+	}
+	for dir, ok := range said {
+		if !ok {
+			t.Errorf("%s: no file has a doc comment that begins with \"Package …\" (or \"Command …\" for a command)", dir)
+		}
+	}
+}
+
+// introduces reports whether f carries the doc comment of its package, which
+// lies in a directory called base.
+func introduces(f *ast.File, base string) bool {
+	want := "Package " + f.Name.Name + " "
+	if f.Name.Name == "main" {
+		want = "Command " + base + " "
+	}
+	return strings.HasPrefix(f.Doc.Text(), want)
+}
+
+// check returns what the file called name, parsed as f, imports against r.
+func check(r room, name string, f *ast.File) []string {
+	// Files under the tag failpoints exist in test builds alone.
+	test := strings.HasSuffix(name, "_test.go") || strings.HasSuffix(name, "/failpoint_on.go")
+	outside := test && strings.HasSuffix(f.Name.Name, "_test")
+	var problems []string
+	refuse := func(p, why string) {
+		problems = append(problems, fmt.Sprintf("%s imports %s: %s", name, p, why))
+	}
+	for _, spec := range f.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			panic(err) // the parser has read it as a string literal
+		}
+		mine, ours := strings.CutPrefix(p, module+"/")
+		switch {
+		case ours:
+			ok := slices.Contains(r.ours, mine) || slices.Contains(r.ours, "*")
+			// A test that stands outside its package may use the real parts,
+			// which live in internal/; it still may not reach for the faces.
+			if outside && !strings.HasPrefix(mine, "cmd/") && mine != "internal/httpapi" {
+				ok = true
+			}
+			// Every store passes the same suite, on a real server where it needs one.
+			if test && r.adapter && slices.Contains(testRooms, mine) {
+				ok = true
+			}
+			// A test outside its package imports that package.
+			if outside && mine == path.Dir(name) {
+				ok = true
+			}
+			if !ok {
+				refuse(p, "not among the rooms it may import")
+			}
+		case strings.Contains(strings.SplitN(p, "/", 2)[0], "."):
+			if !within(p, r.foreign) && (!test || !within(p, testOnly)) {
+				refuse(p, "not among the modules it may import")
+			}
+		case p == "unsafe":
+			refuse(p, "no room needs it")
+		case within(p, []string{"database/sql"}):
+			if path.Dir(name) != "internal/sqlstore" {
+				refuse(p, "SQL stays in internal/sqlstore")
+			}
+		case p == "net" || p == "log" || within(p, worldly):
+			files := test && within(p, []string{"os"})
+			if !r.adapter && !files && !slices.Contains(r.std, p) {
+				refuse(p, "this room does not touch the world")
+			}
+		case within(p, []string{"testing"}):
+			if !test && !slices.Contains(testRooms, path.Dir(name)) {
+				refuse(p, "only tests test")
+			}
+		}
+	}
+	return problems
+}
+
+// within reports whether p is one of the prefixes or lies below one.
+func within(p string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool {
+		return p == prefix || strings.HasPrefix(p, prefix+"/")
+	})
+}
+
+// goFiles lists every .go file of this module, whatever its build tags.
+//
+// It walks and reads the files itself: a test that asks `go list` is answered
+// from the test cache after an import has changed (golang/go#30313).
+func goFiles(t *testing.T) []string {
+	t.Helper()
+	return files(t, ".go")
+}
+
+// files lists every file of the tree whose name ends in ext, with forward
+// slashes and relative to the root. Nested modules, test data and what builds
+// leave behind are not part of the tree.
+func files(t *testing.T, ext string) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			switch {
+			case name == ".":
+				return nil
+			case strings.HasPrefix(d.Name(), "."), d.Name() == "testdata", d.Name() == "node_modules",
+				name == "build", name == "demo-data":
+				return fs.SkipDir
+			}
+			if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if strings.HasSuffix(name, ext) {
+			found = append(found, filepath.ToSlash(name))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		t.Fatalf("found no %s file: the walk is broken", ext)
+	}
+	return found
+}

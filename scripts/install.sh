@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs what the build (`run`) or the tests (`test`) need and is not there.
+# Go modules come by themselves; this is for the rest.
+set -euo pipefail
+
+want=${1:?usage: scripts/install.sh run|test}
+
+if ! command -v go >/dev/null; then
+  echo "Go is missing. Install Go 1.26 or newer from your distribution or https://go.dev/dl/ and run this again." >&2
+  exit 1
+fi
+# go.mod names the version; an older go would fetch or refuse it with a less helpful text.
+if ! go list -m >/dev/null 2>&1; then
+  echo "This needs Go 1.26 or newer; here is $(go env GOVERSION)." >&2
+  exit 1
+fi
+[ "$want" = test ] || exit 0
+
+# Two QR readers that nobody here wrote check the printed symbol; the race
+# detector needs a C compiler.
+missing=()
+command -v zbarimg >/dev/null || missing+=(zbar-tools)
+command -v ZXingReader >/dev/null || missing+=(zxing-cpp-tools)
+command -v "$(go env CC)" >/dev/null || missing+=(gcc libc6-dev)
+# A PostgreSQL server, of which the tests start their own; Debian keeps its
+# programs off the path.
+command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+# servers builds the two real servers that no package manager brings, once,
+# into a cache outside of the tree: a HashiCorp Vault and an S3 server. The
+# first time takes ten minutes and more.
+servers() {
+  local here
+  here=$(dirname "$0")
+  SAFECONDUCT_VAULT_JOBS=2 "$here/vault.sh" >/dev/null
+  "$here/versitygw.sh" >/dev/null
+}
+if [ ${#missing[@]} -eq 0 ]; then
+  servers
+  exit 0
+fi
+
+if ! command -v apt-get >/dev/null; then
+  echo "The tests need ${missing[*]} (Debian's names). There is no apt-get here: please install them and run this again." >&2
+  exit 1
+fi
+if [ "$(id -u)" -eq 0 ]; then
+  as_root=()
+elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+  as_root=(sudo -n)
+else
+  echo "The tests need ${missing[*]}, and installing takes root. Please run:" >&2
+  echo "  sudo apt-get update && sudo apt-get install -y ${missing[*]}" >&2
+  exit 1
+fi
+
+echo "installing ${missing[*]}"
+"${as_root[@]}" apt-get update -q
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+servers
