@@ -21,6 +21,8 @@ fi
 missing=()
 command -v zbarimg >/dev/null || missing+=(zbar-tools)
 command -v ZXingReader >/dev/null || missing+=(zxing-cpp-tools)
+# The browser build runs on node, with the cards of an independent program.
+command -v node >/dev/null || missing+=(nodejs)
 command -v "$(go env CC)" >/dev/null || missing+=(gcc libc6-dev)
 # A PostgreSQL server, of which the tests start their own; Debian keeps its
 # programs off the path.
