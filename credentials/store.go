@@ -59,8 +59,8 @@ type Issued struct {
 	// Digest is the SHA-256 of the exact bytes that were to be signed. It is
 	// written before the key is used.
 	Digest [32]byte
-	// IssuedOn, ValidUntil and ReviewBy are days, midnight UTC; ReviewBy may
-	// be zero.
+	// IssuedOn, ValidUntil and ReviewBy are midnights UTC. ValidUntil is the
+	// one after the last day, as exp is; ReviewBy may be zero.
 	IssuedOn, ValidUntil, ReviewBy time.Time
 	// Sealed is the signed token, encrypted to the case. Cards have none: a
 	// card exists on paper alone.
