@@ -102,7 +102,7 @@ var rooms = map[string]room{
 	"internal/demo": {adapter: true, ours: domain, foreign: []string{"github.com/skip2/go-qrcode", "golang.org/x/image"}},
 
 	// The commands wire, so they may import everything of ours.
-	"cmd/safeconduct": {adapter: true, ours: []string{"*"}, foreign: []string{"github.com/spf13/cobra", "github.com/makiuchi-d/gozxing", "golang.org/x/term", "golang.org/x/sync", "golang.org/x/mod/sumdb/note"}},
+	"cmd/safeconduct": {adapter: true, ours: []string{"*"}, foreign: []string{"github.com/spf13/cobra", "github.com/makiuchi-d/gozxing", "golang.org/x/term", "golang.org/x/sync", "golang.org/x/mod/sumdb/note", "github.com/prometheus/client_golang"}},
 	// The browser build knows the verifier and what a verdict carries.
 	"cmd/verifier-wasm": {adapter: true, ours: []string{"verifier", "credentials/private", "credentials/card"}},
 

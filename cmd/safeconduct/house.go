@@ -43,6 +43,7 @@ type houseConfig struct {
 	workFactor int // of the key file when it is written; zero is age's default
 	now        func() time.Time
 	log        *slog.Logger
+	metrics    *metrics // nil when nobody counts
 }
 
 // house is every room of one service, wired together.
@@ -194,6 +195,7 @@ func (h *house) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	h.closeWith(h.blobs.Close)
+	h.blobs = cfg.metrics.countedObjects(h.blobs)
 	if h.logDir, err = audit.OpenFolder(filepath.Join(cfg.dir, logName)); err != nil {
 		return err
 	}
@@ -211,6 +213,7 @@ func (h *house) openRooms(ctx context.Context) (err error) {
 	if err := h.openKeys(ctx, r.ID); err != nil {
 		return err
 	}
+	h.keys = h.cfg.metrics.countedKeys(h.keys)
 	if h.network, err = network.New(network.Config{
 		Store: h.db.Network(), Keys: h.keys, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo, Now: h.cfg.now,
 	}); err != nil {
@@ -259,6 +262,7 @@ func (h *house) openDoors() (err error) {
 		LogFiles:    h.logDir, Log: h.cfg.log, Now: h.cfg.now, Ready: h.ready,
 		Full: []error{sqlstore.ErrFull, blobs.ErrFull}, Busy: []error{sqlstore.ErrBusy, sqlstore.ErrUnavailable},
 		KeystoreDown: []error{hcvault.ErrUnavailable}, KeystoreWrong: []error{hcvault.ErrBadResponse},
+		Observe: h.cfg.metrics.observe,
 	})
 	return err
 }

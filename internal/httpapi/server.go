@@ -44,6 +44,9 @@ type Config struct {
 	// KeystoreDown and KeystoreWrong are the errors by which a keystore says
 	// that it cannot be reached now, and that its answer cannot be right.
 	KeystoreDown, KeystoreWrong []error
+	// Observe is called when a request begins, and what it returns when that
+	// request has ended; nil means that nobody counts.
+	Observe func() func(Observed)
 	// Build is a version for the access log.
 	Build string
 	// Rate is how many requests a second the API takes in all; zero means 200.
@@ -116,6 +119,7 @@ func (s *Server) routes() (*gin.Engine, error) {
 
 	r.Use(
 		s.nameRequest,  // an id of our own
+		s.observe,      // counted, by the same words as logged
 		s.logAccess,    // route template, status and code, nothing else
 		s.recover,      // a panic is an answer too
 		s.setHeaders,   // nothing is cached, sniffed or framed

@@ -128,6 +128,21 @@ func (b *base) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Pool counts the connections of one of a database's two pools.
+type Pool struct {
+	Open, InUse int
+	Waits       int64         // calls that had to wait for a connection, since the start
+	Waited      time.Duration // by all of them together
+}
+
+// Pools tells how busy the one connection that writes is, and those that read.
+func (b *base) Pools() (write, read Pool) { return poolOf(b.write), poolOf(b.read) }
+
+func poolOf(db *sql.DB) Pool {
+	s := db.Stats()
+	return Pool{Open: s.OpenConnections, InUse: s.InUse, Waits: s.WaitCount, Waited: s.WaitDuration}
+}
+
 // Truncate removes what the database's files still hold of erased rows. On
 // SQLite it moves everything from the write-ahead log into the database and
 // empties the log; an erasure is not finished before it has returned nil. On
