@@ -23,6 +23,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/web"
 )
 
 // Names in a folder that init or demo made.
@@ -256,8 +257,13 @@ func (h *house) openLog(ctx context.Context) (*audit.Log, error) {
 
 // openDoors makes the HTTP face.
 func (h *house) openDoors() (err error) {
+	card, err := web.CardPage(h.network.Desk())
+	if err != nil {
+		return err
+	}
 	h.api, err = httpapi.New(httpapi.Config{
 		Network: h.network, Issuer: h.issuer, Vault: h.vault, Board: h.board,
+		CardPage: card, CardStyle: web.CardStyleSHA256,
 		Idempotency: httpapi.Once(h.db.Idempotency(h.cfg.now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		LogFiles:    h.logDir, Log: h.cfg.log, Now: h.cfg.now, Ready: h.ready,
 		Full: []error{sqlstore.ErrFull, blobs.ErrFull}, Busy: []error{sqlstore.ErrBusy, sqlstore.ErrUnavailable},

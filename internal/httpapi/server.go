@@ -38,6 +38,10 @@ type Config struct {
 	Ready func(ctx context.Context) error
 	// SecurityText is served as security.txt (RFC 9116); empty means none.
 	SecurityText string
+	// CardPage is what somebody reads who found a card, and CardStyle the
+	// SHA-256 of its one style element, in base64. Without a page none is served.
+	CardPage  []byte
+	CardStyle string
 	// Full and Busy are the errors by which the stores say that the disk is
 	// full, and that they are overloaded: adapters do not know each other.
 	Full, Busy []error
