@@ -266,6 +266,7 @@ func (h *house) openDoors() (err error) {
 		CardPage: card, CardStyle: web.CardStyleSHA256,
 		Idempotency: httpapi.Once(h.db.Idempotency(h.cfg.now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		LogFiles:    h.logDir, Log: h.cfg.log, Now: h.cfg.now, Ready: h.ready,
+		Pages: web.Pages, Desk: h.network.Desk(),
 		Full: []error{sqlstore.ErrFull, blobs.ErrFull}, Busy: []error{sqlstore.ErrBusy, sqlstore.ErrUnavailable},
 		KeystoreDown: []error{hcvault.ErrUnavailable}, KeystoreWrong: []error{hcvault.ErrBadResponse},
 		Observe: h.cfg.metrics.observe,
