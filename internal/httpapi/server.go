@@ -30,6 +30,7 @@ type Config struct {
 	Vault       *vault.Vault
 	Board       Board
 	Idempotency Idempotency
+	Tries       Tries
 	LogFiles    fs.FS // the published log: checkpoint and tiles
 	Log         *slog.Logger
 
@@ -59,14 +60,14 @@ type Server struct {
 	engine *gin.Engine
 	global *rate.Limiter
 	origin *http.CrossOriginProtection
-	tries  *tries
+	seats  *seats
 }
 
 // New checks the configuration and builds the routes. It starts nothing.
 func New(cfg Config) (*Server, error) {
 	if cfg.Network == nil || cfg.Issuer == nil || cfg.Vault == nil || cfg.Board == nil ||
-		cfg.Idempotency == nil || cfg.LogFiles == nil || cfg.Log == nil {
-		return nil, errors.New("httpapi: server needs Network, Issuer, Vault, Board, Idempotency, LogFiles and Log")
+		cfg.Idempotency == nil || cfg.Tries == nil || cfg.LogFiles == nil || cfg.Log == nil {
+		return nil, errors.New("httpapi: server needs Network, Issuer, Vault, Board, Idempotency, Tries, LogFiles and Log")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -85,7 +86,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, ops: ops,
 		global: rate.NewLimiter(cfg.Rate, 2*int(cfg.Rate)+1),
 		origin: http.NewCrossOriginProtection(),
-		tries:  newTries(runtime.GOMAXPROCS(0)),
+		seats:  newSeats(runtime.GOMAXPROCS(0)),
 	}
 	if s.engine, err = s.routes(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
