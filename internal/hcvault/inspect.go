@@ -210,4 +210,3 @@ func capabilityName(s string) string {
 	}
 	return "something at"
 }
-

@@ -155,8 +155,9 @@ func (s *Server) ReadAttestation(ctx context.Context, r ReadAttestationRequestOb
 
 // ChangeAttestation withdraws, pauses or resumes an attestation.
 func (s *Server) ChangeAttestation(ctx context.Context, r ChangeAttestationRequestObject) (ChangeAttestationResponseObject, error) {
+	key := requestKey(ctx)
 	ctx, by := acting(ctx)
-	d, err := s.cfg.Issuer.SetStatus(ctx, by, credentials.ID(r.Attestation), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason))
+	d, err := s.cfg.Issuer.SetStatus(ctx, by, credentials.ID(r.Attestation), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason), key)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ type Config struct {
 	Vault       *vault.Vault
 	Board       Board
 	Idempotency Idempotency
+	Tries       Tries
 	LogFiles    fs.FS // the published log: checkpoint and tiles
 	Log         *slog.Logger
 
@@ -76,15 +77,15 @@ type Server struct {
 	// a token takes nothing from those who have one.
 	strangers *rate.Limiter
 	origin    *http.CrossOriginProtection
-	tries     *tries
+	seats     *seats
 	papers    chan struct{} // seats of those who ask with number and code alone
 }
 
 // New checks the configuration and builds the routes. It starts nothing.
 func New(cfg Config) (*Server, error) {
 	if cfg.Network == nil || cfg.Issuer == nil || cfg.Vault == nil || cfg.Board == nil ||
-		cfg.Idempotency == nil || cfg.LogFiles == nil || cfg.Log == nil {
-		return nil, errors.New("httpapi: server needs Network, Issuer, Vault, Board, Idempotency, LogFiles and Log")
+		cfg.Idempotency == nil || cfg.Tries == nil || cfg.LogFiles == nil || cfg.Log == nil {
+		return nil, errors.New("httpapi: server needs Network, Issuer, Vault, Board, Idempotency, Tries, LogFiles and Log")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -107,7 +108,7 @@ func New(cfg Config) (*Server, error) {
 		global:    rate.NewLimiter(cfg.Rate, 2*int(cfg.Rate)+1),
 		strangers: rate.NewLimiter(cfg.StrangerRate, 2*int(cfg.StrangerRate)+1),
 		origin:    http.NewCrossOriginProtection(),
-		tries:     newTries(runtime.GOMAXPROCS(0)),
+		seats:     newSeats(runtime.GOMAXPROCS(0)),
 		papers:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	if s.engine, err = s.routes(); err != nil {
