@@ -22,6 +22,7 @@ type board struct {
 	publisher *credentials.Publisher
 	store     credentials.Store
 	log       *audit.Log
+	aside     *aside
 	now       func() time.Time
 
 	one sync.Mutex // one publication at a time
@@ -45,7 +46,7 @@ func newBoard(h *house) (*board, error) {
 		return nil, err
 	}
 	return &board{
-		network: h.network, publisher: publisher, store: h.db.Credentials(), log: h.log, now: h.cfg.now,
+		network: h.network, publisher: publisher, store: h.db.Credentials(), log: h.log, aside: h.aside, now: h.cfg.now,
 	}, nil
 }
 
@@ -86,6 +87,9 @@ func (b *board) Publish(ctx context.Context, by audit.Actor, emergency bool) (ht
 	if err != nil {
 		return httpapi.Published{}, fmt.Errorf("publish the log: %w", err)
 	}
+	if err := b.aside.keepHead(head.Signed); err != nil {
+		return httpapi.Published{}, fmt.Errorf("keep the checkpoint: %w", err)
+	}
 	return httpapi.Published{Sequence: b.number(), LogSize: head.Size, Waiting: done.Waiting}, nil
 }
 
@@ -102,6 +106,10 @@ func (b *board) makePack(ctx context.Context) error {
 	pack, err := b.network.ServerPack(ctx, lists, sequence)
 	if err != nil {
 		return fmt.Errorf("open the pack: %w", err)
+	}
+	// Before anybody can have it.
+	if err := b.aside.keepPack(ctx, lists); err != nil {
+		return fmt.Errorf("keep the pack: %w", err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -49,6 +49,12 @@ type Part struct {
 	SHA256 string `json:"sha256"` // hex
 }
 
+// Is reports whether these are the bytes of the part.
+func (p Part) Is(name string, data []byte) bool {
+	sum := sha256.Sum256(data)
+	return p == Part{name, int64(len(data)), hex.EncodeToString(sum[:])}
+}
+
 // Manifest says what a backup holds. It holds no personal data.
 type Manifest struct {
 	Version int       `json:"version"`

@@ -34,18 +34,17 @@ type Aftermath struct {
 	// Sequence is the number of the next pack and of the next trust list, at
 	// the least.
 	Sequence uint64
-	// Restart begins the log anew; nil lets it go on.
-	Restart *LogRestart
+	// Restart begins the log anew.
+	Restart LogRestart
 	// Day is today, for what is noted as ended now.
 	Day int64
-	// Entry says in the log that all this was done. With Restart it is the new
-	// log's first entry.
+	// Entry says in the log that all this was done. It is the new log's first.
 	Entry audit.Entry
 }
 
 // LogRestart is the beginning of a new log.
 type LogRestart struct {
-	Number int    // 2 for the second log, and so on
+	Origin string // its name
 	Former string // the newest checkpoint that is known of the one before
 	Note   string // the first entry's note; all of it is public
 }
@@ -283,11 +282,11 @@ func adoptNumbers(ctx context.Context, tx *sql.Tx, a Aftermath, _ *Adopted) erro
 	return err
 }
 
-// adoptLog writes down that rows came back, and begins the log anew if it has
-// to: every entry of the backup gets a place in the new one, behind the entry
-// that names the old one.
+// adoptLog writes down that rows came back, and begins the log anew: every entry
+// of the backup gets a place in the new one, behind the entry that names the old
+// one.
 func adoptLog(ctx context.Context, tx *sql.Tx, a Aftermath, _ *Adopted) error {
-	if err := appendEntries(ctx, tx, a.Entry); err != nil || a.Restart == nil {
+	if err := appendEntries(ctx, tx, a.Entry); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, "UPDATE log_entries SET position = NULL"); err != nil {
@@ -296,16 +295,16 @@ func adoptLog(ctx context.Context, tx *sql.Tx, a Aftermath, _ *Adopted) error {
 	if _, err := tx.ExecContext(ctx, "UPDATE log_entries SET position = 0 WHERE id = $1", a.Entry.ID); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO log_restarts (number, former, note) VALUES ($1, $2, $3)",
-		a.Restart.Number, a.Restart.Former, a.Restart.Note)
+	_, err := tx.ExecContext(ctx, `INSERT INTO log_restarts (number, origin, former, note)
+		VALUES ((SELECT COALESCE(MAX(number), 0) + 1 FROM log_restarts), $1, $2, $3)`, a.Restart.Origin, a.Restart.Former, a.Restart.Note)
 	return err
 }
 
 // Restarts returns how the log began anew, oldest first; nothing for a log that
 // is still the first one.
 func (l *Log) Restarts(ctx context.Context) ([]LogRestart, error) {
-	return list(ctx, l.db.read, func(row scanner) (r LogRestart, err error) { return r, row.Scan(&r.Number, &r.Former, &r.Note) },
-		"SELECT number, former, note FROM log_restarts ORDER BY number")
+	return list(ctx, l.db.read, func(row scanner) (r LogRestart, err error) { return r, row.Scan(&r.Origin, &r.Former, &r.Note) },
+		"SELECT origin, former, note FROM log_restarts ORDER BY number")
 }
 
 // PackSequence is the number of the last pack.

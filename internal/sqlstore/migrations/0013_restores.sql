@@ -8,11 +8,12 @@ ALTER TABLE status_lists ADD COLUMN frozen BOOLEAN NOT NULL DEFAULT FALSE;
 -- a decoy: what it says stays.
 ALTER TABLE status_entries ADD COLUMN held BOOLEAN NOT NULL DEFAULT FALSE;
 
--- A log that begins anew after a restore: the number in its name, the newest
--- checkpoint that is known of the one before, and its first entry, which says
--- so. All of it is public.
+-- A log that begins anew after a restore: its name, the newest checkpoint that
+-- is known of the one before, and its first entry, which says so. All of it is
+-- public.
 CREATE TABLE log_restarts (
     number INTEGER PRIMARY KEY,
+    origin TEXT    NOT NULL,
     former TEXT    NOT NULL,
     note   TEXT    NOT NULL
 );
