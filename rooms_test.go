@@ -92,6 +92,7 @@ var rooms = map[string]room{
 	"internal/keyfile":    {adapter: true, ours: domain, foreign: []string{"filippo.io/age", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto"}},
 	"internal/hcvault":    {adapter: true, ours: domain, foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
 	"internal/blobs":      {adapter: true, ours: domain, foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
 	"internal/storetest":  {adapter: true, ours: slices.Concat(domain, []string{"internal/blobs"}), foreign: []string{"github.com/google/go-cmp/cmp", "golang.org/x/mod/sumdb/note"}},
 	"internal/s3test":     {adapter: true, ours: []string{"internal/blobs", "credentials/private"}, foreign: []string{"github.com/aws/aws-sdk-go-v2"}},
 	"internal/httpapi":    {adapter: true, ours: slices.Concat(domain, []string{"credentials/card/symbol", "docs/api"}), foreign: []string{"github.com/gin-gonic/gin", "github.com/getkin/kin-openapi", "github.com/oapi-codegen/runtime", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/text"}},

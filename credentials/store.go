@@ -202,6 +202,9 @@ type Store interface {
 	Publish(ctx context.Context, list uint16, before string, entries []Entry, status, answers string, log ...audit.Entry) error
 	// Lists names every list that exists.
 	Lists(ctx context.Context) ([]uint16, error)
+	// Frozen tells whether a list came back from a backup, so that places in it
+	// may be in use that the store does not know of: no decoy is made of them.
+	Frozen(ctx context.Context, list uint16) (bool, error)
 	// Tokens returns the newest tokens of a list.
 	Tokens(ctx context.Context, list uint16) (status, answers string, err error)
 }

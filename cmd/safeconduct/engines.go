@@ -47,6 +47,9 @@ type engines struct {
 	// every key's name.
 	VaultMount  string `json:"vault_mount,omitempty"`
 	VaultPrefix string `json:"vault_prefix,omitempty"`
+	// Aside is a folder on another disk or machine, for what must outlive the
+	// databases: the erasure journal and what was published last.
+	Aside string `json:"aside,omitempty"`
 }
 
 // enginesName is where init writes the engines down, so that every later
@@ -69,9 +72,14 @@ func (e *engines) flags(c *cobra.Command) {
 		{&e.VaultCA, "vault-ca-file", "file with the authorities of Vault's certificate"},
 		{&e.VaultMount, "vault-mount", "where the network's transit engine is mounted"},
 		{&e.VaultPrefix, "vault-prefix", "how the names of its keys begin"},
+		{&e.Aside, "aside", "a folder on another disk, for what must outlive the databases (default: a folder in the folder)"},
 	} {
 		env := "SAFECONDUCT_" + strings.ToUpper(strings.ReplaceAll(one.name, "-", "_"))
-		c.Flags().StringVar(one.into, one.name, os.Getenv(env), one.about)
+		name := one.name
+		if c.Flags().Lookup(name) != nil {
+			name += "-database" // restore's --keyring is the backup of it
+		}
+		c.Flags().StringVar(one.into, name, os.Getenv(env), one.about)
 	}
 }
 
@@ -106,6 +114,9 @@ func (e engines) write(dir string) error {
 // database is where the main database is, and keyring where the keyring is.
 func (e engines) database(dir string) string { return either(e.Database, dir, databaseName) }
 func (e engines) keyring(dir string) string  { return either(e.Keyring, dir, keyringName) }
+
+// aside is the folder for what must outlive both.
+func (e engines) aside(dir string) string { return either(e.Aside, dir, asideName) }
 
 func either(address, dir, name string) string {
 	if address != "" {

@@ -56,6 +56,7 @@ type house struct {
 	keys     keystore
 	remote   *hcvault.Vault // the same keys, when they are in a Vault
 	blobs    objects
+	aside    *aside
 	logDir   audit.Dir
 	log      *audit.Log
 	network  *network.Network
@@ -182,12 +183,17 @@ func (h *house) settle(ctx context.Context) (err error) {
 	if h.settled, err = h.issuer.Recover(ctx); err != nil {
 		return err
 	}
-	_, err = h.vault.Replay(ctx)
-	return err
+	if _, err := h.vault.Replay(ctx); err != nil {
+		return err
+	}
+	return h.settleErasures(ctx)
 }
 
 // isHouse tells a folder that init or demo made from any other.
 func isHouse(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, unfinishedName)); err == nil {
+		return fmt.Errorf("%s: a restore was cut off here; remove everything it put there, and restore again", dir)
+	}
 	_, err := os.Stat(filepath.Join(dir, keysName))
 	if _, elsewhere := os.Stat(filepath.Join(dir, enginesName)); err == nil || elsewhere == nil {
 		return nil
@@ -239,6 +245,9 @@ func (h *house) openRooms(ctx context.Context) (err error) {
 	if err := h.openKeys(ctx, r.ID); err != nil {
 		return err
 	}
+	if err := errors.Join(h.nameLog(ctx, r.ID), h.openAside(r.ID)); err != nil {
+		return err
+	}
 	h.keys = h.cfg.metrics.countedKeys(h.keys)
 	if h.network, err = network.New(network.Config{
 		Store: h.db.Network(), Keys: h.keys, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo, Now: h.cfg.now,
@@ -249,7 +258,7 @@ func (h *house) openRooms(ctx context.Context) (err error) {
 		return err
 	}
 	if h.vault, err = vault.New(vault.Config{
-		Store: h.db.Vault(), Keyring: h.keyring, Blobs: h.blobs, Keys: h.keys,
+		Store: journaled{h.db.Vault(), h.aside}, Keyring: h.keyring, Blobs: h.blobs, Keys: h.keys,
 		Directory: members{h.network}, Network: h.network.ID(), Now: h.cfg.now,
 	}); err != nil {
 		return err

@@ -72,6 +72,9 @@ func rootCommand() *cobra.Command {
 		keyCommand(),
 		logCommand(),
 		fsckCommand(),
+		backupCommand(),
+		restoreCommand(),
+		erasuresCommand(),
 	)
 	return root
 }

@@ -448,6 +448,15 @@ func (c *Credentials) Lists(ctx context.Context) ([]uint16, error) {
 	return lists, kind(rows.Err())
 }
 
+// Frozen tells whether a list came back from a backup.
+func (c *Credentials) Frozen(ctx context.Context, list uint16) (frozen bool, err error) {
+	err = c.db.read.QueryRowContext(ctx, "SELECT frozen FROM status_lists WHERE number = $1", list).Scan(&frozen)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, credentials.ErrNotFound
+	}
+	return frozen, kind(err)
+}
+
 // Tokens returns the newest signed lists; both are empty before the first
 // publication.
 func (c *Credentials) Tokens(ctx context.Context, list uint16) (status, answers string, err error) {

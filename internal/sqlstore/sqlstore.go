@@ -110,6 +110,13 @@ type engine interface {
 	close() error
 	// backup writes a copy.
 	backup(ctx context.Context, write *sql.DB, path string) error
+	// shape reads what tables there are.
+	shape(ctx context.Context, q querier) ([]table, error)
+	// unhurried lets a transaction take the time that copying everything takes.
+	unhurried(ctx context.Context, tx *sql.Tx) error
+	// renumber lets columns that count by themselves go on behind the highest
+	// number that was put into them.
+	renumber(ctx context.Context, tx *sql.Tx, tables []table) error
 }
 
 func open(ctx context.Context, where string, s schema) (*base, error) {
