@@ -72,6 +72,7 @@ func rootCommand() *cobra.Command {
 		keyCommand(),
 		logCommand(),
 		fsckCommand(),
+		doctorCommand(),
 	)
 	return root
 }
