@@ -61,6 +61,8 @@ func rootCommand() *cobra.Command {
 		Short:         "One agency's finding travels, on paper that says nothing.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+
+		PersistentPreRunE: configure,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
@@ -73,6 +75,7 @@ func rootCommand() *cobra.Command {
 		logCommand(),
 		fsckCommand(),
 		doctorCommand(),
+		configCommand(),
 	)
 	return root
 }
