@@ -68,6 +68,7 @@ const demoWork = 12
 
 func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 	began := time.Now()
+	f.engines.fromEnvironment()
 	// Before anything of a former demo is touched.
 	listener, err := listenLocally(ctx, f.listen)
 	if err != nil {

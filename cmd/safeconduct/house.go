@@ -92,7 +92,8 @@ func found(ctx context.Context, cfg houseConfig, f founding) (token string, err 
 	}
 	defer func() {
 		if err != nil {
-			for _, name := range []string{keysName, keysName + ".lock", databaseName, databaseName + "-wal", databaseName + "-shm"} {
+			for _, name := range []string{keysName, keysName + ".lock", databaseName, databaseName + "-wal", databaseName + "-shm",
+				keyringName, keyringName + "-wal", keyringName + "-shm"} {
 				_ = os.Remove(filepath.Join(cfg.dir, name)) // made above, and of no use to anybody
 			}
 		}
@@ -116,6 +117,12 @@ func found(ctx context.Context, cfg houseConfig, f founding) (token string, err 
 	if _, token, err = n.Init(ctx); err != nil {
 		return "", err
 	}
+	// Empty, and there from the first day: one that is missing later is a loss.
+	keyring, err := sqlstore.OpenKeyring(ctx, cfg.engines.keyring(cfg.dir))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, keyring.Close()) }()
 	return token, cfg.engines.write(cfg.dir)
 }
 

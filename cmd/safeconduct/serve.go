@@ -49,6 +49,7 @@ func initCommand() *cobra.Command {
 }
 
 func (f initFlags) run(ctx context.Context, out io.Writer) error {
+	f.engines.fromEnvironment()
 	passphrase, err := passphraseFor(f.engines, f.passphraseFile)
 	if err != nil {
 		return err

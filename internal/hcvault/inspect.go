@@ -19,6 +19,8 @@ type Inspection struct {
 	Sealed, Initialized bool
 	// Ahead is how much later it is by Vault's clock than by ours.
 	Ahead time.Duration
+	// Certificate is until when Vault's certificate is good; zero without TLS.
+	Certificate time.Time
 	// Login is nil when the AppRole lets us in; TokenLife is how long what it
 	// gives out lives.
 	Login     error
@@ -81,6 +83,9 @@ func (i *Inspection) health(ctx context.Context, l *link) error {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	took := time.Since(asked)
+	if resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
+		i.Certificate = resp.TLS.PeerCertificates[0].NotAfter
+	}
 	var a struct {
 		Initialized bool   `json:"initialized"`
 		Sealed      bool   `json:"sealed"`
