@@ -71,6 +71,7 @@ func rootCommand() *cobra.Command {
 		serveCommand(),
 		verifyCommand(),
 		packCommand(),
+		deviceCommand(),
 		keyCommand(),
 		logCommand(),
 		fsckCommand(),
