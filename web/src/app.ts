@@ -4,10 +4,12 @@ import * as device from "./device";
 import { h } from "./dom";
 import * as offline from "./offline";
 import * as pack from "./pack";
+import { Ended } from "./rpc";
 import { show, heading } from "./screen";
 import { revoked } from "./screens/device";
 import { home } from "./screens/home";
 import { fromLink, invite } from "./screens/invite";
+import { primary } from "./screens/parts";
 import { unlock } from "./screens/unlock";
 import * as strip from "./strip";
 import { begin, say } from "./words";
@@ -32,12 +34,21 @@ function used(): void {
   }, idle);
 }
 
+// Whatever goes wrong, no half of an answer stays on the screen. What ended
+// because the device was closed is nothing wrong.
+function wentWrong(e: PromiseRejectionEvent): void {
+  e.preventDefault();
+  if (e.reason instanceof Ended) return;
+  show("start", heading(say("page.problem")), primary("action.again", () => void home()));
+}
+
 async function start(): Promise<void> {
   // Before anything else: an invitation does not stay in the address.
   const invitation = fromLink();
   await begin();
   const skip = document.querySelector(".skip");
   skip?.replaceChildren(say("page.skip"));
+  addEventListener("unhandledrejection", wentWrong);
   strip.begin();
   pack.listen(() => { device.lock(); void home(); });
   for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, used);
