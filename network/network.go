@@ -197,6 +197,9 @@ type Config struct {
 // Network is one network. It is safe for use by many goroutines.
 type Network struct{ cfg Config }
 
+// Desk is the telephone number of the network's desk.
+func (n *Network) Desk() string { return n.cfg.Desk }
+
 var idForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // New checks the configuration. It reads and writes nothing.

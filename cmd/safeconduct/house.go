@@ -23,6 +23,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/web"
 )
 
 // Names in a folder that init or demo made.
@@ -257,6 +258,7 @@ func (h *house) openDoors() (err error) {
 		Network: h.network, Issuer: h.issuer, Vault: h.vault, Board: h.board,
 		Idempotency: httpapi.Once(h.db.Idempotency(h.cfg.now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		LogFiles:    h.logDir, Log: h.cfg.log, Now: h.cfg.now, Ready: h.ready,
+		Pages: web.Pages, Desk: h.network.Desk(),
 		Full: []error{sqlstore.ErrFull, blobs.ErrFull}, Busy: []error{sqlstore.ErrBusy, sqlstore.ErrUnavailable},
 		KeystoreDown: []error{hcvault.ErrUnavailable}, KeystoreWrong: []error{hcvault.ErrBadResponse},
 	})

@@ -8,6 +8,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -65,6 +66,9 @@ type job struct {
 	Now        int64     `json:"now"`
 	LeaseUntil int64     `json:"leaseUntil"`
 	Cases      []oneCase `json:"cases"`
+
+	KnownRoot   json.RawMessage `json:"knownRoot"`
+	KnownPublic []byte          `json:"knownPublic"`
 }
 
 type oneCase struct {
@@ -89,6 +93,14 @@ type report struct {
 		LeaseOver, BrokenPack                                     answer
 		Wrong                                                     []map[string]any
 		Closed                                                    map[string]any
+	}
+
+	Enrolment struct {
+		Made             struct{ Private, Public []byte }
+		Fresh, Again     struct{ Text string }
+		Opened, Stranger map[string]any
+		Symbols, Known   struct{ Symbols string }
+		Wrong            []map[string]any
 	}
 }
 
@@ -121,6 +133,16 @@ func TestWasm(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := n.job(t, f)
+	// The known answer of verifier.Symbols: RFC 7517's key, and the device key of
+	// the seed 00 01 … 1f.
+	j.KnownRoot = json.RawMessage(`{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}`)
+	seed := make([]byte, 32)
+	for i := range seed {
+		seed[i] = byte(i)
+	}
+	known, err := hpke.MLKEM768X25519().NewPrivateKey(seed)
+	must(t, err)
+	j.KnownPublic = known.PublicKey().Bytes()
 	got := runNode(t, node, j)
 
 	if got.Pack["name"] != "Made-up network" || got.Pack["sequence"] != 5.0 || got.Pack["seen"] != float64(f.Now) || got.Pack["demo"] != true {
@@ -186,6 +208,44 @@ func TestWasm(t *testing.T) {
 	}
 	for i, want := range []string{"deviceKey", "file", "now", "now", "handle", "text", "code", "tries", "stretched", "handle"} {
 		if a := s.Wrong[i]; len(a) != 1 || a["error"] != want {
+			t.Errorf("wrong call %d: got %v, want an error about %s and nothing else", i, a, want)
+		}
+	}
+	testEnrolment(t, n, got)
+}
+
+// testEnrolment has the browser build make a device, as a page does that is
+// enrolled, and compares with the native build.
+func testEnrolment(t *testing.T, n network, got report) {
+	e := got.Enrolment
+	device, err := verifier.ParseDevice([]byte(e.Fresh.Text))
+	must(t, err)
+	key, err := hpke.MLKEM768X25519().NewPrivateKey(device.Private)
+	must(t, err)
+	if !bytes.Equal(key.PublicKey().Bytes(), e.Made.Public) || !bytes.Equal(device.Private, e.Made.Private) {
+		t.Error("the device key is not the one that was made")
+	}
+	if device.Network != n.device.Network || device.ID != n.device.ID || !bytes.Equal(device.Root, n.device.Root) {
+		t.Errorf("the file is for network %s, device %s", device.Network, device.ID)
+	}
+	again, err := verifier.ParseDevice([]byte(e.Again.Text))
+	must(t, err)
+	if diff := cmp.Diff(n.device.Private, again.Private); diff != "" || e.Opened["handle"] == nil {
+		t.Errorf("the file of an enrolled device opens nothing: %v", e.Opened)
+	}
+	if v, _ := e.Stranger["verdict"].(map[string]any); v["reason"] != "pack_broken" {
+		t.Errorf("another device's pack: %v", e.Stranger)
+	}
+	want, err := verifier.Symbols(n.device.Network, n.device.Root, e.Made.Public)
+	must(t, err)
+	if e.Symbols.Symbols != want || e.Known.Symbols != "MAKJ3V" {
+		t.Errorf("symbols are %q and %q, want %q and those of the known answer", e.Symbols.Symbols, e.Known.Symbols, want)
+	}
+	for i, want := range []string{
+		"device", "device", "device", "device", "device", "device",
+		"network", "root", "public", "symbols", "symbols", "symbols",
+	} {
+		if a := e.Wrong[i]; len(a) != 1 || a["error"] != want {
 			t.Errorf("wrong call %d: got %v, want an error about %s and nothing else", i, a, want)
 		}
 	}

@@ -33,6 +33,11 @@ type Config struct {
 	LogFiles    fs.FS // the published log: checkpoint and tiles
 	Log         *slog.Logger
 
+	// Pages are the built pages; nil serves none. Desk is the telephone number
+	// that they show.
+	Pages fs.FS
+	Desk  string
+
 	// Ready says why the service cannot work now, nil when it can; a nil func
 	// is always ready.
 	Ready func(ctx context.Context) error
@@ -136,6 +141,7 @@ func (s *Server) routes() (*gin.Engine, error) {
 		ErrorHandler: func(c *gin.Context, _ error, _ int) { s.refuse(c, fail(faultInvalid)) },
 	})
 	s.mountPublic(r)
+	s.mountPages(r)
 	r.NoRoute(func(c *gin.Context) { s.refuse(c, fail(faultNotFound)) })
 	return r, nil
 }
