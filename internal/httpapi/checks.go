@@ -68,21 +68,33 @@ func newTries(cores int) *tries {
 const seatPatience = 5 * time.Second
 
 func (t *tries) verify(ctx context.Context, actor string, pack *verifier.Pack, shown verifier.Presentation, now time.Time) (verifier.Verdict, error) {
+	leave, err := t.sit(ctx, actor, now)
+	if err != nil {
+		return verifier.Verdict{}, err
+	}
+	defer leave()
+	shown.Tries = &t.find(actor, now).wrong
+	return pack.Verify(shown, now), nil
+}
+
+// sit waits for a turn to stretch, which ends with leave.
+func (t *tries) sit(ctx context.Context, actor string, now time.Time) (leave func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, seatPatience)
 	defer cancel()
-	mine := t.find(actor, now)
 	// The actor's own seat comes first, so that one actor's queue takes no
 	// core from the others.
-	for _, seat := range []chan struct{}{mine.seat, t.seats} {
+	mine := t.find(actor, now).seat
+	for _, seat := range []chan struct{}{mine, t.seats} {
 		select {
 		case seat <- struct{}{}:
-			defer func() { <-seat }()
 		case <-ctx.Done():
-			return verifier.Verdict{}, &failure{fault: faultBusy, retryAfter: "2"}
+			if seat == t.seats {
+				<-mine
+			}
+			return nil, &failure{fault: faultBusy, retryAfter: "2"}
 		}
 	}
-	shown.Tries = &mine.wrong
-	return pack.Verify(shown, now), nil
+	return func() { <-t.seats; <-mine }, nil
 }
 
 // find returns an actor's tries, and forgets those of actors who have been

@@ -53,6 +53,8 @@ type Config struct {
 	Build string
 	// Rate is how many requests a second the API takes in all; zero means 200.
 	Rate rate.Limit
+	// StrangerRate is how many of them may come without a token; zero means 10.
+	StrangerRate rate.Limit
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -63,8 +65,11 @@ type Server struct {
 	ops    map[string]*operation
 	engine *gin.Engine
 	global *rate.Limiter
-	origin *http.CrossOriginProtection
-	tries  *tries
+	// strangers is a part of its own, so that whoever floods the service without
+	// a token takes nothing from those who have one.
+	strangers *rate.Limiter
+	origin    *http.CrossOriginProtection
+	tries     *tries
 }
 
 // New checks the configuration and builds the routes. It starts nothing.
@@ -79,6 +84,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Rate == 0 {
 		cfg.Rate = 200
 	}
+	if cfg.StrangerRate == 0 {
+		cfg.StrangerRate = 10
+	}
 	ops, err := operations()
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
@@ -88,9 +96,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, ops: ops,
-		global: rate.NewLimiter(cfg.Rate, 2*int(cfg.Rate)+1),
-		origin: http.NewCrossOriginProtection(),
-		tries:  newTries(runtime.GOMAXPROCS(0)),
+		global:    rate.NewLimiter(cfg.Rate, 2*int(cfg.Rate)+1),
+		strangers: rate.NewLimiter(cfg.StrangerRate, 2*int(cfg.StrangerRate)+1),
+		origin:    http.NewCrossOriginProtection(),
+		tries:     newTries(runtime.GOMAXPROCS(0)),
 	}
 	if s.engine, err = s.routes(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
