@@ -92,7 +92,7 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 		return Card{}, err
 	}
 	printed.Digits, printed.NamesShortened = sealed.Card.Digits(), sealed.Shortened
-	draft.Card.OpenKey = sealed.OpenKey
+	draft.Card.OpenKey, draft.Card.Salt = sealed.OpenKey, sealed.Salt
 	return is.completeCard(ctx, by, draft, printed)
 }
 
@@ -235,7 +235,7 @@ func (is *Issuer) completeCard(ctx context.Context, by audit.Actor, d Issued, pr
 	}
 	is.settling.Lock()
 	defer is.settling.Unlock()
-	done := Completion{ID: d.ID, OpenKey: d.Card.OpenKey}
+	done := Completion{ID: d.ID, OpenKey: d.Card.OpenKey, Salt: d.Card.Salt}
 	if d.About != "" {
 		// The screening may have been withdrawn while the card was made.
 		done.Changes = append(done.Changes, Change{ID: d.About, From: []State{Active}, To: Active})

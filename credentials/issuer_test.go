@@ -244,6 +244,13 @@ func (a *agencies) SealKeys(context.Context) (card.SealKeys, time.Time, error) {
 	return a.seal, claimsNow.AddDate(0, 0, 200), nil
 }
 
+func (a *agencies) NetKey(_ context.Context, epoch uint32) ([]byte, bool, error) {
+	if epoch != a.seal.Epoch {
+		return nil, false, nil
+	}
+	return a.seal.NetKey, true, nil
+}
+
 func (a *agencies) Signer(_ context.Context, id string) (string, crypto.Signer, error) {
 	of := a.of[id]
 	if of == nil {

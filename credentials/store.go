@@ -83,6 +83,9 @@ type CardFacts struct {
 	// key, docs/card.md, Opening a record online. It is known once the card
 	// is sealed.
 	OpenKey []byte
+	// Salt is that of the code's stretch: with it number and code can be known
+	// again without the card. Cards from before it was kept have none.
+	Salt []byte
 }
 
 // Change moves one record from any of the states From to another. A record that
@@ -99,6 +102,7 @@ type Completion struct {
 	ID      ID
 	Sealed  []byte // the signed token, encrypted to the case; nil for a card
 	OpenKey []byte // of a card; docs/card.md, Opening a record online
+	Salt    []byte // of a card; docs/card.md, Bytes
 	Changes []Change
 	Answers []Answer
 }
@@ -144,6 +148,13 @@ type Store interface {
 	// ByHandle and ByNumber find a card by keyed hash.
 	ByHandle(ctx context.Context, handle [16]byte) (Issued, error)
 	ByNumber(ctx context.Context, number [16]byte) (Issued, error)
+
+	// TryPaper counts a try with a card number, given as a keyed hash of its
+	// own, and tells whether it is within hourly and daily. hour counts the
+	// hours since 1970; a try beyond the limits is not counted.
+	TryPaper(ctx context.Context, number [16]byte, hour int64, hourly, daily int) (within bool, err error)
+	// SweepPapers forgets the tries of the hours before hour.
+	SweepPapers(ctx context.Context, hour int64) error
 
 	// Entries lists every entry of a list, real and decoy, in the order in
 	// which they began to wait for publication.
@@ -197,6 +208,9 @@ type Network interface {
 	// SealKeys returns the epoch that new cards are sealed to, and when that
 	// epoch's life ends.
 	SealKeys(ctx context.Context) (keys card.SealKeys, end time.Time, err error)
+	// NetKey returns the netKey of an epoch whose cards still open. For any other
+	// epoch known is false, after the same work.
+	NetKey(ctx context.Context, epoch uint32) (key []byte, known bool, err error)
 }
 
 // Agency is what the issuer needs to know about an agency.

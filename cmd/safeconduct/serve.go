@@ -177,6 +177,7 @@ func (h *house) keepHouse(ctx context.Context, every time.Duration) {
 				return err
 			}},
 			{"take expired grants back", func() error { _, err := h.vault.Expire(ctx); return err }},
+			{"forget tries with numbers", func() error { return h.issuer.SweepPapers(ctx) }},
 			{"forget old answers", func() error { _, err := h.db.Idempotency(h.cfg.now).Sweep(ctx); return err }},
 			{"collect broken uploads", func() error { _, err := h.blobs.CollectTemp(ctx); return err }},
 		} {

@@ -417,6 +417,27 @@ func (e PageRole) Valid() bool {
 	}
 }
 
+// Defines values for PaperAnswerAnswer.
+const (
+	InUse    PaperAnswerAnswer = "in_use"
+	NotInUse PaperAnswerAnswer = "not_in_use"
+	Unknown  PaperAnswerAnswer = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the PaperAnswerAnswer enum.
+func (e PaperAnswerAnswer) Valid() bool {
+	switch e {
+	case InUse:
+		return true
+	case NotInUse:
+		return true
+	case Unknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Purpose.
 const (
 	ConfirmIdentity Purpose = "confirm_identity"
@@ -1087,6 +1108,26 @@ type PageName struct {
 // PageRole defines model for PageRole.
 type PageRole string
 
+// PaperAnswer defines model for PaperAnswer.
+type PaperAnswer struct {
+	Answer PaperAnswerAnswer `json:"answer"`
+
+	// Desk The telephone number of the network's desk
+	Desk string `json:"desk"`
+}
+
+// PaperAnswerAnswer defines model for PaperAnswer.Answer.
+type PaperAnswerAnswer string
+
+// PaperQuestion defines model for PaperQuestion.
+type PaperQuestion struct {
+	// Code As it stands on the slip; any decimal digits, spaces and dashes
+	Code private.String `json:"code"`
+
+	// Number As it is printed; any decimal digits, spaces and dashes
+	Number private.String `json:"number"`
+}
+
 // PersonNote Text about a person, several lines
 type PersonNote = private.String
 
@@ -1351,6 +1392,12 @@ type ChallengeOpeningParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// AskPaperParams defines parameters for AskPaper.
+type AskPaperParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // PublishParams defines parameters for Publish.
 type PublishParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -1419,6 +1466,9 @@ type OpenRecordJSONRequestBody = OpeningOrder
 
 // ChallengeOpeningJSONRequestBody defines body for ChallengeOpening for application/json ContentType.
 type ChallengeOpeningJSONRequestBody = ChallengeOrder
+
+// AskPaperJSONRequestBody defines body for AskPaper for application/json ContentType.
+type AskPaperJSONRequestBody = PaperQuestion
 
 // PublishJSONRequestBody defines body for Publish for application/json ContentType.
 type PublishJSONRequestBody = PublicationOrder
@@ -1533,6 +1583,9 @@ type ServerInterface interface {
 	// ChallengeOpening Ask to open a record
 	// (POST /api/v1/openings/challenges)
 	ChallengeOpening(c *gin.Context, params ChallengeOpeningParams)
+	// AskPaper Is this paper still in use? With its number and its code
+	// (POST /api/v1/papers)
+	AskPaper(c *gin.Context, params AskPaperParams)
 	// Publish Close the window and publish lists, pack and log checkpoint
 	// (POST /api/v1/publications)
 	Publish(c *gin.Context, params PublishParams)
@@ -2893,6 +2946,49 @@ func (siw *ServerInterfaceWrapper) ChallengeOpening(c *gin.Context) {
 	siw.Handler.ChallengeOpening(c, params)
 }
 
+// AskPaper operation middleware
+func (siw *ServerInterfaceWrapper) AskPaper(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AskPaperParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.AskPaper(c, params)
+}
+
 // Publish operation middleware
 func (siw *ServerInterfaceWrapper) Publish(c *gin.Context) {
 
@@ -3072,6 +3168,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/v1/openings", wrapper.OpenRecord)
 	router.POST(options.BaseURL+"/api/v1/look-ups", wrapper.LookUp)
 	router.POST(options.BaseURL+"/api/v1/verifications", wrapper.Verify)
+	router.POST(options.BaseURL+"/api/v1/papers", wrapper.AskPaper)
 	router.GET(options.BaseURL+"/api/v1/agencies", wrapper.ListAgencies)
 	router.POST(options.BaseURL+"/api/v1/agencies", wrapper.AdmitAgency)
 	router.POST(options.BaseURL+"/api/v1/members", wrapper.AddMember)
@@ -4485,6 +4582,46 @@ func (response ChallengeOpeningdefaultApplicationProblemPlusJSONResponse) VisitC
 	return err
 }
 
+type AskPaperRequestObject struct {
+	Params AskPaperParams
+	Body   *AskPaperJSONRequestBody
+}
+
+type AskPaperResponseObject interface {
+	VisitAskPaperResponse(w http.ResponseWriter) error
+}
+
+type AskPaper200JSONResponse PaperAnswer
+
+func (response AskPaper200JSONResponse) VisitAskPaperResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskPaperdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AskPaperdefaultApplicationProblemPlusJSONResponse) VisitAskPaperResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PublishRequestObject struct {
 	Params PublishParams
 	Body   *PublishJSONRequestBody
@@ -4786,6 +4923,9 @@ type StrictServerInterface interface {
 	// ChallengeOpening Ask to open a record
 	// (POST /api/v1/openings/challenges)
 	ChallengeOpening(ctx context.Context, request ChallengeOpeningRequestObject) (ChallengeOpeningResponseObject, error)
+	// AskPaper Is this paper still in use? With its number and its code
+	// (POST /api/v1/papers)
+	AskPaper(ctx context.Context, request AskPaperRequestObject) (AskPaperResponseObject, error)
 	// Publish Close the window and publish lists, pack and log checkpoint
 	// (POST /api/v1/publications)
 	Publish(ctx context.Context, request PublishRequestObject) (PublishResponseObject, error)
@@ -6118,6 +6258,50 @@ func (sh *strictHandler) ChallengeOpening(ctx *gin.Context, params ChallengeOpen
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ChallengeOpeningResponseObject); ok {
 		if err := validResponse.VisitChallengeOpeningResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AskPaper operation middleware
+func (sh *strictHandler) AskPaper(ctx *gin.Context, params AskPaperParams) {
+	var request AskPaperRequestObject
+
+	request.Params = params
+
+	var body AskPaperJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AskPaper(ctx, request.(AskPaperRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AskPaper")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(AskPaperResponseObject); ok {
+		if err := validResponse.VisitAskPaperResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -116,6 +116,26 @@ func (t *tries) find(actor string, now time.Time) *actorTries {
 	return mine
 }
 
+// AskPaper tells whoever has number and code of a card whether it is in use.
+func (s *Server) AskPaper(ctx context.Context, r AskPaperRequestObject) (AskPaperResponseObject, error) {
+	ctx, _ = acting(ctx)
+	// Strangers share seats of their own, so that those who check cards always
+	// have a core left.
+	waiting, cancel := context.WithTimeout(ctx, seatPatience)
+	defer cancel()
+	select {
+	case s.papers <- struct{}{}:
+		defer func() { <-s.papers }()
+	case <-waiting.Done():
+		return nil, &failure{fault: faultBusy, retryAfter: "2"}
+	}
+	answer, err := s.cfg.Issuer.Paper(ctx, r.Body.Number, r.Body.Code)
+	if err != nil {
+		return nil, err
+	}
+	return AskPaper200JSONResponse{Answer: PaperAnswerAnswer(answer), Desk: s.cfg.Network.Desk()}, nil
+}
+
 // revealed is an answer that was encoded by private.RevealJSON, because it
 // holds text about a person; the generated code would encode it again.
 type revealed []byte

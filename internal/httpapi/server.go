@@ -70,6 +70,7 @@ type Server struct {
 	strangers *rate.Limiter
 	origin    *http.CrossOriginProtection
 	tries     *tries
+	papers    chan struct{} // seats of those who ask with number and code alone
 }
 
 // New checks the configuration and builds the routes. It starts nothing.
@@ -100,6 +101,7 @@ func New(cfg Config) (*Server, error) {
 		strangers: rate.NewLimiter(cfg.StrangerRate, 2*int(cfg.StrangerRate)+1),
 		origin:    http.NewCrossOriginProtection(),
 		tries:     newTries(runtime.GOMAXPROCS(0)),
+		papers:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	if s.engine, err = s.routes(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)

@@ -191,6 +191,10 @@ func (m members) SealKeys(ctx context.Context) (card.SealKeys, time.Time, error)
 	return m.net.SealKeys(ctx)
 }
 
+func (m members) NetKey(ctx context.Context, epoch uint32) ([]byte, bool, error) {
+	return m.net.NetKey(ctx, epoch)
+}
+
 // board publishes, and holds what was published last.
 type board struct {
 	net       *network.Network

@@ -12,16 +12,6 @@ const random = (size: number): Random => crypto.getRandomValues(new Uint8Array(s
  * is not read from anywhere. */
 const cost = { passes: 3, kib: 64 * 1024, lanes: 1, size: 32 };
 
-export const pinDigits = 8;
-
-/** weakness says what is wrong with a PIN; null when nothing is. */
-export function weakness(pin: string): "short" | "easy" | null {
-  if (!/^[0-9]*$/.test(pin) || pin.length < pinDigits) return "short";
-  const steps = new Set([...pin].slice(1).map((d, i) => (Number(d) - Number(pin[i]) + 10) % 10));
-  const alike = steps.size === 1 && [0, 1, 9].includes([...steps][0] ?? -1);
-  return alike || new Set(pin).size < 3 ? "easy" : null;
-}
-
 export async function newPIN(pin: string): Promise<{ lock: Lock; key: CryptoKey }> {
   const salt = random(16);
   return { lock: { kind: "pin", salt }, key: await fromPIN(pin, salt) };

@@ -8,6 +8,15 @@ export function fill(message: string): (string | { name: string })[] {
     .map((piece) => (/^\{[a-z_]+\}$/.test(piece) ? { name: piece.slice(1, -1) } : piece));
 }
 
+/** lookUp finds a message; what a catalogue lacks is said in English, and what
+ * nobody wrote is said by its name, which a test would notice. */
+export function lookUp(id: string, from: Catalogue, english: Catalogue): { text: string; speaks: Catalogue; byMachine: boolean } {
+  const own = from.messages[id];
+  return own
+    ? { text: own.text, speaks: from, byMachine: own.mark === "machine" }
+    : { text: english.messages[id]?.text ?? id, speaks: english, byMachine: false };
+}
+
 /** inDigits writes a number in the digits of a script. */
 export function inDigits(n: number | string, digits: string): string {
   const script = [...digits];
@@ -26,15 +35,12 @@ export const looksLikeCard = (text: string): boolean => /^[0-9]{667}$/.test(text
  * dashes: a number as it was read off a paper. */
 export function asciiDigits(typed: string): string {
   return typed.replace(/[\p{Z}\p{Pd}\t\r\n]/gu, "").replace(/\p{Nd}/gu, (d) => {
-    // Every block of decimal digits runs from zero to nine, and begins after
-    // something that is none (The Unicode Standard, §4.6).
-    let zero = d.codePointAt(0) ?? 0;
+    // Blocks of decimal digits run from zero to nine, and begin after something
+    // that is none, or after another block (The Unicode Standard, §4.6).
+    const at = d.codePointAt(0) ?? 0;
     let value = 0;
-    while (value < 9 && /^\p{Nd}$/u.test(String.fromCodePoint(zero - 1))) {
-      zero--;
-      value++;
-    }
-    return String(value);
+    while (/^\p{Nd}$/u.test(String.fromCodePoint(at - value - 1))) value++;
+    return String(value % 10);
   });
 }
 

@@ -3,7 +3,7 @@
 
 import { h } from "./dom";
 import * as keep from "./keep";
-import { fill, inDigits } from "./text";
+import { fill, inDigits, lookUp } from "./text";
 
 let chosen: Catalogue = ENGLISH;
 const loaded = new Map<string, Catalogue>([["en", ENGLISH]]);
@@ -69,11 +69,9 @@ export const has = (id: string): boolean => id in ENGLISH.messages;
 
 /** say is a message with its values in it. What the language lacks is said in English. */
 export function say(id: string, values: Values = {}, from: Catalogue = chosen): HTMLSpanElement {
-  const own = from.messages[id];
-  const message = own ?? ENGLISH.messages[id];
-  const speaks = own ? from : ENGLISH;
+  const { text: message, speaks } = lookUp(id, from, ENGLISH);
   const span = h("span", speaks === chosen ? {} : { lang: speaks.language, dir: speaks.direction });
-  for (const piece of fill(message?.text ?? id)) {
+  for (const piece of fill(message)) {
     if (typeof piece === "string") {
       span.append(piece);
       continue;
@@ -88,7 +86,7 @@ export function say(id: string, values: Values = {}, from: Catalogue = chosen): 
 /** beside is a message, with the English under it where a machine made it. */
 export function beside(id: string, values: Values = {}, from: Catalogue = chosen): HTMLSpanElement {
   const message = say(id, values, from);
-  if (from.messages[id]?.mark !== "machine") return message;
+  if (!lookUp(id, from, ENGLISH).byMachine) return message;
   const again = Object.fromEntries(Object.entries(values).map(([name, v]) => [name, v instanceof Node ? v.cloneNode(true) : v]));
   const english = say(id, again, ENGLISH);
   english.className = "english";

@@ -3,8 +3,9 @@
 import * as device from "../device";
 import { h } from "../dom";
 import * as keep from "../keep";
-import { newPasskey, newPIN, passkeys, pinDigits, weakness } from "../lock";
+import { newPasskey, newPIN, passkeys } from "../lock";
 import * as offline from "../offline";
+import { pinDigits, weakness } from "../pin";
 import { heading, show } from "../screen";
 import { Refused, Unreachable } from "../service";
 import { asciiDigits } from "../text";

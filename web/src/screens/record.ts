@@ -1,6 +1,7 @@
 // What stands on the card, after the holder's code has opened it.
 
 import { h, type Child } from "../dom";
+import { birth } from "../dates";
 import type { Card, Verdict } from "../verifier";
 import { beside, day, has, say } from "../words";
 
@@ -26,10 +27,4 @@ function rows(c: Card): [string, Child][] {
     ["record.last_day", day(c.last_day)],
   ].map(([id, value]) => [id as string, (value || null) as Child]);
   return all.filter(([, value]) => value !== null);
-}
-
-/** birth writes YYYYMMDD, YYYYMM or YYYY with dashes: what is not known is not
- * made up. */
-export function birth(date: string): string {
-  return [date.slice(0, 4), date.slice(4, 6), date.slice(6, 8)].filter(Boolean).join("-");
 }

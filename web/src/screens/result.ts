@@ -3,7 +3,7 @@
 
 import { check } from "../check";
 import { h, button, type Child } from "../dom";
-import { heading, onLeave, show } from "../screen";
+import { onLeave, show } from "../screen";
 import { bands, mark, shape } from "../shapes";
 import { inDigits } from "../text";
 import type { Verdict } from "../verifier";
@@ -57,8 +57,8 @@ export async function judged(verdict: Verdict | null, shown?: string, why?: stri
         v.state === "wrong_code" && h("p", { class: "why" }, say("code.tries", { tries: v.tries_left ?? 0 })),
         v.locked_until && h("p", { class: "why" }, say("code.locked", { time: clock(v.locked_until) })),
         number && h("p", {}, say("result.call", { desk: telephone(number) }))),
-      v.state !== "does_not_match" && checks(v),
-      opened(v)),
+      opened(v),
+      v.state !== "does_not_match" && checks(v)),
     (v.card || v.credential) && h("footer", { class: "footer" }, beside("footer.card_not_person")),
     h("div", { class: "closing" },
       countdown,
@@ -93,5 +93,3 @@ function checks(v: Verdict): Child {
     v.issuer && h("p", {}, say("result.issued_by", { agency: v.issuer.name })),
     v.status_as_of && h("p", {}, say("result.as_of", { date: `${day(v.status_as_of)}, ${clock(v.status_as_of)}` })));
 }
-
-export { heading };
