@@ -8,14 +8,25 @@ interface Features {
   others: boolean;
 }
 
-// Whole and large, its middle, and whole but small: what one does not see
-// another may.
+// As it is, its middle enlarged, whole but small, and whole enlarged: what one
+// does not see another may. A worn card that cannot be read as it is often can
+// when its edges are spread over more pixels.
 const looks = [
   { crop: 1, side: 1280 },
-  { crop: 0.6, side: 1000 },
+  { crop: 0.6, side: 1200 },
   { crop: 1, side: 720 },
-  { crop: 0.6, side: 1600 },
+  { crop: 1, side: 1920 },
 ];
+
+export const differentLooks = looks.length;
+
+const most = 1.6; // larger shows nothing more and takes longer
+
+/** look is one of the ways to look at a picture. */
+export function look(from: CanvasImageSource, width: number, height: number, turn: number): ImageData {
+  const { crop, side } = looks[turn % looks.length] ?? { crop: 1, side: 1280 };
+  return pixels(from, width, height, Math.min(most, side / (Math.max(width, height) * crop)), crop);
+}
 
 export class Camera {
   ready: (features: Features) => void = () => {};
@@ -80,20 +91,18 @@ export class Camera {
 
   private loop(): void {
     const { stream, video } = this;
-    const look = async (): Promise<void> => {
+    const again = async (): Promise<void> => {
       if (this.stopped || this.stream !== stream) return;
       const { videoWidth: width, videoHeight: height } = video;
       if (width > 0) {
-        const { crop, side } = looks[this.turn++ % looks.length] ?? { crop: 1, side: 1280 };
-        const scale = Math.min(1, side / (Math.max(width, height) * crop));
-        await this.frame(pixels(video, width, height, scale, crop)).catch(() => {});
+        await this.frame(look(video, width, height, this.turn++)).catch(() => {});
       }
       next();
     };
     const next = (): void => {
       if (this.stopped || this.stream !== stream) return;
-      if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(() => void look());
-      else setTimeout(() => void look(), 60);
+      if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(() => void again());
+      else setTimeout(() => void again(), 60);
     };
     next();
   }
