@@ -7,6 +7,8 @@ GO ?= go
 FUZZTIME ?= 30s
 CYCLES ?= 200
 COUNT ?= 6
+SEED ?= 1
+CASE ?= -1
 ADDR ?= 127.0.0.1:8080
 LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
 
@@ -32,7 +34,7 @@ dev: web ## the same network on a fixed address (ADDR=127.0.0.1:8080)
 .PHONY: test
 test: ## everything: check, builds, tests with the race detector, fuzzers, demo
 	@scripts/install.sh test
-	+@MAKE='$(MAKE)' scripts/stages.sh web check build unit fuzz demo-once
+	+@MAKE='$(MAKE)' scripts/stages.sh web check build unit cases fuzz demo-once
 
 .PHONY: check
 check: ## format, vet, lint, module files, generated files (writes nothing else)
@@ -58,6 +60,12 @@ wasm: ## the verifier for the browser (build/verifier.wasm)
 .PHONY: unit
 unit: ## all tests with the race detector, kill -9 in its short form
 	$(GO) test -race -timeout 20m ./...
+
+# The tag lets this test remember what a code stretches to; no target builds
+# anything else with it.
+.PHONY: cases
+cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 for one)
+	$(GO) test -tags stretched -count=1 -timeout 20m -v -run '^TestCases$$' ./internal/threeways -args -seed $(SEED) -case $(CASE)
 
 .PHONY: fuzz
 fuzz: ## every fuzzer that exists, three at a time (FUZZTIME=30s each)
