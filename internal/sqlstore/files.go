@@ -122,6 +122,9 @@ func (l *LogFiles) below(ctx context.Context, dir string) ([]fs.DirEntry, error)
 			return err
 		}
 		first, _, deeper := strings.Cut(strings.TrimPrefix(name, prefix), "/")
+		if deeper {
+			size = 0 // the row is that of a file further in
+		}
 		if n := len(entries); n == 0 || entries[n-1].Name() != first {
 			entries = append(entries, logEntry{name: first, dir: deeper, size: size})
 		}
