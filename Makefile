@@ -68,7 +68,7 @@ cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 f
 	$(GO) test -tags stretched -count=1 -timeout 20m -v -run '^TestCases$$' ./internal/threeways -args -seed $(SEED) -case $(CASE)
 
 .PHONY: fuzz
-fuzz: ## every fuzzer that exists, three at a time (FUZZTIME=30s each)
+fuzz: ## every fuzzer that exists, six at a time (FUZZTIME=30s each)
 	@scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: demo-once
