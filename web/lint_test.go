@@ -268,7 +268,7 @@ func TestEveryFault(t *testing.T) {
 		"zh": "请致电服务台：{desk}。", "ar": "اتصل بالمكتب: {desk}.",
 	}
 	yes := map[string]string{"km": "បាទ", "my": "ဟုတ်ကဲ့", "th": "ใช่", "zh": "是", "ar": "نعم"}
-	make := func(language, text string) Catalogue {
+	with := func(language, text string) Catalogue {
 		return Catalogue{Language: language, Digits: scripts[language].digits, Messages: map[string]Message{
 			id: {Text: text, Mark: Machine}, short: {Text: yes[language], Mark: Machine},
 		}}
@@ -281,16 +281,16 @@ func TestEveryFault(t *testing.T) {
 		return slices.Compact(found)
 	}
 	for language, text := range good {
-		if found := rules(make(language, text)); found != nil {
+		if found := rules(with(language, text)); found != nil {
 			t.Errorf("%s: a good catalogue is refused: %v", language, found)
 		}
 		for _, word := range avoided[language] {
-			if found := rules(make(language, word+text)); !slices.Contains(found, "avoided") {
+			if found := rules(with(language, word+text)); !slices.Contains(found, "avoided") {
 				t.Errorf("%s: %q is let through: %v", language, word, found)
 			}
 		}
 		for _, word := range carriedWords[language] {
-			if found := rules(make(language, word+text)); !slices.Contains(found, "carried") {
+			if found := rules(with(language, word+text)); !slices.Contains(found, "carried") {
 				t.Errorf("%s: %q is let through: %v", language, word, found)
 			}
 		}
@@ -302,7 +302,7 @@ func TestEveryFault(t *testing.T) {
 		}
 	}
 	for _, r := range shouting {
-		if found := rules(make("my", good["my"]+string(r))); !slices.Equal(found, []string{"exclamation"}) {
+		if found := rules(with("my", good["my"]+string(r))); !slices.Equal(found, []string{"exclamation"}) {
 			t.Errorf("%U is let through: %v", r, found)
 		}
 	}
@@ -326,13 +326,13 @@ func TestEveryFault(t *testing.T) {
 		},
 		"pictogram": func(c *Catalogue) { c.Messages[id] = Message{Text: good["km"], Mark: Machine, Pictogram: "dragon"} },
 	} {
-		c := make("km", good["km"])
+		c := with("km", good["km"])
 		spoil(&c)
 		if found := rules(c); !slices.Contains(found, rule) {
 			t.Errorf("%s: let through, the lint says %v", rule, found)
 		}
 	}
-	fresh := make("km", good["km"])
+	fresh := with("km", good["km"])
 	fresh.Messages[id] = Message{Text: good["km"], Mark: Reviewed, Of: Fingerprint(english.Messages[id].Text)}
 	if found := rules(fresh); found != nil {
 		t.Errorf("a review of the present text is refused: %v", found)
