@@ -69,6 +69,7 @@ func rootCommand() *cobra.Command {
 		serveCommand(),
 		verifyCommand(),
 		packCommand(),
+		deviceCommand(),
 		keyCommand(),
 		logCommand(),
 		fsckCommand(),
