@@ -132,8 +132,10 @@ func newWorld(t *testing.T) *world {
 		Network: w.net, Issuer: issuer, Vault: kept,
 		Board:       &board{net: w.net, publisher: publisher, store: store, log: log},
 		Idempotency: httpapi.Once(w.db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
+		Tries:       w.db.CodeTries(),
 		LogFiles:    folder, Log: slog.New(slog.NewJSONHandler(w.log, nil)), Build: "test",
 		SecurityText: "Contact: mailto:security@example.org\n",
+		CardPage:     []byte("<!doctype html><title>A card was found</title>"), CardStyle: "c3R5bGU=",
 	})
 	must(err)
 	w.http = httptest.NewServer(w.server)
