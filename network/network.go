@@ -351,9 +351,6 @@ func (n *Network) Issuer(agency string) string { return n.cfg.BaseURL + "/agenci
 // ID is the network's id, 32 hex digits.
 func (n *Network) ID() string { return n.cfg.ID }
 
-// Desk is the telephone number of the network's desk.
-func (n *Network) Desk() string { return n.cfg.Desk }
-
 // Demo tells that the network is a throw-away one.
 func (n *Network) Demo() bool { return n.cfg.Demo }
 
