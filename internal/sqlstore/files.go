@@ -123,6 +123,9 @@ func (l *LogFiles) below(ctx context.Context, dir string) ([]fs.DirEntry, error)
 		}
 		first, _, deeper := strings.Cut(strings.TrimPrefix(name, prefix), "/")
 		if n := len(entries); n == 0 || entries[n-1].Name() != first {
+			if deeper {
+				size = 0 // as a folder tells of itself
+			}
 			entries = append(entries, logEntry{name: first, dir: deeper, size: size})
 		}
 		return nil
