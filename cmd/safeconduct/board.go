@@ -29,6 +29,7 @@ type board struct {
 	lease     *sqlstore.Lease
 	log       *audit.Log
 	now       func() time.Time
+	patience  time.Duration // with another process that publishes
 
 	one sync.Mutex // one publication at a time in this process
 
@@ -70,6 +71,7 @@ func newBoard(h *house) (*board, error) {
 	return &board{
 		network: h.network, publisher: publisher, store: h.db.Credentials(), packs: h.db.Network(),
 		lease: h.db.Lease("publish", h.db.Instance(), publishLease), log: h.log, now: h.cfg.now,
+		patience: publishPatience,
 	}, nil
 }
 
@@ -167,7 +169,7 @@ func (b *board) alone(ctx context.Context, do func() error) (err error) {
 
 // take waits for the lease, for a while.
 func (b *board) take(ctx context.Context) error {
-	enough := time.NewTimer(publishPatience)
+	enough := time.NewTimer(b.patience)
 	defer enough.Stop()
 	for {
 		ours, err := b.lease.Acquire(ctx)

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -14,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,7 +54,9 @@ func TestChaos(t *testing.T) {
 	c.begin()
 	until := time.Now().Add(time.Duration(minutes) * time.Minute)
 	for round := 0; ; round++ {
-		c.killReplicas(4)
+		c.killReplicas(3)
+		c.pauseReplica()
+		c.rollReplicas()
 		c.sealVault()
 		c.slowVault()
 		c.lieForVault()
@@ -77,21 +82,22 @@ func TestChaos(t *testing.T) {
 // chaos is a network under load, and all that can be broken of it.
 type chaos struct {
 	*load
-	binary, temp      string
-	main, keyring     string // databases
-	primary, standby  *pgtest.Server
-	vault             *vaulttest.Server
-	keys              hcvault.Config
-	proxy             *liar
-	env               []string
-	engines           engines
-	db                *sqlstore.DB // the test's own
-	replicas          [2]*replica
-	operator, agency  string
-	vaultLog          string
-	kills, rotations  int
-	recovery          map[string]time.Duration // the longest of each kind
-	failovers, rounds int
+	binary, temp     string
+	main, keyring    string // databases
+	primary, standby *pgtest.Server
+	vault            *vaulttest.Server
+	keys             hcvault.Config
+	proxy            *liar
+	env              []string
+	engines          engines
+	db               *sqlstore.DB // the test's own
+	replicas         [2]*replica
+	operator, agency string
+	vaultLog         string
+	kills, rotations int
+	pauses           int                      // drafts that were given up while a replica slept
+	recovery         map[string]time.Duration // the longest of each kind
+	failovers        int
 }
 
 // replica is one process with a folder of its own.
@@ -223,7 +229,7 @@ func (c *chaos) writeEngines() {
 // start runs a replica and returns when it is ready.
 func (r *replica) start() {
 	r.c.t.Helper()
-	r.process = r.c.command("serve", "--dir", r.dir, "--listen", r.address, "--window", "3s")
+	r.process = r.c.command("serve", "--dir", r.dir, "--listen", r.address, "--window", "3s", "--drain-delay", "300ms")
 	r.output = &bytes.Buffer{}
 	r.process.Stderr = r.output
 	if err := r.process.Start(); err != nil {
@@ -244,10 +250,26 @@ func (r *replica) kill() {
 	_ = r.process.Wait()
 }
 
-// stop asks a replica to finish what it began.
+// stop asks a replica to finish what it began. It says that it takes no more
+// while it still does.
 func (r *replica) stop() {
 	r.c.t.Helper()
 	_ = r.process.Process.Signal(os.Interrupt)
+	warned := false
+	for !warned {
+		status, _, err := r.c.fetch(r.c.t.Context(), "GET", r.address, "/readyz", "", "", "")
+		if err != nil {
+			break
+		}
+		if warned = status == http.StatusServiceUnavailable; warned {
+			status, _, err = r.c.fetch(r.c.t.Context(), "GET", r.address, "/trust-list", "", "", "")
+			warned = err == nil && status == http.StatusOK
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if !warned {
+		r.c.t.Error("a replica stopped without a word")
+	}
 	if err := r.process.Wait(); err != nil {
 		r.c.t.Errorf("a replica did not stop well: %v\n%s", err, tail(r.output.String()))
 	}
@@ -278,7 +300,7 @@ func (c *chaos) issuesAgain(address string) {
 func (c *chaos) killReplicas(times int) {
 	c.t.Helper()
 	for i := range times {
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(800 * time.Millisecond)
 		dead, alive := c.replicas[i%2], c.replicas[(i+1)%2]
 		dead.kill()
 		killed := time.Now()
@@ -296,6 +318,67 @@ func (c *chaos) killReplicas(times int) {
 		again := time.Now()
 		dead.start()
 		c.recovered("kill -9: from start to ready", again)
+	}
+}
+
+// pauseReplica stops a replica in the middle of issuing, for longer than the
+// other one waits. When it wakes up it goes on where it was, and is refused.
+func (c *chaos) pauseReplica() {
+	c.t.Helper()
+	asleep := c.replicas[1]
+	var left []credentials.Issued
+	for range 20 {
+		c.signal(asleep, syscall.SIGSTOP)
+		time.Sleep(300 * time.Millisecond) // what the other one has in hand is done by then
+		drafts, err := c.db.Credentials().Drafts(c.t.Context())
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond)
+		for _, d := range drafts {
+			if now, err := c.db.Credentials().Get(c.t.Context(), d.ID); err == nil && now.State == credentials.Draft {
+				left = append(left, d)
+			}
+		}
+		if len(left) > 0 {
+			break
+		}
+		c.signal(asleep, syscall.SIGCONT)
+		time.Sleep(50 * time.Millisecond)
+	}
+	stopped := time.Now()
+	if len(left) == 0 {
+		c.t.Error("a replica was never stopped while it issued")
+	}
+	c.settles(left)
+	c.recovered("SIGSTOP: the other replica has settled its drafts", stopped)
+	c.signal(asleep, syscall.SIGCONT)
+	woken := time.Now()
+	c.issuesAgain(asleep.address)
+	c.recovered("SIGCONT: it issues again", woken)
+	for _, d := range left {
+		now, err := c.db.Credentials().Get(c.t.Context(), d.ID)
+		if err != nil || now.State != credentials.Abandoned || now.Sealed != nil {
+			c.t.Errorf("a draft that was given up while its replica slept is %q: %v", now.State, err)
+		}
+	}
+	c.pauses += len(left)
+}
+
+func (c *chaos) signal(r *replica, s syscall.Signal) {
+	c.t.Helper()
+	if err := r.process.Process.Signal(s); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// rollReplicas starts one replica after the other anew, as a new release comes
+// in.
+func (c *chaos) rollReplicas() {
+	c.t.Helper()
+	for _, r := range c.replicas {
+		r.stop()
+		r.start()
 	}
 }
 
@@ -333,7 +416,7 @@ func (c *chaos) sealVault() {
 	c.t.Helper()
 	c.reading("the Vault was sealed", func() {
 		c.vault.Seal(c.t)
-		time.Sleep(4 * time.Second)
+		time.Sleep(3 * time.Second)
 		c.sees(http.StatusServiceUnavailable, "keystore_unavailable")
 	})
 	c.vault.Unseal(c.t)
@@ -346,7 +429,7 @@ func (c *chaos) slowVault() {
 	c.t.Helper()
 	c.reading("the Vault took 30 s", func() {
 		c.proxy.set(slowly)
-		time.Sleep(6 * time.Second)
+		time.Sleep(4 * time.Second)
 		c.sees(http.StatusServiceUnavailable, "keystore_unavailable")
 	})
 	c.proxy.set(honestly)
@@ -360,7 +443,7 @@ func (c *chaos) lieForVault() {
 	c.reading("signatures were made for another input", func() {
 		before := c.proxy.lies()
 		c.proxy.set(lying)
-		time.Sleep(3 * time.Second)
+		time.Sleep(2 * time.Second)
 		c.sees(http.StatusServiceUnavailable, "keystore_bad_response")
 		if c.proxy.lies() == before {
 			c.t.Error("nobody was lied to")
@@ -466,10 +549,7 @@ func (c *chaos) followAgain() {
 	}
 	c.db = db
 	c.writeEngines()
-	for _, r := range c.replicas { // one after the other, as a new release comes in
-		r.stop()
-		r.start()
-	}
+	c.rollReplicas()
 }
 
 // end stops the load and looks at what is left.
@@ -497,7 +577,7 @@ func (c *chaos) end() {
 	signed := c.nothingSignedUnrecorded(records)
 	t.Logf("%d attestations and %d cards acknowledged, %d withdrawals, %d cards whose answer was lost; %d records, %d signatures of the agency in the Vault's own log, %d of them forged by the proxy",
 		len(c.issued), c.cards, len(c.withdrawn), c.lostCards, len(records), signed, c.proxy.lies())
-	t.Logf("%d kills, %d failovers, %d new keys; %d reads, %d failed; the longest wait of a client %s", c.kills, c.failovers, c.rotations, c.readCount, c.readFailures, c.longest.Round(10*time.Millisecond))
+	t.Logf("%d kills, %d drafts given up under a sleeping replica, %d failovers, %d new keys; %d reads, %d failed; the longest wait of a client %s", c.kills, c.pauses, c.failovers, c.rotations, c.readCount, c.readFailures, c.longest.Round(10*time.Millisecond))
 	for _, what := range slices.Sorted(maps.Keys(c.answers)) {
 		t.Logf("%6d × %s", c.answers[what], what)
 	}

@@ -128,14 +128,15 @@ func newWorld(t *testing.T) *world {
 	log, err := audit.New(audit.Config{Store: w.db.Log(), Dir: folder, Signer: signer, Verifier: check})
 	must(err)
 
-	w.server, err = httpapi.New(httpapi.Config{
+	w.cfg = httpapi.Config{
 		Network: w.net, Issuer: issuer, Vault: kept,
 		Board:       &board{net: w.net, publisher: publisher, store: store, log: log},
 		Idempotency: httpapi.Once(w.db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		Tries:       w.db.CodeTries(),
 		LogFiles:    folder, Log: slog.New(slog.NewJSONHandler(w.log, nil)), Build: "test",
 		SecurityText: "Contact: mailto:security@example.org\n",
-	})
+	}
+	w.server, err = httpapi.New(w.cfg)
 	must(err)
 	w.http = httptest.NewServer(w.server)
 	t.Cleanup(w.http.Close)
