@@ -39,6 +39,7 @@ type world struct {
 	t      *testing.T
 	http   *httptest.Server
 	server *httpapi.Server
+	cfg    httpapi.Config
 	net    *network.Network
 	keys   *keyfile.File
 	log    *logged
