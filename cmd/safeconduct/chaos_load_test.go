@@ -259,7 +259,7 @@ func (l *load) read() {
 		var status int
 		var body []byte
 		var err error
-		good := true
+		var good bool
 		if path == "" {
 			status, body, err = l.fetch(l.t.Context(), "POST", address, "/api/v1/verifications", `{"digits":"`+l.card.Digits+`","code":"`+l.card.Code+`"}`, randomHex(16), l.token)
 			good = bytes.Contains(body, []byte(`"state":"unconfirmed"`)) || bytes.Contains(body, []byte(`"state":"confirmed"`))

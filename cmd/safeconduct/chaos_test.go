@@ -61,7 +61,7 @@ func TestChaos(t *testing.T) {
 		c.slowVault()
 		c.lieForVault()
 		c.rotateKey()
-		if round == 0 || round%4 == 0 {
+		if round%2 == 0 {
 			c.failOver()
 		}
 		if !time.Now().Before(until) {
@@ -213,7 +213,7 @@ func (c *chaos) sameEverywhere() {
 }
 
 func (c *chaos) command(args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(c.t.Context(), c.binary, args...) //nolint:gosec // our own program
+	cmd := exec.CommandContext(c.t.Context(), c.binary, args...)
 	cmd.Env = c.env
 	return cmd
 }
@@ -406,8 +406,12 @@ func (c *chaos) reading(what string, do func()) {
 	before, failed := c.reads()
 	do()
 	after, failedNow := c.reads()
+	// Two rounds of everything, also where this machine is slow.
+	for until := time.Now().Add(20 * time.Second); after-before < 12 && time.Now().Before(until); after, failedNow = c.reads() {
+		time.Sleep(50 * time.Millisecond)
+	}
 	c.t.Logf("%s: %d cards judged and files read meanwhile", what, after-before)
-	if after-before < 10 || failedNow != failed {
+	if after-before < 12 || failedNow != failed {
 		c.t.Errorf("%s: %d reads, %d of them failed: %s", what, after-before, failedNow-failed, c.lastReadError())
 	}
 }

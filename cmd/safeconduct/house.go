@@ -339,11 +339,14 @@ func (h *house) lookAround(ctx context.Context) error {
 	if h.remote != nil {
 		errs = append(errs, h.remote.Ready(ctx))
 	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
 	var oldest time.Duration
 	if h.window > 0 {
 		oldest = h.window + listsAge
 	}
-	return errors.Join(append(errs, h.board.ready(ctx, oldest))...)
+	return h.board.ready(ctx, oldest)
 }
 
 func (h *house) closeWith(f func() error) { h.closings = append(h.closings, f) }

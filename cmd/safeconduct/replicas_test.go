@@ -193,7 +193,9 @@ func TestReady(t *testing.T) {
 			t.Errorf("%s: %v, want %q", what, err, want)
 		}
 	}
-	run := func(statement string) { pgtest.Shared(t).Administer(t, dsn, "SET search_path = safeconduct; "+statement) }
+	run := func(statement string) {
+		pgtest.Shared(t).Administer(t, dsn, "SET search_path = safeconduct; "+statement)
+	}
 	ready("all is well", "")
 	if _, err := b.board.Publish(t.Context(), audit.Actor{}, false); err != nil {
 		t.Fatal(err)
