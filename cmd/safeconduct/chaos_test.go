@@ -229,7 +229,7 @@ func (c *chaos) writeEngines() {
 // start runs a replica and returns when it is ready.
 func (r *replica) start() {
 	r.c.t.Helper()
-	r.process = r.c.command("serve", "--dir", r.dir, "--listen", r.address, "--window", "3s", "--drain-delay", "300ms")
+	r.process = r.c.command("serve", "--dir", r.dir, "--listen", r.address, "--window", "3s", "--drain-delay", "1s")
 	r.output = &bytes.Buffer{}
 	r.process.Stderr = r.output
 	if err := r.process.Start(); err != nil {

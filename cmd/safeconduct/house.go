@@ -313,14 +313,14 @@ const (
 // key cannot be used, the log contradicts itself, or the pack that is served
 // here is old, or older than another process's.
 func (h *house) ready(ctx context.Context) error {
+	if h.leaving.Load() {
+		return errLeaving // at once
+	}
 	h.asking.Lock()
 	defer h.asking.Unlock()
 	if time.Since(h.answered) > readyFor {
 		// Also for those who ask next, so that it is nobody's own context.
 		h.answer, h.answered = h.lookAround(context.WithoutCancel(ctx)), time.Now()
-	}
-	if h.leaving.Load() {
-		return errLeaving
 	}
 	return h.answer
 }
