@@ -6,6 +6,7 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 30s
 CYCLES ?= 200
+MINUTES ?= 10
 COUNT ?= 6
 SEED ?= 1
 CASE ?= -1
@@ -78,6 +79,10 @@ demo-once: web ## the journey once, in a temporary folder; fails unless every st
 .PHONY: crash
 crash: ## kill -9 during issuing, long form (CYCLES=200)
 	SAFECONDUCT_CRASH_CYCLES=$(CYCLES) $(GO) test -count=1 -timeout 60m -run '^TestCrash' -v ./cmd/safeconduct
+
+.PHONY: chaos
+chaos: ## two replicas while everything around them breaks, long form (MINUTES=10)
+	SAFECONDUCT_CHAOS_MINUTES=$(MINUTES) $(GO) test -count=1 -timeout 120m -run '^TestChaos$$' -v ./cmd/safeconduct
 
 .PHONY: bench
 bench: ## speed of the formats against what cannot be avoided, as ratios (COUNT=6 rounds)
