@@ -72,6 +72,7 @@ func rootCommand() *cobra.Command {
 		verifyCommand(),
 		packCommand(),
 		keyCommand(),
+		epochCommand(),
 		logCommand(),
 		fsckCommand(),
 		doctorCommand(),

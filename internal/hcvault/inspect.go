@@ -215,4 +215,3 @@ func capabilityName(s string) string {
 	}
 	return "something at"
 }
-
