@@ -46,6 +46,9 @@ type engines struct {
 	// every key's name.
 	VaultMount  string `json:"vault_mount,omitempty"`
 	VaultPrefix string `json:"vault_prefix,omitempty"`
+	// Aside is a folder on another disk or machine, for what must outlive the
+	// databases: the erasure journal and what was published last.
+	Aside string `json:"aside,omitempty"`
 }
 
 // enginesName is where init writes the engines down, so that every later
@@ -59,6 +62,7 @@ func (e *engines) fields() map[string]*string {
 		"s3-access-key": &e.S3AccessKey, "s3-secret-key-file": &e.S3SecretKeyFile,
 		"vault": &e.Vault, "vault-role-id-file": &e.VaultRoleID, "vault-secret-id-file": &e.VaultSecretID,
 		"vault-ca-file": &e.VaultCA, "vault-mount": &e.VaultMount, "vault-prefix": &e.VaultPrefix,
+		"aside": &e.Aside,
 	}
 }
 
@@ -69,17 +73,7 @@ func (e *engines) flags(c *cobra.Command) {
 	for _, s := range settings {
 		if into, ok := fields[s.name]; ok {
 			c.Flags().StringVar(into, s.name, "", s.about)
-		}
-	}
-}
-
-// fromEnvironment fills in what no flag named, for commands that make a folder
-// and have no file to read.
-func (e *engines) fromEnvironment() {
-	fields := e.fields()
-	for _, s := range settings {
-		if into, ok := fields[s.name]; ok && *into == "" {
-			*into, _ = s.value(nil)
+			isSetting(c, s.name)
 		}
 	}
 }
@@ -116,6 +110,9 @@ func (e engines) write(dir string) error {
 // database is where the main database is, and keyring where the keyring is.
 func (e engines) database(dir string) string { return either(e.Database, dir, databaseName) }
 func (e engines) keyring(dir string) string  { return either(e.Keyring, dir, keyringName) }
+
+// aside is the folder for what must outlive both.
+func (e engines) aside(dir string) string { return either(e.Aside, dir, asideName) }
 
 func either(address, dir, name string) string {
 	if address != "" {

@@ -73,8 +73,8 @@ func contractRoutes(t *testing.T) (all [][2]string) {
 }
 
 var (
-	sample = regexp.MustCompile(`^([a-z_:0-9]+)(?:\{(.*)\})? (\S+)$`)
-	label  = regexp.MustCompile(`([a-z_]+)="([^"]*)"`)
+	sampleForm = regexp.MustCompile(`^([a-z_:0-9]+)(?:\{(.*)\})? (\S+)$`)
+	labelForm  = regexp.MustCompile(`([a-z_]+)="([^"]*)"`)
 )
 
 // labels collects the values that each label of our own metrics has.
@@ -85,7 +85,7 @@ func labels(t *testing.T, text string) (values map[string][]string, series int) 
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		m := sample.FindStringSubmatch(line)
+		m := sampleForm.FindStringSubmatch(line)
 		if m == nil {
 			t.Fatalf("not a sample: %s", line)
 		}
@@ -93,7 +93,7 @@ func labels(t *testing.T, text string) (values map[string][]string, series int) 
 			continue
 		}
 		series++
-		for _, l := range label.FindAllStringSubmatch(m[2], -1) {
+		for _, l := range labelForm.FindAllStringSubmatch(m[2], -1) {
 			if !slices.Contains(values[l[1]], l[2]) {
 				values[l[1]] = append(values[l[1]], l[2])
 			}
@@ -308,7 +308,7 @@ func TestAlarms(t *testing.T) {
 			}
 		}
 		// A selector that no series can have would never fire.
-		for _, l := range label.FindAllStringSubmatch(expr[1], -1) {
+		for _, l := range labelForm.FindAllStringSubmatch(expr[1], -1) {
 			if !strings.ContainsAny(l[2], ".*|") && l[1] != "job" && !strings.Contains(text, l[0]) && l[2] != "5xx" {
 				t.Errorf("no series has %s", l[0])
 			}

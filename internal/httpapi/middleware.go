@@ -165,10 +165,18 @@ func formLike(r *http.Request) bool {
 	}
 }
 
-// slowDown holds the whole API to one rate. The public files are spared: they
-// are static, and a device must get its lists.
+// slowDown holds the whole API to one rate, and those who come without a token
+// to a lower one of their own. The public files are spared: they are static, and
+// a device must get its lists.
 func (s *Server) slowDown(c *gin.Context) {
-	if o := op(c); (o == nil || !o.public) && !s.global.AllowN(s.cfg.Now(), 1) {
+	limiter := s.global
+	if o := op(c); o != nil && o.public {
+		limiter = nil
+		if o.method == http.MethodPost {
+			limiter = s.strangers
+		}
+	}
+	if limiter != nil && !limiter.AllowN(s.cfg.Now(), 1) {
 		s.refuse(c, &failure{fault: faultTooMany, retryAfter: "1"})
 		return
 	}
