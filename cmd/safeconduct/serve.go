@@ -104,6 +104,7 @@ func serveCommand() *cobra.Command {
 	c.Flags().StringVar(&f.metrics, "metrics", "", "address to answer Prometheus on, as 127.0.0.1:9090 (default: nowhere)")
 	c.Flags().BoolVar(&f.metricsOpen, "metrics-open", false, "let --metrics be an address that other machines reach")
 	c.Flags().DurationVar(&f.drainDelay, "drain-delay", 0, "how long /readyz says no before the service stops taking requests (as long as what stands before it takes to notice)")
+	isSetting(c, "passphrase-file", "listen", "window", "metrics", "metrics-open", "drain-delay")
 	_ = c.MarkFlagRequired("dir")
 	return c
 }

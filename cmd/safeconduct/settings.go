@@ -46,6 +46,7 @@ var settings = []setting{
 	{"passphrase-file", "a file with the passphrase of the keys", nil},
 	{"listen", "address to serve on", nil},
 	{"window", "how often lists and packs are published", nil},
+	{"drain-delay", "how long /readyz says no before the service stops taking requests", nil},
 	{"metrics", "address to answer Prometheus on (default: nowhere)", nil},
 	{"metrics-open", "let --metrics be an address that other machines reach", nil},
 }
