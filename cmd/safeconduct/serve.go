@@ -128,6 +128,9 @@ func (f serveFlags) run(ctx context.Context, logTo io.Writer) (err error) {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(logTo, nil))
+	if err := keepMemory(); err != nil {
+		return fmt.Errorf("keep keys out of core files: %w", err)
+	}
 	var counted *metrics
 	if f.metrics != "" {
 		counted = newMetrics()
@@ -216,6 +219,7 @@ func (h *house) mend(ctx context.Context) {
 		// After the database was away everybody is late, and nobody is gone.
 		if h.db.Steady() {
 			n, recovering := h.issuer.Recover(ctx)
+			h.cfg.metrics.settle(n)
 			if err = errors.Join(err, recovering); n > 0 {
 				h.cfg.log.InfoContext(ctx, "drafts settled", "settled", n)
 			}
