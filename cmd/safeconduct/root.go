@@ -74,6 +74,7 @@ func rootCommand() *cobra.Command {
 		deviceCommand(),
 		keyCommand(),
 		epochCommand(),
+		memberCommand(),
 		logCommand(),
 		fsckCommand(),
 		backupCommand(),

@@ -233,6 +233,17 @@ func TestKeyCommands(t *testing.T) {
 	expect(do("epoch", "list"), 0, "burned", "live", "next")
 
 	opened(t, cfg, func(h *house) {
+		m, token, err := h.network.AddMember(t.Context(), console, agency, network.Supervisor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(do("member", "list", "--agency", agency), 0, m.ID+"  supervisor  may act")
+		expect(do("member", "end", m.ID), 0, "lets nobody in")
+		expect(do("member", "end", m.ID), 1, "")
+		expect(do("member", "list", "--agency", agency), 0, m.ID+"  supervisor  ended")
+		if _, err := h.network.Authenticate(t.Context(), token); !errors.Is(err, network.ErrUnauthenticated) {
+			t.Errorf("the token still lets somebody in: %v", err)
+		}
 		expect(do("key", "rotate", "--agency", agency), 1, "the folder is served")
 		expect(do("key", "list"), 0, "signs")
 		pack, err := h.board.Pack(t.Context())
