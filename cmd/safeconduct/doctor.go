@@ -254,7 +254,7 @@ func (d *doctor) database(ctx context.Context, name, where string, look func(con
 	i, err := look(ctx, where)
 	switch {
 	case errors.Is(err, sqlstore.ErrMissing):
-		d.fault(name, "the file is not there", "Put it back from a backup: docs/restore.md.")
+		d.fault(name, "the file is not there", "Put it back from a backup: docs/operate.md, The machine is gone.")
 		return i, false
 	case errors.Is(err, sqlstore.ErrConnectionString):
 		d.fault(name, "its address cannot be used", "postgres://USER@HOST/DATABASE?sslmode=verify-full&passfile=FILE; without verify-full only on this machine.")

@@ -68,6 +68,7 @@ func (f *operateFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.dir, "dir", "", "the folder that init or demo made (required)")
 	c.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "a file with the passphrase of the keys (default: the one that a demo leaves in its folder)")
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
+	isSetting(c, "passphrase-file")
 	_ = c.MarkFlagRequired("dir")
 }
 
