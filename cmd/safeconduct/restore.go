@@ -41,10 +41,11 @@ type restoreFlags struct {
 
 	identity, keyring, from, erasures, lists, checkpoint string
 	engines                                              engines
+	now                                                  func() time.Time
 }
 
 func restoreCommand() *cobra.Command {
-	var f restoreFlags
+	f := restoreFlags{now: time.Now}
 	c := &cobra.Command{
 		Use:   "restore BACKUP",
 		Short: "Bring a network back from a backup, into an empty folder and empty engines",
@@ -136,7 +137,7 @@ type restoring struct {
 // prepare checks everything that there is to check, and writes nothing that
 // stays.
 func (f *restoreFlags) prepare(ctx context.Context, path string) (_ *restoring, err error) {
-	r := &restoring{path: path, keyringPath: f.keyring, now: time.Now().UTC()}
+	r := &restoring{path: path, keyringPath: f.keyring, now: f.now().UTC()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
