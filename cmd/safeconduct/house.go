@@ -90,6 +90,12 @@ func found(ctx context.Context, cfg houseConfig, f founding) (token string, err 
 			}
 		}
 	}()
+	// Before anything is made: the service would not start without it.
+	if cfg.engines.Aside != "" {
+		if err := (&aside{dir: cfg.engines.Aside}).there(); err != nil {
+			return "", err
+		}
+	}
 	keys, done, err := cfg.createKeys(ctx, f.id)
 	if err != nil {
 		return "", err
@@ -274,7 +280,7 @@ func (h *house) openDoors() (err error) {
 
 // ready says why the service cannot work now.
 func (h *house) ready(ctx context.Context) error {
-	errs := []error{h.db.Ping(ctx), h.keyring.Ping(ctx)}
+	errs := []error{h.db.Ping(ctx), h.keyring.Ping(ctx), h.aside.there()}
 	if h.remote != nil {
 		errs = append(errs, h.remote.Ready(ctx))
 	}
