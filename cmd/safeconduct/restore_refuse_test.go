@@ -120,6 +120,17 @@ func TestRestoreRefuses(t *testing.T) {
 	if err := try(first, nil); err == nil {
 		t.Error("a folder that is not empty was taken")
 	}
+
+	// One that was cut off is of no use to anybody.
+	if err := writeFile(filepath.Join(target, unfinishedName), nil); err != nil {
+		t.Fatal(err)
+	}
+	d.at.dir = target
+	for _, args := range [][]string{{"serve"}, {"fsck"}, {"log", "verify"}, {"erasures", "export", damaged + "2"}, {"backup", "--to", d.recipients, damaged + "3"}} {
+		if why := d.mustNot(append(args, "--dir", target)...); !strings.Contains(why, "cut off") {
+			t.Errorf("%q in a folder that a restore did not finish: %s", args, why)
+		}
+	}
 }
 
 // opened is a backup in parts.

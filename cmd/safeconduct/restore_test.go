@@ -578,11 +578,18 @@ func (d *drill) goneForGood(people ...person) {
 	})
 }
 
-// withoutKeys restores the data alone: the network works, its old records stay
-// shut.
+// withoutKeys restores the data alone, and into other engines than it came
+// from: the network works, its old records stay shut.
 func (d *drill) withoutKeys(data string, kept person) {
 	d.t.Helper()
 	d.move("shut")
+	if d.at.database == "" {
+		d.at.database, d.at.keyring = pgtest.Start(d.t), pgtest.Start(d.t)
+		d.at.env = append(d.at.env, "SAFECONDUCT_DATABASE="+d.at.database, "SAFECONDUCT_KEYRING="+d.at.keyring)
+	} else {
+		d.at.database, d.at.keyring, d.at.objects = "", "", ""
+		d.at.env = append(d.at.env, "SAFECONDUCT_DATABASE=", "SAFECONDUCT_KEYRING=", "SAFECONDUCT_OBJECTS=")
+	}
 	// An aside folder of this network's own: the one of the network that goes on
 	// would outrun it.
 	own := filepath.Join(d.temp, "own-aside")
@@ -592,6 +599,7 @@ func (d *drill) withoutKeys(data string, kept person) {
 	from := d.aside
 	d.aside = own
 	d.must("restore", "--dir", d.at.dir, "--identity", d.identity, "--from", from, data)
+	d.fsck()
 	d.serve()
 	defer d.kill()
 	if d.page(kept.document) != nil {
