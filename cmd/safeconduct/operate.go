@@ -92,7 +92,12 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string)
 			return err
 		}
 	}
-	report, err := audit.Verify(os.DirFS(filepath.Join(f.dir, logName)), key)
+	dir := os.DirFS(filepath.Join(f.dir, logName))
+	report, err := audit.Verify(dir, key)
+	var former audit.Checkpoint
+	if err == nil {
+		former, err = follows(dir, key)
+	}
 	if p := problemOfLog(err); p != "" {
 		return f.report(out, func() { _, _ = fmt.Fprintln(out, "The log does not hold together.") },
 			map[string]any{"problems": []string{p}}, []string{p})
@@ -102,7 +107,10 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string)
 	}
 	return f.report(out, func() {
 		_, _ = fmt.Fprintf(out, "The log holds together: %d leaves, root %s\n", report.Size, report.Root)
-	}, map[string]any{"origin": report.Origin, "size": report.Size, "root": report.Root.String(), "problems": []string{}}, nil)
+		if former.Size > 0 {
+			_, _ = fmt.Fprintf(out, "It began anew after a restore, and follows %s at %d leaves, root %s\n", former.Origin, former.Size, former.Root)
+		}
+	}, map[string]any{"follows": former.Origin, "origin": report.Origin, "size": report.Size, "root": report.Root.String(), "problems": []string{}}, nil)
 }
 
 // logKey reads the public key from the key file, and nothing else of the
@@ -145,7 +153,7 @@ func (f *operateFlags) logKey(ctx context.Context) (string, error) {
 // problemOfLog tells what was found wrong from what kept us from looking.
 func problemOfLog(err error) string {
 	if errors.Is(err, audit.ErrTampered) || errors.Is(err, audit.ErrCheckpoint) || errors.Is(err, audit.ErrFork) ||
-		errors.Is(err, fs.ErrNotExist) {
+		errors.Is(err, errUnlinked) || errors.Is(err, fs.ErrNotExist) {
 		return err.Error()
 	}
 	return ""

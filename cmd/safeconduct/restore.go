@@ -34,6 +34,8 @@ const (
 	unfinishedName = "restore.unfinished"
 	// formerName is where a log that begins anew keeps the one before.
 	formerName = "former"
+	// restartName is the public file that says what a log follows.
+	restartName = "restart.json"
 )
 
 type restoreFlags struct {
@@ -762,8 +764,9 @@ func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err
 	return nil
 }
 
-// keepLink puts beside the new log what it followed: the last known checkpoint
-// of the old one, and the note that is the new one's first leaf.
+// keepLink puts beside the new log what it followed: the note that is its first
+// leaf, where everybody can fetch it, and beside the old one its last known
+// checkpoint and what came after it.
 func (r *restoring) keepLink(restart sqlstore.LogRestart) (err error) {
 	dir, err := audit.OpenFolder(filepath.Join(r.cfg.dir, logName))
 	if err != nil {
@@ -773,7 +776,8 @@ func (r *restoring) keepLink(restart sqlstore.LogRestart) (err error) {
 	at := formerName + "/" + logPlace(r.lastHead.Origin) + "/"
 	return errors.Join(
 		dir.WriteFile(at+"last", []byte(restart.Former)),
-		dir.WriteFile(at+"restart.json", []byte(restart.Note)),
+		dir.WriteFile(at+"next.json", []byte(restart.Note)),
+		dir.WriteFile(restartName, []byte(restart.Note)),
 	)
 }
 
