@@ -120,6 +120,24 @@ func (s *Server) client() (*api.Client, error) {
 	return c, nil
 }
 
+// Audit turns the server's own audit log on, as it is by default, and returns
+// its file.
+func (s *Server) Audit(t testing.TB) string {
+	t.Helper()
+	c, err := s.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "audit.log")
+	err = c.Sys().EnableAuditWithOptionsWithContext(t.Context(), "file", &api.EnableAuditOptions{
+		Type: "file", Options: map[string]string{"file_path": path},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // duties are the policies of a service that is one process.
 var duties = []string{"records", "signer", "root", "keys"}
 
