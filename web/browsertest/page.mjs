@@ -131,10 +131,12 @@ export const shiftClock = (page, seconds) => page.evaluate((seconds) => {
  * needs scrolling sideways. */
 export async function problems(page) {
   await page.evaluate(() => { document.documentElement.style.fontSize = "200%"; });
+  // What fades in is measured when it is there.
+  await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => Number.isFinite(a.effect?.getComputedTiming().endTime)).map((a) => a.finished)));
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axe);
   const found = await page.evaluate(async () => {
     const { violations } = await axe.run(document, { resultTypes: ["violations"] });
-    const list = violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join(", ")}`);
+    const list = violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(" ")} (${n.any.map((a) => a.message).join(" ").slice(0, 110)})`).slice(0, 3).join(", ")}`);
     const wide = document.documentElement.scrollWidth - innerWidth;
     if (wide > 1) {
       const widest = [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1);
