@@ -85,7 +85,9 @@ const workers = {
 };
 
 // English is inside of the app: there is always something to say.
-const languages = readdirSync("catalogues").filter((f) => f.endsWith(".json")).sort();
+const order = ["en", "km", "my", "th", "zh", "ar"]; // as web.Languages has it; what comes later comes last
+const place = (file) => (order.indexOf(basename(file, ".json")) + order.length + 1) % (order.length + 1);
+const languages = readdirSync("catalogues").filter((f) => f.endsWith(".json")).sort((a, b) => place(a) - place(b));
 const catalogues = {};
 const choices = [];
 for (const file of languages) {
@@ -97,11 +99,20 @@ for (const file of languages) {
   }
 }
 
-// forThePage leaves out the messages of other pages.
+// forThePage leaves out the messages of other pages, and what is for translators.
 function forThePage(catalogue) {
-  const messages = Object.entries(catalogue.messages).filter(([id]) => !id.startsWith("card."));
+  const messages = Object.entries(catalogue.messages).filter(([id]) => !id.startsWith("card."))
+    .map(([id, { text, mark, pictogram }]) => [id, { text, mark, pictogram }]);
   return { ...catalogue, messages: Object.fromEntries(messages) };
 }
+
+// Each drawing as its elements, for a page that makes nothing from markup.
+const pictograms = Object.fromEntries(readdirSync("pictograms").sort().map((file) => {
+  const elements = [...readFileSync(join("pictograms", file), "utf8").matchAll(/<(path|rect|circle)((?: [a-z-]+="[^"]*")+)\/>/g)];
+  if (elements.length === 0) throw new Error(`${file}: not a drawing as the others`);
+  return [basename(file, ".svg"), elements.map(([, tag, attributes]) =>
+    [tag, Object.fromEntries([...attributes.matchAll(/ ([a-z-]+)="([^"]*)"/g)].map(([, name, value]) => [name, value]))])];
+}));
 
 const items = [
   workers.scan, ...files["zxing.wasm"], workers.verifier, workers.stretch,
@@ -112,6 +123,7 @@ const app = named("app", "js", await bundle("src/app.ts", {
   WORKERS: Object.fromEntries(Object.entries(workers).map(([name, f]) => [name, f.path])),
   CATALOGUES: Object.fromEntries(Object.entries(catalogues).map(([name, f]) => [name, f.path])),
   LANGUAGES: choices,
+  PICTOGRAMS: pictograms,
   ENGLISH: forThePage(JSON.parse(readFileSync("catalogues/en.json", "utf8"))),
 }));
 const style = named("style", "css", (await bundle("src/style.css")));

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"html/template"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -440,4 +441,43 @@ func TestPictograms(t *testing.T) {
 	if Pictogram("../web") != template.HTML("") {
 		t.Error("a name that has no drawing has one")
 	}
+}
+
+// TestGlossary: the terms of the glossary are the ones that the catalogues use.
+func TestGlossary(t *testing.T) {
+	data, err := os.ReadFile("catalogues/GLOSSARY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := 0
+	for line := range strings.SplitSeq(string(data), "\n") {
+		cells := strings.Split(line, "|")
+		if len(cells) != len(Languages)+3 || strings.HasPrefix(line, "| English") || strings.HasPrefix(line, "|---") {
+			continue
+		}
+		terms++
+		for i, language := range Languages[1:] {
+			for term := range strings.SplitSeq(cells[3+i], ";") {
+				if !uses(language, strings.TrimSpace(term)) {
+					t.Errorf("%s: no message says %q (%s)", language, strings.TrimSpace(term), strings.TrimSpace(cells[1]))
+				}
+			}
+		}
+	}
+	if terms < 20 {
+		t.Errorf("found %d terms", terms)
+	}
+	if uses("km", "ctrl") {
+		t.Error("a term that nobody uses is found")
+	}
+}
+
+func uses(language, term string) bool {
+	c, _ := Words.Catalogue(language)
+	for _, m := range c.Messages {
+		if term != "" && strings.Contains(m.Text, term) {
+			return true
+		}
+	}
+	return false
 }

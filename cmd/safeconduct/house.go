@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -44,6 +45,7 @@ type houseConfig struct {
 	workFactor int // of the key file when it is written; zero is age's default
 	now        func() time.Time
 	log        *slog.Logger
+	metrics    *metrics // nil when nobody counts
 }
 
 // house is every room of one service, wired together.
@@ -54,7 +56,8 @@ type house struct {
 	keys     keystore
 	remote   *hcvault.Vault // the same keys, when they are in a Vault
 	blobs    objects
-	logDir   *audit.Folder
+	aside    *aside
+	logDir   audit.Dir
 	log      *audit.Log
 	network  *network.Network
 	vault    *vault.Vault
@@ -63,6 +66,10 @@ type house struct {
 	api      *httpapi.Server
 	settled  int // drafts that recovery found
 	closings []func() error
+
+	window   time.Duration // how often serve publishes; zero when nobody does
+	leaving  atomic.Bool   // no new requests, please
+	watching atomic.Bool   // beats are sent
 }
 
 // errInUse says that another process works in the folder.
@@ -85,7 +92,8 @@ func found(ctx context.Context, cfg houseConfig, f founding) (token string, err 
 	}
 	defer func() {
 		if err != nil {
-			for _, name := range []string{keysName, keysName + ".lock", databaseName, databaseName + "-wal", databaseName + "-shm"} {
+			for _, name := range []string{keysName, keysName + ".lock", databaseName, databaseName + "-wal", databaseName + "-shm",
+				keyringName, keyringName + "-wal", keyringName + "-shm"} {
 				_ = os.Remove(filepath.Join(cfg.dir, name)) // made above, and of no use to anybody
 			}
 		}
@@ -109,6 +117,12 @@ func found(ctx context.Context, cfg houseConfig, f founding) (token string, err 
 	if _, token, err = n.Init(ctx); err != nil {
 		return "", err
 	}
+	// Empty, and there from the first day: one that is missing later is a loss.
+	keyring, err := sqlstore.OpenKeyring(ctx, cfg.engines.keyring(cfg.dir))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, keyring.Close()) }()
 	return token, cfg.engines.write(cfg.dir)
 }
 
@@ -131,6 +145,14 @@ func openHouse(ctx context.Context, cfg houseConfig) (_ *house, err error) {
 		return nil, errors.Join(err, unlock())
 	}
 	h.closings = append([]func() error{unlock}, h.closings...) // last of all
+	// Before anything is begun here, so that no other process ends it.
+	if err := h.db.Beat(ctx); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	h.closeWith(func() error {
+		_ = h.db.Leave(context.WithoutCancel(ctx)) // else the others find out by themselves
+		return nil
+	})
 	if err := errors.Join(h.openDoors(), h.settle(ctx)); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -159,7 +181,8 @@ func openQuietly(ctx context.Context, cfg houseConfig) (_ *house, err error) {
 // settle ends what a crash cut off: keys and rows agree, no draft stays open,
 // and what was to be erased is erased. Nothing is served before. It is only for
 // the process that has the folder: in another one's hands a draft is about to
-// be signed.
+// be signed. Where several processes share a database, the drafts of those that
+// live stay.
 func (h *house) settle(ctx context.Context) (err error) {
 	if err := h.network.Check(ctx); err != nil {
 		return err
@@ -167,12 +190,17 @@ func (h *house) settle(ctx context.Context) (err error) {
 	if h.settled, err = h.issuer.Recover(ctx); err != nil {
 		return err
 	}
-	_, err = h.vault.Replay(ctx)
-	return err
+	if _, err := h.vault.Replay(ctx); err != nil {
+		return err
+	}
+	return h.settleErasures(ctx)
 }
 
 // isHouse tells a folder that init or demo made from any other.
 func isHouse(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, unfinishedName)); err == nil {
+		return fmt.Errorf("%s: a restore was cut off here; remove everything it put there, and restore again", dir)
+	}
 	_, err := os.Stat(filepath.Join(dir, keysName))
 	if _, elsewhere := os.Stat(filepath.Join(dir, enginesName)); err == nil || elsewhere == nil {
 		return nil
@@ -195,11 +223,23 @@ func (h *house) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	h.closeWith(h.blobs.Close)
-	if h.logDir, err = audit.OpenFolder(filepath.Join(cfg.dir, logName)); err != nil {
-		return err
+	h.blobs = cfg.metrics.countedObjects(h.blobs)
+	h.logDir, err = h.openLogDir()
+	return err
+}
+
+// openLogDir opens the folder of the log's public files: in the database where
+// several processes may share it, beside it otherwise.
+func (h *house) openLogDir() (audit.Dir, error) {
+	if h.cfg.engines.Database != "" {
+		return h.db.LogFiles(), nil
 	}
-	h.closeWith(h.logDir.Close)
-	return nil
+	folder, err := audit.OpenFolder(filepath.Join(h.cfg.dir, logName))
+	if err != nil {
+		return nil, err
+	}
+	h.closeWith(folder.Close)
+	return folder, nil
 }
 
 // openRooms wires the domain rooms, which know of each other only what their
@@ -212,6 +252,10 @@ func (h *house) openRooms(ctx context.Context) (err error) {
 	if err := h.openKeys(ctx, r.ID); err != nil {
 		return err
 	}
+	if err := errors.Join(h.nameLog(ctx, r.ID), h.openAside(r.ID)); err != nil {
+		return err
+	}
+	h.keys = h.cfg.metrics.countedKeys(h.keys)
 	if h.network, err = network.New(network.Config{
 		Store: h.db.Network(), Keys: h.keys, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo, Now: h.cfg.now,
 	}); err != nil {
@@ -221,7 +265,7 @@ func (h *house) openRooms(ctx context.Context) (err error) {
 		return err
 	}
 	if h.vault, err = vault.New(vault.Config{
-		Store: h.db.Vault(), Keyring: h.keyring, Blobs: h.blobs, Keys: h.keys,
+		Store: journaled{h.db.Vault(), h.aside}, Keyring: h.keyring, Blobs: h.blobs, Keys: h.keys,
 		Directory: members{h.network}, Network: h.network.ID(), Now: h.cfg.now,
 	}); err != nil {
 		return err
@@ -254,24 +298,57 @@ func (h *house) openLog(ctx context.Context) (*audit.Log, error) {
 
 // openDoors makes the HTTP face.
 func (h *house) openDoors() (err error) {
+	card, err := web.CardPage(h.network.Desk())
+	if err != nil {
+		return err
+	}
 	h.api, err = httpapi.New(httpapi.Config{
 		Network: h.network, Issuer: h.issuer, Vault: h.vault, Board: h.board,
+		CardPage: card, CardStyle: web.CardStyleSHA256,
 		Idempotency: httpapi.Once(h.db.Idempotency(h.cfg.now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
+		Tries:       h.db.CodeTries(),
 		LogFiles:    h.logDir, Log: h.cfg.log, Now: h.cfg.now, Ready: h.ready,
 		Pages: web.Pages, Desk: h.network.Desk(),
 		Full: []error{sqlstore.ErrFull, blobs.ErrFull}, Busy: []error{sqlstore.ErrBusy, sqlstore.ErrUnavailable},
 		KeystoreDown: []error{hcvault.ErrUnavailable}, KeystoreWrong: []error{hcvault.ErrBadResponse},
+		Observe: h.cfg.metrics.observe,
 	})
 	return err
 }
 
-// ready says why the service cannot work now.
+// errLeaving says that this process finishes what it began, and takes no more.
+var errLeaving = errors.New("the service is about to stop")
+
+const (
+	// readyTime bounds the answer to whether the service can work: whoever asks
+	// wants to know it now.
+	readyTime = 3 * time.Second
+	// listsAge is how old lists may become beyond a window, before whoever reads
+	// them should look elsewhere: the ttl of their tokens.
+	listsAge = 6 * time.Hour
+)
+
+// ready says why the service cannot work now: the database takes no changes, a
+// key cannot be used, the log contradicts itself, or the pack that is served
+// here is old, or older than another process's.
 func (h *house) ready(ctx context.Context) error {
+	if h.leaving.Load() {
+		return errLeaving
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
 	errs := []error{h.db.Ping(ctx), h.keyring.Ping(ctx)}
+	if h.watching.Load() {
+		errs = append(errs, h.db.Heard()) // beats are changes
+	}
 	if h.remote != nil {
 		errs = append(errs, h.remote.Ready(ctx))
 	}
-	return errors.Join(errs...)
+	var oldest time.Duration
+	if h.window > 0 {
+		oldest = h.window + listsAge
+	}
+	return errors.Join(append(errs, h.board.ready(ctx, oldest))...)
 }
 
 func (h *house) closeWith(f func() error) { h.closings = append(h.closings, f) }

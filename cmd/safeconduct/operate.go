@@ -51,7 +51,7 @@ func fsckCommand() *cobra.Command {
 		Use:   "fsck",
 		Short: "Settle what a crash left behind and check that everything is whole",
 		Long: `Settle what a crash left behind and check that everything is whole: rows, log,
-status places and pages. While another process serves the folder nothing is
+status places and pages. While another process serves the network nothing is
 settled, and the drafts that it is about to sign are nothing wrong.
 
 The exit status is 0 when everything fits, and 2 when something does not.`,
@@ -92,7 +92,14 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string)
 			return err
 		}
 	}
-	report, err := audit.Verify(os.DirFS(filepath.Join(f.dir, logName)), key)
+	files, done, err := f.logFiles(ctx)
+	if err != nil {
+		return err
+	}
+	report, err := audit.Verify(files, key)
+	if closing := done(); closing != nil {
+		return closing
+	}
 	if p := problemOfLog(err); p != "" {
 		return f.report(out, func() { _, _ = fmt.Fprintln(out, "The log does not hold together.") },
 			map[string]any{"problems": []string{p}}, []string{p})
@@ -103,6 +110,23 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string)
 	return f.report(out, func() {
 		_, _ = fmt.Fprintf(out, "The log holds together: %d leaves, root %s\n", report.Size, report.Root)
 	}, map[string]any{"origin": report.Origin, "size": report.Size, "root": report.Root.String(), "problems": []string{}}, nil)
+}
+
+// logFiles are the log's public files: in the folder, or in the database that
+// several processes share.
+func (f *operateFlags) logFiles(ctx context.Context) (fs.FS, func() error, error) {
+	e, err := readEngines(f.dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if e.Database == "" {
+		return os.DirFS(filepath.Join(f.dir, logName)), func() error { return nil }, nil
+	}
+	db, err := sqlstore.Open(ctx, e.Database)
+	if err != nil {
+		return nil, nil, err
+	}
+	return db.LogFiles(), db.Close, nil
 }
 
 // logKey reads the public key from the key file, and nothing else of the
@@ -124,14 +148,22 @@ func (f *operateFlags) logKey(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		key, err := h.keys.LogKey(ctx)
+		key, err := h.keys.LogKey(ctx) // by its present name
 		return key, errors.Join(err, h.Close())
 	}
 	keys, err := keyfile.Open(houseConfig{dir: f.dir, passphrase: passphrase}.keyfile())
 	if err != nil {
 		return "", err
 	}
-	return keys.LogKey(ctx)
+	vkey, err := keys.LogKey(ctx)
+	if err != nil {
+		return "", err
+	}
+	checkpoint, err := readBounded(filepath.Join(f.dir, logName, "checkpoint"), 64<<10)
+	if err != nil {
+		return vkey, nil //nolint:nilerr // the check says what is wrong with it
+	}
+	return keyForCheckpoint(vkey, checkpoint)
 }
 
 // problemOfLog tells what was found wrong from what kept us from looking.
@@ -192,6 +224,11 @@ func (f *operateFlags) fsck(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	others, err := h.db.Others(ctx)
+	if err != nil {
+		return err
+	}
+	served = served || others > 0
 	found, err := h.check(ctx, served)
 	if err != nil {
 		return err
@@ -200,7 +237,7 @@ func (f *operateFlags) fsck(ctx context.Context, out io.Writer) (err error) {
 		_, _ = fmt.Fprintf(out, "%d records, %d status entries, %d log entries, %d of them published, %d pages and fields; %d drafts settled now\n",
 			found.Issued, found.Entries, found.Logged, found.Leaves, found.Pages, found.Settled)
 		if found.Served {
-			_, _ = fmt.Fprintln(out, "Another process serves this folder: nothing was settled.")
+			_, _ = fmt.Fprintln(out, "Another process serves this network: nothing was settled.")
 		}
 	}, found, found.Problems)
 }

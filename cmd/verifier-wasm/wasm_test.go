@@ -29,35 +29,9 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/internal/vectortest"
 	"github.com/safeconduct/safeconduct/verifier"
 )
-
-// cardFile is what this test needs of cards.json.
-type cardFile struct {
-	Now    int64
-	Epochs []struct {
-		ID                         uint32
-		NetKey, PrivateKey, TagKey hexBytes
-	}
-	EndedEpochs []struct {
-		ID     uint32
-		TagKey hexBytes
-	}
-	Issuers []struct{ Kid, X, Y string }
-	Cards   []struct {
-		Name, Code, Digits, Expect string
-		OpenKey                    hexBytes
-		Claims                     map[string]any
-	}
-}
-
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(text []byte) error {
-	b, err := hex.DecodeString(string(text))
-	*h = b
-	return err
-}
 
 // job is what node is given, and report what it answers.
 type job struct {
@@ -124,8 +98,7 @@ func TestWasm(t *testing.T) {
 		}
 		t.Skip("node is not installed")
 	}
-	var f cardFile
-	readJSON(t, vectors(t, "card", "cards.json"), &f)
+	f := vectortest.ReadCards(t)
 	now := time.Unix(f.Now, 0).UTC()
 	n := newNetwork(t, f, now)
 	pack, err := verifier.OpenPack(n.file, n.device, now)
@@ -392,7 +365,7 @@ type network struct {
 	lists  string
 }
 
-func newNetwork(t *testing.T, f cardFile, now time.Time) network {
+func newNetwork(t *testing.T, f vectortest.Cards, now time.Time) network {
 	t.Helper()
 	root, status, packKey, agency := newKey(t), newKey(t), newKey(t), newKey(t)
 	device, recipient, err := verifier.NewDevice("00112233445566778899aabbccddeeff", "device-1", jwk(t, &root.PublicKey))
@@ -415,7 +388,7 @@ func newNetwork(t *testing.T, f cardFile, now time.Time) network {
 		})
 	}
 	for i, issuer := range f.Issuers {
-		add("issuer-"+strconv.Itoa(i), issuer.Kid, point(t, issuer.X, issuer.Y))
+		add("issuer-"+strconv.Itoa(i), hex.EncodeToString(issuer.Kid), issuer.Key(t))
 	}
 	add("three", signer(agency).KeyID, &agency.PublicKey)
 	trust, err := l.Sign(signer(root))
@@ -453,7 +426,7 @@ func newNetwork(t *testing.T, f cardFile, now time.Time) network {
 }
 
 // job is every card of the vectors, and then some things that are no cards.
-func (n network) job(t *testing.T, f cardFile) job {
+func (n network) job(t *testing.T, f vectortest.Cards) job {
 	t.Helper()
 	device, err := json.Marshal(n.device)
 	must(t, err)
@@ -508,44 +481,6 @@ func jwk(t *testing.T, key *ecdsa.PublicKey) json.RawMessage {
 	b, err := jws.MarshalKey(key)
 	must(t, err)
 	return b
-}
-
-func point(t *testing.T, x, y string) *ecdsa.PublicKey {
-	t.Helper()
-	b := []byte{4}
-	for _, c := range []string{x, y} {
-		part, err := base64.RawURLEncoding.DecodeString(c)
-		must(t, err)
-		b = append(b, part...)
-	}
-	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), b)
-	must(t, err)
-	return key
-}
-
-// vectors returns a file of vectors made by others. Where there is none the
-// test skips, except in CI.
-func vectors(t *testing.T, elem ...string) string {
-	t.Helper()
-	dir := os.Getenv("SAFECONDUCT_VECTORS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "vectors")
-	}
-	path := filepath.Join(append([]string{dir}, elem...)...)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("vectors are missing: %v", err)
-		}
-		t.Skipf("no vectors: %v", err)
-	}
-	return path
-}
-
-func readJSON(t *testing.T, path string, v any) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	must(t, err)
-	must(t, json.Unmarshal(b, v))
 }
 
 func must(t *testing.T, err error) {

@@ -71,7 +71,7 @@ func (s *Server) ReadSelf(ctx context.Context, _ ReadSelfRequestObject) (ReadSel
 func (s *Server) ApproveDevice(ctx context.Context, r ApproveDeviceRequestObject) (ApproveDeviceResponseObject, error) {
 	ctx, by := acting(ctx)
 	// Symbols cost what a code costs, and come from the same seats.
-	leave, err := s.tries.sit(ctx, by.ID, s.cfg.Now())
+	leave, err := s.seats.take(ctx, by.ID, s.cfg.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -482,6 +482,7 @@ func TestPublicFiles(t *testing.T) {
 		"/trust-list": "application/jwt", "/pack": "application/json", "/log/checkpoint": "application/octet-stream",
 		"/status-lists/0": "application/statuslist+jwt", "/answers-lists/0": "application/statuslist+jwt",
 		"/.well-known/security.txt": "text/plain; charset=utf-8", "/api/openapi.yaml": "application/yaml",
+		"/card": "text/html; charset=utf-8",
 	} {
 		got := w.call("", "GET", path, nil)
 		if got.status != 200 || got.header.Get("Content-Type") != mediaType || len(got.body) == 0 {

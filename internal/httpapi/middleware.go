@@ -53,13 +53,7 @@ func op(c *gin.Context) *operation {
 func (s *Server) logAccess(c *gin.Context) {
 	start := s.cfg.Now()
 	c.Next()
-	method, route, role := "-", "-", "-"
-	if o := op(c); o != nil {
-		method, route = o.method, o.route
-	}
-	if by, ok := c.Get(keyActor); ok {
-		role = by.(audit.Actor).Role
-	}
+	method, route, role := described(c)
 	s.cfg.Log.LogAttrs(context.WithoutCancel(c.Request.Context()), slog.LevelInfo, "request",
 		slog.String("request", requestID(c)),
 		slog.String("method", method),

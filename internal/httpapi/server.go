@@ -30,6 +30,7 @@ type Config struct {
 	Vault       *vault.Vault
 	Board       Board
 	Idempotency Idempotency
+	Tries       Tries
 	LogFiles    fs.FS // the published log: checkpoint and tiles
 	Log         *slog.Logger
 
@@ -43,12 +44,19 @@ type Config struct {
 	Ready func(ctx context.Context) error
 	// SecurityText is served as security.txt (RFC 9116); empty means none.
 	SecurityText string
+	// CardPage is what somebody reads who found a card, and CardStyle the
+	// SHA-256 of its one style element, in base64. Without a page none is served.
+	CardPage  []byte
+	CardStyle string
 	// Full and Busy are the errors by which the stores say that the disk is
 	// full, and that they are overloaded: adapters do not know each other.
 	Full, Busy []error
 	// KeystoreDown and KeystoreWrong are the errors by which a keystore says
 	// that it cannot be reached now, and that its answer cannot be right.
 	KeystoreDown, KeystoreWrong []error
+	// Observe is called when a request begins, and what it returns when that
+	// request has ended; nil means that nobody counts.
+	Observe func() func(Observed)
 	// Build is a version for the access log.
 	Build string
 	// Rate is how many requests a second the API takes in all; zero means 200.
@@ -69,15 +77,15 @@ type Server struct {
 	// a token takes nothing from those who have one.
 	strangers *rate.Limiter
 	origin    *http.CrossOriginProtection
-	tries     *tries
+	seats     *seats
 	papers    chan struct{} // seats of those who ask with number and code alone
 }
 
 // New checks the configuration and builds the routes. It starts nothing.
 func New(cfg Config) (*Server, error) {
 	if cfg.Network == nil || cfg.Issuer == nil || cfg.Vault == nil || cfg.Board == nil ||
-		cfg.Idempotency == nil || cfg.LogFiles == nil || cfg.Log == nil {
-		return nil, errors.New("httpapi: server needs Network, Issuer, Vault, Board, Idempotency, LogFiles and Log")
+		cfg.Idempotency == nil || cfg.Tries == nil || cfg.LogFiles == nil || cfg.Log == nil {
+		return nil, errors.New("httpapi: server needs Network, Issuer, Vault, Board, Idempotency, Tries, LogFiles and Log")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -100,7 +108,7 @@ func New(cfg Config) (*Server, error) {
 		global:    rate.NewLimiter(cfg.Rate, 2*int(cfg.Rate)+1),
 		strangers: rate.NewLimiter(cfg.StrangerRate, 2*int(cfg.StrangerRate)+1),
 		origin:    http.NewCrossOriginProtection(),
-		tries:     newTries(runtime.GOMAXPROCS(0)),
+		seats:     newSeats(runtime.GOMAXPROCS(0)),
 		papers:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	if s.engine, err = s.routes(); err != nil {
@@ -132,6 +140,7 @@ func (s *Server) routes() (*gin.Engine, error) {
 
 	r.Use(
 		s.nameRequest,  // an id of our own
+		s.observe,      // counted, by the same words as logged
 		s.logAccess,    // route template, status and code, nothing else
 		s.recover,      // a panic is an answer too
 		s.setHeaders,   // nothing is cached, sniffed or framed

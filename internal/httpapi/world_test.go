@@ -70,6 +70,12 @@ func (l *logged) String() string {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldWith(t, func(*httpapi.Config) {})
+}
+
+// newWorldWith is a world whose server was configured differently.
+func newWorldWith(t *testing.T, change func(*httpapi.Config)) *world {
+	t.Helper()
 	ctx := t.Context()
 	dir := t.TempDir()
 	must := func(err error) {
@@ -128,13 +134,17 @@ func newWorld(t *testing.T) *world {
 	log, err := audit.New(audit.Config{Store: w.db.Log(), Dir: folder, Signer: signer, Verifier: check})
 	must(err)
 
-	w.server, err = httpapi.New(httpapi.Config{
+	config := httpapi.Config{
 		Network: w.net, Issuer: issuer, Vault: kept,
 		Board:       &board{net: w.net, publisher: publisher, store: store, log: log},
 		Idempotency: httpapi.Once(w.db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
+		Tries:       w.db.CodeTries(),
 		LogFiles:    folder, Log: slog.New(slog.NewJSONHandler(w.log, nil)), Build: "test",
 		SecurityText: "Contact: mailto:security@example.org\n",
-	})
+		CardPage:     []byte("<!doctype html><title>A card was found</title>"), CardStyle: "c3R5bGU=",
+	}
+	change(&config)
+	w.server, err = httpapi.New(config)
 	must(err)
 	w.http = httptest.NewServer(w.server)
 	t.Cleanup(w.http.Close)

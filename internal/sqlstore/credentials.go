@@ -76,11 +76,11 @@ func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, entries
 		}
 		_, err := tx.ExecContext(ctx,
 			`INSERT INTO issued (id, kind, case_id, agency_id, about, replaces, state, list, list_index, digest,
-				issued_day, until_day, review_day, matched, request)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+				issued_day, until_day, review_day, matched, request, owner)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 			d.ID, d.Kind, d.Case, d.Agency, d.About, d.Replaces, credentials.Draft, d.List, d.Index, d.Digest[:],
 			toDay(d.IssuedOn), toDay(d.ValidUntil), dayOrNone(d.ReviewBy), d.Matched,
-			sql.NullString{String: d.RequestKey, Valid: d.RequestKey != ""})
+			sql.NullString{String: d.RequestKey, Valid: d.RequestKey != ""}, c.db.me.id)
 		if isTaken(err) {
 			return credentials.ErrKeyUsed
 		}
@@ -136,10 +136,13 @@ func takeIndex(ctx context.Context, tx *sql.Tx, capacity int, list uint16, index
 // Complete turns a draft into an active record.
 func (c *Credentials) Complete(ctx context.Context, done credentials.Completion, entries ...audit.Entry) error {
 	return c.db.tx(ctx, func(tx *sql.Tx) error {
+		if err := unchanged(ctx, tx, done.Seen); err != nil {
+			return err
+		}
 		res, err := tx.ExecContext(ctx,
 			"UPDATE issued SET state = $1, sealed = $2 WHERE id = $3 AND state = $4",
 			credentials.Active, done.Sealed, done.ID, credentials.Draft)
-		if err := mustChange(res, err, credentials.ErrConflict); err != nil {
+		if err := mustChange(res, err, credentials.ErrSettled); err != nil {
 			return err
 		}
 		if done.OpenKey != nil {
@@ -156,13 +159,32 @@ func (c *Credentials) Complete(ctx context.Context, done credentials.Completion,
 }
 
 // Apply makes status changes and answers.
-func (c *Credentials) Apply(ctx context.Context, changes []credentials.Change, answers []credentials.Answer, entries ...audit.Entry) error {
+func (c *Credentials) Apply(ctx context.Context, seen *credentials.Seen, changes []credentials.Change, answers []credentials.Answer, entries ...audit.Entry) error {
 	return c.db.tx(ctx, func(tx *sql.Tx) error {
+		if err := unchanged(ctx, tx, seen); err != nil {
+			return err
+		}
 		if err := applyChanges(ctx, tx, changes, answers); err != nil {
 			return err
 		}
 		return appendEntries(ctx, tx, entries...)
 	})
+}
+
+// unchanged checks that a case stands as somebody saw it.
+func unchanged(ctx context.Context, tx *sql.Tx, seen *credentials.Seen) error {
+	if seen == nil {
+		return nil
+	}
+	related, err := list(ctx, tx, func(row scanner) (d credentials.Issued, err error) { return d, row.Scan(&d.ID, &d.State) },
+		"SELECT id, state FROM issued WHERE case_id = $1", seen.Case)
+	if err != nil {
+		return err
+	}
+	if *credentials.See(seen.Case, related) != *seen {
+		return credentials.ErrChanged
+	}
+	return nil
 }
 
 func applyChanges(ctx context.Context, tx *sql.Tx, changes []credentials.Change, answers []credentials.Answer) error {
@@ -211,6 +233,10 @@ func applyChange(ctx context.Context, tx *sql.Tx, ch credentials.Change) error {
 	if _, err := tx.ExecContext(ctx, set, ch.To, ch.ID); err != nil {
 		return fmt.Errorf("sqlstore: write state: %w", err)
 	}
+	_, err = tx.ExecContext(ctx, "UPDATE issued SET changed = $1 WHERE id = $2", optional(ch.RequestKey), ch.ID)
+	if err != nil {
+		return fmt.Errorf("sqlstore: write state: %w", err)
+	}
 	res, err := tx.ExecContext(ctx,
 		"UPDATE status_entries SET wanted_status = $1, "+waits, credentials.StatusOf(ch.To), ch.ID)
 	return mustChange(res, err, credentials.ErrNotFound)
@@ -218,7 +244,7 @@ func applyChange(ctx context.Context, tx *sql.Tx, ch credentials.Change) error {
 
 const issuedColumns = `i.id, i.kind, i.case_id, i.agency_id, i.about, i.replaces, i.state, i.list, i.list_index, i.digest,
 	i.issued_day, i.until_day, i.review_day, i.matched, i.sealed, i.request,
-	c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt
+	i.changed, c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt
 	FROM issued i LEFT JOIN cards c ON c.id = i.id`
 
 // Get returns one record.
@@ -249,6 +275,14 @@ func (c *Credentials) ByCase(ctx context.Context, caseID string) ([]credentials.
 // Drafts lists what was reserved and neither completed nor abandoned.
 func (c *Credentials) Drafts(ctx context.Context) ([]credentials.Issued, error) {
 	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.state = $1 ORDER BY i.id", credentials.Draft)
+}
+
+// Orphans lists the drafts that no other process is about to complete: those of
+// processes that are gone, and this one's own. The draft of an older release
+// has no owner and counts as nobody's.
+func (c *Credentials) Orphans(ctx context.Context) ([]credentials.Issued, error) {
+	return c.many(ctx, "SELECT "+issuedColumns+` WHERE i.state = 'draft'
+		AND (i.owner IS NULL OR i.owner = $1 OR `+c.db.gone("i.owner")+") ORDER BY i.id", c.db.me.id)
 }
 
 func (c *Credentials) one(ctx context.Context, query string, arg any) (credentials.Issued, error) {
@@ -287,11 +321,11 @@ func scanIssued(rows *sql.Rows) (credentials.Issued, error) {
 	var d credentials.Issued
 	var digest, number, handle, nationality, openKey, salt []byte
 	var issued, until, review int64
-	var request sql.NullString
+	var request, changed sql.NullString
 	var epoch sql.NullInt64
 	err := rows.Scan(&d.ID, &d.Kind, &d.Case, &d.Agency, &d.About, &d.Replaces, &d.State, &d.List, &d.Index, &digest,
 		&issued, &until, &review, &d.Matched, &d.Sealed, &request,
-		&epoch, &number, &handle, &nationality, &openKey, &salt)
+		&changed, &epoch, &number, &handle, &nationality, &openKey, &salt)
 	if err != nil {
 		return credentials.Issued{}, err
 	}
@@ -300,6 +334,7 @@ func scanIssued(rows *sql.Rows) (credentials.Issued, error) {
 	}
 	d.Digest = [32]byte(digest)
 	d.IssuedOn, d.ValidUntil, d.RequestKey = fromDay(issued), fromDay(until), request.String
+	d.ChangeKey = changed.String
 	if review != 0 {
 		d.ReviewBy = fromDay(review)
 	}
@@ -347,12 +382,20 @@ func (c *Credentials) Entries(ctx context.Context, list uint16) ([]credentials.E
 }
 
 // Publish writes what became public, with new decoys and the signed lists.
-func (c *Credentials) Publish(ctx context.Context, list uint16, entries []credentials.Entry, status, answers string, log ...audit.Entry) error {
+func (c *Credentials) Publish(ctx context.Context, list uint16, before string, entries []credentials.Entry, status, answers string, log ...audit.Entry) error {
 	return c.db.tx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx,
-			"UPDATE status_lists SET status = $1, answers = $2 WHERE number = $3", status, answers, list)
-		if err := mustChange(res, err, credentials.ErrNotFound); err != nil {
-			return err
+		var stands string
+		err := tx.QueryRowContext(ctx, "SELECT status FROM status_lists WHERE number = $1", list).Scan(&stands)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return credentials.ErrNotFound
+		case err == nil && stands != before:
+			return credentials.ErrChanged
+		case err == nil:
+			_, err = tx.ExecContext(ctx, "UPDATE status_lists SET status = $1, answers = $2 WHERE number = $3", status, answers, list)
+		}
+		if err != nil {
+			return fmt.Errorf("sqlstore: store a list: %w", err)
 		}
 		for _, e := range entries {
 			if err := publishEntry(ctx, tx, list, e); err != nil {
@@ -405,6 +448,15 @@ func (c *Credentials) Lists(ctx context.Context) ([]uint16, error) {
 	return lists, kind(rows.Err())
 }
 
+// Frozen tells whether a list came back from a backup.
+func (c *Credentials) Frozen(ctx context.Context, list uint16) (frozen bool, err error) {
+	err = c.db.read.QueryRowContext(ctx, "SELECT frozen FROM status_lists WHERE number = $1", list).Scan(&frozen)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, credentials.ErrNotFound
+	}
+	return frozen, kind(err)
+}
+
 // Tokens returns the newest signed lists; both are empty before the first
 // publication.
 func (c *Credentials) Tokens(ctx context.Context, list uint16) (status, answers string, err error) {
@@ -431,7 +483,7 @@ func forgetIssued(ctx context.Context, tx *sql.Tx, caseID string) error {
 	_, err := tx.ExecContext(ctx,
 		"UPDATE cards SET open_key = NULL, salt = NULL, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
 	if err == nil {
-		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, request = NULL WHERE case_id = $1", caseID)
+		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, request = NULL, changed = NULL WHERE case_id = $1", caseID)
 	}
 	if err != nil {
 		return fmt.Errorf("sqlstore: forget what was issued: %w", err)

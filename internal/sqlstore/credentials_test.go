@@ -47,7 +47,7 @@ func TestEraseForgetsWhatWasIssued(t *testing.T) {
 		made = append(made, d)
 	}
 	pause := []credentials.Change{{ID: made[2].ID, From: []credentials.State{credentials.Active}, To: credentials.Paused}}
-	if err := c.Apply(ctx, pause, nil, storetest.Entry(t, caseID)); err != nil {
+	if err := c.Apply(ctx, nil, pause, nil, storetest.Entry(t, caseID)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := db.Vault().Erase(ctx, caseID, storetest.Entry(t, "")); err != nil {

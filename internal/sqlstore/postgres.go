@@ -58,6 +58,7 @@ func isPostgres(where string) bool {
 type postgresEngine struct {
 	schema      schema
 	maintenance *pgx.ConnConfig
+	heart       *sql.DB // for beats, which queue behind nobody
 }
 
 func openPostgres(ctx context.Context, dsn string, s schema) (*base, error) {
@@ -71,9 +72,10 @@ func openPostgres(ctx context.Context, dsn string, s schema) (*base, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &postgresEngine{schema: s, maintenance: maintenance}
+	e := &postgresEngine{schema: s, maintenance: maintenance, heart: stdlib.OpenDB(*heartConfig(writer), stdlib.OptionResetSession(stillWritable))}
+	e.heart.SetMaxOpenConns(1)
 	if err := e.migrate(ctx); err != nil {
-		return nil, err
+		return nil, errors.Join(err, e.close())
 	}
 	b := &base{
 		engine:   e,
@@ -264,6 +266,47 @@ func (e *postgresEngine) now() string {
 	return "SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp())) AS BIGINT)"
 }
 
+// heartConfig is for beats: small, alone, and not worth a standby's answer.
+func heartConfig(writer *pgx.ConnConfig) *pgx.ConnConfig {
+	cfg := writer.Copy()
+	cfg.ConnectTimeout = goneAfter / 2
+	cfg.RuntimeParams["statement_timeout"] = milliseconds(goneAfter / 2)
+	cfg.RuntimeParams["synchronous_commit"] = "local"
+	cfg.RuntimeParams["default_transaction_isolation"] = "read committed"
+	return cfg
+}
+
+// clockMillis is the database's clock, in milliseconds since 1970.
+const clockMillis = "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)"
+
+func (e *postgresEngine) beat(ctx context.Context, instance string) error {
+	ctx, cancel := context.WithTimeout(ctx, goneAfter)
+	defer cancel()
+	_, err := e.heart.ExecContext(ctx,
+		"INSERT INTO instances (id, seen) VALUES ($1, "+clockMillis+") ON CONFLICT (id) DO UPDATE SET seen = excluded.seen", instance)
+	return err
+}
+
+// leave also sweeps out whoever was gone a day ago.
+func (e *postgresEngine) leave(ctx context.Context, instance string) error {
+	ctx, cancel := context.WithTimeout(ctx, goneAfter)
+	defer cancel()
+	_, err := e.heart.ExecContext(ctx, "DELETE FROM instances WHERE id = $1 OR seen < "+clockMillis+" - 86400000", instance)
+	return err
+}
+
+func (e *postgresEngine) others(ctx context.Context, q querier, instance string) (n int, err error) {
+	err = q.QueryRowContext(ctx, "SELECT COUNT(*) FROM instances n WHERE n.id <> $1 AND NOT "+e.gone("n.id"), instance).Scan(&n)
+	return n, err
+}
+
+func (e *postgresEngine) gone(column string) string {
+	return "NOT EXISTS (SELECT 1 FROM instances AS heard WHERE heard.id = " + column +
+		" AND heard.seen > " + clockMillis + " - " + milliseconds(goneAfter) + ")"
+}
+
+func (e *postgresEngine) close() error { return e.heart.Close() }
+
 // damage asks for what the server knows. Reading every page is pg_amcheck's.
 func (e *postgresEngine) damage(ctx context.Context, tx *sql.Tx) (problems []string, err error) {
 	var durable bool
@@ -315,6 +358,79 @@ func (e *postgresEngine) parts(ctx context.Context, q querier, ids []string) ([]
 }
 
 func (e *postgresEngine) backup(context.Context, *sql.DB, string) error { return ErrDump }
+
+// shape asks the catalogue for the tables of our schema.
+func (e *postgresEngine) shape(ctx context.Context, q querier) ([]table, error) {
+	var all []table
+	_, err := list(ctx, q, func(row scanner) (none struct{}, err error) {
+		var name, column1, declared, identity string
+		if err := row.Scan(&name, &column1, &declared, &identity); err != nil {
+			return none, err
+		}
+		if len(all) == 0 || all[len(all)-1].name != name {
+			all = append(all, table{name: name, itself: map[string]string{}})
+		}
+		t := &all[len(all)-1]
+		t.columns = append(t.columns, column{column1, kindOf(declared)})
+		if identity == "YES" {
+			t.computed = column1
+		}
+		return none, nil
+	}, `SELECT c.table_name, c.column_name, c.data_type, c.is_identity FROM information_schema.columns c
+		JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+		WHERE c.table_schema = $1 AND t.table_type = 'BASE TABLE' ORDER BY c.table_name COLLATE "C", c.ordinal_position`, e.schema.name)
+	if err != nil {
+		return nil, err
+	}
+	_, err = list(ctx, q, func(row scanner) (none struct{}, err error) {
+		var name, kind, from, other, to string
+		if err := row.Scan(&name, &kind, &from, &other, &to); err != nil {
+			return none, err
+		}
+		for i := range all {
+			t := &all[i]
+			switch {
+			case t.name != name:
+			case kind == "p":
+				t.key = append(t.key, from)
+			default:
+				t.needs = append(t.needs, other)
+				if other == name {
+					t.itself[from] = to
+				}
+			}
+		}
+		return none, nil
+	}, `SELECT r.relname, k.contype::text, a.attname, COALESCE(f.relname, ''), COALESCE(b.attname, '')
+		FROM pg_constraint k JOIN pg_class r ON r.oid = k.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
+		CROSS JOIN LATERAL unnest(k.conkey) WITH ORDINALITY AS u (attnum, place)
+		JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum
+		LEFT JOIN pg_class f ON f.oid = k.confrelid
+		LEFT JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = k.confkey[u.place]
+		WHERE n.nspname = $1 AND k.contype IN ('p', 'f') ORDER BY r.relname, k.oid, u.place`, e.schema.name)
+	return all, err
+}
+
+// unhurried lifts the limits that end what nobody can be waiting for.
+func (e *postgresEngine) unhurried(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "SELECT set_config('statement_timeout', '0', TRUE), set_config('idle_in_transaction_session_timeout', '0', TRUE)")
+	return err
+}
+
+func (e *postgresEngine) renumber(ctx context.Context, tx *sql.Tx, tables []table) error {
+	for _, t := range tables {
+		if t.computed == "" {
+			continue
+		}
+		//nolint:gosec // the names are those of our own schema
+		_, err := tx.ExecContext(ctx, "SELECT setval(pg_get_serial_sequence($1, $2), COALESCE(MAX("+quoted(t.computed)+"), 0) + 1, FALSE) FROM "+quoted(t.name),
+			e.schema.name+"."+t.name, t.computed)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // postgresKind is the name that an error of PostgreSQL, or of the way to it,
 // has among ours, or nil. The codes are those of PostgreSQL's appendix A.

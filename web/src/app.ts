@@ -4,12 +4,16 @@ import * as device from "./device";
 import { h } from "./dom";
 import * as offline from "./offline";
 import * as pack from "./pack";
+import { Ended } from "./rpc";
 import { show, heading } from "./screen";
 import { revoked } from "./screens/device";
 import { home } from "./screens/home";
 import { fromLink, invite } from "./screens/invite";
+import { primary } from "./screens/parts";
 import { unlock } from "./screens/unlock";
 import * as strip from "./strip";
+import * as symbols from "./symbols";
+import * as verifier from "./verifier";
 import { begin, say } from "./words";
 
 const idle = 5 * 60_000;
@@ -17,6 +21,7 @@ const idle = 5 * 60_000;
 /** begun is called when the device was opened: from then on the lists are kept
  * fresh, and somebody has to use it or it closes. */
 export function begun(): void {
+  void Promise.all([symbols.warm(), verifier.warm()]).catch(() => {}); // whoever needs them hears of it
   pack.keepFresh(revoked);
   used();
 }
@@ -32,12 +37,21 @@ function used(): void {
   }, idle);
 }
 
+// Whatever goes wrong, no half of an answer stays on the screen. What ended
+// because the device was closed is nothing wrong.
+function wentWrong(e: PromiseRejectionEvent): void {
+  e.preventDefault();
+  if (e.reason instanceof Ended) return;
+  show("start", heading(say("page.problem")), primary("action.again", () => void home()));
+}
+
 async function start(): Promise<void> {
   // Before anything else: an invitation does not stay in the address.
   const invitation = fromLink();
   await begin();
   const skip = document.querySelector(".skip");
   skip?.replaceChildren(say("page.skip"));
+  addEventListener("unhandledrejection", wentWrong);
   strip.begin();
   pack.listen(() => { device.lock(); void home(); });
   for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, used);

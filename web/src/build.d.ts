@@ -11,7 +11,7 @@ interface Catalogue {
   name: string;
   direction: "ltr" | "rtl";
   digits: string;
-  messages: Record<string, { text: string; mark: "source" | "machine" | "reviewed" }>;
+  messages: Record<string, { text: string; mark: "source" | "machine" | "reviewed"; pictogram?: string }>;
 }
 
 declare const PARTS: Part[];
@@ -19,6 +19,7 @@ declare const WORKERS: { scan: string; verifier: string; stretch: string };
 declare const CATALOGUES: Record<string, string>;
 declare const LANGUAGES: Omit<Catalogue, "messages">[];
 declare const ENGLISH: Catalogue;
+declare const PICTOGRAMS: Record<string, [string, Record<string, string>][]>;
 declare const VERSION: string;
 declare const SHELL: string[];
 declare const ZXING: Omit<Part, "bytes">[];

@@ -74,7 +74,7 @@ export async function take(file: string): Promise<string | null> {
   if (await remember(file, opened, Date.now())) {
     sequence = opened.sequence ?? 0;
     changed({ kind: "ready", opened });
-    channel.postMessage("pack");
+    tell("pack");
   } else {
     await open();
   }
@@ -144,6 +144,9 @@ export function keepFresh(revoked: () => void): void {
   };
   wait(Math.random() * 60_000);
 }
+
+/** tell says something to the other tabs; this one does not hear it. */
+export const tell = (what: "pack" | "wiped"): void => channel.postMessage(what);
 
 /** listen reopens when another tab has taken a newer pack. */
 export function listen(wiped: () => void): void {

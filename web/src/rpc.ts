@@ -29,6 +29,9 @@ export function serve(methods: Methods): void {
   });
 }
 
+/** Ended is what becomes of a call when its worker is stopped. */
+export class Ended extends Error {}
+
 /** Line is a worker that can be called. */
 export class Line {
   private worker: Worker;
@@ -43,7 +46,7 @@ export class Line {
       if (data.error !== undefined) call?.reject(new Error(data.error));
       else call?.resolve(data.result as never);
     });
-    worker.addEventListener("error", () => this.fail("worker"));
+    worker.addEventListener("error", () => this.fail(new Error("worker")));
   }
 
   call<T>(method: string, args: unknown[] = [], transfer: Transferable[] = []): Promise<T> {
@@ -57,11 +60,11 @@ export class Line {
   /** end stops the worker, with all that it holds. */
   end(): void {
     this.worker.terminate();
-    this.fail("ended");
+    this.fail(new Ended("ended"));
   }
 
-  private fail(why: string): void {
-    for (const call of this.waiting.values()) call.reject(new Error(why));
+  private fail(why: Error): void {
+    for (const call of this.waiting.values()) call.reject(why);
     this.waiting.clear();
   }
 }

@@ -41,6 +41,16 @@ const marks: Record<string, string> = { yes: "M9 25l10 11L39 13", no: "M12 12l24
 /** mark draws yes, no, or "could not check". */
 export const mark = (answer: string): SVGElement => drawing(marks[answer] ?? "", "mark");
 
+/** pictogram draws what stands beside a message, for who cannot read it; null
+ * where the message has none. */
+export function pictogram(id: string): SVGElement | null {
+  const elements = PICTOGRAMS[ENGLISH.messages[id]?.pictogram ?? ""];
+  return elements
+    ? svg("svg", { viewBox: "0 0 24 24", class: "pictogram", "aria-hidden": "true", focusable: "false" },
+      ...elements.map(([tag, attributes]) => svg(tag, attributes)))
+    : null;
+}
+
 function drawing(path: string, name: string): SVGElement {
   return svg("svg", { viewBox: "0 0 48 48", class: name, "aria-hidden": "true", focusable: "false" }, svg("path", { d: path }));
 }

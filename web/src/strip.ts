@@ -6,7 +6,7 @@ import { h, type Child } from "./dom";
 import * as keep from "./keep";
 import * as offline from "./offline";
 import * as pack from "./pack";
-import { beside, day, say } from "./words";
+import { beside, day, say, watch } from "./words";
 
 const hour = 3_600_000;
 
@@ -61,6 +61,7 @@ export function begin(): void {
   const again = (): void => void draw();
   pack.watch(again);
   offline.watch(again);
+  watch(again);
   addEventListener("online", again);
   addEventListener("offline", again);
   setInterval(again, 60_000);

@@ -82,10 +82,17 @@ export function end(): void {
   line = undefined;
 }
 
-/** stretch runs Argon2id. */
-export function stretch(work: Work): Promise<Uint8Array<ArrayBuffer>> {
+function stretching(): Line {
   stretcher ??= new Line(new Worker(program(WORKERS.stretch)));
-  return stretcher.call("stretch", [work]);
+  return stretcher;
+}
+
+/** stretch runs Argon2id. */
+export const stretch = (work: Work): Promise<Uint8Array<ArrayBuffer>> => stretching().call("stretch", [work]);
+
+/** warm starts both workers before they are needed. */
+export async function warm(): Promise<void> {
+  await Promise.all([keys().call("begin"), stretching().call("begin")]);
 }
 
 export function fromHex(hex: string): Uint8Array {

@@ -35,9 +35,15 @@ export async function choose(code: string): Promise<boolean> {
   const found = await catalogue(code);
   if (!found) return false;
   use(found);
+  for (const tell of watchers) tell();
   await keep.put("language", code);
   return true;
 }
+
+const watchers = new Set<() => void>();
+
+/** watch is told when another language was chosen. */
+export const watch = (tell: () => void): void => { watchers.add(tell); };
 
 function use(found: Catalogue): void {
   chosen = found;
@@ -96,6 +102,11 @@ export function beside(id: string, values: Values = {}, from: Catalogue = chosen
 /** day is a date as the officer writes it. */
 export function day(at: string | number | Date): string {
   return format(at, { dateStyle: "long" });
+}
+
+/** moment is a date with its time. */
+export function moment(at: string | number | Date): string {
+  return format(at, { dateStyle: "long", timeStyle: "short" });
 }
 
 /** clock is a time of day. */

@@ -2,8 +2,8 @@
 
 import { check } from "../check";
 import { h, button } from "../dom";
-import * as pack from "../pack";
 import { heading, onLeave, show } from "../screen";
+import { pictogram } from "../shapes";
 import { countDigits, inDigits } from "../text";
 import { beside, catalogue, language, languages, say, text } from "../words";
 import { primary, quiet, secret } from "./parts";
@@ -62,7 +62,7 @@ export async function code(shown: string, wrong?: { tries?: number; reason: stri
     heading(say("code.title")),
     wrong?.reason && h("p", { class: "note", role: "alert" }, beside(`reason.${wrong.reason}`), " ", wrong.tries !== undefined && say("code.tries", { tries: wrong.tries })),
     h("section", { class: "consent", lang: theirs.language, dir: theirs.direction },
-      h("p", { class: "ask" }, beside("consent.holder", {}, theirs)),
+      h("p", { class: "ask step" }, pictogram("code.ask"), beside("consent.holder", {}, theirs)),
       h("p", {}, beside("consent.what", {}, theirs)),
       h("p", { class: "choice" }, choice)),
     h("div", { class: "entry" }, entry, eye),
@@ -98,5 +98,3 @@ async function judge(shown: string, given: string): Promise<void> {
 function onLeaveSoon(work: () => void): void {
   queueMicrotask(() => onLeave(work));
 }
-
-export const packIsReady = (): boolean => pack.current().kind === "ready";

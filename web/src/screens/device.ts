@@ -5,9 +5,9 @@ import { h } from "../dom";
 import * as keep from "../keep";
 import * as pack from "../pack";
 import { heading, show } from "../screen";
-import { beside, clock, day, has, say } from "../words";
+import { beside, has, moment, say } from "../words";
 import { home } from "./home";
-import { languageChoice, note, primary, quiet } from "./parts";
+import { drawn, languageChoice, note, primary, quiet } from "./parts";
 import { selfTest } from "./selftest";
 import { unlock } from "./unlock";
 
@@ -39,7 +39,7 @@ export async function deviceScreen(said?: string): Promise<void> {
     }
   };
   const opened = state.kind === "ready" ? state.opened : undefined;
-  const when = (at?: string): string => (at ? `${day(at)}, ${clock(at)}` : "");
+  const when = (at?: string): string => (at ? moment(at) : "");
   const facts: [string, string][] = [["device.name", d.label], ["device.network", opened?.name ?? ""]];
   show("device",
     heading(say("device.title")),
@@ -56,7 +56,7 @@ export async function deviceScreen(said?: string): Promise<void> {
       opened && h("p", {}, say("device.lease", { date: when(opened.lease_until) })),
       h("div", { class: "actions" },
         primary("pack.fetch", () => void fetchNow(), { "data-testid": "fetch" }),
-        h("label", { class: "quiet button" }, file, say("pack.import")))),
+        h("label", { class: "quiet button" }, file, drawn("pack.import")))),
     h("section", { class: "card" }, h("h2", {}, say("settings.title")), languageChoice(() => void deviceScreen())),
     h("div", { class: "actions" },
       quiet("selftest.run", () => void selfTest(), { "data-testid": "selftest" }),

@@ -1,6 +1,7 @@
 // What several screens are made of.
 
 import { h, button, type Child } from "../dom";
+import { pictogram } from "../shapes";
 import { choose, language, languages, say } from "../words";
 
 /** field is an input with its label, and a hint under it. */
@@ -24,10 +25,17 @@ export function note(): HTMLParagraphElement {
 }
 
 export const primary = (id: string, press: () => void, attributes = {}): HTMLButtonElement =>
-  button(say(id), press, { class: "primary", ...attributes });
+  button(drawn(id), press, { class: "primary", ...attributes });
 
 export const quiet = (id: string, press: () => void, attributes = {}): HTMLButtonElement =>
-  button(say(id), press, { class: "quiet", ...attributes });
+  button(drawn(id), press, { class: "quiet", ...attributes });
+
+/** drawn is a message behind its pictogram. */
+export function drawn(id: string): DocumentFragment {
+  const both = document.createDocumentFragment();
+  both.append(...[pictogram(id), say(id)].filter((n) => n !== null));
+  return both;
+}
 
 /** languageChoice lists every language by its own name. */
 export function languageChoice(again: () => void): HTMLElement {

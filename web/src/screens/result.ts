@@ -2,12 +2,12 @@
 // itself, and then nothing of it is left in the page.
 
 import { check } from "../check";
-import { h, button, type Child } from "../dom";
+import { h, type Child } from "../dom";
 import { onLeave, show } from "../screen";
-import { bands, mark, shape } from "../shapes";
+import { bands, mark, pictogram, shape } from "../shapes";
 import { inDigits } from "../text";
 import type { Verdict } from "../verifier";
-import { beside, clock, day, has, language, say } from "../words";
+import { beside, clock, has, language, moment, say } from "../words";
 import { code } from "./code";
 import { home } from "./home";
 import { desk, primary, quiet, telephone } from "./parts";
@@ -24,8 +24,13 @@ export async function judged(verdict: Verdict | null, shown?: string, why?: stri
   const band = bands[v.state] ?? "grey";
   const number = v.issuer?.desk || v.desk || desk();
   const seconds = h("span", { class: "seconds" });
-  const countdown = h("p", { class: "countdown" }, h("progress", { max: openFor, value: openFor, "aria-hidden": "true" }), say("result.seconds", { seconds }));
-  const keepOpen = quiet("result.keep", () => { clearInterval(timer); countdown.remove(); keepOpen.remove(); }, { "data-testid": "keep-open" });
+  const keepOpen = quiet("result.keep", () => { clearInterval(timer); countdown.remove(); }, { "data-testid": "keep-open" });
+  const countdown = h("div", { class: "countdown", "data-testid": "countdown" },
+    h("progress", { max: openFor, value: openFor, "aria-hidden": "true" }), say("result.seconds", { seconds }), keepOpen);
+
+  const again = v.state === "wrong_code" && shown !== undefined
+    ? (): void => void code(shown, { reason: v.reason, tries: v.tries_left ?? 0 })
+    : undefined;
 
   let left = openFor;
   const timer = setInterval(() => {
@@ -51,7 +56,7 @@ export async function judged(verdict: Verdict | null, shown?: string, why?: stri
       v.demo && h("p", { class: "demo" }, say("page.demo")),
       h("div", { class: "next" },
         h("h2", {}, say("result.next")),
-        h("p", {}, beside(`state.${v.state}.next`)),
+        h("p", { class: "step" }, pictogram(`state.${v.state}.next`), beside(`state.${v.state}.next`)),
         reason && has(`reason.${reason}`) && v.state !== "does_not_match" && h("p", { class: "why" }, beside(`reason.${reason}`)),
         v.kind && has(`kind.${v.kind}`) && h("p", { class: "why" }, beside(`kind.${v.kind}`)),
         v.state === "wrong_code" && h("p", { class: "why" }, say("code.tries", { tries: v.tries_left ?? 0 })),
@@ -60,13 +65,11 @@ export async function judged(verdict: Verdict | null, shown?: string, why?: stri
       opened(v),
       v.state !== "does_not_match" && checks(v)),
     (v.card || v.credential) && h("footer", { class: "footer" }, beside("footer.card_not_person")),
-    h("div", { class: "closing" },
-      countdown,
-      h("div", { class: "actions" },
-        v.state === "wrong_code" && shown !== undefined && primary("action.again", () => void code(shown, { reason: v.reason, tries: v.tries_left ?? 0 }), { "data-testid": "again" }),
-        v.state === "wrong_code" && shown !== undefined ? quiet("action.new", scan, { "data-testid": "new" }) : primary("action.new", scan, { "data-testid": "new" }),
-        keepOpen,
-        button(say("action.close"), () => void home(), { class: "quiet", "data-testid": "close" }))),
+    h("div", { class: "actions" },
+      again && primary("action.again", again, { "data-testid": "again" }),
+      (again ? quiet : primary)("action.new", scan, { "data-testid": "new" }),
+      quiet("action.close", () => void home(), { "data-testid": "close" })),
+    countdown,
   );
   onLeave(() => clearInterval(timer));
 }
@@ -91,5 +94,5 @@ function checks(v: Verdict): Child {
     h("ul", {}, ...all.map((c) => h("li", { class: v.checks[c] },
       mark(v.checks[c]), h("span", {}, say(`check.${c}`)), h("strong", {}, say(`answer.${v.checks[c]}`))))),
     v.issuer && h("p", {}, say("result.issued_by", { agency: v.issuer.name })),
-    v.status_as_of && h("p", {}, say("result.as_of", { date: `${day(v.status_as_of)}, ${clock(v.status_as_of)}` })));
+    v.status_as_of && h("p", {}, say("result.as_of", { date: moment(v.status_as_of) })));
 }

@@ -13,7 +13,7 @@ import { code } from "./code";
 import { home } from "./home";
 import { invitationIn, invite } from "./invite";
 import { neutral } from "./neutral";
-import { field, note, quiet } from "./parts";
+import { drawn, field, note, quiet } from "./parts";
 import { judged } from "./result";
 
 /** found goes on with what a symbol, a picture or a scanner gave; null when
@@ -94,7 +94,7 @@ export function otherWays(): HTMLElement {
   listenForScanner(digits);
   takeDrops((file) => void take(file, wrong));
   return h("div", { class: "ways" },
-    h("label", { class: "quiet button" }, picture, say("ready.picture")),
+    h("label", { class: "quiet button" }, picture, drawn("ready.picture")),
     field(say("scan.digits"), digits, beside("scan.digits.hint")),
     wrong,
   );
