@@ -49,7 +49,7 @@ async function enrolled(context, config, label) {
 export async function pinDevice(config) {
   const { context, stop } = await start();
   try {
-    const page = await enrolled(context, config, "Gate 11");
+    const page = await enrolled(context, config, "gate-11");
     const shown = [];
     for (const c of config.demo.cards) {
       const { state, band } = await check(page, { name: "card.png", mimeType: "image/png", buffer: readFileSync(join(config.folder, c.png)) }, c.code);
@@ -68,7 +68,7 @@ export async function pinDevice(config) {
 export async function passkey(config) {
   const { context, stop } = await start();
   try {
-    const page = await open(context, config.service, { hash: await invitation(config, "Gate 12") });
+    const page = await open(context, config.service, { hash: await invitation(config, "gate-12") });
     const cdp = await context.newCDPSession(page);
     await cdp.send("WebAuthn.enable");
     await cdp.send("WebAuthn.addVirtualAuthenticator", { options: {
@@ -76,7 +76,7 @@ export async function passkey(config) {
       isUserVerified: true, automaticPresenceSimulation: true, hasPrf: true,
     } });
     await press(page, "passkey");
-    await approve(config, page, "Gate 12");
+    await approve(config, page, "gate-12");
     const c = config.demo.cards.find((c) => c.expect === "confirmed");
     expect((await check(page, c.digits, c.code)).state === "confirmed", "a card, after enrolling");
     await page.reload();
@@ -94,7 +94,7 @@ export async function passkey(config) {
 export async function offline(config) {
   const { context, stop } = await start();
   try {
-    const page = await enrolled(context, config, "Gate 13");
+    const page = await enrolled(context, config, "gate-13");
     await context.setOffline(true);
     await page.reload();
     await unlock(page);
@@ -140,7 +140,7 @@ export async function camera(config) {
         new MutationObserver(() => { if (document.body?.dataset.screen === "code") globalThis.recognised ??= performance.now(); })
           .observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ["data-screen"] });
       });
-      const page = i === 0 ? await enrolled(context, config, "Gate 14") : await enrolled(context, config, `Gate 14-${i}`);
+      const page = i === 0 ? await enrolled(context, config, "gate-14") : await enrolled(context, config, `gate-14-${i}`);
       await press(page, "scan");
       await at(page, "code");
       times.push(await page.evaluate(() => globalThis.recognised - globalThis.sawFirst));
@@ -172,7 +172,7 @@ export async function camera(config) {
 export async function slow(config) {
   const { context, stop } = await start();
   try {
-    const page = await enrolled(context, config, "Gate 15");
+    const page = await enrolled(context, config, "gate-15");
     const c = config.demo.cards.find((c) => c.expect === "confirmed");
     await check(page, c.digits, c.code);
     const cdp = await context.newCDPSession(page);
@@ -204,7 +204,7 @@ export async function slow(config) {
 export async function closing(config) {
   const { context, stop } = await start();
   try {
-    const page = await enrolled(context, config, "Gate 16");
+    const page = await enrolled(context, config, "gate-16");
     const c = config.demo.cards.find((c) => c.expect === "confirmed");
     const { text } = await check(page, c.digits, c.code);
     const name = c.person;

@@ -30,7 +30,18 @@ export async function open(context, address, { hash = "" } = {}) {
 export async function complete(page, address) {
   const { items } = await (await fetch(`${address}/check/parts.json`)).json();
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => true));
-  await page.waitForFunction(async (n) => (await (await caches.open("card-check-parts")).keys()).length >= n, items.length);
+  await until(async () => (await parts(page)).length >= items.length, "the download ends");
+}
+
+/** parts are those of the download that are here. */
+export const parts = (page) => page.evaluate(async () => (await (await caches.open("card-check-parts")).keys()).map((r) => new URL(r.url).pathname));
+
+/** until asks again and again. */
+export async function until(holds, what, ms = patience) {
+  for (const began = Date.now(); !(await holds());) {
+    expect(Date.now() - began < ms, `waited in vain: ${what}`);
+    await new Promise((done) => setTimeout(done, 100));
+  }
 }
 
 export const screen = (page) => page.evaluate(() => document.body.dataset.screen);

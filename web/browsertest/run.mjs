@@ -18,10 +18,19 @@ for (const name of process.argv.slice(3)) {
     console.error(`no scenario ${name}`);
     process.exit(2);
   }
+  const began = Date.now();
+  let timer;
+  const tooLong = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error("takes too long")), config.long ? 900_000 : 240_000); });
   try {
-    console.log(`${name}: ${await scenario(config)}`);
+    const said = await Promise.race([scenario(config), tooLong]);
+    console.log(`${name}: ${said} (${Math.round((Date.now() - began) / 1000)} s)`);
   } catch (e) {
     console.error(`${name}: ${e.stack}`);
     process.exitCode = 1;
+  } finally {
+    clearTimeout(timer);
   }
 }
+
+// A browser that a scenario gave up on does not keep this process.
+process.exit();
