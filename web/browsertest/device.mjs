@@ -83,7 +83,7 @@ export async function passkey(config) {
     await at(page, "unlock");
     await press(page, "passkey");
     await at(page, "ready");
-    expect((await check(page, c.digits, c.code)).state === "confirmed", "a card, after unlocking");
+    expect((await check(page, c.digits, c.code)).state === "confirmed", `a card, after unlocking: ${(await result(page)).state}`);
     return "a device with a passkey, unlocked by it after a reload, without a PIN";
   } finally {
     await stop();
