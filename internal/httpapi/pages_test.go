@@ -38,7 +38,7 @@ func pages(t *testing.T) fstest.MapFS {
 // TestPages: every file comes with the policy that holds it, under the name
 // that the page uses, and nothing else of the folder does.
 func TestPages(t *testing.T) {
-	w := newWorldWith(t, func(c *httpapi.Config) { c.Pages, c.Desk = pages(t), `+00 "00"` })
+	w := newWorld(t, func(c *httpapi.Config) { c.Pages, c.Desk = pages(t), `+00 "00"` })
 	get := func(path string, header ...string) (*http.Response, []byte) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.http.URL+path, nil)

@@ -68,13 +68,8 @@ func (l *logged) String() string {
 	return l.buf.String()
 }
 
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	return newWorldWith(t, func(*httpapi.Config) {})
-}
-
-// newWorldWith is a world whose server was configured differently.
-func newWorldWith(t *testing.T, change func(*httpapi.Config)) *world {
+// newWorld opens one. edit may change how the server is set up.
+func newWorld(t *testing.T, edit ...func(*httpapi.Config)) *world {
 	t.Helper()
 	ctx := t.Context()
 	dir := t.TempDir()
@@ -134,7 +129,7 @@ func newWorldWith(t *testing.T, change func(*httpapi.Config)) *world {
 	log, err := audit.New(audit.Config{Store: w.db.Log(), Dir: folder, Signer: signer, Verifier: check})
 	must(err)
 
-	config := httpapi.Config{
+	cfg := httpapi.Config{
 		Network: w.net, Issuer: issuer, Vault: kept,
 		Board:       &board{net: w.net, publisher: publisher, store: store, log: log},
 		Idempotency: httpapi.Once(w.db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
@@ -143,8 +138,10 @@ func newWorldWith(t *testing.T, change func(*httpapi.Config)) *world {
 		SecurityText: "Contact: mailto:security@example.org\n",
 		CardPage:     []byte("<!doctype html><title>A card was found</title>"), CardStyle: "c3R5bGU=",
 	}
-	change(&config)
-	w.server, err = httpapi.New(config)
+	for _, e := range edit {
+		e(&cfg)
+	}
+	w.server, err = httpapi.New(cfg)
 	must(err)
 	w.http = httptest.NewServer(w.server)
 	t.Cleanup(w.http.Close)

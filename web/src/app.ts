@@ -61,10 +61,11 @@ async function start(): Promise<void> {
   addEventListener("pageshow", (e) => { if (e.persisted) void home(); });
   if (invitation !== null) invite(invitation);
   else await home();
-  await offline.begin(() => {
-    document.getElementById("newer")?.remove();
-    document.getElementById("strip")?.after(h("p", { id: "newer", class: "plain" }, say("page.newer")));
-  });
+  const tell = (id: string): void => {
+    document.getElementById("notice")?.remove();
+    document.getElementById("strip")?.after(h("p", { id: "notice", class: "plain" }, say(id)));
+  };
+  await offline.begin(() => tell("page.newer")).catch(() => tell("page.storage"));
 }
 
 start().catch(() => show("start", heading(say("page.title")), h("p", { class: "lead" }, say("page.storage"))));

@@ -133,7 +133,8 @@ const hour = 3_600_000;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** keepFresh updates soon after the device was opened, at a random moment, and
- * then every four to six hours. */
+ * then every four to six hours. A device that cannot check anything does not
+ * wait. */
 export function keepFresh(revoked: () => void): void {
   clearTimeout(timer);
   const wait = (ms: number): void => {
@@ -142,7 +143,7 @@ export function keepFresh(revoked: () => void): void {
       wait((4 + 2 * Math.random()) * hour);
     }, ms);
   };
-  wait(Math.random() * 60_000);
+  wait(state.kind === "ready" ? Math.random() * 60_000 : 0);
 }
 
 /** tell says something to the other tabs; this one does not hear it. */

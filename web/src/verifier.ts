@@ -76,6 +76,9 @@ export function keys(): Line {
   return line;
 }
 
+/** another is a verifier without this device's keys, for the self-test. */
+export const another = (): Line => new Line(new Worker(program(WORKERS.verifier)));
+
 /** end ends the worker, and with it every key that it held. */
 export function end(): void {
   line?.end();
