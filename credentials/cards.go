@@ -93,7 +93,7 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 		return Card{}, err
 	}
 	printed.Digits, printed.NamesShortened = sealed.Card.Digits(), sealed.Shortened
-	draft.Card.OpenKey = sealed.OpenKey
+	draft.Card.OpenKey, draft.Card.Salt = sealed.OpenKey, sealed.Salt
 	return is.completeCard(ctx, by, draft, printed)
 }
 
@@ -245,7 +245,7 @@ func (is *Issuer) completeCard(ctx context.Context, by audit.Actor, d Issued, pr
 
 // storeCard works out what a new card means for its case, and stores it.
 func (is *Issuer) storeCard(ctx context.Context, d Issued, entry audit.Entry) error {
-	done := Completion{ID: d.ID, OpenKey: d.Card.OpenKey}
+	done := Completion{ID: d.ID, OpenKey: d.Card.OpenKey, Salt: d.Card.Salt}
 	if d.About != "" {
 		// The screening may have been withdrawn while the card was made.
 		done.Changes = append(done.Changes, Change{ID: d.About, From: []State{Active}, To: Active})

@@ -42,6 +42,7 @@ type decoys struct {
 	taken  map[uint32]bool // every index in use, real or decoy
 	all    []Entry         // every decoy, as it stands after this window
 	moved  []bool          // which of them change in this window
+	frozen bool            // no index that looks free may be taken for one
 	random io.Reader
 }
 
@@ -76,13 +77,16 @@ func (d *decoys) move(n int, ways map[uint8][8]uint8, value func(*Entry) (wanted
 		}
 	}
 	for range n {
+		if d.frozen && len(idle) == 0 {
+			return nil
+		}
 		r, err := d.draw()
 		if err != nil {
 			return err
 		}
 		way, fresh, which := r%8, r/8%2 == 0, int(r/16)
 		var i int
-		if len(idle) == 0 || fresh && len(d.all) < maxDecoys {
+		if len(idle) == 0 || fresh && !d.frozen && len(d.all) < maxDecoys {
 			if i, err = d.add(); err != nil {
 				return err
 			}

@@ -92,7 +92,7 @@ type Order struct {
 	// Replaces withdraws an earlier attestation of the same kind, case and
 	// agency in favour of this one.
 	Replaces ID
-	// ValidUntil is a day; zero means the default of the kind.
+	// ValidUntil is the last day; zero means the default of the kind.
 	ValidUntil time.Time
 	// RequestKey makes the same request, sent twice, have one effect.
 	RequestKey string
@@ -166,7 +166,7 @@ func (is *Issuer) draft(ctx context.Context, by audit.Actor, agency Agency, o Or
 	if p := aboutProblem(d); p != nil {
 		problems = append(problems, *p)
 	}
-	until, problem := validUntil(o.Claims, asked, now)
+	until, problem := expiry(o.Claims, asked, now)
 	if problem != nil {
 		problems = append(problems, *problem)
 	}

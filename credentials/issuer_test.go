@@ -244,6 +244,13 @@ func (a *agencies) SealKeys(context.Context) (card.SealKeys, time.Time, error) {
 	return a.seal, claimsNow.AddDate(0, 0, 200), nil
 }
 
+func (a *agencies) NetKey(_ context.Context, epoch uint32) ([]byte, bool, error) {
+	if epoch != a.seal.Epoch {
+		return nil, false, nil
+	}
+	return a.seal.NetKey, true, nil
+}
+
 func (a *agencies) Signer(_ context.Context, id string) (string, crypto.Signer, error) {
 	of := a.of[id]
 	if of == nil {
@@ -430,9 +437,9 @@ func TestIssue(t *testing.T) {
 		until time.Time
 	}{
 		{w.house, credentials.Order{Case: caseID, Claims: all["screening, least"]}, claimsNow.AddDate(0, 0, 90)},
-		{w.house, credentials.Order{Case: caseID, Claims: all["screening, everything"]}, time.Date(2027, 3, 9, 0, 0, 0, 0, time.UTC)},
+		{w.house, credentials.Order{Case: caseID, Claims: all["screening, everything"]}, time.Date(2027, 3, 10, 0, 0, 0, 0, time.UTC)},
 		{w.house, credentials.Order{Case: caseID, Claims: all["identity, everything"]}, claimsNow.AddDate(0, 0, 365)},
-		{w.house, credentials.Order{Case: caseID, Claims: all["document, everything"], ValidUntil: claimsNow.AddDate(0, 0, 3)}, claimsNow.AddDate(0, 0, 3)},
+		{w.house, credentials.Order{Case: caseID, Claims: all["document, everything"], ValidUntil: claimsNow.AddDate(0, 0, 3)}, claimsNow.AddDate(0, 0, 4)},
 		{w.river, credentials.Order{About: about.ID, Claims: all["opinion"]}, claimsNow.AddDate(0, 0, 365)},
 		{w.river, credentials.Order{About: about.ID, Case: caseID, Claims: all["reliance, officer"]}, claimsNow.AddDate(0, 0, 365)},
 		{w.ethiopia, credentials.Order{About: about.ID, Claims: reply("ETH", "not_found")}, claimsNow.AddDate(0, 0, 365)},
@@ -574,7 +581,7 @@ func TestIssueReportsEveryProblem(t *testing.T) {
 		want  []string
 	}{
 		"claims, about and date": {
-			w.house, credentials.Order{Case: caseID, About: about.ID, Claims: &credentials.IdentityClaim{}, ValidUntil: claimsNow},
+			w.house, credentials.Order{Case: caseID, About: about.ID, Claims: &credentials.IdentityClaim{}, ValidUntil: claimsNow.AddDate(0, 0, -1)},
 			[]string{"/names required", "/assurance required", "/claim_status required", "/about not_allowed", "/valid_until range"},
 		},
 		"no case": {w.house, credentials.Order{Claims: samples()["identity, least"]}, []string{"/case required"}},
@@ -582,7 +589,7 @@ func TestIssueReportsEveryProblem(t *testing.T) {
 			w.river, credentials.Order{Case: caseID, Claims: samples()["opinion"]}, []string{"/about required"},
 		},
 		"longer than three years": {
-			w.house, credentials.Order{Case: caseID, Claims: samples()["identity, least"], ValidUntil: claimsNow.AddDate(0, 0, 3*365+1)}, []string{"/valid_until range"},
+			w.house, credentials.Order{Case: caseID, Claims: samples()["identity, least"], ValidUntil: claimsNow.AddDate(0, 0, 3*365)}, []string{"/valid_until range"},
 		},
 		"an agency in a mission's name": {
 			w.river, credentials.Order{About: about.ID, Claims: reply("THA", "matched")}, []string{"/channel not_allowed"},
@@ -1085,7 +1092,7 @@ func ExampleIssuer() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(finding.Kind, finding.State, "until", finding.ValidUntil.Format(time.DateOnly))
+	fmt.Println(finding.Kind, finding.State, "through", finding.ValidUntil.AddDate(0, 0, -1).Format(time.DateOnly))
 
 	// Another agency relies on it and does not ask again.
 	_, err = issuer.Issue(ctx, w.river, credentials.Order{
@@ -1097,7 +1104,7 @@ func ExampleIssuer() {
 	_, err = issuer.SetStatus(ctx, w.house, finding.ID, credentials.Withdraw, credentials.ReasonHolderAsked, "")
 	fmt.Println(err)
 	// Output:
-	// screening active until 2027-03-09
+	// screening active through 2027-03-09
 	// <nil>
 	// <nil>
 }

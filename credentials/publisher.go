@@ -128,12 +128,16 @@ func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w 
 	if err != nil {
 		return Published{}, err
 	}
+	frozen, err := p.cfg.Store.Frozen(ctx, n)
+	if err != nil {
+		return Published{}, err
+	}
 	pending := waiting(entries)
 	now := pending
 	if !w.Emergency && len(pending) > p.cfg.Changes {
 		now = pending[:p.cfg.Changes]
 	}
-	changed, err := p.mix(now, entries)
+	changed, err := p.mix(now, entries, frozen)
 	if err != nil {
 		return Published{}, err
 	}
@@ -163,9 +167,11 @@ func waiting(entries []Entry) []Entry {
 }
 
 // mix turns real changes into published values and adds decoys until each of
-// the two lists changes in the fixed number of places.
-func (p *Publisher) mix(real, all []Entry) ([]Entry, error) {
+// the two lists changes in the fixed number of places, or until the decoys of a
+// frozen list are used up.
+func (p *Publisher) mix(real, all []Entry, frozen bool) ([]Entry, error) {
 	d := newDecoys(all, p.cfg.Rand)
+	d.frozen = frozen
 	var statusChanges, answerChanges int
 	mixed := make([]Entry, 0, 2*p.cfg.Changes)
 	for _, e := range real {

@@ -64,8 +64,8 @@ type Issued struct {
 	// Digest is the SHA-256 of the exact bytes that were to be signed. It is
 	// written before the key is used.
 	Digest [32]byte
-	// IssuedOn, ValidUntil and ReviewBy are days, midnight UTC; ReviewBy may
-	// be zero.
+	// IssuedOn, ValidUntil and ReviewBy are midnights UTC. ValidUntil is the
+	// one after the last day, as exp is; ReviewBy may be zero.
 	IssuedOn, ValidUntil, ReviewBy time.Time
 	// Sealed is the signed token, encrypted to the case. Cards have none: a
 	// card exists on paper alone.
@@ -90,6 +90,9 @@ type CardFacts struct {
 	// key, docs/card.md, Opening a record online. It is known once the card
 	// is sealed.
 	OpenKey []byte
+	// Salt is that of the code's stretch: with it number and code can be known
+	// again without the card. Cards from before it was kept have none.
+	Salt []byte
 }
 
 // Change moves one record from any of the states From to another. A record that
@@ -129,6 +132,7 @@ type Completion struct {
 	ID      ID
 	Sealed  []byte // the signed token, encrypted to the case; nil for a card
 	OpenKey []byte // of a card; docs/card.md, Opening a record online
+	Salt    []byte // of a card; docs/card.md, Bytes
 	Seen    *Seen  // how the case stood when the rest was worked out; nil: nothing follows
 	Changes []Change
 	Answers []Answer
@@ -181,6 +185,13 @@ type Store interface {
 	ByHandle(ctx context.Context, handle [16]byte) (Issued, error)
 	ByNumber(ctx context.Context, number [16]byte) (Issued, error)
 
+	// TryPaper counts a try with a card number, given as a keyed hash of its
+	// own, and tells whether it is within hourly and daily. hour counts the
+	// hours since 1970; a try beyond the limits is not counted.
+	TryPaper(ctx context.Context, number [16]byte, hour int64, hourly, daily int) (within bool, err error)
+	// SweepPapers forgets the tries of the hours before hour.
+	SweepPapers(ctx context.Context, hour int64) error
+
 	// Entries lists every entry of a list, real and decoy, in the order in
 	// which they began to wait for publication.
 	Entries(ctx context.Context, list uint16) ([]Entry, error)
@@ -191,6 +202,9 @@ type Store interface {
 	Publish(ctx context.Context, list uint16, before string, entries []Entry, status, answers string, log ...audit.Entry) error
 	// Lists names every list that exists.
 	Lists(ctx context.Context) ([]uint16, error)
+	// Frozen tells whether a list came back from a backup, so that places in it
+	// may be in use that the store does not know of: no decoy is made of them.
+	Frozen(ctx context.Context, list uint16) (bool, error)
 	// Tokens returns the newest tokens of a list.
 	Tokens(ctx context.Context, list uint16) (status, answers string, err error)
 }
@@ -234,6 +248,9 @@ type Network interface {
 	// SealKeys returns the epoch that new cards are sealed to, and when that
 	// epoch's life ends.
 	SealKeys(ctx context.Context) (keys card.SealKeys, end time.Time, err error)
+	// NetKey returns the netKey of an epoch whose cards still open. For any other
+	// epoch known is false, after the same work.
+	NetKey(ctx context.Context, epoch uint32) (key []byte, known bool, err error)
 }
 
 // Agency is what the issuer needs to know about an agency.

@@ -98,6 +98,46 @@ func (v *Vault) Replay(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("vault: replay erasures: %w", err)
 	}
+	return v.replayAll(ctx, journal)
+}
+
+// Repeat carries out erasures of a journal that was kept elsewhere: the rows
+// may have come back from a backup that is older than they are. It writes them
+// down here as well, and returns how many this store did not know of. The error
+// is as that of Replay.
+func (v *Vault) Repeat(ctx context.Context, journal []Erasure) (unknown int, err error) {
+	known, err := v.store.Erasures(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("vault: repeat erasures: %w", err)
+	}
+	have := make(map[string]bool, len(known))
+	for _, j := range known {
+		have[j.Case] = true
+	}
+	var fresh []Erasure
+	for _, j := range journal {
+		if have[j.Case] {
+			continue
+		}
+		mac, err := v.keys.MAC(ctx, erasureLabel, j.message())
+		if err != nil {
+			return 0, fmt.Errorf("vault: repeat erasures: %w", err)
+		}
+		if subtle.ConstantTimeCompare(mac, j.MAC) != 1 {
+			return 0, fmt.Errorf("vault: repeat erasures: %w", ErrIntegrity)
+		}
+		fresh = append(fresh, j)
+	}
+	for _, j := range fresh {
+		if err := v.store.BeginErasure(ctx, j); err != nil {
+			return 0, fmt.Errorf("vault: repeat erasures: %w", err)
+		}
+	}
+	_, err = v.replayAll(ctx, fresh)
+	return len(fresh), err
+}
+
+func (v *Vault) replayAll(ctx context.Context, journal []Erasure) (int, error) {
 	done := 0
 	var errs []error
 	for _, j := range journal {

@@ -28,6 +28,7 @@ type board struct {
 	packs     *sqlstore.Network
 	lease     *sqlstore.Lease
 	log       *audit.Log
+	aside     *aside
 	now       func() time.Time
 	patience  time.Duration // with another process that publishes
 
@@ -72,7 +73,7 @@ func newBoard(h *house) (*board, error) {
 	}
 	return &board{
 		network: h.network, publisher: publisher, store: h.db.Credentials(), packs: h.db.Network(),
-		lease: h.db.Lease("publish", h.db.Instance(), publishLease), log: h.log, now: h.cfg.now,
+		lease: h.db.Lease("publish", h.db.Instance(), publishLease), log: h.log, aside: h.aside, now: h.cfg.now,
 		patience: publishPatience,
 	}, nil
 }
@@ -144,6 +145,9 @@ func (b *board) publish(ctx context.Context, by audit.Actor, emergency bool) (ht
 	b.noteFork(err)
 	if err != nil {
 		return httpapi.Published{}, fmt.Errorf("publish the log: %w", err)
+	}
+	if err := b.aside.keepHead(head.Signed); err != nil {
+		return httpapi.Published{}, fmt.Errorf("keep the checkpoint: %w", err)
 	}
 	return httpapi.Published{Sequence: b.number(), LogSize: head.Size, Waiting: done.Waiting}, nil
 }
@@ -258,6 +262,10 @@ func (b *board) takeOver(ctx context.Context) error {
 	pack, err := b.network.ServerPack(ctx, lists, sequence)
 	if err != nil {
 		return fmt.Errorf("open the pack: %w", err)
+	}
+	// Before anybody can have it.
+	if err := b.aside.keepPack(ctx, lists); err != nil {
+		return fmt.Errorf("keep the pack: %w", err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

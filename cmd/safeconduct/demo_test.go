@@ -57,7 +57,7 @@ func (d *played) testList(t *testing.T) {
 			t.Errorf("the %s has no token or agency", a.Role)
 		}
 	}
-	for role, want := range map[string]int{"operator": 1, "caseworker": 2, "supervisor": 2, "mission": 2, "officer": 1} {
+	for role, want := range map[string]int{"operator": 2, "caseworker": 2, "supervisor": 2, "mission": 2, "officer": 1} {
 		if roles[role] != want {
 			t.Errorf("got %d of role %s, want %d", roles[role], role, want)
 		}

@@ -25,6 +25,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/web"
 )
 
 // Names in a folder that init or demo made.
@@ -45,6 +46,7 @@ type houseConfig struct {
 	workFactor int // of the key file when it is written; zero is age's default
 	now        func() time.Time
 	log        *slog.Logger
+	metrics    *metrics // nil when nobody counts
 }
 
 // house is every room of one service, wired together.
@@ -55,6 +57,7 @@ type house struct {
 	keys     keystore
 	remote   *hcvault.Vault // the same keys, when they are in a Vault
 	blobs    objects
+	aside    *aside
 	logDir   audit.Dir
 	log      *audit.Log
 	network  *network.Network
@@ -94,7 +97,8 @@ func found(ctx context.Context, cfg houseConfig, f founding) (token string, err 
 	}
 	defer func() {
 		if err != nil {
-			for _, name := range []string{keysName, keysName + ".lock", databaseName, databaseName + "-wal", databaseName + "-shm"} {
+			for _, name := range []string{keysName, keysName + ".lock", databaseName, databaseName + "-wal", databaseName + "-shm",
+				keyringName, keyringName + "-wal", keyringName + "-shm"} {
 				_ = os.Remove(filepath.Join(cfg.dir, name)) // made above, and of no use to anybody
 			}
 		}
@@ -118,6 +122,12 @@ func found(ctx context.Context, cfg houseConfig, f founding) (token string, err 
 	if _, token, err = n.Init(ctx); err != nil {
 		return "", err
 	}
+	// Empty, and there from the first day: one that is missing later is a loss.
+	keyring, err := sqlstore.OpenKeyring(ctx, cfg.engines.keyring(cfg.dir))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, keyring.Close()) }()
 	return token, cfg.engines.write(cfg.dir)
 }
 
@@ -185,12 +195,17 @@ func (h *house) settle(ctx context.Context) (err error) {
 	if h.settled, err = h.issuer.Recover(ctx); err != nil {
 		return err
 	}
-	_, err = h.vault.Replay(ctx)
-	return err
+	if _, err := h.vault.Replay(ctx); err != nil {
+		return err
+	}
+	return h.settleErasures(ctx)
 }
 
 // isHouse tells a folder that init or demo made from any other.
 func isHouse(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, unfinishedName)); err == nil {
+		return fmt.Errorf("%s: a restore was cut off here; remove everything it put there, and restore again", dir)
+	}
 	_, err := os.Stat(filepath.Join(dir, keysName))
 	if _, elsewhere := os.Stat(filepath.Join(dir, enginesName)); err == nil || elsewhere == nil {
 		return nil
@@ -213,6 +228,7 @@ func (h *house) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	h.closeWith(h.blobs.Close)
+	h.blobs = cfg.metrics.countedObjects(h.blobs)
 	h.logDir, err = h.openLogDir()
 	return err
 }
@@ -241,6 +257,10 @@ func (h *house) openRooms(ctx context.Context) (err error) {
 	if err := h.openKeys(ctx, r.ID); err != nil {
 		return err
 	}
+	if err := errors.Join(h.nameLog(ctx, r.ID), h.openAside(r.ID)); err != nil {
+		return err
+	}
+	h.keys = h.cfg.metrics.countedKeys(h.keys)
 	if h.network, err = network.New(network.Config{
 		Store: h.db.Network(), Keys: h.keys, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo, Now: h.cfg.now,
 	}); err != nil {
@@ -250,7 +270,7 @@ func (h *house) openRooms(ctx context.Context) (err error) {
 		return err
 	}
 	if h.vault, err = vault.New(vault.Config{
-		Store: h.db.Vault(), Keyring: h.keyring, Blobs: h.blobs, Keys: h.keys,
+		Store: journaled{h.db.Vault(), h.aside}, Keyring: h.keyring, Blobs: h.blobs, Keys: h.keys,
 		Directory: members{h.network}, Network: h.network.ID(), Now: h.cfg.now,
 	}); err != nil {
 		return err
@@ -283,13 +303,20 @@ func (h *house) openLog(ctx context.Context) (*audit.Log, error) {
 
 // openDoors makes the HTTP face.
 func (h *house) openDoors() (err error) {
+	card, err := web.CardPage(h.network.Desk())
+	if err != nil {
+		return err
+	}
 	h.api, err = httpapi.New(httpapi.Config{
 		Network: h.network, Issuer: h.issuer, Vault: h.vault, Board: h.board,
+		CardPage: card, CardStyle: web.CardStyleSHA256,
 		Idempotency: httpapi.Once(h.db.Idempotency(h.cfg.now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		Tries:       h.db.CodeTries(),
 		LogFiles:    h.logDir, Log: h.cfg.log, Now: h.cfg.now, Ready: h.ready,
+		Pages: web.Pages, Desk: h.network.Desk(),
 		Full: []error{sqlstore.ErrFull, blobs.ErrFull}, Busy: []error{sqlstore.ErrBusy, sqlstore.ErrUnavailable},
 		KeystoreDown: []error{hcvault.ErrUnavailable}, KeystoreWrong: []error{hcvault.ErrBadResponse},
+		Observe: h.cfg.metrics.observe,
 	})
 	return err
 }

@@ -148,14 +148,22 @@ func (f *operateFlags) logKey(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		key, err := h.keys.LogKey(ctx)
+		key, err := h.keys.LogKey(ctx) // by its present name
 		return key, errors.Join(err, h.Close())
 	}
 	keys, err := keyfile.Open(houseConfig{dir: f.dir, passphrase: passphrase}.keyfile())
 	if err != nil {
 		return "", err
 	}
-	return keys.LogKey(ctx)
+	vkey, err := keys.LogKey(ctx)
+	if err != nil {
+		return "", err
+	}
+	checkpoint, err := readBounded(filepath.Join(f.dir, logName, "checkpoint"), 64<<10)
+	if err != nil {
+		return vkey, nil //nolint:nilerr // the check says what is wrong with it
+	}
+	return keyForCheckpoint(vkey, checkpoint)
 }
 
 // problemOfLog tells what was found wrong from what kept us from looking.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -48,6 +49,7 @@ func initCommand() *cobra.Command {
 }
 
 func (f initFlags) run(ctx context.Context, out io.Writer) error {
+	f.engines.fromEnvironment()
 	passphrase, err := passphraseFor(f.engines, f.passphraseFile)
 	if err != nil {
 		return err
@@ -81,6 +83,8 @@ func (f initFlags) run(ctx context.Context, out io.Writer) error {
 type serveFlags struct {
 	dir, passphraseFile, listen string
 	window, drainDelay          time.Duration
+	metrics                     string
+	metricsOpen                 bool
 }
 
 func serveCommand() *cobra.Command {
@@ -97,6 +101,8 @@ func serveCommand() *cobra.Command {
 	c.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "a file with the passphrase of the keys")
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8443", "address to serve on, behind something that speaks TLS")
 	c.Flags().DurationVar(&f.window, "window", time.Hour, "how often lists and packs are published")
+	c.Flags().StringVar(&f.metrics, "metrics", "", "address to answer Prometheus on, as 127.0.0.1:9090 (default: nowhere)")
+	c.Flags().BoolVar(&f.metricsOpen, "metrics-open", false, "let --metrics be an address that other machines reach")
 	c.Flags().DurationVar(&f.drainDelay, "drain-delay", 0, "how long /readyz says no before the service stops taking requests (as long as what stands before it takes to notice)")
 	_ = c.MarkFlagRequired("dir")
 	return c
@@ -121,11 +127,22 @@ func (f serveFlags) run(ctx context.Context, logTo io.Writer) (err error) {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(logTo, nil))
-	h, err := openHouse(ctx, houseConfig{dir: f.dir, passphrase: passphrase, now: time.Now, log: log})
+	var counted *metrics
+	if f.metrics != "" {
+		counted = newMetrics()
+	}
+	h, err := openHouse(ctx, houseConfig{dir: f.dir, passphrase: passphrase, now: time.Now, log: log, metrics: counted})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	var scrapes net.Listener
+	if counted != nil {
+		if scrapes, err = metricsListener(ctx, f.metrics, f.metricsOpen); err != nil {
+			return err
+		}
+		counted.house(h)
+	}
 	server := h.api.Listener(f.listen)
 	server.Handler = leaky(h, server.Handler)
 	served := make(chan error, 1)
@@ -146,6 +163,9 @@ func (f serveFlags) run(ctx context.Context, logTo io.Writer) (err error) {
 		})
 	})
 	chores.Go(func() { h.keepHouse(working, ctx.Done(), f.window) })
+	if counted != nil {
+		chores.Go(func() { counted.serve(working, scrapes, f.metricsOpen, log) })
+	}
 	if h.remote != nil {
 		chores.Go(func() { _ = h.remote.Run(working) }) // renews the login; never ends with an error
 	}
@@ -240,11 +260,14 @@ func (h *house) keepHouse(ctx context.Context, leaving <-chan struct{}, every ti
 				return h.board.publishDue(ctx, every)
 			}},
 			{"take expired grants back", func() error { _, err := h.vault.Expire(ctx); return err }},
+			{"forget tries with numbers", func() error { return h.issuer.SweepPapers(ctx) }},
 			{"forget old answers", func() error { _, err := h.db.Idempotency(h.cfg.now).Sweep(ctx); return err }},
 			{"forget old tries", func() error { return h.db.CodeTries().Sweep(ctx, h.cfg.now()) }},
 			{"collect broken uploads", func() error { _, err := h.blobs.CollectTemp(ctx); return err }},
 		} {
-			if err := chore.do(); err != nil {
+			err := chore.do()
+			h.cfg.metrics.chore(chore.name, err)
+			if err != nil {
 				h.cfg.log.ErrorContext(ctx, "housekeeping", "chore", chore.name, "error", err.Error())
 			}
 		}

@@ -256,7 +256,7 @@ type actor struct {
 func (p *player) write() error {
 	m := manifest{
 		URL: p.cfg.URL, Network: p.story.Network, Pack: packName, Cards: p.story.Cards, Documents: p.papers,
-		Actors: []actor{{Role: "operator", Token: p.operator.token}},
+		Actors: []actor{{Role: "operator", Token: p.operator.token}, {Role: "operator", Token: p.second.token}},
 	}
 	for _, a := range agencies {
 		one := p.agencies[a.key]

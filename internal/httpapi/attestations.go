@@ -168,7 +168,7 @@ func (s *Server) ChangeAttestation(ctx context.Context, r ChangeAttestationReque
 func attestation(d credentials.Issued) Attestation {
 	return Attestation{
 		ID: ID(d.ID), Kind: Kind(d.Kind), Agency: d.Agency, State: AttestationState(d.State),
-		Issued: formatDay(d.IssuedOn), ValidUntil: formatDay(d.ValidUntil), ReviewBy: formatDay(d.ReviewBy),
+		Issued: formatDay(d.IssuedOn), ValidUntil: formatDay(d.ValidUntil.AddDate(0, 0, -1)), ReviewBy: formatDay(d.ReviewBy),
 		About: ID(d.About), Supersedes: ID(d.Replaces),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -25,6 +26,9 @@ func (s *Server) Verify(ctx context.Context, r VerifyRequestObject) (VerifyRespo
 	pack, err := s.cfg.Board.Pack(ctx)
 	if err != nil {
 		s.cfg.Log.WarnContext(ctx, "no pack to judge with", "cause", err)
+	}
+	if notReady, ok := errors.AsType[*verifier.NotReadyError](err); ok {
+		return encodeVerdict(verifier.NotReadyVerdict(notReady)) // a device gives the reason too
 	}
 	verdict, err := s.check(ctx, by.ID, pack, shown, s.cfg.Now())
 	if err != nil {
@@ -65,8 +69,6 @@ const maxTried = 500
 // one was counted, and when another process has counted one in the meantime,
 // the code is judged again under what is left then.
 func (s *Server) check(ctx context.Context, actor string, pack *verifier.Pack, shown verifier.Presentation, now time.Time) (verifier.Verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, seatPatience)
-	defer cancel()
 	leave, err := s.seats.take(ctx, actor, now)
 	if err != nil {
 		return verifier.Verdict{}, err
@@ -130,6 +132,8 @@ const seatPatience = 5 * time.Second
 
 // take waits for an actor's turn and returns how to end it.
 func (s *seats) take(ctx context.Context, actor string, now time.Time) (leave func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, seatPatience)
+	defer cancel()
 	mine := s.find(actor, now)
 	// The actor's own seat comes first, so that one actor's queue takes no
 	// core from the others.
@@ -168,6 +172,26 @@ func (s *seats) find(actor string, now time.Time) *seat {
 	}
 	mine.touched = now
 	return mine
+}
+
+// AskPaper tells whoever has number and code of a card whether it is in use.
+func (s *Server) AskPaper(ctx context.Context, r AskPaperRequestObject) (AskPaperResponseObject, error) {
+	ctx, _ = acting(ctx)
+	// Strangers share seats of their own, so that those who check cards always
+	// have a core left.
+	waiting, cancel := context.WithTimeout(ctx, seatPatience)
+	defer cancel()
+	select {
+	case s.papers <- struct{}{}:
+		defer func() { <-s.papers }()
+	case <-waiting.Done():
+		return nil, &failure{fault: faultBusy, retryAfter: "2"}
+	}
+	answer, err := s.cfg.Issuer.Paper(ctx, r.Body.Number, r.Body.Code)
+	if err != nil {
+		return nil, err
+	}
+	return AskPaper200JSONResponse{Answer: PaperAnswerAnswer(answer), Desk: s.cfg.Network.Desk()}, nil
 }
 
 // revealed is an answer that was encoded by private.RevealJSON, because it

@@ -116,6 +116,9 @@ var faults = []struct {
 	{network.ErrForbidden, faultForbidden},
 	{network.ErrInvalid, faultRefused},
 	{network.ErrConflict, faultConflict},
+	{network.ErrInvitation, fault{http.StatusForbidden, "invitation_refused", "Ask for a new invitation"}},
+	{network.ErrApproval, fault{http.StatusForbidden, "approval_invalid", "A second person has to approve this"}},
+	{network.ErrSymbols, fault{http.StatusUnprocessableEntity, "symbols_differ", "The symbols are not those that the device shows"}},
 	{network.ErrOldKeys, faultNotReady},
 	{network.ErrNoEpoch, faultNotReady},
 

@@ -23,7 +23,7 @@ var invariants = []struct{ problem, query string }{
 		(SELECT 1 FROM status_entries e WHERE e.list = i.list AND e.list_index = i.list_index AND NOT e.decoy)`},
 	{"status entries of two records", `SELECT COUNT(*) FROM
 		(SELECT list, list_index FROM issued GROUP BY list, list_index HAVING COUNT(*) > 1) AS twice`},
-	{"real status entries without a record", `SELECT COUNT(*) FROM status_entries e WHERE NOT e.decoy AND NOT EXISTS
+	{"real status entries without a record", `SELECT COUNT(*) FROM status_entries e WHERE NOT e.decoy AND NOT e.held AND NOT EXISTS
 		(SELECT 1 FROM issued i WHERE e.list = i.list AND e.list_index = i.list_index)`},
 	{"abandoned drafts that are not out of use", `SELECT COUNT(*) FROM issued i JOIN status_entries e
 		ON e.list = i.list AND e.list_index = i.list_index WHERE i.state IN ('abandoned', 'withdrawn') AND e.wanted_status <> 1`},
@@ -56,7 +56,7 @@ func (db *DB) Check(ctx context.Context) (Health, error) {
 		}{
 			{&h.Issued, "SELECT COUNT(*) FROM issued"},
 			{&h.Active, "SELECT COUNT(*) FROM issued WHERE state = 'active'"},
-			{&h.Entries, "SELECT COUNT(*) FROM status_entries WHERE NOT decoy"},
+			{&h.Entries, "SELECT COUNT(*) FROM status_entries WHERE NOT decoy AND NOT held"},
 			{&h.Logged, "SELECT COUNT(*) FROM log_entries"},
 			{&h.Drafts, "SELECT COUNT(*) FROM issued WHERE state = 'draft'"},
 		} {

@@ -146,7 +146,7 @@ func (c *Credentials) Complete(ctx context.Context, done credentials.Completion,
 			return err
 		}
 		if done.OpenKey != nil {
-			res, err := tx.ExecContext(ctx, "UPDATE cards SET open_key = $1 WHERE id = $2", done.OpenKey, done.ID)
+			res, err := tx.ExecContext(ctx, "UPDATE cards SET open_key = $1, salt = $2 WHERE id = $3", done.OpenKey, done.Salt, done.ID)
 			if err := mustChange(res, err, credentials.ErrConflict); err != nil {
 				return err
 			}
@@ -244,7 +244,7 @@ func applyChange(ctx context.Context, tx *sql.Tx, ch credentials.Change) error {
 
 const issuedColumns = `i.id, i.kind, i.case_id, i.agency_id, i.about, i.replaces, i.state, i.list, i.list_index, i.digest,
 	i.issued_day, i.until_day, i.review_day, i.matched, i.sealed, i.request,
-	i.changed, c.epoch, c.number, c.handle, c.nationality, c.open_key
+	i.changed, c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt
 	FROM issued i LEFT JOIN cards c ON c.id = i.id`
 
 // Get returns one record.
@@ -319,13 +319,13 @@ func (c *Credentials) many(ctx context.Context, query string, arg any) ([]creden
 
 func scanIssued(rows *sql.Rows) (credentials.Issued, error) {
 	var d credentials.Issued
-	var digest, number, handle, nationality, openKey []byte
+	var digest, number, handle, nationality, openKey, salt []byte
 	var issued, until, review int64
 	var request, changed sql.NullString
 	var epoch sql.NullInt64
 	err := rows.Scan(&d.ID, &d.Kind, &d.Case, &d.Agency, &d.About, &d.Replaces, &d.State, &d.List, &d.Index, &digest,
 		&issued, &until, &review, &d.Matched, &d.Sealed, &request,
-		&changed, &epoch, &number, &handle, &nationality, &openKey)
+		&changed, &epoch, &number, &handle, &nationality, &openKey, &salt)
 	if err != nil {
 		return credentials.Issued{}, err
 	}
@@ -345,7 +345,7 @@ func scanIssued(rows *sql.Rows) (credentials.Issued, error) {
 		d.Card = &credentials.CardFacts{
 			Epoch:  uint32(epoch.Int64), //nolint:gosec // written from a uint32
 			Number: [16]byte(number), Handle: [16]byte(handle),
-			Nationality: [16]byte(nationality), OpenKey: openKey,
+			Nationality: [16]byte(nationality), OpenKey: openKey, Salt: salt,
 		}
 	}
 	return d, nil
@@ -448,6 +448,15 @@ func (c *Credentials) Lists(ctx context.Context) ([]uint16, error) {
 	return lists, kind(rows.Err())
 }
 
+// Frozen tells whether a list came back from a backup.
+func (c *Credentials) Frozen(ctx context.Context, list uint16) (frozen bool, err error) {
+	err = c.db.read.QueryRowContext(ctx, "SELECT frozen FROM status_lists WHERE number = $1", list).Scan(&frozen)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, credentials.ErrNotFound
+	}
+	return frozen, kind(err)
+}
+
 // Tokens returns the newest signed lists; both are empty before the first
 // publication.
 func (c *Credentials) Tokens(ctx context.Context, list uint16) (status, answers string, err error) {
@@ -472,7 +481,7 @@ func forgetIssued(ctx context.Context, tx *sql.Tx, caseID string) error {
 		}
 	}
 	_, err := tx.ExecContext(ctx,
-		"UPDATE cards SET open_key = NULL, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
+		"UPDATE cards SET open_key = NULL, salt = NULL, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
 	if err == nil {
 		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, request = NULL, changed = NULL WHERE case_id = $1", caseID)
 	}

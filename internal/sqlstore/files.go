@@ -122,10 +122,10 @@ func (l *LogFiles) below(ctx context.Context, dir string) ([]fs.DirEntry, error)
 			return err
 		}
 		first, _, deeper := strings.Cut(strings.TrimPrefix(name, prefix), "/")
+		if deeper {
+			size = 0 // the row is that of a file further in
+		}
 		if n := len(entries); n == 0 || entries[n-1].Name() != first {
-			if deeper {
-				size = 0 // as a folder tells of itself
-			}
 			entries = append(entries, logEntry{name: first, dir: deeper, size: size})
 		}
 		return nil

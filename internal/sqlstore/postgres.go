@@ -359,6 +359,79 @@ func (e *postgresEngine) parts(ctx context.Context, q querier, ids []string) ([]
 
 func (e *postgresEngine) backup(context.Context, *sql.DB, string) error { return ErrDump }
 
+// shape asks the catalogue for the tables of our schema.
+func (e *postgresEngine) shape(ctx context.Context, q querier) ([]table, error) {
+	var all []table
+	_, err := list(ctx, q, func(row scanner) (none struct{}, err error) {
+		var name, column1, declared, identity string
+		if err := row.Scan(&name, &column1, &declared, &identity); err != nil {
+			return none, err
+		}
+		if len(all) == 0 || all[len(all)-1].name != name {
+			all = append(all, table{name: name, itself: map[string]string{}})
+		}
+		t := &all[len(all)-1]
+		t.columns = append(t.columns, column{column1, kindOf(declared)})
+		if identity == "YES" {
+			t.computed = column1
+		}
+		return none, nil
+	}, `SELECT c.table_name, c.column_name, c.data_type, c.is_identity FROM information_schema.columns c
+		JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+		WHERE c.table_schema = $1 AND t.table_type = 'BASE TABLE' ORDER BY c.table_name COLLATE "C", c.ordinal_position`, e.schema.name)
+	if err != nil {
+		return nil, err
+	}
+	_, err = list(ctx, q, func(row scanner) (none struct{}, err error) {
+		var name, kind, from, other, to string
+		if err := row.Scan(&name, &kind, &from, &other, &to); err != nil {
+			return none, err
+		}
+		for i := range all {
+			t := &all[i]
+			switch {
+			case t.name != name:
+			case kind == "p":
+				t.key = append(t.key, from)
+			default:
+				t.needs = append(t.needs, other)
+				if other == name {
+					t.itself[from] = to
+				}
+			}
+		}
+		return none, nil
+	}, `SELECT r.relname, k.contype::text, a.attname, COALESCE(f.relname, ''), COALESCE(b.attname, '')
+		FROM pg_constraint k JOIN pg_class r ON r.oid = k.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
+		CROSS JOIN LATERAL unnest(k.conkey) WITH ORDINALITY AS u (attnum, place)
+		JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum
+		LEFT JOIN pg_class f ON f.oid = k.confrelid
+		LEFT JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = k.confkey[u.place]
+		WHERE n.nspname = $1 AND k.contype IN ('p', 'f') ORDER BY r.relname, k.oid, u.place`, e.schema.name)
+	return all, err
+}
+
+// unhurried lifts the limits that end what nobody can be waiting for.
+func (e *postgresEngine) unhurried(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "SELECT set_config('statement_timeout', '0', TRUE), set_config('idle_in_transaction_session_timeout', '0', TRUE)")
+	return err
+}
+
+func (e *postgresEngine) renumber(ctx context.Context, tx *sql.Tx, tables []table) error {
+	for _, t := range tables {
+		if t.computed == "" {
+			continue
+		}
+		//nolint:gosec // the names are those of our own schema
+		_, err := tx.ExecContext(ctx, "SELECT setval(pg_get_serial_sequence($1, $2), COALESCE(MAX("+quoted(t.computed)+"), 0) + 1, FALSE) FROM "+quoted(t.name),
+			e.schema.name+"."+t.name, t.computed)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // postgresKind is the name that an error of PostgreSQL, or of the way to it,
 // has among ours, or nil. The codes are those of PostgreSQL's appendix A.
 func postgresKind(err error) error {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -135,6 +136,62 @@ func (sqliteEngine) backup(ctx context.Context, write *sql.DB, path string) erro
 	}
 	return nil
 }
+
+// shape asks SQLite for its tables. Sorting keeps a dump the same from day to
+// day.
+func (sqliteEngine) shape(ctx context.Context, q querier) ([]table, error) {
+	names, err := list(ctx, q, func(row scanner) (name string, err error) { return name, row.Scan(&name) },
+		"SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+	if err != nil {
+		return nil, err
+	}
+	all := make([]table, len(names))
+	for i, name := range names {
+		t := table{name: name, itself: map[string]string{}}
+		type one struct {
+			column
+
+			key int
+		}
+		columns, err := list(ctx, q, func(row scanner) (c one, err error) {
+			err = row.Scan(&c.Name, &c.Kind, &c.key)
+			c.Kind = kindOf(c.Kind)
+			return c, err
+		}, "SELECT name, type, pk FROM pragma_table_info($1) ORDER BY cid", name)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range columns {
+			t.columns = append(t.columns, c.column)
+		}
+		slices.SortStableFunc(columns, func(a, b one) int { return a.key - b.key })
+		for _, c := range columns {
+			if c.key > 0 {
+				t.key = append(t.key, c.Name)
+			}
+		}
+		_, err = list(ctx, q, func(row scanner) (none struct{}, err error) {
+			var other, from, to string
+			err = row.Scan(&other, &from, &to)
+			t.needs = append(t.needs, other)
+			if other == name {
+				t.itself[from] = to
+			}
+			return none, err
+		}, `SELECT "table", "from", "to" FROM pragma_foreign_key_list($1)`, name)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = t
+	}
+	return all, nil
+}
+
+// unhurried has nothing to do: SQLite ends no transaction by itself.
+func (sqliteEngine) unhurried(context.Context, *sql.Tx) error { return nil }
+
+// renumber has nothing to do: SQLite looks for the highest number each time.
+func (sqliteEngine) renumber(context.Context, *sql.Tx, []table) error { return nil }
 
 // sqliteKind is the name that an error of SQLite has among ours, or nil.
 func sqliteKind(err error) error {

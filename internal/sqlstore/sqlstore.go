@@ -110,6 +110,13 @@ type engine interface {
 	close() error
 	// backup writes a copy.
 	backup(ctx context.Context, write *sql.DB, path string) error
+	// shape reads what tables there are.
+	shape(ctx context.Context, q querier) ([]table, error)
+	// unhurried lets a transaction take the time that copying everything takes.
+	unhurried(ctx context.Context, tx *sql.Tx) error
+	// renumber lets columns that count by themselves go on behind the highest
+	// number that was put into them.
+	renumber(ctx context.Context, tx *sql.Tx, tables []table) error
 }
 
 func open(ctx context.Context, where string, s schema) (*base, error) {
@@ -142,6 +149,21 @@ func (b *base) Ping(ctx context.Context) error {
 		return fmt.Errorf("sqlstore: ping writer: %w", kind(err))
 	}
 	return nil
+}
+
+// Pool counts the connections of one of a database's two pools.
+type Pool struct {
+	Open, InUse int
+	Waits       int64         // calls that had to wait for a connection, since the start
+	Waited      time.Duration // by all of them together
+}
+
+// Pools tells how busy the one connection that writes is, and those that read.
+func (b *base) Pools() (write, read Pool) { return poolOf(b.write), poolOf(b.read) }
+
+func poolOf(db *sql.DB) Pool {
+	s := db.Stats()
+	return Pool{Open: s.OpenConnections, InUse: s.InUse, Waits: s.WaitCount, Waited: s.WaitDuration}
 }
 
 // Truncate removes what the database's files still hold of erased rows. On

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -40,6 +41,7 @@ func Credentials(t *testing.T, open func(t *testing.T, capacity int) Credentials
 		{"one request", 100, issuedOneRequest},
 		{"queue", 100, issuedQueue},
 		{"publish", 100, issuedPublish},
+		{"papers", 100, issuedPapers},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, c.capacity)) })
 	}
@@ -165,9 +167,9 @@ func issuedWhole(t *testing.T, s CredentialsStore) {
 	same(t, "drafts", len(get[[]credentials.Issued](t)(s.Drafts(ctx))), 4)
 
 	ok(t, s.Complete(ctx, credentials.Completion{ID: a.ID, Sealed: []byte("sealed")}, Entry(t, a.Case)))
-	ok(t, s.Complete(ctx, credentials.Completion{ID: c.ID, OpenKey: []byte("open key")}, Entry(t, a.Case)))
+	ok(t, s.Complete(ctx, credentials.Completion{ID: c.ID, OpenKey: []byte("open key"), Salt: []byte("salt")}, Entry(t, a.Case)))
 	a.State, a.Sealed = credentials.Active, []byte("sealed")
-	c.State, c.Card.OpenKey = credentials.Active, []byte("open key")
+	c.State, c.Card.OpenKey, c.Card.Salt = credentials.Active, []byte("open key"), []byte("salt")
 	for _, f := range []struct {
 		name string
 		got  credentials.Issued
@@ -534,4 +536,47 @@ func issuedPublish(t *testing.T, s CredentialsStore) {
 		same(t, c.name+": tokens", status+answers, "s2a2")
 		same(t, c.name+": log", logSize(t, s), size)
 	}
+}
+
+// issuedPapers: tries are counted by number and hour, and forgotten.
+func issuedPapers(t *testing.T, s CredentialsStore) {
+	a, b := tag(), tag()
+	try := func(what string, number [16]byte, hour int64, want bool) {
+		t.Helper()
+		same(t, what, get[bool](t)(s.TryPaper(t.Context(), number, hour, 3, 5)), want)
+	}
+	for range 3 {
+		try("in the hour", a, 1000, true)
+	}
+	try("a fourth in the hour", a, 1000, false)
+	try("another number", b, 1000, true)
+	try("the next hour", a, 1001, true)
+	try("the next hour", a, 1001, true)
+	try("a sixth in the day", a, 1002, false)
+	try("at the end of the day", a, 1023, false)
+	try("a day after the first", a, 1024, true) // three are out of the day
+	same(t, "log", len(get[[]string](t)(s.Log.Unsequenced(t.Context(), 1000))), 0)
+
+	ok(t, s.SweepPapers(t.Context(), 1001))
+	try("what was not swept", a, 1024, true)
+	try("what was not swept", a, 1024, true)
+	try("a sixth in the day", a, 1024, false)
+
+	// Many at once are not more.
+	c := tag()
+	var within atomic.Int32
+	var wg sync.WaitGroup
+	for range 12 {
+		wg.Go(func() {
+			ok, err := s.TryPaper(context.Background(), c, 2000, 3, 5)
+			if err != nil {
+				t.Errorf("at once: %v", err)
+			}
+			if ok {
+				within.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	same(t, "within, at once", within.Load(), int32(3))
 }

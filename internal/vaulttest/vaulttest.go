@@ -171,3 +171,15 @@ func (s *Server) Network(t testing.TB) hcvault.Config {
 		RoleIDFile: file("role-id", id.Data["role_id"]), SecretIDFile: file("secret-id", secret.Data["secret_id"]),
 	}
 }
+
+// PutPolicy writes a policy, as a careless operator might.
+func (s *Server) PutPolicy(t testing.TB, name, text string) {
+	t.Helper()
+	c, err := s.client()
+	if err == nil {
+		err = c.Sys().PutPolicyWithContext(t.Context(), name, text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

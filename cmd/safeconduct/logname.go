@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// A log begins anew after a restore, because nobody can be sure what it had
+// published last. It gets another name, drawn at random, so that nothing it
+// signs can be taken for a word of the one before, nor of another restore from
+// the same backup. Its key is the same: what is signed begins with the name.
+
+// newOrigin draws the name of a log that begins anew.
+func newOrigin(network string) string { return logOrigin(network) + "/" + randomHex(4) }
+
+// isRestarted reports whether origin is a name that newOrigin could have drawn.
+func isRestarted(origin, first string) bool {
+	drawn, ok := strings.CutPrefix(origin, first+"/")
+	return ok && len(drawn) == 8 && strings.Trim(drawn, "0123456789abcdef") == ""
+}
+
+// namedLog is a keystore whose log has another name than the one that the
+// keystore was made with.
+type namedLog struct {
+	keystore
+
+	origin string
+}
+
+// LogKey is the text by which strangers check the log.
+func (k namedLog) LogKey(ctx context.Context) (string, error) {
+	vkey, err := k.keystore.LogKey(ctx)
+	if err != nil {
+		return "", err
+	}
+	return renamedKey(vkey, k.origin)
+}
+
+// LogSigner signs the log's checkpoints.
+func (k namedLog) LogSigner(ctx context.Context) (note.Signer, error) {
+	signer, err := k.keystore.LogSigner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	vkey, err := k.LogKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	check, err := note.NewVerifier(vkey)
+	if err != nil {
+		return nil, err
+	}
+	return renamedSigner{signer, check}, nil
+}
+
+// renamedSigner signs with one key under another name. An Ed25519 signature
+// covers the text alone (C2SP signed-note); the name stands beside it.
+type renamedSigner struct {
+	note.Signer
+
+	check note.Verifier
+}
+
+func (s renamedSigner) Name() string    { return s.check.Name() }
+func (s renamedSigner) KeyHash() uint32 { return s.check.KeyHash() }
+
+// renamedKey is a note verifier key under another name.
+func renamedKey(vkey, origin string) (string, error) {
+	parts := strings.SplitN(vkey, "+", 3)
+	if len(parts) != 3 {
+		return "", errors.New("the log's key has another form")
+	}
+	data, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil || len(data) != 1+ed25519.PublicKeySize {
+		return "", errors.New("the log's key has another form")
+	}
+	return note.NewEd25519VerifierKey(origin, ed25519.PublicKey(data[1:]))
+}
+
+// nameLog gives the log the name that it has had since the last restore.
+func (h *house) nameLog(ctx context.Context, network string) error {
+	restarts, err := h.db.Log().Restarts(ctx)
+	if err != nil || len(restarts) == 0 {
+		return err
+	}
+	origin := restarts[len(restarts)-1].Origin
+	if !isRestarted(origin, logOrigin(network)) {
+		return errors.New("the database names the log as no restore does")
+	}
+	h.keys = namedLog{h.keys, origin}
+	return nil
+}
+
+// keyForCheckpoint is the key that a checkpoint of this network's log has to be
+// signed with: the name in its first line may be that of a log that began anew.
+func keyForCheckpoint(vkey string, checkpoint []byte) (string, error) {
+	origin, _, _ := strings.Cut(string(checkpoint), "\n")
+	if first, _, _ := strings.Cut(vkey, "+"); isRestarted(origin, first) {
+		return renamedKey(vkey, origin)
+	}
+	return vkey, nil
+}

@@ -1,0 +1,126 @@
+package sqlstore
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// fillTables puts rows into every corner that a dump has to get right: NULLs,
+// empty and arbitrary bytes, text in many scripts, rows that refer to others of
+// their table, and numbers that count by themselves.
+func fillTables(t *testing.T, db *DB) {
+	t.Helper()
+	for _, s := range []struct {
+		query string
+		args  []any
+	}{
+		{"INSERT INTO log_entries (added, id, case_id, hash, sealed, day, position) VALUES (7, 'e1', NULL, $1, $2, 20000, 0)", []any{[]byte{0, 1, 255}, []byte{}}},
+		{"INSERT INTO log_entries (id, case_id, hash, sealed, day) VALUES ('e2', 'zz', $1, NULL, -1)", []any{[]byte("h")}},
+		{"INSERT INTO records (id, case_id, agency, recipient, findable, day) VALUES ('zz', 'zz', 'a', 'r', $1, 20000)", []any{true}},
+		// Sorted by id alone, the document would come before its case.
+		{"INSERT INTO records (id, case_id, agency, recipient, findable, day) VALUES ('aa', 'zz', 'a', 'r', $1, 20000)", []any{false}},
+		{`INSERT INTO objects (record_id, page, version, media_type, role, seen_original, length, sha256, salt, entry_id, blob, sealed, day)
+			VALUES ('aa', 0, 1, '', '', $1, 5, $2, $2, 'e1', NULL, $3, 20000)`, []any{false, make([]byte, 32), []byte("sealed")}},
+		{"INSERT INTO status_lists (number, used, closed, status, answers) VALUES (3, 1, $1, 'token \" with \\ and \n', 'ចាន់ សុខា')", []any{false}},
+		{"INSERT INTO agencies (id, name, class, country, desk, suspended, version) VALUES ('a', 'Ένα', 'NGO', 'KHM', '+1', $1, 9223372036854775807)", []any{false}},
+		{"INSERT INTO epochs (id, keys, created_day, seal_day, end_day, burned_day, reduced) VALUES (1, $1, 1, 2, 3, NULL, $2)", []any{[]byte(nil), true}},
+	} {
+		if _, err := db.write.ExecContext(t.Context(), s.query, s.args...); err != nil {
+			t.Fatalf("%s: %v", s.query, err)
+		}
+	}
+}
+
+func dumpOf(t *testing.T, db *DB) (Dumped, [][]byte) {
+	t.Helper()
+	var parts [][]byte
+	d, err := db.Dump(t.Context(), func(p []byte) error { parts = append(parts, bytes.Clone(p)); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, parts
+}
+
+func load(t *testing.T, db *DB, parts [][]byte) (map[string]int64, error) {
+	t.Helper()
+	return db.Load(t.Context(), func() ([]byte, bool, error) {
+		if len(parts) == 0 {
+			return nil, false, nil
+		}
+		p := parts[0]
+		parts = parts[1:]
+		return p, true, nil
+	})
+}
+
+// TestDump carries rows from each engine into each, and compares byte by byte.
+func TestDump(t *testing.T) {
+	for from, one := range map[string]place{"sqlite": sqlitePlace, "postgres": postgresPlace} {
+		for to, other := range map[string]place{"sqlite": sqlitePlace, "postgres": postgresPlace} {
+			t.Run(from+" to "+to, func(t *testing.T) {
+				source, target := one.db(t), other.db(t)
+				fillTables(t, source)
+				d, parts := dumpOf(t, source)
+				if d.Schema == 0 || d.Rows["records"] != 2 || d.Rows["log_entries"] != 2 {
+					t.Fatalf("dumped: %+v", d)
+				}
+				loaded, err := load(t, target, parts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				maps.DeleteFunc(d.Rows, func(_ string, n int64) bool { return n == 0 })
+				if !maps.Equal(loaded, d.Rows) {
+					t.Errorf("loaded %v of %v", loaded, d.Rows)
+				}
+				_, again := dumpOf(t, target)
+				if !bytes.Equal(bytes.Join(parts, nil), bytes.Join(again, nil)) {
+					t.Errorf("the copy differs:\n%s\n%s", bytes.Join(parts, nil), bytes.Join(again, nil))
+				}
+				// Numbers go on behind those that came.
+				if _, err := target.write.ExecContext(t.Context(), "INSERT INTO log_entries (id, hash, day) VALUES ('e3', $1, 1)", []byte("h")); err != nil {
+					t.Fatal(err)
+				}
+				var newest string
+				if err := target.read.QueryRowContext(t.Context(), "SELECT id FROM log_entries ORDER BY added DESC LIMIT 1").Scan(&newest); err != nil || newest != "e3" {
+					t.Errorf("the newest entry is %s, %v", newest, err)
+				}
+			})
+		}
+	}
+}
+
+// TestLoadRefuses: all or nothing, and nothing that the schema does not have.
+func TestLoadRefuses(t *testing.T) {
+	everywhere(t, func(t *testing.T, on place) {
+		source := on.db(t)
+		fillTables(t, source)
+		_, parts := dumpOf(t, source)
+		const head = `{"table":"epochs","columns":[{"name":"id","kind":"integer"},{"name":"created_day","kind":"integer"},` +
+			`{"name":"seal_day","kind":"integer"},{"name":"end_day","kind":"integer"},{"name":"reduced","kind":"boolean"}]}` + "\n"
+		for what, bad := range map[string]string{
+			"another table":        `{"table":"sqlite_schema","columns":[{"name":"sql","kind":"text"}]}` + "\n[\"x\"]\n",
+			"the migrations' book": `{"table":"goose_db_version","columns":[{"name":"version_id","kind":"integer"}]}` + "\n[99]\n",
+			"another column":       `{"table":"epochs","columns":[{"name":"id) VALUES (1); --","kind":"integer"}]}` + "\n[1]\n",
+			"another kind":         `{"table":"epochs","columns":[{"name":"id","kind":"text"}]}` + "\n[\"1\"]\n",
+			"no head":              "[1]\n",
+			"a short row":          head + "[1]\n",
+			"text for a number":    head + "[\"x\",1,1,1,true]\n",
+			"no JSON":              head + "[1,\n",
+			"a row twice":          head + "[5,1,1,1,true]\n[5,1,1,1,true]\n",
+		} {
+			target := on.db(t)
+			if _, err := load(t, target, append(slices.Clone(parts), []byte(bad))); err == nil {
+				t.Errorf("%s: taken", what)
+			} else if strings.Contains(err.Error(), "VALUES (1)") || what != "a row twice" && !errors.Is(err, ErrRows) {
+				t.Errorf("%s: %v", what, err)
+			}
+			if d, _ := dumpOf(t, target); d.Rows["records"] != 0 {
+				t.Errorf("%s: rows stayed", what)
+			}
+		}
+	})
+}

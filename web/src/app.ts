@@ -1,0 +1,67 @@
+// The page on which officers check cards.
+
+import * as device from "./device";
+import { h } from "./dom";
+import * as offline from "./offline";
+import * as pack from "./pack";
+import { Ended } from "./rpc";
+import { show, heading } from "./screen";
+import { revoked } from "./screens/device";
+import { home } from "./screens/home";
+import { fromLink, invite } from "./screens/invite";
+import { primary } from "./screens/parts";
+import { unlock } from "./screens/unlock";
+import * as strip from "./strip";
+import { begin, say } from "./words";
+
+const idle = 5 * 60_000;
+
+/** begun is called when the device was opened: from then on the lists are kept
+ * fresh, and somebody has to use it or it closes. */
+export function begun(): void {
+  pack.keepFresh(revoked);
+  used();
+}
+
+let closing: ReturnType<typeof setTimeout> | undefined;
+
+function used(): void {
+  clearTimeout(closing);
+  if (!device.open()) return;
+  closing = setTimeout(() => {
+    device.lock();
+    void unlock("unlock.closed");
+  }, idle);
+}
+
+// Whatever goes wrong, no half of an answer stays on the screen. What ended
+// because the device was closed is nothing wrong.
+function wentWrong(e: PromiseRejectionEvent): void {
+  e.preventDefault();
+  if (e.reason instanceof Ended) return;
+  show("start", heading(say("page.problem")), primary("action.again", () => void home()));
+}
+
+async function start(): Promise<void> {
+  // Before anything else: an invitation does not stay in the address.
+  const invitation = fromLink();
+  await begin();
+  const skip = document.querySelector(".skip");
+  skip?.replaceChildren(say("page.skip"));
+  addEventListener("unhandledrejection", wentWrong);
+  strip.begin();
+  pack.listen(() => { device.lock(); void home(); });
+  for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, used);
+  addEventListener("hashchange", () => { const again = fromLink(); if (again !== null) invite(again); });
+  // A page that is put away shows nothing when it is taken out again.
+  addEventListener("pagehide", () => document.getElementById("main")?.replaceChildren());
+  addEventListener("pageshow", (e) => { if (e.persisted) void home(); });
+  if (invitation !== null) invite(invitation);
+  else await home();
+  await offline.begin(() => {
+    document.getElementById("newer")?.remove();
+    document.getElementById("strip")?.after(h("p", { id: "newer", class: "plain" }, say("page.newer")));
+  });
+}
+
+start().catch(() => show("start", heading(say("page.title")), h("p", { class: "lead" }, say("page.storage"))));
