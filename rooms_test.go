@@ -84,6 +84,10 @@ var rooms = map[string]room{
 	// For whoever reads a catalogue; it edits that file.
 	"web/review": {adapter: true, ours: []string{"web"}},
 
+	// The browser's tests, and the camera that they look through.
+	"web/browsertest":        {adapter: true, ours: []string{"web/browsertest/camera"}},
+	"web/browsertest/camera": {adapter: true, foreign: []string{"golang.org/x/image"}},
+
 	// The contract, embedded, so that the server reads the file that people read.
 	"docs/api": {},
 

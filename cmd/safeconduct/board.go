@@ -156,9 +156,15 @@ func (b *board) publish(ctx context.Context, by audit.Actor, emergency bool) (ht
 // keeps order; what must not happen twice is guarded by the rows themselves, so
 // that a process which was stopped for longer than its lease does no harm.
 func (b *board) alone(ctx context.Context, do func() error) (err error) {
-	b.one.Lock()
+	enough := time.NewTimer(b.patience)
+	defer enough.Stop()
+	for !b.one.TryLock() {
+		if err := b.wait(ctx, enough); err != nil {
+			return err
+		}
+	}
 	defer b.one.Unlock()
-	if err := b.take(ctx); err != nil {
+	if err := b.take(ctx, enough); err != nil {
 		return err
 	}
 	held, release := context.WithCancel(ctx)
@@ -174,21 +180,27 @@ func (b *board) alone(ctx context.Context, do func() error) (err error) {
 }
 
 // take waits for the lease, for a while.
-func (b *board) take(ctx context.Context) error {
-	enough := time.NewTimer(b.patience)
-	defer enough.Stop()
+func (b *board) take(ctx context.Context, enough *time.Timer) error {
 	for {
 		ours, err := b.lease.Acquire(ctx)
 		if ours || err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-enough.C:
-			return fmt.Errorf("another process publishes: %w", sqlstore.ErrBusy)
-		case <-time.After(askAgain):
+		if err := b.wait(ctx, enough); err != nil {
+			return err
 		}
+	}
+}
+
+// wait is a moment in the wait for another publication.
+func (b *board) wait(ctx context.Context, enough *time.Timer) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-enough.C:
+		return fmt.Errorf("somebody else publishes: %w", sqlstore.ErrBusy)
+	case <-time.After(askAgain):
+		return nil
 	}
 }
 

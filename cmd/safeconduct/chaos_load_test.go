@@ -342,6 +342,7 @@ func newLiar(t *testing.T, vault *vaulttest.Server) *liar {
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections) // some wait for half a minute
 	l.url = server.URL
 	return l
 }

@@ -216,15 +216,12 @@ func (h *house) beat(ctx context.Context) {
 func (h *house) mend(ctx context.Context) {
 	again(ctx, time.Second, func() {
 		err := h.db.Idempotency(h.cfg.now).Settle(ctx)
-		// After the database was away everybody is late, and nobody is gone.
-		if h.db.Steady() {
-			n, recovering := h.issuer.Recover(ctx)
-			h.cfg.metrics.settle(n)
-			if err = errors.Join(err, recovering); n > 0 {
-				h.cfg.log.InfoContext(ctx, "drafts settled", "settled", n)
-			}
+		n, recovering := h.issuer.Recover(ctx)
+		h.cfg.metrics.settle(n)
+		if n > 0 {
+			h.cfg.log.InfoContext(ctx, "drafts settled", "settled", n)
 		}
-		if err != nil && ctx.Err() == nil {
+		if err = errors.Join(err, recovering); err != nil && ctx.Err() == nil {
 			h.cfg.log.WarnContext(ctx, "not everything could be settled", "cause", err.Error())
 		}
 	})

@@ -126,9 +126,6 @@ func (l *LogFiles) below(ctx context.Context, dir string) ([]fs.DirEntry, error)
 			size = 0 // the row is that of a file further in
 		}
 		if n := len(entries); n == 0 || entries[n-1].Name() != first {
-			if deeper {
-				size = 0 // as a folder tells of itself
-			}
 			entries = append(entries, logEntry{name: first, dir: deeper, size: size})
 		}
 		return nil
