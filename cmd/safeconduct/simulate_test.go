@@ -174,9 +174,9 @@ func simulate(t *testing.T, e engines, bytes func(h *house) (data, keyring float
 	for percent, key := range map[int]string{1: "list_bytes_1", 10: "list_bytes_10"} {
 		l, err := statuslist.New(2, statuslist.Entries)
 		must(err)
-		random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+		random := rand.New(rand.NewPCG(1, 2))
 		for range statuslist.Entries * percent / 100 {
-			must(l.Set(random.IntN(statuslist.Entries), uint8(1+random.IntN(3)))) //nolint:gosec // below 4
+			must(l.Set(random.IntN(statuslist.Entries), uint8(1+random.IntN(3))))
 		}
 		lst, err := l.Encode()
 		must(err)
