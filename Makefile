@@ -6,6 +6,7 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 30s
 CYCLES ?= 200
+MINUTES ?= 10
 COUNT ?= 6
 PEOPLE ?= 1000,10000
 SEED ?= 1
@@ -69,7 +70,7 @@ cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 f
 	$(GO) test -tags stretched -count=1 -timeout 20m -v -run '^TestCases$$' ./internal/threeways -args -seed $(SEED) -case $(CASE)
 
 .PHONY: fuzz
-fuzz: ## every fuzzer that exists, three at a time (FUZZTIME=30s each)
+fuzz: ## every fuzzer that exists, six at a time (FUZZTIME=30s each)
 	@scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: demo-once
@@ -79,6 +80,10 @@ demo-once: web ## the journey once, in a temporary folder; fails unless every st
 .PHONY: crash
 crash: ## kill -9 during issuing, long form (CYCLES=200)
 	SAFECONDUCT_CRASH_CYCLES=$(CYCLES) $(GO) test -count=1 -timeout 60m -run '^TestCrash' -v ./cmd/safeconduct
+
+.PHONY: chaos
+chaos: ## two replicas while everything around them breaks, long form (MINUTES=10)
+	SAFECONDUCT_CHAOS_MINUTES=$(MINUTES) $(GO) test -count=1 -timeout 120m -run '^TestChaos$$' -v ./cmd/safeconduct
 
 .PHONY: bench
 bench: ## speed of the formats against what cannot be avoided, as ratios (COUNT=6 rounds)

@@ -204,7 +204,7 @@ const followEvery = 2 * time.Second
 
 // beat tells the other processes that this one lives.
 func (h *house) beat(ctx context.Context) {
-	every(ctx, sqlstore.BeatEvery, func() {
+	again(ctx, sqlstore.BeatEvery, func() {
 		if err := h.db.Beat(ctx); err != nil && ctx.Err() == nil {
 			h.cfg.log.WarnContext(ctx, "not heard by the others", "cause", err.Error())
 		}
@@ -214,7 +214,7 @@ func (h *house) beat(ctx context.Context) {
 // mend ends what processes that are gone have begun, and what this one could
 // not end itself while the database was away.
 func (h *house) mend(ctx context.Context) {
-	every(ctx, time.Second, func() {
+	again(ctx, time.Second, func() {
 		err := h.db.Idempotency(h.cfg.now).Settle(ctx)
 		// After the database was away everybody is late, and nobody is gone.
 		if h.db.Steady() {
@@ -230,8 +230,8 @@ func (h *house) mend(ctx context.Context) {
 	})
 }
 
-// every does something again and again until ctx ends.
-func every(ctx context.Context, pause time.Duration, do func()) {
+// again does something at every tick until ctx ends.
+func again(ctx context.Context, pause time.Duration, do func()) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {

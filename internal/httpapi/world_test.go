@@ -39,6 +39,7 @@ type world struct {
 	t      *testing.T
 	http   *httptest.Server
 	server *httpapi.Server
+	cfg    httpapi.Config
 	net    *network.Network
 	keys   *keyfile.File
 	log    *logged
@@ -68,7 +69,8 @@ func (l *logged) String() string {
 	return l.buf.String()
 }
 
-func newWorld(t *testing.T) *world {
+// newWorld opens one. edit may change how the server is set up.
+func newWorld(t *testing.T, edit ...func(*httpapi.Config)) *world {
 	t.Helper()
 	ctx := t.Context()
 	dir := t.TempDir()
@@ -128,7 +130,7 @@ func newWorld(t *testing.T) *world {
 	log, err := audit.New(audit.Config{Store: w.db.Log(), Dir: folder, Signer: signer, Verifier: check})
 	must(err)
 
-	w.server, err = httpapi.New(httpapi.Config{
+	w.cfg = httpapi.Config{
 		Network: w.net, Issuer: issuer, Vault: kept,
 		Board:       &board{net: w.net, publisher: publisher, store: store, log: log},
 		Idempotency: httpapi.Once(w.db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
@@ -136,7 +138,11 @@ func newWorld(t *testing.T) *world {
 		LogFiles:    folder, Log: slog.New(slog.NewJSONHandler(w.log, nil)), Build: "test",
 		SecurityText: "Contact: mailto:security@example.org\n",
 		CardPage:     []byte("<!doctype html><title>A card was found</title>"), CardStyle: "c3R5bGU=",
-	})
+	}
+	for _, e := range edit {
+		e(&w.cfg)
+	}
+	w.server, err = httpapi.New(w.cfg)
 	must(err)
 	w.http = httptest.NewServer(w.server)
 	t.Cleanup(w.http.Close)
