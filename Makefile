@@ -8,6 +8,7 @@ FUZZTIME ?= 30s
 CYCLES ?= 200
 MINUTES ?= 10
 COUNT ?= 6
+PEOPLE ?= 1000,10000
 SEED ?= 1
 CASE ?= -1
 ADDR ?= 127.0.0.1:8080
@@ -87,6 +88,10 @@ chaos: ## two replicas while everything around them breaks, long form (MINUTES=1
 .PHONY: bench
 bench: ## speed of the formats against what cannot be avoided, as ratios (COUNT=6 rounds)
 	@scripts/bench.sh $(COUNT)
+
+.PHONY: simulate
+simulate: ## what grows with people and devices, and what it costs (PEOPLE=1000,10000); writes docs/scale.md
+	SAFECONDUCT_SIMULATE=$(PEOPLE) $(GO) test -count=1 -timeout 60m -run '^TestSimulate$$' ./cmd/safeconduct -v
 
 .PHONY: golden
 golden: ## rewrite golden files; read the difference like code

@@ -207,7 +207,7 @@ func (d *doctor) passphraseFile() {
 			return
 		}
 	}
-	info, err := os.Stat(path)
+	info, err := os.Stat(filepath.Clean(path)) //nolint:gosec // the file that the operator named
 	if path == "" || err != nil {
 		d.fault("passphrase", "there is no file with the passphrase", "Give --passphrase-file or SAFECONDUCT_PASSPHRASE_FILE; without it nothing can be opened.")
 		return

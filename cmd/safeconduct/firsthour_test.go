@@ -48,7 +48,7 @@ func TestFirstHour(t *testing.T) {
 	listen := free.Addr().String()
 	_ = free.Close()
 	work := t.TempDir()
-	c := exec.CommandContext(t.Context(), "sh", "-c", script.String()) //nolint:gosec // our own document
+	c := exec.CommandContext(t.Context(), "sh", "-c", script.String())
 	c.Dir = work
 	c.Env = []string{
 		"PATH=" + filepath.Dir(program(t)) + ":" + os.Getenv("PATH"), "HOME=" + work, "L=" + listen,

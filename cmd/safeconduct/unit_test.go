@@ -55,11 +55,11 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Skip("no systemd-analyze on this machine: the rest held")
 	}
-	out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", here).CombinedOutput() //nolint:gosec // found on the machine
+	out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", here).CombinedOutput()
 	if err != nil || strings.Contains(string(out), "safeconduct.service:") {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
-	out, err = exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--no-pager", "--threshold=20", here).CombinedOutput() //nolint:gosec // found on the machine
+	out, err = exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--no-pager", "--threshold=20", here).CombinedOutput()
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	if err != nil {
 		t.Errorf("systemd-analyze security: %v\n%s", err, out)
@@ -89,7 +89,7 @@ func TestKeepMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.CommandContext(t.Context(), self, "-test.run=^TestKeepMemory$") //nolint:gosec // this very test
+	c := exec.CommandContext(t.Context(), self, "-test.run=^TestKeepMemory$")
 	c.Env = append(os.Environ(), "SAFECONDUCT_TEST_CORE=1")
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
