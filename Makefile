@@ -8,6 +8,7 @@ FUZZTIME ?= 30s
 CYCLES ?= 200
 MINUTES ?= 10
 COUNT ?= 6
+PEOPLE ?= 1000,10000
 SEED ?= 1
 CASE ?= -1
 ADDR ?= 127.0.0.1:8080
@@ -69,7 +70,7 @@ cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 f
 	$(GO) test -tags stretched -count=1 -timeout 20m -v -run '^TestCases$$' ./internal/threeways -args -seed $(SEED) -case $(CASE)
 
 .PHONY: fuzz
-fuzz: ## every fuzzer that exists, three at a time (FUZZTIME=30s each)
+fuzz: ## every fuzzer that exists, six at a time (FUZZTIME=30s each)
 	@scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: demo-once
@@ -87,6 +88,10 @@ chaos: ## two replicas while everything around them breaks, long form (MINUTES=1
 .PHONY: bench
 bench: ## speed of the formats against what cannot be avoided, as ratios (COUNT=6 rounds)
 	@scripts/bench.sh $(COUNT)
+
+.PHONY: simulate
+simulate: ## what grows with people and devices, and what it costs (PEOPLE=1000,10000); writes docs/scale.md
+	SAFECONDUCT_SIMULATE=$(PEOPLE) $(GO) test -count=1 -timeout 60m -run '^TestSimulate$$' ./cmd/safeconduct -v
 
 .PHONY: golden
 golden: ## rewrite golden files; read the difference like code

@@ -84,6 +84,10 @@ var rooms = map[string]room{
 	// For whoever reads a catalogue; it edits that file.
 	"web/review": {adapter: true, ours: []string{"web"}},
 
+	// The browser's tests, and the camera that they look through.
+	"web/browsertest":        {adapter: true, ours: []string{"web/browsertest/camera"}},
+	"web/browsertest/camera": {adapter: true, ours: []string{"credentials/card/symbol"}, foreign: []string{"golang.org/x/image"}},
+
 	// The contract, embedded, so that the server reads the file that people read.
 	"docs/api": {},
 
@@ -128,7 +132,7 @@ var worldly = []string{
 // testOnly may be imported by tests of every room. cbor is there because a test
 // shows that a private value refuses to be encoded with it. argon2 is
 // there because the test of the browser build stretches codes as a page does.
-var testOnly = []string{"github.com/fxamacker/cbor/v2", "github.com/google/go-cmp/cmp", "github.com/rogpeppe/go-internal/testscript", "github.com/makiuchi-d/gozxing", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/argon2"}
+var testOnly = []string{"github.com/fxamacker/cbor/v2", "github.com/google/go-cmp/cmp", "github.com/rogpeppe/go-internal/testscript", "github.com/makiuchi-d/gozxing", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/argon2", "filippo.io/age"}
 
 // testRooms hold what tests share and nothing else imports.
 var testRooms = []string{"internal/storetest", "internal/s3test", "internal/pgtest", "internal/vaulttest", "internal/vectortest"}

@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,6 +189,8 @@ type agencies struct {
 	open     card.OpenKeys
 	store    credentials.Store
 	complain func(string, ...any)
+
+	macs, netKeys atomic.Int32 // how often each was asked for
 }
 
 func (a *agencies) add(id, class, country string) error {
@@ -245,6 +248,7 @@ func (a *agencies) SealKeys(context.Context) (card.SealKeys, time.Time, error) {
 }
 
 func (a *agencies) NetKey(_ context.Context, epoch uint32) ([]byte, bool, error) {
+	a.netKeys.Add(1)
 	if epoch != a.seal.Epoch {
 		return nil, false, nil
 	}
@@ -260,6 +264,7 @@ func (a *agencies) Signer(_ context.Context, id string) (string, crypto.Signer, 
 }
 
 func (a *agencies) MAC(_ context.Context, label string, data []byte) ([]byte, error) {
+	a.macs.Add(1)
 	m := hmac.New(sha256.New, []byte("a key that never leaves\x00"+label))
 	m.Write(data)
 	return m.Sum(nil), nil

@@ -12,15 +12,20 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/private"
 )
 
-// paper asks once, and makes sure that the question cost one stretch.
+// paper asks once, and makes sure that the question cost what every one costs:
+// one stretch, two keyed hashes, and an epoch's key.
 func (w *world) paper(t *testing.T, number, code string) credentials.PaperAnswer {
 	t.Helper()
 	var answer credentials.PaperAnswer
 	var err error
+	macs, netKeys := w.agencies.macs.Load(), w.agencies.netKeys.Load()
 	if n := credentials.CountStretches(func() {
 		answer, err = w.issuer.Paper(t.Context(), private.New(number), private.New(code))
 	}); n != 1 || err != nil {
 		t.Errorf("%d stretches, %v; want 1", n, err)
+	}
+	if m, k := w.agencies.macs.Load()-macs, w.agencies.netKeys.Load()-netKeys; m != 2 || k != 1 {
+		t.Errorf("%d keyed hashes and %d epoch keys, want 2 and 1", m, k)
 	}
 	return answer
 }

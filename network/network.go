@@ -222,9 +222,6 @@ type Config struct {
 // Network is one network. It is safe for use by many goroutines.
 type Network struct{ cfg Config }
 
-// Desk is the telephone number of the network's desk.
-func (n *Network) Desk() string { return n.cfg.Desk }
-
 var idForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // New checks the configuration. It reads and writes nothing.
@@ -350,6 +347,9 @@ func (n *Network) Issuer(agency string) string { return n.cfg.BaseURL + "/agenci
 
 // ID is the network's id, 32 hex digits.
 func (n *Network) ID() string { return n.cfg.ID }
+
+// Desk is the telephone number of the network's desk.
+func (n *Network) Desk() string { return n.cfg.Desk }
 
 // Demo tells that the network is a throw-away one.
 func (n *Network) Demo() bool { return n.cfg.Demo }

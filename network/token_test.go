@@ -10,10 +10,16 @@ import (
 // check holds.
 func FuzzParseToken(f *testing.F) {
 	good, _ := newSecret(tokenSecret)
-	for _, s := range []string{good, good[:20], good + "A", good + "=", "sc_", "", strings.Repeat("A", 51), "sc_" + strings.Repeat("A", 48)} {
+	invitation, _ := newSecret(invitationSecret)
+	for _, s := range []string{invitation, good, good[:20], good + "A", good + "=", "sc_", "", strings.Repeat("A", 51), "sc_" + strings.Repeat("A", 48)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		if _, ok := parseSecret(invitationSecret, s); ok {
+			if _, ok := parseSecret(tokenSecret, s); ok {
+				t.Error("one secret is a token and an invitation")
+			}
+		}
 		hash, ok := parseSecret(tokenSecret, s)
 		if !ok {
 			if hash != [32]byte{} {

@@ -114,9 +114,13 @@ const pictograms = Object.fromEntries(readdirSync("pictograms").sort().map((file
     [tag, Object.fromEntries([...attributes.matchAll(/ ([a-z-]+)="([^"]*)"/g)].map(([, name, value]) => [name, value]))])];
 }));
 
+// What the self-test reads: sample cards of a made-up network, made by
+// cmd/verifier-wasm (make golden).
+const sample = named("sample", "json", JSON.stringify(JSON.parse(readFileSync("src/sample.json", "utf8"))));
+
 const items = [
   workers.scan, ...files["zxing.wasm"], workers.verifier, workers.stretch,
-  ...Object.values(catalogues), ...files["verifier.wasm"],
+  ...Object.values(catalogues), sample, ...files["verifier.wasm"],
 ];
 const app = named("app", "js", await bundle("src/app.ts", {
   PARTS: items,
@@ -124,6 +128,7 @@ const app = named("app", "js", await bundle("src/app.ts", {
   CATALOGUES: Object.fromEntries(Object.entries(catalogues).map(([name, f]) => [name, f.path])),
   LANGUAGES: choices,
   PICTOGRAMS: pictograms,
+  SAMPLE: sample.path,
   ENGLISH: forThePage(JSON.parse(readFileSync("catalogues/en.json", "utf8"))),
 }));
 const style = named("style", "css", (await bundle("src/style.css")));

@@ -133,7 +133,7 @@ func TestNamesTellNothing(t *testing.T) {
 			}
 			titles++
 			said = append(said, string(found[1]))
-		case strings.HasSuffix(name, ".webmanifest"):
+		case strings.HasSuffix(name, ".svg"), strings.HasSuffix(name, ".webmanifest"):
 			said = append(said, string(data))
 		case name == "build.mjs":
 			found := manifest.Find(data)

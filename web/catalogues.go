@@ -142,7 +142,7 @@ func (m Message) check(language string) error {
 	case m.Text == "":
 		return errors.New("text is missing")
 	case (language == English) != (m.Mark == Source):
-		return errors.New("English, and nothing else, is marked source")
+		return errors.New("mark source is for English, and for nothing else")
 	case m.Mark != Source && m.Mark != Machine && m.Mark != Reviewed:
 		return errors.New("mark is none of source, machine, reviewed")
 	case (m.Of != "") != (m.Mark == Reviewed):

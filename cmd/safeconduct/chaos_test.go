@@ -125,7 +125,7 @@ func newChaos(t *testing.T) *chaos {
 
 	c.vault = vaulttest.Start(t)
 	c.keys = c.vault.Network(t)
-	c.vault.Audit(t, c.vaultLog)
+	c.vault.AuditRaw(t, c.vaultLog)
 	c.proxy = newLiar(t, c.vault)
 	c.keys.Address, c.keys.CACert = c.proxy.url, ""
 

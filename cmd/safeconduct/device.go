@@ -102,7 +102,7 @@ func (f *deviceFlags) invite(c *cobra.Command, _ []string) error {
 		where, made.Secret, made.Link = "It is in "+f.invitationFile+".", "", ""
 	}
 	if f.json {
-		return json.NewEncoder(c.OutOrStdout()).Encode(made)
+		return json.NewEncoder(c.OutOrStdout()).Encode(made) //nolint:gosec // shown this once, to whoever asked for it
 	}
 	_, err := fmt.Fprintf(c.OutOrStdout(), "Invited: %s. Good for one enrolment, until %s.\n%s\nSomebody else has to approve the device.\n",
 		made.Label, made.Expires.Format("2006-01-02 15:04 MST"), where)

@@ -207,7 +207,7 @@ func (d *doctor) passphraseFile() {
 			return
 		}
 	}
-	info, err := os.Stat(path)
+	info, err := os.Stat(filepath.Clean(path)) //nolint:gosec // the file that the operator named
 	if path == "" || err != nil {
 		d.fault("passphrase", "there is no file with the passphrase", "Give --passphrase-file or SAFECONDUCT_PASSPHRASE_FILE; without it nothing can be opened.")
 		return
@@ -254,7 +254,7 @@ func (d *doctor) database(ctx context.Context, name, where string, look func(con
 	i, err := look(ctx, where)
 	switch {
 	case errors.Is(err, sqlstore.ErrMissing):
-		d.fault(name, "the file is not there", "Put it back from a backup: docs/restore.md.")
+		d.fault(name, "the file is not there", "Put it back from a backup: docs/operate.md, The machine is gone.")
 		return i, false
 	case errors.Is(err, sqlstore.ErrConnectionString):
 		d.fault(name, "its address cannot be used", "postgres://USER@HOST/DATABASE?sslmode=verify-full&passfile=FILE; without verify-full only on this machine.")

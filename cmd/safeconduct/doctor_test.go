@@ -128,8 +128,8 @@ func TestDoctorAllAtOnce(t *testing.T) {
 	}
 	beside := filepath.Join(t.TempDir(), "beside")
 	for _, err := range []error{
-		os.Chmod(dir, 0o755), os.Chmod(filepath.Join(dir, databaseName), 0o644), //nolint:gosec // on purpose
-		os.WriteFile(beside, []byte("a passphrase for a test\n"), 0o600), os.Chmod(beside, 0o644), //nolint:gosec // on purpose
+		os.Chmod(dir, 0o755), os.Chmod(filepath.Join(dir, databaseName), 0o644),
+		os.WriteFile(beside, []byte("a passphrase for a test\n"), 0o600), os.Chmod(beside, 0o644),
 		os.WriteFile(filepath.Join(dir, logName, "checkpoint"), []byte("nobody's\n"), 0o600),
 	} {
 		if err != nil {

@@ -103,6 +103,12 @@ func found(ctx context.Context, cfg houseConfig, f founding) (token string, err 
 			}
 		}
 	}()
+	// Before anything is made: the service would not start without it.
+	if cfg.engines.Aside != "" {
+		if err := (&aside{dir: cfg.engines.Aside}).there(); err != nil {
+			return "", err
+		}
+	}
 	keys, done, err := cfg.createKeys(ctx, f.id)
 	if err != nil {
 		return "", err
@@ -355,7 +361,7 @@ func (h *house) ready(ctx context.Context) error {
 func (h *house) lookAround(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
-	errs := []error{h.keyring.Ping(ctx)}
+	errs := []error{h.keyring.Ping(ctx), h.aside.there()}
 	if h.watching.Load() && h.cfg.engines.Database != "" {
 		// Beats are changes, and wait behind nobody: a replica with much to
 		// write is ready.

@@ -34,6 +34,8 @@ const (
 	unfinishedName = "restore.unfinished"
 	// formerName is where a log that begins anew keeps the one before.
 	formerName = "former"
+	// restartName is the public file that says what a log follows.
+	restartName = "restart.json"
 )
 
 type restoreFlags struct {
@@ -41,10 +43,11 @@ type restoreFlags struct {
 
 	identity, keyring, from, erasures, lists, checkpoint string
 	engines                                              engines
+	now                                                  func() time.Time
 }
 
 func restoreCommand() *cobra.Command {
-	var f restoreFlags
+	f := restoreFlags{now: time.Now}
 	c := &cobra.Command{
 		Use:   "restore BACKUP",
 		Short: "Bring a network back from a backup, into an empty folder and empty engines",
@@ -136,7 +139,7 @@ type restoring struct {
 // prepare checks everything that there is to check, and writes nothing that
 // stays.
 func (f *restoreFlags) prepare(ctx context.Context, path string) (_ *restoring, err error) {
-	r := &restoring{path: path, keyringPath: f.keyring, now: time.Now().UTC()}
+	r := &restoring{path: path, keyringPath: f.keyring, now: f.now().UTC()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -724,14 +727,14 @@ func (r *restoring) fillKeyring(ctx context.Context, h *house) error {
 // begin opens the network as serve does, carries out what was erased since,
 // publishes, and looks whether all is whole. Nobody is served before.
 func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err error) {
-	if err := r.keepLink(restart); err != nil {
-		return err
-	}
 	h, err := openQuietly(ctx, r.cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	if err := r.keepLink(h, restart); err != nil {
+		return err
+	}
 	unlock, err := lockFolder(r.cfg.dir)
 	if err != nil {
 		return err
@@ -761,18 +764,15 @@ func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err
 	return nil
 }
 
-// keepLink puts beside the new log what it followed: the last known checkpoint
-// of the old one, and the note that is the new one's first leaf.
-func (r *restoring) keepLink(restart sqlstore.LogRestart) (err error) {
-	dir, err := audit.OpenFolder(filepath.Join(r.cfg.dir, logName))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
+// keepLink puts beside the new log what it followed: the note that is its first
+// leaf, where everybody can fetch it, and beside the old one its last known
+// checkpoint and what came after it.
+func (r *restoring) keepLink(h *house, restart sqlstore.LogRestart) error {
 	at := formerName + "/" + logPlace(r.lastHead.Origin) + "/"
 	return errors.Join(
-		dir.WriteFile(at+"last", []byte(restart.Former)),
-		dir.WriteFile(at+"restart.json", []byte(restart.Note)),
+		h.logDir.WriteFile(at+"last", []byte(restart.Former)),
+		h.logDir.WriteFile(at+"next.json", []byte(restart.Note)),
+		h.logDir.WriteFile(restartName, []byte(restart.Note)),
 	)
 }
 

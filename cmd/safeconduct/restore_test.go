@@ -90,7 +90,7 @@ type drill struct {
 	address                string
 	caseworker, supervisor *crashService
 	operator               *crashService
-	network                string
+	network, logKey        string
 	root                   json.RawMessage
 
 	mu     sync.Mutex
@@ -386,6 +386,9 @@ func (d *drill) learn() {
 		if d.root, err = h.network.RootKey(d.t.Context()); err != nil {
 			d.t.Fatal(err)
 		}
+		if d.logKey, err = h.keys.LogKey(d.t.Context()); err != nil {
+			d.t.Fatal(err)
+		}
 	})
 }
 
@@ -479,7 +482,7 @@ func (d *drill) play() {
 		t.Error("it is another network")
 	}
 	d.fsck()
-	d.must("log", "verify", "--dir", d.at.dir)
+	d.linked(network)
 	d.goneForGood(erasedBefore, erasedAfter)
 
 	d.serve()
@@ -494,6 +497,11 @@ func (d *drill) play() {
 		if a.State != want || a.Credential == "" {
 			t.Fatalf("an attestation from before the backup is %q, want %s", a.State, want)
 		}
+	}
+	if resp, err := http.Get("http://" + d.address + "/log/restart"); err != nil || resp.StatusCode != http.StatusOK { //nolint:noctx // of this machine
+		t.Errorf("what the log follows is not public: %v", err)
+	} else {
+		_ = resp.Body.Close()
 	}
 	for _, p := range []person{kept, changed} {
 		if !bytes.Equal(d.page(p.document), p.page) {
@@ -541,6 +549,34 @@ func (d *drill) play() {
 		len(before), len(d.acked), len(places), sum(done.Rows), done.Pages, done.KeyFiles, done.LostLeaves, found.Issued, found.Leaves)
 }
 
+// linked: the log has another name, and proves with public files alone what it
+// follows. A link that was changed is noticed.
+func (d *drill) linked(network string) {
+	d.t.Helper()
+	verify := []string{"log", "verify", "--json", "--dir", d.at.dir, "--key", d.logKey} // as a stranger does
+	var log struct{ Origin, Follows string }
+	if err := json.Unmarshal([]byte(d.must(verify...)), &log); err != nil {
+		d.t.Fatal(err)
+	}
+	if log.Follows != logOrigin(network) || !isRestarted(log.Origin, log.Follows) {
+		d.t.Errorf("the log %s follows %s", log.Origin, log.Follows)
+	}
+	path := filepath.Join(d.at.dir, logName, restartName)
+	link, err := os.ReadFile(path)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, other := range [][]byte{bytes.Replace(link, []byte("20"), []byte("21"), 1), nil} {
+		if err := os.WriteFile(path, other, 0o600); err != nil {
+			d.t.Fatal(err)
+		}
+		d.mustNot(verify...)
+	}
+	if err := os.WriteFile(path, link, 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // nothingThere: whatever was refused has changed nothing.
 func (d *drill) nothingThere() {
 	d.t.Helper()
@@ -578,11 +614,18 @@ func (d *drill) goneForGood(people ...person) {
 	})
 }
 
-// withoutKeys restores the data alone: the network works, its old records stay
-// shut.
+// withoutKeys restores the data alone, and into other engines than it came
+// from: the network works, its old records stay shut.
 func (d *drill) withoutKeys(data string, kept person) {
 	d.t.Helper()
 	d.move("shut")
+	if d.at.database == "" {
+		d.at.database, d.at.keyring = pgtest.Start(d.t), pgtest.Start(d.t)
+		d.at.env = append(d.at.env, "SAFECONDUCT_DATABASE="+d.at.database, "SAFECONDUCT_KEYRING="+d.at.keyring)
+	} else {
+		d.at.database, d.at.keyring, d.at.objects = "", "", ""
+		d.at.env = append(d.at.env, "SAFECONDUCT_DATABASE=", "SAFECONDUCT_KEYRING=", "SAFECONDUCT_OBJECTS=")
+	}
 	// An aside folder of this network's own: the one of the network that goes on
 	// would outrun it.
 	own := filepath.Join(d.temp, "own-aside")
@@ -592,6 +635,7 @@ func (d *drill) withoutKeys(data string, kept person) {
 	from := d.aside
 	d.aside = own
 	d.must("restore", "--dir", d.at.dir, "--identity", d.identity, "--from", from, data)
+	d.fsck()
 	d.serve()
 	defer d.kill()
 	if d.page(kept.document) != nil {

@@ -498,6 +498,24 @@ func (e Role) Valid() bool {
 	}
 }
 
+// Defines values for SelfState.
+const (
+	SelfStateActive  SelfState = "active"
+	SelfStatePending SelfState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the SelfState enum.
+func (e SelfState) Valid() bool {
+	switch e {
+	case SelfStateActive:
+		return true
+	case SelfStatePending:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StatusChangedState.
 const (
 	StatusChangedStateActive    StatusChangedState = "active"
@@ -1182,9 +1200,12 @@ type Self struct {
 	ID ID `json:"id"`
 
 	// Label Names a thing and its place, never a person
-	Label Label       `json:"label"`
-	State DeviceState `json:"state"`
+	Label Label     `json:"label"`
+	State SelfState `json:"state"`
 }
+
+// SelfState defines model for Self.State.
+type SelfState string
 
 // SharedList defines model for SharedList.
 type SharedList struct {

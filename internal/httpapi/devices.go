@@ -64,7 +64,7 @@ func (s *Server) ReadSelf(ctx context.Context, _ ReadSelfRequestObject) (ReadSel
 	if err != nil {
 		return nil, err
 	}
-	return ReadSelf200JSONResponse{ID: d.ID, Agency: d.Agency, AgencyName: a.Name, Label: d.Label, State: stateOf(d)}, nil
+	return ReadSelf200JSONResponse{ID: d.ID, Agency: d.Agency, AgencyName: a.Name, Label: d.Label, State: SelfState(stateOf(d))}, nil
 }
 
 // ApproveDevice lets a device in that waits.

@@ -72,6 +72,15 @@ func TestPapers(t *testing.T) {
 	if got := state(made); got != "in_use" {
 		t.Errorf("a card in use: %s", got)
 	}
+	// A finding on a card shows nowhere: a lost-document record gets the same.
+	var screening struct{ ID string }
+	w.into(w.call(ngo, "POST", "/api/v1/cases/"+begun.ID+"/attestations", screeningBody(t)), 201, &screening)
+	var found cardAnswer
+	w.into(w.call(ngo, "POST", "/api/v1/cases/"+begun.ID+"/cards", map[string]string{"name": "SITI", "attestation": screening.ID}), 201, &found)
+	found.Number = strings.ReplaceAll(found.Number, "-", "")
+	if plain, with := ask(made.Number, made.Code), ask(found.Number, found.Code); string(plain.body) != string(with.body) {
+		t.Errorf("a plain card: %s, one with a finding: %s", plain.body, with.body)
+	}
 	w.into(w.call(ngo, "POST", "/api/v1/cards/"+paused.ID+"/status", `{"action":"pause","reason":"other"}`), 200, nil)
 	if got := state(paused); got != "not_in_use" {
 		t.Errorf("a paused card: %s", got)

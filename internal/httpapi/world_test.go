@@ -69,7 +69,8 @@ func (l *logged) String() string {
 	return l.buf.String()
 }
 
-func newWorld(t *testing.T) *world {
+// newWorld opens one. edit may change how the server is set up.
+func newWorld(t *testing.T, edit ...func(*httpapi.Config)) *world {
 	t.Helper()
 	ctx := t.Context()
 	dir := t.TempDir()
@@ -137,6 +138,9 @@ func newWorld(t *testing.T) *world {
 		LogFiles:    folder, Log: slog.New(slog.NewJSONHandler(w.log, nil)), Build: "test",
 		SecurityText: "Contact: mailto:security@example.org\n",
 		CardPage:     []byte("<!doctype html><title>A card was found</title>"), CardStyle: "c3R5bGU=",
+	}
+	for _, e := range edit {
+		e(&w.cfg)
 	}
 	w.server, err = httpapi.New(w.cfg)
 	must(err)

@@ -180,7 +180,7 @@ func inspectPostgres(ctx context.Context, dsn string, s schema) (i Inspection, e
 // applied is the number of the last migration that was run.
 func applied(ctx context.Context, db *sql.DB, table string) (int64, error) {
 	var n int64
-	err := db.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM "+table+" WHERE is_applied").Scan(&n) //nolint:gosec // a name of our own
+	err := db.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM "+table+" WHERE is_applied").Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("sqlstore: look at the schema: %w", kind(err))
 	}

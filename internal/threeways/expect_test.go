@@ -117,10 +117,10 @@ func expectOfStatus(p *pack, t *thing, now time.Time) answer {
 	there, has := l.holds(t.index)
 	said := p.said[place{t.list, t.index}]
 	if has {
-		switch {
-		case said.status == 1:
+		switch said.status {
+		case 1:
 			return answer{verifier.OutOfUse, ""}
-		case said.status == 3:
+		case 3:
 			return answer{verifier.Replaced, ""}
 		}
 	}

@@ -51,9 +51,9 @@ func (s *Server) Unseal(t testing.TB) {
 	}
 }
 
-// Audit has the server write every request and answer into the file at path,
+// AuditRaw has the server write every request and answer into the file at path,
 // their values as they are: a test compares them with what it knows.
-func (s *Server) Audit(t testing.TB, path string) {
+func (s *Server) AuditRaw(t testing.TB, path string) {
 	t.Helper()
 	err := s.administrator(t).Sys().EnableAuditWithOptionsWithContext(t.Context(), "file", &api.EnableAuditOptions{
 		Type: "file", Options: map[string]string{"file_path": path, "log_raw": "true"},

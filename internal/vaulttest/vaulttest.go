@@ -24,12 +24,12 @@ import (
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 )
 
-// Binary finds the real server: where SAFECONDUCT_VAULT says, or in the cache
+// Binary finds the real server: where SAFECONDUCT_VAULT_SERVER says, or in the cache
 // that scripts/vault.sh fills. Without either the test is skipped, but not in
 // CI, which builds it.
 func Binary(t testing.TB) string {
 	t.Helper()
-	if path := os.Getenv("SAFECONDUCT_VAULT"); path != "" {
+	if path := os.Getenv("SAFECONDUCT_VAULT_SERVER"); path != "" {
 		return path
 	}
 	_, here, _, _ := runtime.Caller(0)
@@ -38,7 +38,7 @@ func Binary(t testing.TB) string {
 		return strings.TrimSpace(string(out))
 	}
 	if os.Getenv("CI") != "true" {
-		t.Skip("needs the real Vault server: run scripts/vault.sh once (minutes), or set SAFECONDUCT_VAULT")
+		t.Skip("needs the real Vault server: run scripts/vault.sh once (minutes), or set SAFECONDUCT_VAULT_SERVER")
 	}
 	out, err := exec.CommandContext(t.Context(), script).Output() //nolint:gosec // our own script
 	if err != nil {
@@ -118,6 +118,24 @@ func (s *Server) client() (*api.Client, error) {
 	}
 	c.SetToken("root")
 	return c, nil
+}
+
+// Audit turns the server's own audit log on, as it is by default, and returns
+// its file.
+func (s *Server) Audit(t testing.TB) string {
+	t.Helper()
+	c, err := s.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "audit.log")
+	err = c.Sys().EnableAuditWithOptionsWithContext(t.Context(), "file", &api.EnableAuditOptions{
+		Type: "file", Options: map[string]string{"file_path": path},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // duties are the policies of a service that is one process.

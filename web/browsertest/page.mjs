@@ -30,7 +30,18 @@ export async function open(context, address, { hash = "" } = {}) {
 export async function complete(page, address) {
   const { items } = await (await fetch(`${address}/check/parts.json`)).json();
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => true));
-  await page.waitForFunction(async (n) => (await (await caches.open("card-check-parts")).keys()).length >= n, items.length);
+  await until(async () => (await parts(page)).length >= items.length, "the download ends");
+}
+
+/** parts are those of the download that are here. */
+export const parts = (page) => page.evaluate(async () => (await (await caches.open("card-check-parts")).keys()).map((r) => new URL(r.url).pathname));
+
+/** until asks again and again. */
+export async function until(holds, what, ms = patience) {
+  for (const began = Date.now(); !(await holds());) {
+    expect(Date.now() - began < ms, `waited in vain: ${what}`);
+    await new Promise((done) => setTimeout(done, 100));
+  }
 }
 
 export const screen = (page) => page.evaluate(() => document.body.dataset.screen);
@@ -131,10 +142,12 @@ export const shiftClock = (page, seconds) => page.evaluate((seconds) => {
  * needs scrolling sideways. */
 export async function problems(page) {
   await page.evaluate(() => { document.documentElement.style.fontSize = "200%"; });
+  // What fades in is measured when it is there.
+  await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => Number.isFinite(a.effect?.getComputedTiming().endTime)).map((a) => a.finished)));
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axe);
   const found = await page.evaluate(async () => {
     const { violations } = await axe.run(document, { resultTypes: ["violations"] });
-    const list = violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join(", ")}`);
+    const list = violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(" ")} (${n.any.map((a) => a.message).join(" ").slice(0, 110)})`).slice(0, 3).join(", ")}`);
     const wide = document.documentElement.scrollWidth - innerWidth;
     if (wide > 1) {
       const widest = [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1);

@@ -12,6 +12,8 @@ import { fromLink, invite } from "./screens/invite";
 import { primary } from "./screens/parts";
 import { unlock } from "./screens/unlock";
 import * as strip from "./strip";
+import * as symbols from "./symbols";
+import * as verifier from "./verifier";
 import { begin, say } from "./words";
 
 const idle = 5 * 60_000;
@@ -19,6 +21,7 @@ const idle = 5 * 60_000;
 /** begun is called when the device was opened: from then on the lists are kept
  * fresh, and somebody has to use it or it closes. */
 export function begun(): void {
+  void Promise.all([symbols.warm(), verifier.warm()]).catch(() => {}); // whoever needs them hears of it
   pack.keepFresh(revoked);
   used();
 }
@@ -58,10 +61,11 @@ async function start(): Promise<void> {
   addEventListener("pageshow", (e) => { if (e.persisted) void home(); });
   if (invitation !== null) invite(invitation);
   else await home();
-  await offline.begin(() => {
-    document.getElementById("newer")?.remove();
-    document.getElementById("strip")?.after(h("p", { id: "newer", class: "plain" }, say("page.newer")));
-  });
+  const tell = (id: string): void => {
+    document.getElementById("notice")?.remove();
+    document.getElementById("strip")?.after(h("p", { id: "notice", class: "plain" }, say(id)));
+  };
+  await offline.begin(() => tell("page.newer")).catch(() => tell("page.storage"));
 }
 
 start().catch(() => show("start", heading(say("page.title")), h("p", { class: "lead" }, say("page.storage"))));

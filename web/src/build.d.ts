@@ -20,6 +20,7 @@ declare const CATALOGUES: Record<string, string>;
 declare const LANGUAGES: Omit<Catalogue, "messages">[];
 declare const ENGLISH: Catalogue;
 declare const PICTOGRAMS: Record<string, [string, Record<string, string>][]>;
+declare const SAMPLE: string;
 declare const VERSION: string;
 declare const SHELL: string[];
 declare const ZXING: Omit<Part, "bytes">[];

@@ -21,6 +21,13 @@ export function check(text: string | null, code: string | null, stretching: () =
     }
     if (!answer.verdict) throw new Error("no verdict");
     await keep.put("tries", answer.tries);
-    return answer.verdict;
+    return withReason(answer.verdict);
   }) as Promise<Verdict>;
+}
+
+// Without an open pack the verifier says that there is none; why the one that
+// is kept was not opened was heard when it was tried.
+function withReason(v: Verdict): Verdict {
+  const state = pack.current();
+  return v.state === "not_ready" && v.reason === "no_pack" && state.kind === "refused" ? { ...v, reason: state.reason } : v;
 }

@@ -29,6 +29,7 @@ export async function enrol(invitation: string, { lock, key }: { lock: keep.Lock
   const answer = await ask("/api/v1/enrolments", { method: "POST", body: { invitation, public_key } });
   const made = (await answer.json()) as Enrolment;
   const kept = await keys().call<{ iv: Uint8Array<ArrayBuffer>; sealed: ArrayBuffer }>("seal", [key, made.token]);
+  await keep.forget(); // what another network gave, if there was one
   await keep.put("device", {
     id: made.device, network: made.network, root: JSON.stringify(made.root), public: public_key,
     agency: made.agency_name, label: made.label, state: made.state, lock, ...kept,
@@ -99,5 +100,5 @@ export function lock(): void {
 export async function wipe(): Promise<void> {
   lock();
   await keep.forget();
-  new BroadcastChannel("card-check").postMessage("wiped");
+  pack.tell("wiped");
 }

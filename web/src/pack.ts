@@ -74,7 +74,7 @@ export async function take(file: string): Promise<string | null> {
   if (await remember(file, opened, Date.now())) {
     sequence = opened.sequence ?? 0;
     changed({ kind: "ready", opened });
-    channel.postMessage("pack");
+    tell("pack");
   } else {
     await open();
   }
@@ -133,7 +133,8 @@ const hour = 3_600_000;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** keepFresh updates soon after the device was opened, at a random moment, and
- * then every four to six hours. */
+ * then every four to six hours. A device that cannot check anything does not
+ * wait. */
 export function keepFresh(revoked: () => void): void {
   clearTimeout(timer);
   const wait = (ms: number): void => {
@@ -142,8 +143,11 @@ export function keepFresh(revoked: () => void): void {
       wait((4 + 2 * Math.random()) * hour);
     }, ms);
   };
-  wait(Math.random() * 60_000);
+  wait(state.kind === "ready" ? Math.random() * 60_000 : 0);
 }
+
+/** tell says something to the other tabs; this one does not hear it. */
+export const tell = (what: "pack" | "wiped"): void => channel.postMessage(what);
 
 /** listen reopens when another tab has taken a newer pack. */
 export function listen(wiped: () => void): void {

@@ -2,19 +2,20 @@
 // the address and the history never change.
 
 import { h, type Child } from "./dom";
-import { text } from "./words";
 
-const endings = new Set<() => void>();
+let endings: (() => void)[] = [];
+let coming: (() => void)[] = [];
 
 /** onLeave runs something when the screen that is shown now goes away. */
-export function onLeave(work: () => void): void {
-  endings.add(work);
-}
+export const onLeave = (work: () => void): void => void endings.push(work);
+
+/** belongs does so for the screen that is being made, and will be shown next. */
+export const belongs = (work: () => void): void => void coming.push(work);
 
 /** show replaces the screen and moves the focus to its heading. */
 export function show(name: string, ...children: Child[]): void {
   for (const work of endings) work();
-  endings.clear();
+  [endings, coming] = [coming, []];
   document.body.dataset["screen"] = name;
   const main = document.getElementById("main");
   if (!main) return;
@@ -27,9 +28,3 @@ export function show(name: string, ...children: Child[]): void {
 
 /** heading is the h1 of a screen. */
 export const heading = (child: Child): HTMLHeadingElement => h("h1", {}, child);
-
-/** announce says something to who does not look. */
-export function announce(id: string): void {
-  const said = document.getElementById("said");
-  if (said) said.textContent = text(id);
-}

@@ -6,9 +6,17 @@ import { program } from "./trusted";
 
 let line: Line | undefined;
 
-export function readSymbols(picture: ImageData): Promise<string[]> {
+function reader(): Line {
   line ??= new Line(new Worker(program(WORKERS.scan)));
-  return line.call("read", [picture], [picture.data.buffer]);
+  return line;
+}
+
+/** warm starts the worker, so that nothing is loaded at the moment of a check,
+ * not even from this device. */
+export const warm = (): Promise<unknown> => reader().call("begin");
+
+export function readSymbols(picture: ImageData): Promise<string[]> {
+  return reader().call("read", [picture], [picture.data.buffer]);
 }
 
 const maxBytes = 30 << 20;

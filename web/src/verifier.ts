@@ -76,16 +76,26 @@ export function keys(): Line {
   return line;
 }
 
+/** another is a verifier without this device's keys, for the self-test. */
+export const another = (): Line => new Line(new Worker(program(WORKERS.verifier)));
+
 /** end ends the worker, and with it every key that it held. */
 export function end(): void {
   line?.end();
   line = undefined;
 }
 
-/** stretch runs Argon2id. */
-export function stretch(work: Work): Promise<Uint8Array<ArrayBuffer>> {
+function stretching(): Line {
   stretcher ??= new Line(new Worker(program(WORKERS.stretch)));
-  return stretcher.call("stretch", [work]);
+  return stretcher;
+}
+
+/** stretch runs Argon2id. */
+export const stretch = (work: Work): Promise<Uint8Array<ArrayBuffer>> => stretching().call("stretch", [work]);
+
+/** warm starts both workers before they are needed. */
+export async function warm(): Promise<void> {
+  await Promise.all([keys().call("begin"), stretching().call("begin")]);
 }
 
 export function fromHex(hex: string): Uint8Array {

@@ -2,7 +2,7 @@
 
 import { check } from "../check";
 import { h, button } from "../dom";
-import { heading, onLeave, show } from "../screen";
+import { belongs, heading, onLeave, show } from "../screen";
 import { pictogram } from "../shapes";
 import { countDigits, inDigits } from "../text";
 import { beside, catalogue, language, languages, say, text } from "../words";
@@ -21,7 +21,7 @@ export async function code(shown: string, wrong?: { tries?: number; reason: stri
     if (first.state !== "code_not_given") return judged(first, shown);
   }
   const theirs = (holder && (await catalogue(holder))) || language();
-  const entry = secret({ "data-testid": "code", "aria-describedby": "typed" });
+  const entry = secret({ "data-testid": "code", "aria-describedby": "typed", "aria-label": text("code.title") });
   entry.classList.add("code");
   const typed = h("p", { class: "hint", id: "typed" });
   const open = primary("code.open", () => void go(), { "data-testid": "open" });
@@ -43,7 +43,7 @@ export async function code(shown: string, wrong?: { tries?: number; reason: stri
   };
   entry.addEventListener("input", count);
   entry.addEventListener("keydown", (e) => { if (e.key === "Enter" && !open.disabled) void go(); });
-  onLeaveSoon(() => { entry.value = ""; });
+  belongs(() => { entry.value = ""; });
 
   const keypad = h("div", { class: "keypad", dir: "ltr", role: "group", "aria-label": text("code.title") },
     ..."1234567890".split("").map((d) => button(inDigits(d, theirs.digits), () => put(inDigits(d, theirs.digits)), { lang: theirs.language })),
@@ -93,8 +93,4 @@ async function judge(shown: string, given: string): Promise<void> {
   onLeave(() => clearInterval(timer));
   const verdict = await check(shown, given);
   judged(verdict, shown);
-}
-
-function onLeaveSoon(work: () => void): void {
-  queueMicrotask(() => onLeave(work));
 }

@@ -47,7 +47,7 @@ export function invite(invitation: string): void {
     } catch (e) {
       invite(found);
       const place = document.querySelector(".note");
-      place?.replaceChildren(beside(e instanceof Unreachable ? "invite.offline" : e instanceof Refused ? "invite.refused" : "page.problem"));
+      place?.replaceChildren(beside(e instanceof Unreachable ? "invite.offline" : e instanceof Refused && e.code === "invitation_refused" ? "invite.refused" : "page.problem"));
     }
   };
 

@@ -5,7 +5,7 @@ import * as device from "../device";
 import { h, button } from "../dom";
 import * as keep from "../keep";
 import * as offline from "../offline";
-import { heading, onLeave, show } from "../screen";
+import { belongs, heading, onLeave, show } from "../screen";
 import { onlyOne } from "../text";
 import { readPicture, readSymbols } from "../symbols";
 import { beside, has, say } from "../words";
@@ -120,7 +120,7 @@ function listenForScanner(digits: HTMLInputElement): void {
     digits.focus();
   };
   addEventListener("keydown", listen);
-  onLeaveLater(() => removeEventListener("keydown", listen));
+  belongs(() => removeEventListener("keydown", listen));
 }
 
 function takeDrops(take: (file: File) => void): void {
@@ -132,11 +132,5 @@ function takeDrops(take: (file: File) => void): void {
   };
   addEventListener("dragover", over);
   addEventListener("drop", drop);
-  onLeaveLater(() => { removeEventListener("dragover", over); removeEventListener("drop", drop); });
-}
-
-// These are set up while a screen is being made, and belong to it: show ends
-// what belongs to the screen before.
-function onLeaveLater(work: () => void): void {
-  queueMicrotask(() => onLeave(work));
+  belongs(() => { removeEventListener("dragover", over); removeEventListener("drop", drop); });
 }

@@ -14,6 +14,7 @@ export interface Work {
 }
 
 serve({
+  begin: () => true,
   stretch: (w: Work): Promise<Uint8Array> =>
     argon2id({
       password: w.password, salt: w.salt, iterations: w.passes, memorySize: w.kib,
