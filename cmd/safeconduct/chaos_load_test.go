@@ -42,6 +42,7 @@ type load struct {
 
 	mu                      sync.Mutex
 	issued                  map[string]string // attestations, by key and case of the request
+	unsettled               []string          // requests whose answer nobody waited for, likewise
 	withdrawn               map[string]bool
 	cards, lostCards        int
 	answers                 map[string]int // what clients saw, by status and code
@@ -126,18 +127,38 @@ func (l *load) attest() string {
 	return made.ID
 }
 
-// tryIssue tries once.
-func (l *load) tryIssue(address string) bool {
+// tryIssue tries once, and tells what was answered.
+func (l *load) tryIssue(address string) (id string, status int, code string) {
 	key, caseID := randomHex(16), l.anyCase()
 	status, body, err := l.fetch(l.t.Context(), "POST", address, "/api/v1/cases/"+caseID+"/attestations", crashClaims, key, l.token)
-	var made struct{ ID string }
-	if err != nil || status != http.StatusCreated || json.Unmarshal(body, &made) != nil {
-		return false
+	var answer struct{ ID, Code string }
+	if err == nil {
+		err = json.Unmarshal(body, &answer)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.issued[key+" "+caseID] = made.ID
-	return true
+	if err != nil || status != http.StatusCreated {
+		l.unsettled = append(l.unsettled, key+" "+caseID)
+		return "", status, answer.Code
+	}
+	l.issued[key+" "+caseID] = answer.ID
+	return answer.ID, status, ""
+}
+
+// settle asks again, with their keys, for everything whose answer nobody waited
+// for: it was done or not, and is done now, once.
+func (l *load) settle() {
+	l.t.Helper()
+	for _, request := range l.unsettled {
+		key, caseID, _ := strings.Cut(request, " ")
+		var made struct{ ID string }
+		if _, err := l.ask(l.t.Context(), "", l.token, "POST", "/api/v1/cases/"+caseID+"/attestations", crashClaims, key, &made); err != nil {
+			l.t.Errorf("issue: %v", err)
+			continue
+		}
+		l.issued[request] = made.ID
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 func (l *load) withdraw(id string) {

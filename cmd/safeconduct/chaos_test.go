@@ -61,6 +61,7 @@ func TestChaos(t *testing.T) {
 		c.slowVault()
 		c.lieForVault()
 		c.rotateKey()
+		c.loseCommits()
 		if round%2 == 0 {
 			c.failOver()
 		}
@@ -97,6 +98,7 @@ type chaos struct {
 	kills, rotations int
 	pauses           int                      // drafts that were given up while a replica slept
 	recovery         map[string]time.Duration // the longest of each kind
+	lostCommits      int
 	failovers        int
 }
 
@@ -289,7 +291,7 @@ func (c *chaos) recovered(what string, since time.Time) {
 func (c *chaos) issuesAgain(address string) {
 	c.t.Helper()
 	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
-		if c.tryIssue(address) {
+		if id, _, _ := c.tryIssue(address); id != "" {
 			return
 		}
 	}
@@ -433,7 +435,7 @@ func (c *chaos) slowVault() {
 	c.t.Helper()
 	c.reading("the Vault took 30 s", func() {
 		c.proxy.set(slowly)
-		time.Sleep(4 * time.Second)
+		time.Sleep(3 * time.Second)
 		c.sees(http.StatusServiceUnavailable, "keystore_unavailable")
 	})
 	c.proxy.set(honestly)
@@ -463,8 +465,7 @@ func (c *chaos) lieForVault() {
 func (c *chaos) sees(status int, code string) {
 	c.t.Helper()
 	for range 20 {
-		got, body, err := c.fetch(c.t.Context(), "POST", c.addresses[0], "/api/v1/cases/"+c.cases[0]+"/attestations", crashClaims, randomHex(16), c.token)
-		if err == nil && got == status && strings.Contains(string(body), code) {
+		if _, got, problem := c.tryIssue(c.addresses[0]); got == status && problem == code {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -507,14 +508,39 @@ func (c *chaos) rotateKey() {
 	// From now on it is the new one that signs, everywhere.
 	time.Sleep(1500 * time.Millisecond)
 	for _, address := range c.addresses {
-		var made struct{ ID, Credential string }
-		c.mustAskAt(address, c.token, "POST", "/api/v1/cases/"+c.cases[0]+"/attestations", crashClaims, &made)
-		c.mustAskAt(address, c.token, "GET", "/api/v1/attestations/"+made.ID, "", &made)
+		id, _, _ := c.tryIssue(address)
+		for id == "" && c.t.Context().Err() == nil {
+			time.Sleep(50 * time.Millisecond)
+			id, _, _ = c.tryIssue(address)
+		}
+		var made struct{ Credential string }
+		c.mustAskAt(address, c.token, "GET", "/api/v1/attestations/"+id, "", &made)
 		head, _, _ := strings.Cut(made.Credential, ".")
 		var header struct{ Kid string }
 		if data, err := base64.RawURLEncoding.DecodeString(head); err != nil || json.Unmarshal(data, &header) != nil || header.Kid != key.KeyID {
 			c.t.Errorf("signed with key %q after it was replaced by %q", header.Kid, key.KeyID)
 		}
+	}
+}
+
+// loseCommits cuts connections in the middle of COMMIT: the standby applies
+// nothing for a second, so that every change waits for it, and then the server
+// ends whoever waits. All of these changes have happened, and nobody was told.
+func (c *chaos) loseCommits() {
+	c.t.Helper()
+	for range min(3, 1+c.failovers) { // once, and more often in the long form
+		c.standby.Administer(c.t, c.main, "SELECT pg_wal_replay_pause()")
+		time.Sleep(time.Second)
+		lost := c.primary.Administer(c.t, c.main, "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+		c.standby.Administer(c.t, c.main, "SELECT pg_wal_replay_resume()")
+		resumed := time.Now()
+		n, err := strconv.Atoi(lost)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.lostCommits += n
+		c.eachIssuesAgain()
+		c.recovered("connections cut in COMMIT", resumed)
 	}
 }
 
@@ -561,6 +587,7 @@ func (c *chaos) end() {
 	t := c.t
 	t.Helper()
 	c.halt()
+	c.settle()
 	c.mustAsk(c.operator, "POST", "/api/v1/publications", `{"emergency":true}`, nil)
 	c.sameEverywhere()
 	c.repeat(150)
@@ -578,15 +605,19 @@ func (c *chaos) end() {
 	records := c.records()
 	c.everythingIsThere(records)
 	c.noIndexTwice(records)
+	c.oneEffectEach(records)
 	signed := c.nothingSignedUnrecorded(records)
 	t.Logf("%d attestations and %d cards acknowledged, %d withdrawals, %d cards whose answer was lost; %d records, %d signatures of the agency in the Vault's own log, %d of them forged by the proxy",
 		len(c.issued), c.cards, len(c.withdrawn), c.lostCards, len(records), signed, c.proxy.lies())
-	t.Logf("%d kills, %d drafts given up under a sleeping replica, %d failovers, %d new keys; %d reads, %d failed; the longest wait of a client %s", c.kills, c.pauses, c.failovers, c.rotations, c.readCount, c.readFailures, c.longest.Round(10*time.Millisecond))
+	t.Logf("%d kills, %d drafts given up under a sleeping replica, %d COMMITs cut off, %d failovers, %d new keys; %d reads, %d failed; the longest wait of a client %s", c.kills, c.pauses, c.lostCommits, c.failovers, c.rotations, c.readCount, c.readFailures, c.longest.Round(10*time.Millisecond))
 	for _, what := range slices.Sorted(maps.Keys(c.answers)) {
 		t.Logf("%6d × %s", c.answers[what], what)
 	}
 	for _, what := range slices.Sorted(maps.Keys(c.recovery)) {
 		t.Logf("longest: %s: %s", what, c.recovery[what].Round(10*time.Millisecond))
+	}
+	if c.lostCommits == 0 {
+		t.Error("no COMMIT was cut off")
 	}
 	if len(c.issued) < 50 || len(c.withdrawn) == 0 || c.cards == 0 {
 		t.Error("there was hardly any load")
@@ -643,6 +674,28 @@ func (c *chaos) everythingIsThere(records map[credentials.ID]credentials.Issued)
 		if d.State == credentials.Draft {
 			c.t.Error("a draft is left")
 		}
+	}
+}
+
+// oneEffectEach: there is nothing that nobody asked for, and nothing twice that
+// was asked for once.
+func (c *chaos) oneEffectEach(records map[credentials.ID]credentials.Issued) {
+	c.t.Helper()
+	attestations, cards := 0, 0
+	for _, d := range records {
+		switch {
+		case d.State == credentials.Abandoned:
+		case d.Kind == credentials.KindCard:
+			cards++
+		default:
+			attestations++
+		}
+	}
+	if want := len(c.issued); attestations != want {
+		c.t.Errorf("%d attestations were released for %d requests", attestations, want)
+	}
+	if want := 1 + c.cards + c.lostCards; cards != want {
+		c.t.Errorf("%d cards were released for %d requests", cards, want)
 	}
 }
 

@@ -164,8 +164,15 @@ func (f *operateFlags) logKey(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	checkpoint, err := readBounded(filepath.Join(f.dir, logName, "checkpoint"), 64<<10)
+	files, done, err := f.logFiles(ctx)
 	if err != nil {
+		return "", err
+	}
+	checkpoint, err := fs.ReadFile(files, "checkpoint")
+	if closing := done(); closing != nil {
+		return "", closing
+	}
+	if err != nil || len(checkpoint) > 64<<10 {
 		return vkey, nil //nolint:nilerr // the check says what is wrong with it
 	}
 	return keyForCheckpoint(vkey, checkpoint)

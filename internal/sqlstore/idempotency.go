@@ -78,6 +78,10 @@ func (i *Idempotency) Begin(ctx context.Context, actor, key string, digest [32]b
 
 	var answer []byte
 	var begun bool
+	gone := "FALSE"
+	if i.db.judges() {
+		gone = i.db.gone("owner")
+	}
 	err = i.db.tx(ctx, func(tx *sql.Tx) error {
 		begun = false
 		now := i.now().Unix()
@@ -86,7 +90,7 @@ func (i *Idempotency) Begin(ctx context.Context, actor, key string, digest [32]b
 		var expires int64
 		// What a process began that is gone, nobody works on any more.
 		err := tx.QueryRowContext(ctx, `SELECT request, done, response, expires, NOT done AND owner IS NOT NULL AND owner <> $2 AND `+
-			i.db.gone("owner")+" FROM idempotency WHERE id = $1", names.id, i.db.me.id).
+			gone+" FROM idempotency WHERE id = $1", names.id, i.db.me.id).
 			Scan(&request, &done, &answer, &expires, &orphan)
 		switch {
 		case err == nil && orphan && subtle.ConstantTimeCompare(request, names.request) == 1,

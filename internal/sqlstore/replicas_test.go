@@ -241,6 +241,11 @@ func TestClaimOfTheDead(t *testing.T) {
 		t.Errorf("while the first lives: %v", err)
 	}
 	silence(t, a)
+	b.me.beats = 5 // not heard for long itself, so that it judges nobody
+	if _, _, err := b.Idempotency(nil).Begin(ctx, "actor", "a key of some length", digest); !errors.Is(err, ErrInFlight) {
+		t.Errorf("by one who may not judge: %v", err)
+	}
+	b.me.beats = 1
 	if _, _, err := b.Idempotency(nil).Begin(ctx, "actor", "a key of some length", [32]byte{2}); !errors.Is(err, ErrMismatch) {
 		t.Errorf("another request: %v", err)
 	}
