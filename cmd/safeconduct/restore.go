@@ -693,7 +693,7 @@ func (r *restoring) nextList(ctx context.Context, h *house) (uint16, error) {
 	if next > 1<<16-1 {
 		return 0, errors.New("no number is left for a new status list")
 	}
-	return uint16(next), nil
+	return uint16(next), nil //nolint:gosec // bounded above
 }
 
 // fillKeyring puts the keys of records back, of those that there are.
