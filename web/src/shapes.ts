@@ -28,7 +28,7 @@ const strokes: Record<string, string> = {
   not_ours: "M24 5l19 19-19 19L5 24z",
   unreadable: "M6 6h36v36H6zM6 18h36M6 30h36M18 6v36M30 6v36",
   newer_version: "M24 42V8M11 20L24 7l13 13",
-  not_ready: "M24 16a8 8 0 1 0 0 16a8 8 0 1 0 0-16M24 4v6M24 38v6M4 24h6M38 24h6M9.900 9.900l4.200 4.200M33.900 33.900l4.200 4.200M9.900 38.100l4.200-4.200M33.900 14.100l4.200-4.200",
+  not_ready: "M24 11a13 13 0 1 0 0 26a13 13 0 1 0 0-26M24 19a5 5 0 1 0 0 10a5 5 0 1 0 0-10M24 4v7M24 37v7M4 24h7M37 24h7M9.900 9.900l5 5M33.100 33.100l5 5M9.900 38.100l5-5M33.100 14.900l5-5",
 };
 
 /** shape draws the sign of a state. */

@@ -50,8 +50,8 @@ function says(d: keep.Device | undefined): [string, Node[]] {
   line(!late ? say("freshness.today") : say("freshness.days", { days: Math.floor(age / (24 * hour)) }));
   line(say(lease < 48 * hour ? "freshness.lease" : "device.lease", { days: Math.floor(lease / (24 * hour)), date: day(opened.lease_until ?? "") }));
   if (late || lease < 24 * hour) line(beside("freshness.update"));
-  else if (pack.isLate()) line(beside("freshness.later"));
   if (!navigator.onLine) line(say("page.offline"));
+  else if (pack.isLate()) line(beside("freshness.later"));
   if (opened.demo) line(say("page.demo"));
   return [late || pack.clockIsOff() || lease < 24 * hour ? "late" : "good", lines];
 }

@@ -12,6 +12,7 @@ import { selfTest } from "./selftest";
 import { unlock } from "./unlock";
 
 const maxPack = 16 << 20;
+const good = new Set(["pack.imported", "freshness.updated"]);
 
 export async function deviceScreen(said?: string): Promise<void> {
   const d = await keep.get("device");
@@ -43,7 +44,7 @@ export async function deviceScreen(said?: string): Promise<void> {
   const facts: [string, string][] = [["device.name", d.label], ["device.network", opened?.name ?? ""]];
   show("device",
     heading(say("device.title")),
-    said && h("p", { class: "note", role: "status" }, beside(said)),
+    said && h("p", { class: good.has(said) ? "note good" : "note", role: "status" }, beside(said)),
     wrong,
     h("section", { class: "card" },
       h("dl", {}, ...facts.filter(([, v]) => v).flatMap(([id, v]) => [h("dt", {}, say(id)), h("dd", {}, h("bdi", {}, v))])),

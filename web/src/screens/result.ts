@@ -52,7 +52,8 @@ export async function judged(verdict: Verdict | null, shown?: string, why?: stri
         h("div", {},
           h("h1", { "data-focus": true }, beside(headingFor(v))),
           v.state === "status_old" && v.status_as_of && h("p", {}, beside("state.status_old.days", { days: daysSince(v.status_as_of) })),
-          h("p", { class: "colour" }, say(`band.${band}`)))),
+          // Grey is also the colour of two answers that are answers.
+          !["replaced", "out_of_use"].includes(v.state) && h("p", { class: "colour" }, say(`band.${band}`)))),
       v.demo && h("p", { class: "demo" }, say("page.demo")),
       h("div", { class: "next" },
         h("h2", {}, say("result.next")),

@@ -77,7 +77,9 @@ export async function selfTest(): Promise<void> {
   } catch {
     bad = true;
   }
-  if (!left) end.replaceChildren(beside(bad ? "selftest.bad" : "selftest.good"));
+  if (left) return;
+  end.classList.toggle("good", !bad);
+  end.replaceChildren(beside(bad ? "selftest.bad" : "selftest.good"));
 }
 
 interface Sample {
