@@ -198,5 +198,3 @@ func blank(t *testing.T) string {
 	}
 	return base64.StdEncoding.EncodeToString(b.Bytes())
 }
-
-func keepScreens(t *testing.T, _ string) { t.Helper() }

@@ -134,11 +134,13 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** keepFresh updates soon after the device was opened, at a random moment, and
  * then every four to six hours. A device that cannot check anything does not
- * wait. */
+ * wait. Without a network nothing is asked: it looks again, as randomly, after
+ * a minute. */
 export function keepFresh(revoked: () => void): void {
   clearTimeout(timer);
   const wait = (ms: number): void => {
     timer = setTimeout(() => {
+      if (!navigator.onLine) return wait((1 + Math.random()) * 60_000);
       update().catch((e: unknown) => { if (e instanceof Revoked) revoked(); });
       wait((4 + 2 * Math.random()) * hour);
     }, ms);
