@@ -6,7 +6,11 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 30s
 CYCLES ?= 200
+MINUTES ?= 10
 COUNT ?= 6
+PEOPLE ?= 1000,10000
+SEED ?= 1
+CASE ?= -1
 ADDR ?= 127.0.0.1:8080
 LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
 
@@ -20,19 +24,19 @@ help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1 \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-10s%s\n", n, $$0}'
 
 .PHONY: demo
-demo: ## play the whole journey with made-up people, then serve it (./demo-data)
+demo: web ## play the whole journey with made-up people, then serve it (./demo-data)
 	@scripts/install.sh run
 	$(GO) run ./cmd/safeconduct demo --dir ./demo-data
 
 .PHONY: dev
-dev: ## the same network on a fixed address (ADDR=127.0.0.1:8080)
+dev: web ## the same network on a fixed address (ADDR=127.0.0.1:8080)
 	@scripts/install.sh run
 	$(GO) run ./cmd/safeconduct demo --dir ./demo-data --listen $(ADDR)
 
 .PHONY: test
 test: ## everything: check, builds, tests with the race detector, fuzzers, demo
 	@scripts/install.sh test
-	+@MAKE='$(MAKE)' scripts/stages.sh check build unit fuzz demo-once
+	+@MAKE='$(MAKE)' scripts/stages.sh web check build unit cases fuzz demo-once
 
 .PHONY: check
 check: ## format, vet, lint, module files, generated files (writes nothing else)
@@ -40,9 +44,14 @@ check: ## format, vet, lint, module files, generated files (writes nothing else)
 	@scripts/check.sh '$(LINT)'
 
 .PHONY: build
-build: wasm ## the binary, the browser verifier, and the verifier for linux/arm64
+build: web wasm ## the binary, the browser verifier, and the verifier for linux/arm64
 	$(GO) build -trimpath -o build/safeconduct ./cmd/safeconduct
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build ./verifier/... ./cmd/safeconduct
+
+.PHONY: web
+web: ## the pages, into web/dist (quick when nothing has changed)
+	@scripts/install.sh run
+	@scripts/web.sh
 
 .PHONY: wasm
 wasm: ## the verifier for the browser (build/verifier.wasm)
@@ -51,24 +60,38 @@ wasm: ## the verifier for the browser (build/verifier.wasm)
 	@echo "build/verifier.wasm: $$(gzip -9 -c build/verifier.wasm | wc -c) bytes gzipped"
 
 .PHONY: unit
-unit: ## all tests with the race detector, kill -9 in its short form
+unit: web ## all tests with the race detector, kill -9 in its short form
 	$(GO) test -race -timeout 20m ./...
 
+# The tag lets this test remember what a code stretches to; no target builds
+# anything else with it.
+.PHONY: cases
+cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 for one)
+	$(GO) test -tags stretched -count=1 -timeout 20m -v -run '^TestCases$$' ./internal/threeways -args -seed $(SEED) -case $(CASE)
+
 .PHONY: fuzz
-fuzz: ## every fuzzer that exists, three at a time (FUZZTIME=30s each)
+fuzz: ## every fuzzer that exists, six at a time (FUZZTIME=30s each)
 	@scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: demo-once
-demo-once: ## the journey once, in a temporary folder; fails unless every step held
+demo-once: web ## the journey once, in a temporary folder; fails unless every step held
 	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && $(GO) run ./cmd/safeconduct demo --dir "$$d/demo" --once
 
 .PHONY: crash
 crash: ## kill -9 during issuing, long form (CYCLES=200)
 	SAFECONDUCT_CRASH_CYCLES=$(CYCLES) $(GO) test -count=1 -timeout 60m -run '^TestCrash' -v ./cmd/safeconduct
 
+.PHONY: chaos
+chaos: ## two replicas while everything around them breaks, long form (MINUTES=10)
+	SAFECONDUCT_CHAOS_MINUTES=$(MINUTES) $(GO) test -count=1 -timeout 120m -run '^TestChaos$$' -v ./cmd/safeconduct
+
 .PHONY: bench
 bench: ## speed of the formats against what cannot be avoided, as ratios (COUNT=6 rounds)
 	@scripts/bench.sh $(COUNT)
+
+.PHONY: simulate
+simulate: ## what grows with people and devices, and what it costs (PEOPLE=1000,10000); writes docs/scale.md
+	SAFECONDUCT_SIMULATE=$(PEOPLE) $(GO) test -count=1 -timeout 60m -run '^TestSimulate$$' ./cmd/safeconduct -v
 
 .PHONY: golden
 golden: ## rewrite golden files; read the difference like code

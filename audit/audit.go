@@ -110,6 +110,10 @@ var (
 	// ErrNotPublished says that a leaf is not in the published tree yet.
 	ErrNotPublished = errors.New("audit: the leaf is not published yet")
 
+	// ErrOvertaken says that another process has published in the meantime.
+	// Nothing was lost; publishing again begins with what it has published.
+	ErrOvertaken = errors.New("audit: another publisher was faster")
+
 	// ErrSequence is what a Store answers when ids cannot be given the numbers
 	// asked for.
 	ErrSequence = errors.New("audit: the leaves cannot be numbered so")
@@ -270,7 +274,13 @@ type Store interface {
 type Dir interface {
 	fs.FS
 
-	// WriteFile writes the whole file or nothing, replacing an older one, and
-	// returns nil only when it will still be there after a crash.
+	// WriteFile writes the whole file or nothing, and returns nil only when it
+	// will still be there after a crash. It is for files that stay as they are;
+	// the same bytes may be written again.
 	WriteFile(name string, data []byte) error
+
+	// ReplaceFile does the same, in place of the old bytes; nil is no file.
+	// Where several processes write into one folder it answers ErrOvertaken if
+	// something else is there.
+	ReplaceFile(name string, old, data []byte) error
 }

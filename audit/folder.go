@@ -68,6 +68,10 @@ func (f *Folder) WriteFile(name string, data []byte) error {
 	return f.sync(path.Dir(name))
 }
 
+// ReplaceFile is WriteFile: there is only one process that publishes into a
+// folder on a disk.
+func (f *Folder) ReplaceFile(name string, _, data []byte) error { return f.WriteFile(name, data) }
+
 // writeSynced writes a file that nobody reads yet, and waits for the disk.
 func (f *Folder) writeSynced(name string, data []byte) error {
 	// A file left by a crash is removed, not overwritten: pages of it that the

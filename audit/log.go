@@ -27,13 +27,15 @@ type Config struct {
 	Former []note.Verifier
 }
 
-// Log publishes the entries of a Store. There must be only one that publishes
-// into a Dir; within one process its calls wait for each other.
+// Log publishes the entries of a Store. Within one process its calls wait for
+// each other. Several processes may publish into one Dir only if it says so
+// (ReplaceFile): the slower one then gets ErrOvertaken or ErrSequence.
 type Log struct {
 	cfg Config
 
 	mu   sync.Mutex
 	last Checkpoint // the newest head this Log knows to be on disk; zero at first
+	seen Checkpoint // the newest head that this Log has seen, also of another process
 }
 
 // New checks the configuration and returns a Log. It reads and writes nothing.
@@ -96,7 +98,7 @@ func (l *Log) Publish(ctx context.Context) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	return l.sign(grown)
+	return l.sign(grown, head.Signed)
 }
 
 // head reads what was promised last. A log that never published has promised
@@ -109,11 +111,34 @@ func (l *Log) head() (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	// The file cannot be older than what this process put there.
-	if l.last.Signed != nil && (c.Size < l.last.Size || c.Size == l.last.Size && c.Root != l.last.Root) {
+	// The file cannot be older than what this process put there, or saw.
+	if l.seen.Signed != nil && (c.Size < l.seen.Size || c.Size == l.seen.Size && c.Root != l.seen.Root) {
 		return Checkpoint{}, fmt.Errorf("%w: the checkpoint file went back behind what was published", ErrFork)
 	}
 	return c, nil
+}
+
+// Check looks, without reading all of it, whether the log may go on: the head
+// is signed, has not gone back behind what this Log has seen, and the Store has
+// the leaves for it. It returns the head.
+func (l *Log) Check(ctx context.Context) (Checkpoint, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	head, err := l.head()
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	size, err := l.cfg.Store.Size(ctx)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("read the size of the log: %w", err)
+	}
+	if size < head.Size {
+		return Checkpoint{}, fmt.Errorf("%w: %d leaves are published, the store has %d", ErrFork, head.Size, size)
+	}
+	if head.Signed != nil {
+		l.seen = head
+	}
+	return head, nil
 }
 
 // sequence gives every waiting entry its place and returns the new size. It
@@ -204,7 +229,7 @@ func (l *Log) write(t tlog.Tile, data []byte) error {
 
 // sign signs the head and makes it public. A head that the current key has
 // signed already is kept with all its signatures.
-func (l *Log) sign(head Checkpoint) (Checkpoint, error) {
+func (l *Log) sign(head Checkpoint, published []byte) (Checkpoint, error) {
 	signed := head.Signed
 	if _, err := parseCheckpoint(signed, l.cfg.Verifier); err != nil {
 		signed, err = note.Sign(&note.Note{Text: head.text()}, l.cfg.Signer)
@@ -225,9 +250,9 @@ func (l *Log) sign(head Checkpoint) (Checkpoint, error) {
 	if bytes.Equal(c.Signed, head.Signed) && bytes.Equal(c.Signed, l.last.Signed) {
 		return c, nil
 	}
-	if err := l.cfg.Dir.WriteFile(checkpointPath, c.Signed); err != nil {
+	if err := l.cfg.Dir.ReplaceFile(checkpointPath, published, c.Signed); err != nil {
 		return Checkpoint{}, fmt.Errorf("write the checkpoint: %w", err)
 	}
-	l.last = c
+	l.last, l.seen = c, c
 	return c, nil
 }

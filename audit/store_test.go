@@ -96,6 +96,17 @@ func (d *memDir) WriteFile(name string, data []byte) error {
 	return nil
 }
 
+func (d *memDir) ReplaceFile(name string, old, data []byte) error {
+	var stands []byte
+	if f := d.files[name]; f != nil {
+		stands = f.Data
+	}
+	if !bytes.Equal(stands, old) {
+		return ErrOvertaken
+	}
+	return d.WriteFile(name, data)
+}
+
 // clone copies the files, so that a test may spoil them.
 func (d *memDir) clone() *memDir {
 	c := newDir()

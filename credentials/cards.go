@@ -82,6 +82,7 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 		return Card{}, fmt.Errorf("find signing key: %w", err)
 	}
 	ctx = context.WithoutCancel(ctx) // from here on, finish what was begun
+	defer func() { is.letGo(draft.ID) }()
 	var printed Card
 	var sealed card.Sealed
 	err = is.reserved(ctx, by, &draft, key, func(key crypto.Signer) (err error) {
@@ -92,7 +93,7 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 		return Card{}, err
 	}
 	printed.Digits, printed.NamesShortened = sealed.Card.Digits(), sealed.Shortened
-	draft.Card.OpenKey = sealed.OpenKey
+	draft.Card.OpenKey, draft.Card.Salt = sealed.OpenKey, sealed.Salt
 	return is.completeCard(ctx, by, draft, printed)
 }
 
@@ -233,9 +234,18 @@ func (is *Issuer) completeCard(ctx context.Context, by audit.Actor, d Issued, pr
 	if err != nil {
 		return Card{}, errors.Join(err, is.abandon(ctx, d))
 	}
-	is.settling.Lock()
-	defer is.settling.Unlock()
-	done := Completion{ID: d.ID, OpenKey: d.Card.OpenKey}
+	err = is.settled(func() error { return is.storeCard(ctx, d, entry) })
+	if err != nil {
+		return Card{}, errors.Join(fmt.Errorf("complete: %w", err), is.abandon(ctx, d))
+	}
+	d.State = Active
+	printed.Issued = d
+	return printed, nil
+}
+
+// storeCard works out what a new card means for its case, and stores it.
+func (is *Issuer) storeCard(ctx context.Context, d Issued, entry audit.Entry) error {
+	done := Completion{ID: d.ID, OpenKey: d.Card.OpenKey, Salt: d.Card.Salt}
 	if d.About != "" {
 		// The screening may have been withdrawn while the card was made.
 		done.Changes = append(done.Changes, Change{ID: d.About, From: []State{Active}, To: Active})
@@ -245,23 +255,19 @@ func (is *Issuer) completeCard(ctx context.Context, by audit.Actor, d Issued, pr
 	}
 	related, err := is.cfg.Store.ByCase(ctx, d.Case)
 	if err != nil {
-		return Card{}, errors.Join(err, is.abandon(ctx, d))
+		return err
 	}
+	done.Seen = See(d.Case, related)
 	answers, err := is.answers(ctx, after(related, []Change{{ID: d.ID, To: Active}}))
 	if err != nil {
-		return Card{}, errors.Join(err, is.abandon(ctx, d))
+		return err
 	}
 	for _, a := range answers {
 		if a.ID == d.ID && a.Value != AnswerNone {
 			done.Answers = append(done.Answers, a)
 		}
 	}
-	if err := is.cfg.Store.Complete(ctx, done, entry); err != nil {
-		return Card{}, errors.Join(fmt.Errorf("complete: %w", err), is.abandon(ctx, d))
-	}
-	d.State = Active
-	printed.Issued = d
-	return printed, nil
+	return is.cfg.Store.Complete(ctx, done, entry)
 }
 
 // CardByHandle finds the card in use that shows a case handle. Whoever knows

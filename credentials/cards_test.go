@@ -335,7 +335,7 @@ func TestCardsFollowTheirScreening(t *testing.T) {
 	w.set(t, w.house, s.ID, credentials.Pause)
 	w.stands(t, "screening paused", carries.ID, credentials.Paused)
 	w.stands(t, "screening paused, plain card", plain.ID, credentials.Active)
-	_, err := w.issuer.SetStatus(t.Context(), w.house, carries.ID, credentials.Resume, credentials.ReasonOther)
+	_, err := w.issuer.SetStatus(t.Context(), w.house, carries.ID, credentials.Resume, credentials.ReasonOther, "")
 	wantError(t, "resume the card alone", err, credentials.ErrConflict)
 	w.set(t, w.house, s.ID, credentials.Resume)
 	w.stands(t, "screening resumed", carries.ID, credentials.Active)

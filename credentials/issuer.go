@@ -55,8 +55,13 @@ type Issuer struct {
 	cfg IssuerConfig
 	// settling is held while it is worked out what an act means for the other
 	// records of its case, until that is stored: a reply and a card that are
-	// made at the same moment would otherwise miss each other.
+	// made at the same moment would otherwise miss each other. Another process
+	// does not wait for it: its store finds that the case has changed.
 	settling sync.Mutex
+
+	// hands are the drafts that calls of this Issuer are at work on.
+	mu    sync.Mutex
+	hands map[ID]bool
 }
 
 // NewIssuer checks the configuration. It starts nothing; call Recover before
@@ -74,7 +79,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.afterReserve == nil {
 		cfg.afterReserve = failpoint
 	}
-	return &Issuer{cfg: cfg}, nil
+	return &Issuer{cfg: cfg, hands: map[ID]bool{}}, nil
 }
 
 // Order asks for an attestation.
@@ -87,7 +92,7 @@ type Order struct {
 	// Replaces withdraws an earlier attestation of the same kind, case and
 	// agency in favour of this one.
 	Replaces ID
-	// ValidUntil is a day; zero means the default of the kind.
+	// ValidUntil is the last day; zero means the default of the kind.
 	ValidUntil time.Time
 	// RequestKey makes the same request, sent twice, have one effect.
 	RequestKey string
@@ -123,6 +128,7 @@ func (is *Issuer) Issue(ctx context.Context, by audit.Actor, o Order) (Attestati
 		return Attestation{}, fmt.Errorf("find signing key: %w", err)
 	}
 	ctx = context.WithoutCancel(ctx) // from here on, finish what was begun
+	defer func() { is.letGo(draft.ID) }()
 	var token string
 	err = is.reserved(ctx, by, &draft, key, func(key crypto.Signer) (err error) {
 		token, err = is.sign(draft, agency, o.Claims, kid, key)
@@ -160,7 +166,7 @@ func (is *Issuer) draft(ctx context.Context, by audit.Actor, agency Agency, o Or
 	if p := aboutProblem(d); p != nil {
 		problems = append(problems, *p)
 	}
-	until, problem := validUntil(o.Claims, asked, now)
+	until, problem := expiry(o.Claims, asked, now)
 	if problem != nil {
 		problems = append(problems, *problem)
 	}
@@ -255,31 +261,52 @@ func (is *Issuer) complete(ctx context.Context, by audit.Actor, d Issued, o Orde
 	if err != nil {
 		return Attestation{}, errors.Join(err, is.abandon(ctx, d))
 	}
-	is.settling.Lock()
-	defer is.settling.Unlock()
-	done := Completion{ID: d.ID, Sealed: sealed}
-	if done.Changes, done.Answers, err = is.follows(ctx, d, o.Claims); err != nil {
-		return Attestation{}, errors.Join(err, is.abandon(ctx, d))
-	}
-	if err := is.cfg.Store.Complete(ctx, done, entry); err != nil {
+	err = is.settled(func() error {
+		done := Completion{ID: d.ID, Sealed: sealed}
+		if err := is.follows(ctx, d, o.Claims, &done); err != nil {
+			return err
+		}
+		return is.cfg.Store.Complete(ctx, done, entry)
+	})
+	if err != nil {
 		return Attestation{}, errors.Join(fmt.Errorf("complete: %w", err), is.abandon(ctx, d))
 	}
 	d.State, d.Sealed = Active, sealed
 	return Attestation{Issued: d, Token: token}, nil
 }
 
+// maxSettling bounds how often it is worked out anew what an act means for its
+// case, when other processes change the case at the same time.
+const maxSettling = 16
+
+// settled works out what an act means for the other records of its case and
+// stores it, one act at a time in this process, and again when another process
+// was faster.
+func (is *Issuer) settled(act func() error) (err error) {
+	is.settling.Lock()
+	defer is.settling.Unlock()
+	for range maxSettling {
+		if err = act(); !errors.Is(err, ErrChanged) {
+			return err
+		}
+	}
+	return err
+}
+
 // follows works out what a new attestation means for its case: the one that it
 // replaces, and the cards.
-func (is *Issuer) follows(ctx context.Context, d Issued, claims Claims) (changes []Change, answers []Answer, err error) {
+func (is *Issuer) follows(ctx context.Context, d Issued, claims Claims, done *Completion) (err error) {
 	s, screening := claims.(*Screening)
 	ends := screening && CardStatus(s.TraffickingStatus) == 0
 	if d.Replaces == "" && d.Kind != KindReply {
-		return nil, nil, nil
+		return nil
 	}
 	related, err := is.cfg.Store.ByCase(ctx, d.Case)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
+	done.Seen = See(d.Case, related)
+	var changes []Change
 	if d.Replaces != "" {
 		changes = append(changes, Change{ID: d.Replaces, From: []State{Active, Paused}, To: Replaced})
 	}
@@ -291,9 +318,10 @@ func (is *Issuer) follows(ctx context.Context, d Issued, claims Claims) (changes
 	if d.Kind == KindReply {
 		// Also a reply that matches nothing counts: it may replace one that
 		// did.
-		answers, err = is.answers(ctx, after(related, append(changes, Change{ID: d.ID, To: Active})))
+		done.Answers, err = is.answers(ctx, after(related, append(changes, Change{ID: d.ID, To: Active})))
 	}
-	return changes, answers, err
+	done.Changes = changes
+	return err
 }
 
 // Read opens an attestation for an actor whose agency keeps the case or issued

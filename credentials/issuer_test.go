@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,6 +189,8 @@ type agencies struct {
 	open     card.OpenKeys
 	store    credentials.Store
 	complain func(string, ...any)
+
+	macs, netKeys atomic.Int32 // how often each was asked for
 }
 
 func (a *agencies) add(id, class, country string) error {
@@ -244,6 +247,14 @@ func (a *agencies) SealKeys(context.Context) (card.SealKeys, time.Time, error) {
 	return a.seal, claimsNow.AddDate(0, 0, 200), nil
 }
 
+func (a *agencies) NetKey(_ context.Context, epoch uint32) ([]byte, bool, error) {
+	a.netKeys.Add(1)
+	if epoch != a.seal.Epoch {
+		return nil, false, nil
+	}
+	return a.seal.NetKey, true, nil
+}
+
 func (a *agencies) Signer(_ context.Context, id string) (string, crypto.Signer, error) {
 	of := a.of[id]
 	if of == nil {
@@ -253,6 +264,7 @@ func (a *agencies) Signer(_ context.Context, id string) (string, crypto.Signer, 
 }
 
 func (a *agencies) MAC(_ context.Context, label string, data []byte) ([]byte, error) {
+	a.macs.Add(1)
 	m := hmac.New(sha256.New, []byte("a key that never leaves\x00"+label))
 	m.Write(data)
 	return m.Sum(nil), nil
@@ -384,7 +396,7 @@ func (w *world) notes(tb testing.TB, caseID string) (kinds []string, bodies []ma
 
 func (w *world) set(tb testing.TB, by audit.Actor, id credentials.ID, a credentials.Action) {
 	tb.Helper()
-	if _, err := w.issuer.SetStatus(tb.Context(), by, id, a, credentials.ReasonOther); err != nil {
+	if _, err := w.issuer.SetStatus(tb.Context(), by, id, a, credentials.ReasonOther, ""); err != nil {
 		tb.Fatalf("%s: %v", a, err)
 	}
 }
@@ -430,9 +442,9 @@ func TestIssue(t *testing.T) {
 		until time.Time
 	}{
 		{w.house, credentials.Order{Case: caseID, Claims: all["screening, least"]}, claimsNow.AddDate(0, 0, 90)},
-		{w.house, credentials.Order{Case: caseID, Claims: all["screening, everything"]}, time.Date(2027, 3, 9, 0, 0, 0, 0, time.UTC)},
+		{w.house, credentials.Order{Case: caseID, Claims: all["screening, everything"]}, time.Date(2027, 3, 10, 0, 0, 0, 0, time.UTC)},
 		{w.house, credentials.Order{Case: caseID, Claims: all["identity, everything"]}, claimsNow.AddDate(0, 0, 365)},
-		{w.house, credentials.Order{Case: caseID, Claims: all["document, everything"], ValidUntil: claimsNow.AddDate(0, 0, 3)}, claimsNow.AddDate(0, 0, 3)},
+		{w.house, credentials.Order{Case: caseID, Claims: all["document, everything"], ValidUntil: claimsNow.AddDate(0, 0, 3)}, claimsNow.AddDate(0, 0, 4)},
 		{w.river, credentials.Order{About: about.ID, Claims: all["opinion"]}, claimsNow.AddDate(0, 0, 365)},
 		{w.river, credentials.Order{About: about.ID, Case: caseID, Claims: all["reliance, officer"]}, claimsNow.AddDate(0, 0, 365)},
 		{w.ethiopia, credentials.Order{About: about.ID, Claims: reply("ETH", "not_found")}, claimsNow.AddDate(0, 0, 365)},
@@ -574,7 +586,7 @@ func TestIssueReportsEveryProblem(t *testing.T) {
 		want  []string
 	}{
 		"claims, about and date": {
-			w.house, credentials.Order{Case: caseID, About: about.ID, Claims: &credentials.IdentityClaim{}, ValidUntil: claimsNow},
+			w.house, credentials.Order{Case: caseID, About: about.ID, Claims: &credentials.IdentityClaim{}, ValidUntil: claimsNow.AddDate(0, 0, -1)},
 			[]string{"/names required", "/assurance required", "/claim_status required", "/about not_allowed", "/valid_until range"},
 		},
 		"no case": {w.house, credentials.Order{Claims: samples()["identity, least"]}, []string{"/case required"}},
@@ -582,7 +594,7 @@ func TestIssueReportsEveryProblem(t *testing.T) {
 			w.river, credentials.Order{Case: caseID, Claims: samples()["opinion"]}, []string{"/about required"},
 		},
 		"longer than three years": {
-			w.house, credentials.Order{Case: caseID, Claims: samples()["identity, least"], ValidUntil: claimsNow.AddDate(0, 0, 3*365+1)}, []string{"/valid_until range"},
+			w.house, credentials.Order{Case: caseID, Claims: samples()["identity, least"], ValidUntil: claimsNow.AddDate(0, 0, 3*365)}, []string{"/valid_until range"},
 		},
 		"an agency in a mission's name": {
 			w.river, credentials.Order{About: about.ID, Claims: reply("THA", "matched")}, []string{"/channel not_allowed"},
@@ -689,7 +701,7 @@ func TestReplace(t *testing.T) {
 	w.stands(t, "the second", second.ID, credentials.Active)
 	_, err := w.issuer.Issue(t.Context(), w.house, o)
 	wantError(t, "replace it again", err, credentials.ErrConflict)
-	_, err = w.issuer.SetStatus(t.Context(), w.house, first.ID, credentials.Resume, credentials.ReasonOther)
+	_, err = w.issuer.SetStatus(t.Context(), w.house, first.ID, credentials.Resume, credentials.ReasonOther, "")
 	wantError(t, "resume what was replaced", err, credentials.ErrConflict)
 }
 
@@ -712,7 +724,7 @@ func TestSetStatus(t *testing.T) {
 		{credentials.Withdraw, credentials.ErrConflict, credentials.Withdrawn},
 		{credentials.Resume, credentials.ErrConflict, credentials.Withdrawn},
 	} {
-		d, err := w.issuer.SetStatus(t.Context(), w.house, s.ID, step.action, credentials.ReasonNewInformation)
+		d, err := w.issuer.SetStatus(t.Context(), w.house, s.ID, step.action, credentials.ReasonNewInformation, "")
 		wantError(t, string(step.action), err, step.err)
 		if err == nil && d.State != step.want {
 			t.Errorf("%s: answered %s, want %s", step.action, d.State, step.want)
@@ -728,11 +740,11 @@ func TestSetStatus(t *testing.T) {
 	}
 
 	again := w.screening(t, w.house, caseID)
-	_, err := w.issuer.SetStatus(t.Context(), w.river, again.ID, credentials.Withdraw, credentials.ReasonLost)
+	_, err := w.issuer.SetStatus(t.Context(), w.river, again.ID, credentials.Withdraw, credentials.ReasonLost, "")
 	wantError(t, "another agency", err, credentials.ErrNotFound)
-	_, err = w.issuer.SetStatus(t.Context(), w.house, credentials.ID(storetest.NewID()), credentials.Withdraw, credentials.ReasonLost)
+	_, err = w.issuer.SetStatus(t.Context(), w.house, credentials.ID(storetest.NewID()), credentials.Withdraw, credentials.ReasonLost, "")
 	wantError(t, "a random id", err, credentials.ErrNotFound)
-	_, err = w.issuer.SetStatus(t.Context(), w.house, again.ID, credentials.Withdraw, "fraud")
+	_, err = w.issuer.SetStatus(t.Context(), w.house, again.ID, credentials.Withdraw, "fraud", "")
 	wantProblems(t, "a reason of one's own", err, "/reason not_in_list")
 	w.stands(t, "after refusals", again.ID, credentials.Active)
 }
@@ -1002,7 +1014,7 @@ func TestNothingIsReleased(t *testing.T) {
 			}
 			_, err = w.issuer.Read(t.Context(), w.house, d.ID)
 			wantError(t, "read it", err, credentials.ErrNotFound)
-			_, err = w.issuer.SetStatus(t.Context(), w.house, d.ID, credentials.Withdraw, credentials.ReasonOther)
+			_, err = w.issuer.SetStatus(t.Context(), w.house, d.ID, credentials.Withdraw, credentials.ReasonOther, "")
 			wantError(t, "withdraw it", err, credentials.ErrNotFound)
 			if list, err := w.issuer.List(t.Context(), w.house, caseID); err != nil || len(list) != 0 {
 				t.Errorf("%d in the list: %v", len(list), err)
@@ -1085,7 +1097,7 @@ func ExampleIssuer() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(finding.Kind, finding.State, "until", finding.ValidUntil.Format(time.DateOnly))
+	fmt.Println(finding.Kind, finding.State, "through", finding.ValidUntil.AddDate(0, 0, -1).Format(time.DateOnly))
 
 	// Another agency relies on it and does not ask again.
 	_, err = issuer.Issue(ctx, w.river, credentials.Order{
@@ -1094,10 +1106,10 @@ func ExampleIssuer() {
 	})
 	fmt.Println(err)
 
-	_, err = issuer.SetStatus(ctx, w.house, finding.ID, credentials.Withdraw, credentials.ReasonHolderAsked)
+	_, err = issuer.SetStatus(ctx, w.house, finding.ID, credentials.Withdraw, credentials.ReasonHolderAsked, "")
 	fmt.Println(err)
 	// Output:
-	// screening active until 2027-03-09
+	// screening active through 2027-03-09
 	// <nil>
 	// <nil>
 }

@@ -13,16 +13,18 @@ const (
 	maxLifetime       = 3 * 365
 )
 
-func validUntil(claims Claims, asked, now time.Time) (time.Time, *Problem) {
+// expiry returns the midnight at which an attestation is over. asked is its
+// last day, as on a card: whoever reads a date means that day too.
+func expiry(claims Claims, asked, now time.Time) (time.Time, *Problem) {
 	today := day(now)
 	if asked.IsZero() {
 		return today.AddDate(0, 0, defaultLifetime(claims)), nil
 	}
-	until := day(asked)
-	if !until.After(today) || until.After(today.AddDate(0, 0, maxLifetime)) {
-		return time.Time{}, &Problem{Field: "/valid_until", Code: CodeRange, Rule: "a day after today, at most three years ahead"}
+	last := day(asked)
+	if last.Before(today) || !last.Before(today.AddDate(0, 0, maxLifetime)) {
+		return time.Time{}, &Problem{Field: "/valid_until", Code: CodeRange, Rule: "from today on, within three years"}
 	}
-	return until, nil
+	return last.AddDate(0, 0, 1), nil
 }
 
 func defaultLifetime(claims Claims) int {

@@ -43,7 +43,8 @@ const (
 type Publisher struct {
 	cfg PublisherConfig
 	// window is held while lists are published: two windows at once would
-	// draw decoys that the other one's tokens do not show.
+	// draw decoys that the other one's tokens do not show. Another process
+	// finds that the tokens are not those it began with, and begins anew.
 	window sync.Mutex
 }
 
@@ -105,11 +106,12 @@ func (p *Publisher) Publish(ctx context.Context, by audit.Actor, w Window) (Publ
 }
 
 // publish closes the window of one list. When an index that a decoy was drawn
-// for is reserved in the same moment, the window is mixed again.
+// for is reserved in the same moment, or another process has published the
+// list, the window is mixed again.
 func (p *Publisher) publish(ctx context.Context, by audit.Actor, n uint16, w Window) (Published, error) {
 	for range maxDraws {
 		done, err := p.tryPublish(ctx, by, n, w)
-		if !errors.Is(err, ErrIndexTaken) {
+		if !errors.Is(err, ErrIndexTaken) && !errors.Is(err, ErrChanged) {
 			return done, err
 		}
 	}
@@ -117,6 +119,11 @@ func (p *Publisher) publish(ctx context.Context, by audit.Actor, n uint16, w Win
 }
 
 func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w Window) (Published, error) {
+	// Before the entries, so that tokens made from older ones are refused.
+	before, _, err := p.cfg.Store.Tokens(ctx, n)
+	if err != nil {
+		return Published{}, err
+	}
 	entries, err := p.cfg.Store.Entries(ctx, n)
 	if err != nil {
 		return Published{}, err
@@ -142,7 +149,7 @@ func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w 
 	if err != nil {
 		return Published{}, err
 	}
-	if err := p.cfg.Store.Publish(ctx, n, changed, status, answers, entry); err != nil {
+	if err := p.cfg.Store.Publish(ctx, n, before, changed, status, answers, entry); err != nil {
 		return Published{}, err
 	}
 	return Published{Changed: len(now), Waiting: len(pending) - len(now)}, nil

@@ -1,6 +1,7 @@
 package credentials_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"errors"
@@ -134,15 +135,21 @@ func TestRecoverWithoutTheCase(t *testing.T) {
 func TestSettledWhileItWasSigned(t *testing.T) {
 	w := newWorld(t)
 	caseID := w.cases.open(w.house)
-	key := w.key(w.house)
+	key, mine := w.key(w.house), w.issuer
+	if err := w.use(w.store); err != nil { // another process
+		t.Fatal(err)
+	}
 	key.answer = func(d []byte) ([]byte, error) {
+		if n, err := mine.Recover(t.Context()); n != 0 || err != nil {
+			return nil, errors.Join(errors.New("an issuer took its own draft away"), err)
+		}
 		if n, err := w.issuer.Recover(t.Context()); n != 1 || err != nil {
 			return nil, errors.Join(errors.New("nothing was recovered"), err)
 		}
 		return ecdsa.SignASN1(rand.Reader, key.PrivateKey, d)
 	}
-	a, err := w.issuer.Issue(t.Context(), w.house, credentials.Order{Case: caseID, Claims: samples()["screening, least"]})
-	wantError(t, "issue", err, credentials.ErrConflict)
+	a, err := mine.Issue(t.Context(), w.house, credentials.Order{Case: caseID, Claims: samples()["screening, least"]})
+	wantError(t, "issue", err, credentials.ErrSettled)
 	if a.Token != "" {
 		t.Error("a token was released")
 	}
@@ -151,4 +158,70 @@ func TestSettledWhileItWasSigned(t *testing.T) {
 		t.Fatalf("%d records: %v", len(all), err)
 	}
 	w.stands(t, "after it", all[0].ID, credentials.Abandoned)
+}
+
+// overtaken is a store that another process writes to whenever a case was read.
+type overtaken struct {
+	credentials.Store
+	meanwhile func()
+}
+
+func (o *overtaken) ByCase(ctx context.Context, id string) ([]credentials.Issued, error) {
+	all, err := o.Store.ByCase(ctx, id)
+	if o.meanwhile != nil {
+		o.meanwhile()
+	}
+	return all, err
+}
+
+// TestTwoProcessesAtOneCase has another process make a card while a screening
+// is withdrawn: the card goes with it. Then the other one never stops.
+func TestTwoProcessesAtOneCase(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	s := w.screening(t, w.house, caseID)
+	other, between := w.issuer, &overtaken{Store: w.store}
+	if err := w.use(between); err != nil {
+		t.Fatal(err)
+	}
+	makeCard := func() (card credentials.Card) {
+		t.Helper()
+		card, err := other.IssueCard(t.Context(), w.house, credentials.CardOrder{Case: caseID, About: s.ID, Name: private.New("TESFAYE")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return card
+	}
+	var card credentials.Card
+	between.meanwhile = func() {
+		between.meanwhile = nil
+		card = makeCard()
+	}
+	w.set(t, w.house, s.ID, credentials.Withdraw)
+	w.stands(t, "the card that was made meanwhile", card.ID, credentials.Withdrawn)
+
+	s = w.screening(t, w.house, caseID)
+	between.meanwhile = func() { makeCard() }
+	_, err := w.issuer.SetStatus(t.Context(), w.house, s.ID, credentials.Withdraw, credentials.ReasonOther, "")
+	wantError(t, "against one who never stops", err, credentials.ErrChanged)
+	w.stands(t, "what was to be withdrawn", s.ID, credentials.Active)
+}
+
+// TestSetStatusTwice sends the same withdrawal again, as a client does whose
+// answer was lost.
+func TestSetStatusTwice(t *testing.T) {
+	w := newWorld(t)
+	s := w.screening(t, w.house, w.cases.open(w.house))
+	for range 2 {
+		d, err := w.issuer.SetStatus(t.Context(), w.house, s.ID, credentials.Withdraw, credentials.ReasonOther, "request")
+		if err != nil || d.State != credentials.Withdrawn {
+			t.Errorf("%s, %v", d.State, err)
+		}
+	}
+	_, err := w.issuer.SetStatus(t.Context(), w.house, s.ID, credentials.Withdraw, credentials.ReasonOther, "another")
+	wantError(t, "another request", err, credentials.ErrConflict)
+	kinds, _ := w.notes(t, s.Case)
+	if n := len(kinds); n != 3 { // reserved, issued, withdrawn
+		t.Errorf("%d log entries, want 3: %v", n, kinds)
+	}
 }

@@ -21,9 +21,11 @@ func (is *Issuer) reserved(ctx context.Context, by audit.Actor, d *Issued, key c
 		if err != nil {
 			return fmt.Errorf("open status list: %w", err)
 		}
+		is.letGo(d.ID)
 		if d.ID, err = is.newID(); err != nil {
 			return err
 		}
+		is.takeUp(d.ID)
 		if d.Index, err = is.drawIndex(); err != nil {
 			return err
 		}
@@ -52,6 +54,26 @@ func (is *Issuer) reserved(ctx context.Context, by audit.Actor, d *Issued, key c
 // maxDraws bounds how often a taken index is drawn again. A list closes at a
 // tenth of its entries, so that even twenty misses in a row do not happen.
 const maxDraws = 64
+
+// takeUp notes a draft before it is written down, and letGo when nobody here
+// works on it any more. What is still a draft then is Recover's.
+func (is *Issuer) takeUp(id ID) {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	is.hands[id] = true
+}
+
+func (is *Issuer) letGo(id ID) {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	delete(is.hands, id)
+}
+
+func (is *Issuer) inHand(id ID) bool {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	return is.hands[id]
+}
 
 func (is *Issuer) reserve(ctx context.Context, by audit.Actor, d Issued) error {
 	entry, err := is.entry(ctx, by, "reserved", d)

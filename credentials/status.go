@@ -48,8 +48,9 @@ func (r Reason) Valid() bool {
 
 // SetStatus withdraws, pauses or resumes an attestation or a card of the
 // actor's own agency. What is true of a screening holds for the cards that
-// carry it: they follow.
-func (is *Issuer) SetStatus(ctx context.Context, by audit.Actor, id ID, action Action, reason Reason) (Issued, error) {
+// carry it: they follow. requestKey makes the same request, sent twice, have
+// one effect; it may be empty.
+func (is *Issuer) SetStatus(ctx context.Context, by audit.Actor, id ID, action Action, reason Reason, requestKey string) (d Issued, err error) {
 	from, to, err := transition(action)
 	if err != nil {
 		return Issued{}, err
@@ -57,24 +58,34 @@ func (is *Issuer) SetStatus(ctx context.Context, by audit.Actor, id ID, action A
 	if !reason.Valid() {
 		return Issued{}, &InvalidError{Problems: []Problem{{Field: "/reason", Code: CodeNotInList, Rule: "one of the listed reasons"}}}
 	}
-	is.settling.Lock()
-	defer is.settling.Unlock()
-	d, err := is.cfg.Store.Get(ctx, id)
-	switch {
-	case err != nil:
+	err = is.settled(func() error {
+		if d, err = is.cfg.Store.Get(ctx, id); err != nil {
+			return err
+		}
+		if d.Agency != by.Agency || d.State == Draft || d.State == Abandoned {
+			return ErrNotFound
+		}
+		if d.State == to && requestKey != "" && d.ChangeKey == requestKey {
+			return nil // this very request has done it; its answer was lost
+		}
+		d, err = is.apply(ctx, by, d, action, Change{From: from, To: to, RequestKey: requestKey}, reason)
+		return err
+	})
+	if err != nil {
 		return Issued{}, err
-	case d.Agency != by.Agency || d.State == Draft || d.State == Abandoned:
-		return Issued{}, ErrNotFound
 	}
-	return is.apply(ctx, by, d, action, from, to, reason)
+	return d, nil
 }
 
-func (is *Issuer) apply(ctx context.Context, by audit.Actor, d Issued, action Action, from []State, to State, reason Reason) (Issued, error) {
-	changes := []Change{{ID: d.ID, From: from, To: to}}
+func (is *Issuer) apply(ctx context.Context, by audit.Actor, d Issued, action Action, ch Change, reason Reason) (Issued, error) {
+	from, to := ch.From, ch.To
+	ch.ID = d.ID
+	changes := []Change{ch}
 	related, err := is.cfg.Store.ByCase(ctx, d.Case)
 	if err != nil {
 		return Issued{}, err
 	}
+	seen := See(d.Case, related)
 	changes = append(changes, cardsOf(related, d, from, to)...)
 	if d.Kind == KindCard && d.About != "" && to == Active {
 		// A card comes back only while what it states is stated still.
@@ -92,7 +103,7 @@ func (is *Issuer) apply(ctx context.Context, by audit.Actor, d Issued, action Ac
 	if err != nil {
 		return Issued{}, err
 	}
-	if err := is.cfg.Store.Apply(ctx, changes, answers, entry); err != nil {
+	if err := is.cfg.Store.Apply(ctx, seen, changes, answers, entry); err != nil {
 		return Issued{}, fmt.Errorf("%s: %w", action, err)
 	}
 	d.State = to
@@ -165,8 +176,15 @@ func (is *Issuer) WithdrawCase(ctx context.Context, by audit.Actor, caseID strin
 	if owner != by.Agency {
 		return 0, ErrNotFound
 	}
-	is.settling.Lock()
-	defer is.settling.Unlock()
+	var n int
+	err = is.settled(func() error {
+		n, err = is.withdrawAll(ctx, by, caseID)
+		return err
+	})
+	return n, err
+}
+
+func (is *Issuer) withdrawAll(ctx context.Context, by audit.Actor, caseID string) (int, error) {
 	all, err := is.cfg.Store.ByCase(ctx, caseID)
 	if err != nil {
 		return 0, err
@@ -188,24 +206,29 @@ func (is *Issuer) WithdrawCase(ctx context.Context, by audit.Actor, caseID strin
 	if err != nil {
 		return 0, err
 	}
-	if err := is.cfg.Store.Apply(ctx, changes, nil, entry); err != nil {
+	if err := is.cfg.Store.Apply(ctx, See(caseID, all), changes, nil, entry); err != nil {
 		return 0, fmt.Errorf("withdraw case: %w", err)
 	}
 	return len(changes), nil
 }
 
-// Recover settles the drafts that a crash left behind: each one becomes
-// abandoned, its index is marked out of use for good, and the log says so.
-// Nothing is signed again. It returns how many there were. Call it before the
-// first use, while nothing else issues.
+// Recover settles the drafts that a crash left behind, or an error that kept
+// the store from being told: each one becomes abandoned, its index is marked
+// out of use for good, and the log says so. Nothing is signed again. It returns
+// how many there were. Call it before the first use, and from time to time: it
+// leaves alone what this Issuer or a process that lives is at work on, and who
+// comes too late to complete a draft finds it given up.
 func (is *Issuer) Recover(ctx context.Context) (int, error) {
-	drafts, err := is.cfg.Store.Drafts(ctx)
+	drafts, err := is.cfg.Store.Orphans(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("find drafts: %w", err)
 	}
 	var settled int
 	var errs []error
 	for _, d := range drafts {
+		if is.inHand(d.ID) {
+			continue
+		}
 		if err := is.abandon(ctx, d); err != nil {
 			errs = append(errs, err) // the others are settled all the same
 			continue
@@ -229,7 +252,7 @@ func (is *Issuer) abandon(ctx context.Context, d Issued) error {
 	if err != nil {
 		return fmt.Errorf("abandon draft: %w", err)
 	}
-	err = is.cfg.Store.Apply(ctx, []Change{{ID: d.ID, From: []State{Draft}, To: Abandoned}}, nil, entry)
+	err = is.cfg.Store.Apply(ctx, nil, []Change{{ID: d.ID, From: []State{Draft}, To: Abandoned}}, nil, entry)
 	if errors.Is(err, ErrConflict) {
 		return nil // completed or settled meanwhile
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/sha256"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -21,6 +24,8 @@ var (
 	ErrIndexTaken    = errors.New("credentials: status index is taken")
 	ErrListFull      = errors.New("credentials: status list is closed to new entries")
 	ErrKeyUsed       = errors.New("credentials: request key was used before")
+	ErrSettled       = errors.New("credentials: the draft was given up meanwhile")
+	ErrChanged       = errors.New("credentials: somebody else changed the case or the list meanwhile")
 	ErrUnknownAction = errors.New("credentials: unknown status change")
 	ErrUnknownKind   = errors.New("credentials: unknown kind of attestation")
 )
@@ -59,8 +64,8 @@ type Issued struct {
 	// Digest is the SHA-256 of the exact bytes that were to be signed. It is
 	// written before the key is used.
 	Digest [32]byte
-	// IssuedOn, ValidUntil and ReviewBy are days, midnight UTC; ReviewBy may
-	// be zero.
+	// IssuedOn, ValidUntil and ReviewBy are midnights UTC. ValidUntil is the
+	// one after the last day, as exp is; ReviewBy may be zero.
 	IssuedOn, ValidUntil, ReviewBy time.Time
 	// Sealed is the signed token, encrypted to the case. Cards have none: a
 	// card exists on paper alone.
@@ -68,6 +73,8 @@ type Issued struct {
 	// RequestKey makes a repeated request find what the first one did; a
 	// keyed or plain hash, never the caller's own key. Empty: none.
 	RequestKey string
+	// ChangeKey is the RequestKey of the request that last changed the status.
+	ChangeKey string
 	// Matched says that a reply confirms the person's identity, so that it
 	// shows in the answers list.
 	Matched bool
@@ -83,6 +90,9 @@ type CardFacts struct {
 	// key, docs/card.md, Opening a record online. It is known once the card
 	// is sealed.
 	OpenKey []byte
+	// Salt is that of the code's stretch: with it number and code can be known
+	// again without the card. Cards from before it was kept have none.
+	Salt []byte
 }
 
 // Change moves one record from any of the states From to another. A record that
@@ -92,6 +102,29 @@ type Change struct {
 	ID   ID
 	From []State
 	To   State
+	// RequestKey is that of the request that asked for it; empty: none.
+	RequestKey string
+}
+
+// Seen is how a case stood when somebody worked out what a change means for its
+// other records. A store that finds it otherwise answers ErrChanged: another
+// process was at the same case.
+type Seen struct {
+	Case string
+	Sum  [32]byte
+}
+
+// See sums up the records of a case. Drafts are not among them: nothing follows
+// from what was never released.
+func See(caseID string, related []Issued) *Seen {
+	var stand []string
+	for _, d := range related {
+		if d.State != Draft && d.State != Abandoned {
+			stand = append(stand, string(d.ID)+" "+string(d.State)+"\n")
+		}
+	}
+	slices.Sort(stand)
+	return &Seen{Case: caseID, Sum: sha256.Sum256([]byte(strings.Join(stand, "")))}
 }
 
 // Completion is what is known once a draft was signed.
@@ -99,6 +132,8 @@ type Completion struct {
 	ID      ID
 	Sealed  []byte // the signed token, encrypted to the case; nil for a card
 	OpenKey []byte // of a card; docs/card.md, Opening a record online
+	Salt    []byte // of a card; docs/card.md, Bytes
+	Seen    *Seen  // how the case stood when the rest was worked out; nil: nothing follows
 	Changes []Change
 	Answers []Answer
 }
@@ -129,14 +164,19 @@ type Store interface {
 	// nothing behind.
 	Reserve(ctx context.Context, draft Issued, entries ...audit.Entry) error
 	// Complete turns a draft into an active record, and applies the changes
-	// and answers that follow from it. It returns ErrConflict when the record
-	// is not a draft any more.
+	// and answers that follow from it. It returns ErrSettled when the record
+	// is not a draft any more, and ErrChanged when the case does not stand as
+	// it was seen.
 	Complete(ctx context.Context, c Completion, entries ...audit.Entry) error
 	// Apply makes status changes and answers. All of them, or ErrConflict, or
-	// ErrNotFound when there is no such record.
-	Apply(ctx context.Context, changes []Change, answers []Answer, entries ...audit.Entry) error
+	// ErrNotFound when there is no such record, or ErrChanged when the case
+	// does not stand as it was seen; nil if that does not matter.
+	Apply(ctx context.Context, seen *Seen, changes []Change, answers []Answer, entries ...audit.Entry) error
 	// Drafts lists what was reserved and neither completed nor abandoned.
 	Drafts(ctx context.Context) ([]Issued, error)
+	// Orphans lists those of them that no other process is about to complete.
+	// The caller's own are among them.
+	Orphans(ctx context.Context) ([]Issued, error)
 
 	Get(ctx context.Context, id ID) (Issued, error)
 	ByCase(ctx context.Context, caseID string) ([]Issued, error)
@@ -145,13 +185,21 @@ type Store interface {
 	ByHandle(ctx context.Context, handle [16]byte) (Issued, error)
 	ByNumber(ctx context.Context, number [16]byte) (Issued, error)
 
+	// TryPaper counts a try with a card number, given as a keyed hash of its
+	// own, and tells whether it is within hourly and daily. hour counts the
+	// hours since 1970; a try beyond the limits is not counted.
+	TryPaper(ctx context.Context, number [16]byte, hour int64, hourly, daily int) (within bool, err error)
+	// SweepPapers forgets the tries of the hours before hour.
+	SweepPapers(ctx context.Context, hour int64) error
+
 	// Entries lists every entry of a list, real and decoy, in the order in
 	// which they began to wait for publication.
 	Entries(ctx context.Context, list uint16) ([]Entry, error)
 	// Publish writes the published values of the entries, adds the new decoys
 	// among them, and stores the tokens, all at once. ErrIndexTaken, when a
-	// new decoy's index was reserved meanwhile, leaves nothing behind.
-	Publish(ctx context.Context, list uint16, entries []Entry, status, answers string, log ...audit.Entry) error
+	// new decoy's index was reserved meanwhile, and ErrChanged, when the list's
+	// status token is not before any more, leave nothing behind.
+	Publish(ctx context.Context, list uint16, before string, entries []Entry, status, answers string, log ...audit.Entry) error
 	// Lists names every list that exists.
 	Lists(ctx context.Context) ([]uint16, error)
 	// Frozen tells whether a list came back from a backup, so that places in it
@@ -200,6 +248,9 @@ type Network interface {
 	// SealKeys returns the epoch that new cards are sealed to, and when that
 	// epoch's life ends.
 	SealKeys(ctx context.Context) (keys card.SealKeys, end time.Time, err error)
+	// NetKey returns the netKey of an epoch whose cards still open. For any other
+	// epoch known is false, after the same work.
+	NetKey(ctx context.Context, epoch uint32) (key []byte, known bool, err error)
 }
 
 // Agency is what the issuer needs to know about an agency.

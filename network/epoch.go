@@ -303,6 +303,36 @@ func (n *Network) SealKeys(ctx context.Context) (card.SealKeys, time.Time, error
 	}, epochs[i].EndsAt, nil
 }
 
+// NetKey returns the netKey of an epoch that lives or is about to, which is what
+// a code is tried with. For any other epoch, one that ended or was burned
+// included, known is false, after the same work.
+func (n *Network) NetKey(ctx context.Context, epoch uint32) (key []byte, known bool, err error) {
+	epochs, err := n.cfg.Store.Epochs(ctx)
+	if err != nil {
+		return nil, false, fmt.Errorf("read epochs: %w", err)
+	}
+	now := n.cfg.Now()
+	i := slices.IndexFunc(epochs, func(e Epoch) bool {
+		state := e.State(now)
+		return e.ID == epoch && !e.Reduced && (state == EpochLive || state == EpochNext)
+	})
+	known = i >= 0
+	if !known {
+		i = sealing(epochs, now)
+	}
+	if i < 0 {
+		return nil, false, nil
+	}
+	keys, err := n.unwrap(ctx, epochs[i])
+	if err != nil {
+		return nil, false, err
+	}
+	if !known {
+		return nil, false, nil
+	}
+	return keys.Net, true, nil
+}
+
 // sealing finds the epoch that new cards are sealed to: of the live ones the
 // one that began last. -1 if none is live.
 func sealing(epochs []Epoch, now time.Time) int {

@@ -38,6 +38,7 @@ const (
 	Erase             Action = "erase"
 	PackFetch         Action = "pack.fetch"
 	EnvelopeFetch     Action = "envelope.fetch"
+	DeviceSelf        Action = "device.self"
 	Publication       Action = "publication" // make lists and packs now
 	AgencyManage      Action = "agency.manage"
 	MemberManage      Action = "member.manage"
@@ -71,7 +72,10 @@ var permitted = map[Role][]Action{
 		RecordOpen, Lookup, Verification, PackFetch,
 	},
 	DeviceRole: {
-		PackFetch, EnvelopeFetch, Verification,
+		PackFetch, EnvelopeFetch, Verification, DeviceSelf,
+	},
+	Pending: {
+		DeviceSelf,
 	},
 }
 

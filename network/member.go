@@ -2,7 +2,6 @@ package network
 
 import (
 	"context"
-	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -10,7 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -27,6 +25,7 @@ const (
 	Officer    Role = "officer"    // of an immigration service
 	Mission    Role = "mission"    // of an embassy or consulate
 	DeviceRole Role = "device"     // an enrolled device acting by itself
+	Pending    Role = "pending"    // a device that waits for approval
 )
 
 // fits says which agencies a role belongs into. An agency that only checks or
@@ -54,21 +53,6 @@ type Member struct {
 	Revoked bool
 }
 
-// Device is an officer's device. It holds epoch keys, so that it can open
-// cards with no network.
-type Device struct {
-	ID     string // 128 random bits in hex
-	Agency string
-	// Label tells devices apart, as "checkpoint-2" does. It names the thing
-	// and its place, never a person.
-	Label     string
-	Recipient []byte   // MLKEM768-X25519 public key that envelopes are sealed to
-	Token     [32]byte // SHA-256 of the bearer token
-	Revoked   bool
-}
-
-var labelForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
-
 // AddMember lets somebody in who works for an agency, and returns the bearer
 // token, which is shown this once. An operator may add anybody, a supervisor
 // people of the own agency; agency is "" for a new operator.
@@ -92,7 +76,7 @@ func (n *Network) AddMember(ctx context.Context, by audit.Actor, agency string, 
 }
 
 func (n *Network) addMember(ctx context.Context, by audit.Actor, agency string, role Role) (Member, string, error) {
-	token, hash := newToken()
+	token, hash := newSecret(tokenSecret)
 	m := Member{ID: newID(), Agency: agency, Role: role, Token: hash}
 	entry, err := n.entry("member.add", by, map[string]any{"id": m.ID, "agency": agency, "role": role})
 	if err != nil {
@@ -138,69 +122,6 @@ func (n *Network) Members(ctx context.Context, by audit.Actor, agency string) ([
 	return n.cfg.Store.Members(ctx, agency)
 }
 
-// EnrolDevice takes a device of an agency in, to whose public key (ML-KEM-768
-// with X25519) envelopes will be sealed. It returns the device's bearer token,
-// which is shown this once.
-func (n *Network) EnrolDevice(ctx context.Context, by audit.Actor, agency, label string, public []byte) (Device, string, error) {
-	if err := n.mayFor(by, DeviceManage, agency); err != nil {
-		return Device{}, "", err
-	}
-	var v validator
-	v.check(labelForm.MatchString(label), "label", "must be 1 to 40 of a-z, 0-9 and dash")
-	_, err := hpke.MLKEM768X25519().NewPublicKey(public)
-	v.check(err == nil, "public", "must be an MLKEM768-X25519 public key")
-	if err := v.err(); err != nil {
-		return Device{}, "", err
-	}
-	if _, err := n.active(ctx, agency); err != nil {
-		return Device{}, "", err
-	}
-	token, hash := newToken()
-	d := Device{ID: newID(), Agency: agency, Label: label, Recipient: public, Token: hash}
-	entry, err := n.entry("device.enrol", by, map[string]any{
-		"id": d.ID, "agency": agency, "recipient": fmt.Sprintf("%x", sha256.Sum256(public)),
-	})
-	if err != nil {
-		return Device{}, "", err
-	}
-	if err := n.cfg.Store.AddDevice(ctx, d, entry); err != nil {
-		return Device{}, "", fmt.Errorf("store the device: %w", err)
-	}
-	return d, token, nil
-}
-
-// RevokeDevice lets a device fetch nothing more. The keys it holds stay in it
-// until its lease is over, and whoever took it apart keeps them: burn the
-// epochs then.
-func (n *Network) RevokeDevice(ctx context.Context, by audit.Actor, id string) error {
-	if err := n.May(by, DeviceManage); err != nil {
-		return err
-	}
-	d, err := n.cfg.Store.Device(ctx, id)
-	if err != nil {
-		return err
-	}
-	if err := own(by, d.Agency); err != nil {
-		return err
-	}
-	entry, err := n.entry("device.revoke", by, map[string]any{"id": id})
-	if err != nil {
-		return err
-	}
-	if err := n.cfg.Store.RevokeDevice(ctx, id, entry); err != nil {
-		return fmt.Errorf("revoke the device: %w", err)
-	}
-	return nil
-}
-
-// Devices lists an agency's devices.
-func (n *Network) Devices(ctx context.Context, by audit.Actor, agency string) ([]Device, error) {
-	if err := n.mayFor(by, DeviceManage, agency); err != nil {
-		return nil, err
-	}
-	return n.cfg.Store.Devices(ctx, agency)
-}
-
 // own refuses to know an agency's people and things for whoever belongs to
 // another one: a record that exists and one that does not give one answer.
 func own(by audit.Actor, agency string) error {
@@ -214,7 +135,7 @@ func own(by audit.Actor, agency string) error {
 // anew, so that a revocation or suspension works on the next call.
 // ErrUnauthenticated for any token that lets nobody in.
 func (n *Network) Authenticate(ctx context.Context, token string) (audit.Actor, error) {
-	hash, ok := parseToken(token)
+	hash, ok := parseSecret(tokenSecret, token)
 	if !ok {
 		return audit.Actor{}, ErrUnauthenticated
 	}
@@ -257,7 +178,11 @@ func (n *Network) byToken(ctx context.Context, hash [32]byte) (actor audit.Actor
 	if err != nil {
 		return audit.Actor{}, stored, false, err
 	}
-	return audit.Actor{ID: d.ID, Agency: d.Agency, Role: string(DeviceRole)}, d.Token, d.Revoked, nil
+	role := DeviceRole
+	if d.Pending {
+		role = Pending
+	}
+	return audit.Actor{ID: d.ID, Agency: d.Agency, Role: string(role)}, d.Token, d.Revoked, nil
 }
 
 // newID draws 128 random bits, in hex.
@@ -267,39 +192,47 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// A bearer token is "sc_" and, in base64url, 32 random bytes and the first 4
-// bytes of their hash. The prefix lets secret scanners find a leaked one; the
-// check keeps a cut or mistyped one away from the database.
-const (
-	tokenPrefix = "sc_"
-	tokenRandom = 32
-	tokenCheck  = 4
+// A secret that somebody carries, a bearer token or an invitation, is its
+// prefix and, in base64url, 32 random bytes and the first 4 bytes of their hash.
+// The prefix lets secret scanners find a leaked one; the check keeps a cut or
+// mistyped one away from the database.
+type secretKind struct{ prefix, label string }
+
+var (
+	tokenSecret      = secretKind{"sc_", "safeconduct/token/1"}
+	invitationSecret = secretKind{"sci_", "safeconduct/invitation/1"}
 )
 
-func newToken() (token string, hash [32]byte) {
-	b := make([]byte, tokenRandom, tokenRandom+tokenCheck)
+const (
+	secretRandom = 32
+	secretCheck  = 4
+)
+
+func newSecret(k secretKind) (secret string, hash [32]byte) {
+	b := make([]byte, secretRandom, secretRandom+secretCheck)
 	_, _ = rand.Read(b) // never returns an error
-	token = tokenPrefix + base64.RawURLEncoding.EncodeToString(append(b, tokenSum(b)...))
-	return token, sha256.Sum256([]byte(token))
+	secret = k.prefix + base64.RawURLEncoding.EncodeToString(append(b, k.check(b)...))
+	return secret, sha256.Sum256([]byte(secret))
 }
 
-// parseToken returns the hash that a token is stored under, if it is whole.
-func parseToken(token string) (hash [32]byte, ok bool) {
-	text, ok := strings.CutPrefix(token, tokenPrefix)
-	if !ok || len(text) != base64.RawURLEncoding.EncodedLen(tokenRandom+tokenCheck) {
+// parseSecret returns the hash that a secret is stored under, if it is whole
+// and of this kind.
+func parseSecret(k secretKind, secret string) (hash [32]byte, ok bool) {
+	text, ok := strings.CutPrefix(secret, k.prefix)
+	if !ok || len(text) != base64.RawURLEncoding.EncodedLen(secretRandom+secretCheck) {
 		return hash, false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(b) != tokenRandom+tokenCheck {
+	if err != nil || len(b) != secretRandom+secretCheck {
 		return hash, false
 	}
-	if subtle.ConstantTimeCompare(tokenSum(b[:tokenRandom]), b[tokenRandom:]) != 1 {
+	if subtle.ConstantTimeCompare(k.check(b[:secretRandom]), b[secretRandom:]) != 1 {
 		return hash, false
 	}
-	return sha256.Sum256([]byte(token)), true
+	return sha256.Sum256([]byte(secret)), true
 }
 
-func tokenSum(random []byte) []byte {
-	sum := sha256.Sum256(append([]byte("safeconduct/token/1"), random...))
-	return sum[:tokenCheck]
+func (k secretKind) check(random []byte) []byte {
+	sum := sha256.Sum256(append([]byte(k.label), random...))
+	return sum[:secretCheck]
 }

@@ -50,6 +50,16 @@ var (
 	// ErrConflict says that the record's state does not allow this.
 	ErrConflict = errors.New("network: the state does not allow this")
 
+	// ErrInvitation says that an invitation was used, is over, or is none of
+	// ours. Which of these is not said.
+	ErrInvitation = errors.New("network: no invitation to take up")
+
+	// ErrApproval says that somebody tried to approve what they began.
+	ErrApproval = errors.New("network: a second person has to approve")
+
+	// ErrSymbols says that the symbols are not those of the device.
+	ErrSymbols = errors.New("network: the symbols are another device's")
+
 	// ErrOldKeys says that the keystore is an older copy than one that this
 	// network has used.
 	ErrOldKeys = errors.New("network: the keystore is an older copy")
@@ -151,10 +161,25 @@ type Store interface {
 	// Members lists an agency's members; "" lists the operators.
 	Members(ctx context.Context, agency string) ([]Member, error)
 
-	AddDevice(ctx context.Context, d Device, log ...audit.Entry) error
+	AddInvitation(ctx context.Context, i Invitation, log ...audit.Entry) error
+	// Invitation finds an invitation by the hash of its secret.
+	Invitation(ctx context.Context, secret [32]byte) (Invitation, error)
+	// EnrolDevice uses an invitation up and writes a pending device, both or
+	// neither. ErrConflict if the invitation was used or is over at now: of many
+	// that use it at once one gets through.
+	EnrolDevice(ctx context.Context, invitation string, now time.Time, d Device, log ...audit.Entry) error
+	// TryApproval counts a try to approve a pending device and returns which one
+	// it is. ErrConflict if the device is not pending.
+	TryApproval(ctx context.Context, device string) (try int, err error)
+	// ApproveDevice ends a device's waiting. ErrConflict if it does not wait.
+	ApproveDevice(ctx context.Context, device string, log ...audit.Entry) error
+	// RevokeDevice ends the access of a device, pending or not, for good.
+	// ErrConflict if it was ended before.
 	RevokeDevice(ctx context.Context, id string, log ...audit.Entry) error
+	// Device, DeviceByToken and Devices know pending devices too.
 	Device(ctx context.Context, id string) (Device, error)
 	DeviceByToken(ctx context.Context, hash [32]byte) (Device, error)
+	// Devices lists an agency's devices in order of id; "" lists those of all.
 	Devices(ctx context.Context, agency string) ([]Device, error)
 
 	// Epochs lists all epochs, the earliest sealing day first.
@@ -228,7 +253,7 @@ func New(cfg Config) (*Network, error) {
 // operator, whose bearer token it returns. The token is shown this once.
 // ErrExists if the store holds a network.
 func (n *Network) Init(ctx context.Context) (operator Member, token string, err error) {
-	token, hash := newToken()
+	token, hash := newSecret(tokenSecret)
 	operator = Member{ID: newID(), Role: Operator, Token: hash}
 	generation, err := n.cfg.Keys.Generation(ctx)
 	if err != nil {
@@ -322,6 +347,9 @@ func (n *Network) Issuer(agency string) string { return n.cfg.BaseURL + "/agenci
 
 // ID is the network's id, 32 hex digits.
 func (n *Network) ID() string { return n.cfg.ID }
+
+// Desk is the telephone number of the network's desk.
+func (n *Network) Desk() string { return n.cfg.Desk }
 
 // Demo tells that the network is a throw-away one.
 func (n *Network) Demo() bool { return n.cfg.Demo }

@@ -2,7 +2,6 @@ package network_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -102,17 +101,41 @@ func (b *bench) member(agency string, role network.Role) (audit.Actor, string) {
 	return actor(m), token
 }
 
-// device enrols a device and returns what it keeps.
+// device enrols a device, invited by one operator and approved by another, and
+// returns what it keeps.
 func (b *bench) device(agency string) (verifier.Device, audit.Actor, string) {
 	b.t.Helper()
-	root, err := b.RootKey(b.t.Context())
+	kept, e := b.pending(agency)
+	b.ok(b.ApproveDevice(b.t.Context(), b.second(), kept.ID, b.symbols(e)))
+	return kept, audit.Actor{ID: kept.ID, Agency: agency, Role: string(network.DeviceRole)}, e.Token
+}
+
+// pending enrols a device that nobody has approved.
+func (b *bench) pending(agency string) (verifier.Device, network.Enrolment) {
+	b.t.Helper()
+	_, secret, err := b.InviteDevice(b.t.Context(), b.root, agency, "checkpoint-1")
 	b.ok(err)
-	kept, public, err := verifier.NewDevice(b.cfg.ID, "", root)
+	kept, public, err := verifier.NewDevice(b.cfg.ID, "", nil)
 	b.ok(err)
-	d, token, err := b.EnrolDevice(b.t.Context(), b.root, agency, "checkpoint-1", public)
+	e, err := b.EnrolDevice(b.t.Context(), secret, public)
 	b.ok(err)
-	kept.ID = d.ID
-	return kept, audit.Actor{ID: d.ID, Agency: agency, Role: string(network.DeviceRole)}, token
+	kept.ID, kept.Root = e.Device.ID, e.Root
+	return kept, e
+}
+
+// second is another operator than the first.
+func (b *bench) second() audit.Actor {
+	b.t.Helper()
+	m, _, err := b.AddMember(b.t.Context(), b.root, "", network.Operator)
+	b.ok(err)
+	return actor(m)
+}
+
+func (b *bench) symbols(e network.Enrolment) string {
+	b.t.Helper()
+	s, err := verifier.Symbols(b.cfg.ID, e.Root, e.Device.Recipient)
+	b.ok(err)
+	return s
 }
 
 // logged counts the log's entries.
@@ -382,7 +405,8 @@ func TestMay(t *testing.T) {
 		network.Supervisor: "case.create case.read issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read attestation.status card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export erase pack.fetch member.manage device.manage",
 		network.Officer:    "issue:opinion issue:reliance attestation.read record.open lookup verification pack.fetch",
 		network.Mission:    "issue:reply issue:opinion attestation.read attestation.status document.read page.read record.open lookup verification pack.fetch",
-		network.DeviceRole: "pack.fetch envelope.fetch verification",
+		network.DeviceRole: "pack.fetch envelope.fetch verification device.self",
+		network.Pending:    "device.self",
 		"admin":            "",
 		"":                 "",
 	}
@@ -391,7 +415,7 @@ func TestMay(t *testing.T) {
 		network.IssueOpinion, network.IssueReliance, network.IssueReply, network.AttestationRead, network.AttestationStatus,
 		network.CardIssue, network.CardStatus, network.DocumentWrite, network.DocumentRead, network.DocumentShare,
 		network.PageWrite, network.PageRead, network.RecordOpen, network.Lookup, network.Verification, network.HistoryRead,
-		network.Export, network.Erase, network.PackFetch, network.EnvelopeFetch, network.Publication, network.AgencyManage,
+		network.Export, network.Erase, network.PackFetch, network.EnvelopeFetch, network.DeviceSelf, network.Publication, network.AgencyManage,
 		network.MemberManage, network.DeviceManage, network.EpochManage, network.LogRead, "attestation.issue:other", "",
 	}
 	for role, words := range allowed {
@@ -437,8 +461,8 @@ func TestEveryActIsLoggedAndGuarded(t *testing.T) {
 	officer, _ := b.member(border.ID, network.Officer)
 	worker, _ := b.member(ngo.ID, network.Caseworker)
 	device, _, _ := b.device(border.ID)
-	_, public, err := verifier.NewDevice(b.cfg.ID, "", nil)
-	b.ok(err)
+	_, waiting := b.pending(border.ID)
+	symbols, second := b.symbols(waiting), b.second()
 	for _, c := range []struct {
 		name string
 		do   func(by audit.Actor) error
@@ -455,9 +479,15 @@ func TestEveryActIsLoggedAndGuarded(t *testing.T) {
 			return err
 		}},
 		{"revoke member", func(by audit.Actor) error { return b.RevokeMember(t.Context(), by, worker.ID) }},
-		{"enrol device", func(by audit.Actor) error {
-			_, _, err := b.EnrolDevice(t.Context(), by, border.ID, "gate-2", public)
+		{"invite device", func(by audit.Actor) error {
+			_, _, err := b.InviteDevice(t.Context(), by, border.ID, "gate-2")
 			return err
+		}},
+		{"approve device", func(by audit.Actor) error {
+			if by == b.root { // who invited it
+				by = second
+			}
+			return b.ApproveDevice(t.Context(), by, waiting.Device.ID, symbols)
 		}},
 		{"revoke device", func(by audit.Actor) error { return b.RevokeDevice(t.Context(), by, device.ID) }},
 		{"burn", func(by audit.Actor) error { _, err := b.Burn(t.Context(), by); return err }},
@@ -485,27 +515,6 @@ func TestEveryActIsLoggedAndGuarded(t *testing.T) {
 		wantErr(t, name, read(officer), network.ErrForbidden)
 		b.ok(read(b.root))
 	}
-}
-
-func TestEnrolRefuses(t *testing.T) {
-	b := newBench(t)
-	border := b.agency(network.ImmigrationService)
-	_, public, err := verifier.NewDevice(b.cfg.ID, "", nil)
-	b.ok(err)
-	random := make([]byte, len(public))
-	_, _ = rand.Read(random)
-	for _, c := range []struct {
-		label  string
-		public []byte
-	}{
-		{"", public}, {"Officer's phone", public}, {strings.Repeat("a", 41), public}, {"gate", nil}, {"gate", public[1:]},
-		{"gate", append(slices.Clone(public), 0)}, {"gate", bytesOf(0xff, len(public))},
-	} {
-		_, _, err := b.EnrolDevice(t.Context(), b.root, border.ID, c.label, c.public)
-		wantErr(t, "label "+c.label, err, network.ErrInvalid)
-	}
-	_, _, err = b.EnrolDevice(t.Context(), b.root, "unknown", "gate", public)
-	wantErr(t, "an unknown agency", err, network.ErrNotFound)
 }
 
 func bytesOf(v byte, n int) []byte { return slices.Repeat([]byte{v}, n) }

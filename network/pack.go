@@ -170,7 +170,7 @@ func (n *Network) Envelope(ctx context.Context, by audit.Actor, sequence uint64)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("read the device: %w", err)
-	case d.Revoked || d.Agency != by.Agency:
+	case d.Revoked || d.Pending || d.Agency != by.Agency:
 		return "", ErrForbidden
 	}
 	if _, err := n.active(ctx, d.Agency); err != nil {

@@ -9,12 +9,18 @@ import (
 // FuzzParseToken: a token is taken in exactly one spelling, and only if its
 // check holds.
 func FuzzParseToken(f *testing.F) {
-	good, _ := newToken()
-	for _, s := range []string{good, good[:20], good + "A", good + "=", "sc_", "", strings.Repeat("A", 51), "sc_" + strings.Repeat("A", 48)} {
+	good, _ := newSecret(tokenSecret)
+	invitation, _ := newSecret(invitationSecret)
+	for _, s := range []string{invitation, good, good[:20], good + "A", good + "=", "sc_", "", strings.Repeat("A", 51), "sc_" + strings.Repeat("A", 48)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		hash, ok := parseToken(s)
+		if _, ok := parseSecret(invitationSecret, s); ok {
+			if _, ok := parseSecret(tokenSecret, s); ok {
+				t.Error("one secret is a token and an invitation")
+			}
+		}
+		hash, ok := parseSecret(tokenSecret, s)
 		if !ok {
 			if hash != [32]byte{} {
 				t.Error("a refused token has a hash")
@@ -25,7 +31,7 @@ func FuzzParseToken(f *testing.F) {
 			t.Error("a token was taken in another form")
 		}
 		for _, other := range []string{s[:len(s)-1], s + "A", strings.ToLower(s), strings.ToUpper(s), s[3:]} {
-			if _, ok := parseToken(other); ok && other != s {
+			if _, ok := parseSecret(tokenSecret, other); ok && other != s {
 				t.Error("a second spelling was taken")
 			}
 		}
@@ -35,8 +41,8 @@ func FuzzParseToken(f *testing.F) {
 func TestNewToken(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
-		token, hash := newToken()
-		got, ok := parseToken(token)
+		token, hash := newSecret(tokenSecret)
+		got, ok := parseSecret(tokenSecret, token)
 		if !ok || got != hash || seen[token] {
 			t.Fatalf("token taken is %v, hash equal is %v, seen before is %v", ok, got == hash, seen[token])
 		}

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build (`run`) or the tests (`test`) need and is not there.
-# Go modules come by themselves; this is for the rest.
+# Go modules come by themselves, and what the pages are built with comes with
+# scripts/web.sh; this is for the rest.
 set -euo pipefail
 
 want=${1:?usage: scripts/install.sh run|test}
@@ -14,23 +15,27 @@ if ! go list -m >/dev/null 2>&1; then
   echo "This needs Go 1.26 or newer; here is $(go env GOVERSION)." >&2
   exit 1
 fi
-[ "$want" = test ] || exit 0
 
-# Two QR readers that nobody here wrote check the printed symbol; the race
-# detector needs a C compiler.
 missing=()
-command -v zbarimg >/dev/null || missing+=(zbar-tools)
-command -v ZXingReader >/dev/null || missing+=(zxing-cpp-tools)
-# The browser build runs on node, with the cards of an independent program.
+# The pages are built with node. The tests run the browser build on it, too,
+# with the cards of an independent program.
 command -v node >/dev/null || missing+=(nodejs)
-command -v "$(go env CC)" >/dev/null || missing+=(gcc libc6-dev)
-# A PostgreSQL server, of which the tests start their own; Debian keeps its
-# programs off the path.
-command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+command -v npm >/dev/null || missing+=(npm)
+if [ "$want" = test ]; then
+  # Two QR readers that nobody here wrote check the printed symbol; the race
+  # detector needs a C compiler.
+  command -v zbarimg >/dev/null || missing+=(zbar-tools)
+  command -v ZXingReader >/dev/null || missing+=(zxing-cpp-tools)
+  command -v "$(go env CC)" >/dev/null || missing+=(gcc libc6-dev)
+  # A PostgreSQL server, of which the tests start their own; Debian keeps its
+  # programs off the path.
+  command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+fi
 # servers builds the two real servers that no package manager brings, once,
 # into a cache outside of the tree: a HashiCorp Vault and an S3 server. The
 # first time takes ten minutes and more.
 servers() {
+  [ "$want" = test ] || return 0
   local here
   here=$(dirname "$0")
   SAFECONDUCT_VAULT_JOBS=2 "$here/vault.sh" >/dev/null
@@ -42,7 +47,7 @@ if [ ${#missing[@]} -eq 0 ]; then
 fi
 
 if ! command -v apt-get >/dev/null; then
-  echo "The tests need ${missing[*]} (Debian's names). There is no apt-get here: please install them and run this again." >&2
+  echo "This needs ${missing[*]} (Debian's names). There is no apt-get here: please install them and run this again." >&2
   exit 1
 fi
 if [ "$(id -u)" -eq 0 ]; then
@@ -50,7 +55,7 @@ if [ "$(id -u)" -eq 0 ]; then
 elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
   as_root=(sudo -n)
 else
-  echo "The tests need ${missing[*]}, and installing takes root. Please run:" >&2
+  echo "This needs ${missing[*]}, and installing takes root. Please run:" >&2
   echo "  sudo apt-get update && sudo apt-get install -y ${missing[*]}" >&2
   exit 1
 fi

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 )
@@ -50,6 +51,22 @@ func ParseDevice(data []byte) (Device, error) {
 		return Device{}, errors.New("device key: incomplete")
 	}
 	return d, nil
+}
+
+// MarshalDevice writes a device key file. It refuses a device whose keys could
+// never open a pack, so that this is known at the enrolment and not at the
+// checkpoint.
+func MarshalDevice(d Device) ([]byte, error) {
+	if d.Network == "" || d.ID == "" {
+		return nil, errors.New("device key: incomplete")
+	}
+	if _, err := hpke.MLKEM768X25519().NewPrivateKey(d.Private); err != nil {
+		return nil, errors.New("device key: not an MLKEM768-X25519 private key")
+	}
+	if _, err := jws.ParseKey(d.Root); err != nil {
+		return nil, fmt.Errorf("device key: root: %w", err)
+	}
+	return json.Marshal(d)
 }
 
 // NewDevice makes a device key. Its second result is the public key that the
@@ -221,4 +238,17 @@ func (k EpochKeys) tagKeys() []card.TagKey {
 		keys = append(keys, card.TagKey{Epoch: e.ID, Key: e.TagKey})
 	}
 	return keys
+}
+
+// openKeys prepares the keys of the live epochs, by their ids.
+func (k EpochKeys) openKeys() (map[uint32]card.OpenKeys, error) {
+	keys := make(map[uint32]card.OpenKeys, len(k.Live))
+	for _, e := range k.Live {
+		prepared, err := card.OpenKeys{Epoch: e.ID, TagKey: e.TagKey, NetKey: e.NetKey, Private: e.Private}.Prepare()
+		if err != nil {
+			return nil, fmt.Errorf("envelope: %w", err)
+		}
+		keys[e.ID] = prepared
+	}
+	return keys, nil
 }

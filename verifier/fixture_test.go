@@ -6,12 +6,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -22,6 +19,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/internal/vectortest"
 )
 
 // day is midnight of the day on which most of these tests take place, and noon
@@ -326,79 +324,9 @@ func newIssued(t testing.TB) *issued {
 
 func ptr[T any](v T) *T { return &v }
 
-// vectors returns the folder of vectors made by others. Where there is none the
-// test skips, except in CI.
-func vectors(t testing.TB, elem ...string) string {
-	t.Helper()
-	dir := os.Getenv("SAFECONDUCT_VECTORS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "vectors")
-	}
-	path := filepath.Join(append([]string{dir}, elem...)...)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("vectors are missing: %v", err)
-		}
-		t.Skipf("no vectors: %v", err)
-	}
-	return path
-}
-
-func readJSON(t testing.TB, path string, v any) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		t.Fatalf("%s: %v", filepath.Base(path), err)
-	}
-}
-
-// hexBytes is a byte string that the files write in hex.
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(text []byte) error {
-	b, err := hex.DecodeString(string(text))
-	*h = b
-	return err
-}
-
-// cardFile is cards.json.
-type cardFile struct {
-	Now    int64
-	Epochs []struct {
-		ID                                    uint32
-		NetKey, PrivateKey, PublicKey, TagKey hexBytes
-	}
-	EndedEpochs []struct {
-		ID     uint32
-		TagKey hexBytes
-	}
-	Issuers []struct {
-		Kid  string
-		X, Y string
-	}
-	Cards []struct {
-		Name, Code, Digits, Expect string
-		OpenKey                    hexBytes
-		Claims                     map[string]any
-	}
-}
-
-func readCards(t testing.TB) cardFile {
-	t.Helper()
-	var f cardFile
-	readJSON(t, vectors(t, "card", "cards.json"), &f)
-	if len(f.Cards) == 0 {
-		t.Fatal("no cards in the file")
-	}
-	return f
-}
-
-// network is one whose epochs and issuers are those of the file, with an empty
+// networkOf makes a network whose epochs and issuers are those of the file, with an empty
 // status list and answers list for every number that its cards name.
-func (f cardFile) network(t testing.TB) *network {
+func networkOf(t testing.TB, f vectortest.Cards) *network {
 	t.Helper()
 	n := newNetwork(t, time.Unix(f.Now, 0).UTC())
 	for _, e := range f.Epochs {
@@ -408,7 +336,7 @@ func (f cardFile) network(t testing.TB) *network {
 		n.keys.Closed = append(n.keys.Closed, ClosedEpoch{ID: e.ID, TagKey: e.TagKey})
 	}
 	for i, issuer := range f.Issuers {
-		n.agency("issuer-"+strconv.Itoa(i), issuer.Kid, point(t, issuer.X, issuer.Y))
+		n.agency("issuer-"+strconv.Itoa(i), hex.EncodeToString(issuer.Kid), issuer.Key(t))
 	}
 	for _, c := range f.Cards {
 		if number, there := c.Claims["statusList"].(float64); there {
@@ -416,21 +344,4 @@ func (f cardFile) network(t testing.TB) *network {
 		}
 	}
 	return n
-}
-
-func point(t testing.TB, x, y string) *ecdsa.PublicKey {
-	t.Helper()
-	b := []byte{4}
-	for _, c := range []string{x, y} {
-		part, err := base64.RawURLEncoding.DecodeString(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b = append(b, part...)
-	}
-	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
 }

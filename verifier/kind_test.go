@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/safeconduct/safeconduct/internal/vectortest"
 )
 
 func TestRecognise(t *testing.T) {
@@ -53,7 +55,7 @@ func TestRecognise(t *testing.T) {
 // TestClaim169Vectors: other people's identity codes are not ours, and named as
 // what they are.
 func TestClaim169Vectors(t *testing.T) {
-	dir := vectors(t, "claim169")
+	dir := vectortest.Path(t, "claim169")
 	p := newIssued(t).open(noon)
 	// What is not a whole code is not an identity QR either, as far as its
 	// first characters tell.
@@ -77,7 +79,7 @@ func TestClaim169Vectors(t *testing.T) {
 				Name string
 				QR   string `json:"qr_data"`
 			}
-			readJSON(t, file, &c)
+			vectortest.ReadJSON(t, file, &c)
 			want := KindIdentityQR
 			if folder == "invalid" {
 				var there bool

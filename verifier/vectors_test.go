@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/internal/vectortest"
 )
 
 // everyList runs over every list that the cards of the file name.
@@ -25,7 +26,7 @@ func (n *network) everyList(edit func(number uint16, status, answers *list)) {
 // The file has no lists: what opens is then whatever the test's lists make of
 // it.
 func TestCardVectors(t *testing.T) {
-	f := readCards(t)
+	f := vectortest.ReadCards(t)
 	now := time.Unix(f.Now, 0).UTC()
 	made := now.Add(-time.Hour)
 
@@ -89,7 +90,7 @@ func TestCardVectors(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			n := f.network(t)
+			n := networkOf(t, f)
 			test.edit(n)
 			p := n.open(now)
 			cases := 0
@@ -131,9 +132,9 @@ func TestCardVectors(t *testing.T) {
 // TestCardVectorsWhole runs every card through Verify itself, Argon2id
 // included, once.
 func TestCardVectorsWhole(t *testing.T) {
-	f := readCards(t)
+	f := vectortest.ReadCards(t)
 	now := time.Unix(f.Now, 0).UTC()
-	n := f.network(t)
+	n := networkOf(t, f)
 	p := n.open(now)
 	cases := 0
 	for _, c := range f.Cards {

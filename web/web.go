@@ -1,14 +1,33 @@
-// Package web holds the pages of the service as templates, with their styles.
-// What they show is left to whoever serves them.
+// Package web holds the pages of the service: templates with their styles, and
+// what scripts/web.sh builds from src. What they show, and serving them, is left
+// to others.
 package web
 
 import (
 	"crypto/sha256"
-	_ "embed" // the pages below
+	"embed"
 	"encoding/base64"
 	"html/template"
+	"io/fs"
 	"strings"
 )
+
+// A build without scripts/web.sh embeds an empty folder, and serves no pages.
+//
+//go:embed all:dist
+var dist embed.FS
+
+// Pages are the built pages: check.html, and below check/ the files that it
+// loads.
+var Pages = built()
+
+func built() fs.FS {
+	pages, err := fs.Sub(dist, "dist")
+	if err != nil {
+		panic(err) // the folder is named above
+	}
+	return pages
+}
 
 //go:embed stage.html
 var stageHTML string

@@ -40,7 +40,7 @@ func backupCommand() *cobra.Command {
 		Long: `Copy a network into one encrypted file, while it is being served: rows, pages,
 the log and the key file as it is, under its passphrase.
 
-The keys of records are not in it. With --keyring they go into a file of their
+The keys of records are not in it. With --keyring-file they go into a file of their
 own, which must be destroyed after 35 days and is not taken back after that: what
 was erased has to end. Keep the two in different places.
 
@@ -53,7 +53,7 @@ Only the people named in --to can open the files, two at least, with keys that
 	}
 	f.add(c)
 	c.Flags().StringVar(&f.to, "to", "", "a file of recipients, one a line (required)")
-	c.Flags().StringVar(&f.keyring, "keyring", "", "also write the keys of records, into this file")
+	c.Flags().StringVar(&f.keyring, "keyring-file", "", "also write the keys of records, into this file")
 	_ = c.MarkFlagRequired("to")
 	c.AddCommand(keygenCommand())
 	return c
@@ -98,7 +98,7 @@ func (f *backupFlags) run(ctx context.Context, out, progress io.Writer, path str
 		return err
 	}
 	if f.keyring != "" && filepath.Clean(f.keyring) == filepath.Clean(path) {
-		return errors.New("--keyring: another file than the backup itself")
+		return errors.New("--keyring-file: another file than the backup itself")
 	}
 	to, err := readRecipients(f.to)
 	if err != nil {

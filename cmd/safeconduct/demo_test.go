@@ -23,6 +23,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/verifier"
+	"github.com/safeconduct/safeconduct/web"
 )
 
 // TestDemo plays the whole story once, as a person would run it, and looks at
@@ -57,7 +58,7 @@ func (d *played) testList(t *testing.T) {
 			t.Errorf("the %s has no token or agency", a.Role)
 		}
 	}
-	for role, want := range map[string]int{"operator": 1, "caseworker": 2, "supervisor": 2, "mission": 2, "officer": 1} {
+	for role, want := range map[string]int{"operator": 2, "caseworker": 2, "supervisor": 2, "mission": 2, "officer": 1} {
 		if roles[role] != want {
 			t.Errorf("got %d of role %s, want %d", roles[role], role, want)
 		}
@@ -317,7 +318,7 @@ func (d *played) testPage(t *testing.T) {
 		{"localhost.demo.example:80", http.StatusForbidden},
 		{"192.0.2.1", http.StatusForbidden},
 	} {
-		for _, target := range []string{"/", "/pack"} {
+		for _, target := range []string{"/", "/pack", "/card"} {
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.list.URL+target, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -334,6 +335,10 @@ func (d *played) testPage(t *testing.T) {
 			}
 			if resp.StatusCode != c.want {
 				t.Errorf("host %q, %s: got %d, want %d", c.host, target, resp.StatusCode, c.want)
+			}
+			if target == "/card" && c.want == http.StatusOK &&
+				(!strings.Contains(page.String(), "00 00 000 000</a>") || !strings.Contains(resp.Header.Get("Content-Security-Policy"), web.CardStyleSHA256)) {
+				t.Errorf("the page for finders has another desk, or a style that its policy refuses: %q", resp.Header)
 			}
 			if target == "/" && c.want == http.StatusOK {
 				d.lookAtPage(t, resp.Header, page.String())

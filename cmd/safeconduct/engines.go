@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/private"
-	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/blobs"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
@@ -33,9 +31,10 @@ type engines struct {
 	Database string `json:"database,omitempty"`
 	Keyring  string `json:"keyring,omitempty"`
 	// Objects is s3://BUCKET/PREFIX?endpoint=https://HOST&region=R&path-style=true
-	// with the access key in SAFECONDUCT_S3_ACCESS_KEY and the secret key in the
-	// file that SAFECONDUCT_S3_SECRET_KEY_FILE names.
-	Objects string `json:"objects,omitempty"`
+	// The two below it are who asks, and the file that holds the secret key.
+	Objects         string `json:"objects,omitempty"`
+	S3AccessKey     string `json:"s3_access_key,omitempty"`
+	S3SecretKeyFile string `json:"s3_secret_key_file,omitempty"`
 	// Vault is the address of a HashiCorp Vault, and the next three are files:
 	// the two halves of an AppRole login, and the authorities of its
 	// certificate.
@@ -56,45 +55,42 @@ type engines struct {
 // command needs the folder alone. A folder without engines has no such file.
 const enginesName = "engines.json"
 
-// flags lets a command name engines. The environment stands in for what no
-// flag names.
-func (e *engines) flags(c *cobra.Command) {
-	for _, one := range []struct {
-		into        *string
-		name, about string
-	}{
-		{&e.Database, "database", "postgres:// address of the database (default: SQLite in the folder)"},
-		{&e.Keyring, "keyring", "postgres:// address of the keyring (default: SQLite in the folder)"},
-		{&e.Objects, "objects", "s3://BUCKET/PREFIX?endpoint=URL of the encrypted pages (default: a folder)"},
-		{&e.Vault, "vault", "address of a HashiCorp Vault for the keys (default: a key file in the folder)"},
-		{&e.VaultRoleID, "vault-role-id-file", "file with the AppRole's role id"},
-		{&e.VaultSecretID, "vault-secret-id-file", "file with the AppRole's secret id"},
-		{&e.VaultCA, "vault-ca-file", "file with the authorities of Vault's certificate"},
-		{&e.VaultMount, "vault-mount", "where the network's transit engine is mounted"},
-		{&e.VaultPrefix, "vault-prefix", "how the names of its keys begin"},
-		{&e.Aside, "aside", "a folder on another disk, for what must outlive the databases (default: a folder in the folder)"},
-	} {
-		env := "SAFECONDUCT_" + strings.ToUpper(strings.ReplaceAll(one.name, "-", "_"))
-		name := one.name
-		if c.Flags().Lookup(name) != nil {
-			name += "-database" // restore's --keyring is the backup of it
-		}
-		c.Flags().StringVar(one.into, name, os.Getenv(env), one.about)
+// fields are the engines by the names of their settings.
+func (e *engines) fields() map[string]*string {
+	return map[string]*string{
+		"database": &e.Database, "keyring": &e.Keyring, "objects": &e.Objects,
+		"s3-access-key": &e.S3AccessKey, "s3-secret-key-file": &e.S3SecretKeyFile,
+		"vault": &e.Vault, "vault-role-id-file": &e.VaultRoleID, "vault-secret-id-file": &e.VaultSecretID,
+		"vault-ca-file": &e.VaultCA, "vault-mount": &e.VaultMount, "vault-prefix": &e.VaultPrefix,
+		"aside": &e.Aside,
 	}
 }
 
-// readEngines reads what init wrote down.
+// flags lets a command name engines. The environment stands in for what no
+// flag names.
+func (e *engines) flags(c *cobra.Command) {
+	fields := e.fields()
+	for _, s := range settings {
+		if into, ok := fields[s.name]; ok {
+			c.Flags().StringVar(into, s.name, "", s.about)
+			isSetting(c, s.name)
+		}
+	}
+}
+
+// readEngines tells the engines of a folder: what init wrote down, and what the
+// environment says instead.
 func readEngines(dir string) (engines, error) {
 	var e engines
-	data, err := readBounded(filepath.Join(dir, enginesName), 64<<10)
-	if errors.Is(err, os.ErrNotExist) {
-		return e, nil
-	}
+	file, err := readSettings(dir)
 	if err != nil {
 		return e, err
 	}
-	if err := strictjson.Unmarshal(data, strictjson.Limits{}, &e); err != nil {
-		return e, fmt.Errorf("read %s: %w", enginesName, err)
+	fields := e.fields()
+	for _, s := range settings {
+		if into, ok := fields[s.name]; ok {
+			*into, _ = s.value(file)
+		}
 	}
 	return e, nil
 }
@@ -185,7 +181,7 @@ func (c houseConfig) openObjects(ctx context.Context) (objects, error) {
 	if c.engines.Objects == "" {
 		return blobs.Open(filepath.Join(c.dir, blobsName), c.now)
 	}
-	cfg, err := s3Config(c.engines.Objects, c.now)
+	cfg, err := s3Config(c.engines, c.now)
 	if err != nil {
 		return nil, err
 	}
@@ -193,17 +189,17 @@ func (c houseConfig) openObjects(ctx context.Context) (objects, error) {
 }
 
 // s3Config reads the address of a bucket.
-func s3Config(address string, now func() time.Time) (blobs.S3Config, error) {
-	u, err := url.Parse(address)
+func s3Config(e engines, now func() time.Time) (blobs.S3Config, error) {
+	u, err := url.Parse(e.Objects)
 	if err != nil || u.Scheme != "s3" || u.Host == "" {
 		return blobs.S3Config{}, errors.New("--objects: not of the form s3://BUCKET/PREFIX?endpoint=URL")
 	}
 	cfg := blobs.S3Config{
 		Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), Endpoint: u.Query().Get("endpoint"),
 		Region: u.Query().Get("region"), PathStyle: u.Query().Get("path-style") == "true",
-		AccessKey: os.Getenv("SAFECONDUCT_S3_ACCESS_KEY"), Now: now,
+		AccessKey: e.S3AccessKey, Now: now,
 	}
-	secret, err := readBounded(os.Getenv("SAFECONDUCT_S3_SECRET_KEY_FILE"), 4<<10)
+	secret, err := readBounded(e.S3SecretKeyFile, 4<<10)
 	if err != nil {
 		return blobs.S3Config{}, fmt.Errorf("the secret key of the bucket: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -23,6 +25,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/web"
 )
 
 // Names in a folder that init or demo made.
@@ -43,6 +46,7 @@ type houseConfig struct {
 	workFactor int // of the key file when it is written; zero is age's default
 	now        func() time.Time
 	log        *slog.Logger
+	metrics    *metrics // nil when nobody counts
 }
 
 // house is every room of one service, wired together.
@@ -54,7 +58,7 @@ type house struct {
 	remote   *hcvault.Vault // the same keys, when they are in a Vault
 	blobs    objects
 	aside    *aside
-	logDir   *audit.Folder
+	logDir   audit.Dir
 	log      *audit.Log
 	network  *network.Network
 	vault    *vault.Vault
@@ -63,6 +67,14 @@ type house struct {
 	api      *httpapi.Server
 	settled  int // drafts that recovery found
 	closings []func() error
+
+	window   time.Duration // how often serve publishes; zero when nobody does
+	leaving  atomic.Bool   // no new requests, please
+	watching atomic.Bool   // beats are sent
+
+	asking   sync.Mutex // whether we are ready, once at a time
+	answered time.Time
+	answer   error
 }
 
 // errInUse says that another process works in the folder.
@@ -85,7 +97,8 @@ func found(ctx context.Context, cfg houseConfig, f founding) (token string, err 
 	}
 	defer func() {
 		if err != nil {
-			for _, name := range []string{keysName, keysName + ".lock", databaseName, databaseName + "-wal", databaseName + "-shm"} {
+			for _, name := range []string{keysName, keysName + ".lock", databaseName, databaseName + "-wal", databaseName + "-shm",
+				keyringName, keyringName + "-wal", keyringName + "-shm"} {
 				_ = os.Remove(filepath.Join(cfg.dir, name)) // made above, and of no use to anybody
 			}
 		}
@@ -115,6 +128,12 @@ func found(ctx context.Context, cfg houseConfig, f founding) (token string, err 
 	if _, token, err = n.Init(ctx); err != nil {
 		return "", err
 	}
+	// Empty, and there from the first day: one that is missing later is a loss.
+	keyring, err := sqlstore.OpenKeyring(ctx, cfg.engines.keyring(cfg.dir))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, keyring.Close()) }()
 	return token, cfg.engines.write(cfg.dir)
 }
 
@@ -137,6 +156,14 @@ func openHouse(ctx context.Context, cfg houseConfig) (_ *house, err error) {
 		return nil, errors.Join(err, unlock())
 	}
 	h.closings = append([]func() error{unlock}, h.closings...) // last of all
+	// Before anything is begun here, so that no other process ends it.
+	if err := h.db.Beat(ctx); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	h.closeWith(func() error {
+		_ = h.db.Leave(context.WithoutCancel(ctx)) // else the others find out by themselves
+		return nil
+	})
 	if err := errors.Join(h.openDoors(), h.settle(ctx)); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -165,7 +192,8 @@ func openQuietly(ctx context.Context, cfg houseConfig) (_ *house, err error) {
 // settle ends what a crash cut off: keys and rows agree, no draft stays open,
 // and what was to be erased is erased. Nothing is served before. It is only for
 // the process that has the folder: in another one's hands a draft is about to
-// be signed.
+// be signed. Where several processes share a database, the drafts of those that
+// live stay.
 func (h *house) settle(ctx context.Context) (err error) {
 	if err := h.network.Check(ctx); err != nil {
 		return err
@@ -206,11 +234,23 @@ func (h *house) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	h.closeWith(h.blobs.Close)
-	if h.logDir, err = audit.OpenFolder(filepath.Join(cfg.dir, logName)); err != nil {
-		return err
+	h.blobs = cfg.metrics.countedObjects(h.blobs)
+	h.logDir, err = h.openLogDir()
+	return err
+}
+
+// openLogDir opens the folder of the log's public files: in the database where
+// several processes may share it, beside it otherwise.
+func (h *house) openLogDir() (audit.Dir, error) {
+	if h.cfg.engines.Database != "" {
+		return h.db.LogFiles(), nil
 	}
-	h.closeWith(h.logDir.Close)
-	return nil
+	folder, err := audit.OpenFolder(filepath.Join(h.cfg.dir, logName))
+	if err != nil {
+		return nil, err
+	}
+	h.closeWith(folder.Close)
+	return folder, nil
 }
 
 // openRooms wires the domain rooms, which know of each other only what their
@@ -226,6 +266,7 @@ func (h *house) openRooms(ctx context.Context) (err error) {
 	if err := errors.Join(h.nameLog(ctx, r.ID), h.openAside(r.ID)); err != nil {
 		return err
 	}
+	h.keys = h.cfg.metrics.countedKeys(h.keys)
 	if h.network, err = network.New(network.Config{
 		Store: h.db.Network(), Keys: h.keys, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo, Now: h.cfg.now,
 	}); err != nil {
@@ -268,23 +309,77 @@ func (h *house) openLog(ctx context.Context) (*audit.Log, error) {
 
 // openDoors makes the HTTP face.
 func (h *house) openDoors() (err error) {
+	card, err := web.CardPage(h.network.Desk())
+	if err != nil {
+		return err
+	}
 	h.api, err = httpapi.New(httpapi.Config{
 		Network: h.network, Issuer: h.issuer, Vault: h.vault, Board: h.board,
+		CardPage: card, CardStyle: web.CardStyleSHA256,
 		Idempotency: httpapi.Once(h.db.Idempotency(h.cfg.now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
+		Tries:       h.db.CodeTries(),
 		LogFiles:    h.logDir, Log: h.cfg.log, Now: h.cfg.now, Ready: h.ready,
+		Pages: web.Pages, Desk: h.network.Desk(),
 		Full: []error{sqlstore.ErrFull, blobs.ErrFull}, Busy: []error{sqlstore.ErrBusy, sqlstore.ErrUnavailable},
 		KeystoreDown: []error{hcvault.ErrUnavailable}, KeystoreWrong: []error{hcvault.ErrBadResponse},
+		Observe: h.cfg.metrics.observe,
 	})
 	return err
 }
 
-// ready says why the service cannot work now.
+// errLeaving says that this process finishes what it began, and takes no more.
+var errLeaving = errors.New("the service is about to stop")
+
+const (
+	// readyTime bounds the answer to whether the service can work: whoever asks
+	// wants to know it now.
+	readyTime = 3 * time.Second
+	// readyFor is how long an answer stands: anybody may ask, and to find it out
+	// costs a few questions to other servers.
+	readyFor = 250 * time.Millisecond
+	// listsAge is how old lists may become beyond a window, before whoever reads
+	// them should look elsewhere: the ttl of their tokens.
+	listsAge = 6 * time.Hour
+)
+
+// ready says why the service cannot work now: the database takes no changes, a
+// key cannot be used, the log contradicts itself, or the pack that is served
+// here is old, or older than another process's.
 func (h *house) ready(ctx context.Context) error {
-	errs := []error{h.db.Ping(ctx), h.keyring.Ping(ctx), h.aside.there()}
+	if h.leaving.Load() {
+		return errLeaving // at once
+	}
+	h.asking.Lock()
+	defer h.asking.Unlock()
+	if time.Since(h.answered) > readyFor {
+		// Also for those who ask next, so that it is nobody's own context.
+		h.answer, h.answered = h.lookAround(context.WithoutCancel(ctx)), time.Now()
+	}
+	return h.answer
+}
+
+func (h *house) lookAround(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	errs := []error{h.keyring.Ping(ctx), h.aside.there()}
+	if h.watching.Load() && h.cfg.engines.Database != "" {
+		// Beats are changes, and wait behind nobody: a replica with much to
+		// write is ready.
+		errs = append(errs, h.db.Heard())
+	} else {
+		errs = append(errs, h.db.Ping(ctx))
+	}
 	if h.remote != nil {
 		errs = append(errs, h.remote.Ready(ctx))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	var oldest time.Duration
+	if h.window > 0 {
+		oldest = h.window + listsAge
+	}
+	return h.board.ready(ctx, oldest)
 }
 
 func (h *house) closeWith(f func() error) { h.closings = append(h.closings, f) }

@@ -51,7 +51,7 @@ func fsckCommand() *cobra.Command {
 		Use:   "fsck",
 		Short: "Settle what a crash left behind and check that everything is whole",
 		Long: `Settle what a crash left behind and check that everything is whole: rows, log,
-status places and pages. While another process serves the folder nothing is
+status places and pages. While another process serves the network nothing is
 settled, and the drafts that it is about to sign are nothing wrong.
 
 The exit status is 0 when everything fits, and 2 when something does not.`,
@@ -68,6 +68,7 @@ func (f *operateFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.dir, "dir", "", "the folder that init or demo made (required)")
 	c.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "a file with the passphrase of the keys (default: the one that a demo leaves in its folder)")
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
+	isSetting(c, "passphrase-file")
 	_ = c.MarkFlagRequired("dir")
 }
 
@@ -85,18 +86,21 @@ func (f *operateFlags) passphrase() (string, error) {
 	return passphraseFor(e, f.passphraseFile)
 }
 
-func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string) error {
+func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string) (err error) {
 	if key == "" {
-		var err error
 		if key, err = f.logKey(ctx); err != nil {
 			return err
 		}
 	}
-	dir := os.DirFS(filepath.Join(f.dir, logName))
-	report, err := audit.Verify(dir, key)
+	files, done, err := f.logFiles(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	report, err := audit.Verify(files, key)
 	var former audit.Checkpoint
 	if err == nil {
-		former, err = follows(dir, key)
+		former, err = follows(files, key)
 	}
 	if p := problemOfLog(err); p != "" {
 		return f.report(out, func() { _, _ = fmt.Fprintln(out, "The log does not hold together.") },
@@ -111,6 +115,23 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string)
 			_, _ = fmt.Fprintf(out, "It began anew after a restore, and follows %s at %d leaves, root %s\n", former.Origin, former.Size, former.Root)
 		}
 	}, map[string]any{"follows": former.Origin, "origin": report.Origin, "size": report.Size, "root": report.Root.String(), "problems": []string{}}, nil)
+}
+
+// logFiles are the log's public files: in the folder, or in the database that
+// several processes share.
+func (f *operateFlags) logFiles(ctx context.Context) (fs.FS, func() error, error) {
+	e, err := readEngines(f.dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if e.Database == "" {
+		return os.DirFS(filepath.Join(f.dir, logName)), func() error { return nil }, nil
+	}
+	db, err := sqlstore.Open(ctx, e.Database)
+	if err != nil {
+		return nil, nil, err
+	}
+	return db.LogFiles(), db.Close, nil
 }
 
 // logKey reads the public key from the key file, and nothing else of the
@@ -143,8 +164,15 @@ func (f *operateFlags) logKey(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	checkpoint, err := readBounded(filepath.Join(f.dir, logName, "checkpoint"), 64<<10)
+	files, done, err := f.logFiles(ctx)
 	if err != nil {
+		return "", err
+	}
+	checkpoint, err := fs.ReadFile(files, "checkpoint")
+	if closing := done(); closing != nil {
+		return "", closing
+	}
+	if err != nil || len(checkpoint) > 64<<10 {
 		return vkey, nil //nolint:nilerr // the check says what is wrong with it
 	}
 	return keyForCheckpoint(vkey, checkpoint)
@@ -208,6 +236,11 @@ func (f *operateFlags) fsck(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	others, err := h.db.Others(ctx)
+	if err != nil {
+		return err
+	}
+	served = served || others > 0
 	found, err := h.check(ctx, served)
 	if err != nil {
 		return err
@@ -216,7 +249,7 @@ func (f *operateFlags) fsck(ctx context.Context, out io.Writer) (err error) {
 		_, _ = fmt.Fprintf(out, "%d records, %d status entries, %d log entries, %d of them published, %d pages and fields; %d drafts settled now\n",
 			found.Issued, found.Entries, found.Logged, found.Leaves, found.Pages, found.Settled)
 		if found.Served {
-			_, _ = fmt.Fprintln(out, "Another process serves this folder: nothing was settled.")
+			_, _ = fmt.Fprintln(out, "Another process serves this network: nothing was settled.")
 		}
 	}, found, found.Problems)
 }

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,8 +18,9 @@ import (
 )
 
 type packFlags struct {
-	dir, deviceKey, url, tokenFile string
-	json                           bool
+	service
+	dir, deviceKey string
+	json           bool
 }
 
 func packCommand() *cobra.Command {
@@ -40,10 +39,7 @@ func packCommand() *cobra.Command {
 	add("show", "Say how old each list is, and until when the lease runs", cobra.NoArgs, f.show)
 	add("import FILE", "Take a pack from a file or a USB stick, if it is not older", cobra.ExactArgs(1), f.importFile)
 	fetch := add("fetch", "Get the newest pack from the service", cobra.NoArgs, f.fetch)
-	fetch.Flags().StringVar(&f.url, "url", "", "where the service answers (required)")
-	fetch.Flags().StringVar(&f.tokenFile, "token-file", "", "a file with this device's bearer token (required)")
-	_ = fetch.MarkFlagRequired("url")
-	_ = fetch.MarkFlagRequired("token-file")
+	f.flags(fetch, "this device's")
 	return c
 }
 
@@ -137,18 +133,14 @@ func (f *packFlags) take(out io.Writer, data []byte) error {
 }
 
 func (f *packFlags) fetch(ctx context.Context, out io.Writer, _ []string) error {
-	token, err := readBounded(f.tokenFile, 1<<10)
-	if err != nil {
-		return err
-	}
 	var file verifier.File
-	if err := f.get(ctx, "/pack", "", &file.Lists); err != nil {
+	if err := f.call(ctx, http.MethodGet, "/pack", "", nil, &file.Lists); err != nil {
 		return err
 	}
 	var sealed struct {
 		Envelope string `json:"envelope"`
 	}
-	if err := f.get(ctx, "/api/v1/devices/self/envelope", strings.TrimSpace(string(token)), &sealed); err != nil {
+	if err := f.as(ctx, http.MethodGet, "/api/v1/devices/self/envelope", nil, &sealed); err != nil {
 		return err
 	}
 	file.Envelope = sealed.Envelope
@@ -157,39 +149,4 @@ func (f *packFlags) fetch(ctx context.Context, out io.Writer, _ []string) error 
 		return err
 	}
 	return f.take(out, data)
-}
-
-func (f *packFlags) get(ctx context.Context, path, token string, v any) error {
-	if err := safeToAsk(f.url); err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(f.url, "/")+path, nil)
-	if err != nil {
-		return err
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	resp, err := (&http.Client{Timeout: time.Minute}).Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("fetch %s: the service answers %d", path, resp.StatusCode)
-	}
-	return json.NewDecoder(io.LimitReader(resp.Body, verifier.MaxPack)).Decode(v)
-}
-
-// safeToAsk refuses to send a device's token where others can read it.
-func safeToAsk(address string) error {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return errors.New("--url: not an address")
-	}
-	ip := net.ParseIP(u.Hostname())
-	if u.Scheme != "https" && (u.Scheme != "http" || u.Hostname() != "localhost" && !ip.IsLoopback()) {
-		return errors.New("--url: https, except on this machine")
-	}
-	return nil
 }

@@ -55,7 +55,7 @@ func restoreCommand() *cobra.Command {
 
 The whole backup is checked before anything is written. What the network said in
 public after the backup stays said: --from names a copy of its aside folder, or
---lists the newest pack that anybody has. With --keyring the keys of records come
+--lists the newest pack that anybody has. With --keyring-file the keys of records come
 back as well; then the erasure journal must be as new as that pack, or what was
 erased since would come back with them. Without it records stay shut, and
 everything else works.
@@ -70,7 +70,7 @@ In the end it says what is lost.`,
 	c.Flags().Lookup("dir").Usage = "an empty folder (required)"
 	c.Flags().Lookup("passphrase-file").Usage = "a file with the passphrase of the keys in the backup"
 	c.Flags().StringVar(&f.identity, "identity", "", "a file with a key that opens the backup (required)")
-	c.Flags().StringVar(&f.keyring, "keyring", "", "the keyring's own backup")
+	c.Flags().StringVar(&f.keyring, "keyring-file", "", "the keyring's own backup")
 	c.Flags().StringVar(&f.from, "from", "", "a copy of the network's aside folder: stands for the next three")
 	c.Flags().StringVar(&f.lists, "lists", "", "file or https address of the newest public pack")
 	c.Flags().StringVar(&f.erasures, "erasures", "", "file of the newest erasure journal")
@@ -217,7 +217,7 @@ func (r *restoring) check(ctx context.Context) error {
 	}
 	m := signed.Manifest
 	if m.Kind != backup.Data {
-		return errors.New("this is the keyring's backup; name the other file, and this one with --keyring")
+		return errors.New("this is the keyring's backup; name the other file, and this one with --keyring-file")
 	}
 	if err := r.openKeys(ctx, m.Network); err != nil {
 		return err
@@ -398,7 +398,7 @@ func (r *restoring) readHead(ctx context.Context, path string) error {
 
 // errJournalOld is why keys do not come back.
 var errJournalOld = errors.New("the erasure journal is older than the newest pack, so that erasures may be missing from it: " +
-	"find the newest journal, or restore without --keyring, and records stay shut")
+	"find the newest journal, or restore without --keyring-file, and records stay shut")
 
 // checkKeyring reads the keyring's backup, and decides whether it may come back.
 func (r *restoring) checkKeyring(ctx context.Context) error {
@@ -413,13 +413,13 @@ func (r *restoring) checkKeyring(ctx context.Context) error {
 		return fmt.Errorf("the keyring's backup: %w", err)
 	}
 	if signed.Kind != backup.Keyring || signed.Network != r.manifest.Network {
-		return errors.New("--keyring: not a backup of this network's keyring")
+		return errors.New("--keyring-file: not a backup of this network's keyring")
 	}
 	if err := r.verify(ctx, signed); err != nil {
 		return fmt.Errorf("the keyring's backup: %w", err)
 	}
 	if r.now.After(signed.Made.Add(keyringLife)) {
-		return fmt.Errorf("--keyring: it is older than %d days, and what was erased then is gone for good", int(keyringLife.Hours()/24))
+		return fmt.Errorf("--keyring-file: it is older than %d days, and what was erased then is gone for good", int(keyringLife.Hours()/24))
 	}
 	return nil
 }
@@ -727,14 +727,14 @@ func (r *restoring) fillKeyring(ctx context.Context, h *house) error {
 // begin opens the network as serve does, carries out what was erased since,
 // publishes, and looks whether all is whole. Nobody is served before.
 func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err error) {
-	if err := r.keepLink(restart); err != nil {
-		return err
-	}
 	h, err := openQuietly(ctx, r.cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	if err := r.keepLink(h, restart); err != nil {
+		return err
+	}
 	unlock, err := lockFolder(r.cfg.dir)
 	if err != nil {
 		return err
@@ -767,17 +767,12 @@ func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err
 // keepLink puts beside the new log what it followed: the note that is its first
 // leaf, where everybody can fetch it, and beside the old one its last known
 // checkpoint and what came after it.
-func (r *restoring) keepLink(restart sqlstore.LogRestart) (err error) {
-	dir, err := audit.OpenFolder(filepath.Join(r.cfg.dir, logName))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
+func (r *restoring) keepLink(h *house, restart sqlstore.LogRestart) error {
 	at := formerName + "/" + logPlace(r.lastHead.Origin) + "/"
 	return errors.Join(
-		dir.WriteFile(at+"last", []byte(restart.Former)),
-		dir.WriteFile(at+"next.json", []byte(restart.Note)),
-		dir.WriteFile(restartName, []byte(restart.Note)),
+		h.logDir.WriteFile(at+"last", []byte(restart.Former)),
+		h.logDir.WriteFile(at+"next.json", []byte(restart.Note)),
+		h.logDir.WriteFile(restartName, []byte(restart.Note)),
 	)
 }
 

@@ -61,6 +61,8 @@ func rootCommand() *cobra.Command {
 		Short:         "One agency's finding travels, on paper that says nothing.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+
+		PersistentPreRunE: configure,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
@@ -69,12 +71,17 @@ func rootCommand() *cobra.Command {
 		serveCommand(),
 		verifyCommand(),
 		packCommand(),
+		deviceCommand(),
 		keyCommand(),
+		epochCommand(),
+		memberCommand(),
 		logCommand(),
 		fsckCommand(),
 		backupCommand(),
 		restoreCommand(),
 		erasuresCommand(),
+		doctorCommand(),
+		configCommand(),
 	)
 	return root
 }

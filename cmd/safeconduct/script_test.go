@@ -26,6 +26,10 @@ import (
 //	credential FILE           write a credential that the served demo issued
 //	picture FILE KIND         write a picture: see drawPicture
 //	copytree FROM TO          copy a folder
+//	let VAR name              keep a value of the one JSON object
+//
+// and tokens of the served demo: operator.token and second.token are those of
+// its two operators, officer.token that of its checkpoint, whose id is $GATE.
 func TestScript(t *testing.T) {
 	live, still, path := servingDemo(t), endedDemo(t), filepath.Dir(program(t))
 	testscript.Run(t, testscript.Params{
@@ -35,7 +39,11 @@ func TestScript(t *testing.T) {
 			e.Setenv("PATH", path+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Setenv("LIVE", live.dir)
 			e.Setenv("STILL", still.dir)
+			e.Setenv("URL", live.list.URL)
 			e.Setenv("SAFECONDUCT_PASSPHRASE_FILE", "")
+			if err := writeTokens(e, live.list); err != nil {
+				return err
+			}
 			for _, c := range still.list.Cards {
 				for name, value := range map[string]string{
 					"png": filepath.Join(still.dir, c.PNG), "code": c.Code, "digits": c.Digits,
@@ -53,13 +61,44 @@ func TestScript(t *testing.T) {
 			return os.WriteFile(filepath.Join(e.WorkDir, "code"), []byte(typed[:3]+" "+typed[3:6]+"-"+typed[6:]+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "verdict": wantVerdict, "object": wantObject, "flip": flip, "picture": drawPicture,
+			"let": let, "exits": exits, "verdict": wantVerdict, "object": wantObject, "flip": flip, "picture": drawPicture,
 			"credential": func(ts *testscript.TestScript, neg bool, args []string) { fetchCredential(ts, live, args) },
 			"copytree": func(ts *testscript.TestScript, neg bool, args []string) {
 				ts.Check(copyTree(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
 			},
 		},
 	})
+}
+
+// writeTokens writes the tokens that a script asks the service with.
+func writeTokens(e *testscript.Env, m manifest) error {
+	names := map[string][]string{"operator": {"operator.token", "second.token"}, "officer": {"officer.token"}}
+	for _, a := range m.Actors {
+		left := names[a.Role]
+		if len(left) == 0 {
+			continue
+		}
+		names[a.Role] = left[1:]
+		if err := os.WriteFile(filepath.Join(e.WorkDir, left[0]), []byte(a.Token+"\n"), 0o600); err != nil {
+			return err
+		}
+		if a.Role == "officer" {
+			e.Setenv("GATE", a.Agency)
+		}
+	}
+	return nil
+}
+
+func let(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: let VAR name")
+	}
+	value, there := find(object(ts), args[1])
+	text, isText := value.(string)
+	if !there || !isText {
+		ts.Fatalf("there is no text %s", args[1])
+	}
+	ts.Setenv(args[0], text)
 }
 
 // otherCode is the code with one digit changed.

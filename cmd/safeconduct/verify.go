@@ -247,21 +247,21 @@ func printVerdict(w io.Writer, v verifier.Verdict) error {
 	words := wordsFor(v)
 	fmt.Fprintf(&b, "%s  %s\n", words.sign, words.heading)
 	if v.Demo {
-		b.WriteString("   A demo network: made-up people only.\n")
+		fmt.Fprintf(&b, "   %s\n", english("page.demo"))
 	}
 	fmt.Fprintf(&b, "   %s\n", words.next)
 	if c := v.Show().Card; c != nil {
 		b.WriteString("\n")
-		line := func(label, value string) {
+		line := func(id, value string) {
 			if value != "" {
-				fmt.Fprintf(&b, "   %-13s %s\n", label, value)
+				fmt.Fprintf(&b, "   %-13s %s\n", label(id), value)
 			}
 		}
 		line("name", c.Name.Reveal())
 		line("born", c.BirthDate.Reveal())
 		line("nationality", c.Nationality.Reveal())
 		line("procedure", procedureWords(c.Status, c.DecisionLevel))
-		line("last day", c.LastDay)
+		line("last_day", c.LastDay)
 	}
 	b.WriteString("\n")
 	fmt.Fprintf(&b, "   signature %s · issuer %s · status %s\n", v.Checks.Signature, v.Checks.Issuer, v.Checks.Status)
@@ -274,7 +274,7 @@ func printVerdict(w io.Writer, v verifier.Verdict) error {
 		fmt.Fprintf(&b, "   status as of %s UTC\n", v.StatusAsOf.Format("2006-01-02 15:04"))
 	}
 	if v.Card != nil {
-		b.WriteString("   The code binds this paper to its holder; nothing else does without a network.\n")
+		fmt.Fprintf(&b, "   %s\n", english("record.code_binds"))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

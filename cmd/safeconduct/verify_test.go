@@ -31,7 +31,7 @@ func TestEveryState(t *testing.T) {
 		if got := demo.ExitStatus(s); got != wantStatus[s] {
 			t.Errorf("%s: the demo expects status %d, want %d", s, got, wantStatus[s])
 		}
-		w := verdictWords[s]
+		w := wordsOf(s)
 		if w.sign == "" || w.heading == "" || w.next == "" || bands[s] == "" {
 			t.Errorf("%s has no sign, heading, next step or band", s)
 		}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"math"
 	"syscall/js"
 	"time"
@@ -68,6 +69,31 @@ func (a *arguments) whole(name string) int {
 
 func (a *arguments) time(name string) time.Time {
 	return time.Unix(int64(a.whole(name)), 0).UTC()
+}
+
+// object is an object's JSON text.
+func (a *arguments) object(name string) []byte {
+	v := a.next()
+	if v.Type() != js.TypeObject {
+		a.refuse(name)
+		return nil
+	}
+	text := js.Global().Get("JSON").Call("stringify", v)
+	if text.Type() != js.TypeString {
+		a.refuse(name)
+		return nil
+	}
+	return []byte(text.String())
+}
+
+// base64 is a byte string as JSON carries it.
+func (a *arguments) base64(name string) []byte {
+	b, err := base64.StdEncoding.Strict().DecodeString(a.text(name))
+	if err != nil || len(b) == 0 {
+		a.refuse(name)
+		return nil
+	}
+	return b
 }
 
 // bytes is a Uint8Array, or nil for null and undefined.

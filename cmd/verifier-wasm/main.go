@@ -1,7 +1,7 @@
 //go:build js && wasm
 
 // Command verifier-wasm is for checking cards and credentials in a browser: it
-// puts package verifier behind four JavaScript functions and adds nothing of
+// puts package verifier behind seven JavaScript functions and adds nothing of
 // its own. Like the verifier it makes no request and reads no clock. Fetching
 // and keeping packs, device keys and tries, running Argon2id off the page's own
 // thread, and showing a verdict are left to the page.
@@ -30,6 +30,11 @@ func main() {
 		"closePack": function(b.closePack),
 		"recognise": function(b.recognise),
 		"verify":    function(b.verify),
+
+		// For the enrolment of this browser as a device.
+		"newDevice":  function(newDevice),
+		"deviceFile": function(deviceFile),
+		"symbols":    function(symbols),
 	})
 	if ready := js.Global().Get("safeconductReady"); ready.Type() == js.TypeFunction {
 		ready.Invoke()

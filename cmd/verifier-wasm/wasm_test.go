@@ -8,6 +8,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -28,35 +29,9 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/internal/vectortest"
 	"github.com/safeconduct/safeconduct/verifier"
 )
-
-// cardFile is what this test needs of cards.json.
-type cardFile struct {
-	Now    int64
-	Epochs []struct {
-		ID                         uint32
-		NetKey, PrivateKey, TagKey hexBytes
-	}
-	EndedEpochs []struct {
-		ID     uint32
-		TagKey hexBytes
-	}
-	Issuers []struct{ Kid, X, Y string }
-	Cards   []struct {
-		Name, Code, Digits, Expect string
-		OpenKey                    hexBytes
-		Claims                     map[string]any
-	}
-}
-
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(text []byte) error {
-	b, err := hex.DecodeString(string(text))
-	*h = b
-	return err
-}
 
 // job is what node is given, and report what it answers.
 type job struct {
@@ -65,6 +40,9 @@ type job struct {
 	Now        int64     `json:"now"`
 	LeaseUntil int64     `json:"leaseUntil"`
 	Cases      []oneCase `json:"cases"`
+
+	KnownRoot   json.RawMessage `json:"knownRoot"`
+	KnownPublic []byte          `json:"knownPublic"`
 }
 
 type oneCase struct {
@@ -90,6 +68,14 @@ type report struct {
 		Wrong                                                     []map[string]any
 		Closed                                                    map[string]any
 	}
+
+	Enrolment struct {
+		Made             struct{ Private, Public []byte }
+		Fresh, Again     struct{ Text string }
+		Opened, Stranger map[string]any
+		Symbols, Known   struct{ Symbols string }
+		Wrong            []map[string]any
+	}
 }
 
 type answer struct {
@@ -112,8 +98,7 @@ func TestWasm(t *testing.T) {
 		}
 		t.Skip("node is not installed")
 	}
-	var f cardFile
-	readJSON(t, vectors(t, "card", "cards.json"), &f)
+	f := vectortest.ReadCards(t)
 	now := time.Unix(f.Now, 0).UTC()
 	n := newNetwork(t, f, now)
 	pack, err := verifier.OpenPack(n.file, n.device, now)
@@ -121,6 +106,16 @@ func TestWasm(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := n.job(t, f)
+	// The known answer of verifier.Symbols: RFC 7517's key, and the device key of
+	// the seed 00 01 … 1f.
+	j.KnownRoot = json.RawMessage(`{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}`)
+	seed := make([]byte, 32)
+	for i := range seed {
+		seed[i] = byte(i)
+	}
+	known, err := hpke.MLKEM768X25519().NewPrivateKey(seed)
+	must(t, err)
+	j.KnownPublic = known.PublicKey().Bytes()
 	got := runNode(t, node, j)
 
 	if got.Pack["name"] != "Made-up network" || got.Pack["sequence"] != 5.0 || got.Pack["seen"] != float64(f.Now) || got.Pack["demo"] != true {
@@ -186,6 +181,44 @@ func TestWasm(t *testing.T) {
 	}
 	for i, want := range []string{"deviceKey", "file", "now", "now", "handle", "text", "code", "tries", "stretched", "handle"} {
 		if a := s.Wrong[i]; len(a) != 1 || a["error"] != want {
+			t.Errorf("wrong call %d: got %v, want an error about %s and nothing else", i, a, want)
+		}
+	}
+	testEnrolment(t, n, got)
+}
+
+// testEnrolment has the browser build make a device, as a page does that is
+// enrolled, and compares with the native build.
+func testEnrolment(t *testing.T, n network, got report) {
+	e := got.Enrolment
+	device, err := verifier.ParseDevice([]byte(e.Fresh.Text))
+	must(t, err)
+	key, err := hpke.MLKEM768X25519().NewPrivateKey(device.Private)
+	must(t, err)
+	if !bytes.Equal(key.PublicKey().Bytes(), e.Made.Public) || !bytes.Equal(device.Private, e.Made.Private) {
+		t.Error("the device key is not the one that was made")
+	}
+	if device.Network != n.device.Network || device.ID != n.device.ID || !bytes.Equal(device.Root, n.device.Root) {
+		t.Errorf("the file is for network %s, device %s", device.Network, device.ID)
+	}
+	again, err := verifier.ParseDevice([]byte(e.Again.Text))
+	must(t, err)
+	if diff := cmp.Diff(n.device.Private, again.Private); diff != "" || e.Opened["handle"] == nil {
+		t.Errorf("the file of an enrolled device opens nothing: %v", e.Opened)
+	}
+	if v, _ := e.Stranger["verdict"].(map[string]any); v["reason"] != "pack_broken" {
+		t.Errorf("another device's pack: %v", e.Stranger)
+	}
+	want, err := verifier.Symbols(n.device.Network, n.device.Root, e.Made.Public)
+	must(t, err)
+	if e.Symbols.Symbols != want || e.Known.Symbols != "MAKJ3V" {
+		t.Errorf("symbols are %q and %q, want %q and those of the known answer", e.Symbols.Symbols, e.Known.Symbols, want)
+	}
+	for i, want := range []string{
+		"device", "device", "device", "device", "device", "device",
+		"network", "root", "public", "symbols", "symbols", "symbols",
+	} {
+		if a := e.Wrong[i]; len(a) != 1 || a["error"] != want {
 			t.Errorf("wrong call %d: got %v, want an error about %s and nothing else", i, a, want)
 		}
 	}
@@ -332,7 +365,7 @@ type network struct {
 	lists  string
 }
 
-func newNetwork(t *testing.T, f cardFile, now time.Time) network {
+func newNetwork(t *testing.T, f vectortest.Cards, now time.Time) network {
 	t.Helper()
 	root, status, packKey, agency := newKey(t), newKey(t), newKey(t), newKey(t)
 	device, recipient, err := verifier.NewDevice("00112233445566778899aabbccddeeff", "device-1", jwk(t, &root.PublicKey))
@@ -355,7 +388,7 @@ func newNetwork(t *testing.T, f cardFile, now time.Time) network {
 		})
 	}
 	for i, issuer := range f.Issuers {
-		add("issuer-"+strconv.Itoa(i), issuer.Kid, point(t, issuer.X, issuer.Y))
+		add("issuer-"+strconv.Itoa(i), hex.EncodeToString(issuer.Kid), issuer.Key(t))
 	}
 	add("three", signer(agency).KeyID, &agency.PublicKey)
 	trust, err := l.Sign(signer(root))
@@ -393,7 +426,7 @@ func newNetwork(t *testing.T, f cardFile, now time.Time) network {
 }
 
 // job is every card of the vectors, and then some things that are no cards.
-func (n network) job(t *testing.T, f cardFile) job {
+func (n network) job(t *testing.T, f vectortest.Cards) job {
 	t.Helper()
 	device, err := json.Marshal(n.device)
 	must(t, err)
@@ -448,44 +481,6 @@ func jwk(t *testing.T, key *ecdsa.PublicKey) json.RawMessage {
 	b, err := jws.MarshalKey(key)
 	must(t, err)
 	return b
-}
-
-func point(t *testing.T, x, y string) *ecdsa.PublicKey {
-	t.Helper()
-	b := []byte{4}
-	for _, c := range []string{x, y} {
-		part, err := base64.RawURLEncoding.DecodeString(c)
-		must(t, err)
-		b = append(b, part...)
-	}
-	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), b)
-	must(t, err)
-	return key
-}
-
-// vectors returns a file of vectors made by others. Where there is none the
-// test skips, except in CI.
-func vectors(t *testing.T, elem ...string) string {
-	t.Helper()
-	dir := os.Getenv("SAFECONDUCT_VECTORS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "vectors")
-	}
-	path := filepath.Join(append([]string{dir}, elem...)...)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("vectors are missing: %v", err)
-		}
-		t.Skipf("no vectors: %v", err)
-	}
-	return path
-}
-
-func readJSON(t *testing.T, path string, v any) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	must(t, err)
-	must(t, json.Unmarshal(b, v))
 }
 
 func must(t *testing.T, err error) {

@@ -14,6 +14,7 @@ const (
 	stretchKiB    = 64 * 1024
 	stretchLanes  = 1
 	stretchSize   = 32
+	saltSize      = 16
 
 	pskID = "safeconduct/code/1"
 )
@@ -24,12 +25,16 @@ var argon2id = argon2.IDKey
 // salt is the first 16 bytes of SHA-256(label ‖ "/salt" ‖ enc).
 func salt(enc []byte) []byte {
 	h := sha256.Sum256(append([]byte(label+"/salt"), enc...))
-	return h[:16]
+	return h[:saltSize]
 }
 
 // stretch is the slow half of every attempt: Argon2id over the code.
 func stretch(code Code, enc []byte) []byte {
-	return argon2id([]byte(code.Reveal()), salt(enc), stretchPasses, stretchKiB, stretchLanes, stretchSize)
+	return stretchSalted(code, salt(enc))
+}
+
+func stretchSalted(code Code, salt []byte) []byte {
+	return argon2id([]byte(code.Reveal()), salt, stretchPasses, stretchKiB, stretchLanes, stretchSize)
 }
 
 // master is the HKDF key of stretched code ‖ netKey. With netKey what is derived

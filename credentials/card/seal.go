@@ -14,6 +14,7 @@ import (
 type Sealed struct {
 	Card      Card
 	OpenKey   ed25519.PublicKey // proves the holder's consent online; the only thing of the code that the service keeps
+	Salt      []byte            // of the code's stretch, which is public on the card
 	Shortened bool              // names were shortened to fit
 	Claims    Claims            // what the card says, with the shortened name
 }
@@ -100,7 +101,7 @@ func seal(data []byte, keys SealKeys, e *encapsulation, stretched []byte, kid [8
 	open := ed25519.NewKeyFromSeed(seed)
 	defer clear(open)
 
-	s := Sealed{OpenKey: ed25519.PublicKey(append([]byte(nil), open[32:]...))}
+	s := Sealed{OpenKey: ed25519.PublicKey(append([]byte(nil), open[32:]...)), Salt: salt(e.enc)}
 	tag := tagOf(keys.TagKey, e.enc, ciphertext)
 	b := append(append(append(s.Card[:0], tag[:]...), e.enc...), ciphertext...)
 	if len(b) != Size {

@@ -5,11 +5,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,102 +15,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/veraison/go-cose"
+
+	"github.com/safeconduct/safeconduct/internal/vectortest"
 )
-
-// vectors returns the folder of vectors made by others. Where there is none the
-// test skips, except in CI.
-func vectors(t testing.TB, elem ...string) string {
-	t.Helper()
-	dir := os.Getenv("SAFECONDUCT_VECTORS")
-	if dir == "" {
-		root, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-				break
-			}
-			if filepath.Dir(root) == root {
-				t.Fatal("no go.mod above the test")
-			}
-			root = filepath.Dir(root)
-		}
-		dir = filepath.Join(root, "..", "shared", "vectors")
-	}
-	path := filepath.Join(append([]string{dir}, elem...)...)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("vectors are missing: %v", err)
-		}
-		t.Skipf("no vectors: %v", err)
-	}
-	return path
-}
-
-func readJSON(t testing.TB, path string, v any) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		t.Fatalf("%s: %v", filepath.Base(path), err)
-	}
-}
-
-// hexBytes is a byte string that the files write in hex.
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(text []byte) error {
-	b, err := hex.DecodeString(string(text))
-	*h = b
-	return err
-}
-
-type jwk struct{ X, Y string }
-
-func (k jwk) key(t testing.TB) *ecdsa.PublicKey {
-	t.Helper()
-	x, err := base64.RawURLEncoding.DecodeString(k.X)
-	if err != nil {
-		t.Fatal(err)
-	}
-	y, err := base64.RawURLEncoding.DecodeString(k.Y)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, x...), y...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pub
-}
-
-type cardFile struct {
-	Now    int64
-	Epochs []struct {
-		ID                                    uint32
-		NetKey, PrivateKey, PublicKey, TagKey hexBytes
-	}
-	EndedEpochs []struct {
-		ID     uint32
-		TagKey hexBytes
-	}
-	Issuers []struct {
-		jwk
-		Kid hexBytes
-	}
-	Cards []struct {
-		Name, Code, Digits, Expect string
-		OpenKey                    hexBytes
-		Claims                     map[string]any
-	}
-}
 
 // steps is an opener by docs/card.md, Opening, steps 1 to 6, for what the file
 // holds: it has no lists, so every state of step 7 is "opens".
-func (f *cardFile) steps(t testing.TB, digits, typed string) (string, *Opened) {
+func steps(t testing.TB, f vectortest.Cards, digits, typed string) (string, *Opened) {
 	t.Helper()
 	c, err := Parse(digits) // step 1
 	if errors.Is(err, ErrNotOurs) {
@@ -152,7 +60,7 @@ func (f *cardFile) steps(t testing.TB, digits, typed string) (string, *Opened) {
 		id := o.KeyID()
 		if bytes.Equal(issuer.Kid, id[:]) {
 			known = true
-			verified = verified || o.Verify(issuer.key(t))
+			verified = verified || o.Verify(issuer.Key(t))
 		}
 	}
 	switch {
@@ -205,14 +113,13 @@ func asInFile(c Claims) map[string]any {
 }
 
 func TestCardVectors(t *testing.T) {
-	var f cardFile
-	readJSON(t, vectors(t, "card", "cards.json"), &f)
+	f := vectortest.ReadCards(t)
 	const want = 25
 	ran, compared := 0, 0
 	for _, v := range f.Cards {
 		t.Run(v.Name, func(t *testing.T) {
 			ran++
-			got, o := f.steps(t, v.Digits, v.Code)
+			got, o := steps(t, f, v.Digits, v.Code)
 			if got != v.Expect {
 				t.Fatalf("got %s, want %s", got, v.Expect)
 			}
@@ -248,15 +155,14 @@ func TestCardVectors(t *testing.T) {
 // TestSealedLikeTheVectors: what we encode for the claims of a vector is byte
 // for byte what its independent maker encoded, read back out of its card.
 func TestSealedLikeTheVectors(t *testing.T) {
-	var f cardFile
-	readJSON(t, vectors(t, "card", "cards.json"), &f)
+	f := vectortest.ReadCards(t)
 	ran := 0
 	for _, v := range f.Cards {
 		if v.Expect != "opens" {
 			continue
 		}
 		ran++
-		_, o := f.steps(t, v.Digits, v.Code)
+		_, o := steps(t, f, v.Digits, v.Code)
 		if o == nil {
 			t.Fatalf("%s does not open", v.Name)
 		}
@@ -288,16 +194,16 @@ func TestCOSEVectors(t *testing.T) {
 		Fail  bool
 		Input struct {
 			Sign0 struct {
-				Key      jwk
-				External hexBytes
+				Key      vectortest.Point
+				External vectortest.Hex
 			}
 		}
 		Intermediates struct {
-			ToBeSign hexBytes `json:"ToBeSign_hex"`
+			ToBeSign vectortest.Hex `json:"ToBeSign_hex"`
 		}
-		Output struct{ CBOR hexBytes }
+		Output struct{ CBOR vectortest.Hex }
 	}
-	paths, err := filepath.Glob(filepath.Join(vectors(t, "cose", "sign1-tests"), "*.json"))
+	paths, err := filepath.Glob(filepath.Join(vectortest.Path(t, "cose", "sign1-tests"), "*.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,12 +212,12 @@ func TestCOSEVectors(t *testing.T) {
 		name := filepath.Base(path)
 		t.Run(name, func(t *testing.T) {
 			var f file
-			readJSON(t, path, &f)
+			vectortest.ReadJSON(t, path, &f)
 			if f.Fail != strings.HasPrefix(name, "sign-fail") {
 				t.Fatalf("fail is %t", f.Fail)
 			}
 			ran[f.Fail]++
-			pub := f.Input.Sign0.Key.key(t)
+			pub := f.Input.Sign0.Key.Key(t)
 			// The card is untagged; of the files all but one carry tag 18.
 			data := []byte(f.Output.CBOR)
 			data = bytes.TrimPrefix(data, []byte{0xd2})
@@ -348,18 +254,18 @@ func TestHPKEVectors(t *testing.T) {
 		KEM                              int `json:"kem_id"`
 		KDF                              int `json:"kdf_id"`
 		AEAD                             int `json:"aead_id"`
-		Info, IkmE, SkRm, PkRm, Psk, Enc hexBytes
-		PskID                            hexBytes `json:"psk_id"`
-		Encryptions                      []struct{ AAD, CT, PT hexBytes }
+		Info, IkmE, SkRm, PkRm, Psk, Enc vectortest.Hex
+		PskID                            vectortest.Hex `json:"psk_id"`
+		Encryptions                      []struct{ AAD, CT, PT vectortest.Hex }
 		Exports                          []struct {
-			Context hexBytes `json:"exporter_context"`
+			Context vectortest.Hex `json:"exporter_context"`
 			L       uint
-			Value   hexBytes `json:"exported_value"`
+			Value   vectortest.Hex `json:"exported_value"`
 		}
 	}
 	const name = "rfc9180-psk-mode.json"
 	var file []vector
-	readJSON(t, vectors(t, "hpke", name), &file)
+	vectortest.ReadJSON(t, vectortest.Path(t, "hpke", name), &file)
 	ours, others, messages := 0, 0, 0
 	for i, v := range file {
 		if v.Mode != 1 || v.KEM != 0x20 || v.KDF != 1 || v.AEAD != 3 {
@@ -421,17 +327,17 @@ func TestWycheproofP1363(t *testing.T) {
 	var f struct {
 		NumberOfTests int
 		TestGroups    []struct {
-			PublicKey struct{ Uncompressed hexBytes }
+			PublicKey struct{ Uncompressed vectortest.Hex }
 			Tests     []struct {
 				TcID     int
 				Comment  string
-				Msg, Sig hexBytes
+				Msg, Sig vectortest.Hex
 				Result   string
 			}
 		}
 	}
 	const name = "ecdsa_secp256r1_sha256_p1363_test.json"
-	readJSON(t, vectors(t, "wycheproof", name), &f)
+	vectortest.ReadJSON(t, vectortest.Path(t, "wycheproof", name), &f)
 	ran := map[string]int{}
 	for _, g := range f.TestGroups {
 		pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), g.PublicKey.Uncompressed)

@@ -91,17 +91,27 @@ func MarshalKey(pub *ecdsa.PublicKey) ([]byte, error) {
 	return []byte(`{"kty":"EC","crv":"P-256","x":"` + x + `","y":"` + y + `"}`), nil
 }
 
-// KeyID returns the name our tokens give pub: the first 8 bytes of its RFC
-// 7638 SHA-256 thumbprint, as 16 hex digits. The same 8 bytes are the kid of
-// a card. It is "" for a key that is not P-256.
-func KeyID(pub *ecdsa.PublicKey) string {
+// Thumbprint is the RFC 7638 SHA-256 thumbprint of pub, nil for a key that is
+// not P-256.
+func Thumbprint(pub *ecdsa.PublicKey) []byte {
 	x, y, err := coordinates(pub)
 	if err != nil {
-		return ""
+		return nil
 	}
 	// RFC 7638 §3.2: the required members in order, without white space.
 	sum := sha256.Sum256([]byte(`{"crv":"P-256","kty":"EC","x":"` + x + `","y":"` + y + `"}`))
-	return hex.EncodeToString(sum[:8])
+	return sum[:]
+}
+
+// KeyID returns the name our tokens give pub: the first 8 bytes of its
+// Thumbprint, as 16 hex digits. The same 8 bytes are the kid of a card. It is
+// "" for a key that is not P-256.
+func KeyID(pub *ecdsa.PublicKey) string {
+	thumb := Thumbprint(pub)
+	if thumb == nil {
+		return ""
+	}
+	return hex.EncodeToString(thumb[:8])
 }
 
 func coordinates(pub *ecdsa.PublicKey) (x, y string, err error) {

@@ -9,32 +9,14 @@ import (
 	"fmt"
 	"math/big"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/internal/vectortest"
 )
-
-// vectors returns the folder of data made by others, and skips the test where
-// there is none: outside CI it need not be there.
-func vectors(t *testing.T, path ...string) string {
-	t.Helper()
-	root := os.Getenv("SAFECONDUCT_VECTORS")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "vectors")
-	}
-	full := filepath.Join(append([]string{root}, path...)...)
-	if _, err := os.Stat(full); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("vectors are missing: %v", err)
-		}
-		t.Skipf("vectors are not here: %v", err)
-	}
-	return full
-}
 
 type vectorFile struct {
 	NumberOfTests int
@@ -54,7 +36,7 @@ type vectorFile struct {
 
 func load(t *testing.T, name string) vectorFile {
 	t.Helper()
-	raw, err := os.ReadFile(vectors(t, "wycheproof", name))
+	raw, err := os.ReadFile(vectortest.Path(t, "wycheproof", name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,25 +16,8 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/internal/vectortest"
 )
-
-// vectors returns the folder of data made by others, and skips the test where
-// there is none: outside CI it need not be there.
-func vectors(t *testing.T, path ...string) string {
-	t.Helper()
-	root := os.Getenv("SAFECONDUCT_VECTORS")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "vectors")
-	}
-	full := filepath.Join(append([]string{root}, path...)...)
-	if _, err := os.Stat(full); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("vectors are missing: %v", err)
-		}
-		t.Skipf("vectors are not here: %v", err)
-	}
-	return full
-}
 
 // theirs reads what the authors' examples need: their types, and no kid.
 var theirs = sdjwt.Profile{Types: []string{"example+sd-jwt", sdjwt.TypeVC}, KeyID: jws.KeyIDOptional}
@@ -114,7 +97,7 @@ func TestExamples(t *testing.T) {
 		{[]string{"sd-jwt", "sd-jwt-vc-draft-examples"}, map[string]int{"folders": 3, "binding": 2}},
 		{[]string{"oid4vc", "openid4vp-1.0", "1.0", "examples", "sd_jwt_vcld"}, map[string]int{"folders": 1, "binding": 1}},
 	} {
-		root := vectors(t, set.path...)
+		root := vectortest.Path(t, set.path...)
 		name := filepath.Base(root)
 		t.Run(name, func(t *testing.T) {
 			raw, err := os.ReadFile(filepath.Join(root, "settings.yml"))
@@ -382,7 +365,7 @@ func (f folder) verified(presentation string) map[string]any {
 // The example of a credential in OpenID4VP is the payload of one of the
 // draft's; its key must be readable.
 func TestOpenID4VPCredential(t *testing.T) {
-	raw, err := os.ReadFile(vectors(t, "oid4vc", "openid4vp-1.0", "1.0", "examples", "credentials", "sd_jwt_vc.json"))
+	raw, err := os.ReadFile(vectortest.Path(t, "oid4vc", "openid4vp-1.0", "1.0", "examples", "credentials", "sd_jwt_vc.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,24 +16,8 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/internal/vectortest"
 )
-
-// vectors returns the folder of other people's data, or skips the test.
-func vectors(t *testing.T, name string) string {
-	t.Helper()
-	root := os.Getenv("SAFECONDUCT_VECTORS")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "vectors") // beside the project
-	}
-	dir := filepath.Join(root, name)
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("no vectors: %v", err)
-		}
-		t.Skipf("no vectors (set SAFECONDUCT_VECTORS): %v", err)
-	}
-	return dir
-}
 
 // lists are the statuses that the draft's text gives beside its encodings
 // (§4.1 and the appendix on test vectors); entries not named are 0. Its list
@@ -73,7 +57,7 @@ const draftKey = `{"kty":"EC","use":"sig","crv":"P-256","x":"I3HWm_0Ds1dPMI-IWmf
 
 // TestVectors runs every file of the draft's examples and accounts for each.
 func TestVectors(t *testing.T) {
-	dir := vectors(t, "token-status-list")
+	dir := vectortest.Path(t, "token-status-list")
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -142,6 +142,50 @@ func (p *player) alike(ctx context.Context) error {
 	})
 }
 
+// withoutDevice asks about papers as somebody does who has nothing but a card and
+// its slip.
+func (p *player) withoutDevice(ctx context.Context) error {
+	return p.step("Without a device, number and code together say whether a paper is in use; everything else is one answer", func() error {
+		stranger := newClient(p.cfg.URL, "")
+		ask := func(number, code string) (answer []byte, err error) {
+			err = stranger.post(ctx, "/api/v1/papers", map[string]string{"number": number, "code": code}, &answer)
+			return answer, err
+		}
+		want := map[string]string{} // a card by its answer
+		for _, name := range p.order {
+			switch p.cards[name].expect {
+			case verifier.Confirmed, verifier.Unconfirmed:
+				want["in_use"] = name
+			case verifier.Paused, verifier.Replaced, verifier.OutOfUse:
+				want["not_in_use"] = name
+			default: // asked about by none
+			}
+		}
+		for answer, name := range want {
+			got, err := ask(p.cards[name].Number, p.cards[name].Code)
+			if err != nil {
+				return err
+			}
+			if !bytes.Contains(got, []byte(`"answer":"`+answer+`"`)) {
+				return fmt.Errorf("a card is not said to be %s", answer)
+			}
+		}
+		c := p.cards[want["in_use"]]
+		wrong, err := ask(c.Number, otherCode(c.Code))
+		if err != nil {
+			return err
+		}
+		nobodys, err := ask(otherCode(c.Number), c.Code)
+		if err != nil {
+			return err
+		}
+		if len(want) != 2 || !bytes.Contains(wrong, []byte(`"answer":"unknown"`)) || !bytes.Equal(wrong, nobodys) {
+			return errors.New("another code and another number get two answers")
+		}
+		return nil
+	})
+}
+
 // history is what the holder can read: who opened what, and why.
 func (p *player) history(ctx context.Context) error {
 	return p.step("He can read who opened his record", func() error {
@@ -256,7 +300,7 @@ type actor struct {
 func (p *player) write() error {
 	m := manifest{
 		URL: p.cfg.URL, Network: p.story.Network, Pack: packName, Cards: p.story.Cards, Documents: p.papers,
-		Actors: []actor{{Role: "operator", Token: p.operator.token}},
+		Actors: []actor{{Role: "operator", Token: p.operator.token}, {Role: "operator", Token: p.second.token}},
 	}
 	for _, a := range agencies {
 		one := p.agencies[a.key]

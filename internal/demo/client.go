@@ -79,7 +79,9 @@ func (c client) send(ctx context.Context, method, path, mediaType string, body [
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	if len(body) > 0 {
 		req.Header.Set("Content-Type", mediaType)
 	}

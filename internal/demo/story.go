@@ -69,6 +69,7 @@ type Card struct {
 type player struct {
 	cfg      Config
 	operator client
+	second   client // another operator, who approves what the first one began
 	agencies map[string]*agency
 	devices  map[string]*device
 	cards    map[string]*card
@@ -126,7 +127,7 @@ func Play(ctx context.Context, cfg Config) (*Story, error) {
 	}
 	for _, act := range []func(context.Context) error{
 		p.gather, p.fourDaysAgo, p.screenFelix, p.checkpoint, p.apart, p.rely,
-		p.share, p.others, p.embassy, p.secondCheckpoint, p.change, p.oldPack, p.alike,
+		p.share, p.others, p.embassy, p.secondCheckpoint, p.change, p.oldPack, p.alike, p.withoutDevice,
 		p.history, p.refuseNonsense, p.erase, p.finish,
 	} {
 		if err := act(ctx); err != nil {
@@ -154,7 +155,11 @@ func (p *player) step(text string, do func() error) error {
 // gather takes the agencies into the network and enrols the devices.
 func (p *player) gather(ctx context.Context) error {
 	p.cfg.SetClock(4 * 24 * time.Hour)
-	return p.step("A network begins: two NGOs, two embassies and a checkpoint join, and devices are enrolled", func() error {
+	return p.step("A network begins: two NGOs, two embassies and a checkpoint join; devices are invited by one operator and approved by another", func() error {
+		var err error
+		if p.second, err = p.member(ctx, "", "operator"); err != nil {
+			return err
+		}
 		for _, a := range agencies {
 			var made struct{ ID string }
 			if err := p.operator.post(ctx, "/api/v1/agencies", map[string]string{
@@ -164,7 +169,6 @@ func (p *player) gather(ctx context.Context) error {
 			}
 			one := &agency{id: made.ID, name: a.name, role: a.role}
 			p.agencies[a.key] = one
-			var err error
 			if one.client, err = p.member(ctx, made.ID, a.role); err != nil {
 				return err
 			}
@@ -185,35 +189,55 @@ func (p *player) gather(ctx context.Context) error {
 	})
 }
 
-// member gives somebody a role at an agency.
+// member gives somebody a role at an agency, or makes another operator.
 func (p *player) member(ctx context.Context, agency, role string) (client, error) {
 	var made struct{ Token string }
-	err := p.operator.post(ctx, "/api/v1/members", map[string]string{"agency": agency, "role": role}, &made)
+	order := map[string]string{"role": role}
+	if agency != "" {
+		order["agency"] = agency
+	}
+	err := p.operator.post(ctx, "/api/v1/members", order, &made)
 	return newClient(p.cfg.URL, made.Token), err
 }
 
-// enrol makes a device key where it will be used and gives the network its
-// public half.
+// enrol takes a device in as in life: one operator invites it, the device makes
+// a key where it will be used and takes the invitation up, and a second operator
+// reads six symbols off it and approves.
 func (p *player) enrol(ctx context.Context, key, agencyKey string) error {
-	draft, public, err := verifier.NewDevice("pending", "pending", json.RawMessage(`{}`))
+	var invitation struct{ Secret string }
+	if err := p.operator.post(ctx, "/api/v1/invitations", map[string]string{
+		"label": key, "agency": p.agencies[agencyKey].id,
+	}, &invitation); err != nil {
+		return err
+	}
+	draft, public, err := verifier.NewDevice("", "", nil)
 	if err != nil {
 		return err
 	}
 	var made struct {
-		ID      string
+		Device  string
 		Token   string
 		Network string
 		Root    json.RawMessage
 	}
-	if err := p.operator.post(ctx, "/api/v1/devices", map[string]string{
-		"label": key, "public_key": base64.StdEncoding.EncodeToString(public), "agency": p.agencies[agencyKey].id,
+	if err := newClient(p.cfg.URL, "").post(ctx, "/api/v1/enrolments", map[string]string{
+		"invitation": invitation.Secret, "public_key": base64.StdEncoding.EncodeToString(public),
 	}, &made); err != nil {
 		return err
 	}
-	draft.ID, draft.Network, draft.Root = made.ID, made.Network, made.Root
+	draft.ID, draft.Network, draft.Root = made.Device, made.Network, made.Root
 	p.devices[key] = &device{client: newClient(p.cfg.URL, made.Token), key: draft}
 	p.story.Network = made.Network
-	return nil
+
+	shown, err := verifier.Symbols(draft.Network, draft.Root, public)
+	if err != nil {
+		return err
+	}
+	approval := "/api/v1/devices/" + made.Device + "/approval"
+	if err := p.operator.post(ctx, approval, map[string]string{"symbols": shown}, nil); refused(err) != "approval_invalid" {
+		return fmt.Errorf("the operator approved the invitation that was the operator's own: %w", err)
+	}
+	return p.second.post(ctx, approval, map[string]string{"symbols": shown}, nil)
 }
 
 // publish closes the window, as the service does every hour.

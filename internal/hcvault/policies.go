@@ -11,6 +11,9 @@ import (
 //go:embed policies/*.hcl
 var policyFiles embed.FS
 
+// duties have a policy each.
+var duties = []string{"records", "signer", "root", "keys"}
+
 // Policy is a policy to write into Vault.
 type Policy struct {
 	// Name of it, which begins with the prefix.
@@ -41,7 +44,7 @@ func Policies(mount, prefix string) ([]Policy, error) {
 		return nil, errors.New("hcvault: mount and prefix must be letters, digits, - and _")
 	}
 	var all []Policy
-	for _, duty := range []string{"records", "signer", "root", "keys"} {
+	for _, duty := range duties {
 		var text strings.Builder
 		for _, file := range []string{duty, "self"} {
 			data, err := policyFiles.ReadFile(path.Join("policies", file+".hcl"))

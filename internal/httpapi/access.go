@@ -50,10 +50,14 @@ var access = map[string][]network.Action{
 	"listAgencies": {network.PackFetch},
 	"admitAgency":  {network.AgencyManage},
 	"addMember":    {network.MemberManage},
-	"enrolDevice":  {network.DeviceManage},
-	"revokeDevice": {network.DeviceManage},
-	"readEnvelope": {network.EnvelopeFetch},
 	"publish":      {network.Publication},
+
+	"inviteDevice":  {network.DeviceManage},
+	"listDevices":   {network.DeviceManage},
+	"approveDevice": {network.DeviceManage},
+	"revokeDevice":  {network.DeviceManage},
+	"readSelf":      {network.DeviceSelf},
+	"readEnvelope":  {network.EnvelopeFetch},
 }
 
 // may returns nil if the actor's role may do one of the actions of an

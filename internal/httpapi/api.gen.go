@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/gin-gonic/gin/binding"
@@ -128,6 +129,27 @@ func (e Check) Valid() bool {
 	}
 }
 
+// Defines values for DeviceState.
+const (
+	DeviceStateActive  DeviceState = "active"
+	DeviceStatePending DeviceState = "pending"
+	DeviceStateRevoked DeviceState = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the DeviceState enum.
+func (e DeviceState) Valid() bool {
+	switch e {
+	case DeviceStateActive:
+		return true
+	case DeviceStatePending:
+		return true
+	case DeviceStateRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DocumentKind.
 const (
 	ARRIVALCARD                   DocumentKind = "ARRIVAL_CARD"
@@ -179,6 +201,21 @@ func (e DocumentKind) Valid() bool {
 	case VISA:
 		return true
 	case WORKPERMIT:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EnrolmentState.
+const (
+	EnrolmentStatePending EnrolmentState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the EnrolmentState enum.
+func (e EnrolmentState) Valid() bool {
+	switch e {
+	case EnrolmentStatePending:
 		return true
 	default:
 		return false
@@ -380,6 +417,27 @@ func (e PageRole) Valid() bool {
 	}
 }
 
+// Defines values for PaperAnswerAnswer.
+const (
+	InUse    PaperAnswerAnswer = "in_use"
+	NotInUse PaperAnswerAnswer = "not_in_use"
+	Unknown  PaperAnswerAnswer = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the PaperAnswerAnswer enum.
+func (e PaperAnswerAnswer) Valid() bool {
+	switch e {
+	case InUse:
+		return true
+	case NotInUse:
+		return true
+	case Unknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Purpose.
 const (
 	ConfirmIdentity Purpose = "confirm_identity"
@@ -434,6 +492,24 @@ func (e Role) Valid() bool {
 	case Operator:
 		return true
 	case Supervisor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SelfState.
+const (
+	SelfStateActive  SelfState = "active"
+	SelfStatePending SelfState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the SelfState enum.
+func (e SelfState) Valid() bool {
+	switch e {
+	case SelfStateActive:
+		return true
+	case SelfStatePending:
 		return true
 	default:
 		return false
@@ -558,6 +634,12 @@ type AgencyOrder struct {
 
 // AnswerOrder The claims belong to the kind; either `about` or `card_handle` is given.
 type AnswerOrder = attestationOrder
+
+// Approval defines model for Approval.
+type Approval struct {
+	// Symbols Six, as the device shows them; spaces, dashes and small letters are taken too
+	Symbols string `json:"symbols"`
+}
 
 // Attestation defines model for Attestation.
 type Attestation struct {
@@ -713,25 +795,24 @@ type Device struct {
 	// ID 128 random bits in lower-case hex
 	ID ID `json:"id"`
 
-	// Network 128 random bits in lower-case hex
-	Network ID `json:"network"`
+	// InvitedBy The member who may not approve; absent where nobody was asked
+	InvitedBy ID `json:"invited_by,omitempty,omitzero"`
 
-	// Root The network's root key, a P-256 JWK, which the device pins
-	Root  Opaque `json:"root"`
-	Token string `json:"token"`
-}
-
-// DeviceOrder defines model for DeviceOrder.
-type DeviceOrder struct {
-	// Agency 128 random bits in lower-case hex
-	Agency ID `json:"agency,omitempty,omitzero"`
-
-	// Label Names the thing and its place, never a person
-	Label string `json:"label"`
+	// Label Names a thing and its place, never a person
+	Label Label `json:"label"`
 
 	// PublicKey MLKEM768-X25519, 1216 bytes in base64
-	PublicKey []byte `json:"public_key"`
+	PublicKey PublicKey   `json:"public_key"`
+	State     DeviceState `json:"state"`
 }
+
+// DeviceList defines model for DeviceList.
+type DeviceList struct {
+	Devices []Device `json:"devices"`
+}
+
+// DeviceState defines model for DeviceState.
+type DeviceState string
 
 // Document defines model for Document.
 type Document struct {
@@ -760,6 +841,39 @@ type DocumentNumber = private.String
 
 // DocumentRecord defines model for DocumentRecord.
 type DocumentRecord = json.RawMessage
+
+// Enrolment defines model for Enrolment.
+type Enrolment struct {
+	// Agency 128 random bits in lower-case hex
+	Agency     ID     `json:"agency"`
+	AgencyName string `json:"agency_name"`
+
+	// Device 128 random bits in lower-case hex
+	Device ID `json:"device"`
+
+	// Label Names a thing and its place, never a person
+	Label Label `json:"label"`
+
+	// Network 128 random bits in lower-case hex
+	Network ID `json:"network"`
+
+	// Root The network's root key, a P-256 JWK, which the device pins
+	Root  Opaque         `json:"root"`
+	State EnrolmentState `json:"state"`
+	Token string         `json:"token"`
+}
+
+// EnrolmentState defines model for Enrolment.State.
+type EnrolmentState string
+
+// EnrolmentOrder defines model for EnrolmentOrder.
+type EnrolmentOrder struct {
+	// Invitation The secret of an invitation
+	Invitation string `json:"invitation"`
+
+	// PublicKey MLKEM768-X25519, 1216 bytes in base64
+	PublicKey PublicKey `json:"public_key"`
+}
 
 // Envelope defines model for Envelope.
 type Envelope struct {
@@ -882,8 +996,37 @@ type InputProblem struct {
 	Rule string `json:"rule,omitempty,omitzero"`
 }
 
+// Invitation defines model for Invitation.
+type Invitation struct {
+	// Agency 128 random bits in lower-case hex
+	Agency  ID        `json:"agency"`
+	Expires time.Time `json:"expires"`
+
+	// ID 128 random bits in lower-case hex
+	ID ID `json:"id"`
+
+	// Label Names a thing and its place, never a person
+	Label Label `json:"label"`
+
+	// Link Opens the enrolment page on the device
+	Link   string `json:"link"`
+	Secret string `json:"secret"`
+}
+
+// InvitationOrder defines model for InvitationOrder.
+type InvitationOrder struct {
+	// Agency 128 random bits in lower-case hex
+	Agency ID `json:"agency,omitempty,omitzero"`
+
+	// Label Names a thing and its place, never a person
+	Label Label `json:"label"`
+}
+
 // Kind defines model for Kind.
 type Kind string
+
+// Label Names a thing and its place, never a person
+type Label = string
 
 // Language BCP 47
 type Language = string
@@ -983,6 +1126,26 @@ type PageName struct {
 // PageRole defines model for PageRole.
 type PageRole string
 
+// PaperAnswer defines model for PaperAnswer.
+type PaperAnswer struct {
+	Answer PaperAnswerAnswer `json:"answer"`
+
+	// Desk The telephone number of the network's desk
+	Desk string `json:"desk"`
+}
+
+// PaperAnswerAnswer defines model for PaperAnswer.Answer.
+type PaperAnswerAnswer string
+
+// PaperQuestion defines model for PaperQuestion.
+type PaperQuestion struct {
+	// Code As it stands on the slip; any decimal digits, spaces and dashes
+	Code private.String `json:"code"`
+
+	// Number As it is printed; any decimal digits, spaces and dashes
+	Number private.String `json:"number"`
+}
+
 // PersonNote Text about a person, several lines
 type PersonNote = private.String
 
@@ -1000,6 +1163,9 @@ type Problem struct {
 	// Type A path under /problems/
 	Type string `json:"type"`
 }
+
+// PublicKey MLKEM768-X25519, 1216 bytes in base64
+type PublicKey = []byte
 
 // Publication defines model for Publication.
 type Publication struct {
@@ -1023,6 +1189,23 @@ type Purpose string
 
 // Role defines model for Role.
 type Role string
+
+// Self defines model for Self.
+type Self struct {
+	// Agency 128 random bits in lower-case hex
+	Agency     ID     `json:"agency"`
+	AgencyName string `json:"agency_name"`
+
+	// ID 128 random bits in lower-case hex
+	ID ID `json:"id"`
+
+	// Label Names a thing and its place, never a person
+	Label Label     `json:"label"`
+	State SelfState `json:"state"`
+}
+
+// SelfState defines model for Self.State.
+type SelfState string
 
 // SharedList defines model for SharedList.
 type SharedList struct {
@@ -1158,8 +1341,14 @@ type ShareCaseParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
-// EnrolDeviceParams defines parameters for EnrolDevice.
-type EnrolDeviceParams struct {
+// ListDevicesParams defines parameters for ListDevices.
+type ListDevicesParams struct {
+	// Agency My own if none is given; an operator then gets those of all
+	Agency ID `form:"agency,omitempty" json:"agency,omitempty,omitzero"`
+}
+
+// ApproveDeviceParams defines parameters for ApproveDevice.
+type ApproveDeviceParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
@@ -1188,6 +1377,18 @@ type AddPageParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// EnrolDeviceParams defines parameters for EnrolDevice.
+type EnrolDeviceParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// InviteDeviceParams defines parameters for InviteDevice.
+type InviteDeviceParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // LookUpParams defines parameters for LookUp.
 type LookUpParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -1208,6 +1409,12 @@ type OpenRecordParams struct {
 
 // ChallengeOpeningParams defines parameters for ChallengeOpening.
 type ChallengeOpeningParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// AskPaperParams defines parameters for AskPaper.
+type AskPaperParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
@@ -1254,14 +1461,20 @@ type MakeCaseFindableJSONRequestBody = Findable
 // ShareCaseJSONRequestBody defines body for ShareCase for application/json ContentType.
 type ShareCaseJSONRequestBody = GrantOrder
 
-// EnrolDeviceJSONRequestBody defines body for EnrolDevice for application/json ContentType.
-type EnrolDeviceJSONRequestBody = DeviceOrder
+// ApproveDeviceJSONRequestBody defines body for ApproveDevice for application/json ContentType.
+type ApproveDeviceJSONRequestBody = Approval
 
 // UpdateDocumentJSONRequestBody defines body for UpdateDocument for application/json ContentType.
 type UpdateDocumentJSONRequestBody = DocumentRecord
 
 // ShareDocumentJSONRequestBody defines body for ShareDocument for application/json ContentType.
 type ShareDocumentJSONRequestBody = GrantOrder
+
+// EnrolDeviceJSONRequestBody defines body for EnrolDevice for application/json ContentType.
+type EnrolDeviceJSONRequestBody = EnrolmentOrder
+
+// InviteDeviceJSONRequestBody defines body for InviteDevice for application/json ContentType.
+type InviteDeviceJSONRequestBody = InvitationOrder
 
 // LookUpJSONRequestBody defines body for LookUp for application/json ContentType.
 type LookUpJSONRequestBody = LookUpOrder
@@ -1274,6 +1487,9 @@ type OpenRecordJSONRequestBody = OpeningOrder
 
 // ChallengeOpeningJSONRequestBody defines body for ChallengeOpening for application/json ContentType.
 type ChallengeOpeningJSONRequestBody = ChallengeOrder
+
+// AskPaperJSONRequestBody defines body for AskPaper for application/json ContentType.
+type AskPaperJSONRequestBody = PaperQuestion
 
 // PublishJSONRequestBody defines body for Publish for application/json ContentType.
 type PublishJSONRequestBody = PublicationOrder
@@ -1337,15 +1553,21 @@ type ServerInterface interface {
 	// ReadHistory What was done with the case, for the holder
 	// (GET /api/v1/cases/{case}/history)
 	ReadHistory(c *gin.Context, pCase PathCase)
-	// EnrolDevice Enrol a device
-	// (POST /api/v1/devices)
-	EnrolDevice(c *gin.Context, params EnrolDeviceParams)
+	// ListDevices The devices of an agency
+	// (GET /api/v1/devices)
+	ListDevices(c *gin.Context, params ListDevicesParams)
+	// ReadSelf Who this device is, and whether it is in
+	// (GET /api/v1/devices/self)
+	ReadSelf(c *gin.Context)
 	// ReadEnvelope The keys of this device, sealed to it
 	// (GET /api/v1/devices/self/envelope)
 	ReadEnvelope(c *gin.Context)
 	// RevokeDevice Take a device out of the network
 	// (DELETE /api/v1/devices/{device})
 	RevokeDevice(c *gin.Context, device PathDevice)
+	// ApproveDevice Let a device in that waits
+	// (POST /api/v1/devices/{device}/approval)
+	ApproveDevice(c *gin.Context, device PathDevice, params ApproveDeviceParams)
 	// ReadDocument A document record
 	// (GET /api/v1/documents/{document})
 	ReadDocument(c *gin.Context, document PathDocument)
@@ -1364,6 +1586,12 @@ type ServerInterface interface {
 	// ReadPage One page
 	// (GET /api/v1/documents/{document}/pages/{page})
 	ReadPage(c *gin.Context, document PathDocument, page int)
+	// EnrolDevice Take an invitation up, as the device
+	// (POST /api/v1/enrolments)
+	EnrolDevice(c *gin.Context, params EnrolDeviceParams)
+	// InviteDevice Invite a device
+	// (POST /api/v1/invitations)
+	InviteDevice(c *gin.Context, params InviteDeviceParams)
 	// LookUp Ask whether somebody keeps a record of a document
 	// (POST /api/v1/look-ups)
 	LookUp(c *gin.Context, params LookUpParams)
@@ -1376,6 +1604,9 @@ type ServerInterface interface {
 	// ChallengeOpening Ask to open a record
 	// (POST /api/v1/openings/challenges)
 	ChallengeOpening(c *gin.Context, params ChallengeOpeningParams)
+	// AskPaper Is this paper still in use? With its number and its code
+	// (POST /api/v1/papers)
+	AskPaper(c *gin.Context, params AskPaperParams)
 	// Publish Close the window and publish lists, pack and log checkpoint
 	// (POST /api/v1/publications)
 	Publish(c *gin.Context, params PublishParams)
@@ -2075,36 +2306,20 @@ func (siw *ServerInterfaceWrapper) ReadHistory(c *gin.Context) {
 	siw.Handler.ReadHistory(c, pCase)
 }
 
-// EnrolDevice operation middleware
-func (siw *ServerInterfaceWrapper) EnrolDevice(c *gin.Context) {
+// ListDevices operation middleware
+func (siw *ServerInterfaceWrapper) ListDevices(c *gin.Context) {
 
 	var err error
 	_ = err
 
 	// Parameter object where we will unmarshal all parameters from the context
-	var params EnrolDeviceParams
+	var params ListDevicesParams
 
-	headers := c.Request.Header
+	// ------------- Optional query parameter "agency" -------------
 
-	// ------------- Required header parameter "Idempotency-Key" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
-		var IdempotencyKey IdempotencyKey
-		n := len(valueList)
-		if n != 1 {
-			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
-			return
-		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
-		if err != nil {
-			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
-			return
-		}
-
-		params.IdempotencyKey = IdempotencyKey
-
-	} else {
-		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "agency", c.Request.URL.Query(), &params.Agency, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter agency: %w", err), http.StatusBadRequest)
 		return
 	}
 
@@ -2115,7 +2330,20 @@ func (siw *ServerInterfaceWrapper) EnrolDevice(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.EnrolDevice(c, params)
+	siw.Handler.ListDevices(c, params)
+}
+
+// ReadSelf operation middleware
+func (siw *ServerInterfaceWrapper) ReadSelf(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ReadSelf(c)
 }
 
 // ReadEnvelope operation middleware
@@ -2154,6 +2382,58 @@ func (siw *ServerInterfaceWrapper) RevokeDevice(c *gin.Context) {
 	}
 
 	siw.Handler.RevokeDevice(c, device)
+}
+
+// ApproveDevice operation middleware
+func (siw *ServerInterfaceWrapper) ApproveDevice(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "device" -------------
+	var device PathDevice
+
+	err = runtime.BindStyledParameterWithOptions("simple", "device", c.Param("device"), &device, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter device: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ApproveDeviceParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ApproveDevice(c, device, params)
 }
 
 // ReadDocument operation middleware
@@ -2429,6 +2709,92 @@ func (siw *ServerInterfaceWrapper) ReadPage(c *gin.Context) {
 	siw.Handler.ReadPage(c, document, page)
 }
 
+// EnrolDevice operation middleware
+func (siw *ServerInterfaceWrapper) EnrolDevice(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params EnrolDeviceParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.EnrolDevice(c, params)
+}
+
+// InviteDevice operation middleware
+func (siw *ServerInterfaceWrapper) InviteDevice(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params InviteDeviceParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.InviteDevice(c, params)
+}
+
 // LookUp operation middleware
 func (siw *ServerInterfaceWrapper) LookUp(c *gin.Context) {
 
@@ -2599,6 +2965,49 @@ func (siw *ServerInterfaceWrapper) ChallengeOpening(c *gin.Context) {
 	}
 
 	siw.Handler.ChallengeOpening(c, params)
+}
+
+// AskPaper operation middleware
+func (siw *ServerInterfaceWrapper) AskPaper(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AskPaperParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.AskPaper(c, params)
 }
 
 // Publish operation middleware
@@ -2780,11 +3189,16 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/v1/openings", wrapper.OpenRecord)
 	router.POST(options.BaseURL+"/api/v1/look-ups", wrapper.LookUp)
 	router.POST(options.BaseURL+"/api/v1/verifications", wrapper.Verify)
+	router.POST(options.BaseURL+"/api/v1/papers", wrapper.AskPaper)
 	router.GET(options.BaseURL+"/api/v1/agencies", wrapper.ListAgencies)
 	router.POST(options.BaseURL+"/api/v1/agencies", wrapper.AdmitAgency)
 	router.POST(options.BaseURL+"/api/v1/members", wrapper.AddMember)
-	router.POST(options.BaseURL+"/api/v1/devices", wrapper.EnrolDevice)
+	router.POST(options.BaseURL+"/api/v1/invitations", wrapper.InviteDevice)
+	router.POST(options.BaseURL+"/api/v1/enrolments", wrapper.EnrolDevice)
+	router.GET(options.BaseURL+"/api/v1/devices", wrapper.ListDevices)
 	router.DELETE(options.BaseURL+"/api/v1/devices/:device", wrapper.RevokeDevice)
+	router.POST(options.BaseURL+"/api/v1/devices/:device/approval", wrapper.ApproveDevice)
+	router.GET(options.BaseURL+"/api/v1/devices/self", wrapper.ReadSelf)
 	router.GET(options.BaseURL+"/api/v1/devices/self/envelope", wrapper.ReadEnvelope)
 	router.POST(options.BaseURL+"/api/v1/publications", wrapper.Publish)
 	router.GET(options.BaseURL+"/healthz", wrapper.Health)
@@ -3507,35 +3921,72 @@ func (response ReadHistorydefaultApplicationProblemPlusJSONResponse) VisitReadHi
 	return err
 }
 
-type EnrolDeviceRequestObject struct {
-	Params EnrolDeviceParams
-	Body   *EnrolDeviceJSONRequestBody
+type ListDevicesRequestObject struct {
+	Params ListDevicesParams
 }
 
-type EnrolDeviceResponseObject interface {
-	VisitEnrolDeviceResponse(w http.ResponseWriter) error
+type ListDevicesResponseObject interface {
+	VisitListDevicesResponse(w http.ResponseWriter) error
 }
 
-type EnrolDevice201JSONResponse Device
+type ListDevices200JSONResponse DeviceList
 
-func (response EnrolDevice201JSONResponse) VisitEnrolDeviceResponse(w http.ResponseWriter) error {
+func (response ListDevices200JSONResponse) VisitListDevicesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(201)
+	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
-type EnrolDevicedefaultApplicationProblemPlusJSONResponse struct {
+type ListDevicesdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	StatusCode int
 }
 
-func (response EnrolDevicedefaultApplicationProblemPlusJSONResponse) VisitEnrolDeviceResponse(w http.ResponseWriter) error {
+func (response ListDevicesdefaultApplicationProblemPlusJSONResponse) VisitListDevicesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadSelfRequestObject struct {
+}
+
+type ReadSelfResponseObject interface {
+	VisitReadSelfResponse(w http.ResponseWriter) error
+}
+
+type ReadSelf200JSONResponse Self
+
+func (response ReadSelf200JSONResponse) VisitReadSelfResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadSelfdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadSelfdefaultApplicationProblemPlusJSONResponse) VisitReadSelfResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3607,6 +4058,41 @@ type RevokeDevicedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RevokeDevicedefaultApplicationProblemPlusJSONResponse) VisitRevokeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveDeviceRequestObject struct {
+	Device PathDevice `json:"device"`
+	Params ApproveDeviceParams
+	Body   *ApproveDeviceJSONRequestBody
+}
+
+type ApproveDeviceResponseObject interface {
+	VisitApproveDeviceResponse(w http.ResponseWriter) error
+}
+
+type ApproveDevice204Response struct {
+}
+
+func (response ApproveDevice204Response) VisitApproveDeviceResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ApproveDevicedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ApproveDevicedefaultApplicationProblemPlusJSONResponse) VisitApproveDeviceResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3877,6 +4363,86 @@ func (response ReadPagedefaultApplicationProblemPlusJSONResponse) VisitReadPageR
 	return err
 }
 
+type EnrolDeviceRequestObject struct {
+	Params EnrolDeviceParams
+	Body   *EnrolDeviceJSONRequestBody
+}
+
+type EnrolDeviceResponseObject interface {
+	VisitEnrolDeviceResponse(w http.ResponseWriter) error
+}
+
+type EnrolDevice201JSONResponse Enrolment
+
+func (response EnrolDevice201JSONResponse) VisitEnrolDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolDevicedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EnrolDevicedefaultApplicationProblemPlusJSONResponse) VisitEnrolDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteDeviceRequestObject struct {
+	Params InviteDeviceParams
+	Body   *InviteDeviceJSONRequestBody
+}
+
+type InviteDeviceResponseObject interface {
+	VisitInviteDeviceResponse(w http.ResponseWriter) error
+}
+
+type InviteDevice201JSONResponse Invitation
+
+func (response InviteDevice201JSONResponse) VisitInviteDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteDevicedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response InviteDevicedefaultApplicationProblemPlusJSONResponse) VisitInviteDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type LookUpRequestObject struct {
 	Params LookUpParams
 	Body   *LookUpJSONRequestBody
@@ -4026,6 +4592,46 @@ type ChallengeOpeningdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChallengeOpeningdefaultApplicationProblemPlusJSONResponse) VisitChallengeOpeningResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskPaperRequestObject struct {
+	Params AskPaperParams
+	Body   *AskPaperJSONRequestBody
+}
+
+type AskPaperResponseObject interface {
+	VisitAskPaperResponse(w http.ResponseWriter) error
+}
+
+type AskPaper200JSONResponse PaperAnswer
+
+func (response AskPaper200JSONResponse) VisitAskPaperResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskPaperdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AskPaperdefaultApplicationProblemPlusJSONResponse) VisitAskPaperResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4287,15 +4893,21 @@ type StrictServerInterface interface {
 	// ReadHistory What was done with the case, for the holder
 	// (GET /api/v1/cases/{case}/history)
 	ReadHistory(ctx context.Context, request ReadHistoryRequestObject) (ReadHistoryResponseObject, error)
-	// EnrolDevice Enrol a device
-	// (POST /api/v1/devices)
-	EnrolDevice(ctx context.Context, request EnrolDeviceRequestObject) (EnrolDeviceResponseObject, error)
+	// ListDevices The devices of an agency
+	// (GET /api/v1/devices)
+	ListDevices(ctx context.Context, request ListDevicesRequestObject) (ListDevicesResponseObject, error)
+	// ReadSelf Who this device is, and whether it is in
+	// (GET /api/v1/devices/self)
+	ReadSelf(ctx context.Context, request ReadSelfRequestObject) (ReadSelfResponseObject, error)
 	// ReadEnvelope The keys of this device, sealed to it
 	// (GET /api/v1/devices/self/envelope)
 	ReadEnvelope(ctx context.Context, request ReadEnvelopeRequestObject) (ReadEnvelopeResponseObject, error)
 	// RevokeDevice Take a device out of the network
 	// (DELETE /api/v1/devices/{device})
 	RevokeDevice(ctx context.Context, request RevokeDeviceRequestObject) (RevokeDeviceResponseObject, error)
+	// ApproveDevice Let a device in that waits
+	// (POST /api/v1/devices/{device}/approval)
+	ApproveDevice(ctx context.Context, request ApproveDeviceRequestObject) (ApproveDeviceResponseObject, error)
 	// ReadDocument A document record
 	// (GET /api/v1/documents/{document})
 	ReadDocument(ctx context.Context, request ReadDocumentRequestObject) (ReadDocumentResponseObject, error)
@@ -4314,6 +4926,12 @@ type StrictServerInterface interface {
 	// ReadPage One page
 	// (GET /api/v1/documents/{document}/pages/{page})
 	ReadPage(ctx context.Context, request ReadPageRequestObject) (ReadPageResponseObject, error)
+	// EnrolDevice Take an invitation up, as the device
+	// (POST /api/v1/enrolments)
+	EnrolDevice(ctx context.Context, request EnrolDeviceRequestObject) (EnrolDeviceResponseObject, error)
+	// InviteDevice Invite a device
+	// (POST /api/v1/invitations)
+	InviteDevice(ctx context.Context, request InviteDeviceRequestObject) (InviteDeviceResponseObject, error)
 	// LookUp Ask whether somebody keeps a record of a document
 	// (POST /api/v1/look-ups)
 	LookUp(ctx context.Context, request LookUpRequestObject) (LookUpResponseObject, error)
@@ -4326,6 +4944,9 @@ type StrictServerInterface interface {
 	// ChallengeOpening Ask to open a record
 	// (POST /api/v1/openings/challenges)
 	ChallengeOpening(ctx context.Context, request ChallengeOpeningRequestObject) (ChallengeOpeningResponseObject, error)
+	// AskPaper Is this paper still in use? With its number and its code
+	// (POST /api/v1/papers)
+	AskPaper(ctx context.Context, request AskPaperRequestObject) (AskPaperResponseObject, error)
 	// Publish Close the window and publish lists, pack and log checkpoint
 	// (POST /api/v1/publications)
 	Publish(ctx context.Context, request PublishRequestObject) (PublishResponseObject, error)
@@ -5056,43 +5677,49 @@ func (sh *strictHandler) ReadHistory(ctx *gin.Context, pCase PathCase) {
 	}
 }
 
-// EnrolDevice operation middleware
-func (sh *strictHandler) EnrolDevice(ctx *gin.Context, params EnrolDeviceParams) {
-	var request EnrolDeviceRequestObject
+// ListDevices operation middleware
+func (sh *strictHandler) ListDevices(ctx *gin.Context, params ListDevicesParams) {
+	var request ListDevicesRequestObject
 
 	request.Params = params
 
-	var body EnrolDeviceJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
-		return
-	}
-	request.Body = &body
-
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.EnrolDevice(ctx, request.(EnrolDeviceRequestObject))
+		return sh.ssi.ListDevices(ctx, request.(ListDevicesRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "EnrolDevice")
+		handler = middleware(handler, "ListDevices")
 	}
 
 	response, err := handler(ctx, request)
 
 	if err != nil {
 		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(EnrolDeviceResponseObject); ok {
-		if err := validResponse.VisitEnrolDeviceResponse(ctx.Writer); err != nil {
+	} else if validResponse, ok := response.(ListDevicesResponseObject); ok {
+		if err := validResponse.VisitListDevicesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadSelf operation middleware
+func (sh *strictHandler) ReadSelf(ctx *gin.Context) {
+	var request ReadSelfRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadSelf(ctx, request.(ReadSelfRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadSelf")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ReadSelfResponseObject); ok {
+		if err := validResponse.VisitReadSelfResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -5143,6 +5770,51 @@ func (sh *strictHandler) RevokeDevice(ctx *gin.Context, device PathDevice) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(RevokeDeviceResponseObject); ok {
 		if err := validResponse.VisitRevokeDeviceResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ApproveDevice operation middleware
+func (sh *strictHandler) ApproveDevice(ctx *gin.Context, device PathDevice, params ApproveDeviceParams) {
+	var request ApproveDeviceRequestObject
+
+	request.Device = device
+	request.Params = params
+
+	var body ApproveDeviceJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ApproveDevice(ctx, request.(ApproveDeviceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApproveDevice")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ApproveDeviceResponseObject); ok {
+		if err := validResponse.VisitApproveDeviceResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -5350,6 +6022,94 @@ func (sh *strictHandler) ReadPage(ctx *gin.Context, document PathDocument, page 
 	}
 }
 
+// EnrolDevice operation middleware
+func (sh *strictHandler) EnrolDevice(ctx *gin.Context, params EnrolDeviceParams) {
+	var request EnrolDeviceRequestObject
+
+	request.Params = params
+
+	var body EnrolDeviceJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EnrolDevice(ctx, request.(EnrolDeviceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EnrolDevice")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(EnrolDeviceResponseObject); ok {
+		if err := validResponse.VisitEnrolDeviceResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// InviteDevice operation middleware
+func (sh *strictHandler) InviteDevice(ctx *gin.Context, params InviteDeviceParams) {
+	var request InviteDeviceRequestObject
+
+	request.Params = params
+
+	var body InviteDeviceJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.InviteDevice(ctx, request.(InviteDeviceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "InviteDevice")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(InviteDeviceResponseObject); ok {
+		if err := validResponse.VisitInviteDeviceResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // LookUp operation middleware
 func (sh *strictHandler) LookUp(ctx *gin.Context, params LookUpParams) {
 	var request LookUpRequestObject
@@ -5519,6 +6279,50 @@ func (sh *strictHandler) ChallengeOpening(ctx *gin.Context, params ChallengeOpen
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ChallengeOpeningResponseObject); ok {
 		if err := validResponse.VisitChallengeOpeningResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AskPaper operation middleware
+func (sh *strictHandler) AskPaper(ctx *gin.Context, params AskPaperParams) {
+	var request AskPaperRequestObject
+
+	request.Params = params
+
+	var body AskPaperJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AskPaper(ctx, request.(AskPaperRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AskPaper")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(AskPaperResponseObject); ok {
+		if err := validResponse.VisitAskPaperResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -155,8 +155,9 @@ func (s *Server) ReadAttestation(ctx context.Context, r ReadAttestationRequestOb
 
 // ChangeAttestation withdraws, pauses or resumes an attestation.
 func (s *Server) ChangeAttestation(ctx context.Context, r ChangeAttestationRequestObject) (ChangeAttestationResponseObject, error) {
+	key := requestKey(ctx)
 	ctx, by := acting(ctx)
-	d, err := s.cfg.Issuer.SetStatus(ctx, by, credentials.ID(r.Attestation), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason))
+	d, err := s.cfg.Issuer.SetStatus(ctx, by, credentials.ID(r.Attestation), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason), key)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +168,7 @@ func (s *Server) ChangeAttestation(ctx context.Context, r ChangeAttestationReque
 func attestation(d credentials.Issued) Attestation {
 	return Attestation{
 		ID: ID(d.ID), Kind: Kind(d.Kind), Agency: d.Agency, State: AttestationState(d.State),
-		Issued: formatDay(d.IssuedOn), ValidUntil: formatDay(d.ValidUntil), ReviewBy: formatDay(d.ReviewBy),
+		Issued: formatDay(d.IssuedOn), ValidUntil: formatDay(d.ValidUntil.AddDate(0, 0, -1)), ReviewBy: formatDay(d.ReviewBy),
 		About: ID(d.About), Supersedes: ID(d.Replaces),
 	}
 }

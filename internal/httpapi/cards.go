@@ -55,8 +55,9 @@ func drawn(made credentials.Card) (IssueCard201JSONResponse, error) {
 
 // ChangeCard withdraws, pauses or resumes a card.
 func (s *Server) ChangeCard(ctx context.Context, r ChangeCardRequestObject) (ChangeCardResponseObject, error) {
+	key := requestKey(ctx)
 	ctx, by := acting(ctx)
-	d, err := s.cfg.Issuer.SetStatus(ctx, by, credentials.ID(r.Card), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason))
+	d, err := s.cfg.Issuer.SetStatus(ctx, by, credentials.ID(r.Card), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason), key)
 	if err != nil {
 		return nil, err
 	}

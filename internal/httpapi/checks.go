@@ -1,7 +1,10 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -13,7 +16,7 @@ import (
 )
 
 // Verify judges a card or a credential as a device would, with the same code.
-// Whatever was shown, the answer is 200 and a verdict. Nothing is recorded.
+// Whatever was shown, the answer is 200 and a verdict. Nothing is recorded but wrong codes.
 func (s *Server) Verify(ctx context.Context, r VerifyRequestObject) (VerifyResponseObject, error) {
 	ctx, by := acting(ctx)
 	shown, err := presentation(*r.Body)
@@ -24,7 +27,10 @@ func (s *Server) Verify(ctx context.Context, r VerifyRequestObject) (VerifyRespo
 	if err != nil {
 		s.cfg.Log.WarnContext(ctx, "no pack to judge with", "cause", err)
 	}
-	verdict, err := s.tries.verify(ctx, by.ID, pack, shown, s.cfg.Now())
+	if notReady, ok := errors.AsType[*verifier.NotReadyError](err); ok {
+		return encodeVerdict(verifier.NotReadyVerdict(notReady)) // a device gives the reason too
+	}
+	verdict, err := s.check(ctx, by.ID, pack, shown, s.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -46,62 +52,146 @@ func presentation(o VerificationOrder) (verifier.Presentation, error) {
 	return p, nil
 }
 
-// tries counts wrong codes for each actor, and lets each of them stretch one
-// code at a time: a code costs 64 MiB and a seventh of a second.
-type tries struct {
-	mu    sync.Mutex
-	of    map[string]*actorTries
-	seats chan struct{} // one for each core
+// Tries keeps the wrong codes that each actor has tried, for all processes of
+// the service: who asks two of them gets no more tries. The text is this
+// room's own; a version of 0 is an actor without any.
+type Tries interface {
+	Read(ctx context.Context, actor string) (text string, version int64, err error)
+	// Write replaces what was read, and reports whether it still stood.
+	Write(ctx context.Context, actor, text string, version int64, now time.Time) (ok bool, err error)
 }
 
-type actorTries struct {
-	seat    chan struct{}
-	wrong   verifier.Tries
+// maxTried is for how many cards wrong codes of one actor are counted within a
+// day. Nobody mistypes so many.
+const maxTried = 500
+
+// check judges what was shown. A verdict about a code leaves only after a wrong
+// one was counted, and when another process has counted one in the meantime,
+// the code is judged again under what is left then.
+func (s *Server) check(ctx context.Context, actor string, pack *verifier.Pack, shown verifier.Presentation, now time.Time) (verifier.Verdict, error) {
+	leave, err := s.seats.take(ctx, actor, now)
+	if err != nil {
+		return verifier.Verdict{}, err
+	}
+	defer leave()
+	for {
+		text, version, err := s.cfg.Tries.Read(ctx, actor)
+		if err != nil {
+			return verifier.Verdict{}, err
+		}
+		var wrong verifier.Tries
+		if text != "" {
+			if err := json.Unmarshal([]byte(text), &wrong); err != nil {
+				return verifier.Verdict{}, fmt.Errorf("read tries: %w", err)
+			}
+		}
+		if shown.Code != nil && len(wrong.Wrong) >= maxTried {
+			return verifier.Verdict{}, fail(faultTooMany)
+		}
+		before, err := json.Marshal(wrong)
+		if err != nil {
+			return verifier.Verdict{}, fmt.Errorf("encode tries: %w", err)
+		}
+		shown.Tries = &wrong
+		verdict := pack.Verify(shown, now)
+		after, err := json.Marshal(wrong)
+		if err != nil {
+			return verifier.Verdict{}, fmt.Errorf("encode tries: %w", err)
+		}
+		if bytes.Equal(before, after) {
+			return verdict, nil
+		}
+		switch ok, err := s.cfg.Tries.Write(ctx, actor, string(after), version, now); {
+		case err != nil:
+			return verifier.Verdict{}, err
+		case ok:
+			return verdict, nil
+		}
+	}
+}
+
+// seats let each actor stretch one code at a time, and all of them as many as
+// this machine has cores: a code costs 64 MiB and a seventh of a second.
+type seats struct {
+	mu  sync.Mutex
+	of  map[string]*seat
+	all chan struct{} // one for each core
+}
+
+type seat struct {
+	one     chan struct{}
 	touched time.Time
 }
 
-func newTries(cores int) *tries {
-	return &tries{of: make(map[string]*actorTries), seats: make(chan struct{}, max(1, cores))}
+func newSeats(cores int) *seats {
+	return &seats{of: make(map[string]*seat), all: make(chan struct{}, max(1, cores))}
 }
 
 // seatPatience is how long a check waits for its turn.
 const seatPatience = 5 * time.Second
 
-func (t *tries) verify(ctx context.Context, actor string, pack *verifier.Pack, shown verifier.Presentation, now time.Time) (verifier.Verdict, error) {
+// take waits for an actor's turn and returns how to end it.
+func (s *seats) take(ctx context.Context, actor string, now time.Time) (leave func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, seatPatience)
 	defer cancel()
-	mine := t.find(actor, now)
+	mine := s.find(actor, now)
 	// The actor's own seat comes first, so that one actor's queue takes no
 	// core from the others.
-	for _, seat := range []chan struct{}{mine.seat, t.seats} {
-		select {
-		case seat <- struct{}{}:
-			defer func() { <-seat }()
-		case <-ctx.Done():
-			return verifier.Verdict{}, &failure{fault: faultBusy, retryAfter: "2"}
+	var taken []chan struct{}
+	leave = func() {
+		for _, one := range taken {
+			<-one
 		}
 	}
-	shown.Tries = &mine.wrong
-	return pack.Verify(shown, now), nil
+	for _, one := range []chan struct{}{mine.one, s.all} {
+		select {
+		case one <- struct{}{}:
+			taken = append(taken, one)
+		case <-ctx.Done():
+			leave()
+			return nil, &failure{fault: faultBusy, retryAfter: "2"}
+		}
+	}
+	return leave, nil
 }
 
-// find returns an actor's tries, and forgets those of actors who have been
-// quiet for longer than any try counts.
-func (t *tries) find(actor string, now time.Time) *actorTries {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for id, a := range t.of {
-		if now.Sub(a.touched) > 25*time.Hour {
-			delete(t.of, id)
+// find returns an actor's seat, and forgets those of actors who have been
+// quiet for an hour.
+func (s *seats) find(actor string, now time.Time) *seat {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, a := range s.of {
+		if now.Sub(a.touched) > time.Hour && len(a.one) == 0 {
+			delete(s.of, id)
 		}
 	}
-	mine := t.of[actor]
+	mine := s.of[actor]
 	if mine == nil {
-		mine = &actorTries{seat: make(chan struct{}, 1)}
-		t.of[actor] = mine
+		mine = &seat{one: make(chan struct{}, 1)}
+		s.of[actor] = mine
 	}
 	mine.touched = now
 	return mine
+}
+
+// AskPaper tells whoever has number and code of a card whether it is in use.
+func (s *Server) AskPaper(ctx context.Context, r AskPaperRequestObject) (AskPaperResponseObject, error) {
+	ctx, _ = acting(ctx)
+	// Strangers share seats of their own, so that those who check cards always
+	// have a core left.
+	waiting, cancel := context.WithTimeout(ctx, seatPatience)
+	defer cancel()
+	select {
+	case s.papers <- struct{}{}:
+		defer func() { <-s.papers }()
+	case <-waiting.Done():
+		return nil, &failure{fault: faultBusy, retryAfter: "2"}
+	}
+	answer, err := s.cfg.Issuer.Paper(ctx, r.Body.Number, r.Body.Code)
+	if err != nil {
+		return nil, err
+	}
+	return AskPaper200JSONResponse{Answer: PaperAnswerAnswer(answer), Desk: s.cfg.Network.Desk()}, nil
 }
 
 // revealed is an answer that was encoded by private.RevealJSON, because it

@@ -53,13 +53,7 @@ func op(c *gin.Context) *operation {
 func (s *Server) logAccess(c *gin.Context) {
 	start := s.cfg.Now()
 	c.Next()
-	method, route, role := "-", "-", "-"
-	if o := op(c); o != nil {
-		method, route = o.method, o.route
-	}
-	if by, ok := c.Get(keyActor); ok {
-		role = by.(audit.Actor).Role
-	}
+	method, route, role := described(c)
 	s.cfg.Log.LogAttrs(context.WithoutCancel(c.Request.Context()), slog.LevelInfo, "request",
 		slog.String("request", requestID(c)),
 		slog.String("method", method),
@@ -171,10 +165,18 @@ func formLike(r *http.Request) bool {
 	}
 }
 
-// slowDown holds the whole API to one rate. The public files are spared: they
-// are static, and a device must get its lists.
+// slowDown holds the whole API to one rate, and those who come without a token
+// to a lower one of their own. The public files are spared: they are static, and
+// a device must get its lists.
 func (s *Server) slowDown(c *gin.Context) {
-	if o := op(c); (o == nil || !o.public) && !s.global.AllowN(s.cfg.Now(), 1) {
+	limiter := s.global
+	if o := op(c); o != nil && o.public {
+		limiter = nil
+		if o.method == http.MethodPost {
+			limiter = s.strangers
+		}
+	}
+	if limiter != nil && !limiter.AllowN(s.cfg.Now(), 1) {
 		s.refuse(c, &failure{fault: faultTooMany, retryAfter: "1"})
 		return
 	}

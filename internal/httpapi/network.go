@@ -72,34 +72,6 @@ func (s *Server) AddMember(ctx context.Context, r AddMemberRequestObject) (AddMe
 	return AddMember201JSONResponse{ID: m.ID, Agency: m.Agency, Role: Role(m.Role), Token: token}, nil
 }
 
-// EnrolDevice takes a device in. The token is in this answer only.
-func (s *Server) EnrolDevice(ctx context.Context, r EnrolDeviceRequestObject) (EnrolDeviceResponseObject, error) {
-	ctx, by := acting(ctx)
-	agency := r.Body.Agency
-	if agency == "" {
-		agency = by.Agency
-	}
-	// Before the device is enrolled: afterwards the token must not get lost.
-	root, err := s.cfg.Network.RootKey(ctx)
-	if err != nil {
-		return nil, err
-	}
-	d, token, err := s.cfg.Network.EnrolDevice(ctx, by, agency, r.Body.Label, r.Body.PublicKey)
-	if err != nil {
-		return nil, err
-	}
-	return EnrolDevice201JSONResponse{ID: d.ID, Agency: d.Agency, Token: token, Network: s.cfg.Network.ID(), Root: root}, nil
-}
-
-// RevokeDevice takes a device out of the network.
-func (s *Server) RevokeDevice(ctx context.Context, r RevokeDeviceRequestObject) (RevokeDeviceResponseObject, error) {
-	ctx, by := acting(ctx)
-	if err := s.cfg.Network.RevokeDevice(ctx, by, r.Device); err != nil {
-		return nil, err
-	}
-	return RevokeDevice204Response{}, nil
-}
-
 // ReadEnvelope serves a device the keys that are sealed to it.
 func (s *Server) ReadEnvelope(ctx context.Context, _ ReadEnvelopeRequestObject) (ReadEnvelopeResponseObject, error) {
 	ctx, by := acting(ctx)

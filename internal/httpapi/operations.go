@@ -119,8 +119,11 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 }
 
 func ginRoute(path string) string {
-	if path == "/log/tile/{tile}" {
+	switch path {
+	case "/log/tile/{tile}":
 		return tileRoute
+	case "/check/{file}":
+		return checkRoute
 	}
 	return strings.NewReplacer("{", ":", "}", "").Replace(path)
 }

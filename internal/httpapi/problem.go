@@ -80,6 +80,8 @@ var faults = []struct {
 	{credentials.ErrIndexTaken, faultBusy}, // the issuer draws again; seen only when many draws miss
 	{credentials.ErrListFull, faultBusy},
 	{credentials.ErrKeyUsed, faultKeyBusy},
+	{credentials.ErrSettled, faultBusy}, // nothing was released; the next try is a new one
+	{credentials.ErrChanged, faultBusy}, // worked out anew many times already
 	{credentials.ErrUnknownAction, faultInvalid},
 	{credentials.ErrUnknownKind, faultInvalid},
 
@@ -114,6 +116,9 @@ var faults = []struct {
 	{network.ErrForbidden, faultForbidden},
 	{network.ErrInvalid, faultRefused},
 	{network.ErrConflict, faultConflict},
+	{network.ErrInvitation, fault{http.StatusForbidden, "invitation_refused", "Ask for a new invitation"}},
+	{network.ErrApproval, fault{http.StatusForbidden, "approval_invalid", "A second person has to approve this"}},
+	{network.ErrSymbols, fault{http.StatusUnprocessableEntity, "symbols_differ", "The symbols are not those that the device shows"}},
 	{network.ErrOldKeys, faultNotReady},
 	{network.ErrNoEpoch, faultNotReady},
 
@@ -122,6 +127,7 @@ var faults = []struct {
 	{audit.ErrTampered, faultLog},
 	{audit.ErrFork, faultLog},
 	{audit.ErrSequence, faultLog},
+	{audit.ErrOvertaken, faultBusy},
 	{audit.ErrProof, faultInternal},
 	{audit.ErrNotPublished, fault{http.StatusConflict, "not_published", "This is not in the published log yet"}},
 

@@ -53,6 +53,7 @@ func (s *Server) mountPublic(r gin.IRouter) {
 		_, answers, err := s.tokens(c)
 		return []byte(answers), err
 	})
+	s.mountCardPage(r)
 	serve("/log/checkpoint", "application/octet-stream", cacheHead, func(*gin.Context) ([]byte, error) {
 		return s.logFile("checkpoint")
 	})

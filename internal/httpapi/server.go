@@ -30,24 +30,39 @@ type Config struct {
 	Vault       *vault.Vault
 	Board       Board
 	Idempotency Idempotency
+	Tries       Tries
 	LogFiles    fs.FS // the published log: checkpoint and tiles
 	Log         *slog.Logger
+
+	// Pages are the built pages; nil serves none. Desk is the telephone number
+	// that they show.
+	Pages fs.FS
+	Desk  string
 
 	// Ready says why the service cannot work now, nil when it can; a nil func
 	// is always ready.
 	Ready func(ctx context.Context) error
 	// SecurityText is served as security.txt (RFC 9116); empty means none.
 	SecurityText string
+	// CardPage is what somebody reads who found a card, and CardStyle the
+	// SHA-256 of its one style element, in base64. Without a page none is served.
+	CardPage  []byte
+	CardStyle string
 	// Full and Busy are the errors by which the stores say that the disk is
 	// full, and that they are overloaded: adapters do not know each other.
 	Full, Busy []error
 	// KeystoreDown and KeystoreWrong are the errors by which a keystore says
 	// that it cannot be reached now, and that its answer cannot be right.
 	KeystoreDown, KeystoreWrong []error
+	// Observe is called when a request begins, and what it returns when that
+	// request has ended; nil means that nobody counts.
+	Observe func() func(Observed)
 	// Build is a version for the access log.
 	Build string
 	// Rate is how many requests a second the API takes in all; zero means 200.
 	Rate rate.Limit
+	// StrangerRate is how many of them may come without a token; zero means 10.
+	StrangerRate rate.Limit
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -58,21 +73,28 @@ type Server struct {
 	ops    map[string]*operation
 	engine *gin.Engine
 	global *rate.Limiter
-	origin *http.CrossOriginProtection
-	tries  *tries
+	// strangers is a part of its own, so that whoever floods the service without
+	// a token takes nothing from those who have one.
+	strangers *rate.Limiter
+	origin    *http.CrossOriginProtection
+	seats     *seats
+	papers    chan struct{} // seats of those who ask with number and code alone
 }
 
 // New checks the configuration and builds the routes. It starts nothing.
 func New(cfg Config) (*Server, error) {
 	if cfg.Network == nil || cfg.Issuer == nil || cfg.Vault == nil || cfg.Board == nil ||
-		cfg.Idempotency == nil || cfg.LogFiles == nil || cfg.Log == nil {
-		return nil, errors.New("httpapi: server needs Network, Issuer, Vault, Board, Idempotency, LogFiles and Log")
+		cfg.Idempotency == nil || cfg.Tries == nil || cfg.LogFiles == nil || cfg.Log == nil {
+		return nil, errors.New("httpapi: server needs Network, Issuer, Vault, Board, Idempotency, Tries, LogFiles and Log")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if cfg.Rate == 0 {
 		cfg.Rate = 200
+	}
+	if cfg.StrangerRate == 0 {
+		cfg.StrangerRate = 10
 	}
 	ops, err := operations()
 	if err != nil {
@@ -83,9 +105,11 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, ops: ops,
-		global: rate.NewLimiter(cfg.Rate, 2*int(cfg.Rate)+1),
-		origin: http.NewCrossOriginProtection(),
-		tries:  newTries(runtime.GOMAXPROCS(0)),
+		global:    rate.NewLimiter(cfg.Rate, 2*int(cfg.Rate)+1),
+		strangers: rate.NewLimiter(cfg.StrangerRate, 2*int(cfg.StrangerRate)+1),
+		origin:    http.NewCrossOriginProtection(),
+		seats:     newSeats(runtime.GOMAXPROCS(0)),
+		papers:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	if s.engine, err = s.routes(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
@@ -116,6 +140,7 @@ func (s *Server) routes() (*gin.Engine, error) {
 
 	r.Use(
 		s.nameRequest,  // an id of our own
+		s.observe,      // counted, by the same words as logged
 		s.logAccess,    // route template, status and code, nothing else
 		s.recover,      // a panic is an answer too
 		s.setHeaders,   // nothing is cached, sniffed or framed
@@ -136,6 +161,7 @@ func (s *Server) routes() (*gin.Engine, error) {
 		ErrorHandler: func(c *gin.Context, _ error, _ int) { s.refuse(c, fail(faultInvalid)) },
 	})
 	s.mountPublic(r)
+	s.mountPages(r)
 	r.NoRoute(func(c *gin.Context) { s.refuse(c, fail(faultNotFound)) })
 	return r, nil
 }

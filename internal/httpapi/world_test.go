@@ -39,6 +39,7 @@ type world struct {
 	t      *testing.T
 	http   *httptest.Server
 	server *httpapi.Server
+	cfg    httpapi.Config
 	net    *network.Network
 	keys   *keyfile.File
 	log    *logged
@@ -68,7 +69,8 @@ func (l *logged) String() string {
 	return l.buf.String()
 }
 
-func newWorld(t *testing.T) *world {
+// newWorld opens one. edit may change how the server is set up.
+func newWorld(t *testing.T, edit ...func(*httpapi.Config)) *world {
 	t.Helper()
 	ctx := t.Context()
 	dir := t.TempDir()
@@ -128,13 +130,19 @@ func newWorld(t *testing.T) *world {
 	log, err := audit.New(audit.Config{Store: w.db.Log(), Dir: folder, Signer: signer, Verifier: check})
 	must(err)
 
-	w.server, err = httpapi.New(httpapi.Config{
+	w.cfg = httpapi.Config{
 		Network: w.net, Issuer: issuer, Vault: kept,
 		Board:       &board{net: w.net, publisher: publisher, store: store, log: log},
 		Idempotency: httpapi.Once(w.db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
+		Tries:       w.db.CodeTries(),
 		LogFiles:    folder, Log: slog.New(slog.NewJSONHandler(w.log, nil)), Build: "test",
 		SecurityText: "Contact: mailto:security@example.org\n",
-	})
+		CardPage:     []byte("<!doctype html><title>A card was found</title>"), CardStyle: "c3R5bGU=",
+	}
+	for _, e := range edit {
+		e(&w.cfg)
+	}
+	w.server, err = httpapi.New(w.cfg)
 	must(err)
 	w.http = httptest.NewServer(w.server)
 	t.Cleanup(w.http.Close)
@@ -189,6 +197,10 @@ func (m members) PublicKey(ctx context.Context, agency, kid string) (*ecdsa.Publ
 
 func (m members) SealKeys(ctx context.Context) (card.SealKeys, time.Time, error) {
 	return m.net.SealKeys(ctx)
+}
+
+func (m members) NetKey(ctx context.Context, epoch uint32) ([]byte, bool, error) {
+	return m.net.NetKey(ctx, epoch)
 }
 
 // board publishes, and holds what was published last.
@@ -370,22 +382,68 @@ func header(name, value string) func(*http.Request) {
 
 func randomID() string { return fmt.Sprintf("%032x", []byte(newKey())[:16]) }
 
-// device enrols a device of an agency and returns its token.
+// device enrols a device of an agency, invited by one operator and approved by
+// another, and returns its token.
 func (w *world) device(agency string) string {
 	w.t.Helper()
-	operator, err := w.net.Authenticate(w.t.Context(), w.operator)
+	e := w.pending(agency)
+	w.into(w.call(w.second(), "POST", "/api/v1/devices/"+e.Device+"/approval", map[string]string{"symbols": w.symbols(e)}), 204, nil)
+	return e.Token
+}
+
+// enrolment is what a device is told when it takes an invitation up.
+type enrolment struct {
+	Device, Agency, Label, Token, Network, State string
+	AgencyName                                   string `json:"agency_name"`
+	Root                                         json.RawMessage
+
+	public []byte
+}
+
+// invitation asks for one as an operator does.
+func (w *world) invitation(agency string) (secret string) {
+	w.t.Helper()
+	var made struct{ Secret string }
+	w.into(w.call(w.operator, "POST", "/api/v1/invitations", map[string]string{"agency": w.agency[agency], "label": "gate-1"}), 201, &made)
+	return made.Secret
+}
+
+// pending enrols a device that nobody has approved.
+func (w *world) pending(agency string) (e enrolment) {
+	w.t.Helper()
+	secret := w.invitation(agency)
+	e.public = newPublicKey(w.t)
+	w.into(w.call("", "POST", "/api/v1/enrolments", map[string]any{"invitation": secret, "public_key": e.public}), 201, &e)
+	return e
+}
+
+func newPublicKey(t *testing.T) []byte {
+	t.Helper()
+	_, public, err := verifier.NewDevice("", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public
+}
+
+func (w *world) symbols(e enrolment) string {
+	w.t.Helper()
+	s, err := verifier.Symbols(e.Network, e.Root, e.public)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	_, public, err := verifier.NewDevice(w.net.ID(), randomID(), json.RawMessage(`{}`))
-	if err != nil {
-		w.t.Fatal(err)
+	return s
+}
+
+// second is the token of another operator than the first.
+func (w *world) second() string {
+	w.t.Helper()
+	if w.tokens["second operator"] == "" {
+		var made struct{ Token string }
+		w.into(w.call(w.operator, "POST", "/api/v1/members", map[string]string{"role": "operator"}), 201, &made)
+		w.tokens["second operator"] = made.Token
 	}
-	_, token, err := w.net.EnrolDevice(w.t.Context(), operator, w.agency[agency], "gate-1", public)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return token
+	return w.tokens["second operator"]
 }
 
 // logSize is how many leaves are under the published checkpoint.

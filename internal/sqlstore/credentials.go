@@ -76,11 +76,11 @@ func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, entries
 		}
 		_, err := tx.ExecContext(ctx,
 			`INSERT INTO issued (id, kind, case_id, agency_id, about, replaces, state, list, list_index, digest,
-				issued_day, until_day, review_day, matched, request)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+				issued_day, until_day, review_day, matched, request, owner)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 			d.ID, d.Kind, d.Case, d.Agency, d.About, d.Replaces, credentials.Draft, d.List, d.Index, d.Digest[:],
 			toDay(d.IssuedOn), toDay(d.ValidUntil), dayOrNone(d.ReviewBy), d.Matched,
-			sql.NullString{String: d.RequestKey, Valid: d.RequestKey != ""})
+			sql.NullString{String: d.RequestKey, Valid: d.RequestKey != ""}, c.db.me.id)
 		if isTaken(err) {
 			return credentials.ErrKeyUsed
 		}
@@ -136,14 +136,17 @@ func takeIndex(ctx context.Context, tx *sql.Tx, capacity int, list uint16, index
 // Complete turns a draft into an active record.
 func (c *Credentials) Complete(ctx context.Context, done credentials.Completion, entries ...audit.Entry) error {
 	return c.db.tx(ctx, func(tx *sql.Tx) error {
+		if err := unchanged(ctx, tx, done.Seen); err != nil {
+			return err
+		}
 		res, err := tx.ExecContext(ctx,
 			"UPDATE issued SET state = $1, sealed = $2 WHERE id = $3 AND state = $4",
 			credentials.Active, done.Sealed, done.ID, credentials.Draft)
-		if err := mustChange(res, err, credentials.ErrConflict); err != nil {
+		if err := mustChange(res, err, credentials.ErrSettled); err != nil {
 			return err
 		}
 		if done.OpenKey != nil {
-			res, err := tx.ExecContext(ctx, "UPDATE cards SET open_key = $1 WHERE id = $2", done.OpenKey, done.ID)
+			res, err := tx.ExecContext(ctx, "UPDATE cards SET open_key = $1, salt = $2 WHERE id = $3", done.OpenKey, done.Salt, done.ID)
 			if err := mustChange(res, err, credentials.ErrConflict); err != nil {
 				return err
 			}
@@ -156,13 +159,32 @@ func (c *Credentials) Complete(ctx context.Context, done credentials.Completion,
 }
 
 // Apply makes status changes and answers.
-func (c *Credentials) Apply(ctx context.Context, changes []credentials.Change, answers []credentials.Answer, entries ...audit.Entry) error {
+func (c *Credentials) Apply(ctx context.Context, seen *credentials.Seen, changes []credentials.Change, answers []credentials.Answer, entries ...audit.Entry) error {
 	return c.db.tx(ctx, func(tx *sql.Tx) error {
+		if err := unchanged(ctx, tx, seen); err != nil {
+			return err
+		}
 		if err := applyChanges(ctx, tx, changes, answers); err != nil {
 			return err
 		}
 		return appendEntries(ctx, tx, entries...)
 	})
+}
+
+// unchanged checks that a case stands as somebody saw it.
+func unchanged(ctx context.Context, tx *sql.Tx, seen *credentials.Seen) error {
+	if seen == nil {
+		return nil
+	}
+	related, err := list(ctx, tx, func(row scanner) (d credentials.Issued, err error) { return d, row.Scan(&d.ID, &d.State) },
+		"SELECT id, state FROM issued WHERE case_id = $1", seen.Case)
+	if err != nil {
+		return err
+	}
+	if *credentials.See(seen.Case, related) != *seen {
+		return credentials.ErrChanged
+	}
+	return nil
 }
 
 func applyChanges(ctx context.Context, tx *sql.Tx, changes []credentials.Change, answers []credentials.Answer) error {
@@ -211,6 +233,10 @@ func applyChange(ctx context.Context, tx *sql.Tx, ch credentials.Change) error {
 	if _, err := tx.ExecContext(ctx, set, ch.To, ch.ID); err != nil {
 		return fmt.Errorf("sqlstore: write state: %w", err)
 	}
+	_, err = tx.ExecContext(ctx, "UPDATE issued SET changed = $1 WHERE id = $2", optional(ch.RequestKey), ch.ID)
+	if err != nil {
+		return fmt.Errorf("sqlstore: write state: %w", err)
+	}
 	res, err := tx.ExecContext(ctx,
 		"UPDATE status_entries SET wanted_status = $1, "+waits, credentials.StatusOf(ch.To), ch.ID)
 	return mustChange(res, err, credentials.ErrNotFound)
@@ -218,7 +244,7 @@ func applyChange(ctx context.Context, tx *sql.Tx, ch credentials.Change) error {
 
 const issuedColumns = `i.id, i.kind, i.case_id, i.agency_id, i.about, i.replaces, i.state, i.list, i.list_index, i.digest,
 	i.issued_day, i.until_day, i.review_day, i.matched, i.sealed, i.request,
-	c.epoch, c.number, c.handle, c.nationality, c.open_key
+	i.changed, c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt
 	FROM issued i LEFT JOIN cards c ON c.id = i.id`
 
 // Get returns one record.
@@ -249,6 +275,17 @@ func (c *Credentials) ByCase(ctx context.Context, caseID string) ([]credentials.
 // Drafts lists what was reserved and neither completed nor abandoned.
 func (c *Credentials) Drafts(ctx context.Context) ([]credentials.Issued, error) {
 	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.state = $1 ORDER BY i.id", credentials.Draft)
+}
+
+// Orphans lists the drafts that no other process is about to complete: those of
+// processes that are gone, and this one's own. The draft of an older release
+// has no owner and counts as nobody's.
+func (c *Credentials) Orphans(ctx context.Context) ([]credentials.Issued, error) {
+	gone := ""
+	if c.db.judges() {
+		gone = " OR i.owner IS NULL OR " + c.db.gone("i.owner")
+	}
+	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.state = 'draft' AND (i.owner = $1"+gone+") ORDER BY i.id", c.db.me.id)
 }
 
 func (c *Credentials) one(ctx context.Context, query string, arg any) (credentials.Issued, error) {
@@ -285,13 +322,13 @@ func (c *Credentials) many(ctx context.Context, query string, arg any) ([]creden
 
 func scanIssued(rows *sql.Rows) (credentials.Issued, error) {
 	var d credentials.Issued
-	var digest, number, handle, nationality, openKey []byte
+	var digest, number, handle, nationality, openKey, salt []byte
 	var issued, until, review int64
-	var request sql.NullString
+	var request, changed sql.NullString
 	var epoch sql.NullInt64
 	err := rows.Scan(&d.ID, &d.Kind, &d.Case, &d.Agency, &d.About, &d.Replaces, &d.State, &d.List, &d.Index, &digest,
 		&issued, &until, &review, &d.Matched, &d.Sealed, &request,
-		&epoch, &number, &handle, &nationality, &openKey)
+		&changed, &epoch, &number, &handle, &nationality, &openKey, &salt)
 	if err != nil {
 		return credentials.Issued{}, err
 	}
@@ -300,6 +337,7 @@ func scanIssued(rows *sql.Rows) (credentials.Issued, error) {
 	}
 	d.Digest = [32]byte(digest)
 	d.IssuedOn, d.ValidUntil, d.RequestKey = fromDay(issued), fromDay(until), request.String
+	d.ChangeKey = changed.String
 	if review != 0 {
 		d.ReviewBy = fromDay(review)
 	}
@@ -310,7 +348,7 @@ func scanIssued(rows *sql.Rows) (credentials.Issued, error) {
 		d.Card = &credentials.CardFacts{
 			Epoch:  uint32(epoch.Int64), //nolint:gosec // written from a uint32
 			Number: [16]byte(number), Handle: [16]byte(handle),
-			Nationality: [16]byte(nationality), OpenKey: openKey,
+			Nationality: [16]byte(nationality), OpenKey: openKey, Salt: salt,
 		}
 	}
 	return d, nil
@@ -347,12 +385,20 @@ func (c *Credentials) Entries(ctx context.Context, list uint16) ([]credentials.E
 }
 
 // Publish writes what became public, with new decoys and the signed lists.
-func (c *Credentials) Publish(ctx context.Context, list uint16, entries []credentials.Entry, status, answers string, log ...audit.Entry) error {
+func (c *Credentials) Publish(ctx context.Context, list uint16, before string, entries []credentials.Entry, status, answers string, log ...audit.Entry) error {
 	return c.db.tx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx,
-			"UPDATE status_lists SET status = $1, answers = $2 WHERE number = $3", status, answers, list)
-		if err := mustChange(res, err, credentials.ErrNotFound); err != nil {
-			return err
+		var stands string
+		err := tx.QueryRowContext(ctx, "SELECT status FROM status_lists WHERE number = $1", list).Scan(&stands)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return credentials.ErrNotFound
+		case err == nil && stands != before:
+			return credentials.ErrChanged
+		case err == nil:
+			_, err = tx.ExecContext(ctx, "UPDATE status_lists SET status = $1, answers = $2 WHERE number = $3", status, answers, list)
+		}
+		if err != nil {
+			return fmt.Errorf("sqlstore: store a list: %w", err)
 		}
 		for _, e := range entries {
 			if err := publishEntry(ctx, tx, list, e); err != nil {
@@ -438,9 +484,9 @@ func forgetIssued(ctx context.Context, tx *sql.Tx, caseID string) error {
 		}
 	}
 	_, err := tx.ExecContext(ctx,
-		"UPDATE cards SET open_key = NULL, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
+		"UPDATE cards SET open_key = NULL, salt = NULL, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
 	if err == nil {
-		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, request = NULL WHERE case_id = $1", caseID)
+		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, request = NULL, changed = NULL WHERE case_id = $1", caseID)
 	}
 	if err != nil {
 		return fmt.Errorf("sqlstore: forget what was issued: %w", err)
@@ -458,4 +504,30 @@ func moveAll(ctx context.Context, tx *sql.Tx, caseID string, from, to credential
 		return err
 	}
 	return applyChanges(ctx, tx, changes, nil)
+}
+
+// LoggedBefore returns the digests of everything that an agency signed and that
+// was logged before a day.
+func (c *Credentials) LoggedBefore(ctx context.Context, agency string, day time.Time) ([][32]byte, error) {
+	rows, err := c.db.read.QueryContext(ctx,
+		"SELECT digest FROM issued WHERE agency_id = $1 AND issued_day < $2 AND state NOT IN ('draft', 'abandoned')", agency, toDay(day))
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read what was signed: %w", kind(err))
+	}
+	var all [][32]byte
+	err = each(rows, func() error {
+		var digest []byte
+		if err := rows.Scan(&digest); err != nil {
+			return err
+		}
+		if len(digest) != 32 {
+			return errors.New("a digest of another length")
+		}
+		all = append(all, [32]byte(digest))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read what was signed: %w", kind(err))
+	}
+	return all, nil
 }

@@ -39,7 +39,7 @@ func TestEraseForgetsWhatWasIssued(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i > 0 {
-			done := credentials.Completion{ID: d.ID, Sealed: []byte("sealed"), OpenKey: []byte("key")}
+			done := credentials.Completion{ID: d.ID, Sealed: []byte("sealed"), OpenKey: []byte("key"), Salt: []byte("salt")}
 			if err := c.Complete(ctx, done, storetest.Entry(t, d.Case)); err != nil {
 				t.Fatal(err)
 			}
@@ -47,7 +47,7 @@ func TestEraseForgetsWhatWasIssued(t *testing.T) {
 		made = append(made, d)
 	}
 	pause := []credentials.Change{{ID: made[2].ID, From: []credentials.State{credentials.Active}, To: credentials.Paused}}
-	if err := c.Apply(ctx, pause, nil, storetest.Entry(t, caseID)); err != nil {
+	if err := c.Apply(ctx, nil, pause, nil, storetest.Entry(t, caseID)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := db.Vault().Erase(ctx, caseID, storetest.Entry(t, "")); err != nil {
@@ -61,7 +61,7 @@ func TestEraseForgetsWhatWasIssued(t *testing.T) {
 		if got.State != want {
 			t.Errorf("record %d: %s, want %s", i, got.State, want)
 		}
-		gone := got.Sealed == nil && got.Card.OpenKey == nil && got.Card.Nationality == [16]byte{} && got.RequestKey == ""
+		gone := got.Sealed == nil && got.Card.OpenKey == nil && got.Card.Salt == nil && got.Card.Nationality == [16]byte{} && got.RequestKey == ""
 		if mine := i < 3; gone != mine {
 			t.Errorf("record %d: forgotten is %v, want %v", i, gone, mine)
 		}

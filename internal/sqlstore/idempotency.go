@@ -12,6 +12,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -76,16 +78,23 @@ func (i *Idempotency) Begin(ctx context.Context, actor, key string, digest [32]b
 
 	var answer []byte
 	var begun bool
+	gone := "FALSE"
+	if i.db.judges() {
+		gone = i.db.gone("owner")
+	}
 	err = i.db.tx(ctx, func(tx *sql.Tx) error {
 		begun = false
 		now := i.now().Unix()
 		var request []byte
-		var done bool
+		var done, orphan bool
 		var expires int64
-		err := tx.QueryRowContext(ctx, "SELECT request, done, response, expires FROM idempotency WHERE id = $1", names.id).
-			Scan(&request, &done, &answer, &expires)
+		// What a process began that is gone, nobody works on any more.
+		err := tx.QueryRowContext(ctx, `SELECT request, done, response, expires, NOT done AND owner IS NOT NULL AND owner <> $2 AND `+
+			gone+" FROM idempotency WHERE id = $1", names.id, i.db.me.id).
+			Scan(&request, &done, &answer, &expires, &orphan)
 		switch {
-		case errors.Is(err, sql.ErrNoRows) || err == nil && now >= expires:
+		case err == nil && orphan && subtle.ConstantTimeCompare(request, names.request) == 1,
+			errors.Is(err, sql.ErrNoRows) || err == nil && now >= expires:
 			begun = true
 			return i.claim(ctx, tx, claim, names.request)
 		case err != nil:
@@ -98,6 +107,9 @@ func (i *Idempotency) Begin(ctx context.Context, actor, key string, digest [32]b
 		return nil
 	})
 	if err != nil {
+		if errors.Is(err, ErrUnavailable) {
+			i.lose(claim) // it may be there, and nobody has it
+		}
 		return nil, nil, err
 	}
 	if begun {
@@ -111,10 +123,10 @@ func (i *Idempotency) Begin(ctx context.Context, actor, key string, digest [32]b
 
 // claim writes a request that is being worked on, over one that expired.
 func (i *Idempotency) claim(ctx context.Context, tx *sql.Tx, c *Claim, request []byte) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO idempotency (id, request, done, claim, expires) VALUES ($1, $2, FALSE, $3, $4)
+	_, err := tx.ExecContext(ctx, `INSERT INTO idempotency (id, request, done, claim, expires, owner) VALUES ($1, $2, FALSE, $3, $4, $5)
 		ON CONFLICT (id) DO UPDATE
-		SET request = excluded.request, done = FALSE, response = NULL, claim = excluded.claim, case_id = NULL, expires = excluded.expires`,
-		c.id, request, c.mine, i.now().Add(maxWork).Unix())
+		SET request = excluded.request, done = FALSE, response = NULL, claim = excluded.claim, case_id = NULL, expires = excluded.expires, owner = excluded.owner`,
+		c.id, request, c.mine, i.now().Add(maxWork).Unix(), i.db.me.id)
 	if err != nil {
 		return fmt.Errorf("sqlstore: write idempotency key: %w", err)
 	}
@@ -126,7 +138,7 @@ func (i *Idempotency) claim(ctx context.Context, tx *sql.Tx, c *Claim, request [
 // none. ErrClaim if the request is not the caller's any more.
 func (i *Idempotency) Finish(ctx context.Context, c *Claim, caseID string, answer []byte) error {
 	sealed := c.seal.Seal(nil, nil, answer, c.id) //nolint:gosec // NewGCMWithRandomNonce draws the nonce
-	return i.db.tx(ctx, func(tx *sql.Tx) error {
+	err := i.db.tx(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx,
 			"UPDATE idempotency SET done = TRUE, response = $1, case_id = $2, expires = $3 WHERE id = $4 AND claim = $5 AND NOT done",
 			sealed, optional(caseID), i.now().Add(keepAnswers).Unix(), c.id, c.mine)
@@ -135,18 +147,65 @@ func (i *Idempotency) Finish(ctx context.Context, c *Claim, caseID string, answe
 		}
 		return nil
 	})
+	if err != nil && !errors.Is(err, ErrClaim) {
+		i.lose(c)
+	}
+	return err
 }
 
 // Abandon lets the same key be used again, because the request changed
 // nothing. It does nothing after Finish.
 func (i *Idempotency) Abandon(ctx context.Context, c *Claim) error {
+	err := i.abandon(ctx, c)
+	if err != nil {
+		i.lose(c)
+	}
+	return err
+}
+
+func (i *Idempotency) abandon(ctx context.Context, claims ...*Claim) error {
 	return i.db.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE id = $1 AND claim = $2 AND NOT done", c.id, c.mine)
-		if err != nil {
-			return fmt.Errorf("sqlstore: abandon idempotency key: %w", err)
+		for _, c := range claims {
+			_, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE id = $1 AND claim = $2 AND NOT done", c.id, c.mine)
+			if err != nil {
+				return fmt.Errorf("sqlstore: abandon idempotency key: %w", err)
+			}
 		}
 		return nil
 	})
+}
+
+// maxLost bounds how many requests are kept for later, while the database is
+// away. What is beyond it ends by its own time.
+const maxLost = 10_000
+
+// lose notes a request that could be neither finished nor abandoned, because
+// the database was away. Settle does it later: its key would stay taken.
+func (i *Idempotency) lose(c *Claim) {
+	i.db.me.mu.Lock()
+	defer i.db.me.mu.Unlock()
+	if len(i.db.me.lost) < maxLost {
+		i.db.me.lost[string(c.mine)] = c
+	}
+}
+
+// Settle abandons what could not be ended when it should have been. Call it
+// from time to time.
+func (i *Idempotency) Settle(ctx context.Context) error {
+	i.db.me.mu.Lock()
+	lost := slices.Collect(maps.Values(i.db.me.lost))
+	i.db.me.mu.Unlock()
+	for some := range slices.Chunk(lost, 500) {
+		if err := i.abandon(ctx, some...); err != nil {
+			return err
+		}
+		i.db.me.mu.Lock()
+		for _, c := range some {
+			delete(i.db.me.lost, string(c.mine))
+		}
+		i.db.me.mu.Unlock()
+	}
+	return nil
 }
 
 // Forget removes all answers that tell about a case.

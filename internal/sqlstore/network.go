@@ -160,7 +160,6 @@ const (
 	selectAgencies = "SELECT id, name, class, country, desk, suspended, version FROM agencies "
 	selectKeys     = "SELECT agency_id, kid, jwk, from_day, to_day, revoked, compromised FROM agency_keys "
 	selectMembers  = "SELECT id, agency_id, role, token, revoked FROM members "
-	selectDevices  = "SELECT id, agency_id, label, recipient, token, revoked FROM devices "
 )
 
 // agencies reads agencies and their keys from one moment.
@@ -299,73 +298,6 @@ func (s *Network) members(ctx context.Context, query string, arg any) ([]network
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read members: %w", kind(err))
-	}
-	return all, nil
-}
-
-// AddDevice writes a device.
-func (s *Network) AddDevice(ctx context.Context, d network.Device, log ...audit.Entry) error {
-	return s.change(ctx, log, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx,
-			"INSERT INTO devices (id, agency_id, label, recipient, token, revoked) VALUES ($1, $2, $3, $4, $5, $6)",
-			d.ID, d.Agency, d.Label, d.Recipient, d.Token[:], d.Revoked)
-		if isTaken(err) {
-			return network.ErrExists
-		}
-		if err != nil {
-			return fmt.Errorf("sqlstore: write device: %w", err)
-		}
-		return nil
-	})
-}
-
-// RevokeDevice ends a device's access.
-func (s *Network) RevokeDevice(ctx context.Context, id string, log ...audit.Entry) error {
-	return s.change(ctx, log, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "UPDATE devices SET revoked = TRUE WHERE id = $1 AND NOT revoked", id)
-		if err := mustChange(res, err, network.ErrConflict); err != nil {
-			return fmt.Errorf("sqlstore: revoke device: %w", err)
-		}
-		return nil
-	})
-}
-
-// Device returns a device.
-func (s *Network) Device(ctx context.Context, id string) (network.Device, error) {
-	return one(s.devices(ctx, selectDevices+"WHERE id = $1", id))
-}
-
-// DeviceByToken finds a device by the hash of its bearer token.
-func (s *Network) DeviceByToken(ctx context.Context, hash [32]byte) (network.Device, error) {
-	return one(s.devices(ctx, selectDevices+"WHERE token = $1", hash[:]))
-}
-
-// Devices lists an agency's devices.
-func (s *Network) Devices(ctx context.Context, agency string) ([]network.Device, error) {
-	return s.devices(ctx, selectDevices+"WHERE agency_id = $1 ORDER BY id", agency)
-}
-
-func (s *Network) devices(ctx context.Context, query string, arg any) ([]network.Device, error) {
-	rows, err := s.db.read.QueryContext(ctx, query, arg)
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read devices: %w", kind(err))
-	}
-	var all []network.Device
-	err = each(rows, func() error {
-		var d network.Device
-		var token []byte
-		if err := rows.Scan(&d.ID, &d.Agency, &d.Label, &d.Recipient, &token, &d.Revoked); err != nil {
-			return err
-		}
-		if len(token) != len(d.Token) {
-			return errors.New("sqlstore: a device is damaged")
-		}
-		d.Token = [32]byte(token)
-		all = append(all, d)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read devices: %w", kind(err))
 	}
 	return all, nil
 }

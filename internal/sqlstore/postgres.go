@@ -36,7 +36,7 @@ const (
 	statementTimeout = 15 * time.Second
 	// idleTimeout ends a transaction whose client went silent, because it
 	// keeps all other writers waiting.
-	idleTimeout = 10 * time.Second
+	idleTimeout = 4 * time.Second
 	// postgresPatience is how long a call waits in this process: for its turn,
 	// and for a commit, which may wait for a standby.
 	postgresPatience = 10 * time.Second
@@ -58,6 +58,7 @@ func isPostgres(where string) bool {
 type postgresEngine struct {
 	schema      schema
 	maintenance *pgx.ConnConfig
+	heart       *sql.DB // for beats, which queue behind nobody
 }
 
 func openPostgres(ctx context.Context, dsn string, s schema) (*base, error) {
@@ -71,9 +72,10 @@ func openPostgres(ctx context.Context, dsn string, s schema) (*base, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &postgresEngine{schema: s, maintenance: maintenance}
+	e := &postgresEngine{schema: s, maintenance: maintenance, heart: stdlib.OpenDB(*heartConfig(writer), stdlib.OptionResetSession(stillWritable))}
+	e.heart.SetMaxOpenConns(1)
 	if err := e.migrate(ctx); err != nil {
-		return nil, err
+		return nil, errors.Join(err, e.close())
 	}
 	b := &base{
 		engine:   e,
@@ -263,6 +265,47 @@ func (e *postgresEngine) moment() *sql.TxOptions {
 func (e *postgresEngine) now() string {
 	return "SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp())) AS BIGINT)"
 }
+
+// heartConfig is for beats: small, alone, and not worth a standby's answer.
+func heartConfig(writer *pgx.ConnConfig) *pgx.ConnConfig {
+	cfg := writer.Copy()
+	cfg.ConnectTimeout = goneAfter / 2
+	cfg.RuntimeParams["statement_timeout"] = milliseconds(goneAfter / 2)
+	cfg.RuntimeParams["synchronous_commit"] = "local"
+	cfg.RuntimeParams["default_transaction_isolation"] = "read committed"
+	return cfg
+}
+
+// clockMillis is the database's clock, in milliseconds since 1970.
+const clockMillis = "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)"
+
+func (e *postgresEngine) beat(ctx context.Context, instance string) error {
+	ctx, cancel := context.WithTimeout(ctx, goneAfter)
+	defer cancel()
+	_, err := e.heart.ExecContext(ctx,
+		"INSERT INTO instances (id, seen) VALUES ($1, "+clockMillis+") ON CONFLICT (id) DO UPDATE SET seen = excluded.seen", instance)
+	return err
+}
+
+// leave also sweeps out whoever was gone a day ago.
+func (e *postgresEngine) leave(ctx context.Context, instance string) error {
+	ctx, cancel := context.WithTimeout(ctx, goneAfter)
+	defer cancel()
+	_, err := e.heart.ExecContext(ctx, "DELETE FROM instances WHERE id = $1 OR seen < "+clockMillis+" - 86400000", instance)
+	return err
+}
+
+func (e *postgresEngine) others(ctx context.Context, q querier, instance string) (n int, err error) {
+	err = q.QueryRowContext(ctx, "SELECT COUNT(*) FROM instances n WHERE n.id <> $1 AND NOT "+e.gone("n.id"), instance).Scan(&n)
+	return n, err
+}
+
+func (e *postgresEngine) gone(column string) string {
+	return "NOT EXISTS (SELECT 1 FROM instances AS heard WHERE heard.id = " + column +
+		" AND heard.seen > " + clockMillis + " - " + milliseconds(goneAfter) + ")"
+}
+
+func (e *postgresEngine) close() error { return e.heart.Close() }
 
 // damage asks for what the server knows. Reading every page is pg_amcheck's.
 func (e *postgresEngine) damage(ctx context.Context, tx *sql.Tx) (problems []string, err error) {

@@ -89,6 +89,13 @@ func (sqliteEngine) moment() *sql.TxOptions { return nil }
 
 func (sqliteEngine) now() string { return "SELECT unixepoch()" }
 
+// A file belongs to one process at a time: there is nobody else to hear it.
+func (sqliteEngine) beat(context.Context, string) error                   { return nil }
+func (sqliteEngine) leave(context.Context, string) error                  { return nil }
+func (sqliteEngine) others(context.Context, querier, string) (int, error) { return 0, nil }
+func (sqliteEngine) gone(string) string                                   { return "TRUE" }
+func (sqliteEngine) close() error                                         { return nil }
+
 func (sqliteEngine) damage(ctx context.Context, tx *sql.Tx) ([]string, error) {
 	var whole string
 	if err := tx.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&whole); err != nil {

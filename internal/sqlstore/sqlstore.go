@@ -39,7 +39,10 @@ var mainMigrations embed.FS
 // DB is the main database. Its methods Log, Network, Idempotency and their
 // like return the Store of one domain room each. It is safe for use by many
 // goroutines.
-type DB struct{ *base }
+type DB struct {
+	*base
+	me *instance
+}
 
 // Open opens the database at where and brings its schema up to date. It refuses
 // a database whose migrations did not all succeed. Close it when done.
@@ -55,7 +58,7 @@ func Open(ctx context.Context, where string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DB{base: b}, nil
+	return &DB{base: b, me: newInstance()}, nil
 }
 
 // schema is what one of the two databases is made of.
@@ -90,11 +93,21 @@ type engine interface {
 	// now is a query for the seconds since 1970, by the one clock that all
 	// processes share.
 	now() string
+	// beat says that a process is there, leave that it is not, and others
+	// counts the rest.
+	beat(ctx context.Context, instance string) error
+	leave(ctx context.Context, instance string) error
+	others(ctx context.Context, q querier, instance string) (int, error)
+	// gone is a condition: the process that a column names is there no more.
+	// The caller leaves out its own.
+	gone(column string) string
 	// damage tells what the engine itself finds wrong.
 	damage(ctx context.Context, tx *sql.Tx) ([]string, error)
 	// wipe removes what the files still hold of rows that are gone: of the
 	// given ones of a table with such a duty, or of all if none are named.
 	wipe(ctx context.Context, write *sql.DB, ids ...string) error
+	// close ends connections of its own.
+	close() error
 	// backup writes a copy.
 	backup(ctx context.Context, write *sql.DB, path string) error
 	// shape reads what tables there are.
@@ -121,6 +134,9 @@ func (b *base) Close() error {
 			errs = append(errs, db.Close())
 		}
 	}
+	if b.engine != nil {
+		errs = append(errs, b.close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -133,6 +149,21 @@ func (b *base) Ping(ctx context.Context) error {
 		return fmt.Errorf("sqlstore: ping writer: %w", kind(err))
 	}
 	return nil
+}
+
+// Pool counts the connections of one of a database's two pools.
+type Pool struct {
+	Open, InUse int
+	Waits       int64         // calls that had to wait for a connection, since the start
+	Waited      time.Duration // by all of them together
+}
+
+// Pools tells how busy the one connection that writes is, and those that read.
+func (b *base) Pools() (write, read Pool) { return poolOf(b.write), poolOf(b.read) }
+
+func poolOf(db *sql.DB) Pool {
+	s := db.Stats()
+	return Pool{Open: s.OpenConnections, InUse: s.InUse, Waits: s.WaitCount, Waited: s.WaitDuration}
 }
 
 // Truncate removes what the database's files still hold of erased rows. On

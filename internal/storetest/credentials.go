@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -33,12 +34,14 @@ func Credentials(t *testing.T, open func(t *testing.T, capacity int) Credentials
 		{"complete", 100, issuedComplete},
 		{"apply", 100, issuedApply},
 		{"abandon", 100, issuedAbandon},
+		{"seen", 100, issuedSeen},
 		{"both or neither", 100, issuedBothOrNeither},
 		{"rollover", 4, issuedRollover},
 		{"many at once", 150, issuedManyAtOnce},
 		{"one request", 100, issuedOneRequest},
 		{"queue", 100, issuedQueue},
 		{"publish", 100, issuedPublish},
+		{"papers", 100, issuedPapers},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, c.capacity)) })
 	}
@@ -135,7 +138,7 @@ func issuedEmpty(t *testing.T, s CredentialsStore) {
 	same(t, "entries", len(get[[]credentials.Entry](t)(s.Entries(ctx, 0))), 0)
 	_, _, err = s.Tokens(ctx, 0)
 	is(t, "tokens", err, credentials.ErrNotFound)
-	is(t, "publish", s.Publish(ctx, 0, nil, "s", "a", Entry(t, "")), credentials.ErrNotFound)
+	is(t, "publish", s.Publish(ctx, 0, "", nil, "s", "a", Entry(t, "")), credentials.ErrNotFound)
 	same(t, "log", logSize(t, s), 0)
 
 	list := openedList(t, s)
@@ -164,9 +167,9 @@ func issuedWhole(t *testing.T, s CredentialsStore) {
 	same(t, "drafts", len(get[[]credentials.Issued](t)(s.Drafts(ctx))), 4)
 
 	ok(t, s.Complete(ctx, credentials.Completion{ID: a.ID, Sealed: []byte("sealed")}, Entry(t, a.Case)))
-	ok(t, s.Complete(ctx, credentials.Completion{ID: c.ID, OpenKey: []byte("open key")}, Entry(t, a.Case)))
+	ok(t, s.Complete(ctx, credentials.Completion{ID: c.ID, OpenKey: []byte("open key"), Salt: []byte("salt")}, Entry(t, a.Case)))
 	a.State, a.Sealed = credentials.Active, []byte("sealed")
-	c.State, c.Card.OpenKey = credentials.Active, []byte("open key")
+	c.State, c.Card.OpenKey, c.Card.Salt = credentials.Active, []byte("open key"), []byte("salt")
 	for _, f := range []struct {
 		name string
 		got  credentials.Issued
@@ -231,8 +234,8 @@ func issuedComplete(t *testing.T, s CredentialsStore) {
 	same(t, "drafts", len(get[[]credentials.Issued](t)(s.Drafts(ctx))), 0)
 
 	size := logSize(t, s)
-	is(t, "twice", s.Complete(ctx, credentials.Completion{ID: d.ID, Sealed: []byte("y")}, Entry(t, d.Case)), credentials.ErrConflict)
-	is(t, "unknown", s.Complete(ctx, credentials.Completion{ID: credentials.ID(NewID())}, Entry(t, d.Case)), credentials.ErrConflict)
+	is(t, "twice", s.Complete(ctx, credentials.Completion{ID: d.ID, Sealed: []byte("y")}, Entry(t, d.Case)), credentials.ErrSettled)
+	is(t, "unknown", s.Complete(ctx, credentials.Completion{ID: credentials.ID(NewID())}, Entry(t, d.Case)), credentials.ErrSettled)
 	e := reserve(t, s, draft(list, 4))
 	for name, c := range map[string]struct {
 		done credentials.Completion
@@ -272,7 +275,7 @@ func issuedApply(t *testing.T, s CredentialsStore) {
 		{"nothing", nil, nil, credentials.Withdrawn, credentials.Paused, statuslist.Invalid},
 	} {
 		size := logSize(t, s)
-		err := s.Apply(ctx, step.moves, nil, Entry(t, a.Case))
+		err := s.Apply(ctx, nil, step.moves, nil, Entry(t, a.Case))
 		if step.want == nil {
 			ok(t, err)
 			size++
@@ -284,22 +287,49 @@ func issuedApply(t *testing.T, s CredentialsStore) {
 		same(t, step.name+": wanted", entryAt(t, s, list, 1).WantedStatus, step.entry)
 		same(t, step.name+": log", logSize(t, s), size)
 	}
-	ok(t, s.Apply(ctx, nil, []credentials.Answer{{ID: b.ID, Value: credentials.AnswerMission}}, Entry(t, a.Case)))
+	ok(t, s.Apply(ctx, nil, nil, []credentials.Answer{{ID: b.ID, Value: credentials.AnswerMission}}, Entry(t, a.Case)))
 	same(t, "answer", entryAt(t, s, list, 2).WantedAnswer, credentials.AnswerMission)
-	is(t, "answer of nobody", s.Apply(ctx, nil, []credentials.Answer{{ID: credentials.ID(NewID())}}, Entry(t, a.Case)), credentials.ErrNotFound)
+	is(t, "answer of nobody", s.Apply(ctx, nil, nil, []credentials.Answer{{ID: credentials.ID(NewID())}}, Entry(t, a.Case)), credentials.ErrNotFound)
+}
+
+// issuedSeen changes a case under the eyes of somebody who works out what
+// follows from another change of it.
+func issuedSeen(t *testing.T, s CredentialsStore) {
+	ctx, list := t.Context(), openedList(t, s)
+	a := issued(t, s, draft(list, 1))
+	b := draft(list, 2)
+	b.Case = a.Case
+	reserve(t, s, b)
+	related := func() []credentials.Issued { return get[[]credentials.Issued](t)(s.ByCase(ctx, a.Case)) }
+	seen := credentials.See(a.Case, related())
+	c := draft(list, 3)
+	c.Case = a.Case
+	reserve(t, s, c) // drafts are not seen
+	ok(t, s.Apply(ctx, seen, change(a.ID, credentials.Paused, credentials.Active), nil, Entry(t, a.Case)))
+
+	size := logSize(t, s)
+	is(t, "complete, the case was changed", s.Complete(ctx, credentials.Completion{ID: b.ID, Seen: seen}, Entry(t, a.Case)), credentials.ErrChanged)
+	is(t, "apply, the case was changed", s.Apply(ctx, seen, change(a.ID, credentials.Withdrawn, credentials.Paused), nil, Entry(t, a.Case)), credentials.ErrChanged)
+	same(t, "first", state(t, s, a.ID), credentials.Paused)
+	same(t, "second", state(t, s, b.ID), credentials.Draft)
+	same(t, "log", logSize(t, s), size)
+	seen = credentials.See(a.Case, related())
+	ok(t, s.Complete(ctx, credentials.Completion{ID: b.ID, Seen: seen}, Entry(t, a.Case)))
+	is(t, "what was a draft counts now", s.Complete(ctx, credentials.Completion{ID: c.ID, Seen: seen}, Entry(t, a.Case)), credentials.ErrChanged)
+	ok(t, s.Complete(ctx, credentials.Completion{ID: c.ID, Seen: credentials.See(a.Case, related())}, Entry(t, a.Case)))
 }
 
 // issuedAbandon gives the request key back and never the index.
 func issuedAbandon(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
 	d := reserve(t, s, draft(list, 1))
-	ok(t, s.Apply(ctx, change(d.ID, credentials.Abandoned, credentials.Draft), nil, Entry(t, d.Case)))
+	ok(t, s.Apply(ctx, nil, change(d.ID, credentials.Abandoned, credentials.Draft), nil, Entry(t, d.Case)))
 	same(t, "state", state(t, s, d.ID), credentials.Abandoned)
 	same(t, "entry", entryAt(t, s, list, 1), credentials.Entry{Index: 1, WantedStatus: statuslist.Invalid})
 	same(t, "drafts", len(get[[]credentials.Issued](t)(s.Drafts(ctx))), 0)
 	_, err := s.ByRequestKey(ctx, d.RequestKey)
 	is(t, "request key", err, credentials.ErrNotFound)
-	is(t, "completed after all", s.Complete(ctx, credentials.Completion{ID: d.ID}, Entry(t, d.Case)), credentials.ErrConflict)
+	is(t, "completed after all", s.Complete(ctx, credentials.Completion{ID: d.ID}, Entry(t, d.Case)), credentials.ErrSettled)
 
 	again := draft(list, 1)
 	again.RequestKey = d.RequestKey
@@ -315,7 +345,7 @@ func issuedBothOrNeither(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
 	active, waits := issued(t, s, cardDraft(list, 1)), reserve(t, s, draft(list, 2))
 	twice := Entry(t, active.Case)
-	ok(t, s.Apply(ctx, nil, nil, twice))
+	ok(t, s.Apply(ctx, nil, nil, nil, twice))
 	size := logSize(t, s)
 	entries := get[[]credentials.Entry](t)(s.Entries(ctx, list))
 	fresh := draft(list, 3)
@@ -325,10 +355,10 @@ func issuedBothOrNeither(t *testing.T, s CredentialsStore) {
 			return s.Complete(ctx, credentials.Completion{ID: waits.ID, Sealed: []byte("x"), Changes: change(active.ID, credentials.Replaced, credentials.Active)}, e...)
 		},
 		"apply": func(e ...audit.Entry) error {
-			return s.Apply(ctx, change(active.ID, credentials.Withdrawn, credentials.Active), []credentials.Answer{{ID: active.ID, Value: 1}}, e...)
+			return s.Apply(ctx, nil, change(active.ID, credentials.Withdrawn, credentials.Active), []credentials.Answer{{ID: active.ID, Value: 1}}, e...)
 		},
 		"publish": func(e ...audit.Entry) error {
-			return s.Publish(ctx, list, []credentials.Entry{{Index: 9, Decoy: true, PublishedStatus: 1}}, "s", "a", e...)
+			return s.Publish(ctx, list, "", []credentials.Entry{{Index: 9, Decoy: true, PublishedStatus: 1}}, "s", "a", e...)
 		},
 	} {
 		// The second entry has an id that is in the log already.
@@ -367,9 +397,9 @@ func issuedRollover(t *testing.T, s CredentialsStore) {
 
 	// A full list takes nothing more and goes on changing.
 	ok(t, s.Complete(ctx, credentials.Completion{ID: last.ID}, Entry(t, "")))
-	ok(t, s.Apply(ctx, change(last.ID, credentials.Withdrawn, credentials.Active), nil, Entry(t, "")))
+	ok(t, s.Apply(ctx, nil, change(last.ID, credentials.Withdrawn, credentials.Active), nil, Entry(t, "")))
 	same(t, "wanted", entryAt(t, s, first, 3).WantedStatus, statuslist.Invalid)
-	ok(t, s.Publish(ctx, first, []credentials.Entry{{Index: 3, PublishedStatus: statuslist.Invalid}}, "s", "a", Entry(t, "")))
+	ok(t, s.Publish(ctx, first, "", []credentials.Entry{{Index: 3, PublishedStatus: statuslist.Invalid}}, "s", "a", Entry(t, "")))
 }
 
 // issuedManyAtOnce has 200 goroutines reserve on a list with room for 150.
@@ -452,24 +482,24 @@ func issuedQueue(t *testing.T, s CredentialsStore) {
 		return indices
 	}
 	same(t, "nothing waits", len(order()), 0)
-	ok(t, s.Apply(ctx, change(d[2].ID, credentials.Paused, credentials.Active), nil, Entry(t, "")))
-	ok(t, s.Apply(ctx, nil, []credentials.Answer{{ID: d[0].ID, Value: 1}}, Entry(t, "")))
-	ok(t, s.Apply(ctx, change(d[3].ID, credentials.Withdrawn, credentials.Active), nil, Entry(t, "")))
+	ok(t, s.Apply(ctx, nil, change(d[2].ID, credentials.Paused, credentials.Active), nil, Entry(t, "")))
+	ok(t, s.Apply(ctx, nil, nil, []credentials.Answer{{ID: d[0].ID, Value: 1}}, Entry(t, "")))
+	ok(t, s.Apply(ctx, nil, change(d[3].ID, credentials.Withdrawn, credentials.Active), nil, Entry(t, "")))
 	same(t, "as they came", order(), []uint32{2, 0, 3})
-	ok(t, s.Apply(ctx, change(d[2].ID, credentials.Withdrawn, credentials.Paused), nil, Entry(t, "")))
+	ok(t, s.Apply(ctx, nil, change(d[2].ID, credentials.Withdrawn, credentials.Paused), nil, Entry(t, "")))
 	same(t, "who waits keeps the place", order(), []uint32{2, 0, 3})
-	ok(t, s.Publish(ctx, list, []credentials.Entry{{Index: 0, PublishedAnswer: 1}}, "s", "a", Entry(t, "")))
+	ok(t, s.Publish(ctx, list, "", []credentials.Entry{{Index: 0, PublishedAnswer: 1}}, "s", "a", Entry(t, "")))
 	same(t, "one is public", order(), []uint32{2, 3})
-	ok(t, s.Apply(ctx, nil, []credentials.Answer{{ID: d[0].ID}}, Entry(t, "")))
+	ok(t, s.Apply(ctx, nil, nil, []credentials.Answer{{ID: d[0].ID}}, Entry(t, "")))
 	same(t, "and comes again, last", order(), []uint32{2, 3, 0})
 }
 
 func issuedPublish(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
 	d := issued(t, s, cardDraft(list, 1))
-	ok(t, s.Apply(ctx, change(d.ID, credentials.Paused, credentials.Active), nil, Entry(t, "")))
+	ok(t, s.Apply(ctx, nil, change(d.ID, credentials.Paused, credentials.Active), nil, Entry(t, "")))
 	decoy := credentials.Entry{Index: 2, Decoy: true, WantedStatus: 2, PublishedStatus: 2}
-	ok(t, s.Publish(ctx, list, []credentials.Entry{{Index: 1, PublishedStatus: 2}, decoy}, "status", "answers", Entry(t, "")))
+	ok(t, s.Publish(ctx, list, "", []credentials.Entry{{Index: 1, PublishedStatus: 2}, decoy}, "status", "answers", Entry(t, "")))
 	status, answers, err := s.Tokens(ctx, list)
 	ok(t, err)
 	same(t, "tokens", []string{status, answers}, []string{"status", "answers"})
@@ -477,31 +507,76 @@ func issuedPublish(t *testing.T, s CredentialsStore) {
 	same(t, "decoy", entryAt(t, s, list, 2), decoy)
 
 	// What came to be wanted while the window was made stays wanted.
-	ok(t, s.Apply(ctx, change(d.ID, credentials.Withdrawn, credentials.Paused), nil, Entry(t, "")))
+	ok(t, s.Apply(ctx, nil, change(d.ID, credentials.Withdrawn, credentials.Paused), nil, Entry(t, "")))
 	decoy = credentials.Entry{Index: 2, Decoy: true, WantedAnswer: 3, PublishedAnswer: 3}
-	ok(t, s.Publish(ctx, list, []credentials.Entry{{Index: 1, WantedStatus: 2, PublishedStatus: 2, PublishedAnswer: 1}, decoy}, "s2", "a2", Entry(t, "")))
+	ok(t, s.Publish(ctx, list, "status", []credentials.Entry{{Index: 1, WantedStatus: 2, PublishedStatus: 2, PublishedAnswer: 1}, decoy}, "s2", "a2", Entry(t, "")))
 	same(t, "real again", entryAt(t, s, list, 1), credentials.Entry{Index: 1, WantedStatus: 1, PublishedStatus: 2, PublishedAnswer: 1})
 	same(t, "decoy again", entryAt(t, s, list, 2), decoy)
 
 	is(t, "a decoy's index for somebody", s.Reserve(ctx, draft(list, 2), Entry(t, "")), credentials.ErrIndexTaken)
 	entries, size := get[[]credentials.Entry](t)(s.Entries(ctx, list)), logSize(t, s)
 	for _, c := range []struct {
-		name string
-		bad  credentials.Entry
-		list uint16
-		want error
+		name   string
+		bad    credentials.Entry
+		list   uint16
+		before string
+		want   error
 	}{
-		{"a decoy on a real index", credentials.Entry{Index: 1, Decoy: true, PublishedStatus: 1}, list, credentials.ErrIndexTaken},
-		{"a real entry that is not there", credentials.Entry{Index: 9, PublishedStatus: 1}, list, credentials.ErrNotFound},
-		{"a real entry that is a decoy", credentials.Entry{Index: 2, PublishedStatus: 1}, list, credentials.ErrNotFound},
-		{"no such list", credentials.Entry{Index: 1}, list + 1, credentials.ErrNotFound},
+		{"a decoy on a real index", credentials.Entry{Index: 1, Decoy: true, PublishedStatus: 1}, list, "s2", credentials.ErrIndexTaken},
+		{"a real entry that is not there", credentials.Entry{Index: 9, PublishedStatus: 1}, list, "s2", credentials.ErrNotFound},
+		{"a real entry that is a decoy", credentials.Entry{Index: 2, PublishedStatus: 1}, list, "s2", credentials.ErrNotFound},
+		{"no such list", credentials.Entry{Index: 1}, list + 1, "", credentials.ErrNotFound},
+		{"made from an older list", credentials.Entry{Index: 1, PublishedStatus: 1}, list, "status", credentials.ErrChanged},
 	} {
 		good := credentials.Entry{Index: 3, Decoy: true, PublishedStatus: 1, WantedStatus: 1}
-		is(t, c.name, s.Publish(ctx, c.list, []credentials.Entry{good, c.bad}, "s3", "a3", Entry(t, "")), c.want)
+		is(t, c.name, s.Publish(ctx, c.list, c.before, []credentials.Entry{good, c.bad}, "s3", "a3", Entry(t, "")), c.want)
 		same(t, c.name+": entries", get[[]credentials.Entry](t)(s.Entries(ctx, list)), entries)
 		status, answers, err = s.Tokens(ctx, list)
 		ok(t, err)
 		same(t, c.name+": tokens", status+answers, "s2a2")
 		same(t, c.name+": log", logSize(t, s), size)
 	}
+}
+
+// issuedPapers: tries are counted by number and hour, and forgotten.
+func issuedPapers(t *testing.T, s CredentialsStore) {
+	a, b := tag(), tag()
+	try := func(what string, number [16]byte, hour int64, want bool) {
+		t.Helper()
+		same(t, what, get[bool](t)(s.TryPaper(t.Context(), number, hour, 3, 5)), want)
+	}
+	for range 3 {
+		try("in the hour", a, 1000, true)
+	}
+	try("a fourth in the hour", a, 1000, false)
+	try("another number", b, 1000, true)
+	try("the next hour", a, 1001, true)
+	try("the next hour", a, 1001, true)
+	try("a sixth in the day", a, 1002, false)
+	try("at the end of the day", a, 1023, false)
+	try("a day after the first", a, 1024, true) // three are out of the day
+	same(t, "log", len(get[[]string](t)(s.Log.Unsequenced(t.Context(), 1000))), 0)
+
+	ok(t, s.SweepPapers(t.Context(), 1001))
+	try("what was not swept", a, 1024, true)
+	try("what was not swept", a, 1024, true)
+	try("a sixth in the day", a, 1024, false)
+
+	// Many at once are not more.
+	c := tag()
+	var within atomic.Int32
+	var wg sync.WaitGroup
+	for range 12 {
+		wg.Go(func() {
+			ok, err := s.TryPaper(context.Background(), c, 2000, 3, 5)
+			if err != nil {
+				t.Errorf("at once: %v", err)
+			}
+			if ok {
+				within.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	same(t, "within, at once", within.Load(), int32(3))
 }

@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +30,7 @@ func Network(t *testing.T, open func(t *testing.T) NetworkStore) {
 	t.Run("record", func(t *testing.T) { networkRecord(t, open(t)) })
 	t.Run("agencies", func(t *testing.T) { networkAgencies(t, open(t)) })
 	t.Run("members", func(t *testing.T) { networkMembers(t, open(t)) })
+	t.Run("invitations", func(t *testing.T) { networkInvitations(t, open(t)) })
 	t.Run("devices", func(t *testing.T) { networkDevices(t, open(t)) })
 	t.Run("epochs", func(t *testing.T) { networkEpochs(t, open(t)) })
 	t.Run("sequences", func(t *testing.T) { networkSequences(t, open(t)) })
@@ -159,24 +163,122 @@ func networkMembers(t *testing.T, s NetworkStore) {
 	same(t, "log", logged(t, s), 3)
 }
 
-func networkDevices(t *testing.T, s NetworkStore) {
+func invitation(a network.Agency) network.Invitation {
+	return network.Invitation{
+		ID: NewID(), Agency: a.ID, Label: "checkpoint-1", Secret: hash(), InvitedBy: NewID(), Expires: Day(2).Add(time.Second),
+	}
+}
+
+// enrolled writes a pending device, with the invitation that it takes up.
+func enrolled(t *testing.T, s NetworkStore, a network.Agency) network.Device {
+	t.Helper()
+	i := invitation(a)
+	ok(t, s.AddInvitation(t.Context(), i))
+	d := network.Device{
+		ID: NewID(), Agency: a.ID, Label: i.Label, Recipient: bytes.Repeat([]byte{7}, 1216), Token: hash(),
+		InvitedBy: i.InvitedBy, Pending: true,
+	}
+	ok(t, s.EnrolDevice(t.Context(), i.ID, Day(0), d))
+	return d
+}
+
+func networkInvitations(t *testing.T, s NetworkStore) {
 	a := addAgency(t, s)
-	d := network.Device{ID: NewID(), Agency: a.ID, Label: "checkpoint-1", Recipient: bytes.Repeat([]byte{7}, 1216), Token: hash()}
-	ok(t, s.AddDevice(t.Context(), d, Entry(t, "")))
-	same(t, "by id", get[network.Device](t)(s.Device(t.Context(), d.ID)), d)
-	same(t, "by token", get[network.Device](t)(s.DeviceByToken(t.Context(), d.Token)), d)
-	same(t, "by agency", get[[]network.Device](t)(s.Devices(t.Context(), a.ID)), []network.Device{d})
+	i, unused := invitation(a), invitation(a)
+	ok(t, s.AddInvitation(t.Context(), i, Entry(t, "")))
+	ok(t, s.AddInvitation(t.Context(), unused, Entry(t, "")))
+	same(t, "by secret", get[network.Invitation](t)(s.Invitation(t.Context(), i.Secret)), i)
+	_, err := s.Invitation(t.Context(), hash())
+	is(t, "an unknown secret", err, network.ErrNotFound)
+	is(t, "twice", s.AddInvitation(t.Context(), i), network.ErrExists)
+	twin := invitation(a)
+	twin.Secret = i.Secret
+	is(t, "a secret twice", s.AddInvitation(t.Context(), twin), network.ErrExists)
+
+	device := func() network.Device {
+		return network.Device{ID: NewID(), Agency: a.ID, Label: i.Label, Recipient: []byte{7}, Token: hash(), InvitedBy: i.InvitedBy, Pending: true}
+	}
+	is(t, "an unknown invitation", s.EnrolDevice(t.Context(), NewID(), Day(0), device(), Entry(t, "")), network.ErrConflict)
+	is(t, "one that is over", s.EnrolDevice(t.Context(), i.ID, i.Expires, device(), Entry(t, "")), network.ErrConflict)
+	d := device()
+	ok(t, s.EnrolDevice(t.Context(), i.ID, i.Expires.Add(-time.Second), d, Entry(t, "")))
+	is(t, "one that was used", s.EnrolDevice(t.Context(), i.ID, Day(0), device(), Entry(t, "")), network.ErrConflict)
+	i.Used = true
+	same(t, "used", get[network.Invitation](t)(s.Invitation(t.Context(), i.Secret)), i)
+	same(t, "not used", get[network.Invitation](t)(s.Invitation(t.Context(), unused.Secret)), unused)
+
+	// A device that cannot be written leaves the invitation as it was.
+	taken := device()
+	taken.Token = d.Token
+	is(t, "a token twice", s.EnrolDevice(t.Context(), unused.ID, Day(0), taken, Entry(t, "")), network.ErrExists)
+	same(t, "still not used", get[network.Invitation](t)(s.Invitation(t.Context(), unused.Secret)), unused)
+
+	// Of many that use one at once, one gets through.
+	const callers = 20
+	var through atomic.Int32
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			err := s.EnrolDevice(context.Background(), unused.ID, Day(0), device(), Entry(t, ""))
+			switch {
+			case err == nil:
+				through.Add(1)
+			case !errors.Is(err, network.ErrConflict):
+				t.Errorf("at once: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	same(t, "devices of one invitation", through.Load(), int32(1))
+	same(t, "devices", len(get[[]network.Device](t)(s.Devices(t.Context(), a.ID))), 2)
+	same(t, "log", logged(t, s), 5)
+}
+
+func networkDevices(t *testing.T, s NetworkStore) {
+	a, b := addAgency(t, s), addAgency(t, s)
+	other := enrolled(t, s, b)
+	d := enrolled(t, s, a)
+	read := func(want network.Device) {
+		t.Helper()
+		same(t, "by id", get[network.Device](t)(s.Device(t.Context(), d.ID)), want)
+		same(t, "by token", get[network.Device](t)(s.DeviceByToken(t.Context(), d.Token)), want)
+		same(t, "by agency", get[[]network.Device](t)(s.Devices(t.Context(), a.ID)), []network.Device{want})
+		all := []network.Device{want, other}
+		slices.SortFunc(all, func(a, b network.Device) int { return strings.Compare(a.ID, b.ID) })
+		same(t, "of all", get[[]network.Device](t)(s.Devices(t.Context(), "")), all)
+	}
+	read(d)
 	same(t, "of another", len(get[[]network.Device](t)(s.Devices(t.Context(), NewID()))), 0)
 	_, err := s.Device(t.Context(), NewID())
 	is(t, "unknown id", err, network.ErrNotFound)
 	_, err = s.DeviceByToken(t.Context(), hash())
 	is(t, "unknown token", err, network.ErrNotFound)
-	is(t, "twice", s.AddDevice(t.Context(), d), network.ErrExists)
+
+	for want := range 3 {
+		same(t, "try", get[int](t)(s.TryApproval(t.Context(), d.ID)), want+1)
+	}
+	_, err = s.TryApproval(t.Context(), NewID())
+	is(t, "a try at an unknown one", err, network.ErrConflict)
+	is(t, "approve an unknown one", s.ApproveDevice(t.Context(), NewID(), Entry(t, "")), network.ErrConflict)
+	ok(t, s.ApproveDevice(t.Context(), d.ID, Entry(t, "")))
+	d.Pending = false
+	read(d)
+	is(t, "approved twice", s.ApproveDevice(t.Context(), d.ID, Entry(t, "")), network.ErrConflict)
+	_, err = s.TryApproval(t.Context(), d.ID)
+	is(t, "a try at one that is in", err, network.ErrConflict)
+
 	ok(t, s.RevokeDevice(t.Context(), d.ID, Entry(t, "")))
 	is(t, "revoked twice", s.RevokeDevice(t.Context(), d.ID, Entry(t, "")), network.ErrConflict)
+	is(t, "revoke an unknown one", s.RevokeDevice(t.Context(), NewID(), Entry(t, "")), network.ErrConflict)
 	d.Revoked = true
-	same(t, "revoked", get[network.Device](t)(s.Device(t.Context(), d.ID)), d)
-	same(t, "log", logged(t, s), 3)
+	read(d)
+
+	// A device that still waits can be refused, too, and stays out.
+	ok(t, s.RevokeDevice(t.Context(), other.ID, Entry(t, "")))
+	other.Pending, other.Revoked = false, true
+	read(d)
+	is(t, "approve one that is out", s.ApproveDevice(t.Context(), other.ID, Entry(t, "")), network.ErrConflict)
+	same(t, "log", logged(t, s), 5)
 }
 
 func epoch(id uint32, sealFrom time.Time) network.Epoch {
@@ -253,9 +355,9 @@ func networkBothOrNeither(t *testing.T, s NetworkStore) {
 	initialised(t, s, epoch(1, Day(0)))
 	a := addAgency(t, s)
 	m := network.Member{ID: NewID(), Agency: a.ID, Role: network.Caseworker, Token: hash()}
-	d := network.Device{ID: NewID(), Agency: a.ID, Label: "checkpoint-1", Recipient: []byte{7}, Token: hash()}
 	ok(t, s.AddMember(t.Context(), m))
-	ok(t, s.AddDevice(t.Context(), d))
+	d, i := enrolled(t, s, a), invitation(a)
+	ok(t, s.AddInvitation(t.Context(), i))
 	packs := get[uint64](t)(s.NextPack(t.Context()))
 
 	e := Entry(t, "") // twice the same id
@@ -269,11 +371,14 @@ func networkBothOrNeither(t *testing.T, s NetworkStore) {
 		"add member": func() error {
 			return s.AddMember(t.Context(), network.Member{ID: NewID(), Agency: a.ID, Role: m.Role, Token: hash()}, e, e)
 		},
-		"revoke member": func() error { return s.RevokeMember(t.Context(), m.ID, e, e) },
-		"add device": func() error {
-			return s.AddDevice(t.Context(), network.Device{ID: NewID(), Agency: a.ID, Label: "x", Recipient: []byte{7}, Token: hash()}, e, e)
+		"revoke member":  func() error { return s.RevokeMember(t.Context(), m.ID, e, e) },
+		"add invitation": func() error { return s.AddInvitation(t.Context(), invitation(a), e, e) },
+		"enrol device": func() error {
+			return s.EnrolDevice(t.Context(), i.ID, Day(0),
+				network.Device{ID: NewID(), Agency: a.ID, Label: "x", Recipient: []byte{7}, Token: hash(), InvitedBy: i.InvitedBy}, e, e)
 		},
-		"revoke device": func() error { return s.RevokeDevice(t.Context(), d.ID, e, e) },
+		"approve device": func() error { return s.ApproveDevice(t.Context(), d.ID, e, e) },
+		"revoke device":  func() error { return s.RevokeDevice(t.Context(), d.ID, e, e) },
 		"change epochs": func() error {
 			return s.ChangeEpochs(t.Context(), 1, []network.Epoch{epoch(2, Day(30))}, []network.Epoch{burned}, e, e)
 		},
@@ -288,6 +393,7 @@ func networkBothOrNeither(t *testing.T, s NetworkStore) {
 	same(t, "agencies", get[[]network.Agency](t)(s.Agencies(t.Context())), []network.Agency{a})
 	same(t, "members", get[[]network.Member](t)(s.Members(t.Context(), a.ID)), []network.Member{m})
 	same(t, "devices", get[[]network.Device](t)(s.Devices(t.Context(), a.ID)), []network.Device{d})
+	same(t, "invitation", get[network.Invitation](t)(s.Invitation(t.Context(), i.Secret)), i)
 	same(t, "epochs", get[[]network.Epoch](t)(s.Epochs(t.Context())), []network.Epoch{epoch(1, Day(0))})
 	same(t, "next pack", get[uint64](t)(s.NextPack(t.Context())), packs+1)
 	same(t, "next trust list", get[uint64](t)(s.NextTrustList(t.Context())), uint64(1))

@@ -1,16 +1,14 @@
 package mrz_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/vectortest"
 	"github.com/safeconduct/safeconduct/vault/mrz"
 )
 
@@ -37,27 +35,10 @@ type vector struct {
 	Why    string            `json:"why"`
 }
 
-// vectors reads ../shared/vectors, seen from the project's root.
 func vectors(t *testing.T) (valid, invalid []vector) {
 	t.Helper()
-	dir := os.Getenv("SAFECONDUCT_VECTORS")
-	if dir == "" {
-		dir = "../../../shared/vectors"
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "mrz", "mrz.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no vectors, and CI=true")
-		}
-		t.Skip("no vectors: set SAFECONDUCT_VECTORS")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	var file struct{ Valid, Invalid []vector }
-	if err := json.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
-	}
+	vectortest.ReadJSON(t, vectortest.Path(t, "mrz", "mrz.json"), &file)
 	return file.Valid, file.Invalid
 }
 

@@ -77,7 +77,39 @@ function run(sc) {
     closed: sc.closePack(h),
     afterwards: sc.verify(h, c.text, c.code, null, job.now, new Uint8Array(32)),
   };
-  return { pack, cases, five, stories };
+  return { pack, cases, five, stories, enrolment: enrol(sc) };
+}
+
+// enrol is what a page does when it becomes a device.
+function enrol(sc) {
+  const d = JSON.parse(job.device);
+  const made = sc.newDevice();
+  const again = sc.deviceFile(d);
+  const file = { network: d.network, device: d.device, private: made.private, root: d.root };
+  return {
+    made,
+    fresh: sc.deviceFile(file),
+    again,
+    opened: sc.openPack(job.file, again.text, job.now),
+    // The envelope is sealed to another device's key.
+    stranger: sc.openPack(job.file, sc.deviceFile(file).text, job.now),
+    symbols: sc.symbols(d.network, d.root, made.public),
+    known: sc.symbols(d.network, job.knownRoot, job.knownPublic),
+    wrong: [
+      sc.deviceFile(),
+      sc.deviceFile("text"),
+      sc.deviceFile({ ...file, network: "" }),
+      sc.deviceFile({ ...file, private: made.public }),
+      sc.deviceFile({ ...file, root: JSON.stringify(d.root) }),
+      sc.deviceFile({ ...file, extra: 1 }),
+      sc.symbols(5, d.root, made.public),
+      sc.symbols(d.network, JSON.stringify(d.root), made.public),
+      sc.symbols(d.network, d.root, "not base64"),
+      sc.symbols("another", d.root, made.public),
+      sc.symbols(d.network, {}, made.public),
+      sc.symbols(d.network, d.root, made.private),
+    ],
+  };
 }
 
 const go = new Go();

@@ -18,3 +18,7 @@ path "auth/token/renew-self" {
 path "auth/token/revoke-self" {
   capabilities = ["update"]
 }
+
+path "sys/capabilities-self" {
+  capabilities = ["update"]
+}

@@ -1,0 +1,103 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/safeconduct/safeconduct/network"
+)
+
+// InviteDevice makes an invitation. Its secret is in this answer only.
+func (s *Server) InviteDevice(ctx context.Context, r InviteDeviceRequestObject) (InviteDeviceResponseObject, error) {
+	ctx, by := acting(ctx)
+	agency := r.Body.Agency
+	if agency == "" {
+		agency = by.Agency
+	}
+	i, secret, err := s.cfg.Network.InviteDevice(ctx, by, agency, r.Body.Label)
+	if err != nil {
+		return nil, err
+	}
+	return InviteDevice201JSONResponse{
+		ID: i.ID, Agency: i.Agency, Label: i.Label, Secret: secret,
+		Link: s.cfg.Network.InvitationLink(secret), Expires: i.Expires,
+	}, nil
+}
+
+// EnrolDevice takes an invitation up. The device's token is in this answer only.
+func (s *Server) EnrolDevice(ctx context.Context, r EnrolDeviceRequestObject) (EnrolDeviceResponseObject, error) {
+	ctx, _ = acting(ctx)
+	e, err := s.cfg.Network.EnrolDevice(ctx, r.Body.Invitation, r.Body.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	d := e.Device
+	return EnrolDevice201JSONResponse{
+		Device: d.ID, Agency: d.Agency, AgencyName: e.AgencyName, Label: d.Label, Token: e.Token,
+		Network: s.cfg.Network.ID(), Root: e.Root, State: EnrolmentStatePending,
+	}, nil
+}
+
+// ListDevices lists an agency's devices.
+func (s *Server) ListDevices(ctx context.Context, r ListDevicesRequestObject) (ListDevicesResponseObject, error) {
+	ctx, by := acting(ctx)
+	agency := by.Agency
+	if r.Params.Agency != "" {
+		agency = r.Params.Agency
+	}
+	all, err := s.cfg.Network.Devices(ctx, by, agency)
+	if err != nil {
+		return nil, err
+	}
+	list := DeviceList{Devices: make([]Device, len(all))}
+	for i, d := range all {
+		list.Devices[i] = Device{
+			ID: d.ID, Agency: d.Agency, Label: d.Label, State: stateOf(d), PublicKey: d.Recipient, InvitedBy: d.InvitedBy,
+		}
+	}
+	return ListDevices200JSONResponse(list), nil
+}
+
+// ReadSelf tells a device who it is.
+func (s *Server) ReadSelf(ctx context.Context, _ ReadSelfRequestObject) (ReadSelfResponseObject, error) {
+	ctx, by := acting(ctx)
+	d, a, err := s.cfg.Network.Self(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	return ReadSelf200JSONResponse{ID: d.ID, Agency: d.Agency, AgencyName: a.Name, Label: d.Label, State: SelfState(stateOf(d))}, nil
+}
+
+// ApproveDevice lets a device in that waits.
+func (s *Server) ApproveDevice(ctx context.Context, r ApproveDeviceRequestObject) (ApproveDeviceResponseObject, error) {
+	ctx, by := acting(ctx)
+	// Symbols cost what a code costs, and come from the same seats.
+	leave, err := s.seats.take(ctx, by.ID, s.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if err := s.cfg.Network.ApproveDevice(ctx, by, r.Device, r.Body.Symbols); err != nil {
+		return nil, err
+	}
+	return ApproveDevice204Response{}, nil
+}
+
+// RevokeDevice takes a device out of the network.
+func (s *Server) RevokeDevice(ctx context.Context, r RevokeDeviceRequestObject) (RevokeDeviceResponseObject, error) {
+	ctx, by := acting(ctx)
+	if err := s.cfg.Network.RevokeDevice(ctx, by, r.Device); err != nil {
+		return nil, err
+	}
+	return RevokeDevice204Response{}, nil
+}
+
+func stateOf(d network.Device) DeviceState {
+	switch {
+	case d.Revoked:
+		return DeviceStateRevoked
+	case d.Pending:
+		return DeviceStatePending
+	default:
+		return DeviceStateActive
+	}
+}

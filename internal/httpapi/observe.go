@@ -1,0 +1,48 @@
+package httpapi
+
+import (
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// Observed is what one request was, in words of our own: nothing in it was
+// chosen by a client, so that whoever counts by it counts few things.
+type Observed struct {
+	Method string // of the contract, or "-"
+	Route  string // the template in the contract, as gin writes it, or "-"
+	Status int
+	Role   string // of who asked, or "-"
+	Took   time.Duration
+}
+
+// observe tells Config.Observe that a request began, and what it was when it
+// has ended.
+func (s *Server) observe(c *gin.Context) {
+	if s.cfg.Observe == nil {
+		c.Next()
+		return
+	}
+	start, done := s.cfg.Now(), s.cfg.Observe()
+	// Also when net/http's own panic goes by: a request that began has to end.
+	defer func() {
+		method, route, role := described(c)
+		done(Observed{Method: method, Route: route, Status: c.Writer.Status(), Role: role, Took: s.cfg.Now().Sub(start)})
+	}()
+	c.Next()
+}
+
+// described is what may be told of a request: the contract's words for it, and
+// the role of who asked.
+func described(c *gin.Context) (method, route, role string) {
+	method, route, role = "-", "-", "-"
+	if o := op(c); o != nil {
+		method, route = o.method, o.route
+	}
+	if by, ok := c.Get(keyActor); ok {
+		role = by.(audit.Actor).Role
+	}
+	return method, route, role
+}

@@ -1,0 +1,149 @@
+package httpapi
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"html"
+	"io/fs"
+	"net/http"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+)
+
+// The pages are static files, built into web/dist. What they may do is said
+// here, and for every file of theirs: a worker obeys the policy that its own
+// program came with.
+const (
+	// Nothing from elsewhere, no markup made from text (Trusted Types), no
+	// frame around it, no form that leaves.
+	pagePolicy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; " +
+		"img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; worker-src 'self'; " +
+		"manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; " +
+		"require-trusted-types-for 'script'; trusted-types card-check"
+	pagePermissions = "camera=(self), publickey-credentials-create=(self), publickey-credentials-get=(self), " +
+		"accelerometer=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), " +
+		"magnetometer=(), microphone=(), midi=(), payment=(), serial=(), usb=(), browsing-topics=()"
+
+	cachePage  = "no-cache"
+	cacheNamed = "public, max-age=31536000, immutable"
+)
+
+// checkRoute is mounted by hand: the files of a page lie in folders.
+const checkRoute = "/check/*file"
+
+// namedByContent are files whose name changes when they do.
+var namedByContent = regexp.MustCompile(`^(parts/[0-9a-f]{32}|[a-z-]+-[0-9a-f]{16}\.[a-z]+)$`)
+
+var pageTypes = map[string]string{
+	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
+	".json": mediaJSON, ".webmanifest": "application/manifest+json", ".svg": "image/svg+xml", ".png": "image/png",
+	"": "application/octet-stream",
+}
+
+// mountPages mounts what people open in a browser.
+func (s *Server) mountPages(r gin.IRouter) {
+	r.GET("/check", func(c *gin.Context) { s.servePage(c, "check.html", cachePage) })
+	r.GET(checkRoute, func(c *gin.Context) {
+		name := strings.TrimPrefix(c.Param("file"), "/")
+		cache := cachePage
+		if namedByContent.MatchString(name) {
+			cache = cacheNamed
+		}
+		if name == "sw.js" {
+			// The page lies beside its folder, not in it.
+			c.Header("Service-Worker-Allowed", "/check")
+		}
+		s.servePage(c, "check/"+name, cache)
+	})
+}
+
+// servePage serves a file of the pages, compressed where that was done before
+// and the browser takes it.
+func (s *Server) servePage(c *gin.Context, name, cache string) {
+	mediaType, known := pageTypes[path.Ext(name)]
+	if s.cfg.Pages == nil || !known || !fs.ValidPath(name) {
+		s.refuse(c, fail(faultNotFound))
+		return
+	}
+	data, packed, err := s.readPage(c, name)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	sum := sha256.Sum256(data)
+	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	for header, value := range map[string]string{
+		"Content-Security-Policy":    pagePolicy,
+		"Cross-Origin-Opener-Policy": "same-origin",
+		"Permissions-Policy":         pagePermissions,
+		"Cache-Control":              cache,
+		"ETag":                       tag,
+		"Vary":                       "Accept-Encoding",
+	} {
+		c.Header(header, value)
+	}
+	if has(c.GetHeader("If-None-Match"), tag) {
+		c.Status(http.StatusNotModified)
+		c.Writer.WriteHeaderNow()
+		return
+	}
+	if packed {
+		c.Header("Content-Encoding", "gzip")
+	}
+	c.Data(http.StatusOK, mediaType, data)
+}
+
+// readPage reads a file, or its compressed copy.
+func (s *Server) readPage(c *gin.Context, name string) (data []byte, packed bool, err error) {
+	if path.Ext(name) == ".html" {
+		data, err = s.readHTML(name)
+		return data, false, err
+	}
+	if takesGzip(c.GetHeader("Accept-Encoding")) {
+		if data, err = fs.ReadFile(s.cfg.Pages, name+".gz"); err == nil {
+			return data, true, nil
+		}
+	}
+	data, err = fs.ReadFile(s.cfg.Pages, name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
+		return nil, false, fail(faultNotFound)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read page: %w", err)
+	}
+	return data, false, nil
+}
+
+// deskPlace is where a page names the network's telephone: whoever opens it
+// without a device gets that number without asking for it.
+const deskPlace = `<meta name="desk" content="">`
+
+func (s *Server) readHTML(name string) ([]byte, error) {
+	data, err := fs.ReadFile(s.cfg.Pages, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(faultNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read page: %w", err)
+	}
+	desk := `<meta name="desk" content="` + html.EscapeString(s.cfg.Desk) + `">`
+	return bytes.Replace(data, []byte(deskPlace), []byte(desk), 1), nil
+}
+
+// takesGzip reads Accept-Encoding (RFC 9110 §12.5.3) as far as it matters here:
+// whoever says something unusual gets the plain file.
+func takesGzip(header string) bool {
+	for one := range strings.SplitSeq(header, ",") {
+		coding, weight, _ := strings.Cut(one, ";")
+		if strings.TrimSpace(coding) == "gzip" && strings.ReplaceAll(weight, " ", "") != "q=0" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,147 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/safeconduct/safeconduct/internal/httpapi"
+)
+
+// pages stands for what scripts/web.sh builds.
+func pages(t *testing.T) fstest.MapFS {
+	t.Helper()
+	script := []byte(strings.Repeat("let calm = true;\n", 100))
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write(script); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return fstest.MapFS{
+		"check.html":                             {Data: []byte(`<!doctype html><meta name="desk" content=""><title>Card check</title>`)},
+		"check/app-0123456789abcdef.js":          {Data: script},
+		"check/app-0123456789abcdef.js.gz":       {Data: packed.Bytes()},
+		"check/sw.js":                            {Data: []byte("self")},
+		"check/parts/" + strings.Repeat("0", 32): {Data: []byte{0x1f, 0x8b}},
+		"check/.stamp":                           {Data: []byte("x")},
+		"secret.txt":                             {Data: []byte("x")},
+	}
+}
+
+// TestPages: every file comes with the policy that holds it, under the name
+// that the page uses, and nothing else of the folder does.
+func TestPages(t *testing.T) {
+	w := newWorld(t, func(c *httpapi.Config) { c.Pages, c.Desk = pages(t), `+00 "00"` })
+	get := func(path string, header ...string) (*http.Response, []byte) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.http.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		// The default transport would unpack what it asked for itself.
+		resp, err := (&http.Transport{DisableCompression: true}).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp, body
+	}
+	const app = "/check/app-0123456789abcdef.js"
+	for path, want := range map[string]struct{ mediaType, cache string }{
+		"/check":       {"text/html; charset=utf-8", "no-cache"},
+		"/check/sw.js": {"text/javascript; charset=utf-8", "no-cache"},
+		app:            {"text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
+		"/check/parts/" + strings.Repeat("0", 32): {"application/octet-stream", "public, max-age=31536000, immutable"},
+	} {
+		resp, body := get(path)
+		if resp.StatusCode != http.StatusOK || len(body) == 0 {
+			t.Fatalf("%s: %d with %d bytes", path, resp.StatusCode, len(body))
+		}
+		for header, value := range map[string]string{
+			"Content-Type": want.mediaType, "Cache-Control": want.cache, "X-Content-Type-Options": "nosniff",
+			"Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin", "X-Frame-Options": "DENY",
+		} {
+			if got := resp.Header.Get(header); got != value {
+				t.Errorf("%s: %s is %q, want %q", path, header, got, value)
+			}
+		}
+		policy := resp.Header.Get("Content-Security-Policy")
+		for _, rule := range []string{
+			"default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "connect-src 'self'", "frame-ancestors 'none'",
+			"form-action 'none'", "require-trusted-types-for 'script'",
+		} {
+			if !strings.Contains(policy, rule) {
+				t.Errorf("%s: the policy lacks %s", path, rule)
+			}
+		}
+		if strings.Contains(policy, "unsafe-inline") || strings.Contains(policy, "'unsafe-eval'") || strings.Contains(policy, "http") {
+			t.Errorf("%s: the policy is %s", path, policy)
+		}
+		if !strings.HasPrefix(resp.Header.Get("Permissions-Policy"), "camera=(self), ") {
+			t.Errorf("%s: permissions are %q", path, resp.Header.Get("Permissions-Policy"))
+		}
+		again, none := get(path, "If-None-Match", resp.Header.Get("ETag"))
+		if again.StatusCode != http.StatusNotModified || len(none) > 0 || again.Header.Get("Content-Security-Policy") != policy {
+			t.Errorf("%s again: %d with %d bytes", path, again.StatusCode, len(none))
+		}
+	}
+
+	if _, body := get("/check"); !bytes.Contains(body, []byte(`<meta name="desk" content="+00 &#34;00&#34;">`)) {
+		t.Errorf("the page names no desk: %s", body)
+	}
+	if resp, _ := get("/check/sw.js"); resp.Header.Get("Service-Worker-Allowed") != "/check" {
+		t.Error("the service worker may not stand before the page")
+	}
+	plain, body := get(app)
+	packed, small := get(app, "Accept-Encoding", "br, gzip;q=0.8")
+	refused, large := get(app, "Accept-Encoding", "gzip;q=0")
+	if plain.Header.Get("Content-Encoding") != "" || packed.Header.Get("Content-Encoding") != "gzip" || refused.Header.Get("Content-Encoding") != "" {
+		t.Error("compressed for the wrong one")
+	}
+	if len(small) >= len(body) || !bytes.Equal(body, large) || plain.Header.Get("ETag") == packed.Header.Get("ETag") {
+		t.Errorf("%d bytes plain, %d packed, %d for whoever refuses", len(body), len(small), len(large))
+	}
+
+	for _, path := range []string{
+		"/check/", "/check/none.js", "/check/.stamp", "/check/app-0123456789abcdef.js.gz", "/check/../secret.txt",
+		"/check/parts", "/check/parts/", "/check//sw.js", "/check/%2e%2e/secret.txt", "/check/check.html", "/check.html",
+		"/check?x=1", "/check/sw.js?x=1",
+	} {
+		resp, _ := get(path)
+		if resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusUnprocessableEntity && resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %d", path, resp.StatusCode)
+		}
+		if policy := resp.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "sandbox") {
+			t.Errorf("%s: an answer that is no page has the policy of one", path)
+		}
+	}
+}
+
+// TestNoPages: a build without pages serves none, and everything else.
+func TestNoPages(t *testing.T) {
+	w := newWorld(t)
+	for path, want := range map[string]int{"/check": http.StatusNotFound, "/check/sw.js": http.StatusNotFound, "/healthz": http.StatusOK} {
+		resp, err := http.Get(w.http.URL + path) //nolint:noctx // a test
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// PackNumber returns the number of the newest pack, 0 when there is none. It is
+// cheap, for processes that ask all the time whether there is a newer one.
+func (s *Network) PackNumber(ctx context.Context) (n uint64, err error) {
+	var v int64
+	err = s.db.read.QueryRowContext(ctx, "SELECT COALESCE(MAX(sequence), 0) FROM packs").Scan(&v)
+	if err != nil {
+		return 0, fmt.Errorf("sqlstore: read the number of the pack: %w", kind(err))
+	}
+	return uint64(v), nil //nolint:gosec // written from a uint64
+}
+
+// NewestPack returns the public half of the newest pack, byte for byte as it
+// was published. network.ErrNotFound when there is none.
+func (s *Network) NewestPack(ctx context.Context) (lists verifier.Lists, sequence uint64, err error) {
+	var v int64
+	err = s.db.read.QueryRowContext(ctx, "SELECT sequence, trust_list, pack FROM packs").Scan(&v, &lists.TrustList, &lists.Pack)
+	if errors.Is(err, sql.ErrNoRows) {
+		return verifier.Lists{}, 0, network.ErrNotFound
+	}
+	if err != nil {
+		return verifier.Lists{}, 0, fmt.Errorf("sqlstore: read the pack: %w", kind(err))
+	}
+	return lists, uint64(v), nil //nolint:gosec // written from a uint64
+}
+
+// KeepPack puts up a pack in place of the one with the number before, 0 for
+// none. network.ErrConflict when another one is up. Whoever reads the number
+// first, then everything that goes into the pack, and then keeps it, can never
+// replace a pack by one that says what was true earlier.
+func (s *Network) KeepPack(ctx context.Context, before, sequence uint64, lists verifier.Lists) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		var up int64
+		if err := tx.QueryRowContext(ctx, "SELECT COALESCE(MAX(sequence), 0) FROM packs").Scan(&up); err != nil {
+			return fmt.Errorf("sqlstore: keep the pack: %w", err)
+		}
+		if uint64(up) != before || sequence <= before { //nolint:gosec // written from a uint64
+			return network.ErrConflict
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO packs (one, sequence, trust_list, pack) VALUES (1, $1, $2, $3)
+			ON CONFLICT (one) DO UPDATE SET sequence = excluded.sequence, trust_list = excluded.trust_list, pack = excluded.pack`,
+			int64(sequence), lists.TrustList, lists.Pack) //nolint:gosec // counts from 1
+		if err != nil {
+			return fmt.Errorf("sqlstore: keep the pack: %w", err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,338 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/fstest"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/internal/pgtest"
+	"github.com/safeconduct/safeconduct/internal/storetest"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// bothEngines runs a test on SQLite and on PostgreSQL.
+func bothEngines(t *testing.T, do func(t *testing.T, where string)) {
+	t.Run("sqlite", func(t *testing.T) { do(t, filepath.Join(t.TempDir(), "main.db")) })
+	t.Run("postgres", func(t *testing.T) { do(t, pgtest.Start(t)) })
+}
+
+func TestLogFiles(t *testing.T) {
+	bothEngines(t, func(t *testing.T, where string) {
+		l := openAt(t, where).LogFiles()
+		if _, err := l.Open("checkpoint"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("nothing is there yet: %v", err)
+		}
+		for _, name := range []string{"tile/0/000", "tile/0/001.p/3", "tile/0/001", "tile/1/000.p/1"} {
+			ok(t, l.WriteFile(name, []byte("of "+name)))
+		}
+		ok(t, l.WriteFile("tile/0/000", []byte("of tile/0/000")))
+		if err := l.WriteFile("tile/0/000", []byte("another")); !errors.Is(err, audit.ErrFork) {
+			t.Errorf("a tile was rewritten: %v", err)
+		}
+		if err := l.ReplaceFile("checkpoint", []byte("none"), []byte("1")); !errors.Is(err, audit.ErrOvertaken) {
+			t.Errorf("in place of what is not there: %v", err)
+		}
+		ok(t, l.ReplaceFile("checkpoint", nil, []byte("1")))
+		ok(t, l.ReplaceFile("checkpoint", []byte("1"), []byte("2")))
+		for _, old := range [][]byte{nil, []byte("1")} {
+			if err := l.ReplaceFile("checkpoint", old, []byte("3")); !errors.Is(err, audit.ErrOvertaken) {
+				t.Errorf("in place of %q: %v", old, err)
+			}
+		}
+		for _, name := range []string{"", "/x", "../x", "a//b", "."} {
+			if err := l.WriteFile(name, nil); !errors.Is(err, fs.ErrInvalid) {
+				t.Errorf("%q: %v", name, err)
+			}
+		}
+		if data, err := fs.ReadFile(l, "checkpoint"); err != nil || string(data) != "2" {
+			t.Errorf("%q, %v", data, err)
+		}
+		// The standard library's own idea of a file system.
+		if err := fstest.TestFS(l, "checkpoint", "tile/0/000", "tile/0/001", "tile/0/001.p/3", "tile/1/000.p/1"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestKeepPack(t *testing.T) {
+	bothEngines(t, func(t *testing.T, where string) {
+		db := openAt(t, where)
+		s, ctx := db.Network(), t.Context()
+		if _, _, err := s.NewestPack(ctx); !errors.Is(err, network.ErrNotFound) {
+			t.Errorf("nothing is up yet: %v", err)
+		}
+		up := func(want uint64) {
+			t.Helper()
+			if n, err := s.PackNumber(ctx); n != want || err != nil {
+				t.Errorf("pack %d is up, want %d: %v", n, want, err)
+			}
+		}
+		up(0)
+		second := verifier.Lists{TrustList: "trust", Pack: "second"}
+		ok(t, s.KeepPack(ctx, 0, 2, second))
+		for _, c := range []struct{ before, sequence uint64 }{{0, 3}, {1, 3}, {2, 2}, {2, 1}, {3, 4}} {
+			if err := s.KeepPack(ctx, c.before, c.sequence, verifier.Lists{Pack: "worse"}); !errors.Is(err, network.ErrConflict) {
+				t.Errorf("pack %d in place of %d: %v", c.sequence, c.before, err)
+			}
+		}
+		if lists, n, err := s.NewestPack(ctx); lists != second || n != 2 || err != nil {
+			t.Errorf("%v, %d, %v", lists, n, err)
+		}
+		ok(t, s.KeepPack(ctx, 2, 7, verifier.Lists{TrustList: "trust", Pack: "seventh"}))
+		up(7)
+	})
+}
+
+func TestCodeTries(t *testing.T) {
+	bothEngines(t, func(t *testing.T, where string) {
+		c, ctx, now := openAt(t, where).CodeTries(), t.Context(), storetest.Day(9)
+		write := func(text string, version int64, want bool) {
+			t.Helper()
+			if ok, err := c.Write(ctx, "actor", text, version, now); ok != want || err != nil {
+				t.Errorf("write over %d: %v, %v", version, ok, err)
+			}
+		}
+		read := func(text string, version int64) {
+			t.Helper()
+			if got, v, err := c.Read(ctx, "actor"); got != text || v != version || err != nil {
+				t.Errorf("%q in version %d, %v; want %q in %d", got, v, err, text, version)
+			}
+		}
+		read("", 0)
+		write("one", 0, true)
+		write("at once", 0, false)
+		read("one", 1)
+		write("two", 1, true)
+		read("two", 2)
+		ok(t, c.Sweep(ctx, now.AddDate(0, 0, 1)))
+		read("two", 2)
+		ok(t, c.Sweep(ctx, now.AddDate(0, 0, 2)))
+		read("", 0)
+	})
+}
+
+// TestOrphans has one process reserve and then fall silent: another one finds
+// its draft, the first one cannot complete it any more, and neither takes away
+// what the other is at work on.
+func TestOrphans(t *testing.T) {
+	dsn, ctx := pgtest.Start(t), t.Context()
+	a, b := openAt(t, dsn), openAt(t, dsn)
+	ok(t, a.Beat(ctx))
+	ok(t, b.Beat(ctx))
+	if n, err := a.Others(ctx); n != 1 || err != nil {
+		t.Errorf("%d others, %v", n, err)
+	}
+	list, err := a.Credentials().OpenList(ctx)
+	ok(t, err)
+	d := draftAt(list, 1)
+	ok(t, a.Credentials().Reserve(ctx, d, storetest.Entry(t, "")))
+	orphans := func(db *DB, want int) {
+		t.Helper()
+		found, err := db.Credentials().Orphans(ctx)
+		if len(found) != want || err != nil {
+			t.Errorf("%d orphans, %v; want %d", len(found), err, want)
+		}
+	}
+	orphans(b, 0)
+	orphans(a, 1) // its own; the issuer knows that it is at work on it
+
+	// a stops, for longer than the others wait.
+	silence(t, a)
+	orphans(b, 1)
+	ok(t, b.Credentials().Apply(ctx, nil, []credentials.Change{{ID: d.ID, From: []credentials.State{credentials.Draft}, To: credentials.Abandoned}}, nil, storetest.Entry(t, "")))
+	// It wakes up, and goes on where it was.
+	ok(t, a.Beat(ctx))
+	if err := a.Credentials().Complete(ctx, credentials.Completion{ID: d.ID, Sealed: []byte("signed")}, storetest.Entry(t, "")); !errors.Is(err, credentials.ErrSettled) {
+		t.Errorf("a draft that was given up was completed: %v", err)
+	}
+	if got, err := b.Credentials().Get(ctx, d.ID); err != nil || got.State != credentials.Abandoned || got.Sealed != nil {
+		t.Errorf("%v, %v", got.State, err)
+	}
+	orphans(b, 0)
+
+	// Leaving is quicker than falling silent.
+	e := draftAt(list, 2)
+	ok(t, a.Credentials().Reserve(ctx, e, storetest.Entry(t, "")))
+	orphans(b, 0)
+	ok(t, a.Leave(ctx))
+	orphans(b, 1)
+	// The draft of a release that names no owner is nobody's.
+	_, err = a.write.ExecContext(ctx, "UPDATE issued SET owner = NULL")
+	ok(t, err)
+	orphans(b, 1)
+}
+
+// silence makes a process look as if it had not been heard for long.
+func silence(t *testing.T, db *DB) {
+	t.Helper()
+	_, err := db.write.ExecContext(t.Context(), "UPDATE instances SET seen = seen - $1 WHERE id = $2", 2*goneAfter.Milliseconds(), db.me.id)
+	ok(t, err)
+}
+
+// TestJudges: after a gap a process does not take the others for gone, and looks
+// after its own drafts all the same.
+func TestJudges(t *testing.T) {
+	dsn, ctx := pgtest.Start(t), t.Context()
+	a, b := openAt(t, dsn), openAt(t, dsn)
+	list, err := a.Credentials().OpenList(ctx)
+	ok(t, err)
+	ok(t, a.Beat(ctx))
+	for i, db := range []*DB{a, b} {
+		d := draftAt(list, uint32(i))
+		ok(t, db.Credentials().Reserve(ctx, d, storetest.Entry(t, "")))
+	}
+	orphans := func(what string, want int) {
+		t.Helper()
+		if found, err := a.Credentials().Orphans(ctx); len(found) != want || err != nil {
+			t.Errorf("%s: %d orphans, %v; want %d", what, len(found), err, want)
+		}
+	}
+	orphans("when it starts", 2) // b was never heard
+	ok(t, a.Beat(ctx))
+	orphans("just begun", 1)
+	a.me.steady = a.me.steady.Add(-2 * goneAfter)
+	orphans("heard for long", 2)
+	a.me.beaten = a.me.beaten.Add(-2 * goneAfter)
+	orphans("not heard", 1)
+	if err := a.Heard(); !errors.Is(err, ErrUnheard) {
+		t.Errorf("heard: %v", err)
+	}
+	ok(t, a.Beat(ctx))
+	orphans("after a gap", 1)
+	ok(t, a.Heard())
+}
+
+// TestBeatWaitsForNobody: while somebody writes for long, a process is heard.
+func TestBeatWaitsForNobody(t *testing.T) {
+	dsn, ctx := pgtest.Start(t), t.Context()
+	a, b := openAt(t, dsn), openAt(t, dsn)
+	conn, err := b.write.Conn(ctx)
+	ok(t, err)
+	tx, err := b.begin(ctx, conn)
+	ok(t, err)
+	defer func() { _ = conn.Close() }()
+	defer func() { _ = tx.Rollback() }()
+	ctx, cancel := context.WithTimeout(ctx, goneAfter)
+	defer cancel()
+	ok(t, a.Beat(ctx))
+}
+
+// TestClaimOfTheDead: a request that a process began which is gone may be begun
+// by another one; the first cannot finish it any more.
+func TestClaimOfTheDead(t *testing.T) {
+	dsn, ctx := pgtest.Start(t), t.Context()
+	a, b := openAt(t, dsn), openAt(t, dsn)
+	ok(t, a.Beat(ctx))
+	ok(t, b.Beat(ctx))
+	digest := [32]byte{1}
+	first, _, err := a.Idempotency(nil).Begin(ctx, "actor", "a key of some length", digest)
+	ok(t, err)
+	if _, _, err := b.Idempotency(nil).Begin(ctx, "actor", "a key of some length", digest); !errors.Is(err, ErrInFlight) {
+		t.Errorf("while the first lives: %v", err)
+	}
+	silence(t, a)
+	b.me.beats = 5 // not heard for long itself, so that it judges nobody
+	if _, _, err := b.Idempotency(nil).Begin(ctx, "actor", "a key of some length", digest); !errors.Is(err, ErrInFlight) {
+		t.Errorf("by one who may not judge: %v", err)
+	}
+	b.me.beats = 1
+	if _, _, err := b.Idempotency(nil).Begin(ctx, "actor", "a key of some length", [32]byte{2}); !errors.Is(err, ErrMismatch) {
+		t.Errorf("another request: %v", err)
+	}
+	second, answer, err := b.Idempotency(nil).Begin(ctx, "actor", "a key of some length", digest)
+	if second == nil || answer != nil || err != nil {
+		t.Fatalf("after the first is gone: %v", err)
+	}
+	if err := a.Idempotency(nil).Finish(ctx, first, "", []byte("late")); !errors.Is(err, ErrClaim) {
+		t.Errorf("the first finished: %v", err)
+	}
+	ok(t, b.Idempotency(nil).Finish(ctx, second, "", []byte("in time")))
+	_, answer, err = a.Idempotency(nil).Begin(ctx, "actor", "a key of some length", digest)
+	if string(answer) != "in time" || err != nil {
+		t.Errorf("%q, %v", answer, err)
+	}
+}
+
+// TestLostClaim: what could not be ended while the database was away is ended
+// later.
+func TestLostClaim(t *testing.T) {
+	db := openAt(t, pgtest.Start(t))
+	i := db.Idempotency(nil)
+	claim, _, err := i.Begin(t.Context(), "actor", "a key of some length", [32]byte{1})
+	ok(t, err)
+	away, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := i.Abandon(away, claim); err == nil {
+		t.Fatal("nothing was lost")
+	}
+	if _, _, err := i.Begin(t.Context(), "actor", "a key of some length", [32]byte{1}); !errors.Is(err, ErrInFlight) {
+		t.Errorf("before it is settled: %v", err)
+	}
+	ok(t, i.Settle(t.Context()))
+	if again, _, err := i.Begin(t.Context(), "actor", "a key of some length", [32]byte{1}); again == nil || err != nil {
+		t.Errorf("after it: %v", err)
+	}
+	if len(db.me.lost) != 0 {
+		t.Errorf("%d claims are still noted", len(db.me.lost))
+	}
+}
+
+// TestPublishersOfOneLog has two processes publish into one database, whatever
+// the lease says, while leaves are added: there is one history.
+func TestPublishersOfOneLog(t *testing.T) {
+	dsn, ctx := pgtest.Start(t), t.Context()
+	private, key, err := note.GenerateKey(rand.Reader, "example.org/log")
+	ok(t, err)
+	signer, err := note.NewSigner(private)
+	ok(t, err)
+	check, err := note.NewVerifier(key)
+	ok(t, err)
+	a, b := openAt(t, dsn), openAt(t, dsn)
+	done := make(chan []int64, 2)
+	for _, db := range []*DB{a, b} {
+		go func() {
+			var sizes []int64
+			log, err := audit.New(audit.Config{Store: db.Log(), Dir: db.LogFiles(), Signer: signer, Verifier: check})
+			if err != nil {
+				t.Error(err)
+			}
+			for range 20 {
+				for range 7 {
+					if err := db.Log().Append(ctx, storetest.Entry(t, "")); err != nil {
+						t.Error(err)
+					}
+				}
+				switch head, err := log.Publish(ctx); {
+				case err == nil:
+					sizes = append(sizes, head.Size)
+				case !errors.Is(err, audit.ErrOvertaken) && !errors.Is(err, audit.ErrSequence):
+					t.Errorf("publish: %v", err)
+				}
+			}
+			done <- sizes
+		}()
+	}
+	first, second := <-done, <-done
+	if !slices.IsSorted(first) || !slices.IsSorted(second) || len(first)+len(second) == 0 {
+		t.Errorf("heads went back: %v, %v", first, second)
+	}
+	log, err := audit.New(audit.Config{Store: a.Log(), Dir: a.LogFiles(), Signer: signer, Verifier: check})
+	ok(t, err)
+	_, err = log.Publish(ctx)
+	ok(t, err)
+	report, err := audit.Verify(b.LogFiles(), key)
+	if err != nil || report.Size != 280 {
+		t.Errorf("%d leaves, %v", report.Size, err)
+	}
+	ok(t, audit.Compare(ctx, a.LogFiles(), key, b.Log()))
+}

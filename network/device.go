@@ -1,0 +1,294 @@
+package network
+
+import (
+	"context"
+	"crypto/hpke"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// A device becomes one in three acts of three hands: somebody invites it, the
+// device itself takes the invitation up with a key that it made, and a second
+// person looks at both and approves (docs/decisions/0012-devices.md).
+
+// Device is an officer's device. It holds epoch keys, so that it can open
+// cards with no network.
+type Device struct {
+	ID     string // 128 random bits in hex
+	Agency string
+	// Label tells devices apart, as "checkpoint-2" does. It names the thing
+	// and its place, never a person.
+	Label     string
+	Recipient []byte   // MLKEM768-X25519 public key that envelopes are sealed to
+	Token     [32]byte // SHA-256 of the bearer token
+	// InvitedBy is the member who made the invitation, and who may not approve.
+	// It is "" for devices from before there were invitations.
+	InvitedBy string
+	// Pending says that nobody has approved the device yet. It may ask who it
+	// is, and nothing else.
+	Pending bool
+	Revoked bool
+}
+
+// Invitation lets one device ask to be taken in. It is good for one enrolment,
+// for two days.
+type Invitation struct {
+	ID        string // 128 random bits in hex
+	Agency    string
+	Label     string
+	Secret    [32]byte // SHA-256 of the secret
+	InvitedBy string
+	Expires   time.Time
+	Used      bool
+}
+
+const (
+	invitationLife = 48 * time.Hour
+
+	// approvalTries is how often the symbols of one device may be typed.
+	approvalTries = 5
+)
+
+var labelForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+
+// InviteDevice makes an invitation for one device of an agency, and returns its
+// secret, which is shown this once.
+func (n *Network) InviteDevice(ctx context.Context, by audit.Actor, agency, label string) (Invitation, string, error) {
+	if err := n.mayFor(by, DeviceManage, agency); err != nil {
+		return Invitation{}, "", err
+	}
+	var v validator
+	v.check(labelForm.MatchString(label), "label", "must be 1 to 40 of a-z, 0-9 and dash")
+	if err := v.err(); err != nil {
+		return Invitation{}, "", err
+	}
+	if _, err := n.active(ctx, agency); err != nil {
+		return Invitation{}, "", err
+	}
+	secret, hash := newSecret(invitationSecret)
+	i := Invitation{
+		ID: newID(), Agency: agency, Label: label, Secret: hash, InvitedBy: by.ID,
+		Expires: n.cfg.Now().Add(invitationLife).UTC().Truncate(time.Second),
+	}
+	entry, err := n.entry("device.invite", by, map[string]any{"invitation": i.ID, "agency": agency})
+	if err != nil {
+		return Invitation{}, "", err
+	}
+	if err := n.cfg.Store.AddInvitation(ctx, i, entry); err != nil {
+		return Invitation{}, "", fmt.Errorf("store the invitation: %w", err)
+	}
+	return i, secret, nil
+}
+
+// InvitationLink is what the device opens. The secret stands behind the #, which
+// browsers keep to themselves.
+func (n *Network) InvitationLink(secret string) string {
+	return n.cfg.BaseURL + "/check#invite=" + secret
+}
+
+// Enrolment is what a device learns when it takes an invitation up.
+type Enrolment struct {
+	Device     Device
+	AgencyName string
+	Token      string // shown this once
+	Root       json.RawMessage
+}
+
+// EnrolDevice takes an invitation up for a device that made the key public
+// (ML-KEM-768 with X25519). The device is pending until somebody approves it.
+// ErrInvitation for every invitation that is not there to be taken up, whatever
+// the reason.
+func (n *Network) EnrolDevice(ctx context.Context, secret string, public []byte) (Enrolment, error) {
+	var v validator
+	_, err := hpke.MLKEM768X25519().NewPublicKey(public)
+	v.check(err == nil, "public_key", "must be an MLKEM768-X25519 public key")
+	if err := v.err(); err != nil {
+		return Enrolment{}, err
+	}
+	i, agency, err := n.invitation(ctx, secret)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	// Before the invitation is used up: afterwards the token must not get lost.
+	root, err := n.RootKey(ctx)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	token, hash := newSecret(tokenSecret)
+	d := Device{
+		ID: newID(), Agency: i.Agency, Label: i.Label, Recipient: public, Token: hash,
+		InvitedBy: i.InvitedBy, Pending: true,
+	}
+	entry, err := n.entry("device.enrol", audit.Actor{}, map[string]any{
+		"id": d.ID, "agency": d.Agency, "invitation": i.ID, "recipient": fingerprint(public),
+	})
+	if err != nil {
+		return Enrolment{}, err
+	}
+	err = n.cfg.Store.EnrolDevice(ctx, i.ID, n.cfg.Now(), d, entry)
+	switch {
+	case errors.Is(err, ErrConflict):
+		return Enrolment{}, ErrInvitation // somebody was faster
+	case err != nil:
+		return Enrolment{}, fmt.Errorf("store the device: %w", err)
+	}
+	return Enrolment{Device: d, AgencyName: agency.Name, Token: token, Root: root}, nil
+}
+
+// invitation finds one that can be taken up now, and the agency that it is for.
+func (n *Network) invitation(ctx context.Context, secret string) (Invitation, Agency, error) {
+	hash, ok := parseSecret(invitationSecret, secret)
+	if !ok {
+		return Invitation{}, Agency{}, ErrInvitation
+	}
+	i, err := n.cfg.Store.Invitation(ctx, hash)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Invitation{}, Agency{}, ErrInvitation
+	case err != nil:
+		return Invitation{}, Agency{}, fmt.Errorf("look the invitation up: %w", err)
+	case i.Used || !n.cfg.Now().Before(i.Expires) || subtle.ConstantTimeCompare(i.Secret[:], hash[:]) != 1:
+		return Invitation{}, Agency{}, ErrInvitation
+	}
+	a, err := n.active(ctx, i.Agency)
+	switch {
+	case errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound):
+		return Invitation{}, Agency{}, ErrInvitation
+	case err != nil:
+		return Invitation{}, Agency{}, err
+	}
+	return i, a, nil
+}
+
+// ApproveDevice lets a pending device in. symbols are what the device shows, as
+// whoever approves read them off it: with them he says that he has looked at the
+// device itself. ErrApproval to whoever invited it; ErrSymbols when the symbols
+// are another device's, and after the fifth time the device is out for good.
+func (n *Network) ApproveDevice(ctx context.Context, by audit.Actor, id, symbols string) error {
+	d, err := n.managed(ctx, by, id)
+	switch {
+	case err != nil:
+		return err
+	case !d.Pending:
+		return fmt.Errorf("%w: the device does not wait for approval", ErrConflict)
+	case d.InvitedBy == by.ID:
+		return ErrApproval
+	}
+	var v validator
+	typed := strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(symbols))
+	v.check(len(typed) == verifier.SymbolCount && strings.Trim(typed, verifier.SymbolAlphabet) == "",
+		"symbols", "must be the six symbols that the device shows")
+	if err := v.err(); err != nil {
+		return err
+	}
+	if _, err := n.active(ctx, d.Agency); err != nil {
+		return err
+	}
+	root, err := n.RootKey(ctx)
+	if err != nil {
+		return err
+	}
+	// Counted before they are compared, so that many at once are not more.
+	try, err := n.cfg.Store.TryApproval(ctx, id)
+	switch {
+	case err != nil:
+		return fmt.Errorf("count the try: %w", err)
+	case try > approvalTries: // it is on its way out, or a crash kept it from going
+		return errors.Join(ErrConflict, n.revokeDevice(ctx, by, d, "symbols"))
+	}
+	want, err := verifier.Symbols(n.cfg.ID, root, d.Recipient)
+	switch {
+	case err != nil:
+		return fmt.Errorf("derive the symbols: %w", err)
+	case subtle.ConstantTimeCompare([]byte(want), []byte(typed)) == 1:
+		return n.approve(ctx, by, d)
+	case try == approvalTries:
+		return errors.Join(ErrSymbols, n.revokeDevice(ctx, by, d, "symbols"))
+	default:
+		return ErrSymbols
+	}
+}
+
+func (n *Network) approve(ctx context.Context, by audit.Actor, d Device) error {
+	entry, err := n.entry("device.approve", by, map[string]any{
+		"id": d.ID, "agency": d.Agency, "invited_by": d.InvitedBy, "recipient": fingerprint(d.Recipient),
+	})
+	if err != nil {
+		return err
+	}
+	if err := n.cfg.Store.ApproveDevice(ctx, d.ID, entry); err != nil {
+		return fmt.Errorf("approve the device: %w", err)
+	}
+	return nil
+}
+
+// RevokeDevice lets a device, pending or not, fetch nothing more. The keys it
+// holds stay in it until its lease is over, and whoever took it apart keeps
+// them: burn the epochs then.
+func (n *Network) RevokeDevice(ctx context.Context, by audit.Actor, id string) error {
+	d, err := n.managed(ctx, by, id)
+	if err != nil {
+		return err
+	}
+	return n.revokeDevice(ctx, by, d, "")
+}
+
+func (n *Network) revokeDevice(ctx context.Context, by audit.Actor, d Device, why string) error {
+	entry, err := n.entry("device.revoke", by, struct {
+		ID  string `json:"id"`
+		Why string `json:"why,omitempty"`
+	}{d.ID, why})
+	if err != nil {
+		return err
+	}
+	if err := n.cfg.Store.RevokeDevice(ctx, d.ID, entry); err != nil {
+		return fmt.Errorf("revoke the device: %w", err)
+	}
+	return nil
+}
+
+// managed returns a device that by looks after. Of others' he learns nothing.
+func (n *Network) managed(ctx context.Context, by audit.Actor, id string) (Device, error) {
+	if err := n.May(by, DeviceManage); err != nil {
+		return Device{}, err
+	}
+	d, err := n.cfg.Store.Device(ctx, id)
+	if err != nil {
+		return Device{}, err
+	}
+	return d, own(by, d.Agency)
+}
+
+// Devices lists an agency's devices, those that are out included. For an
+// operator "" lists those of all agencies.
+func (n *Network) Devices(ctx context.Context, by audit.Actor, agency string) ([]Device, error) {
+	if err := n.mayFor(by, DeviceManage, agency); err != nil {
+		return nil, err
+	}
+	return n.cfg.Store.Devices(ctx, agency)
+}
+
+// Self tells a device who it is, and the agency it belongs to.
+func (n *Network) Self(ctx context.Context, by audit.Actor) (Device, Agency, error) {
+	if err := n.May(by, DeviceSelf); err != nil {
+		return Device{}, Agency{}, err
+	}
+	d, err := n.cfg.Store.Device(ctx, by.ID)
+	if err != nil {
+		return Device{}, Agency{}, fmt.Errorf("read the device: %w", err)
+	}
+	a, err := n.active(ctx, d.Agency)
+	return d, a, err
+}
+
+// fingerprint names a device key in the log.
+func fingerprint(public []byte) string { return fmt.Sprintf("%x", sha256.Sum256(public)) }

@@ -1,0 +1,200 @@
+package browsertest_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/credentials/card/symbol"
+	"github.com/safeconduct/safeconduct/web/browsertest/camera"
+)
+
+// config is what the scenarios are given.
+type config struct {
+	Service string          `json:"service"` // the real one
+	Demo    json.RawMessage `json:"demo"`    // its demo.json
+	Folder  string          `json:"folder"`  // the demo's
+	MadeUp  string          `json:"madeUp"`  // the network of madeUp
+	Cards   []madeCard      `json:"cards"`   // its cards
+	Screens string          `json:"screens"` // where pictures of the screens go
+	Films   []film          `json:"films"`   // what a camera sees
+	Long    bool            `json:"long"`
+
+	BlankPNG string `json:"blankPNG"`
+}
+
+// film is a card before a camera.
+type film struct {
+	File   string `json:"file"`
+	Code   string `json:"code"`
+	Expect string `json:"expect"`
+}
+
+// scenarios run side by side in two groups, as there are two cores.
+var scenarios = [][]string{
+	{"english", "packs", "tries", "pinDevice", "slow", "closing"},
+	{"khmer", "tabs", "stranger", "firstVisit", "passkey", "offline", "camera"},
+	{"arabic"},
+}
+
+// TestBrowser plays the page in Chromium, against the real service.
+func TestBrowser(t *testing.T) {
+	needBrowser(t)
+	c := config{Long: long(), BlankPNG: blank(t)}
+	c.Service, c.Folder, c.Demo = startDemo(t)
+	made := newMadeUp(t)
+	c.MadeUp, c.Cards = made.serve(t, c.Service), made.Cards
+	c.Films = films(t, c.Demo)
+	if os.Getenv("SAFECONDUCT_SCREENS") != "" {
+		c.Screens = t.TempDir()
+	}
+	data, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	groups := scenarios
+	if only := os.Getenv("SAFECONDUCT_BROWSER_ONLY"); only != "" {
+		groups = [][]string{strings.Fields(only)}
+	}
+	t.Run("scenarios", func(t *testing.T) {
+		for _, names := range groups {
+			t.Run(names[0], func(t *testing.T) {
+				t.Parallel()
+				said := strings.TrimSpace(string(node(t, append([]string{"run.mjs", file}, names...)...)))
+				t.Log("\n" + said)
+				if n := len(strings.Split(said, "\n")); n != len(names) {
+					t.Errorf("%d of %d scenarios held", n, len(names))
+				}
+			})
+		}
+	})
+	if c.Screens != "" && !t.Failed() {
+		keepScreens(t, c.Screens)
+	}
+}
+
+// films are cards of the demo as a typical camera sees them, hardly moving, at
+// the size at which reading is promised.
+func films(t *testing.T, demo []byte) []film {
+	t.Helper()
+	var listed struct {
+		Cards []struct{ Digits, Code, Expect string }
+	}
+	if err := json.Unmarshal(demo, &listed); err != nil {
+		t.Fatal(err)
+	}
+	var made []film
+	for i, c := range listed.Cards[:2] {
+		s, err := symbol.New(c.Digits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		for j := range uint64(4) {
+			f, err := camera.Draw(s, camera.Typical, 3.5, uint64(i)<<8+j) //nolint:gosec // a small index
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := camera.WriteMJPEG(&b, []camera.Frame{f}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		name := filepath.Join(t.TempDir(), "film.mjpeg")
+		if err := os.WriteFile(name, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, film{name, c.Code, c.Expect})
+	}
+	return made
+}
+
+// startDemo builds the binary, and starts its demo.
+func startDemo(t *testing.T) (address, folder string, listed json.RawMessage) {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "safeconduct")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/safeconduct").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	// A page that asks for a passkey has to be at localhost, by name.
+	port := freePort(t)
+	folder = filepath.Join(t.TempDir(), "demo")
+	c := exec.Command(binary, "demo", "--dir", folder, "--listen", "localhost:"+port) //nolint:gosec // built above
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var problems bytes.Buffer
+	c.Stderr = &problems
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Process.Signal(os.Interrupt)
+		_ = c.Wait()
+	})
+	ready := make(chan bool, 1)
+	go func() {
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if strings.HasPrefix(lines.Text(), "Look at ") {
+				ready <- true
+			}
+		}
+		close(ready)
+	}()
+	select {
+	case told := <-ready:
+		if !told {
+			t.Fatalf("the demo ended: %s", problems.String())
+		}
+	case <-time.After(3 * time.Minute):
+		t.Fatal("the demo takes too long")
+	}
+	if listed, err = os.ReadFile(filepath.Join(folder, "demo.json")); err != nil {
+		t.Fatal(err)
+	}
+	return "http://localhost:" + port, folder, listed
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// blank is a picture with nothing on it.
+func blank(t *testing.T) string {
+	t.Helper()
+	picture := image.NewGray(image.Rect(0, 0, 320, 240))
+	draw.Draw(picture, picture.Bounds(), image.NewUniform(color.Gray{Y: 200}), image.Point{}, draw.Src)
+	var b bytes.Buffer
+	if err := png.Encode(&b, picture); err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(b.Bytes())
+}

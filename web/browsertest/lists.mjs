@@ -1,0 +1,155 @@
+// Cards that were withdrawn, paused or replaced, and lists that are not what
+// they should be: none of them is ever green or blue. All on the made-up
+// network, whose first pack has the cards in use and whose second has not.
+import { start } from "./chromium.mjs";
+import { at, check, enrolWithPIN, expect, open, press, ready, screen, shiftClock, unlock } from "./page.mjs";
+
+const hour = 3600;
+const good = ["green", "blue"];
+
+/** never checks the three cards, and is sure of what they show. */
+async function never(page, config, want, when) {
+  let checks = 0;
+  for (const card of config.cards.filter((c) => c.name.startsWith("soon"))) {
+    const { state, band } = await check(page, card.digits, card.code);
+    expect(!good.includes(band), `${card.name}, ${when}: ${band}`);
+    const expected = want === "second" ? card.second : want;
+    expect(state === expected, `${card.name}, ${when}: ${state}, want ${expected}`);
+    checks++;
+  }
+  return checks;
+}
+
+async function enrolled(context, config, invitation) {
+  const page = await open(context, config.madeUp, { hash: `#invite=sci_${invitation}` });
+  await enrolWithPIN(page);
+  await at(page, "ready");
+  return page;
+}
+
+const deviceOf = (page) => page.evaluate(() => new Promise((done, failed) => {
+  const r = indexedDB.open("card-check");
+  r.onerror = () => failed(r.error);
+  r.onsuccess = () => {
+    const get = r.result.transaction("kept").objectStore("kept").get("device");
+    get.onsuccess = () => { r.result.close(); done(get.result.id); };
+  };
+}));
+
+/** bring imports a pack from a stick, made of these lists and this envelope. */
+async function bring(page, config, lists, envelope = lists) {
+  const device = await deviceOf(page);
+  const file = await (await fetch(`${config.madeUp}/made-up/pack?device=${device}&lists=${lists}&envelope=${envelope}`)).text();
+  await ready(page);
+  await page.locator("main .actions button").last().click();
+  await at(page, "device");
+  const before = await page.textContent("main");
+  await page.setInputFiles("[data-testid=pack]", { name: "pack.json", mimeType: "application/json", buffer: Buffer.from(file) });
+  await page.waitForFunction((before) => document.getElementById("main").textContent !== before, before);
+  await page.waitForTimeout(100);
+  const said = await page.textContent("main");
+  await press(page, "back");
+  await at(page, "ready");
+  return said;
+}
+
+export async function packs(config) {
+  const { context, stop } = await start();
+  try {
+    let page = await enrolled(context, config, "packs-0001");
+    let checks = 0;
+    // While the lists are young nothing is known against the cards: this shows
+    // that the second half of the scenario could have failed.
+    for (const card of config.cards.filter((c) => c.name.startsWith("soon"))) {
+      const { band } = await check(page, card.digits, card.code);
+      expect(good.includes(band), `${card.name} in the first pack: ${band}`);
+    }
+    // The first pack, when its lists are past their date: a status that is not
+    // known is not shown as one that is.
+    await shiftClock(page, 4 * 24 * hour);
+    checks += await never(page, config, "status_old", "four days later");
+    await shiftClock(page, 8 * 24 * hour);
+    checks += await never(page, config, "not_ready", "after the lease");
+    await shiftClock(page, -2 * 24 * hour);
+    checks += await never(page, config, "not_ready", "with the clock two days behind");
+    await shiftClock(page, 0);
+
+    // Half of an update: nothing of it is taken.
+    await bring(page, config, 2, 1);
+    await bring(page, config, 1, 2);
+    const { state } = await check(page, config.cards.find((c) => c.name === "soon paused").digits, "0123456789");
+    expect(state === "unconfirmed", `after half an update: ${state}`);
+
+    await bring(page, config, 2);
+    checks += await never(page, config, "second", "with the second pack");
+    for (const [lists, envelope] of [[1, 1], [1, 2], [2, 1]]) {
+      await bring(page, config, lists, envelope);
+      checks += await never(page, config, "second", `after lists ${lists} with envelope ${envelope} were brought`);
+    }
+    // The clock goes back to where the first pack was made, or further.
+    await shiftClock(page, -2.5 * hour);
+    checks += await never(page, config, "not_ready", "with the clock before the second pack");
+    await shiftClock(page, 4 * 24 * hour);
+    checks += await never(page, config, "second", "four days later: what a list says against a card stays");
+
+    await page.close();
+    page = await open(context, config.madeUp);
+    await unlock(page);
+    checks += await never(page, config, "second", "after the page was opened anew");
+    return `${checks} checks of cards that are withdrawn, paused or replaced, or whose status is not known: none green, none blue`;
+  } finally {
+    await stop();
+  }
+}
+
+export async function tabs(config) {
+  const { context, stop } = await start();
+  try {
+    const first = await enrolled(context, config, "tabs-0001");
+    const second = await open(context, config.madeUp);
+    await unlock(second);
+    const paused = config.cards.find((c) => c.name === "soon paused");
+    expect((await check(first, paused.digits, paused.code)).state === "unconfirmed", "the first pack is in use");
+    // One tab has the card's code asked when the other takes the newer pack.
+    await ready(first);
+    await first.locator("[data-testid=digits]").fill(paused.digits);
+    await at(first, "code");
+    await bring(second, config, 2);
+    await first.fill("[data-testid=code]", paused.code);
+    await press(first, "open");
+    await at(first, "result");
+    expect((await first.getAttribute("#main [data-state]", "data-state")) === "paused", "a tab goes on with the older pack");
+    const checks = (await never(first, config, "second", "in the tab that did not fetch")) + (await never(second, config, "second", "in the tab that did"));
+    // And nobody gets back to the older one.
+    await bring(first, config, 1);
+    return `${checks + 1 + (await never(second, config, "second", "after the other tab brought the older pack"))} checks in two tabs, one of them with the older pack: none green, none blue`;
+  } finally {
+    await stop();
+  }
+}
+
+/** tries shows that wrong codes are counted once and for all. */
+export async function tries(config) {
+  const { context, stop } = await start();
+  try {
+    let page = await enrolled(context, config, "tries-0001");
+    const { digits, code } = config.cards.find((c) => c.name === "unconfirmed");
+    for (let i = 0; i < 3; i++) expect((await check(page, digits, `000000000${i}`)).state === "wrong_code", `wrong code ${i}`);
+    await page.reload();
+    await unlock(page);
+    const other = await open(context, config.madeUp);
+    await unlock(other);
+    expect((await check(other, digits, "0000000003")).state === "wrong_code", "the fourth, in another tab");
+    expect((await check(page, digits, "0000000004")).state === "wrong_code", "the fifth");
+    expect((await check(page, digits, code)).state === "code_locked", "the right code after five wrong ones");
+    expect((await check(other, digits, code)).state === "code_locked", "the other tab");
+    await page.reload();
+    await unlock(page);
+    expect((await check(page, digits, code)).state === "code_locked", "after a reload");
+    await shiftClock(page, -30 * 60);
+    expect((await check(page, digits, code)).state === "code_locked", "with the clock half an hour behind");
+    return "five wrong codes, over a reload and in two tabs, lock the card; neither a reload, another tab nor a clock set back opens it";
+  } finally {
+    await stop();
+  }
+}

@@ -1,0 +1,121 @@
+// Every screen and every state, in three languages, at 320 px: what axe-core
+// says of it with text at 200 %, and what it looks like.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { start } from "./chromium.mjs";
+import { at, check, enrolWithPIN, expect, language, open, press, problems, ready, result, screen, show, symbols, type, unlock } from "./page.mjs";
+
+export const english = (config) => inLanguage(config, "en");
+export const arabic = (config) => inLanguage(config, "ar");
+export const khmer = (config) => inLanguage(config, "km");
+
+const all = [
+  "confirmed", "unconfirmed", "status_old", "not_yet_in_use", "expired", "paused", "replaced", "out_of_use", "issuer_unknown",
+  "does_not_match", "code_not_given", "wrong_code", "code_locked", "not_ours", "unreadable", "newer_version", "not_ready",
+];
+
+async function inLanguage(config, code) {
+  const { context, stop } = await start();
+  const found = [];
+  const seen = new Set();
+  try {
+    // No card of version 1 is of a newer version; what a page of version 1 would
+    // show is tried by changing what its verifier answers, on the way.
+    await context.addInitScript(() => {
+      const listen = Worker.prototype.addEventListener;
+      Worker.prototype.addEventListener = function (kind, listener, ...more) {
+        return listen.call(this, kind, kind !== "message" ? listener : (event) => {
+          if (sessionStorage.getItem("newer") && event.data?.result?.verdict?.state === "not_ours") event.data.result.verdict.state = "newer_version";
+          listener(event);
+        }, ...more);
+      };
+    });
+    let page;
+    const look = async (name) => {
+      const was = await screen(page);
+      await page.evaluate(() => document.querySelector("[data-testid=keep-open]")?.click());
+      for (const problem of await problems(page)) found.push(`${code} ${name}: ${problem}`);
+      expect((await screen(page)) === was, `${name} went away while it was looked at`);
+      if (config.screens) {
+        mkdirSync(join(config.screens, code), { recursive: true });
+        await page.evaluate(() => { document.activeElement?.blur(); scrollTo(0, 0); });
+        writeFileSync(join(config.screens, code, `${name}.png`), await page.screenshot({ fullPage: true, animations: "disabled" }));
+      }
+      seen.add(name);
+    };
+    const state = async (shown, given, want) => {
+      const { state, text } = await check(page, shown, given);
+      expect(state === want, `a card shows ${state}, want ${want}`);
+      expect(text.length > 40, `${want} says nothing`);
+      if (!seen.has(`state-${want}`)) await look(`state-${want}`);
+    };
+
+    page = await open(context, config.madeUp);
+    if (code !== "en") await language(page, code);
+    await look("start");
+    await press(page, "scan");
+    await at(page, "scan");
+    await look("scan");
+    await show(page, "x");
+    await at(page, "neutral");
+    await look("neutral");
+    await page.close();
+
+    page = await open(context, config.madeUp, { hash: `#invite=sci_nobody-approves-${code}` });
+    await at(page, "invite");
+    await look("invite");
+    await enrolWithPIN(page);
+    await symbols(page);
+    await look("waiting");
+    await fetch(`${config.madeUp}/made-up/approve?invitation=sci_nobody-approves-${code}`, { method: "POST" });
+    await at(page, "ready");
+    await look("ready");
+
+    const card = (name) => config.cards.find((c) => c.name === name);
+    for (const c of config.cards.filter((c) => !c.name.startsWith("soon") && c.name !== "to be locked")) await state(c.digits, c.code, c.first);
+    const locked = card("to be locked");
+    await ready(page);
+    await show(page, locked.digits);
+    await look("code");
+    await press(page, "no-code");
+    await at(page, "result");
+    await look("state-code_not_given");
+    await state(locked.digits, "9999999999", "wrong_code");
+    for (let i = 0; i < 3; i++) await state(locked.digits, `999999999${i}`, "wrong_code");
+    // The progress screen is there for as long as the code is stretched.
+    await ready(page);
+    await show(page, locked.digits);
+    await page.fill("[data-testid=code]", "9999999998");
+    await press(page, "open");
+    await at(page, "progress");
+    await at(page, "result");
+    expect((await result(page)).state === "wrong_code", "the fifth wrong code");
+    await state(locked.digits, locked.code, "code_locked");
+    await state("https://example.org/not-a-card", null, "not_ours");
+    await state({ name: "blank.png", mimeType: "image/png", buffer: Buffer.from(config.blankPNG, "base64") }, null, "unreadable");
+    await page.evaluate(() => sessionStorage.setItem("newer", "1"));
+    await state("https://example.org/newer", null, "newer_version");
+    await page.evaluate(() => sessionStorage.removeItem("newer"));
+
+    await ready(page);
+    await page.locator("main .actions button").last().click();
+    await at(page, "device");
+    await look("device");
+    await press(page, "selftest");
+    await page.waitForFunction(() => document.querySelector("main .note")?.textContent);
+    await look("selftest");
+    await page.locator("main .actions button").last().click();
+    await at(page, "device");
+    await press(page, "lock");
+    await at(page, "unlock");
+    await look("unlock");
+    await unlock(page);
+
+    for (const s of all) expect(seen.has(`state-${s}`), `${s} was never seen`);
+    expect(page.problems.length === 0, `the page complains: ${page.problems.join("; ")}`);
+    expect(found.length === 0, `axe-core and the width of the screen:\n  ${found.join("\n  ")}`);
+    return `${seen.size} screens, of which ${all.length} states; axe-core finds nothing at 320 px and 200 % text`;
+  } finally {
+    await stop();
+  }
+}

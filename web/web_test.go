@@ -1,0 +1,191 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// maxDownload is what a device fetches once, in bytes as they travel: some
+// minutes on the network of a border post.
+const maxDownload = 3_000_000
+
+type part struct {
+	Path   string `json:"path"`
+	Bytes  int    `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+type parts struct {
+	Bytes int               `json:"bytes"`
+	Shell []part            `json:"shell"`
+	Items []part            `json:"items"`
+	Files map[string][]part `json:"files"`
+}
+
+// readParts reads what scripts/web.sh built. A tree in which it did not run has
+// no pages, which is a failure in CI alone.
+func readParts(t *testing.T) parts {
+	t.Helper()
+	data, err := fs.ReadFile(Pages, "check/parts.json")
+	if errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") != "true" {
+		t.Skip("the pages are not built: scripts/web.sh")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p parts
+	if err := json.Unmarshal(data, &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// file reads a file under the path that it is served under.
+func file(t *testing.T, path string) []byte {
+	t.Helper()
+	name := strings.TrimPrefix(path, "/")
+	if path == "/check" {
+		name = "check.html"
+	}
+	data, err := fs.ReadFile(Pages, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestDownload: everything that the page asks for is there, is what its name
+// and its digest say, and all of it together is small enough.
+func TestDownload(t *testing.T) {
+	p := readParts(t)
+	total := 0
+	for _, f := range append(p.Shell, p.Items...) {
+		data := file(t, f.Path)
+		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != f.SHA256 {
+			t.Errorf("%s has another content than it is listed with", f.Path)
+		}
+		travels := len(data)
+		if packed, err := fs.ReadFile(Pages, strings.TrimPrefix(f.Path, "/")+".gz"); err == nil {
+			travels = len(packed)
+			if !bytes.Equal(unpack(t, packed), data) {
+				t.Errorf("%s.gz holds something else", f.Path)
+			}
+		} else if f.Path == "/check" {
+			travels = f.Bytes // the desk is written into it when it is served
+		}
+		if travels != f.Bytes {
+			t.Errorf("%s: %d bytes travel, %d are listed", f.Path, travels, f.Bytes)
+		}
+		total += travels
+	}
+	if total != p.Bytes {
+		t.Errorf("%d bytes travel, %d are listed", total, p.Bytes)
+	}
+	if total > maxDownload || total < maxDownload/4 {
+		t.Errorf("%d bytes are fetched once, want at most %d and a verifier among them", total, maxDownload)
+	}
+	t.Logf("%d bytes in %d files", total, len(p.Shell)+len(p.Items))
+}
+
+// TestParts: the parts of a large file, joined, are that file.
+func TestParts(t *testing.T) {
+	p := readParts(t)
+	listed := map[string]bool{}
+	for _, f := range p.Items {
+		listed[f.Path] = true
+	}
+	for _, name := range []string{"verifier.wasm", "zxing.wasm"} {
+		var packed []byte
+		for _, f := range p.Files[name] {
+			if f.Bytes > 128<<10 || !listed[f.Path] {
+				t.Errorf("%s: part %s of %d bytes, listed: %v", name, f.Path, f.Bytes, listed[f.Path])
+			}
+			packed = append(packed, file(t, f.Path)...)
+		}
+		if wasm := unpack(t, packed); !bytes.HasPrefix(wasm, []byte("\x00asm")) {
+			t.Errorf("%s is no WebAssembly", name)
+		}
+	}
+}
+
+// TestPageIsAlone: nothing in the page comes from another address, and nothing
+// in it would need a weaker policy.
+func TestPageIsAlone(t *testing.T) {
+	p := readParts(t)
+	for _, f := range append(p.Shell, p.Items...) {
+		if strings.Contains(f.Path, "/parts/") {
+			continue
+		}
+		data := string(file(t, f.Path))
+		for _, no := range []string{"cdn.jsdelivr.net", "unpkg.com", "innerHTML", "document.write", "new Function(", "eval("} {
+			// The reader of symbols names an address that it would fetch its
+			// program from if it were not given one; the page's policy would
+			// stop it.
+			if strings.Contains(data, no) && (!strings.HasPrefix(f.Path, "/check/scan-") || !strings.Contains(no, "jsdelivr")) {
+				t.Errorf("%s contains %s", f.Path, no)
+			}
+		}
+	}
+	page := string(file(t, "/check"))
+	if strings.Contains(page, "http:") || strings.Contains(page, "https:") || strings.Contains(page, "style=") {
+		t.Error("the page names an address or a style of its own")
+	}
+	if n := strings.Count(page, `<meta name="desk" content="">`); n != 1 {
+		t.Errorf("the page has %d places for the desk", n)
+	}
+}
+
+// TestScripts runs the tests of the page's own scripts on node.
+func TestScripts(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if _, missing := os.Stat("node_modules"); err != nil || missing != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("node or what the pages are built with is missing: %v, %v", err, missing)
+		}
+		t.Skip("no node, or the pages were never built: scripts/web.sh")
+	}
+	// What node reads is no part of this test as far as the test cache can see
+	// (golang/go#30313), unless it is read here.
+	for _, pattern := range []string{"src/*.ts", "test/*.ts", "test.mjs", "package-lock.json", "catalogues/en.json"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: no files, %v", pattern, err)
+		}
+		for _, f := range files {
+			if _, err := os.ReadFile(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	out, err := exec.Command(node, "test.mjs").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !bytes.Contains(out, []byte("# fail 0")) || bytes.Contains(out, []byte("# pass 0")) {
+		t.Errorf("no test ran:\n%s", out)
+	}
+}
+
+func unpack(t *testing.T, packed []byte) []byte {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
