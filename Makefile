@@ -56,7 +56,7 @@ wasm: ## the verifier for the browser (build/verifier.wasm)
 	@echo "build/verifier.wasm: $$(gzip -9 -c build/verifier.wasm | wc -c) bytes gzipped"
 
 .PHONY: unit
-unit: ## all tests with the race detector, kill -9 in its short form
+unit: web ## all tests with the race detector, kill -9 in its short form
 	$(GO) test -race -timeout 20m ./...
 
 .PHONY: fuzz

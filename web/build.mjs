@@ -59,7 +59,7 @@ async function bundle(entry, define = {}) {
     write: false,
     minify: true,
     format: "iife",
-    target: ["chrome111", "firefox111", "safari16.4"],
+    target: ["chrome111", "firefox113", "safari16.4"],
     legalComments: "none",
     charset: "utf8",
     alias: { wasm_exec: wasmExec },

@@ -45,12 +45,19 @@ function wentWrong(e: PromiseRejectionEvent): void {
   show("start", heading(say("page.problem")), primary("action.again", () => void home()));
 }
 
+// able tells whether this browser has what a check needs. Without a secure
+// address it hides most of it.
+function able(): boolean {
+  return isSecureContext && "DecompressionStream" in self && "locks" in navigator && "caches" in self && "serviceWorker" in navigator;
+}
+
 async function start(): Promise<void> {
   // Before anything else: an invitation does not stay in the address.
   const invitation = fromLink();
   await begin();
   const skip = document.querySelector(".skip");
   skip?.replaceChildren(say("page.skip"));
+  if (!able()) return show("start", heading(say("page.title")), h("p", { class: "lead" }, say("page.browser")));
   addEventListener("unhandledrejection", wentWrong);
   strip.begin();
   pack.listen(() => { device.lock(); void home(); });

@@ -59,6 +59,11 @@ export class Camera {
     this.loop();
   }
 
+  /** pause lets go of the camera; start takes it again. */
+  pause(): void {
+    this.release();
+  }
+
   stop(): void {
     this.stopped = true;
     this.release();

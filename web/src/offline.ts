@@ -55,7 +55,6 @@ export async function load(): Promise<void> {
 export async function begin(newer: () => void): Promise<void> {
   addEventListener("online", () => void load());
   void load();
-  if (!("serviceWorker" in navigator)) return;
   const registration = await navigator.serviceWorker.register(program("/check/sw.js"), { scope: "/check", updateViaCache: "none" });
   registration.addEventListener("updatefound", () => {
     const coming = registration.installing;

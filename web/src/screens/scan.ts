@@ -13,7 +13,7 @@ import { code } from "./code";
 import { home } from "./home";
 import { invitationIn, invite } from "./invite";
 import { neutral } from "./neutral";
-import { drawn, field, note, quiet } from "./parts";
+import { desk, drawn, field, note, quiet, telephone } from "./parts";
 import { judged } from "./result";
 
 /** found goes on with what a symbol, a picture or a scanner gave; null when
@@ -56,21 +56,37 @@ export function scan(): void {
     other.hidden = !features.others;
   };
 
+  // Who sees nothing happen is told one thing to try after the other.
+  let turn = 0;
+  const hints = setInterval(() => tell(tips[turn++ % tips.length] ?? "scan.hint"), 6000);
+  belongs(() => clearInterval(hints));
+  const looking = (): void => {
+    if (document.hidden) camera.pause();
+    else begin();
+  };
+  document.addEventListener("visibilitychange", looking);
+  belongs(() => document.removeEventListener("visibilitychange", looking));
+  const begin = (): void => void offline.whenComplete().then(() => camera.start()).catch((e: unknown) => {
+    const why = e instanceof DOMException ? e.name : "";
+    clearInterval(hints);
+    tell(why === "NotAllowedError" ? "scan.refused" : why === "NotReadableError" ? "scan.busy" : "scan.no_camera");
+    document.querySelector(".finder")?.classList.add("empty");
+  });
+
   show("scan",
     heading(say("scan.title")),
     h("div", { class: "finder" }, video, h("div", { class: "frame", "aria-hidden": "true" })),
     hint,
     h("div", { class: "row" }, lamp, other),
     otherWays(),
+    desk() && h("p", { class: "hint" }, beside("scan.number", { desk: telephone(desk()) })),
     h("div", { class: "actions" }, quiet("action.back", () => void home(), { "data-testid": "back" })),
   );
   onLeave(() => camera.stop());
-  offline.whenComplete().then(() => camera.start()).catch((e: unknown) => {
-    const why = e instanceof DOMException ? e.name : "";
-    tell(why === "NotAllowedError" ? "scan.refused" : why === "NotReadableError" ? "scan.busy" : "scan.no_camera");
-    document.querySelector(".finder")?.classList.add("empty");
-  });
+  begin();
 }
+
+const tips = ["scan.hint.light", "scan.hint.closer", "scan.hint.still", "scan.hint.farther", "scan.hint"];
 
 const digitsInCard = 667;
 
