@@ -36,7 +36,7 @@ dev: web ## the same network on a fixed address (ADDR=127.0.0.1:8080)
 .PHONY: test
 test: ## everything: check, builds, tests with the race detector, fuzzers, demo
 	@scripts/install.sh test
-	+@MAKE='$(MAKE)' scripts/stages.sh web check build unit cases fuzz demo-once
+	+@MAKE='$(MAKE)' scripts/stages.sh web check build unit engines browser cases fuzz demo-once
 
 .PHONY: check
 check: ## format, vet, lint, module files, generated files (writes nothing else)
@@ -59,9 +59,21 @@ wasm: ## the verifier for the browser (build/verifier.wasm)
 	GOOS=js GOARCH=wasm $(GO) build -trimpath -ldflags='-s -w' -o build/verifier.wasm ./cmd/verifier-wasm
 	@echo "build/verifier.wasm: $$(gzip -9 -c build/verifier.wasm | wc -c) bytes gzipped"
 
+# Tests that start a network on real servers and break it, or drive a browser,
+# have the machine to themselves: beside others they would measure those.
+ENGINES := ^(TestMatrix|TestChaos|TestCrash|TestRestoreDrill|TestCanaryEngines)$$
+
 .PHONY: unit
-unit: web ## all tests with the race detector, kill -9 in its short form
-	$(GO) test -race -timeout 20m ./...
+unit: web ## all other tests, with the race detector
+	$(GO) test -race -timeout 20m -skip '$(ENGINES)' $$($(GO) list ./... | grep -v /web/browsertest)
+
+.PHONY: engines
+engines: ## real engines, kill -9, a restore, everything that breaks: short forms
+	$(GO) test -count=1 -timeout 20m -v -run '$(ENGINES)' ./cmd/safeconduct
+
+.PHONY: browser
+browser: web ## the page in a real browser, with a camera that shows a card: short form
+	$(GO) test -count=1 -timeout 20m -v ./web/browsertest/...
 
 # The tag lets this test remember what a code stretches to; no target builds
 # anything else with it.
