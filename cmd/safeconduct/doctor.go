@@ -140,6 +140,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.folder()
 	d.disk()
 	d.passphraseFile()
+	d.aside()
 	whole := d.databases(ctx)
 	d.objects(ctx)
 	whole = d.keystore(ctx) && whole
@@ -227,6 +228,29 @@ func (d *doctor) passphraseFile() {
 	}
 }
 
+// aside looks at where the erasure journal and what was published last are kept:
+// a restore needs both, so they must not be lost with the databases.
+func (d *doctor) aside() {
+	if formerDemo(d.flags.dir) {
+		return
+	}
+	const do = "Let it be a folder on another disk or machine: aside in engines.json, and move what lies there. Or copy it away every hour: docs/restore.md."
+	path := d.engines.aside(d.flags.dir)
+	if _, err := os.Stat(path); err != nil {
+		d.fault("aside", "the folder for what must outlive the databases is not there", do)
+		return
+	}
+	same, err := sameDisk(path, d.flags.dir)
+	switch {
+	case err != nil:
+		d.unchecked("aside", "this system does not tell disks apart", do)
+	case same:
+		d.fault("aside", "what must outlive the databases lies on the same disk as they do", do)
+	default:
+		d.ok("aside", "what must outlive the databases is on another disk")
+	}
+}
+
 // unsane is how far two clocks may be apart.
 const unsane = time.Minute
 
@@ -254,7 +278,7 @@ func (d *doctor) database(ctx context.Context, name, where string, look func(con
 	i, err := look(ctx, where)
 	switch {
 	case errors.Is(err, sqlstore.ErrMissing):
-		d.fault(name, "the file is not there", "Put it back from a backup: docs/operate.md, The machine is gone.")
+		d.fault(name, "the file is not there", "Put it back from a backup: docs/restore.md.")
 		return i, false
 	case errors.Is(err, sqlstore.ErrConnectionString):
 		d.fault(name, "its address cannot be used", "postgres://USER@HOST/DATABASE?sslmode=verify-full&passfile=FILE; without verify-full only on this machine.")
