@@ -211,6 +211,9 @@ func TestReady(t *testing.T) {
 	ready("old lists", "the lists are 8h")
 	a.board.now = time.Now
 
+	if err := a.db.Beat(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	a.watching.Store(true)
 	ready("heard", "")
 	a.watching.Store(false)
