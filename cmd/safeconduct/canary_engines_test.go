@@ -95,7 +95,7 @@ func (c *canary) runEngines(tags string) []leak {
 		t.Fatal(err)
 	}
 	data, keyring := filepath.Join(temp, "data.age"), filepath.Join(temp, "keyring.age")
-	run(binary, "backup", "--dir", dir, "--to", recipients, "--keyring", keyring, data)
+	run(binary, "backup", "--dir", dir, "--to", recipients, "--keyring-file", keyring, data)
 
 	for _, one := range []string{dsn, keys} {
 		dump := database.Dump(t, one)

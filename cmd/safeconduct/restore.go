@@ -567,7 +567,7 @@ func (r *restoring) fill(ctx context.Context, h *house) error {
 			}
 		}
 		if kind == "log" {
-			return r.fillLog(h, data)
+			return nil // below: its place may be the database that is being filled
 		}
 		if err := endRows(); err != nil {
 			return err
@@ -588,6 +588,23 @@ func (r *restoring) fill(ctx context.Context, h *house) error {
 	if err == nil && next != len(r.manifest.Parts) {
 		return backup.ErrDamaged
 	}
+	if err != nil {
+		return err
+	}
+	return r.fillLogs(h)
+}
+
+// fillLogs reads the backup once more, for the log's files alone.
+func (r *restoring) fillLogs(h *house) error {
+	_, err := r.read(r.path, func(name string, data []byte) error {
+		if !strings.HasPrefix(name, "log/") {
+			return nil
+		}
+		if !slices.ContainsFunc(r.manifest.Parts, func(p backup.Part) bool { return p.Is(name, data) }) {
+			return backup.ErrDamaged
+		}
+		return r.fillLog(h, data)
+	})
 	return err
 }
 

@@ -27,7 +27,7 @@ func TestRestoreRefuses(t *testing.T) {
 	d.found()
 	d.takeIn()
 	first, firstKeys := filepath.Join(d.temp, "1.age"), filepath.Join(d.temp, "1.keys")
-	d.must("backup", "--dir", d.at.dir, "--to", d.recipients, "--keyring", firstKeys, first)
+	d.must("backup", "--dir", d.at.dir, "--to", d.recipients, "--keyring-file", firstKeys, first)
 	d.published()
 	second := filepath.Join(d.temp, "2.age")
 	d.must("backup", "--dir", d.at.dir, "--to", d.recipients, second)
