@@ -59,6 +59,26 @@ wasm: ## the verifier for the browser (build/verifier.wasm)
 unit: web ## all tests with the race detector, kill -9 in its short form
 	$(GO) test -race -timeout 20m ./...
 
+.PHONY: browser
+browser: web ## the officers' page in Chromium, and printed cards before its camera
+	@scripts/install.sh test
+	$(GO) test -count=1 -timeout 20m -v ./web/browsertest
+
+.PHONY: browser-long
+browser-long: web ## the same with its times held to figures, on a quiet machine
+	@scripts/install.sh test
+	SAFECONDUCT_BROWSER_LONG=1 $(GO) test -count=1 -timeout 90m -v -run '^TestBrowser$$' ./web/browsertest
+
+.PHONY: camera
+camera: web ## 2,000 frames of worn and fresh cards, read by the page's own reader
+	@scripts/install.sh test
+	SAFECONDUCT_BROWSER_LONG=1 $(GO) test -count=1 -timeout 60m -v -run '^TestCamera$$' ./web/browsertest
+
+.PHONY: screens
+screens: web ## draw the pictures in docs/screens anew
+	@scripts/install.sh test
+	SAFECONDUCT_SCREENS=1 SAFECONDUCT_BROWSER_ONLY='english arabic khmer' $(GO) test -count=1 -timeout 20m -run '^TestBrowser$$' ./web/browsertest
+
 .PHONY: fuzz
 fuzz: ## every fuzzer that exists, three at a time (FUZZTIME=30s each)
 	@scripts/fuzz.sh $(FUZZTIME)
