@@ -81,6 +81,26 @@ browser: web ## the page in a real browser, with a camera that shows a card: sho
 cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 for one)
 	$(GO) test -tags stretched -count=1 -timeout 20m -v -run '^TestCases$$' ./internal/threeways -args -seed $(SEED) -case $(CASE)
 
+.PHONY: browser
+browser: web ## the officers' page in Chromium, and printed cards before its camera
+	@scripts/install.sh test
+	$(GO) test -count=1 -timeout 20m -v ./web/browsertest
+
+.PHONY: browser-long
+browser-long: web ## the same with its times held to figures, on a quiet machine
+	@scripts/install.sh test
+	SAFECONDUCT_BROWSER_LONG=1 $(GO) test -count=1 -timeout 90m -v -run '^TestBrowser$$' ./web/browsertest
+
+.PHONY: camera
+camera: web ## 2,000 frames of worn and fresh cards, read by the page's own reader
+	@scripts/install.sh test
+	SAFECONDUCT_BROWSER_LONG=1 $(GO) test -count=1 -timeout 60m -v -run '^TestCamera$$' ./web/browsertest
+
+.PHONY: screens
+screens: web ## draw the pictures in docs/screens anew
+	@scripts/install.sh test
+	SAFECONDUCT_SCREENS=1 SAFECONDUCT_BROWSER_ONLY='english arabic khmer' $(GO) test -count=1 -timeout 20m -run '^TestBrowser$$' ./web/browsertest
+
 .PHONY: fuzz
 fuzz: ## every fuzzer that exists, six at a time (FUZZTIME=30s each)
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -83,6 +83,9 @@ var rooms = map[string]room{
 	"web": {ours: []string{"credentials/strictjson"}, foreign: []string{"golang.org/x/text"}},
 	// For whoever reads a catalogue; it edits that file.
 	"web/review": {adapter: true, ours: []string{"web"}},
+	// Chromium in front of the pages, and what its camera is shown.
+	"web/browsertest":        {adapter: true},
+	"web/browsertest/camera": {ours: []string{"credentials/card/symbol"}},
 
 	// The browser's tests, and the camera that they look through.
 	"web/browsertest":        {adapter: true, ours: []string{"web/browsertest/camera"}},

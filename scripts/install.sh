@@ -30,6 +30,10 @@ if [ "$want" = test ]; then
   # A PostgreSQL server, of which the tests start their own; Debian keeps its
   # programs off the path.
   command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+  # A browser for the pages, and letters for their languages.
+  command -v chromium >/dev/null || missing+=(chromium)
+  [ -e /usr/share/fonts/truetype/noto/NotoSansKhmer-Regular.ttf ] || missing+=(fonts-noto-core)
+  [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || missing+=(fonts-noto-cjk)
 fi
 # servers builds the two real servers that no package manager brings, once,
 # into a cache outside of the tree: a HashiCorp Vault and an S3 server. The
@@ -38,8 +42,16 @@ servers() {
   [ "$want" = test ] || return 0
   local here
   here=$(dirname "$0")
+  driver "$here/../web/browsertest"
   SAFECONDUCT_VAULT_JOBS=2 "$here/vault.sh" >/dev/null
   "$here/versitygw.sh" >/dev/null
+}
+
+# driver installs what drives the browser, by version and digest; nothing of it
+# runs when it is installed, and it downloads no browser.
+driver() {
+  [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] && return
+  (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json)
 }
 if [ ${#missing[@]} -eq 0 ]; then
   servers

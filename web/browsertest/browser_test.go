@@ -1,3 +1,12 @@
+//go:build !race
+
+// Package browsertest_test plays the officers' page in Chromium, against the
+// real service, and shows it printed cards through a camera. What is played
+// stands in the .mjs files beside it; what the verifier answers is left to its
+// own tests.
+//
+// The race detector sees nothing of a browser and slows down the drawing of
+// frames tenfold, so that make browser runs these tests, without it.
 package browsertest_test
 
 import (

@@ -1,3 +1,5 @@
+//go:build !race
+
 package browsertest_test
 
 import (

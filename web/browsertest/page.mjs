@@ -71,15 +71,17 @@ export async function unlock(page) {
   await at(page, "ready");
 }
 
-/** ready goes back to where the next card is shown. */
+/** ready goes back to where the next card is shown. A result may have closed by
+ * itself meanwhile. */
 export async function ready(page) {
-  for (let i = 0; i < 3 && (await screen(page)) !== "ready"; i++) {
-    const way = { result: "close", scan: "back", device: "back", code: "no-code" }[await screen(page)];
-    expect(way, `no way back from ${await screen(page)}`);
-    await press(page, way);
-    await page.waitForTimeout(50);
-    await at(page, "ready", "result", "device", "scan");
+  for (let i = 0; i < 20; i++) {
+    const now = await screen(page);
+    if (now === "ready") return;
+    const way = { result: "close", scan: "back", device: "back", code: "no-code" }[now];
+    if (way) await page.click(`[data-testid=${way}]`, { timeout: 5000 }).catch(() => {});
+    else await page.waitForTimeout(200);
   }
+  throw new Failure(`no way back from ${await screen(page)}`);
 }
 
 /** show gives a text to the page as a hand scanner would. */
