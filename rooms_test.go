@@ -87,10 +87,6 @@ var rooms = map[string]room{
 	"web/browsertest":        {adapter: true},
 	"web/browsertest/camera": {ours: []string{"credentials/card/symbol"}},
 
-	// The browser's tests, and the camera that they look through.
-	"web/browsertest":        {adapter: true, ours: []string{"web/browsertest/camera"}},
-	"web/browsertest/camera": {adapter: true, ours: []string{"credentials/card/symbol"}, foreign: []string{"golang.org/x/image"}},
-
 	// The contract, embedded, so that the server reads the file that people read.
 	"docs/api": {},
 
