@@ -71,10 +71,6 @@ unit: web ## all other tests, with the race detector
 engines: ## real engines, kill -9, a restore, everything that breaks: short forms
 	$(GO) test -count=1 -timeout 20m -v -run '$(ENGINES)' ./cmd/safeconduct
 
-.PHONY: browser
-browser: web ## the page in a real browser, with a camera that shows a card: short form
-	$(GO) test -count=1 -timeout 20m -v ./web/browsertest/...
-
 # The tag lets this test remember what a code stretches to; no target builds
 # anything else with it.
 .PHONY: cases
@@ -84,7 +80,7 @@ cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 f
 .PHONY: browser
 browser: web ## the officers' page in Chromium, and printed cards before its camera
 	@scripts/install.sh test
-	$(GO) test -count=1 -timeout 20m -v ./web/browsertest
+	$(GO) test -count=1 -timeout 20m -v ./web/browsertest/...
 
 .PHONY: browser-long
 browser-long: web ## the same with its times held to figures, on a quiet machine
