@@ -1,9 +1,9 @@
 // A browser that is no device: it learns nothing, asks nothing, and keeps
 // nothing.
 import { readFileSync } from "node:fs";
-import { Agent, createServer, request as ask } from "node:http";
 import { join } from "node:path";
 import { start } from "./chromium.mjs";
+import { slowLine } from "./line.mjs";
 import { at, expect, open, parts, picture, press, screen, show, until } from "./page.mjs";
 
 /** stranger shows everything there is to a page without a device. */
@@ -49,37 +49,6 @@ export async function stranger(config) {
   } finally {
     await stop();
   }
-}
-
-/** slowLine stands between browser and service: it lets through so many bits a
- * second, counts them, and can break. The browser's own throttling does not
- * reach what a service worker fetches. */
-async function slowLine(service, kbit) {
-  const line = { kbit, broken: false, bytes: 0, log: [] };
-  let free = Date.now();
-  const agent = new Agent({ keepAlive: true });
-  const server = createServer((request, response) => {
-    if (line.broken) return request.socket.destroy();
-    line.log.push(request.url);
-    request.pipe(ask(`${service}${request.url}`, { method: request.method, headers: request.headers, agent }, async (answer) => {
-      response.writeHead(answer.statusCode, answer.headers);
-      for await (const all of answer) {
-        for (let i = 0; i < all.length; i += 4096) {
-          const piece = all.subarray(i, i + 4096);
-          free = Math.max(free, Date.now()) + (8 * piece.length) / line.kbit;
-          await new Promise((done) => setTimeout(done, free - Date.now()));
-          if (line.broken) return request.socket.destroy();
-          line.bytes += piece.length;
-          response.write(piece);
-        }
-      }
-      response.end();
-    }).on("error", () => request.socket.destroy()));
-  });
-  await new Promise((done) => server.listen(0, "localhost", done));
-  line.address = `http://localhost:${server.address().port}`;
-  line.close = () => { agent.destroy(); server.closeAllConnections(); server.close(); };
-  return line;
 }
 
 /** firstVisit loads the page over a slow line that breaks in the middle. */

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { start, throttle } from "./chromium.mjs";
+import { slowLine } from "./line.mjs";
 import { at, check, enrolWithPIN, expect, kept, open, pin, press, ready, result, show, symbols, type, unlock } from "./page.mjs";
 
 /** api asks the service as one of its people. */
@@ -45,21 +46,28 @@ async function enrolled(context, config, label) {
 }
 
 /** pinDevice enrols with a PIN, and reads every card of the demo from its
- * picture. */
+ * picture. What the service is asked meanwhile is what it is asked by a device
+ * that checks nothing: the pack, on its timer, or not even that. */
 export async function pinDevice(config) {
   const { context, stop } = await start();
+  const line = await slowLine(config.service, 1_000_000);
+  const through = { ...config, service: line.address };
   try {
-    const page = await enrolled(context, config, "gate-11");
+    const page = await enrolled(context, through, "gate-11");
+    const before = line.log.length;
     const shown = [];
     for (const c of config.demo.cards) {
       const { state, band } = await check(page, { name: "card.png", mimeType: "image/png", buffer: readFileSync(join(config.folder, c.png)) }, c.code);
       expect(state === c.expect, `a card shows ${state}, its list says ${c.expect}`);
       shown.push(`${state} (${band})`);
-      expect(page.url() === `${config.service}/check` && (await page.title()) === "Card check", "the address or the title changed");
+      expect(page.url() === `${line.address}/check` && (await page.title()) === "Card check", "the address or the title changed");
     }
+    const asked = line.log.slice(before);
+    expect(["", "/pack /api/v1/devices/self/envelope"].includes(asked.join(" ")), `the service was asked: ${asked.join(", ")}`);
     expect(page.problems.length === 0, `the page complains: ${page.problems.join("; ")}`);
-    return `a device with a PIN, let in by a second person; from their pictures ${shown.length} cards show what the demo lists: ${shown.join(", ")}`;
+    return `a device with a PIN, let in by a second person; from their pictures ${shown.length} cards show what the demo lists: ${shown.join(", ")}; meanwhile the service was asked for ${asked.length ? "the pack, by the timer," : "nothing"}`;
   } finally {
+    line.close();
     await stop();
   }
 }
