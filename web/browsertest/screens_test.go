@@ -112,7 +112,7 @@ func keepScreen(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 	encoder := png.Encoder{CompressionLevel: png.BestCompression}
-	if err := encoder.Encode(out, fewColours(picture, 32)); err != nil {
+	if err := encoder.Encode(out, fewColours(picture, 16)); err != nil {
 		t.Fatal(err)
 	}
 	if err := out.Close(); err != nil {
@@ -155,7 +155,7 @@ func fewColours(picture image.Image, most int) *image.Paletted {
 			c := at(x, y)
 			i, known := nearest[c]
 			if !known {
-				i = uint8(palette.Index(c)) //nolint:gosec // at most 32
+				i = uint8(palette.Index(c)) //nolint:gosec // at most 16
 				nearest[c] = i
 			}
 			small.SetColorIndex(x, y, i)
