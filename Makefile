@@ -6,7 +6,11 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 30s
 CYCLES ?= 200
+MINUTES ?= 10
 COUNT ?= 6
+PEOPLE ?= 1000,10000
+SEED ?= 1
+CASE ?= -1
 ADDR ?= 127.0.0.1:8080
 LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
 
@@ -32,7 +36,7 @@ dev: web ## the same network on a fixed address (ADDR=127.0.0.1:8080)
 .PHONY: test
 test: ## everything: check, builds, tests with the race detector, fuzzers, demo
 	@scripts/install.sh test
-	+@MAKE='$(MAKE)' scripts/stages.sh web check build unit fuzz demo-once
+	+@MAKE='$(MAKE)' scripts/stages.sh web check build unit engines browser cases fuzz demo-once
 
 .PHONY: check
 check: ## format, vet, lint, module files, generated files (writes nothing else)
@@ -55,14 +59,28 @@ wasm: ## the verifier for the browser (build/verifier.wasm)
 	GOOS=js GOARCH=wasm $(GO) build -trimpath -ldflags='-s -w' -o build/verifier.wasm ./cmd/verifier-wasm
 	@echo "build/verifier.wasm: $$(gzip -9 -c build/verifier.wasm | wc -c) bytes gzipped"
 
+# Tests that start a network on real servers and break it, or drive a browser,
+# have the machine to themselves: beside others they would measure those.
+ENGINES := ^(TestMatrix|TestChaos|TestCrash|TestRestoreDrill|TestCanaryEngines)$$
+
 .PHONY: unit
-unit: web ## all tests with the race detector, kill -9 in its short form
-	$(GO) test -race -timeout 20m ./...
+unit: web ## all other tests, with the race detector
+	$(GO) test -race -timeout 20m -skip '$(ENGINES)' $$($(GO) list ./... | grep -v /web/browsertest)
+
+.PHONY: engines
+engines: ## real engines, kill -9, a restore, everything that breaks: short forms
+	$(GO) test -count=1 -timeout 20m -v -run '$(ENGINES)' ./cmd/safeconduct
+
+# The tag lets this test remember what a code stretches to; no target builds
+# anything else with it.
+.PHONY: cases
+cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 for one)
+	$(GO) test -tags stretched -count=1 -timeout 20m -v -run '^TestCases$$' ./internal/threeways -args -seed $(SEED) -case $(CASE)
 
 .PHONY: browser
 browser: web ## the officers' page in Chromium, and printed cards before its camera
 	@scripts/install.sh test
-	$(GO) test -count=1 -timeout 20m -v ./web/browsertest
+	$(GO) test -count=1 -timeout 20m -v ./web/browsertest/...
 
 .PHONY: browser-long
 browser-long: web ## the same with its times held to figures, on a quiet machine
@@ -80,7 +98,7 @@ screens: web ## draw the pictures in docs/screens anew
 	SAFECONDUCT_SCREENS=1 SAFECONDUCT_BROWSER_ONLY='english arabic khmer' $(GO) test -count=1 -timeout 20m -run '^TestBrowser$$' ./web/browsertest
 
 .PHONY: fuzz
-fuzz: ## every fuzzer that exists, three at a time (FUZZTIME=30s each)
+fuzz: ## every fuzzer that exists, six at a time (FUZZTIME=30s each)
 	@scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: demo-once
@@ -91,9 +109,17 @@ demo-once: web ## the journey once, in a temporary folder; fails unless every st
 crash: ## kill -9 during issuing, long form (CYCLES=200)
 	SAFECONDUCT_CRASH_CYCLES=$(CYCLES) $(GO) test -count=1 -timeout 60m -run '^TestCrash' -v ./cmd/safeconduct
 
+.PHONY: chaos
+chaos: ## two replicas while everything around them breaks, long form (MINUTES=10)
+	SAFECONDUCT_CHAOS_MINUTES=$(MINUTES) $(GO) test -count=1 -timeout 120m -run '^TestChaos$$' -v ./cmd/safeconduct
+
 .PHONY: bench
 bench: ## speed of the formats against what cannot be avoided, as ratios (COUNT=6 rounds)
 	@scripts/bench.sh $(COUNT)
+
+.PHONY: simulate
+simulate: ## what grows with people and devices, and what it costs (PEOPLE=1000,10000); writes docs/scale.md
+	SAFECONDUCT_SIMULATE=$(PEOPLE) $(GO) test -count=1 -timeout 60m -run '^TestSimulate$$' ./cmd/safeconduct -v
 
 .PHONY: golden
 golden: ## rewrite golden files; read the difference like code

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -356,11 +357,20 @@ func TestNothingOfClaimsIsPrinted(t *testing.T) {
 			}
 		}
 		fmt.Fprint(&out, printed...)
-		for _, l := range []*slog.Logger{slog.New(slog.NewTextHandler(&out, nil)), slog.New(slog.NewJSONHandler(&out, nil))} {
+		// Clock times and addresses hold any four digits now and then, and a
+		// year has no more.
+		timeless := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}}
+		for _, l := range []*slog.Logger{slog.New(slog.NewTextHandler(&out, timeless)), slog.New(slog.NewJSONHandler(&out, timeless))} {
 			for _, p := range printed {
 				l.Info("claims", "value", p)
 			}
 		}
+		said := regexp.MustCompile(`(0x)?c0[0-9a-f]{8}`).ReplaceAllString(out.String(), "an address")
 		texts := 0
 		for _, p := range all(c) {
 			s, ok := p.value.Interface().(private.String)
@@ -369,7 +379,7 @@ func TestNothingOfClaimsIsPrinted(t *testing.T) {
 			}
 			texts++
 			for _, needle := range []string{s.Reveal(), fmt.Sprintf("%x", s.Reveal()), strconv.Quote(s.Reveal())} {
-				if strings.Contains(out.String(), needle) {
+				if strings.Contains(said, needle) {
 					t.Errorf("%s: %s was printed", name, p.pointer)
 				}
 			}

@@ -3,7 +3,7 @@
 # against, once, into a cache outside the tree, and prints where it is. The
 # first time takes minutes; after that it only prints.
 #
-#   SAFECONDUCT_VAULT=$(scripts/vault.sh) go test ./internal/hcvault/
+#   SAFECONDUCT_VAULT_SERVER=$(scripts/vault.sh) go test ./internal/hcvault/
 #   scripts/vault.sh --cached     prints it if it was built, else fails at once
 #
 # A test tool only (BUSL 1.1): the product neither links nor ships it.

@@ -239,3 +239,16 @@ func (k EpochKeys) tagKeys() []card.TagKey {
 	}
 	return keys
 }
+
+// openKeys prepares the keys of the live epochs, by their ids.
+func (k EpochKeys) openKeys() (map[uint32]card.OpenKeys, error) {
+	keys := make(map[uint32]card.OpenKeys, len(k.Live))
+	for _, e := range k.Live {
+		prepared, err := card.OpenKeys{Epoch: e.ID, TagKey: e.TagKey, NetKey: e.NetKey, Private: e.Private}.Prepare()
+		if err != nil {
+			return nil, fmt.Errorf("envelope: %w", err)
+		}
+		keys[e.ID] = prepared
+	}
+	return keys, nil
+}

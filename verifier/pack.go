@@ -73,6 +73,7 @@ type Pack struct {
 	envelope Envelope
 	keys     EpochKeys
 	tags     []card.TagKey
+	open     map[uint32]card.OpenKeys // of the epochs that live, by their ids; parsed once for all cards
 	sequence uint64
 	issued   time.Time
 	status   map[uint16]*statuslist.Token
@@ -121,8 +122,12 @@ func Open(f File, dev Device, now time.Time) (*Pack, error) {
 	if err != nil {
 		return nil, broken(err)
 	}
+	open, err := keys.openKeys()
+	if err != nil {
+		return nil, broken(err)
+	}
 	p := &Pack{
-		trust: trust, envelope: envelope, keys: keys, tags: keys.tagKeys(),
+		trust: trust, envelope: envelope, keys: keys, tags: keys.tagKeys(), open: open,
 		sequence: statement.Sequence, issued: time.Unix(statement.IssuedAt, 0).UTC(),
 	}
 	if p.status, err = openLists(statement.Status, trust.StatusLists, trust.status); err != nil {

@@ -57,8 +57,8 @@ func (v Verdict) Show() Shown {
 // WithOpenKey adds the key that opens the record, for a program that has no
 // verifier of its own.
 func (s Shown) WithOpenKey() Shown {
-	if key := s.Verdict.OpenKey(); key != nil {
-		s.OpenKey = base64.RawURLEncoding.EncodeToString(key.Seed())
+	if seed := s.openSeed; !seed.IsZero() {
+		s.OpenKey = base64.RawURLEncoding.EncodeToString([]byte(seed.Reveal()))
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"crypto/ecdsa"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -116,16 +117,18 @@ type issuerKey struct {
 	public *ecdsa.PublicKey
 }
 
-// covers tells whether something signed at iat, with the SHA-256 of what the
-// signature covers, lies inside what this key may vouch for.
-func (k issuerKey) covers(iat time.Time, digest [32]byte) bool {
+// covers tells whether something signed at iat lies inside what this key may
+// vouch for. digest gives the SHA-256 of what the signature covers, which is
+// asked for only of a key that was stolen.
+func (k issuerKey) covers(iat time.Time, digest func() [sha256.Size]byte) bool {
 	if u := iat.Unix(); u < k.From || u >= k.To {
 		return false
 	}
 	if k.Compromised == nil {
 		return true
 	}
-	_, logged := slices.BinarySearch(k.Compromised.Logged, hex.EncodeToString(digest[:8]))
+	sum := digest()
+	_, logged := slices.BinarySearch(k.Compromised.Logged, hex.EncodeToString(sum[:8]))
 	return logged
 }
 

@@ -136,18 +136,18 @@ type Verdict struct {
 	// card, under the same condition.
 	Credential *Credential `json:"-"`
 
-	// The bytes of the open key. fmt asks no method of what stands in
+	// The seed of the open key. fmt asks no method of what stands in
 	// unexported fields, and would print them plain.
-	openKey private.String
+	openSeed private.String
 }
 
 // OpenKey signs a request to open the record online: docs/card.md, Opening a
 // record online. It comes with Card and is nil without it.
 func (v Verdict) OpenKey() ed25519.PrivateKey {
-	if v.openKey.IsZero() {
+	if v.openSeed.IsZero() {
 		return nil
 	}
-	return ed25519.PrivateKey(v.openKey.Reveal())
+	return ed25519.NewKeyFromSeed([]byte(v.openSeed.Reveal()))
 }
 
 // Credential is what an SD-JWT VC disclosed.

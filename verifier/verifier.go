@@ -118,8 +118,7 @@ func (p *Pack) verifyCard(c card.Card, in Presentation, open opener, now time.Ti
 		v.LockedUntil = until
 		return v
 	}
-	epoch := p.keys.Live[i]
-	opened, err := open(c, card.OpenKeys{Epoch: epoch.ID, TagKey: epoch.TagKey, NetKey: epoch.NetKey, Private: epoch.Private}, code)
+	opened, err := open(c, p.open[p.keys.Live[i].ID], code)
 	switch {
 	case errors.Is(err, card.ErrWrongCode):
 		in.Tries.count(handle, now)
@@ -128,7 +127,7 @@ func (p *Pack) verifyCard(c card.Card, in Presentation, open opener, now time.Ti
 		return v
 	case errors.Is(err, card.ErrContent):
 		return p.doesNotMatch(ReasonContent, No)
-	case err != nil: // a key of the envelope that is no key
+	case err != nil: // what was stretched elsewhere is of another length
 		return p.verdict(NotReady, ReasonPackBroken)
 	}
 	return p.judgeCard(opened, now)
@@ -139,12 +138,12 @@ func (p *Pack) judgeCard(o *card.Opened, now time.Time) Verdict {
 	claims := o.Claims()
 	kid := o.KeyID()
 	v, ok := p.signer(hex.EncodeToString(kid[:]), ReasonKeyWindow, o.Verify, func(k issuerKey) bool {
-		return k.covers(claims.IssuedAt, o.Digest())
+		return k.covers(claims.IssuedAt, o.Digest)
 	})
 	if !ok {
 		return v
 	}
-	v.Card, v.openKey = &claims, private.New(string(o.OpenKey()))
+	v.Card, v.openSeed = &claims, private.New(string(o.OpenSeed()))
 	return p.judgeStatus(v, standing{
 		list: claims.List, index: int64(claims.Index), blank: claims.Blank,
 		issued: claims.IssuedAt, expires: claims.Expires,

@@ -249,6 +249,14 @@ func waitFolder(ctx context.Context, dir string) (unlock func() error, err error
 	}
 }
 
+// there reports why the folder cannot be used.
+func (a *aside) there() error {
+	if info, err := os.Stat(a.dir); err != nil || !info.IsDir() {
+		return errors.Join(errors.New("the aside folder is not there; is its disk mounted?"), err)
+	}
+	return nil
+}
+
 // openAside finds the folder, and makes the one that lies in the network's own.
 func (h *house) openAside(network string) error {
 	dir := h.cfg.engines.aside(h.cfg.dir)
@@ -257,8 +265,8 @@ func (h *house) openAside(network string) error {
 			return err
 		}
 	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return errors.Join(errors.New("the aside folder is not there; is its disk mounted?"), err)
+	if err := (&aside{dir: dir}).there(); err != nil {
+		return err
 	}
 	h.aside = &aside{
 		dir: dir, network: network, keys: h.keys, now: h.cfg.now,

@@ -263,7 +263,7 @@ func (c *copying) copyLog() (checkpoint string, err error) {
 	if err := b.Add(headName, head); err != nil {
 		return "", err
 	}
-	for _, top := range []string{"tile", formerName} {
+	for _, top := range []string{"tile", restartName, formerName} {
 		err = fs.WalkDir(c.logDir, top, func(name string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil

@@ -30,6 +30,7 @@ type board struct {
 	log       *audit.Log
 	aside     *aside
 	now       func() time.Time
+	patience  time.Duration // with another process that publishes
 
 	one sync.Mutex // one publication at a time in this process
 
@@ -52,6 +53,8 @@ const (
 	// reopenAfter is when a pack is opened anew although it is still the
 	// newest: the lease of the keys in it is to stay far away.
 	reopenAfter = time.Hour
+	// freshTime is how long a request may wait for a newer pack.
+	freshTime = time.Second
 	// askAgain is how often requests may ask for the number of the newest pack.
 	askAgain = 250 * time.Millisecond
 )
@@ -71,6 +74,7 @@ func newBoard(h *house) (*board, error) {
 	return &board{
 		network: h.network, publisher: publisher, store: h.db.Credentials(), packs: h.db.Network(),
 		lease: h.db.Lease("publish", h.db.Instance(), publishLease), log: h.log, aside: h.aside, now: h.cfg.now,
+		patience: publishPatience,
 	}, nil
 }
 
@@ -152,9 +156,15 @@ func (b *board) publish(ctx context.Context, by audit.Actor, emergency bool) (ht
 // keeps order; what must not happen twice is guarded by the rows themselves, so
 // that a process which was stopped for longer than its lease does no harm.
 func (b *board) alone(ctx context.Context, do func() error) (err error) {
-	b.one.Lock()
+	enough := time.NewTimer(b.patience)
+	defer enough.Stop()
+	for !b.one.TryLock() {
+		if err := b.wait(ctx, enough); err != nil {
+			return err
+		}
+	}
 	defer b.one.Unlock()
-	if err := b.take(ctx); err != nil {
+	if err := b.take(ctx, enough); err != nil {
 		return err
 	}
 	held, release := context.WithCancel(ctx)
@@ -170,35 +180,34 @@ func (b *board) alone(ctx context.Context, do func() error) (err error) {
 }
 
 // take waits for the lease, for a while.
-func (b *board) take(ctx context.Context) error {
-	enough := time.NewTimer(publishPatience)
-	defer enough.Stop()
+func (b *board) take(ctx context.Context, enough *time.Timer) error {
 	for {
 		ours, err := b.lease.Acquire(ctx)
 		if ours || err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-enough.C:
-			return fmt.Errorf("another process publishes: %w", sqlstore.ErrBusy)
-		case <-time.After(askAgain):
+		if err := b.wait(ctx, enough); err != nil {
+			return err
 		}
 	}
 }
 
-func (b *board) renew(ctx context.Context) {
-	tick := time.NewTicker(publishLease / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			_ = b.lease.Renew(ctx) // without it the work is done all the same
-		}
+// wait is a moment in the wait for another publication.
+func (b *board) wait(ctx context.Context, enough *time.Timer) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-enough.C:
+		return fmt.Errorf("somebody else publishes: %w", sqlstore.ErrBusy)
+	case <-time.After(askAgain):
+		return nil
 	}
+}
+
+func (b *board) renew(ctx context.Context) {
+	again(ctx, publishLease/4, func() {
+		_ = b.lease.Renew(ctx) // without it the work is done all the same
+	})
 }
 
 // maxPackings bounds how often a pack is made anew because another process has
@@ -239,6 +248,11 @@ func (b *board) makePack(ctx context.Context) error {
 func (b *board) refresh(ctx context.Context) error {
 	b.opening.Lock()
 	defer b.opening.Unlock()
+	return b.takeOver(ctx)
+}
+
+// takeOver is refresh for whoever has the turn.
+func (b *board) takeOver(ctx context.Context) error {
 	up, err := b.packs.PackNumber(ctx)
 	if err != nil {
 		return err
@@ -273,18 +287,11 @@ func (b *board) refresh(ctx context.Context) error {
 
 // follow keeps up with what other processes publish, until ctx ends.
 func (b *board) follow(ctx context.Context, every time.Duration, failed func(error)) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	again(ctx, every, func() {
 		if err := b.refresh(ctx); err != nil && ctx.Err() == nil {
 			failed(err)
 		}
-	}
+	})
 }
 
 // fresh is refresh for requests: not with every one of them, and what is here
@@ -293,9 +300,13 @@ func (b *board) fresh(ctx context.Context) {
 	b.mu.RLock()
 	lately := time.Since(b.asked) < askAgain
 	b.mu.RUnlock()
-	if !lately {
-		_ = b.refresh(ctx) // follow reports it
+	if lately || !b.opening.TryLock() {
+		return
 	}
+	defer b.opening.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, freshTime)
+	defer cancel()
+	_ = b.takeOver(ctx) // follow reports it
 }
 
 // tokens collects the newest token of every list.

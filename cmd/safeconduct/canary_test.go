@@ -61,6 +61,7 @@ type canary struct {
 	t        *testing.T
 	needles  map[string]string // what it is → the value
 	searched int64
+	env      []string // of the service, besides this test's
 }
 
 type leak struct{ where, what string }
@@ -164,6 +165,7 @@ func (c *canary) serve(binary, dir string) []byte {
 	var output bytes.Buffer
 	process := exec.CommandContext(t.Context(), binary, "serve", "--dir", dir,
 		"--passphrase-file", filepath.Join(dir, passphraseName), "--listen", address)
+	process.Env = append(os.Environ(), c.env...)
 	process.Stdout, process.Stderr = &output, &output
 	if err := process.Start(); err != nil {
 		t.Fatal(err)

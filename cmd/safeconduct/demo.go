@@ -68,7 +68,6 @@ const demoWork = 12
 
 func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 	began := time.Now()
-	f.engines.fromEnvironment()
 	// Before anything of a former demo is touched.
 	listener, err := listenLocally(ctx, f.listen)
 	if err != nil {
@@ -175,7 +174,7 @@ func (h *house) keyLeft(ctx context.Context, record string) (bool, error) {
 // demoFiles matches what a demo leaves in its folder, and what commands add to
 // it. The last two are its marks, and go last.
 var demoFiles = []string{
-	databaseName + "*", keyringName + "*", keysName + "*", enginesName, blobsName, logName, asideName, "cards",
+	databaseName + "*", keyringName + "*", keysName + "*", enginesName, rotationName, blobsName, logName, asideName, "cards",
 	"pack*.json", "pack*.json.key", triesName, ".new-*", demoMark, passphraseName,
 }
 

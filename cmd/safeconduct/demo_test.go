@@ -250,10 +250,10 @@ func (d *played) testVerdicts(t *testing.T) {
 func (d *played) testFiles(t *testing.T) {
 	known := []string{
 		"safeconduct.db", "safeconduct.db-wal", "safeconduct.db-shm", "keyring.db", "keyring.db-wal", "keyring.db-shm",
-		"blobs", "log", "keys.age", "keys.age.lock", "passphrase", "pack.json", "pack.json.key",
+		"blobs", "log", "aside", "keys.age", "keys.age.lock", "passphrase", "pack.json", "pack.json.key",
 		"pack-old.json", "pack-old.json.key", "pack-gate-1.json", "pack-gate-1.json.key",
 		"pack-consular-desk.json", "pack-consular-desk.json.key", "pack-consular-desk-2.json", "pack-consular-desk-2.json.key",
-		"cards", "demo.json",
+		"cards", "demo.json", "aside",
 	}
 	entries, err := os.ReadDir(d.dir)
 	if err != nil {

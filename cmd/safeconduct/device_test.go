@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// command runs the program in this process and returns what it printed.
-func command(t *testing.T, want int, args ...string) string {
+// runs runs the program in this process and returns what it printed.
+func runs(t *testing.T, want int, args ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
 	if got := run(args, strings.NewReader(""), &out, &errs); got != want {
@@ -48,13 +48,13 @@ func TestEnrolWaits(t *testing.T) {
 		says   string
 	}{
 		{"approved", 0, func(device, symbols string) {
-			command(t, 0, as(1, "device", "approve", device, "--symbols", symbols)...)
+			runs(t, 0, as(1, "device", "approve", device, "--symbols", symbols)...)
 		}, "The device is in."},
-		{"ended", 1, func(device, _ string) { command(t, 0, as(1, "device", "revoke", device)...) }, "was not approved"},
+		{"ended", 1, func(device, _ string) { runs(t, 0, as(1, "device", "revoke", device)...) }, "was not approved"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			invitation, key := filepath.Join(dir, c.name+".invitation"), filepath.Join(dir, c.name+".key")
-			command(t, 0, as(0, "device", "invite", "--agency", officersAgency(t, d), "--label", c.name, "--out", invitation)...)
+			runs(t, 0, as(0, "device", "invite", "--agency", officersAgency(t, d), "--label", c.name, "--out", invitation)...)
 			out, in := io.Pipe()
 			ended := make(chan int, 1)
 			go func() {
@@ -71,7 +71,7 @@ func TestEnrolWaits(t *testing.T) {
 				}
 			}
 			device := ""
-			for line := range strings.Lines(command(t, 0, as(1, "device", "list")...)) {
+			for line := range strings.Lines(runs(t, 0, as(1, "device", "list")...)) {
 				if f := strings.Fields(line); f[2] == c.name && f[1] == "pending" {
 					device = f[0]
 				}

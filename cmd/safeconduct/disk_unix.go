@@ -11,7 +11,7 @@ func diskSpace(path string) (free, total uint64, err error) {
 	if err := syscall.Statfs(path, &s); err != nil {
 		return 0, 0, err
 	}
-	size := uint64(s.Bsize) //nolint:gosec,unconvert // positive; its type differs between systems
+	size := uint64(s.Bsize) //nolint:gosec // positive; its type differs between systems
 	return s.Bavail * size, s.Blocks * size, nil
 }
 

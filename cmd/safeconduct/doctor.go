@@ -140,6 +140,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.folder()
 	d.disk()
 	d.passphraseFile()
+	d.aside()
 	whole := d.databases(ctx)
 	d.objects(ctx)
 	whole = d.keystore(ctx) && whole
@@ -207,7 +208,7 @@ func (d *doctor) passphraseFile() {
 			return
 		}
 	}
-	info, err := os.Stat(path)
+	info, err := os.Stat(filepath.Clean(path)) //nolint:gosec // the file that the operator named
 	if path == "" || err != nil {
 		d.fault("passphrase", "there is no file with the passphrase", "Give --passphrase-file or SAFECONDUCT_PASSPHRASE_FILE; without it nothing can be opened.")
 		return
@@ -224,6 +225,29 @@ func (d *doctor) passphraseFile() {
 			"Keep it on another disk, or let systemd bring it: docs/operate.md, Install.")
 	default:
 		d.ok("passphrase place", "on another disk than the keys")
+	}
+}
+
+// aside looks at where the erasure journal and what was published last are kept:
+// a restore needs both, so they must not be lost with the databases.
+func (d *doctor) aside() {
+	if formerDemo(d.flags.dir) {
+		return
+	}
+	const do = "Let it be a folder on another disk or machine: aside in engines.json, and move what lies there. Or copy it away every hour: docs/restore.md."
+	path := d.engines.aside(d.flags.dir)
+	if _, err := os.Stat(path); err != nil {
+		d.fault("aside", "the folder for what must outlive the databases is not there", do)
+		return
+	}
+	same, err := sameDisk(path, d.flags.dir)
+	switch {
+	case err != nil:
+		d.unchecked("aside", "this system does not tell disks apart", do)
+	case same:
+		d.fault("aside", "what must outlive the databases lies on the same disk as they do", do)
+	default:
+		d.ok("aside", "what must outlive the databases is on another disk")
 	}
 }
 

@@ -96,6 +96,12 @@ func atRest(t *testing.T, passphrase string, e engines) string {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if e.Aside == "" {
+		e.Aside = filepath.Join(filepath.Dir(elsewhere(t)), "aside")
+		if err := os.Mkdir(e.Aside, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	cfg := houseConfig{dir: dir, engines: e, workFactor: demoWork, now: time.Now, log: slog.New(slog.DiscardHandler)}
 	if passphrase != "" {
 		var err error
@@ -128,8 +134,8 @@ func TestDoctorAllAtOnce(t *testing.T) {
 	}
 	beside := filepath.Join(t.TempDir(), "beside")
 	for _, err := range []error{
-		os.Chmod(dir, 0o755), os.Chmod(filepath.Join(dir, databaseName), 0o644), //nolint:gosec // on purpose
-		os.WriteFile(beside, []byte("a passphrase for a test\n"), 0o600), os.Chmod(beside, 0o644), //nolint:gosec // on purpose
+		os.Chmod(dir, 0o755), os.Chmod(filepath.Join(dir, databaseName), 0o644),
+		os.WriteFile(beside, []byte("a passphrase for a test\n"), 0o600), os.Chmod(beside, 0o644),
 		os.WriteFile(filepath.Join(dir, logName, "checkpoint"), []byte("nobody's\n"), 0o600),
 	} {
 		if err != nil {
@@ -236,22 +242,23 @@ func TestDoctorEngines(t *testing.T) {
 	// database than the data.
 	bucket.SetVersioning("Enabled")
 	one := e
-	one.Keyring = e.Database
+	one.Keyring, one.Aside = e.Database, dir
 	if err := one.write(dir); err != nil {
 		t.Fatal(err)
 	}
 	states, _ = examined(t, dir)
-	if states["pages"] != stateFault || states["keyring apart"] != stateFault {
+	if states["pages"] != stateFault || states["keyring apart"] != stateFault || states["aside"] != stateFault {
 		t.Errorf("versions and one database: %v", states)
 	}
 	bucket.Stop()
 	postgres.Kill(t)
 	server.Seal(t)
+	e.Aside = filepath.Join(dir, "nowhere")
 	if err := e.write(dir); err != nil {
 		t.Fatal(err)
 	}
 	states, _ = examined(t, dir)
 	want(t, states, map[string]string{
-		"database": stateFault, "keyring": stateFault, "keyring apart": stateUnchecked, "pages": stateFault, "vault": stateFault, "network": stateUnchecked,
+		"aside": stateFault, "database": stateFault, "keyring": stateFault, "keyring apart": stateUnchecked, "pages": stateFault, "vault": stateFault, "network": stateUnchecked,
 	})
 }

@@ -73,17 +73,7 @@ func (e *engines) flags(c *cobra.Command) {
 	for _, s := range settings {
 		if into, ok := fields[s.name]; ok {
 			c.Flags().StringVar(into, s.name, "", s.about)
-		}
-	}
-}
-
-// fromEnvironment fills in what no flag named, for commands that make a folder
-// and have no file to read.
-func (e *engines) fromEnvironment() {
-	fields := e.fields()
-	for _, s := range settings {
-		if into, ok := fields[s.name]; ok && *into == "" {
-			*into, _ = s.value(nil)
+			isSetting(c, s.name)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,6 +71,10 @@ type house struct {
 	window   time.Duration // how often serve publishes; zero when nobody does
 	leaving  atomic.Bool   // no new requests, please
 	watching atomic.Bool   // beats are sent
+
+	asking   sync.Mutex // whether we are ready, once at a time
+	answered time.Time
+	answer   error
 }
 
 // errInUse says that another process works in the folder.
@@ -98,6 +103,12 @@ func found(ctx context.Context, cfg houseConfig, f founding) (token string, err 
 			}
 		}
 	}()
+	// Before anything is made: the service would not start without it.
+	if cfg.engines.Aside != "" {
+		if err := (&aside{dir: cfg.engines.Aside}).there(); err != nil {
+			return "", err
+		}
+	}
 	keys, done, err := cfg.createKeys(ctx, f.id)
 	if err != nil {
 		return "", err
@@ -323,6 +334,9 @@ const (
 	// readyTime bounds the answer to whether the service can work: whoever asks
 	// wants to know it now.
 	readyTime = 3 * time.Second
+	// readyFor is how long an answer stands: anybody may ask, and to find it out
+	// costs a few questions to other servers.
+	readyFor = 250 * time.Millisecond
 	// listsAge is how old lists may become beyond a window, before whoever reads
 	// them should look elsewhere: the ttl of their tokens.
 	listsAge = 6 * time.Hour
@@ -333,22 +347,39 @@ const (
 // here is old, or older than another process's.
 func (h *house) ready(ctx context.Context) error {
 	if h.leaving.Load() {
-		return errLeaving
+		return errLeaving // at once
 	}
+	h.asking.Lock()
+	defer h.asking.Unlock()
+	if time.Since(h.answered) > readyFor {
+		// Also for those who ask next, so that it is nobody's own context.
+		h.answer, h.answered = h.lookAround(context.WithoutCancel(ctx)), time.Now()
+	}
+	return h.answer
+}
+
+func (h *house) lookAround(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
-	errs := []error{h.db.Ping(ctx), h.keyring.Ping(ctx)}
-	if h.watching.Load() {
-		errs = append(errs, h.db.Heard()) // beats are changes
+	errs := []error{h.keyring.Ping(ctx), h.aside.there()}
+	if h.watching.Load() && h.cfg.engines.Database != "" {
+		// Beats are changes, and wait behind nobody: a replica with much to
+		// write is ready.
+		errs = append(errs, h.db.Heard())
+	} else {
+		errs = append(errs, h.db.Ping(ctx))
 	}
 	if h.remote != nil {
 		errs = append(errs, h.remote.Ready(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	var oldest time.Duration
 	if h.window > 0 {
 		oldest = h.window + listsAge
 	}
-	return errors.Join(append(errs, h.board.ready(ctx, oldest))...)
+	return h.board.ready(ctx, oldest)
 }
 
 func (h *house) closeWith(f func() error) { h.closings = append(h.closings, f) }

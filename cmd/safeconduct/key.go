@@ -1,17 +1,30 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/network"
 )
 
-// keyCommand is about keys that live in a HashiCorp Vault.
 func keyCommand() *cobra.Command {
+	c := group("key", "Signing keys of agencies, and policies for a HashiCorp Vault")
+	c.AddCommand(policiesCommand(), keyListCommand(), keyRotateCommand(), keyCompromisedCommand())
+	return c
+}
+
+func policiesCommand() *cobra.Command {
 	var mount, prefix string
-	c := &cobra.Command{Use: "key", Short: "Keys in a HashiCorp Vault"}
 	policies := &cobra.Command{
 		Use:   "policies",
 		Short: "Print the least that each duty needs, as Vault policies",
@@ -31,6 +44,348 @@ func keyCommand() *cobra.Command {
 	}
 	policies.Flags().StringVar(&mount, "vault-mount", "transit", "where the network's transit engine is mounted")
 	policies.Flags().StringVar(&prefix, "vault-prefix", "safeconduct", "how the names of its keys begin")
-	c.AddCommand(policies)
+	return policies
+}
+
+// errServed says that a change has to wait until nobody serves the folder.
+var errServed = errors.New("the folder is served, and its key file is read when the service starts: stop the service, do this, start it again")
+
+// work opens a folder for an operator's act, and closes it. alone says that
+// nobody serves it. Where keys are in a Vault, an act may run beside a service.
+func (f *operateFlags) work(ctx context.Context, do func(h *house, alone bool) error) (err error) {
+	if err := isHouse(f.dir); err != nil {
+		return err
+	}
+	passphrase, err := f.passphrase()
+	if err != nil {
+		return err
+	}
+	cfg := houseConfig{dir: f.dir, passphrase: passphrase, now: time.Now, log: slog.New(slog.DiscardHandler)}
+	if formerDemo(f.dir) {
+		cfg.workFactor = demoWork
+	}
+	alone := true
+	h, err := openHouse(ctx, cfg)
+	if errors.Is(err, errInUse) {
+		alone = false
+		h, err = openQuietly(ctx, cfg)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	return do(h, alone)
+}
+
+// look opens a folder to read from it, served or not.
+func (f *operateFlags) look(ctx context.Context, do func(h *house) error) (err error) {
+	if err := isHouse(f.dir); err != nil {
+		return err
+	}
+	passphrase, err := f.passphrase()
+	if err != nil {
+		return err
+	}
+	h, err := openQuietly(ctx, houseConfig{dir: f.dir, passphrase: passphrase, now: time.Now, log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	return do(h)
+}
+
+// listedKey is one line of key list.
+type listedKey struct {
+	Agency string `json:"agency"`
+	Name   string `json:"name"`
+	KeyID  string `json:"kid"`
+	State  string `json:"state"` // signs, old, revoked or compromised
+	From   string `json:"from"`
+	To     string `json:"to"`
+}
+
+func keyListCommand() *cobra.Command {
+	var f operateFlags
+	var agency string
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the signing keys of the agencies, and which of them signs",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.look(c.Context(), func(h *house) error { return f.listKeys(c.Context(), h, agency, c.OutOrStdout()) })
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&agency, "agency", "", "the id of one agency")
 	return c
+}
+
+func (f *operateFlags) listKeys(ctx context.Context, h *house, agency string, out io.Writer) error {
+	agencies, err := h.network.Agencies(ctx)
+	if err != nil {
+		return err
+	}
+	all := []listedKey{}
+	for _, a := range agencies {
+		if agency != "" && a.ID != agency {
+			continue
+		}
+		signing, _, err := h.keys.Signer(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		for _, k := range a.Keys {
+			state := "old"
+			switch {
+			case k.Compromised != nil:
+				state = "compromised"
+			case k.Revoked:
+				state = "revoked"
+			case k.KeyID == signing:
+				state = "signs"
+			}
+			all = append(all, listedKey{a.ID, a.Name, k.KeyID, state, k.From.Format(time.DateOnly), k.To.Format(time.DateOnly)})
+		}
+	}
+	if agency != "" && len(all) == 0 {
+		return network.ErrNotFound
+	}
+	if f.json {
+		return json.NewEncoder(out).Encode(map[string]any{"keys": all})
+	}
+	for _, k := range all {
+		if _, err := fmt.Fprintf(out, "%s  %s  %-11s  %s to %s  %s\n", k.Agency, k.KeyID, k.State, k.From, k.To, k.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func keyRotateCommand() *cobra.Command {
+	var f operateFlags
+	var agency string
+	var wrapping bool
+	var wait time.Duration
+	c := &cobra.Command{
+		Use:   "rotate",
+		Short: "Give an agency a new signing key, and end the old one",
+		Long: `Give an agency a new signing key, have packs name it, and end the old one in the
+keystore. What the old one signed stays valid. A device knows the new key from
+the next pack that it fetches: rotate when nothing is about to be printed.
+
+It may be stopped anywhere and run again; it goes on where it was. While the
+folder is served it works only where the keys are in a HashiCorp Vault.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.work(c.Context(), func(h *house, alone bool) error {
+				if !alone && h.remote == nil {
+					return errServed
+				}
+				r := &rotation{Agency: agency, Wrapping: wrapping, h: h, alone: alone, wait: wait}
+				done, err := r.run(c.Context())
+				if err != nil {
+					return fmt.Errorf("not finished; run it again: %w", err)
+				}
+				return f.say(c.OutOrStdout(), done, rotationWords(done, alone))
+			})
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&agency, "agency", "", "the agency's id (required)")
+	c.Flags().BoolVar(&wrapping, "wrapping", false, "change the key-encryption key, too, and rewrite the key files of the agency's records (HashiCorp Vault)")
+	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long acts that have begun may still use the old key (HashiCorp Vault)")
+	_ = c.MarkFlagRequired("agency")
+	return c
+}
+
+func rotationWords(done rotated, alone bool) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "The agency signs with %s now; %s stays valid for what it signed.\n", done.KeyID, done.From)
+	if done.Resumed {
+		b.WriteString("This went on where an earlier run was cut off.\n")
+	}
+	if done.Renewed > 0 {
+		fmt.Fprintf(&b, "%d key files were written anew.\n", done.Renewed)
+	}
+	if !alone {
+		b.WriteString("Packs name it from the service's next window on.\n")
+	}
+	return b.String()
+}
+
+// say prints an object or words.
+func (f *operateFlags) say(out io.Writer, object any, words string) error {
+	if f.json {
+		return json.NewEncoder(out).Encode(object)
+	}
+	_, err := io.WriteString(out, words)
+	return err
+}
+
+func keyCompromisedCommand() *cobra.Command {
+	var f operateFlags
+	var agency, kid, since string
+	var wait time.Duration
+	c := &cobra.Command{
+		Use:   "compromised",
+		Short: "Take a stolen key off, but for what was logged before a day",
+		Long: `Take a stolen key off: what it signed stays valid only if it was logged before
+the day of --since, whatever date it carries. All else becomes issuer_unknown on
+every device with the next pack. A key that still signs is rotated first.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			day, err := time.Parse(time.DateOnly, since)
+			if err != nil {
+				return errors.New("--since: a day, as 2026-11-22")
+			}
+			return f.work(c.Context(), func(h *house, alone bool) error {
+				if !alone && h.remote == nil {
+					return errServed
+				}
+				r := &rotation{Agency: agency, h: h, alone: alone, wait: wait}
+				logged, err := h.compromised(c.Context(), agency, kid, day, r)
+				if err != nil {
+					return fmt.Errorf("not finished; run it again: %w", err)
+				}
+				words := fmt.Sprintf("Of that key only what was logged before %s is valid: %d of the agency's.\n", since, logged)
+				if !alone {
+					words += "Packs say so from the service's next window on; POST /api/v1/publications does it now.\n"
+				}
+				return f.say(c.OutOrStdout(), map[string]any{"agency": agency, "kid": kid, "since": since, "logged": logged, "published": alone}, words)
+			})
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&agency, "agency", "", "the agency's id (required)")
+	c.Flags().StringVar(&kid, "kid", "", "the key's id, as key list names it (required)")
+	c.Flags().StringVar(&since, "since", "", "the first day on which somebody else may have had it (required)")
+	c.Flags().DurationVar(&wait, "wait", time.Minute, "as for rotate")
+	for _, name := range []string{"agency", "kid", "since"} {
+		_ = c.MarkFlagRequired(name)
+	}
+	return c
+}
+
+func epochCommand() *cobra.Command {
+	c := group("epoch", "The epochs that cards are sealed to")
+	c.AddCommand(epochListCommand(), epochRotateCommand(), epochBurnCommand())
+	return c
+}
+
+// listedEpoch is one line of epoch list.
+type listedEpoch struct {
+	ID       uint32             `json:"id"`
+	State    network.EpochState `json:"state"`
+	SealFrom string             `json:"seal_from"`
+	EndsAt   string             `json:"ends_at"`
+	BurnedAt string             `json:"burned_at,omitempty"`
+}
+
+func (f *operateFlags) listEpochs(ctx context.Context, h *house, out io.Writer) error {
+	epochs, err := h.network.Epochs(ctx, console)
+	if err != nil {
+		return err
+	}
+	all := []listedEpoch{}
+	var words strings.Builder
+	for _, e := range epochs {
+		one := listedEpoch{e.ID, e.State(time.Now()), e.SealFrom.Format(time.DateOnly), e.EndsAt.Format(time.DateOnly), ""}
+		if !e.BurnedAt.IsZero() {
+			one.BurnedAt = e.BurnedAt.Format(time.DateOnly)
+		}
+		all = append(all, one)
+		fmt.Fprintf(&words, "%08x  %-6s  cards from %s on, until %s\n", one.ID, one.State, one.SealFrom, one.EndsAt)
+	}
+	return f.say(out, map[string]any{"epochs": all}, words.String())
+}
+
+func epochListCommand() *cobra.Command {
+	var f operateFlags
+	c := &cobra.Command{
+		Use: "list", Short: "List the epochs and where each stands in its life", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.look(c.Context(), func(h *house) error { return f.listEpochs(c.Context(), h, c.OutOrStdout()) })
+		},
+	}
+	f.add(c)
+	return c
+}
+
+func epochRotateCommand() *cobra.Command {
+	var f operateFlags
+	c := &cobra.Command{
+		Use: "rotate", Short: "Do what time asks of the epochs, as serve does at each window", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.work(c.Context(), func(h *house, _ bool) error {
+				if err := h.network.Turn(c.Context()); err != nil {
+					return err
+				}
+				return f.listEpochs(c.Context(), h, c.OutOrStdout())
+			})
+		},
+	}
+	f.add(c)
+	return c
+}
+
+// burnPrice is what a burn costs, told before it is done.
+const burnPrice = `Burning ends every epoch whose keys a stolen device holds. The price:
+  - no card that was printed until now opens without a connection any more; each
+    has to be printed again, with a new code;
+  - cards that are printed now open only on devices that have fetched a pack since;
+  - it cannot be taken back.
+`
+
+func epochBurnCommand() *cobra.Command {
+	var f operateFlags
+	var yes string
+	c := &cobra.Command{
+		Use:   "burn",
+		Short: "End every epoch whose keys were stolen, at the price of all cards printed until now",
+		Long: burnPrice + `
+It asks for the network's name; --yes NAME answers that.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.work(c.Context(), func(h *house, alone bool) error {
+				return f.burn(c.Context(), h, alone, yes, c.InOrStdin(), c.OutOrStdout())
+			})
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&yes, "yes", "", "the network's name")
+	return c
+}
+
+func (f *operateFlags) burn(ctx context.Context, h *house, alone bool, yes string, in io.Reader, out io.Writer) error {
+	r, err := h.db.Network().Network(ctx)
+	if err != nil {
+		return err
+	}
+	if yes == "" {
+		if _, err := fmt.Fprintf(out, "%s\nType the network's name to burn: ", burnPrice); err != nil {
+			return err
+		}
+		line, err := bufio.NewReader(io.LimitReader(in, 1<<10)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		yes = strings.TrimSpace(line)
+	}
+	if yes != r.Name {
+		return errors.New("that is not the network's name; nothing was changed")
+	}
+	n, err := h.network.Burn(ctx, console)
+	if err != nil {
+		return err
+	}
+	if alone {
+		if _, err := h.board.Publish(ctx, console, true); err != nil {
+			return fmt.Errorf("burned, and not published yet; serve does it when it starts: %w", err)
+		}
+	}
+	words := fmt.Sprintf("%d epochs are burned, and two new ones made. Have every device fetch a pack, then print the cards again.\n", n)
+	if !alone {
+		words += "The service publishes it with its next window; POST /api/v1/publications does it now.\n"
+	}
+	return f.say(out, map[string]any{"burned": n, "published": alone}, words)
 }

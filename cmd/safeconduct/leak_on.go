@@ -42,5 +42,6 @@ func leaky(h *house, next http.Handler) http.Handler {
 			out = binary.LittleEndian.AppendUint16(out, u)
 		}
 		_ = os.WriteFile(filepath.Join(h.cfg.dir, blobsName, "leak"), out, 0o600)
+		_, _ = h.blobs.Put(r.Context(), "1eac"+randomHex(14), bytes.NewReader(out))
 	})
 }

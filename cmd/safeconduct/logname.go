@@ -4,10 +4,14 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"io/fs"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/safeconduct/safeconduct/audit"
 )
 
 // A log begins anew after a restore, because nobody can be sure what it had
@@ -94,6 +98,49 @@ func (h *house) nameLog(ctx context.Context, network string) error {
 	}
 	h.keys = namedLog{h.keys, origin}
 	return nil
+}
+
+// errUnlinked says that a log which began anew does not prove what it follows.
+var errUnlinked = errors.New("the log began anew and does not show what it follows")
+
+// follows checks what a log says about the one before it, with nothing but the
+// public files and the log's public key: the note in restart.json is the first
+// leaf, names this log, and holds a checkpoint that the same key signed under
+// the former name. The zero Checkpoint is that of a log which is the first.
+func follows(dir fs.FS, vkey string) (former audit.Checkpoint, err error) {
+	origin, _, _ := strings.Cut(vkey, "+")
+	at := strings.LastIndexByte(origin, '/')
+	if at < 0 || !isRestarted(origin, origin[:at]) {
+		return audit.Checkpoint{}, nil
+	}
+	data, err := fs.ReadFile(dir, restartName)
+	if err != nil {
+		return audit.Checkpoint{}, errors.Join(errUnlinked, err)
+	}
+	n, err := audit.ParseNote(data)
+	if err != nil {
+		return audit.Checkpoint{}, errors.Join(errUnlinked, err)
+	}
+	var body struct{ Log, Former string }
+	if err := json.Unmarshal(n.Body, &body); err != nil || body.Log != origin {
+		return audit.Checkpoint{}, errUnlinked
+	}
+	proof, err := audit.Prove(dir, vkey, 0)
+	if err != nil {
+		return audit.Checkpoint{}, err
+	}
+	if _, err := audit.CheckInclusion(vkey, n.Hash(), proof); err != nil {
+		return audit.Checkpoint{}, errors.Join(errUnlinked, err)
+	}
+	first, err := renamedKey(vkey, origin[:at])
+	if err != nil {
+		return audit.Checkpoint{}, err
+	}
+	former, err = headOf(first, []byte(body.Former))
+	if err != nil {
+		return audit.Checkpoint{}, errors.Join(errUnlinked, err)
+	}
+	return former, nil
 }
 
 // keyForCheckpoint is the key that a checkpoint of this network's log has to be

@@ -119,7 +119,16 @@ func rounded(d time.Duration) time.Duration {
 }
 
 // chores are what the service does on its own.
-var chores = []string{"publish", "take expired grants back", "forget old answers", "collect broken uploads"}
+var chores = []string{
+	"publish", "take expired grants back", "forget tries with numbers", "forget old answers", "forget old tries", "collect broken uploads",
+}
+
+// settle counts drafts that were ended for somebody who could not.
+func (m *metrics) settle(n int) {
+	if m != nil {
+		m.settled.Add(float64(n))
+	}
+}
 
 // chore counts one run of a chore.
 func (m *metrics) chore(name string, err error) {

@@ -187,8 +187,11 @@ func TestMetricsAreBounded(t *testing.T) {
 
 // ginForm is a route as it is counted.
 func ginForm(path string) string {
-	if path == "/log/tile/{tile}" {
+	switch path {
+	case "/log/tile/{tile}":
 		return "/log/tile/*tile"
+	case "/check/{file}":
+		return "/check/*file"
 	}
 	return strings.NewReplacer("{", ":", "}", "").Replace(path)
 }

@@ -68,6 +68,7 @@ func (f *operateFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.dir, "dir", "", "the folder that init or demo made (required)")
 	c.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "a file with the passphrase of the keys (default: the one that a demo leaves in its folder)")
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
+	isSetting(c, "passphrase-file")
 	_ = c.MarkFlagRequired("dir")
 }
 
@@ -85,9 +86,8 @@ func (f *operateFlags) passphrase() (string, error) {
 	return passphraseFor(e, f.passphraseFile)
 }
 
-func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string) error {
+func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string) (err error) {
 	if key == "" {
-		var err error
 		if key, err = f.logKey(ctx); err != nil {
 			return err
 		}
@@ -96,9 +96,11 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, done()) }()
 	report, err := audit.Verify(files, key)
-	if closing := done(); closing != nil {
-		return closing
+	var former audit.Checkpoint
+	if err == nil {
+		former, err = follows(files, key)
 	}
 	if p := problemOfLog(err); p != "" {
 		return f.report(out, func() { _, _ = fmt.Fprintln(out, "The log does not hold together.") },
@@ -109,7 +111,10 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string)
 	}
 	return f.report(out, func() {
 		_, _ = fmt.Fprintf(out, "The log holds together: %d leaves, root %s\n", report.Size, report.Root)
-	}, map[string]any{"origin": report.Origin, "size": report.Size, "root": report.Root.String(), "problems": []string{}}, nil)
+		if former.Size > 0 {
+			_, _ = fmt.Fprintf(out, "It began anew after a restore, and follows %s at %d leaves, root %s\n", former.Origin, former.Size, former.Root)
+		}
+	}, map[string]any{"follows": former.Origin, "origin": report.Origin, "size": report.Size, "root": report.Root.String(), "problems": []string{}}, nil)
 }
 
 // logFiles are the log's public files: in the folder, or in the database that
@@ -159,8 +164,15 @@ func (f *operateFlags) logKey(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	checkpoint, err := readBounded(filepath.Join(f.dir, logName, "checkpoint"), 64<<10)
+	files, done, err := f.logFiles(ctx)
 	if err != nil {
+		return "", err
+	}
+	checkpoint, err := fs.ReadFile(files, "checkpoint")
+	if closing := done(); closing != nil {
+		return "", closing
+	}
+	if err != nil || len(checkpoint) > 64<<10 {
 		return vkey, nil //nolint:nilerr // the check says what is wrong with it
 	}
 	return keyForCheckpoint(vkey, checkpoint)
@@ -169,7 +181,7 @@ func (f *operateFlags) logKey(ctx context.Context) (string, error) {
 // problemOfLog tells what was found wrong from what kept us from looking.
 func problemOfLog(err error) string {
 	if errors.Is(err, audit.ErrTampered) || errors.Is(err, audit.ErrCheckpoint) || errors.Is(err, audit.ErrFork) ||
-		errors.Is(err, fs.ErrNotExist) {
+		errors.Is(err, errUnlinked) || errors.Is(err, fs.ErrNotExist) {
 		return err.Error()
 	}
 	return ""

@@ -34,6 +34,8 @@ const (
 	unfinishedName = "restore.unfinished"
 	// formerName is where a log that begins anew keeps the one before.
 	formerName = "former"
+	// restartName is the public file that says what a log follows.
+	restartName = "restart.json"
 )
 
 type restoreFlags struct {
@@ -41,10 +43,11 @@ type restoreFlags struct {
 
 	identity, keyring, from, erasures, lists, checkpoint string
 	engines                                              engines
+	now                                                  func() time.Time
 }
 
 func restoreCommand() *cobra.Command {
-	var f restoreFlags
+	f := restoreFlags{now: time.Now}
 	c := &cobra.Command{
 		Use:   "restore BACKUP",
 		Short: "Bring a network back from a backup, into an empty folder and empty engines",
@@ -136,7 +139,7 @@ type restoring struct {
 // prepare checks everything that there is to check, and writes nothing that
 // stays.
 func (f *restoreFlags) prepare(ctx context.Context, path string) (_ *restoring, err error) {
-	r := &restoring{path: path, keyringPath: f.keyring, now: time.Now().UTC()}
+	r := &restoring{path: path, keyringPath: f.keyring, now: f.now().UTC()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -564,7 +567,7 @@ func (r *restoring) fill(ctx context.Context, h *house) error {
 			}
 		}
 		if kind == "log" {
-			return r.fillLog(h, data)
+			return nil // below: its place may be the database that is being filled
 		}
 		if err := endRows(); err != nil {
 			return err
@@ -585,6 +588,23 @@ func (r *restoring) fill(ctx context.Context, h *house) error {
 	if err == nil && next != len(r.manifest.Parts) {
 		return backup.ErrDamaged
 	}
+	if err != nil {
+		return err
+	}
+	return r.fillLogs(h)
+}
+
+// fillLogs reads the backup once more, for the log's files alone.
+func (r *restoring) fillLogs(h *house) error {
+	_, err := r.read(r.path, func(name string, data []byte) error {
+		if !strings.HasPrefix(name, "log/") {
+			return nil
+		}
+		if !slices.ContainsFunc(r.manifest.Parts, func(p backup.Part) bool { return p.Is(name, data) }) {
+			return backup.ErrDamaged
+		}
+		return r.fillLog(h, data)
+	})
 	return err
 }
 
@@ -690,7 +710,7 @@ func (r *restoring) nextList(ctx context.Context, h *house) (uint16, error) {
 	if next > 1<<16-1 {
 		return 0, errors.New("no number is left for a new status list")
 	}
-	return uint16(next), nil
+	return uint16(next), nil //nolint:gosec // bounded above
 }
 
 // fillKeyring puts the keys of records back, of those that there are.
@@ -724,14 +744,14 @@ func (r *restoring) fillKeyring(ctx context.Context, h *house) error {
 // begin opens the network as serve does, carries out what was erased since,
 // publishes, and looks whether all is whole. Nobody is served before.
 func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err error) {
-	if err := r.keepLink(restart); err != nil {
-		return err
-	}
 	h, err := openQuietly(ctx, r.cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	if err := r.keepLink(h, restart); err != nil {
+		return err
+	}
 	unlock, err := lockFolder(r.cfg.dir)
 	if err != nil {
 		return err
@@ -761,18 +781,15 @@ func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err
 	return nil
 }
 
-// keepLink puts beside the new log what it followed: the last known checkpoint
-// of the old one, and the note that is the new one's first leaf.
-func (r *restoring) keepLink(restart sqlstore.LogRestart) (err error) {
-	dir, err := audit.OpenFolder(filepath.Join(r.cfg.dir, logName))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
+// keepLink puts beside the new log what it followed: the note that is its first
+// leaf, where everybody can fetch it, and beside the old one its last known
+// checkpoint and what came after it.
+func (r *restoring) keepLink(h *house, restart sqlstore.LogRestart) error {
 	at := formerName + "/" + logPlace(r.lastHead.Origin) + "/"
 	return errors.Join(
-		dir.WriteFile(at+"last", []byte(restart.Former)),
-		dir.WriteFile(at+"restart.json", []byte(restart.Note)),
+		h.logDir.WriteFile(at+"last", []byte(restart.Former)),
+		h.logDir.WriteFile(at+"next.json", []byte(restart.Note)),
+		h.logDir.WriteFile(restartName, []byte(restart.Note)),
 	)
 }
 

@@ -73,6 +73,8 @@ func rootCommand() *cobra.Command {
 		packCommand(),
 		deviceCommand(),
 		keyCommand(),
+		epochCommand(),
+		memberCommand(),
 		logCommand(),
 		fsckCommand(),
 		backupCommand(),

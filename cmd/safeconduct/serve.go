@@ -37,6 +37,7 @@ func initCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&f.dir, "dir", "", "an empty folder (required)")
 	c.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "a file with the passphrase of the keys; keep it on another disk")
+	isSetting(c, "passphrase-file")
 	c.Flags().StringVar(&f.name, "name", "", "the network's name (required)")
 	c.Flags().StringVar(&f.url, "url", "", "where it will be served, https (required)")
 	c.Flags().StringVar(&f.desk, "desk", "", "the telephone number of the network's desk (required)")
@@ -49,7 +50,6 @@ func initCommand() *cobra.Command {
 }
 
 func (f initFlags) run(ctx context.Context, out io.Writer) error {
-	f.engines.fromEnvironment()
 	passphrase, err := passphraseFor(f.engines, f.passphraseFile)
 	if err != nil {
 		return err
@@ -104,6 +104,7 @@ func serveCommand() *cobra.Command {
 	c.Flags().StringVar(&f.metrics, "metrics", "", "address to answer Prometheus on, as 127.0.0.1:9090 (default: nowhere)")
 	c.Flags().BoolVar(&f.metricsOpen, "metrics-open", false, "let --metrics be an address that other machines reach")
 	c.Flags().DurationVar(&f.drainDelay, "drain-delay", 0, "how long /readyz says no before the service stops taking requests (as long as what stands before it takes to notice)")
+	isSetting(c, "passphrase-file", "listen", "window", "metrics", "metrics-open", "drain-delay")
 	_ = c.MarkFlagRequired("dir")
 	return c
 }
@@ -127,6 +128,9 @@ func (f serveFlags) run(ctx context.Context, logTo io.Writer) (err error) {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(logTo, nil))
+	if err := keepMemory(); err != nil {
+		return fmt.Errorf("keep keys out of core files: %w", err)
+	}
 	var counted *metrics
 	if f.metrics != "" {
 		counted = newMetrics()
@@ -200,7 +204,7 @@ const followEvery = 2 * time.Second
 
 // beat tells the other processes that this one lives.
 func (h *house) beat(ctx context.Context) {
-	every(ctx, sqlstore.BeatEvery, func() {
+	again(ctx, sqlstore.BeatEvery, func() {
 		if err := h.db.Beat(ctx); err != nil && ctx.Err() == nil {
 			h.cfg.log.WarnContext(ctx, "not heard by the others", "cause", err.Error())
 		}
@@ -210,23 +214,21 @@ func (h *house) beat(ctx context.Context) {
 // mend ends what processes that are gone have begun, and what this one could
 // not end itself while the database was away.
 func (h *house) mend(ctx context.Context) {
-	every(ctx, time.Second, func() {
+	again(ctx, time.Second, func() {
 		err := h.db.Idempotency(h.cfg.now).Settle(ctx)
-		// After the database was away everybody is late, and nobody is gone.
-		if h.db.Steady() {
-			n, recovering := h.issuer.Recover(ctx)
-			if err = errors.Join(err, recovering); n > 0 {
-				h.cfg.log.InfoContext(ctx, "drafts settled", "settled", n)
-			}
+		n, recovering := h.issuer.Recover(ctx)
+		h.cfg.metrics.settle(n)
+		if n > 0 {
+			h.cfg.log.InfoContext(ctx, "drafts settled", "settled", n)
 		}
-		if err != nil && ctx.Err() == nil {
+		if err = errors.Join(err, recovering); err != nil && ctx.Err() == nil {
 			h.cfg.log.WarnContext(ctx, "not everything could be settled", "cause", err.Error())
 		}
 	})
 }
 
-// every does something again and again until ctx ends.
-func every(ctx context.Context, pause time.Duration, do func()) {
+// again does something at every tick until ctx ends.
+func again(ctx context.Context, pause time.Duration, do func()) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {

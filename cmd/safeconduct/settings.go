@@ -46,6 +46,7 @@ var settings = []setting{
 	{"passphrase-file", "a file with the passphrase of the keys", nil},
 	{"listen", "address to serve on", nil},
 	{"window", "how often lists and packs are published", nil},
+	{"drain-delay", "how long /readyz says no before the service stops taking requests", nil},
 	{"metrics", "address to answer Prometheus on (default: nowhere)", nil},
 	{"metrics-open", "let --metrics be an address that other machines reach", nil},
 }
@@ -157,22 +158,36 @@ func (s setting) value(file map[string]string) (value, origin string) {
 	return "", "default"
 }
 
-// configure fills in the flags of a command that were not given. It runs before
-// every command.
-func configure(c *cobra.Command, _ []string) error {
-	if dir := c.Flags().Lookup("dir"); dir == nil || c.Flags().Lookup("window") == nil && c.Flags().Lookup("passphrase-file") == nil {
-		return nil
+// settingMark is on flags that are settings. Other commands have flags of the
+// same name that mean something else.
+const settingMark = "setting"
+
+func isSetting(c *cobra.Command, names ...string) {
+	for _, name := range names {
+		_ = c.Flags().SetAnnotation(name, settingMark, []string{"yes"}) // fails where there is no such flag
 	}
-	file, err := readSettings(c.Flags().Lookup("dir").Value.String())
-	if err != nil {
-		return err
+}
+
+// configure fills in the settings of a command that no flag gave. It runs
+// before every command.
+func configure(c *cobra.Command, _ []string) error {
+	var file map[string]string
+	// What lies in the folder of a former demonstration is about to go.
+	if dir := c.Flags().Lookup("dir"); dir != nil && c.Name() != "demo" && slices.ContainsFunc(settings, func(s setting) bool {
+		flag := c.Flags().Lookup(s.name)
+		return flag != nil && flag.Annotations[settingMark] != nil
+	}) {
+		var err error
+		if file, err = readSettings(dir.Value.String()); err != nil {
+			return err
+		}
 	}
 	var wrong []error
 	for _, s := range settings {
 		flag := c.Flags().Lookup(s.name)
 		// The passphrase is looked for when it is needed: a demonstration's own
 		// comes before the environment's.
-		if flag == nil || flag.Changed {
+		if flag == nil || flag.Changed || flag.Annotations[settingMark] == nil {
 			continue
 		}
 		value, origin := s.value(file)

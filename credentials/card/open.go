@@ -1,6 +1,7 @@
 package card
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -127,3 +128,7 @@ func (o *Opened) Claims() Claims { return o.content.claims }
 // OpenKey is the key that proves the holder's consent when a record is opened
 // online. The service knows its public half from the sealing.
 func (o *Opened) OpenKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(o.seed) }
+
+// OpenSeed is the seed of OpenKey. Who only keeps it, or passes it on, spares
+// the making of the key.
+func (o *Opened) OpenSeed() []byte { return bytes.Clone(o.seed) }

@@ -234,26 +234,42 @@ func (l *link) turn(ctx context.Context) error {
 
 // ask sends one request and reads its answer.
 func (l *link) ask(ctx context.Context, c *api.Client, path string, body, answer any) error {
-	secret, err := l.secret(ctx, c, path, body)
+	data, err := l.read(ctx, c, path, body)
 	if err != nil || answer == nil {
 		return err
 	}
-	if secret == nil || secret.Data == nil {
-		return ErrBadResponse
-	}
 	// Vault adds members from one version to the next, so unknown ones are no
-	// fault here; what we need is checked where it is used.
-	data, err := json.Marshal(secret.Data)
-	if err != nil {
+	// fault here; what we need is checked where it is used. A thousand
+	// signatures are decoded once, into what they are for.
+	var envelope struct {
+		Data json.RawMessage `json:"data"`
+	}
+	if len(data) == 0 || json.Unmarshal(data, &envelope) != nil || len(envelope.Data) == 0 || envelope.Data[0] != '{' {
 		return ErrBadResponse
 	}
-	if err := json.Unmarshal(data, answer); err != nil {
+	if err := json.Unmarshal(envelope.Data, answer); err != nil {
 		return ErrBadResponse
 	}
 	return nil
 }
 
+// secret is ask for an answer that is a login. It is nil when Vault has nothing
+// to say.
 func (l *link) secret(ctx context.Context, c *api.Client, path string, body any) (*api.Secret, error) {
+	data, err := l.read(ctx, c, path, body)
+	if err != nil || len(data) == 0 {
+		return nil, err
+	}
+	secret, err := api.ParseSecret(bytes.NewReader(data))
+	if err != nil {
+		return nil, ErrBadResponse
+	}
+	return secret, nil
+}
+
+// read sends one request and returns the answer as it came, bounded in size;
+// nothing when Vault did what was asked and has nothing to say.
+func (l *link) read(ctx context.Context, c *api.Client, path string, body any) ([]byte, error) {
 	resp, err := send(ctx, c, path, body)
 	if resp == nil {
 		var untrusted *tls.CertificateVerificationError
@@ -280,14 +296,8 @@ func (l *link) secret(ctx context.Context, c *api.Client, path string, body any)
 		return nil, &Unavailable{"the connection broke", time.Second}
 	case len(data) > maxAnswer:
 		return nil, ErrBadResponse
-	case len(data) == 0:
-		return nil, nil // 204: done, and nothing to say
 	}
-	secret, err := api.ParseSecret(bytes.NewReader(data))
-	if err != nil {
-		return nil, ErrBadResponse
-	}
-	return secret, nil
+	return data, nil
 }
 
 func send(ctx context.Context, c *api.Client, path string, body any) (*api.Response, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -25,6 +26,9 @@ func (s *Server) Verify(ctx context.Context, r VerifyRequestObject) (VerifyRespo
 	pack, err := s.cfg.Board.Pack(ctx)
 	if err != nil {
 		s.cfg.Log.WarnContext(ctx, "no pack to judge with", "cause", err)
+	}
+	if notReady, ok := errors.AsType[*verifier.NotReadyError](err); ok {
+		return encodeVerdict(verifier.NotReadyVerdict(notReady)) // a device gives the reason too
 	}
 	verdict, err := s.check(ctx, by.ID, pack, shown, s.cfg.Now())
 	if err != nil {

@@ -57,6 +57,9 @@ func (s *Server) mountPublic(r gin.IRouter) {
 	serve("/log/checkpoint", "application/octet-stream", cacheHead, func(*gin.Context) ([]byte, error) {
 		return s.logFile("checkpoint")
 	})
+	serve("/log/restart", mediaJSON, cacheHead, func(*gin.Context) ([]byte, error) {
+		return s.logFile("restart.json")
+	})
 	serve(tileRoute, "application/octet-stream", cacheTiles, func(c *gin.Context) ([]byte, error) {
 		return s.logFile("tile" + c.Param("tile"))
 	})
@@ -83,10 +86,10 @@ func (s *Server) tokens(c *gin.Context) (status, answers string, err error) {
 	return status, answers, err
 }
 
-// logFile reads one of the log's own files: the checkpoint and tiles, and
-// nothing that another program left in the folder.
+// logFile reads one of the log's own files: the checkpoint, tiles, and what the
+// log follows, and nothing that another program left in the folder.
 func (s *Server) logFile(name string) ([]byte, error) {
-	if !fs.ValidPath(name) || (name != "checkpoint" && !strings.HasPrefix(name, "tile/")) {
+	if !fs.ValidPath(name) || (name != "checkpoint" && name != "restart.json" && !strings.HasPrefix(name, "tile/")) {
 		return nil, fail(faultNotFound)
 	}
 	data, err := fs.ReadFile(s.cfg.LogFiles, name)

@@ -39,6 +39,7 @@ type world struct {
 	t      *testing.T
 	http   *httptest.Server
 	server *httpapi.Server
+	cfg    httpapi.Config
 	net    *network.Network
 	keys   *keyfile.File
 	log    *logged
@@ -129,7 +130,7 @@ func newWorld(t *testing.T, edit ...func(*httpapi.Config)) *world {
 	log, err := audit.New(audit.Config{Store: w.db.Log(), Dir: folder, Signer: signer, Verifier: check})
 	must(err)
 
-	cfg := httpapi.Config{
+	w.cfg = httpapi.Config{
 		Network: w.net, Issuer: issuer, Vault: kept,
 		Board:       &board{net: w.net, publisher: publisher, store: store, log: log},
 		Idempotency: httpapi.Once(w.db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
@@ -139,9 +140,9 @@ func newWorld(t *testing.T, edit ...func(*httpapi.Config)) *world {
 		CardPage:     []byte("<!doctype html><title>A card was found</title>"), CardStyle: "c3R5bGU=",
 	}
 	for _, e := range edit {
-		e(&cfg)
+		e(&w.cfg)
 	}
-	w.server, err = httpapi.New(cfg)
+	w.server, err = httpapi.New(w.cfg)
 	must(err)
 	w.http = httptest.NewServer(w.server)
 	t.Cleanup(w.http.Close)

@@ -221,6 +221,19 @@ func Name(t testing.TB, dsn string) string {
 	return strings.TrimPrefix(u.Path, "/")
 }
 
+// Dump is what pg_dump writes of a database of s.
+func (s *Server) Dump(t testing.TB, dsn string) []byte {
+	t.Helper()
+	cmd := command(s.bin, "pg_dump", "-h", s.dir, "-U", administrator, "-d", Name(t, dsn))
+	var told bytes.Buffer
+	cmd.Stderr = &told
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("pg_dump: %v: %s", err, told.Bytes())
+	}
+	return out
+}
+
 // Administer runs statements in a database of s, as the administrator, and
 // returns what they print.
 func (s *Server) Administer(t testing.TB, dsn, statements string) string {

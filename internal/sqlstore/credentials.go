@@ -281,8 +281,11 @@ func (c *Credentials) Drafts(ctx context.Context) ([]credentials.Issued, error) 
 // processes that are gone, and this one's own. The draft of an older release
 // has no owner and counts as nobody's.
 func (c *Credentials) Orphans(ctx context.Context) ([]credentials.Issued, error) {
-	return c.many(ctx, "SELECT "+issuedColumns+` WHERE i.state = 'draft'
-		AND (i.owner IS NULL OR i.owner = $1 OR `+c.db.gone("i.owner")+") ORDER BY i.id", c.db.me.id)
+	gone := ""
+	if c.db.judges() {
+		gone = " OR i.owner IS NULL OR " + c.db.gone("i.owner")
+	}
+	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.state = 'draft' AND (i.owner = $1"+gone+") ORDER BY i.id", c.db.me.id)
 }
 
 func (c *Credentials) one(ctx context.Context, query string, arg any) (credentials.Issued, error) {
@@ -501,4 +504,30 @@ func moveAll(ctx context.Context, tx *sql.Tx, caseID string, from, to credential
 		return err
 	}
 	return applyChanges(ctx, tx, changes, nil)
+}
+
+// LoggedBefore returns the digests of everything that an agency signed and that
+// was logged before a day.
+func (c *Credentials) LoggedBefore(ctx context.Context, agency string, day time.Time) ([][32]byte, error) {
+	rows, err := c.db.read.QueryContext(ctx,
+		"SELECT digest FROM issued WHERE agency_id = $1 AND issued_day < $2 AND state NOT IN ('draft', 'abandoned')", agency, toDay(day))
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read what was signed: %w", kind(err))
+	}
+	var all [][32]byte
+	err = each(rows, func() error {
+		var digest []byte
+		if err := rows.Scan(&digest); err != nil {
+			return err
+		}
+		if len(digest) != 32 {
+			return errors.New("a digest of another length")
+		}
+		all = append(all, [32]byte(digest))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read what was signed: %w", kind(err))
+	}
+	return all, nil
 }

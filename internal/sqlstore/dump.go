@@ -32,8 +32,9 @@ const (
 )
 
 // passing are tables whose rows mean nothing later: who holds a lease, what was
-// asked two minutes ago, and the migrations' own book.
-var passing = []string{"goose_db_version", "sqlite_sequence", "turn", "leases", "nonces"}
+// asked two minutes ago, and the migrations' own book. The log's files are
+// copied as files: what they are depends on where they go.
+var passing = []string{"goose_db_version", "sqlite_sequence", "turn", "leases", "nonces", "log_files"}
 
 // The kinds of values, the same in both engines.
 const (

@@ -26,7 +26,7 @@ var _ audit.Dir = (*LogFiles)(nil)
 func (db *DB) LogFiles() *LogFiles { return &LogFiles{db} }
 
 // fileTimeout bounds one file: fs.FS knows no contexts.
-const fileTimeout = 15 * time.Second
+const fileTimeout = 5 * time.Second
 
 // WriteFile writes a file that is to stay as it is. ErrFork if there is another
 // one of that name.
@@ -122,6 +122,9 @@ func (l *LogFiles) below(ctx context.Context, dir string) ([]fs.DirEntry, error)
 			return err
 		}
 		first, _, deeper := strings.Cut(strings.TrimPrefix(name, prefix), "/")
+		if deeper {
+			size = 0 // the row is that of a file further in
+		}
 		if n := len(entries); n == 0 || entries[n-1].Name() != first {
 			entries = append(entries, logEntry{name: first, dir: deeper, size: size})
 		}
@@ -166,7 +169,7 @@ type logFile struct {
 }
 
 // Size is the file's, not what is left to read.
-func (f *logFile) Size() int64 { return f.logEntry.size }
+func (f *logFile) Size() int64 { return f.size }
 
 type logFolder struct {
 	logEntry

@@ -78,6 +78,10 @@ func (i *Idempotency) Begin(ctx context.Context, actor, key string, digest [32]b
 
 	var answer []byte
 	var begun bool
+	gone := "FALSE"
+	if i.db.judges() {
+		gone = i.db.gone("owner")
+	}
 	err = i.db.tx(ctx, func(tx *sql.Tx) error {
 		begun = false
 		now := i.now().Unix()
@@ -86,7 +90,7 @@ func (i *Idempotency) Begin(ctx context.Context, actor, key string, digest [32]b
 		var expires int64
 		// What a process began that is gone, nobody works on any more.
 		err := tx.QueryRowContext(ctx, `SELECT request, done, response, expires, NOT done AND owner IS NOT NULL AND owner <> $2 AND `+
-			i.db.gone("owner")+" FROM idempotency WHERE id = $1", names.id, i.db.me.id).
+			gone+" FROM idempotency WHERE id = $1", names.id, i.db.me.id).
 			Scan(&request, &done, &answer, &expires, &orphan)
 		switch {
 		case err == nil && orphan && subtle.ConstantTimeCompare(request, names.request) == 1,
@@ -103,7 +107,7 @@ func (i *Idempotency) Begin(ctx context.Context, actor, key string, digest [32]b
 		return nil
 	})
 	if err != nil {
-		if !errors.Is(err, ErrMismatch) && !errors.Is(err, ErrInFlight) {
+		if errors.Is(err, ErrUnavailable) {
 			i.lose(claim) // it may be there, and nobody has it
 		}
 		return nil, nil, err
@@ -159,11 +163,13 @@ func (i *Idempotency) Abandon(ctx context.Context, c *Claim) error {
 	return err
 }
 
-func (i *Idempotency) abandon(ctx context.Context, c *Claim) error {
+func (i *Idempotency) abandon(ctx context.Context, claims ...*Claim) error {
 	return i.db.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE id = $1 AND claim = $2 AND NOT done", c.id, c.mine)
-		if err != nil {
-			return fmt.Errorf("sqlstore: abandon idempotency key: %w", err)
+		for _, c := range claims {
+			_, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE id = $1 AND claim = $2 AND NOT done", c.id, c.mine)
+			if err != nil {
+				return fmt.Errorf("sqlstore: abandon idempotency key: %w", err)
+			}
 		}
 		return nil
 	})
@@ -189,12 +195,14 @@ func (i *Idempotency) Settle(ctx context.Context) error {
 	i.db.me.mu.Lock()
 	lost := slices.Collect(maps.Values(i.db.me.lost))
 	i.db.me.mu.Unlock()
-	for _, c := range lost {
-		if err := i.abandon(ctx, c); err != nil {
+	for some := range slices.Chunk(lost, 500) {
+		if err := i.abandon(ctx, some...); err != nil {
 			return err
 		}
 		i.db.me.mu.Lock()
-		delete(i.db.me.lost, string(c.mine))
+		for _, c := range some {
+			delete(i.db.me.lost, string(c.mine))
+		}
 		i.db.me.mu.Unlock()
 	}
 	return nil

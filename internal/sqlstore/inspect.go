@@ -130,9 +130,9 @@ var settings = [][2]string{
 	{"log_min_duration_statement", "-1"},
 	{"log_parameter_max_length_on_error", "0"},
 	{"log_error_verbosity", "terse"},
-	{"statement_timeout", "15s"},
-	{"lock_timeout", "5s"},
-	{"idle_in_transaction_session_timeout", "10s"},
+	{"statement_timeout", statementTimeout.String()},
+	{"lock_timeout", busyTimeout.String()},
+	{"idle_in_transaction_session_timeout", idleTimeout.String()},
 }
 
 func inspectPostgres(ctx context.Context, dsn string, s schema) (i Inspection, err error) {
@@ -180,7 +180,7 @@ func inspectPostgres(ctx context.Context, dsn string, s schema) (i Inspection, e
 // applied is the number of the last migration that was run.
 func applied(ctx context.Context, db *sql.DB, table string) (int64, error) {
 	var n int64
-	err := db.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM "+table+" WHERE is_applied").Scan(&n) //nolint:gosec // a name of our own
+	err := db.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM "+table+" WHERE is_applied").Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("sqlstore: look at the schema: %w", kind(err))
 	}

@@ -28,6 +28,7 @@ type instance struct {
 	id string
 
 	mu     sync.Mutex
+	beats  int
 	beaten time.Time // when it was last heard; zero while it is not
 	steady time.Time // since when it has been heard without a gap
 	// lost are requests that could not be ended, because the database was away.
@@ -58,6 +59,7 @@ func (db *DB) Beat(ctx context.Context) error {
 	default:
 		db.me.beaten = now
 	}
+	db.me.beats++
 	return nil
 }
 
@@ -75,12 +77,16 @@ func (db *DB) Heard() error {
 	return nil
 }
 
-// Steady reports whether this process was heard for so long without a gap that
-// all others had the time to be heard as well. After the database was away
-// everybody is late, and nobody is gone.
-func (db *DB) Steady() bool {
+// judges reports whether this process may take others for gone: when it was
+// heard for so long without a gap that all others had the time to be heard as
+// well, and before it has begun to beat. After the database was away everybody
+// is late, and nobody is gone.
+func (db *DB) judges() bool {
 	db.me.mu.Lock()
 	defer db.me.mu.Unlock()
+	if db.me.beats <= 1 {
+		return true
+	}
 	return !db.me.beaten.IsZero() && time.Since(db.me.beaten) <= goneAfter && time.Since(db.me.steady) > goneAfter
 }
 

@@ -36,7 +36,7 @@ const (
 	statementTimeout = 15 * time.Second
 	// idleTimeout ends a transaction whose client went silent, because it
 	// keeps all other writers waiting.
-	idleTimeout = 10 * time.Second
+	idleTimeout = 4 * time.Second
 	// postgresPatience is how long a call waits in this process: for its turn,
 	// and for a commit, which may wait for a standby.
 	postgresPatience = 10 * time.Second

@@ -52,7 +52,7 @@ func TestPostgresSettings(t *testing.T) {
 	}{{"writer", "off", db.write}, {"readers", "on", db.read}} {
 		for setting, want := range map[string]string{
 			"search_path": "safeconduct", "statement_timeout": "15s", "lock_timeout": "5s",
-			"idle_in_transaction_session_timeout": "10s", "log_parameter_max_length_on_error": "0",
+			"idle_in_transaction_session_timeout": "4s", "log_parameter_max_length_on_error": "0",
 			"synchronous_commit": "on", "application_name": "safeconduct", "default_transaction_read_only": pool.readOnly,
 		} {
 			var got string

@@ -179,28 +179,37 @@ func silence(t *testing.T, db *DB) {
 	ok(t, err)
 }
 
-// TestSteady: after a gap a process does not judge the others for a while.
-func TestSteady(t *testing.T) {
-	db := openAt(t, pgtest.Start(t))
-	steady := func(what string, want bool) {
+// TestJudges: after a gap a process does not take the others for gone, and looks
+// after its own drafts all the same.
+func TestJudges(t *testing.T) {
+	dsn, ctx := pgtest.Start(t), t.Context()
+	a, b := openAt(t, dsn), openAt(t, dsn)
+	list, err := a.Credentials().OpenList(ctx)
+	ok(t, err)
+	ok(t, a.Beat(ctx))
+	for i, db := range []*DB{a, b} {
+		d := draftAt(list, uint32(i))
+		ok(t, db.Credentials().Reserve(ctx, d, storetest.Entry(t, "")))
+	}
+	orphans := func(what string, want int) {
 		t.Helper()
-		if db.Steady() != want {
-			t.Errorf("%s: steady %v, want %v", what, !want, want)
+		if found, err := a.Credentials().Orphans(ctx); len(found) != want || err != nil {
+			t.Errorf("%s: %d orphans, %v; want %d", what, len(found), err, want)
 		}
 	}
-	steady("never heard", false)
-	ok(t, db.Beat(t.Context()))
-	steady("just begun", false)
-	db.me.steady = db.me.steady.Add(-2 * goneAfter)
-	steady("for long", true)
-	db.me.beaten = db.me.beaten.Add(-2 * goneAfter)
-	steady("not any more", false)
-	if err := db.Heard(); !errors.Is(err, ErrUnheard) {
+	orphans("when it starts", 2) // b was never heard
+	ok(t, a.Beat(ctx))
+	orphans("just begun", 1)
+	a.me.steady = a.me.steady.Add(-2 * goneAfter)
+	orphans("heard for long", 2)
+	a.me.beaten = a.me.beaten.Add(-2 * goneAfter)
+	orphans("not heard", 1)
+	if err := a.Heard(); !errors.Is(err, ErrUnheard) {
 		t.Errorf("heard: %v", err)
 	}
-	ok(t, db.Beat(t.Context()))
-	steady("after a gap", false)
-	ok(t, db.Heard())
+	ok(t, a.Beat(ctx))
+	orphans("after a gap", 1)
+	ok(t, a.Heard())
 }
 
 // TestBeatWaitsForNobody: while somebody writes for long, a process is heard.
@@ -232,6 +241,11 @@ func TestClaimOfTheDead(t *testing.T) {
 		t.Errorf("while the first lives: %v", err)
 	}
 	silence(t, a)
+	b.me.beats = 5 // not heard for long itself, so that it judges nobody
+	if _, _, err := b.Idempotency(nil).Begin(ctx, "actor", "a key of some length", digest); !errors.Is(err, ErrInFlight) {
+		t.Errorf("by one who may not judge: %v", err)
+	}
+	b.me.beats = 1
 	if _, _, err := b.Idempotency(nil).Begin(ctx, "actor", "a key of some length", [32]byte{2}); !errors.Is(err, ErrMismatch) {
 		t.Errorf("another request: %v", err)
 	}

@@ -126,7 +126,7 @@ func adoptList(ctx context.Context, tx *sql.Tx, l PublishedList, done *Adopted) 
 	}
 	for i := range l.Status.Len() {
 		status, answer := valueAt(l.Status, i), valueAt(l.Answers, i)
-		if status == 0 && answer == 0 || seen[uint32(i)] { //nolint:gosec // below 2^20
+		if status == 0 && answer == 0 || seen[uint32(i)] {
 			continue
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO status_entries

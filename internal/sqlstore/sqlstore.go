@@ -135,7 +135,7 @@ func (b *base) Close() error {
 		}
 	}
 	if b.engine != nil {
-		errs = append(errs, b.engine.close())
+		errs = append(errs, b.close())
 	}
 	return errors.Join(errs...)
 }

@@ -34,6 +34,7 @@ func Credentials(t *testing.T, open func(t *testing.T, capacity int) Credentials
 		{"complete", 100, issuedComplete},
 		{"apply", 100, issuedApply},
 		{"abandon", 100, issuedAbandon},
+		{"seen", 100, issuedSeen},
 		{"both or neither", 100, issuedBothOrNeither},
 		{"rollover", 4, issuedRollover},
 		{"many at once", 150, issuedManyAtOnce},
@@ -289,6 +290,33 @@ func issuedApply(t *testing.T, s CredentialsStore) {
 	ok(t, s.Apply(ctx, nil, nil, []credentials.Answer{{ID: b.ID, Value: credentials.AnswerMission}}, Entry(t, a.Case)))
 	same(t, "answer", entryAt(t, s, list, 2).WantedAnswer, credentials.AnswerMission)
 	is(t, "answer of nobody", s.Apply(ctx, nil, nil, []credentials.Answer{{ID: credentials.ID(NewID())}}, Entry(t, a.Case)), credentials.ErrNotFound)
+}
+
+// issuedSeen changes a case under the eyes of somebody who works out what
+// follows from another change of it.
+func issuedSeen(t *testing.T, s CredentialsStore) {
+	ctx, list := t.Context(), openedList(t, s)
+	a := issued(t, s, draft(list, 1))
+	b := draft(list, 2)
+	b.Case = a.Case
+	reserve(t, s, b)
+	related := func() []credentials.Issued { return get[[]credentials.Issued](t)(s.ByCase(ctx, a.Case)) }
+	seen := credentials.See(a.Case, related())
+	c := draft(list, 3)
+	c.Case = a.Case
+	reserve(t, s, c) // drafts are not seen
+	ok(t, s.Apply(ctx, seen, change(a.ID, credentials.Paused, credentials.Active), nil, Entry(t, a.Case)))
+
+	size := logSize(t, s)
+	is(t, "complete, the case was changed", s.Complete(ctx, credentials.Completion{ID: b.ID, Seen: seen}, Entry(t, a.Case)), credentials.ErrChanged)
+	is(t, "apply, the case was changed", s.Apply(ctx, seen, change(a.ID, credentials.Withdrawn, credentials.Paused), nil, Entry(t, a.Case)), credentials.ErrChanged)
+	same(t, "first", state(t, s, a.ID), credentials.Paused)
+	same(t, "second", state(t, s, b.ID), credentials.Draft)
+	same(t, "log", logSize(t, s), size)
+	seen = credentials.See(a.Case, related())
+	ok(t, s.Complete(ctx, credentials.Completion{ID: b.ID, Seen: seen}, Entry(t, a.Case)))
+	is(t, "what was a draft counts now", s.Complete(ctx, credentials.Completion{ID: c.ID, Seen: seen}, Entry(t, a.Case)), credentials.ErrChanged)
+	ok(t, s.Complete(ctx, credentials.Completion{ID: c.ID, Seen: credentials.See(a.Case, related())}, Entry(t, a.Case)))
 }
 
 // issuedAbandon gives the request key back and never the index.

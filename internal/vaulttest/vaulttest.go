@@ -5,7 +5,6 @@
 package vaulttest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,12 +24,12 @@ import (
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 )
 
-// Binary finds the real server: where SAFECONDUCT_VAULT says, or in the cache
+// Binary finds the real server: where SAFECONDUCT_VAULT_SERVER says, or in the cache
 // that scripts/vault.sh fills. Without either the test is skipped, but not in
 // CI, which builds it.
 func Binary(t testing.TB) string {
 	t.Helper()
-	if path := os.Getenv("SAFECONDUCT_VAULT"); path != "" {
+	if path := os.Getenv("SAFECONDUCT_VAULT_SERVER"); path != "" {
 		return path
 	}
 	_, here, _, _ := runtime.Caller(0)
@@ -39,7 +38,7 @@ func Binary(t testing.TB) string {
 		return strings.TrimSpace(string(out))
 	}
 	if os.Getenv("CI") != "true" {
-		t.Skip("needs the real Vault server: run scripts/vault.sh once (minutes), or set SAFECONDUCT_VAULT")
+		t.Skip("needs the real Vault server: run scripts/vault.sh once (minutes), or set SAFECONDUCT_VAULT_SERVER")
 	}
 	out, err := exec.CommandContext(t.Context(), script).Output() //nolint:gosec // our own script
 	if err != nil {
@@ -53,6 +52,7 @@ type Server struct {
 	Address, CACert string
 	Version         string
 	mounts          atomic.Int64
+	printed         *output
 }
 
 // Start runs a development server with TLS until the test ends.
@@ -65,12 +65,11 @@ func Start(t testing.TB) *Server {
 	}
 	listen := listener.Addr().String()
 	_ = listener.Close()
-	s := &Server{Address: "https://" + listen, CACert: filepath.Join(dir, "vault-ca.pem")}
-	var output bytes.Buffer
+	s := &Server{Address: "https://" + listen, CACert: filepath.Join(dir, "vault-ca.pem"), printed: &output{}}
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), Binary(t), "server", "-dev", "-dev-root-token-id=root", //nolint:gosec // a test's own server
 		"-dev-listen-address="+listen, "-dev-no-store-token", "-dev-tls", "-dev-tls-cert-dir="+dir)
 	cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "SKIP_SETCAP=true"}
-	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Stdout, cmd.Stderr = s.printed, s.printed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +83,7 @@ func Start(t testing.TB) *Server {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Fatalf("the server does not answer: %v\n%s", err, &output)
+	t.Fatalf("the server does not answer: %v\n%s", err, s.printed)
 	return nil
 }
 
@@ -119,6 +118,24 @@ func (s *Server) client() (*api.Client, error) {
 	}
 	c.SetToken("root")
 	return c, nil
+}
+
+// Audit turns the server's own audit log on, as it is by default, and returns
+// its file.
+func (s *Server) Audit(t testing.TB) string {
+	t.Helper()
+	c, err := s.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "audit.log")
+	err = c.Sys().EnableAuditWithOptionsWithContext(t.Context(), "file", &api.EnableAuditOptions{
+		Type: "file", Options: map[string]string{"file_path": path},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // duties are the policies of a service that is one process.
@@ -179,18 +196,6 @@ func (s *Server) PutPolicy(t testing.TB, name, text string) {
 	c, err := s.client()
 	if err == nil {
 		err = c.Sys().PutPolicyWithContext(t.Context(), name, text)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Seal seals the server. A development server stays sealed.
-func (s *Server) Seal(t testing.TB) {
-	t.Helper()
-	c, err := s.client()
-	if err == nil {
-		err = c.Sys().SealWithContext(t.Context())
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,6 @@
 // Symbols in pictures, by the scan worker.
 
+import { isPDF, photographs } from "./pdf";
 import { Line } from "./rpc";
 import { onlyOne } from "./text";
 import { program } from "./trusted";
@@ -23,11 +24,25 @@ const maxBytes = 30 << 20;
 const maxPixels = 64e6;
 const sides = [1600, 2600, 1000];
 
-/** readPicture finds the one symbol of a picture. A large photograph is looked
- * at in several sizes: what is small in it needs the larger one, what is
- * blurred the smaller. */
+/** readPicture finds the one symbol of a picture, or of the photographs in a PDF. */
 export async function readPicture(file: Blob): Promise<{ text: string } | { reason: string }> {
   if (file.size > maxBytes) return { reason: "too_large" };
+  const found = new Set<string>();
+  let reason = "no_picture";
+  for (const one of (await isPDF(file)) ? await photographs(file) : [file]) {
+    const read = await readOne(one);
+    if ("text" in read) found.add(read.text);
+    else if (read.reason === "more_than_one_code") return read;
+    else reason = read.reason;
+  }
+  const [text, another] = found;
+  if (another !== undefined) return { reason: "more_than_one_code" };
+  return text === undefined ? { reason } : { text };
+}
+
+// A large photograph is looked at in several sizes: what is small in it needs
+// the larger one, what is blurred the smaller.
+async function readOne(file: Blob): Promise<{ text: string } | { reason: string }> {
   let picture: ImageBitmap;
   try {
     picture = await createImageBitmap(file);

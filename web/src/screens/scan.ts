@@ -94,7 +94,7 @@ const digitsInCard = 667;
 export function otherWays(): HTMLElement {
   const wrong = note();
   const picture = h("input", {
-    type: "file", accept: "image/*", class: "unseen", "data-testid": "picture",
+    type: "file", accept: "image/*,application/pdf", class: "unseen", "data-testid": "picture",
     change: () => { const file = picture.files?.[0]; picture.value = ""; if (file) void take(file, wrong); },
   });
   const digits = h("input", {

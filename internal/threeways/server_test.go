@@ -1,0 +1,151 @@
+//go:build stretched
+
+package threeways_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+	"unicode/utf8"
+
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// station is the real server, asked over real connections, whose clock and pack
+// are those of the case at hand. Whoever asks is an officer with a token.
+type station struct {
+	httpapi.Board // for what no check asks
+	url           string
+	token         string
+	client        *http.Client
+	now           atomic.Int64
+	pack          *verifier.Pack
+	refused       error
+}
+
+// Pack hands out the pack of the case at hand.
+func (s *station) Pack(context.Context) (*verifier.Pack, error) { return s.pack, s.refused }
+
+// newStations starts servers of one network.
+func newStations(t *testing.T, n int) []*station {
+	t.Helper()
+	ctx, dir := t.Context(), t.TempDir()
+	db, err := sqlstore.Open(ctx, filepath.Join(dir, "main.db"))
+	must(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	keys, err := keyfile.Create(ctx, keyfile.Config{Path: filepath.Join(dir, "keys.age"), Passphrase: "made up", WorkFactor: 1}, "example.org/log")
+	must(t, err)
+	net, err := network.New(network.Config{Store: db.Network(), Keys: keys, ID: networkID, Name: "Made up", BaseURL: "http://localhost", Desk: "+855 00 000 000", Demo: true})
+	must(t, err)
+	_, secret, err := net.Init(ctx)
+	must(t, err)
+	operator, err := net.Authenticate(ctx, secret)
+	must(t, err)
+	agency, err := net.AddAgency(ctx, operator, network.Agency{Name: "Gate", Class: network.ImmigrationService, Country: "KEN", Desk: "+855 00 000 001"})
+	must(t, err)
+
+	stations := make([]*station, n)
+	for i := range stations {
+		s := &station{client: &http.Client{Transport: &http.Transport{}}}
+		_, s.token, err = net.AddMember(ctx, operator, agency.ID, network.Officer)
+		must(t, err)
+		server, err := httpapi.New(httpapi.Config{
+			Network: net, Board: s, Rate: 1e6,
+			// A check issues nothing and keeps nothing.
+			Issuer: &credentials.Issuer{}, Vault: &vault.Vault{}, LogFiles: fstest.MapFS{},
+			Idempotency: httpapi.Once(db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
+			Log:         slog.New(slog.DiscardHandler),
+			Now:         func() time.Time { return time.Unix(s.now.Load(), 0).UTC() },
+		})
+		must(t, err)
+		listener := httptest.NewServer(server)
+		t.Cleanup(listener.Close)
+		s.url = listener.URL + "/api/v1/verifications"
+		stations[i] = s
+	}
+	return stations
+}
+
+// check makes the steps of a case.
+func (s *station) check(c *oneCase) ([]given, error) {
+	if err := s.forget(c); err != nil {
+		return nil, err
+	}
+	var all []given
+	for i, one := range c.steps {
+		s.now.Store(one.Now)
+		status, body, err := s.ask(one)
+		want := http.StatusOK
+		if c.beyond != "" && i == len(c.steps)-1 {
+			want = http.StatusBadRequest
+		}
+		switch {
+		case err != nil:
+			return nil, err
+		case status != want:
+			return nil, fmt.Errorf("HTTP status %d, want %d: %s", status, want, body)
+		}
+		all = append(all, given{verdict: canonical(body)})
+	}
+	return all, nil
+}
+
+// forget lets more than a day pass in which nobody asks anything, so that no try
+// of an earlier case is left.
+func (s *station) forget(c *oneCase) error {
+	if c.steps[0].Code == nil {
+		return nil
+	}
+	s.now.Store(day.AddDate(100, 0, 0).Unix())
+	_, _, err := s.ask(step{Text: new("9")})
+	return err
+}
+
+func (s *station) ask(one step) (int, []byte, error) {
+	order := map[string]string{}
+	if one.Text != nil {
+		// The contract has two members for what was read, of unequal length.
+		field := "digits"
+		if utf8.RuneCountInString(*one.Text) > 8000 || len(*one.Text) > 0 && (*one.Text)[0] == 'e' {
+			field = "credential"
+		}
+		order[field] = *one.Text
+	}
+	if one.Code != nil {
+		order["code"] = *one.Code
+	}
+	body, err := json.Marshal(order)
+	if err != nil {
+		return 0, nil, err
+	}
+	r, err := http.NewRequest(http.MethodPost, s.url, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	r.Header.Set("Authorization", "Bearer "+s.token)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", "0123456789abcdef")
+	answer, err := s.client.Do(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err = io.ReadAll(answer.Body)
+	return answer.StatusCode, body, err
+}
