@@ -117,7 +117,7 @@ func films(t *testing.T, demo []byte) []film {
 		}
 		var b bytes.Buffer
 		for j := range uint64(4) {
-			f, err := camera.Draw(s, camera.Typical, 3.5, uint64(i)<<8+j) //nolint:gosec // a small index
+			f, err := camera.Draw(s, camera.Typical, 3.5, uint64(i)<<8+j)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -144,7 +144,7 @@ func startDemo(t *testing.T) (address, folder string, listed json.RawMessage) {
 	// A page that asks for a passkey has to be at localhost, by name.
 	port := freePort(t)
 	folder = filepath.Join(t.TempDir(), "demo")
-	c := exec.Command(binary, "demo", "--dir", folder, "--listen", "localhost:"+port) //nolint:gosec // built above
+	c := exec.Command(binary, "demo", "--dir", folder, "--listen", "localhost:"+port)
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -61,7 +61,7 @@ func TestCamera(t *testing.T) {
 	}
 	var shots []shot
 	for i, c := range table {
-		shots = append(shots, shoot(t, c, perCell, uint64(i)<<32)...) //nolint:gosec // a small index
+		shots = append(shots, shoot(t, c, perCell, uint64(i)<<32)...)
 	}
 	folder := t.TempDir()
 	writeFrames(t, folder, shots)
@@ -122,7 +122,7 @@ func shoot(t *testing.T, c cell, count int, seed uint64) []shot {
 	for worker := range runtime.NumCPU() {
 		wait.Go(func() {
 			for i := worker; i < count; i += runtime.NumCPU() {
-				shots[i], failed[i] = shootOne(c, seed+uint64(i)) //nolint:gosec // a small index
+				shots[i], failed[i] = shootOne(c, seed+uint64(i))
 			}
 		})
 	}
@@ -151,7 +151,7 @@ func shootOne(c cell, seed uint64) (shot, error) {
 
 // anyDigits are those of a card that nobody has.
 func anyDigits(seed uint64) string {
-	r := rand.New(rand.NewPCG(seed, 667)) //nolint:gosec // the same seed draws the same card
+	r := rand.New(rand.NewPCG(seed, 667))
 	digits := make([]byte, symbol.Digits)
 	for i := range digits {
 		digits[i] = '0' + byte(r.IntN(10))

@@ -92,7 +92,7 @@ func newMadeUp(t *testing.T) *madeUp {
 		c := card.Claims{
 			IssuedAt: today.Add(-month), Expires: today.Add(month),
 			Name: private.New("TESTER, AMINA WANJIRU"), BirthDate: private.New("1998"), Nationality: private.New("KEN"), Sex: 2,
-			Handle: [8]byte{byte(index)}, List: 1, Index: uint32(index), Status: 1, DecisionLevel: 2, //nolint:gosec // small numbers
+			Handle: [8]byte{byte(index)}, List: 1, Index: uint32(index), Status: 1, DecisionLevel: 2,
 		}
 		if change != nil {
 			change(&c)
@@ -185,7 +185,7 @@ func (n *madeUp) epoch(t *testing.T, id uint32, kind string) {
 // file is pack number 1 or 2 for a device. What cannot be made is remembered.
 func (n *madeUp) file(number int, device string) verifier.File {
 	made := n.now.Add(time.Duration(number-4) * time.Hour)
-	sequence := uint64(4 + number) //nolint:gosec // 1 or 2
+	sequence := uint64(4 + number)
 	trust := must(n, func() (string, error) { return n.trust(made).Sign(n.signer(n.root)) })
 	statement := verifier.PackStatement{
 		Network: madeNetwork, Sequence: sequence, IssuedAt: made.Unix(), TrustSHA256: verifier.TrustDigest(trust),

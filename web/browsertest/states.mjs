@@ -1,6 +1,6 @@
 // Every screen and every state, in three languages, at 320 px: what axe-core
 // says of it with text at 200 %, and what it looks like.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { start } from "./chromium.mjs";
 import { at, check, enrolWithPIN, expect, language, open, press, problems, ready, result, screen, show, symbols, type, unlock } from "./page.mjs";
@@ -18,6 +18,8 @@ async function inLanguage(config, code) {
   const { context, stop } = await start();
   const found = [];
   const seen = new Set();
+  const catalogue = JSON.parse(readFileSync(join(import.meta.dirname, "../catalogues", `${code}.json`), "utf8"));
+  const words = (id) => catalogue.messages[id].text;
   try {
     // No card of version 1 is of a newer version; what a page of version 1 would
     // show is tried by changing what its verifier answers, on the way.
@@ -102,7 +104,8 @@ async function inLanguage(config, code) {
     await at(page, "device");
     await look("device");
     await press(page, "selftest");
-    await page.waitForFunction(() => document.querySelector("main .note")?.textContent);
+    await page.waitForFunction((ends) => ends.some((end) => document.querySelector("main .note")?.textContent.includes(end)), [words("selftest.good"), words("selftest.bad")]);
+    expect((await page.textContent("main .note")).includes(words("selftest.good")), "the self-test finds a problem");
     await look("selftest");
     await page.locator("main .actions button").last().click();
     await at(page, "device");
