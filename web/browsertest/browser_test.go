@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,12 +53,15 @@ type film struct {
 	Expect string `json:"expect"`
 }
 
-// scenarios run side by side in two groups, as there are two cores.
-var scenarios = [][]string{
-	{"english", "packs", "tries", "pinDevice", "slow", "closing"},
-	{"khmer", "tabs", "stranger", "firstVisit", "passkey", "offline", "camera"},
-	{"arabic"},
-}
+// scenarios run side by side in two groups, as there are two cores. The long
+// form adds what takes longer than it finds, and holds times to figures.
+var (
+	scenarios = [][]string{
+		{"arabic", "packs", "tries", "pinDevice", "closing"},
+		{"khmer", "tabs", "stranger", "firstVisit", "passkey", "offline", "camera"},
+	}
+	longScenarios = append(slices.Clone(scenarios), []string{"english", "slow"})
+)
 
 // TestBrowser plays the page in Chromium, against the real service.
 func TestBrowser(t *testing.T) {
@@ -79,6 +83,9 @@ func TestBrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	groups := scenarios
+	if c.Long {
+		groups = longScenarios
+	}
 	if only := os.Getenv("SAFECONDUCT_BROWSER_ONLY"); only != "" {
 		groups = [][]string{strings.Fields(only)}
 	}

@@ -8,9 +8,10 @@ const hour = 3600;
 const good = ["green", "blue"];
 
 /** never checks the three cards, and is sure of what they show. */
-async function never(page, config, want, when) {
+async function never(page, config, want, when, all = true) {
   let checks = 0;
-  for (const card of config.cards.filter((c) => c.name.startsWith("soon"))) {
+  const cards = config.cards.filter((c) => c.name.startsWith("soon"));
+  for (const card of all || config.long ? cards : cards.slice(0, 1)) {
     const { state, band } = await check(page, card.digits, card.code);
     expect(!good.includes(band), `${card.name}, ${when}: ${band}`);
     const expected = want === "second" ? card.second : want;
@@ -84,7 +85,7 @@ export async function packs(config) {
     checks += await never(page, config, "second", "with the second pack");
     for (const [lists, envelope] of [[1, 1], [1, 2], [2, 1]]) {
       await bring(page, config, lists, envelope);
-      checks += await never(page, config, "second", `after lists ${lists} with envelope ${envelope} were brought`);
+      checks += await never(page, config, "second", `after lists ${lists} with envelope ${envelope} were brought`, false);
     }
     // The clock goes back to where the first pack was made, or further.
     await shiftClock(page, -2.5 * hour);
@@ -119,10 +120,10 @@ export async function tabs(config) {
     await press(first, "open");
     await at(first, "result");
     expect((await first.getAttribute("#main [data-state]", "data-state")) === "paused", "a tab goes on with the older pack");
-    const checks = (await never(first, config, "second", "in the tab that did not fetch")) + (await never(second, config, "second", "in the tab that did"));
+    const checks = (await never(first, config, "second", "in the tab that did not fetch", false)) + (await never(second, config, "second", "in the tab that did"));
     // And nobody gets back to the older one.
     await bring(first, config, 1);
-    return `${checks + 1 + (await never(second, config, "second", "after the other tab brought the older pack"))} checks in two tabs, one of them with the older pack: none green, none blue`;
+    return `${checks + 1 + (await never(second, config, "second", "after the other tab brought the older pack", false))} checks in two tabs, one of them with the older pack: none green, none blue`;
   } finally {
     await stop();
   }
