@@ -34,6 +34,7 @@ type station struct {
 	url           string
 	token         string
 	client        *http.Client
+	tries         *sqlstore.CodeTries
 	now           atomic.Int64
 	pack          *verifier.Pack
 	refused       error
@@ -62,7 +63,10 @@ func newStations(t *testing.T, n int) []*station {
 
 	stations := make([]*station, n)
 	for i := range stations {
-		s := &station{client: &http.Client{Transport: &http.Transport{}}}
+		own, err := sqlstore.Open(ctx, filepath.Join(dir, fmt.Sprintf("tries-%d.db", i)))
+		must(t, err)
+		t.Cleanup(func() { _ = own.Close() })
+		s := &station{tries: own.CodeTries(), client: &http.Client{Transport: &http.Transport{}}}
 		_, s.token, err = net.AddMember(ctx, operator, agency.ID, network.Officer)
 		must(t, err)
 		server, err := httpapi.New(httpapi.Config{
@@ -70,6 +74,7 @@ func newStations(t *testing.T, n int) []*station {
 			// A check issues nothing and keeps nothing.
 			Issuer: &credentials.Issuer{}, Vault: &vault.Vault{}, LogFiles: fstest.MapFS{},
 			Idempotency: httpapi.Once(db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
+			Tries:       s.tries,
 			Log:         slog.New(slog.DiscardHandler),
 			Now:         func() time.Time { return time.Unix(s.now.Load(), 0).UTC() },
 		})
@@ -106,15 +111,12 @@ func (s *station) check(c *oneCase) ([]given, error) {
 	return all, nil
 }
 
-// forget lets more than a day pass in which nobody asks anything, so that no try
-// of an earlier case is left.
+// forget leaves no try of an earlier case.
 func (s *station) forget(c *oneCase) error {
 	if c.steps[0].Code == nil {
 		return nil
 	}
-	s.now.Store(day.AddDate(100, 0, 0).Unix())
-	_, _, err := s.ask(step{Text: new("9")})
-	return err
+	return s.tries.Sweep(context.Background(), day.AddDate(100, 0, 0))
 }
 
 func (s *station) ask(one step) (int, []byte, error) {
