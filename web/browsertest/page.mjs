@@ -78,8 +78,12 @@ export async function ready(page) {
     const now = await screen(page);
     if (now === "ready") return;
     const way = { result: "close", scan: "back", device: "back", code: "no-code" }[now];
-    if (way) await page.click(`[data-testid=${way}]`, { timeout: 5000 }).catch(() => {});
-    else await page.waitForTimeout(200);
+    if (way) {
+      await page.click(`[data-testid=${way}]`, { timeout: 5000 }).catch(() => {});
+      // The next screen comes a moment later; asked too early, the button that
+      // is about to go would be waited for.
+      await page.waitForFunction((now) => document.body.dataset.screen !== now, now, { timeout: 5000 }).catch(() => {});
+    } else await page.waitForTimeout(200);
   }
   throw new Failure(`no way back from ${await screen(page)}`);
 }
