@@ -98,7 +98,7 @@ screens: web ## draw the pictures in docs/screens anew
 	SAFECONDUCT_SCREENS=1 SAFECONDUCT_BROWSER_ONLY='english arabic khmer' $(GO) test -count=1 -timeout 20m -run '^TestBrowser$$' ./web/browsertest
 
 .PHONY: fuzz
-fuzz: ## every fuzzer that exists, six at a time (FUZZTIME=30s each)
+fuzz: ## every fuzzer that exists, nine at a time (FUZZTIME=30s each)
 	@scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: demo-once

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs every FuzzXxx in the tree for DURATION, six at a time with one worker
+# Runs every FuzzXxx in the tree for DURATION, nine at a time with one worker
 # each: a fuzzer waits for the linker, the disk and its own coverage often enough
-# that fewer leave two cores idle. Twenty-seven of them at 30 s take about three minutes.
+# that fewer leave two cores idle. Twenty-seven of them at 30 s take about two minutes.
 set -euo pipefail
 
 duration=${1:?usage: scripts/fuzz.sh DURATION, for example 30s}
-jobs=${FUZZ_JOBS:-6}
+jobs=${FUZZ_JOBS:-9}
 
 # one DIR NAME: runs one fuzzer; its output is shown only when it fails, since
 # two fuzzers would interleave theirs.
