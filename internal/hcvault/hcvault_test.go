@@ -708,7 +708,7 @@ func BenchmarkSignBatch(b *testing.B) {
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "signatures/s")
 }
 
-const maxBatch = 500
+const maxBatch = 250
 
 func BenchmarkMAC(b *testing.B) {
 	v := benchNetwork(b)

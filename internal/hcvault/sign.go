@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,9 +25,14 @@ import (
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
-// maxBatch is how many signatures are asked for in one call. A call is bounded
-// in time, and a full one takes Vault about a twentieth of a second.
-const maxBatch = 500
+const (
+	// maxBatch is how many signatures are asked for in one call. A call is
+	// bounded in time, and a full one takes Vault about a hundredth of a second.
+	maxBatch = 250
+	// abreast is how many such calls are on their way, or their answers being
+	// verified: Vault should not wait for us, nor our cores for it.
+	abreast = 3
+)
 
 // signer is one version of a P-256 key in Vault.
 type signer struct {
@@ -62,8 +66,7 @@ func (s signer) signAll(digests [][]byte) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	signatures := make([][]byte, len(digests))
-	return signatures, s.check(digests, raw, signatures)
+	return s.checked(digests, raw)
 }
 
 // ask has Vault sign digests, and believes nothing yet.
@@ -78,37 +81,19 @@ func (s signer) ask(digests [][]byte) ([][]byte, error) {
 	})
 }
 
-// check verifies each signature and writes it into into, as ASN.1. Every core
-// takes its share: a verification takes about as long as Vault took to sign.
-func (s signer) check(digests, raw, into [][]byte) error {
-	share := (len(digests) + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0)
-	var bad atomic.Bool
-	var cores sync.WaitGroup
-	for first := 0; first < len(digests); first += share {
-		part := func() {
-			for i := first; i < min(first+share, len(digests)); i++ {
-				sig, err := asn1(raw[i])
-				// The check that every other one leads up to: nothing leaves that
-				// the public key does not verify for this very digest.
-				if err != nil || !ecdsa.VerifyASN1(s.public, digests[i], sig) {
-					bad.Store(true)
-					return
-				}
-				into[i] = sig
-			}
+// checked verifies each signature and returns it as ASN.1.
+func (s signer) checked(digests, raw [][]byte) ([][]byte, error) {
+	signatures := make([][]byte, len(raw))
+	for i := range raw {
+		sig, err := asn1(raw[i])
+		// The check that every other one leads up to: nothing leaves that the
+		// public key does not verify for this very digest.
+		if err != nil || !ecdsa.VerifyASN1(s.public, digests[i], sig) {
+			return nil, ErrBadResponse
 		}
-		if first+share >= len(digests) {
-			part() // the last share is ours; one signature needs nobody else
-			break
-		}
-		cores.Go(part)
+		signatures[i] = sig
 	}
-	cores.Wait()
-	if bad.Load() {
-		clear(into)
-		return ErrBadResponse
-	}
-	return nil
+	return signatures, nil
 }
 
 // asn1 turns r ‖ s, 32 bytes each (RFC 7518 §3.4), into the form of RFC 3279
@@ -225,30 +210,30 @@ func (v *Vault) SignBatch(ctx context.Context, agency string, digests [][]byte) 
 		return "", nil, fmt.Errorf("find the agency's key: %w", err)
 	}
 	signatures = make([][]byte, len(digests))
-	// Vault signs the next ones while those before are verified: one call and
-	// one check at a time, so that a hundred thousand take no more memory on
-	// their way than five hundred.
-	var checking sync.WaitGroup
-	var wrong error
-	defer checking.Wait()
-	for first := 0; first < len(digests); first += maxBatch {
-		if err := ctx.Err(); err != nil {
-			return "", nil, err
-		}
-		last := min(first+maxBatch, len(digests))
-		raw, err := s.ask(digests[first:last])
-		if err != nil {
-			return "", nil, err
-		}
-		checking.Wait()
-		if wrong != nil {
-			return "", nil, wrong
-		}
-		checking.Go(func() { wrong = s.check(digests[first:last], raw, signatures[first:last]) })
+	// A hundred thousand take no more memory on their way than a thousand.
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var next atomic.Int64
+	var calls sync.WaitGroup
+	for range abreast {
+		calls.Go(func() {
+			for ctx.Err() == nil {
+				last := int(next.Add(maxBatch))
+				first := last - maxBatch
+				if first >= len(digests) {
+					return
+				}
+				some, err := s.signAll(digests[first:min(last, len(digests))])
+				if err != nil {
+					stop(err)
+				}
+				copy(signatures[first:], some)
+			}
+		})
 	}
-	checking.Wait()
-	if wrong != nil {
-		return "", nil, wrong
+	calls.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return "", nil, err
 	}
 	return kid, signatures, nil
 }
