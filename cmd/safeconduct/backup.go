@@ -382,35 +382,25 @@ func erasuresCommand() *cobra.Command {
 	return c
 }
 
-func (f *operateFlags) exportErasures(ctx context.Context, out io.Writer, path string) (err error) {
-	if err := isHouse(f.dir); err != nil {
+func (f *operateFlags) exportErasures(ctx context.Context, out io.Writer, path string) error {
+	return f.look(ctx, func(h *house) error {
+		j, err := h.aside.journal(ctx)
+		if err != nil {
+			return err
+		}
+		data, err := j.marshal(ctx, h.keys)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(path, data); err != nil {
+			return err
+		}
+		if f.json {
+			return json.NewEncoder(out).Encode(map[string]any{"pack_sequence": j.Sequence, "made": j.Made, "erasures": len(j.Erasures)})
+		}
+		_, err = fmt.Fprintf(out, "%d erasures, up to pack %d\n", len(j.Erasures), j.Sequence)
 		return err
-	}
-	passphrase, err := f.passphrase()
-	if err != nil {
-		return err
-	}
-	h, err := openQuietly(ctx, houseConfig{dir: f.dir, passphrase: passphrase, now: time.Now, log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	j, err := h.aside.journal(ctx)
-	if err != nil {
-		return err
-	}
-	data, err := j.marshal(ctx, h.keys)
-	if err != nil {
-		return err
-	}
-	if err := writeFile(path, data); err != nil {
-		return err
-	}
-	if f.json {
-		return json.NewEncoder(out).Encode(map[string]any{"pack_sequence": j.Sequence, "made": j.Made, "erasures": len(j.Erasures)})
-	}
-	_, err = fmt.Fprintf(out, "%d erasures, up to pack %d\n", len(j.Erasures), j.Sequence)
-	return err
+	})
 }
 
 // progress says from time to time how far a copy is. It names kinds and sizes,

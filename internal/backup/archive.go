@@ -76,7 +76,6 @@ type Writer struct {
 	sealed io.WriteCloser
 	tar    *tar.Writer
 	parts  []Part
-	total  int64
 	err    error
 }
 
@@ -104,12 +103,8 @@ func (w *Writer) Add(name string, data []byte) error {
 	}
 	sum := sha256.Sum256(data)
 	w.parts = append(w.parts, Part{name, int64(len(data)), hex.EncodeToString(sum[:])})
-	w.total += int64(len(data))
 	return w.write(name, data)
 }
-
-// Written is how many bytes of parts there are so far.
-func (w *Writer) Written() int64 { return w.total }
 
 func (w *Writer) write(name string, data []byte) error {
 	err := w.tar.WriteHeader(&tar.Header{

@@ -58,15 +58,8 @@ func Config(endpoint string) blobs.S3Config {
 	}
 }
 
-// Start runs a server until the end of the test and returns how to open its
-// bucket.
-func Start(t *testing.T) blobs.S3Config {
-	t.Helper()
-	return Run(t).Config
-}
-
-// Run is Start for tests that do something to the server. options come before
-// its folder: versitygw posix options... folder. Without the program, or a way
+// Run runs a server until the end of the test. options come before its folder:
+// versitygw posix options... folder. Without the program, or a way
 // to build it, the test is skipped; with CI=true it fails.
 func Run(t *testing.T, options ...string) *Server {
 	t.Helper()

@@ -31,10 +31,12 @@ const (
 	maxRow = 32 << 20
 )
 
-// passing are tables whose rows mean nothing later: who holds a lease, what was
-// asked two minutes ago, and the migrations' own book. The log's files are
+// passing are tables whose rows mean nothing later: who holds a lease, which
+// process was heard a moment ago, what was asked two minutes ago, and the
+// migrations' own book. A process that a backup brought back as living would
+// keep its drafts from being settled. The log's files are
 // copied as files: what they are depends on where they go.
-var passing = []string{"goose_db_version", "sqlite_sequence", "turn", "leases", "nonces", "log_files"}
+var passing = []string{"goose_db_version", "sqlite_sequence", "turn", "leases", "instances", "nonces", "log_files"}
 
 // The kinds of values, the same in both engines.
 const (
