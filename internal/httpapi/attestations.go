@@ -3,31 +3,19 @@ package httpapi
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
 )
 
-// attestationOrder is the body of attest and answer. The contract has a schema
-// for each kind, so that the claims were checked by the time they get here;
-// package credentials has the types and decodes them.
-type attestationOrder struct {
-	Kind       credentials.Kind `json:"kind"`
-	Claims     json.RawMessage  `json:"claims"`
-	About      ID               `json:"about"`
-	CardHandle CardHandle       `json:"card_handle"`
-	Supersedes ID               `json:"supersedes"`
-	ValidUntil Day              `json:"valid_until"`
-}
-
-// order turns the body into what the issuer takes.
-func (o attestationOrder) order(caseID, requestKey string) (credentials.Order, error) {
-	claims, err := credentials.DecodeClaims(o.Kind, o.Claims)
+// orderOf turns a body into what the issuer takes.
+func orderOf(o api.Order, caseID, requestKey string) (credentials.Order, error) {
+	claims, err := credentials.DecodeClaims(credentials.Kind(o.Kind), o.Claims)
 	if err != nil {
 		return credentials.Order{}, err
 	}
@@ -42,10 +30,10 @@ func (o attestationOrder) order(caseID, requestKey string) (credentials.Order, e
 }
 
 // Attest issues an attestation about a case of the actor's own agency.
-func (s *Server) Attest(ctx context.Context, r AttestRequestObject) (AttestResponseObject, error) {
+func (s *Server) Attest(ctx context.Context, r api.AttestRequestObject) (api.AttestResponseObject, error) {
 	key := requestKey(ctx)
 	ctx, by := acting(ctx)
-	order, err := r.Body.order(r.Case, key)
+	order, err := orderOf(*r.Body, r.Case, key)
 	if err != nil {
 		return nil, err
 	}
@@ -53,15 +41,15 @@ func (s *Server) Attest(ctx context.Context, r AttestRequestObject) (AttestRespo
 	if err != nil {
 		return nil, err
 	}
-	return Attest201JSONResponse(attestation(a.Issued)), nil
+	return api.Attest201JSONResponse(attestation(a.Issued)), nil
 }
 
 // Answer issues an attestation about another agency's one, which is named by
 // its id or by the card that the holder opened.
-func (s *Server) Answer(ctx context.Context, r AnswerRequestObject) (AnswerResponseObject, error) {
+func (s *Server) Answer(ctx context.Context, r api.AnswerRequestObject) (api.AnswerResponseObject, error) {
 	key := requestKey(ctx)
 	ctx, by := acting(ctx)
-	order, err := r.Body.order("", key)
+	order, err := orderOf(*r.Body, "", key)
 	if err != nil {
 		return nil, err
 	}
@@ -72,13 +60,13 @@ func (s *Server) Answer(ctx context.Context, r AnswerRequestObject) (AnswerRespo
 	if err != nil {
 		return nil, err
 	}
-	return Answer201JSONResponse(attestation(a.Issued)), nil
+	return api.Answer201JSONResponse(attestation(a.Issued)), nil
 }
 
 // issue asks whether the actor's role may state this kind, and issues. What the
 // issuer finds wrong with the claims points into the claims; to it, they are
 // the whole.
-func (s *Server) issue(ctx context.Context, by audit.Actor, body attestationOrder, order credentials.Order) (credentials.Attestation, error) {
+func (s *Server) issue(ctx context.Context, by audit.Actor, body api.Order, order credentials.Order) (credentials.Attestation, error) {
 	if err := s.cfg.Network.May(by, network.Action("attestation.issue:"+string(body.Kind))); err != nil {
 		return credentials.Attestation{}, err
 	}
@@ -101,9 +89,9 @@ func (s *Server) issue(ctx context.Context, by audit.Actor, body attestationOrde
 
 // about finds what is answered. A card stands for the attestation it carries,
 // and a plain lost-document record for itself.
-func (s *Server) about(ctx context.Context, o attestationOrder) (credentials.ID, error) {
+func (s *Server) about(ctx context.Context, o api.Order) (credentials.ID, error) {
 	if (o.About == "") == (o.CardHandle == "") {
-		return "", &failure{fault: faultInvalid, problems: []InputProblem{
+		return "", &failure{fault: faultInvalid, problems: []api.InputProblem{
 			{Pointer: "/about", Code: credentials.CodeInconsistent, Rule: "either about or card_handle is given"},
 		}}
 	}
@@ -126,23 +114,23 @@ func (s *Server) about(ctx context.Context, o attestationOrder) (credentials.ID,
 }
 
 // ListAttestations lists what was stated about a case.
-func (s *Server) ListAttestations(ctx context.Context, r ListAttestationsRequestObject) (ListAttestationsResponseObject, error) {
+func (s *Server) ListAttestations(ctx context.Context, r api.ListAttestationsRequestObject) (api.ListAttestationsResponseObject, error) {
 	ctx, by := acting(ctx)
 	issued, err := s.cfg.Issuer.List(ctx, by, r.Case)
 	if err != nil {
 		return nil, err
 	}
-	list := AttestationList{Attestations: []Attestation{}}
+	list := api.AttestationList{Attestations: []api.Attestation{}}
 	for _, d := range issued {
 		if d.Kind != credentials.KindCard {
 			list.Attestations = append(list.Attestations, attestation(d))
 		}
 	}
-	return ListAttestations200JSONResponse(list), nil
+	return api.ListAttestations200JSONResponse(list), nil
 }
 
 // ReadAttestation returns one attestation in its signed form.
-func (s *Server) ReadAttestation(ctx context.Context, r ReadAttestationRequestObject) (ReadAttestationResponseObject, error) {
+func (s *Server) ReadAttestation(ctx context.Context, r api.ReadAttestationRequestObject) (api.ReadAttestationResponseObject, error) {
 	ctx, by := acting(ctx)
 	a, err := s.cfg.Issuer.Read(ctx, by, credentials.ID(r.Attestation))
 	if err != nil {
@@ -150,31 +138,31 @@ func (s *Server) ReadAttestation(ctx context.Context, r ReadAttestationRequestOb
 	}
 	out := attestation(a.Issued)
 	out.Credential = a.Token
-	return ReadAttestation200JSONResponse(out), nil
+	return api.ReadAttestation200JSONResponse(out), nil
 }
 
 // ChangeAttestation withdraws, pauses or resumes an attestation.
-func (s *Server) ChangeAttestation(ctx context.Context, r ChangeAttestationRequestObject) (ChangeAttestationResponseObject, error) {
+func (s *Server) ChangeAttestation(ctx context.Context, r api.ChangeAttestationRequestObject) (api.ChangeAttestationResponseObject, error) {
 	key := requestKey(ctx)
 	ctx, by := acting(ctx)
 	d, err := s.cfg.Issuer.SetStatus(ctx, by, credentials.ID(r.Attestation), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason), key)
 	if err != nil {
 		return nil, err
 	}
-	return ChangeAttestation200JSONResponse{ID: ID(d.ID), State: StatusChangedState(d.State)}, nil
+	return api.ChangeAttestation200JSONResponse{ID: api.ID(d.ID), State: api.StatusChangedState(d.State)}, nil
 }
 
 // attestation is the wire form of what was issued, without its content.
-func attestation(d credentials.Issued) Attestation {
-	return Attestation{
-		ID: ID(d.ID), Kind: Kind(d.Kind), Agency: d.Agency, State: AttestationState(d.State),
+func attestation(d credentials.Issued) api.Attestation {
+	return api.Attestation{
+		ID: api.ID(d.ID), Kind: api.Kind(d.Kind), Agency: d.Agency, State: api.AttestationState(d.State),
 		Issued: formatDay(d.IssuedOn), ValidUntil: formatDay(d.ValidUntil.AddDate(0, 0, -1)), ReviewBy: formatDay(d.ReviewBy),
-		About: ID(d.About), Supersedes: ID(d.Replaces),
+		About: api.ID(d.About), Supersedes: api.ID(d.Replaces),
 	}
 }
 
 // formatDay writes a day; the zero time is no day.
-func formatDay(t time.Time) Day {
+func formatDay(t time.Time) api.Day {
 	if t.IsZero() {
 		return ""
 	}
@@ -182,20 +170,20 @@ func formatDay(t time.Time) Day {
 }
 
 // parseDay reads a day, which the contract checks by form only.
-func parseDay(pointer string, d Day) (time.Time, error) {
+func parseDay(pointer string, d api.Day) (time.Time, error) {
 	if d == "" {
 		return time.Time{}, nil
 	}
 	t, err := time.Parse(time.DateOnly, d)
 	if err != nil {
-		return time.Time{}, &failure{fault: faultInvalid, problems: []InputProblem{
+		return time.Time{}, &failure{fault: faultInvalid, problems: []api.InputProblem{
 			{Pointer: pointer, Code: credentials.CodeFormat, Rule: "is a day of the calendar"},
 		}}
 	}
 	return t, nil
 }
 
-func parseHandle(s CardHandle) (handle [8]byte, err error) {
+func parseHandle(s api.CardHandle) (handle [8]byte, err error) {
 	if n, err := hex.Decode(handle[:], []byte(s)); err != nil || n != len(handle) {
 		return handle, fail(faultNotFound)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/card/symbol"
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 )
 
 // pngScale is how many pixels a module of a card's picture has: at 300 dpi
@@ -15,7 +16,7 @@ const pngScale = 8
 
 // IssueCard makes a card. What it answers is shown once: number, code and
 // digits are nowhere else (docs/card.md, The code).
-func (s *Server) IssueCard(ctx context.Context, r IssueCardRequestObject) (IssueCardResponseObject, error) {
+func (s *Server) IssueCard(ctx context.Context, r api.IssueCardRequestObject) (api.IssueCardResponseObject, error) {
 	key := requestKey(ctx)
 	ctx, by := acting(ctx)
 	until, err := parseDay("/valid_until", r.Body.ValidUntil)
@@ -39,27 +40,27 @@ func (s *Server) IssueCard(ctx context.Context, r IssueCardRequestObject) (Issue
 }
 
 // drawn adds the pictures to a card.
-func drawn(made credentials.Card) (IssueCard201JSONResponse, error) {
+func drawn(made credentials.Card) (api.IssueCard201JSONResponse, error) {
 	drawing, err := symbol.New(made.Digits)
 	if err != nil {
-		return IssueCard201JSONResponse{}, fmt.Errorf("draw card: %w", err)
+		return api.IssueCard201JSONResponse{}, fmt.Errorf("draw card: %w", err)
 	}
-	return IssueCard201JSONResponse{
-		ID: ID(made.ID), Number: card.FormatNumber(made.Number), Code: made.Code.Reveal(), Digits: made.Digits,
+	return api.IssueCard201JSONResponse{
+		ID: api.ID(made.ID), Number: card.FormatNumber(made.Number), Code: made.Code.Reveal(), Digits: made.Digits,
 		Svg: string(drawing.SVG()), Png: drawing.PNG(pngScale),
 		// The printed date is the day before exp: docs/card.md, Opening, step 6.
 		Expires:        formatDay(made.ValidUntil.AddDate(0, 0, -1)),
-		NamesShortened: made.NamesShortened, Replaces: ID(made.Replaces),
+		NamesShortened: made.NamesShortened, Replaces: api.ID(made.Replaces),
 	}, nil
 }
 
 // ChangeCard withdraws, pauses or resumes a card.
-func (s *Server) ChangeCard(ctx context.Context, r ChangeCardRequestObject) (ChangeCardResponseObject, error) {
+func (s *Server) ChangeCard(ctx context.Context, r api.ChangeCardRequestObject) (api.ChangeCardResponseObject, error) {
 	key := requestKey(ctx)
 	ctx, by := acting(ctx)
 	d, err := s.cfg.Issuer.SetStatus(ctx, by, credentials.ID(r.Card), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason), key)
 	if err != nil {
 		return nil, err
 	}
-	return ChangeCard200JSONResponse{ID: ID(d.ID), State: StatusChangedState(d.State)}, nil
+	return api.ChangeCard200JSONResponse{ID: api.ID(d.ID), State: api.StatusChangedState(d.State)}, nil
 }

@@ -3,11 +3,12 @@ package httpapi
 import (
 	"context"
 
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
 // OpenCase begins a case for the actor's agency.
-func (s *Server) OpenCase(ctx context.Context, r OpenCaseRequestObject) (OpenCaseResponseObject, error) {
+func (s *Server) OpenCase(ctx context.Context, r api.OpenCaseRequestObject) (api.OpenCaseResponseObject, error) {
 	ctx, by := acting(ctx)
 	made, err := s.cfg.Vault.CreateCase(ctx, by)
 	if err != nil {
@@ -19,11 +20,11 @@ func (s *Server) OpenCase(ctx context.Context, r OpenCaseRequestObject) (OpenCas
 		}
 		made.Findable = true
 	}
-	return OpenCase201JSONResponse(caseOf(made)), nil
+	return api.OpenCase201JSONResponse(caseOf(made)), nil
 }
 
 // ListCases lists the agency's cases, a page at a time.
-func (s *Server) ListCases(ctx context.Context, r ListCasesRequestObject) (ListCasesResponseObject, error) {
+func (s *Server) ListCases(ctx context.Context, r api.ListCasesRequestObject) (api.ListCasesResponseObject, error) {
 	ctx, by := acting(ctx)
 	limit := r.Params.Limit
 	if limit == 0 {
@@ -33,25 +34,25 @@ func (s *Server) ListCases(ctx context.Context, r ListCasesRequestObject) (ListC
 	if err != nil {
 		return nil, err
 	}
-	list := CaseList{Cases: make([]Case, len(found))}
+	list := api.CaseList{Cases: make([]api.Case, len(found))}
 	for i, c := range found {
 		list.Cases[i] = caseOf(c)
 	}
-	return ListCases200JSONResponse(list), nil
+	return api.ListCases200JSONResponse(list), nil
 }
 
 // MakeCaseFindable records the holder's consent to be found by a document's
 // number, or its end.
-func (s *Server) MakeCaseFindable(ctx context.Context, r MakeCaseFindableRequestObject) (MakeCaseFindableResponseObject, error) {
+func (s *Server) MakeCaseFindable(ctx context.Context, r api.MakeCaseFindableRequestObject) (api.MakeCaseFindableResponseObject, error) {
 	ctx, by := acting(ctx)
 	if err := s.cfg.Vault.SetFindable(ctx, by, r.Case, r.Body.Findable); err != nil {
 		return nil, err
 	}
-	return MakeCaseFindable204Response{}, nil
+	return api.MakeCaseFindable204Response{}, nil
 }
 
 // ReadCase returns a case and what belongs to it.
-func (s *Server) ReadCase(ctx context.Context, r ReadCaseRequestObject) (ReadCaseResponseObject, error) {
+func (s *Server) ReadCase(ctx context.Context, r api.ReadCaseRequestObject) (api.ReadCaseResponseObject, error) {
 	ctx, by := acting(ctx)
 	found, err := s.cfg.Vault.Case(ctx, by, r.Case)
 	if err != nil {
@@ -66,18 +67,18 @@ func (s *Server) ReadCase(ctx context.Context, r ReadCaseRequestObject) (ReadCas
 		return nil, err
 	}
 	out := caseOf(found)
-	out.Documents, out.Grants = documents, []Grant{}
+	out.Documents, out.Grants = documents, []api.Grant{}
 	for _, g := range grants {
 		out.Grants = append(out.Grants, grantOf(g))
 	}
-	return ReadCase200JSONResponse(out), nil
+	return api.ReadCase200JSONResponse(out), nil
 }
 
 // EraseCase takes everything of a case out of use and destroys its keys.
 //
 // The withdrawal comes first: it is the only one of the two that needs the
 // case to exist, and repeating it after a crash withdraws nothing twice.
-func (s *Server) EraseCase(ctx context.Context, r EraseCaseRequestObject) (EraseCaseResponseObject, error) {
+func (s *Server) EraseCase(ctx context.Context, r api.EraseCaseRequestObject) (api.EraseCaseResponseObject, error) {
 	ctx, by := acting(ctx)
 	ctx = context.WithoutCancel(ctx) // a holder who asked to be forgotten is not half forgotten
 	withdrawn, err := s.cfg.Issuer.WithdrawCase(ctx, by, r.Case)
@@ -88,7 +89,7 @@ func (s *Server) EraseCase(ctx context.Context, r EraseCaseRequestObject) (Erase
 	if err != nil {
 		return nil, err
 	}
-	return EraseCase200JSONResponse{
+	return api.EraseCase200JSONResponse{
 		Withdrawn: withdrawn, Records: erased.Records, Objects: erased.Objects,
 		Pages: erased.Pages, Grants: erased.Grants, Notes: erased.Notes,
 	}, nil
@@ -96,21 +97,21 @@ func (s *Server) EraseCase(ctx context.Context, r EraseCaseRequestObject) (Erase
 
 // ReadHistory returns what was done with a case, with what it takes to find
 // each entry in the public log.
-func (s *Server) ReadHistory(ctx context.Context, r ReadHistoryRequestObject) (ReadHistoryResponseObject, error) {
+func (s *Server) ReadHistory(ctx context.Context, r api.ReadHistoryRequestObject) (api.ReadHistoryResponseObject, error) {
 	ctx, by := acting(ctx)
 	events, err := s.cfg.Vault.History(ctx, by, r.Case)
 	if err != nil {
 		return nil, err
 	}
-	out := History{Entries: make([]HistoryEntry, len(events))}
+	out := api.History{Entries: make([]api.HistoryEntry, len(events))}
 	for i, e := range events {
-		out.Entries[i] = HistoryEntry{
+		out.Entries[i] = api.HistoryEntry{
 			Day: formatDay(e.Day), Kind: e.Note.Kind, Salt: e.Note.Salt[:], Body: e.Note.Body, Leaf: hexOf(e.Leaf[:]),
 		}
 	}
-	return ReadHistory200JSONResponse(out), nil
+	return api.ReadHistory200JSONResponse(out), nil
 }
 
-func caseOf(c vault.Case) Case {
-	return Case{ID: c.ID, Opened: formatDay(c.Day), Findable: c.Findable}
+func caseOf(c vault.Case) api.Case {
+	return api.Case{ID: c.ID, Opened: formatDay(c.Day), Findable: c.Findable}
 }

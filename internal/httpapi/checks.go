@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // Verify judges a card or a credential as a device would, with the same code.
 // Whatever was shown, the answer is 200 and a verdict. Nothing is recorded but wrong codes.
-func (s *Server) Verify(ctx context.Context, r VerifyRequestObject) (VerifyResponseObject, error) {
+func (s *Server) Verify(ctx context.Context, r api.VerifyRequestObject) (api.VerifyResponseObject, error) {
 	ctx, by := acting(ctx)
 	shown, err := presentation(*r.Body)
 	if err != nil {
@@ -38,9 +39,9 @@ func (s *Server) Verify(ctx context.Context, r VerifyRequestObject) (VerifyRespo
 }
 
 // presentation turns the body into what the verifier takes.
-func presentation(o VerificationOrder) (verifier.Presentation, error) {
+func presentation(o api.VerificationOrder) (verifier.Presentation, error) {
 	if (o.Digits == "") == (o.Credential == "") {
-		return verifier.Presentation{}, &failure{fault: faultInvalid, problems: []InputProblem{
+		return verifier.Presentation{}, &failure{fault: faultInvalid, problems: []api.InputProblem{
 			{Pointer: "/digits", Code: "inconsistent", Rule: "either digits or credential is given"},
 		}}
 	}
@@ -175,7 +176,7 @@ func (s *seats) find(actor string, now time.Time) *seat {
 }
 
 // AskPaper tells whoever has number and code of a card whether it is in use.
-func (s *Server) AskPaper(ctx context.Context, r AskPaperRequestObject) (AskPaperResponseObject, error) {
+func (s *Server) AskPaper(ctx context.Context, r api.AskPaperRequestObject) (api.AskPaperResponseObject, error) {
 	ctx, _ = acting(ctx)
 	// Strangers share seats of their own, so that those who check cards always
 	// have a core left.
@@ -191,7 +192,7 @@ func (s *Server) AskPaper(ctx context.Context, r AskPaperRequestObject) (AskPape
 	if err != nil {
 		return nil, err
 	}
-	return AskPaper200JSONResponse{Answer: PaperAnswerAnswer(answer), Desk: s.cfg.Network.Desk()}, nil
+	return api.AskPaper200JSONResponse{Answer: api.PaperAnswerAnswer(answer), Desk: s.cfg.Network.Desk()}, nil
 }
 
 // revealed is an answer that was encoded by private.RevealJSON, because it
@@ -216,7 +217,7 @@ func encodeVerdict(v verifier.Verdict) (revealed, error) {
 
 // LookUp takes a question about a document number. The answer is one word,
 // whether or not there is a record.
-func (s *Server) LookUp(ctx context.Context, r LookUpRequestObject) (LookUpResponseObject, error) {
+func (s *Server) LookUp(ctx context.Context, r api.LookUpRequestObject) (api.LookUpResponseObject, error) {
 	ctx, by := acting(ctx)
 	receipt, err := s.cfg.Vault.LookUp(ctx, by, vault.Query{
 		Kind: string(r.Body.Kind), State: r.Body.IssuingState,
@@ -225,5 +226,5 @@ func (s *Server) LookUp(ctx context.Context, r LookUpRequestObject) (LookUpRespo
 	if err != nil {
 		return nil, err
 	}
-	return LookUp202JSONResponse{Answer: LookUpAnswerAnswer(receipt)}, nil
+	return api.LookUp202JSONResponse{Answer: api.LookUpAnswerAnswer(receipt)}, nil
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/private"
-	"github.com/safeconduct/safeconduct/docs/api"
+	contract "github.com/safeconduct/safeconduct/docs/api"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -25,7 +25,7 @@ const contractFile = "../../docs/api/openapi.yaml"
 // of document members: the same names, the same code lists, nothing besides.
 func TestClaimsSchemas(t *testing.T) {
 	want := claimsSchemas(t)
-	before, rest, ok := bytes.Cut(api.Contract, []byte("    # BEGIN\n"))
+	before, rest, ok := bytes.Cut(contract.Contract, []byte("    # BEGIN\n"))
 	got, after, ok2 := bytes.Cut(rest, []byte("    # END\n"))
 	if !ok || !ok2 {
 		t.Fatal("the contract has no place for claims")

@@ -12,7 +12,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"github.com/safeconduct/safeconduct/docs/api"
+	contract "github.com/safeconduct/safeconduct/docs/api"
 )
 
 // TestContractReadsTheSame: the contract is 3.1 and uses nothing that 3.0
@@ -20,7 +20,7 @@ import (
 // answers (readContract).
 func TestContractReadsTheSame(t *testing.T) {
 	for _, version := range []string{"3.1.0", "3.0.3"} {
-		doc, err := openapi3.NewLoader().LoadFromData(api.Contract)
+		doc, err := openapi3.NewLoader().LoadFromData(contract.Contract)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func TestContractReadsTheSame(t *testing.T) {
 		}
 	}
 	for _, keyword := range []string{"const", "prefixItems", "if", "then", "nullable", "contains", "dependentRequired", "patternProperties", "unevaluatedProperties", "exclusiveMinimum", "exclusiveMaximum", "$defs", "propertyNames"} {
-		if regexp.MustCompile(`(?m)[\s{]` + regexp.QuoteMeta(keyword) + `:\s`).Match(api.Contract) {
+		if regexp.MustCompile(`(?m)[\s{]` + regexp.QuoteMeta(keyword) + `:\s`).Match(contract.Contract) {
 			t.Errorf("the contract uses %s", keyword)
 		}
 	}

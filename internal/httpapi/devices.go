@@ -3,11 +3,12 @@ package httpapi
 import (
 	"context"
 
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
 )
 
 // InviteDevice makes an invitation. Its secret is in this answer only.
-func (s *Server) InviteDevice(ctx context.Context, r InviteDeviceRequestObject) (InviteDeviceResponseObject, error) {
+func (s *Server) InviteDevice(ctx context.Context, r api.InviteDeviceRequestObject) (api.InviteDeviceResponseObject, error) {
 	ctx, by := acting(ctx)
 	agency := r.Body.Agency
 	if agency == "" {
@@ -17,28 +18,28 @@ func (s *Server) InviteDevice(ctx context.Context, r InviteDeviceRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return InviteDevice201JSONResponse{
+	return api.InviteDevice201JSONResponse{
 		ID: i.ID, Agency: i.Agency, Label: i.Label, Secret: secret,
 		Link: s.cfg.Network.InvitationLink(secret), Expires: i.Expires,
 	}, nil
 }
 
 // EnrolDevice takes an invitation up. The device's token is in this answer only.
-func (s *Server) EnrolDevice(ctx context.Context, r EnrolDeviceRequestObject) (EnrolDeviceResponseObject, error) {
+func (s *Server) EnrolDevice(ctx context.Context, r api.EnrolDeviceRequestObject) (api.EnrolDeviceResponseObject, error) {
 	ctx, _ = acting(ctx)
 	e, err := s.cfg.Network.EnrolDevice(ctx, r.Body.Invitation, r.Body.PublicKey)
 	if err != nil {
 		return nil, err
 	}
 	d := e.Device
-	return EnrolDevice201JSONResponse{
+	return api.EnrolDevice201JSONResponse{
 		Device: d.ID, Agency: d.Agency, AgencyName: e.AgencyName, Label: d.Label, Token: e.Token,
-		Network: s.cfg.Network.ID(), Root: e.Root, State: EnrolmentStatePending,
+		Network: s.cfg.Network.ID(), Root: e.Root, State: api.EnrolmentStatePending,
 	}, nil
 }
 
 // ListDevices lists an agency's devices.
-func (s *Server) ListDevices(ctx context.Context, r ListDevicesRequestObject) (ListDevicesResponseObject, error) {
+func (s *Server) ListDevices(ctx context.Context, r api.ListDevicesRequestObject) (api.ListDevicesResponseObject, error) {
 	ctx, by := acting(ctx)
 	agency := by.Agency
 	if r.Params.Agency != "" {
@@ -48,27 +49,27 @@ func (s *Server) ListDevices(ctx context.Context, r ListDevicesRequestObject) (L
 	if err != nil {
 		return nil, err
 	}
-	list := DeviceList{Devices: make([]Device, len(all))}
+	list := api.DeviceList{Devices: make([]api.Device, len(all))}
 	for i, d := range all {
-		list.Devices[i] = Device{
+		list.Devices[i] = api.Device{
 			ID: d.ID, Agency: d.Agency, Label: d.Label, State: stateOf(d), PublicKey: d.Recipient, InvitedBy: d.InvitedBy,
 		}
 	}
-	return ListDevices200JSONResponse(list), nil
+	return api.ListDevices200JSONResponse(list), nil
 }
 
 // ReadSelf tells a device who it is.
-func (s *Server) ReadSelf(ctx context.Context, _ ReadSelfRequestObject) (ReadSelfResponseObject, error) {
+func (s *Server) ReadSelf(ctx context.Context, _ api.ReadSelfRequestObject) (api.ReadSelfResponseObject, error) {
 	ctx, by := acting(ctx)
 	d, a, err := s.cfg.Network.Self(ctx, by)
 	if err != nil {
 		return nil, err
 	}
-	return ReadSelf200JSONResponse{ID: d.ID, Agency: d.Agency, AgencyName: a.Name, Label: d.Label, State: SelfState(stateOf(d))}, nil
+	return api.ReadSelf200JSONResponse{ID: d.ID, Agency: d.Agency, AgencyName: a.Name, Label: d.Label, State: api.SelfState(stateOf(d))}, nil
 }
 
 // ApproveDevice lets a device in that waits.
-func (s *Server) ApproveDevice(ctx context.Context, r ApproveDeviceRequestObject) (ApproveDeviceResponseObject, error) {
+func (s *Server) ApproveDevice(ctx context.Context, r api.ApproveDeviceRequestObject) (api.ApproveDeviceResponseObject, error) {
 	ctx, by := acting(ctx)
 	// Symbols cost what a code costs, and come from the same seats.
 	leave, err := s.seats.take(ctx, by.ID, s.cfg.Now())
@@ -79,25 +80,25 @@ func (s *Server) ApproveDevice(ctx context.Context, r ApproveDeviceRequestObject
 	if err := s.cfg.Network.ApproveDevice(ctx, by, r.Device, r.Body.Symbols); err != nil {
 		return nil, err
 	}
-	return ApproveDevice204Response{}, nil
+	return api.ApproveDevice204Response{}, nil
 }
 
 // RevokeDevice takes a device out of the network.
-func (s *Server) RevokeDevice(ctx context.Context, r RevokeDeviceRequestObject) (RevokeDeviceResponseObject, error) {
+func (s *Server) RevokeDevice(ctx context.Context, r api.RevokeDeviceRequestObject) (api.RevokeDeviceResponseObject, error) {
 	ctx, by := acting(ctx)
 	if err := s.cfg.Network.RevokeDevice(ctx, by, r.Device); err != nil {
 		return nil, err
 	}
-	return RevokeDevice204Response{}, nil
+	return api.RevokeDevice204Response{}, nil
 }
 
-func stateOf(d network.Device) DeviceState {
+func stateOf(d network.Device) api.DeviceState {
 	switch {
 	case d.Revoked:
-		return DeviceStateRevoked
+		return api.DeviceStateRevoked
 	case d.Pending:
-		return DeviceStatePending
+		return api.DeviceStatePending
 	default:
-		return DeviceStateActive
+		return api.DeviceStateActive
 	}
 }

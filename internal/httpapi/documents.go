@@ -12,11 +12,12 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
 // AddDocument keeps a passport or another document.
-func (s *Server) AddDocument(ctx context.Context, r AddDocumentRequestObject) (AddDocumentResponseObject, error) {
+func (s *Server) AddDocument(ctx context.Context, r api.AddDocumentRequestObject) (api.AddDocumentResponseObject, error) {
 	ctx, by := acting(ctx)
 	document, err := vault.ParseDocument(*r.Body)
 	if err != nil {
@@ -26,15 +27,15 @@ func (s *Server) AddDocument(ctx context.Context, r AddDocumentRequestObject) (A
 	if err != nil {
 		return nil, err
 	}
-	return AddDocument201JSONResponse{
-		Body:    DocumentKept{ID: kept.ID, Version: kept.Version},
-		Headers: AddDocument201ResponseHeaders{ETag: etag(kept.Version)},
+	return api.AddDocument201JSONResponse{
+		Body:    api.DocumentKept{ID: kept.ID, Version: kept.Version},
+		Headers: api.AddDocument201ResponseHeaders{ETag: etag(kept.Version)},
 	}, nil
 }
 
 // ReadDocument returns a document record, for its owner or for whoever the
 // holder opened it to today.
-func (s *Server) ReadDocument(ctx context.Context, r ReadDocumentRequestObject) (ReadDocumentResponseObject, error) {
+func (s *Server) ReadDocument(ctx context.Context, r api.ReadDocumentRequestObject) (api.ReadDocumentResponseObject, error) {
 	ctx, by := acting(ctx)
 	kept, err := s.cfg.Vault.ReadDocument(ctx, by, r.Document)
 	if err != nil {
@@ -44,14 +45,14 @@ func (s *Server) ReadDocument(ctx context.Context, r ReadDocumentRequestObject) 
 	if err != nil {
 		return nil, fmt.Errorf("encode document: %w", err)
 	}
-	return ReadDocument200JSONResponse{
-		Body:    Document{ID: kept.ID, Case: kept.Case, Version: kept.Version, Record: record, Pages: pagesOf(kept.Pages)},
-		Headers: ReadDocument200ResponseHeaders{ETag: etag(kept.Version)},
+	return api.ReadDocument200JSONResponse{
+		Body:    api.Document{ID: kept.ID, Case: kept.Case, Version: kept.Version, Record: record, Pages: pagesOf(kept.Pages)},
+		Headers: api.ReadDocument200ResponseHeaders{ETag: etag(kept.Version)},
 	}, nil
 }
 
 // UpdateDocument keeps a new version, if nobody else did meanwhile.
-func (s *Server) UpdateDocument(ctx context.Context, r UpdateDocumentRequestObject) (UpdateDocumentResponseObject, error) {
+func (s *Server) UpdateDocument(ctx context.Context, r api.UpdateDocumentRequestObject) (api.UpdateDocumentResponseObject, error) {
 	ctx, by := acting(ctx)
 	version, ok := versionOf(r.Params.IfMatch)
 	if !ok {
@@ -65,9 +66,9 @@ func (s *Server) UpdateDocument(ctx context.Context, r UpdateDocumentRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return UpdateDocument200JSONResponse{
-		Body:    DocumentKept{ID: kept.ID, Version: kept.Version},
-		Headers: UpdateDocument200ResponseHeaders{ETag: etag(kept.Version)},
+	return api.UpdateDocument200JSONResponse{
+		Body:    api.DocumentKept{ID: kept.ID, Version: kept.Version},
+		Headers: api.UpdateDocument200ResponseHeaders{ETag: etag(kept.Version)},
 	}, nil
 }
 
@@ -82,7 +83,7 @@ func versionOf(tag string) (int, bool) {
 func hexOf(b []byte) string { return hex.EncodeToString(b) }
 
 // AddPage keeps a picture of a page. The vault draws it anew.
-func (s *Server) AddPage(ctx context.Context, r AddPageRequestObject) (AddPageResponseObject, error) {
+func (s *Server) AddPage(ctx context.Context, r api.AddPageRequestObject) (api.AddPageResponseObject, error) {
 	ctx, by := acting(ctx)
 	page, err := s.cfg.Vault.AddPage(ctx, by, r.Document, vault.PageMeta{
 		Page: r.Params.Page, Role: vault.PageRole(r.Params.Role), MediaType: r.ContentType, SeenOriginal: r.Params.SeenOriginal,
@@ -90,23 +91,23 @@ func (s *Server) AddPage(ctx context.Context, r AddPageRequestObject) (AddPageRe
 	if err != nil {
 		return nil, err
 	}
-	return AddPage201JSONResponse(pageOf(page)), nil
+	return api.AddPage201JSONResponse(pageOf(page)), nil
 }
 
 // ReadPage returns a picture, whole or not at all.
-func (s *Server) ReadPage(ctx context.Context, r ReadPageRequestObject) (ReadPageResponseObject, error) {
+func (s *Server) ReadPage(ctx context.Context, r api.ReadPageRequestObject) (api.ReadPageResponseObject, error) {
 	ctx, by := acting(ctx)
 	page, err := s.cfg.Vault.ReadPage(ctx, by, r.Document, r.Page)
 	if err != nil {
 		return nil, err
 	}
 	content := page.Bytes()
-	return ReadPage200ApplicationOctetStreamResponse{Body: bytes.NewReader(content), ContentLength: int64(len(content))}, nil
+	return api.ReadPage200ApplicationOctetStreamResponse{Body: bytes.NewReader(content), ContentLength: int64(len(content))}, nil
 }
 
 // portrait is the digest of a portrait that a card is to be bound to. Reading
 // the page is in the holder's history, as every reading is.
-func (s *Server) portrait(ctx context.Context, by audit.Actor, name *PageName) ([]byte, error) {
+func (s *Server) portrait(ctx context.Context, by audit.Actor, name *api.PageName) ([]byte, error) {
 	if name == nil {
 		return nil, nil
 	}
@@ -115,7 +116,7 @@ func (s *Server) portrait(ctx context.Context, by audit.Actor, name *PageName) (
 		return nil, err
 	}
 	if page.Role != vault.RolePortrait {
-		return nil, &failure{fault: faultRefused, problems: []InputProblem{
+		return nil, &failure{fault: faultRefused, problems: []api.InputProblem{
 			{Pointer: "/portrait_page", Code: credentials.CodeNotAllowed, Rule: "a page whose role is portrait"},
 		}}
 	}
@@ -123,15 +124,15 @@ func (s *Server) portrait(ctx context.Context, by audit.Actor, name *PageName) (
 	return sum[:], nil
 }
 
-func pageOf(p vault.PageInfo) Page {
-	return Page{
-		Page: p.Page, Version: p.Version, Role: PageRole(p.Role), MediaType: PageMediaType(p.MediaType),
+func pageOf(p vault.PageInfo) api.Page {
+	return api.Page{
+		Page: p.Page, Version: p.Version, Role: api.PageRole(p.Role), MediaType: api.PageMediaType(p.MediaType),
 		SeenOriginal: p.SeenOriginal, Bytes: p.Length,
 	}
 }
 
-func pagesOf(all []vault.PageInfo) []Page {
-	list := make([]Page, len(all))
+func pagesOf(all []vault.PageInfo) []api.Page {
+	list := make([]api.Page, len(all))
 	for i, p := range all {
 		list[i] = pageOf(p)
 	}

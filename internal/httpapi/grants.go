@@ -3,33 +3,34 @@ package httpapi
 import (
 	"context"
 
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
 // ShareDocument lets one agency read a document record until a day, with the
 // holder's consent.
-func (s *Server) ShareDocument(ctx context.Context, r ShareDocumentRequestObject) (ShareDocumentResponseObject, error) {
+func (s *Server) ShareDocument(ctx context.Context, r api.ShareDocumentRequestObject) (api.ShareDocumentResponseObject, error) {
 	grant, err := s.share(ctx, r.Document, *r.Body)
 	if err != nil {
 		return nil, err
 	}
-	return ShareDocument201JSONResponse(grant), nil
+	return api.ShareDocument201JSONResponse(grant), nil
 }
 
 // ShareCase does the same for the attestations of a case.
-func (s *Server) ShareCase(ctx context.Context, r ShareCaseRequestObject) (ShareCaseResponseObject, error) {
+func (s *Server) ShareCase(ctx context.Context, r api.ShareCaseRequestObject) (api.ShareCaseResponseObject, error) {
 	grant, err := s.share(ctx, r.Case, *r.Body)
 	if err != nil {
 		return nil, err
 	}
-	return ShareCase201JSONResponse(grant), nil
+	return api.ShareCase201JSONResponse(grant), nil
 }
 
-func (s *Server) share(ctx context.Context, record ID, order GrantOrder) (Grant, error) {
+func (s *Server) share(ctx context.Context, record api.ID, order api.GrantOrder) (api.Grant, error) {
 	ctx, by := acting(ctx)
 	until, err := parseDay("/until", order.Until)
 	if err != nil {
-		return Grant{}, err
+		return api.Grant{}, err
 	}
 	given := order.Consent
 	err = s.cfg.Vault.Share(ctx, by, vault.Grant{
@@ -40,43 +41,43 @@ func (s *Server) share(ctx context.Context, record ID, order GrantOrder) (Grant,
 		},
 	})
 	if err != nil {
-		return Grant{}, err
+		return api.Grant{}, err
 	}
-	return Grant{Record: record, Agency: order.Agency, Purpose: order.Purpose, Until: order.Until}, nil
+	return api.Grant{Record: record, Agency: order.Agency, Purpose: order.Purpose, Until: order.Until}, nil
 }
 
 // UnshareDocument takes a grant of a document back at once.
-func (s *Server) UnshareDocument(ctx context.Context, r UnshareDocumentRequestObject) (UnshareDocumentResponseObject, error) {
+func (s *Server) UnshareDocument(ctx context.Context, r api.UnshareDocumentRequestObject) (api.UnshareDocumentResponseObject, error) {
 	ctx, by := acting(ctx)
 	if err := s.cfg.Vault.TakeBack(ctx, by, r.Document, r.Agency); err != nil {
 		return nil, err
 	}
-	return UnshareDocument204Response{}, nil
+	return api.UnshareDocument204Response{}, nil
 }
 
 // UnshareCase takes a grant of a case's attestations back at once.
-func (s *Server) UnshareCase(ctx context.Context, r UnshareCaseRequestObject) (UnshareCaseResponseObject, error) {
+func (s *Server) UnshareCase(ctx context.Context, r api.UnshareCaseRequestObject) (api.UnshareCaseResponseObject, error) {
 	ctx, by := acting(ctx)
 	if err := s.cfg.Vault.TakeBack(ctx, by, r.Case, r.Agency); err != nil {
 		return nil, err
 	}
-	return UnshareCase204Response{}, nil
+	return api.UnshareCase204Response{}, nil
 }
 
 // ListShared lists what is shared with the actor's agency, by id.
-func (s *Server) ListShared(ctx context.Context, _ ListSharedRequestObject) (ListSharedResponseObject, error) {
+func (s *Server) ListShared(ctx context.Context, _ api.ListSharedRequestObject) (api.ListSharedResponseObject, error) {
 	ctx, by := acting(ctx)
 	shared, err := s.cfg.Vault.SharedWith(ctx, by)
 	if err != nil {
 		return nil, err
 	}
-	list := SharedList{Records: make([]Grant, len(shared))}
+	list := api.SharedList{Records: make([]api.Grant, len(shared))}
 	for i, g := range shared {
 		list.Records[i] = grantOf(g)
 	}
-	return ListShared200JSONResponse(list), nil
+	return api.ListShared200JSONResponse(list), nil
 }
 
-func grantOf(g vault.Shared) Grant {
-	return Grant{Record: g.Record, Agency: g.Agency, Purpose: Purpose(g.Purpose), Until: formatDay(g.Until)}
+func grantOf(g vault.Shared) api.Grant {
+	return api.Grant{Record: g.Record, Agency: g.Agency, Purpose: api.Purpose(g.Purpose), Until: formatDay(g.Until)}
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
+
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 )
 
 // bare is a server with nothing behind it, for what needs nothing behind it.
@@ -54,7 +56,7 @@ func TestUnknownErrorsAreOurs(t *testing.T) {
 	r.GET("/x", func(c *gin.Context) { s.refuse(c, errors.New("the cause")) })
 	w := httptest.NewRecorder()
 	r.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/x", nil))
-	var p Problem
+	var p api.Problem
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +115,7 @@ func FuzzProblems(f *testing.F) {
 			return
 		}
 		for _, name := range []string{"AttestationOrder", "AnswerOrder", "CardOrder", "DocumentRecord"} {
-			check := func() []InputProblem {
+			check := func() []api.InputProblem {
 				err := doc.Components.Schemas[name].Value.VisitJSON(v, openapi3.MultiErrors(), openapi3.VisitAsRequest())
 				if err == nil {
 					return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -33,21 +34,21 @@ type Published struct {
 }
 
 // ListAgencies lists the agencies of the network.
-func (s *Server) ListAgencies(ctx context.Context, _ ListAgenciesRequestObject) (ListAgenciesResponseObject, error) {
+func (s *Server) ListAgencies(ctx context.Context, _ api.ListAgenciesRequestObject) (api.ListAgenciesResponseObject, error) {
 	ctx, _ = acting(ctx)
 	all, err := s.cfg.Network.Agencies(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := AgencyList{Agencies: make([]Agency, len(all))}
+	list := api.AgencyList{Agencies: make([]api.Agency, len(all))}
 	for i, a := range all {
 		list.Agencies[i] = agencyOf(a)
 	}
-	return ListAgencies200JSONResponse(list), nil
+	return api.ListAgencies200JSONResponse(list), nil
 }
 
 // AdmitAgency takes an agency into the network and makes its keys.
-func (s *Server) AdmitAgency(ctx context.Context, r AdmitAgencyRequestObject) (AdmitAgencyResponseObject, error) {
+func (s *Server) AdmitAgency(ctx context.Context, r api.AdmitAgencyRequestObject) (api.AdmitAgencyResponseObject, error) {
 	ctx, by := acting(ctx)
 	a, err := s.cfg.Network.AddAgency(ctx, by, network.Agency{
 		Name: r.Body.Name, Class: network.Class(r.Body.Class), Country: r.Body.Country, Desk: r.Body.Desk,
@@ -55,11 +56,11 @@ func (s *Server) AdmitAgency(ctx context.Context, r AdmitAgencyRequestObject) (A
 	if err != nil {
 		return nil, err
 	}
-	return AdmitAgency201JSONResponse(agencyOf(a)), nil
+	return api.AdmitAgency201JSONResponse(agencyOf(a)), nil
 }
 
 // AddMember gives a colleague a role. The token is in this answer only.
-func (s *Server) AddMember(ctx context.Context, r AddMemberRequestObject) (AddMemberResponseObject, error) {
+func (s *Server) AddMember(ctx context.Context, r api.AddMemberRequestObject) (api.AddMemberResponseObject, error) {
 	ctx, by := acting(ctx)
 	agency := r.Body.Agency
 	if agency == "" {
@@ -69,33 +70,33 @@ func (s *Server) AddMember(ctx context.Context, r AddMemberRequestObject) (AddMe
 	if err != nil {
 		return nil, err
 	}
-	return AddMember201JSONResponse{ID: m.ID, Agency: m.Agency, Role: Role(m.Role), Token: token}, nil
+	return api.AddMember201JSONResponse{ID: m.ID, Agency: m.Agency, Role: api.Role(m.Role), Token: token}, nil
 }
 
 // ReadEnvelope serves a device the keys that are sealed to it.
-func (s *Server) ReadEnvelope(ctx context.Context, _ ReadEnvelopeRequestObject) (ReadEnvelopeResponseObject, error) {
+func (s *Server) ReadEnvelope(ctx context.Context, _ api.ReadEnvelopeRequestObject) (api.ReadEnvelopeResponseObject, error) {
 	ctx, by := acting(ctx)
 	envelope, err := s.cfg.Board.Envelope(ctx, by)
 	if err != nil {
 		return nil, err
 	}
-	return ReadEnvelope200JSONResponse{Envelope: envelope}, nil
+	return api.ReadEnvelope200JSONResponse{Envelope: envelope}, nil
 }
 
 // Publish closes the publication window.
-func (s *Server) Publish(ctx context.Context, r PublishRequestObject) (PublishResponseObject, error) {
+func (s *Server) Publish(ctx context.Context, r api.PublishRequestObject) (api.PublishResponseObject, error) {
 	ctx, by := acting(ctx)
 	done, err := s.cfg.Board.Publish(ctx, by, r.Body != nil && r.Body.Emergency)
 	if err != nil {
 		return nil, err
 	}
-	return Publish201JSONResponse{Sequence: int64(done.Sequence), LogSize: done.LogSize, Waiting: done.Waiting}, nil //nolint:gosec // counts one by one
+	return api.Publish201JSONResponse{Sequence: int64(done.Sequence), LogSize: done.LogSize, Waiting: done.Waiting}, nil //nolint:gosec // counts one by one
 }
 
-func agencyOf(a network.Agency) Agency {
-	state := AgencyState("active")
+func agencyOf(a network.Agency) api.Agency {
+	state := api.AgencyState("active")
 	if a.Suspended {
 		state = "suspended"
 	}
-	return Agency{ID: a.ID, Name: a.Name, Class: AgencyClass(a.Class), Country: a.Country, Desk: a.Desk, State: state}
+	return api.Agency{ID: a.ID, Name: a.Name, Class: api.AgencyClass(a.Class), Country: a.Country, Desk: a.Desk, State: state}
 }

@@ -9,12 +9,13 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
 // ChallengeOpening gives a nonce, and names the records that may be opened with
 // the card: what was shared of its case with the actor's agency.
-func (s *Server) ChallengeOpening(ctx context.Context, r ChallengeOpeningRequestObject) (ChallengeOpeningResponseObject, error) {
+func (s *Server) ChallengeOpening(ctx context.Context, r api.ChallengeOpeningRequestObject) (api.ChallengeOpeningResponseObject, error) {
 	ctx, by := acting(ctx)
 	card, err := s.cardOf(ctx, r.Body.CardHandle)
 	if err != nil {
@@ -28,12 +29,12 @@ func (s *Server) ChallengeOpening(ctx context.Context, r ChallengeOpeningRequest
 	if err != nil {
 		return nil, err
 	}
-	return ChallengeOpening201JSONResponse{Nonce: c.Nonce, Expires: formatTime(c.Expires), Records: records}, nil
+	return api.ChallengeOpening201JSONResponse{Nonce: c.Nonce, Expires: formatTime(c.Expires), Records: records}, nil
 }
 
 // OpenRecord opens a record for the rest of the day with a signature that only
 // the card and the holder's code together can make.
-func (s *Server) OpenRecord(ctx context.Context, r OpenRecordRequestObject) (OpenRecordResponseObject, error) {
+func (s *Server) OpenRecord(ctx context.Context, r api.OpenRecordRequestObject) (api.OpenRecordResponseObject, error) {
 	ctx, by := acting(ctx)
 	card, err := s.cardOf(ctx, r.Body.CardHandle)
 	if err != nil {
@@ -64,12 +65,12 @@ func (s *Server) OpenRecord(ctx context.Context, r OpenRecordRequestObject) (Ope
 	if err != nil {
 		return nil, err
 	}
-	return OpenRecord201JSONResponse{Expires: formatTime(expires)}, nil
+	return api.OpenRecord201JSONResponse{Expires: formatTime(expires)}, nil
 }
 
 // cardOf finds the card in use with a handle. Whoever knows a handle has
 // opened the card; a card that is no longer in use opens nothing.
-func (s *Server) cardOf(ctx context.Context, handle CardHandle) (credentials.Issued, error) {
+func (s *Server) cardOf(ctx context.Context, handle api.CardHandle) (credentials.Issued, error) {
 	h, err := parseHandle(handle)
 	if err != nil {
 		return credentials.Issued{}, err
@@ -82,12 +83,12 @@ func (s *Server) cardOf(ctx context.Context, handle CardHandle) (credentials.Iss
 }
 
 // openable lists the records of a case that are shared with the actor's agency.
-func (s *Server) openable(ctx context.Context, by audit.Actor, caseID string) ([]ID, error) {
+func (s *Server) openable(ctx context.Context, by audit.Actor, caseID string) ([]api.ID, error) {
 	shared, err := s.cfg.Vault.SharedWith(ctx, by)
 	if err != nil {
 		return nil, err
 	}
-	records := []ID{}
+	records := []api.ID{}
 	for _, g := range shared {
 		if g.Case == caseID {
 			records = append(records, g.Record)
@@ -96,4 +97,4 @@ func (s *Server) openable(ctx context.Context, by audit.Actor, caseID string) ([
 	return records, nil
 }
 
-func formatTime(t time.Time) Time { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }
+func formatTime(t time.Time) api.Time { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }

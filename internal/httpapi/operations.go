@@ -9,7 +9,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/routers"
 
-	"github.com/safeconduct/safeconduct/docs/api"
+	contract "github.com/safeconduct/safeconduct/docs/api"
 )
 
 // replay says what is kept of an answer for a request that comes again.
@@ -62,7 +62,7 @@ func operations() (map[string]*operation, error) {
 
 // readContract loads the contract for validating requests.
 func readContract() (*openapi3.T, error) {
-	doc, err := openapi3.NewLoader().LoadFromData(api.Contract)
+	doc, err := openapi3.NewLoader().LoadFromData(contract.Contract)
 	if err != nil {
 		return nil, fmt.Errorf("read contract: %w", err)
 	}

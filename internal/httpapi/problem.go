@@ -14,6 +14,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
 	"strconv"
@@ -137,7 +138,7 @@ var faults = []struct {
 // failure is an error that already knows its fault.
 type failure struct {
 	fault
-	problems   []InputProblem
+	problems   []api.InputProblem
 	retryAfter string // seconds
 }
 
@@ -199,10 +200,10 @@ func isAny(err error, list []error) bool {
 }
 
 // inputOf lists what a room found wrong with the input, all of it at once.
-func inputOf(err error) (problems []InputProblem) {
+func inputOf(err error) (problems []api.InputProblem) {
 	add := func(pointer, code, rule string) {
 		if len(problems) < maxProblems {
-			problems = append(problems, InputProblem{Pointer: pointer, Code: code, Rule: rule})
+			problems = append(problems, api.InputProblem{Pointer: pointer, Code: code, Rule: rule})
 		}
 	}
 	if e, ok := errors.AsType[*credentials.InvalidError](err); ok {
@@ -233,7 +234,7 @@ func inputOf(err error) (problems []InputProblem) {
 // is our fault carries the request id.
 func (s *Server) refuse(c *gin.Context, err error) {
 	f := s.diagnose(err)
-	p := Problem{Type: "/problems/" + f.code, Title: f.title, Status: f.status, Code: f.code, Problems: f.problems}
+	p := api.Problem{Type: "/problems/" + f.code, Title: f.title, Status: f.status, Code: f.code, Problems: f.problems}
 	if f.status >= http.StatusInternalServerError {
 		p.Request = requestID(c)
 		s.cfg.Log.ErrorContext(c.Request.Context(), "request failed", "request", p.Request, "route", c.FullPath(), "cause", err)

@@ -14,7 +14,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/safeconduct/safeconduct/docs/api"
+	contract "github.com/safeconduct/safeconduct/docs/api"
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 )
 
 // How long public files may be kept, in seconds. A list is asked for on a
@@ -70,7 +71,7 @@ func (s *Server) mountPublic(r gin.IRouter) {
 		return []byte(s.cfg.SecurityText), nil
 	})
 	serve("/api/openapi.yaml", "application/yaml", cacheContract, func(*gin.Context) ([]byte, error) {
-		return api.Contract, nil
+		return contract.Contract, nil
 	})
 }
 
@@ -133,13 +134,13 @@ func has(header, tag string) bool {
 }
 
 // Health says that the process runs.
-func (s *Server) Health(context.Context, HealthRequestObject) (HealthResponseObject, error) {
-	return Health200JSONResponse{State: Ok}, nil
+func (s *Server) Health(context.Context, api.HealthRequestObject) (api.HealthResponseObject, error) {
+	return api.Health200JSONResponse{State: api.Ok}, nil
 }
 
 // Ready says that the service can do its work. Why it cannot stands in the
 // log, for the public learns nothing from it.
-func (s *Server) Ready(ctx context.Context, _ ReadyRequestObject) (ReadyResponseObject, error) {
+func (s *Server) Ready(ctx context.Context, _ api.ReadyRequestObject) (api.ReadyResponseObject, error) {
 	if s.cfg.Ready != nil {
 		ctx, _ := acting(ctx)
 		if err := s.cfg.Ready(ctx); err != nil {
@@ -147,5 +148,5 @@ func (s *Server) Ready(ctx context.Context, _ ReadyRequestObject) (ReadyResponse
 			return nil, fail(faultBusy)
 		}
 	}
-	return Ready200JSONResponse{State: Ok}, nil
+	return api.Ready200JSONResponse{State: api.Ok}, nil
 }

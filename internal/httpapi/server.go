@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
 )
@@ -151,13 +152,13 @@ func (s *Server) routes() (*gin.Engine, error) {
 		s.validate,     // bounded, one reading, as the contract says
 		s.onlyOnce,     // one key, one effect
 	)
-	RegisterHandlersWithOptions(r, NewStrictHandlerWithOptions(s, nil, StrictGinServerOptions{
+	api.RegisterHandlersWithOptions(r, api.NewStrictHandlerWithOptions(s, nil, api.StrictGinServerOptions{
 		// What the generated code finds wrong was found by validate before;
 		// its own texts repeat the value.
 		RequestErrorHandlerFunc:  func(c *gin.Context, _ error) { s.refuse(c, fail(faultInvalid)) },
 		HandlerErrorFunc:         s.refuse,
 		ResponseErrorHandlerFunc: s.refuse,
-	}), GinServerOptions{
+	}), api.GinServerOptions{
 		ErrorHandler: func(c *gin.Context, _ error, _ int) { s.refuse(c, fail(faultInvalid)) },
 	})
 	s.mountPublic(r)

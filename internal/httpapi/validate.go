@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 )
 
 const mediaJSON = "application/json"
@@ -112,9 +113,9 @@ func checkQuery(c *gin.Context, o *operation) error {
 		known := o.spec.Operation.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) != nil
 		switch {
 		case !known:
-			f.problems = append(f.problems, InputProblem{Pointer: "query:", Code: "unknown_parameter", Rule: "only parameters that the contract names"})
+			f.problems = append(f.problems, api.InputProblem{Pointer: "query:", Code: "unknown_parameter", Rule: "only parameters that the contract names"})
 		case len(values) > 1:
-			f.problems = append(f.problems, InputProblem{Pointer: "query:" + name, Code: "duplicate", Rule: "given once"})
+			f.problems = append(f.problems, api.InputProblem{Pointer: "query:" + name, Code: "duplicate", Rule: "given once"})
 		}
 	}
 	if len(f.problems) == 0 && len(query) > 0 {
@@ -163,7 +164,7 @@ func describe(err error) *failure {
 	for _, e := range list {
 		var request *openapi3filter.RequestError
 		if !errors.As(e, &request) {
-			f.problems = append(f.problems, InputProblem{Pointer: "", Code: "invalid"})
+			f.problems = append(f.problems, api.InputProblem{Pointer: "", Code: "invalid"})
 			continue
 		}
 		switch p := request.Parameter; {
@@ -188,9 +189,9 @@ func describe(err error) *failure {
 
 // inputProblems reads schema errors below a prefix. For a choice of schemas the
 // errors of the branch that the discriminator names are the ones that count.
-func inputProblems(prefix string, err error) []InputProblem {
+func inputProblems(prefix string, err error) []api.InputProblem {
 	if list, ok := err.(openapi3.MultiError); ok { //nolint:errorlint // lists nest, wrappers do not
-		var all []InputProblem
+		var all []api.InputProblem
 		for _, e := range list {
 			all = append(all, inputProblems(prefix, e)...)
 		}
@@ -199,9 +200,9 @@ func inputProblems(prefix string, err error) []InputProblem {
 	var schema *openapi3.SchemaError
 	if !errors.As(err, &schema) {
 		if errors.Is(err, openapi3filter.ErrInvalidRequired) {
-			return []InputProblem{{Pointer: prefix, Code: "required", Rule: "is required"}}
+			return []api.InputProblem{{Pointer: prefix, Code: "required", Rule: "is required"}}
 		}
-		return []InputProblem{{Pointer: prefix, Code: "format", Rule: "is not written as it must be"}}
+		return []api.InputProblem{{Pointer: prefix, Code: "format", Rule: "is not written as it must be"}}
 	}
 	at := prefix + pointer(schema.JSONPointer())
 	if schema.SchemaField == "oneOf" && schema.Origin != nil {
@@ -209,7 +210,7 @@ func inputProblems(prefix string, err error) []InputProblem {
 			return inputProblems(at, branch[0])
 		}
 	}
-	return []InputProblem{problemOf(at, schema)}
+	return []api.InputProblem{problemOf(at, schema)}
 }
 
 // branches lists the errors of a choice, one for each branch that was tried.
@@ -232,8 +233,8 @@ func pointer(tokens []string) string {
 
 // problemOf names the rule that was broken, from the contract's side. The name
 // of an unknown member is not repeated: somebody chose it.
-func problemOf(at string, e *openapi3.SchemaError) InputProblem {
-	p := InputProblem{Pointer: at}
+func problemOf(at string, e *openapi3.SchemaError) api.InputProblem {
+	p := api.InputProblem{Pointer: at}
 	s := e.Schema
 	switch e.SchemaField {
 	case "properties":
