@@ -105,13 +105,16 @@ var rooms = map[string]room{
 	// that cannot be printed by accident.
 	"internal/httpapi/api": {adapter: true, ours: []string{"credentials/private"}, foreign: []string{"github.com/gin-gonic/gin", "github.com/oapi-codegen/runtime"}},
 
+	// It reads what people photographed; files are opened by whoever asks.
+	"internal/picture": {ours: []string{"verifier"}, foreign: []string{"github.com/makiuchi-d/gozxing"}},
+
 	// The story speaks to the service as strangers do, over HTTP; of the domain
 	// it takes what a client needs: claims to write, a pack to open, a message
 	// to sign.
 	"internal/demo": {adapter: true, ours: domain, foreign: []string{"github.com/skip2/go-qrcode", "golang.org/x/image"}},
 
 	// The commands wire, so they may import everything of ours.
-	"cmd/safeconduct": {adapter: true, ours: []string{"*"}, foreign: []string{"github.com/spf13/cobra", "github.com/makiuchi-d/gozxing", "golang.org/x/term", "golang.org/x/sync", "golang.org/x/mod/sumdb/note", "github.com/prometheus/client_golang"}},
+	"cmd/safeconduct": {adapter: true, ours: []string{"*"}, foreign: []string{"github.com/spf13/cobra", "golang.org/x/term", "golang.org/x/sync", "golang.org/x/mod/sumdb/note", "github.com/prometheus/client_golang"}},
 	// The browser build knows the verifier and what a verdict carries.
 	"cmd/verifier-wasm": {adapter: true, ours: []string{"verifier", "credentials/private", "credentials/card"}},
 

@@ -220,7 +220,7 @@ func (d *drill) takeIn() person {
 	p.caseID = made.ID
 	d.caseworker.must("POST", "/api/v1/cases/"+p.caseID+"/documents", `{"kind":"PASSPORT","issuing_state":"UTO","document_number":"Z0000001","custody":"unknown"}`, &made)
 	p.document = made.ID
-	if err := d.caseworker.upload("/api/v1/documents/"+p.document+"/pages?role=data", picture(d.t)); err != nil {
+	if err := d.caseworker.upload("/api/v1/documents/"+p.document+"/pages?role=data", pageOf(d.t)); err != nil {
 		d.t.Fatal(err)
 	}
 	for range 2 {
@@ -262,7 +262,7 @@ func (d *drill) page(document string) []byte {
 	return data
 }
 
-func picture(t *testing.T) []byte {
+func pageOf(t *testing.T) []byte {
 	img := image.NewGray(image.Rect(0, 0, 64, 64))
 	for i := range img.Pix {
 		img.Pix[i] = byte(i * 7)

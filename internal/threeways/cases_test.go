@@ -320,8 +320,8 @@ func (r *results) print() {
 var (
 	neverStates  = map[string]string{"NewerVersion": "there is no newer version than 1"}
 	neverReasons = map[string]string{
-		"ReasonNoPicture":       "said by whoever reads picture files: cmd/safeconduct",
-		"ReasonMoreThanOneCode": "said by whoever reads picture files: cmd/safeconduct",
+		"ReasonNoPicture":       "said by whoever reads picture files: internal/picture",
+		"ReasonMoreThanOneCode": "said by whoever reads picture files: internal/picture",
 	}
 )
 
