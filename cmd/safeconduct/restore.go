@@ -149,7 +149,7 @@ func (f *restoreFlags) prepare(ctx context.Context, path string) (_ *restoring, 
 	if err != nil {
 		return nil, err
 	}
-	r.cfg = houseConfig{dir: f.dir, engines: f.engines, passphrase: passphrase, now: time.Now, log: slog.New(slog.DiscardHandler)}
+	r.cfg = houseConfig{dir: f.dir, engines: f.engines, passphrase: passphrase, now: f.now, log: slog.New(slog.DiscardHandler)}
 	if r.ids, err = readIdentities(f.identity); err != nil {
 		return nil, err
 	}
