@@ -10,7 +10,7 @@ inputs() {
   go env GOVERSION
   node --version
   {
-    find web/src web/catalogues -type f -print0
+    find web/src web/catalogues web/pictograms -type f -print0
     find cmd/verifier-wasm verifier credentials -name '*.go' -not -name '*_test.go' -print0
     printf '%s\0' web/package.json web/package-lock.json web/build.mjs scripts/web.sh go.mod go.sum
   } | sort -z | xargs -0 sha256sum

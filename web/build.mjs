@@ -1,10 +1,10 @@
-// Builds the page into dist/: workers, the app, styles, catalogues, the service
-// worker, and the two large WebAssembly files as parts. Every file but the
-// page itself and the service worker is named by its content, so that it can be
-// kept for ever. Run by scripts/web.sh, which has built verifier.wasm before.
+// Builds the pages into dist/. A page is a folder of src/ with a page.json; what
+// stands in there is said in the package comment of web. Every file but the page
+// itself, its manifest and its service worker is named by its content, so that it
+// can be kept for ever. Run by scripts/web.sh, which has built verifier.wasm before.
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
@@ -13,40 +13,84 @@ const dist = "dist";
 const partSize = 128 << 10;
 
 rmSync(dist, { recursive: true, force: true });
-mkdirSync(join(dist, "check", "parts"), { recursive: true });
+mkdirSync(dist);
 writeFileSync(join(dist, ".gitkeep"), "");
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
-const pack = (bytes) => gzipSync(bytes, { level: 9 });
+const json = (file) => JSON.parse(readFileSync(file, "utf8"));
+const kib = (n) => `${(n / 1024).toFixed(0)} KiB`;
+const total = (files) => files.reduce((sum, f) => sum + f.bytes, 0);
 
-let transferred = 0;
-
-// put writes a file as it is served, and what a browser gets that takes gzip.
-function put(path, bytes) {
-  bytes = Buffer.from(bytes);
-  const small = pack(bytes);
-  writeFileSync(join(dist, path), bytes);
-  writeFileSync(join(dist, path + ".gz"), small);
-  transferred += small.length;
-  return { path: "/" + path, bytes: small.length, sha256: sha256(bytes) };
+const everywhere = words();
+for (const name of readdirSync("src").sort()) {
+  if (existsSync(join("src", name, "page.json"))) await page(name);
 }
 
-// named writes a file under a name that holds its digest.
-function named(name, extension, bytes) {
-  return put(`check/${name}-${sha256(bytes).slice(0, 16)}.${extension}`, bytes);
+// page builds one page: NAME.html, and below NAME/ what it loads.
+async function page(name) {
+  const here = `src/${name}`;
+  const { entry, html, style, icon, loads, offline } = json(`${here}/page.json`);
+  mkdirSync(join(dist, name, "parts"), { recursive: true });
+  const named = (file, extension, bytes) => put(`${name}/${file}-${sha256(bytes).slice(0, 16)}.${extension}`, bytes);
+
+  // Large files first: what they hold is what takes time.
+  const own = loads
+    ? await (await import(resolve(here, loads))).loads({ here, verifierWasm, bundle, named, split: (bytes) => split(name, bytes) })
+    : { first: [], last: [], files: {}, define: {} };
+  const catalogues = Object.fromEntries(Object.entries(everywhere.catalogues)
+    .map(([language, catalogue]) => [language, named(`words-${language}`, "json", JSON.stringify(catalogue))]));
+  const items = [...own.first, ...Object.values(catalogues), ...own.last];
+
+  const app = named("app", "js", await bundle(`${here}/${entry}`, {
+    ...everywhere.define, ...own.define, PARTS: items,
+    CATALOGUES: Object.fromEntries(Object.entries(catalogues).map(([language, f]) => [language, f.path])),
+  }));
+  const look = named("style", "css", await bundle(`${here}/${style}`));
+  const sign = named("icon", "svg", readFileSync(`${here}/${icon}`));
+  const text = put(`${name}.html`, readFileSync(`${here}/${html}`, "utf8")
+    .replace("{app}", app.path).replace("{style}", look.path).replaceAll("{icon}", sign.path));
+  const shell = [{ ...text, path: `/${name}` }, app, look, sign];
+  if (offline) shell.push(put(`${name}/manifest.webmanifest`, JSON.stringify(manifest(name, offline, sign))));
+
+  const version = sha256(JSON.stringify([shell, items])).slice(0, 16);
+  if (offline) {
+    shell.push(put(`${name}/sw.js`, await bundle(`${here}/${offline.worker}`, {
+      VERSION: version, SHELL: shell.map((f) => f.path), PARTS: items,
+    })));
+  }
+  // For whoever counts: what is fetched once, as it travels.
+  const bytes = total(shell) + total(items);
+  writeFileSync(join(dist, name, "parts.json"), JSON.stringify({ version, bytes, shell, items, files: own.files }, null, 1) + "\n");
+  console.log(`web/dist/${name}: ${kib(bytes)} compressed in all, of which the first screen ${kib(total(shell))}; ${items.length} parts; version ${version}`);
+}
+
+function manifest(name, { name: title, background, theme }, icon) {
+  return {
+    name: title, short_name: title, start_url: `/${name}`, scope: `/${name}`, id: `/${name}`,
+    display: "standalone", background_color: background, theme_color: theme,
+    icons: [{ src: icon.path, sizes: "any", type: "image/svg+xml", purpose: "any maskable" }],
+  };
+}
+
+// put writes a file as it is served, and what a browser gets that takes gzip.
+function put(path, contents) {
+  const bytes = Buffer.from(contents);
+  const small = gzipSync(bytes, { level: 9 });
+  writeFileSync(join(dist, path), bytes);
+  writeFileSync(join(dist, path + ".gz"), small);
+  return { path: "/" + path, bytes: small.length, sha256: sha256(bytes) };
 }
 
 // split compresses a large file and cuts it, so that an interrupted download
 // goes on where it stopped.
-function split(bytes) {
-  const small = pack(bytes);
+function split(name, bytes) {
+  const small = gzipSync(bytes, { level: 9 });
   const parts = [];
   for (let at = 0; at < small.length; at += partSize) {
     const part = small.subarray(at, at + partSize);
     const sum = sha256(part);
-    const path = `check/parts/${sum.slice(0, 32)}`;
+    const path = `${name}/parts/${sum.slice(0, 32)}`;
     writeFileSync(join(dist, path), part);
-    transferred += part.length;
     parts.push({ path: "/" + path, bytes: part.length, sha256: sum });
   }
   return parts;
@@ -71,84 +115,37 @@ async function bundle(entry, define = {}) {
   return made.outputFiles[0].contents;
 }
 
-// Large files first: what they hold is what takes time.
-const files = {
-  "zxing.wasm": split(readFileSync("node_modules/zxing-wasm/dist/reader/zxing_reader.wasm")),
-  "verifier.wasm": split(readFileSync(verifierWasm)),
-};
-const pathsOf = (name) => files[name].map(({ path, sha256 }) => ({ path, sha256 }));
-
-const workers = {
-  scan: named("scan", "js", await bundle("src/workers/scan.ts", { ZXING: pathsOf("zxing.wasm") })),
-  verifier: named("verifier", "js", await bundle("src/workers/verifier.ts", { VERIFIER: pathsOf("verifier.wasm") })),
-  stretch: named("stretch", "js", await bundle("src/workers/stretch.ts")),
-};
-
-// English is inside of the app: there is always something to say.
-const order = ["en", "km", "my", "th", "zh", "ar"]; // as web.Languages has it; what comes later comes last
-const place = (file) => (order.indexOf(basename(file, ".json")) + order.length + 1) % (order.length + 1);
-const languages = readdirSync("catalogues").filter((f) => f.endsWith(".json")).sort((a, b) => place(a) - place(b));
-const catalogues = {};
-const choices = [];
-for (const file of languages) {
-  const catalogue = JSON.parse(readFileSync(join("catalogues", file), "utf8"));
-  const language = basename(file, ".json");
-  choices.push({ language, name: catalogue.name, direction: catalogue.direction, digits: catalogue.digits });
-  if (language !== "en") {
-    catalogues[language] = named(`words-${language}`, "json", JSON.stringify(forThePage(catalogue)));
-  }
+// words are the catalogues and pictograms that every page may use. English is
+// inside of the app: there is always something to say.
+function words() {
+  const order = ["en", "km", "my", "th", "zh", "ar"]; // as web.Languages has it; what comes later comes last
+  const place = (file) => (order.indexOf(basename(file, ".json")) + order.length + 1) % (order.length + 1);
+  const all = readdirSync("catalogues").filter((f) => f.endsWith(".json")).sort((a, b) => place(a) - place(b))
+    .map((file) => [basename(file, ".json"), json(join("catalogues", file))]);
+  return {
+    catalogues: Object.fromEntries(all.filter(([language]) => language !== "en").map(([language, c]) => [language, forAPage(c)])),
+    define: {
+      LANGUAGES: all.map(([language, { name, direction, digits }]) => ({ language, name, direction, digits })),
+      PICTOGRAMS: pictograms(),
+      ENGLISH: forAPage(json("catalogues/en.json")),
+    },
+  };
 }
 
-// forThePage leaves out the messages of other pages, and what is for translators.
-function forThePage(catalogue) {
+// forAPage leaves out the messages of paper, and what is for translators.
+function forAPage(catalogue) {
   const messages = Object.entries(catalogue.messages).filter(([id]) => !id.startsWith("card."))
     .map(([id, { text, mark, pictogram }]) => [id, { text, mark, pictogram }]);
   return { ...catalogue, messages: Object.fromEntries(messages) };
 }
 
-// Each drawing as its elements, for a page that makes nothing from markup.
-const pictograms = Object.fromEntries(readdirSync("pictograms").sort().map((file) => {
-  const elements = [...readFileSync(join("pictograms", file), "utf8").matchAll(/<(path|rect|circle)((?: [a-z-]+="[^"]*")+)\/>/g)];
-  if (elements.length === 0) throw new Error(`${file}: not a drawing as the others`);
-  return [basename(file, ".svg"), elements.map(([, tag, attributes]) =>
-    [tag, Object.fromEntries([...attributes.matchAll(/ ([a-z-]+)="([^"]*)"/g)].map(([, name, value]) => [name, value]))])];
-}));
-
-// What the self-test reads: sample cards of a made-up network, made by
-// cmd/verifier-wasm (make golden).
-const sample = named("sample", "json", JSON.stringify(JSON.parse(readFileSync("src/sample.json", "utf8"))));
-
-const items = [
-  workers.scan, ...files["zxing.wasm"], workers.verifier, workers.stretch,
-  ...Object.values(catalogues), sample, ...files["verifier.wasm"],
-];
-const app = named("app", "js", await bundle("src/app.ts", {
-  PARTS: items,
-  WORKERS: Object.fromEntries(Object.entries(workers).map(([name, f]) => [name, f.path])),
-  CATALOGUES: Object.fromEntries(Object.entries(catalogues).map(([name, f]) => [name, f.path])),
-  LANGUAGES: choices,
-  PICTOGRAMS: pictograms,
-  SAMPLE: sample.path,
-  ENGLISH: forThePage(JSON.parse(readFileSync("catalogues/en.json", "utf8"))),
-}));
-const style = named("style", "css", (await bundle("src/style.css")));
-const icon = named("icon", "svg", readFileSync("src/icon.svg"));
-const manifest = put("check/manifest.webmanifest", JSON.stringify({
-  name: "Card check", short_name: "Card check", start_url: "/check", scope: "/check", id: "/check",
-  display: "standalone", background_color: "#fdfcf9", theme_color: "#23313f",
-  icons: [{ src: icon.path, sizes: "any", type: "image/svg+xml", purpose: "any maskable" }],
-}));
-const page = put("check.html", readFileSync("src/check.html", "utf8")
-  .replace("{app}", app.path).replace("{style}", style.path).replaceAll("{icon}", icon.path));
-const shell = [{ ...page, path: "/check" }, app, style, icon, manifest];
-const version = sha256(JSON.stringify([shell, items])).slice(0, 16);
-const serviceWorker = put("check/sw.js", await bundle("src/sw.ts", {
-  VERSION: version, SHELL: shell.map((f) => f.path), PARTS: items,
-}));
-
-// For whoever counts: what is fetched once, as it travels.
-const parts = JSON.stringify({ version, bytes: transferred, shell: [...shell, serviceWorker], items, files }, null, 1) + "\n";
-writeFileSync(join(dist, "check", "parts.json"), parts);
-const kib = (n) => `${(n / 1024).toFixed(0)} KiB`;
-const shellBytes = [...shell, serviceWorker].reduce((sum, f) => sum + f.bytes, 0);
-console.log(`web/dist: ${kib(transferred)} compressed in all, of which the first screen ${kib(shellBytes)}; ${items.length} parts; version ${version}`);
+// pictograms are drawings as their elements, for a page that makes nothing from
+// markup.
+function pictograms() {
+  return Object.fromEntries(readdirSync("pictograms").sort().map((file) => {
+    const elements = [...readFileSync(join("pictograms", file), "utf8").matchAll(/<(path|rect|circle)((?: [a-z-]+="[^"]*")+)\/>/g)];
+    if (elements.length === 0) throw new Error(`${file}: not a drawing as the others`);
+    return [basename(file, ".svg"), elements.map(([, tag, attributes]) =>
+      [tag, Object.fromEntries([...attributes.matchAll(/ ([a-z-]+)="([^"]*)"/g)].map(([, name, value]) => [name, value]))])];
+  }));
+}

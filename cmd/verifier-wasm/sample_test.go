@@ -30,7 +30,7 @@ var update = flag.Bool("update", false, "make the sample of the self-test anew")
 // sampleFile is what the page's self-test reads: a made-up network whose only
 // device is in the file, its pack, and one card for each answer. It is judged
 // at a time of its own, so it never gets old.
-const sampleFile = "../../web/src/sample.json"
+const sampleFile = "../../web/src/check/sample.json"
 
 type sample struct {
 	Now    int64           `json:"now"`

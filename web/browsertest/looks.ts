@@ -1,9 +1,9 @@
 // Reads a frame as the page does: its own looks, one after the other, and its
 // own worker. camera.mjs bundles this for a page of its own.
 
-import { differentLooks, look } from "../src/camera";
-import { readSymbols } from "../src/symbols";
-import { onlyOne } from "../src/text";
+import { differentLooks, look } from "../src/check/camera";
+import { readSymbols } from "../src/check/symbols";
+import { onlyOne } from "../src/shared/text";
 
 async function readFrame(frame: ImageBitmap): Promise<{ text: string | null; looks: number }> {
   for (let turn = 0; turn < differentLooks; turn++) {

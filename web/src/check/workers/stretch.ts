@@ -1,0 +1,23 @@
+// Argon2id, away from the page's own thread and from the keys: it sees a code
+// or a PIN and a salt, and nothing else.
+
+import { argon2id } from "hash-wasm/dist/argon2.umd.min.js";
+import { serve } from "../../shared/rpc";
+
+export interface Work {
+  password: string;
+  salt: Uint8Array;
+  passes: number;
+  kib: number;
+  lanes: number;
+  size: number;
+}
+
+serve({
+  begin: () => true,
+  stretch: (w: Work): Promise<Uint8Array> =>
+    argon2id({
+      password: w.password, salt: w.salt, iterations: w.passes, memorySize: w.kib,
+      parallelism: w.lanes, hashLength: w.size, outputType: "binary",
+    }),
+});
