@@ -100,7 +100,8 @@ var rooms = map[string]room{
 	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
 	"internal/storetest":  {adapter: true, ours: slices.Concat(domain, []string{"internal/blobs"}), foreign: []string{"github.com/google/go-cmp/cmp", "golang.org/x/mod/sumdb/note"}},
 	"internal/s3test":     {adapter: true, ours: []string{"internal/blobs", "credentials/private"}, foreign: []string{"github.com/aws/aws-sdk-go-v2"}},
-	"internal/httpapi":    {adapter: true, ours: slices.Concat(domain, []string{"credentials/card/symbol", "docs/api", "internal/httpapi/api"}), foreign: []string{"github.com/gin-gonic/gin", "github.com/getkin/kin-openapi", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/text"}},
+	// It serves pages with the policy that each brings.
+	"internal/httpapi": {adapter: true, ours: slices.Concat(domain, []string{"credentials/card/symbol", "docs/api", "internal/httpapi/api", "web"}), foreign: []string{"github.com/gin-gonic/gin", "github.com/getkin/kin-openapi", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/text"}},
 	// The contract as Go types: it knows no rule, and of our rooms only the text
 	// that cannot be printed by accident.
 	"internal/httpapi/api": {adapter: true, ours: []string{"credentials/private"}, foreign: []string{"github.com/gin-gonic/gin", "github.com/oapi-codegen/runtime"}},

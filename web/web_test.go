@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 // maxDownload is what a device fetches once, in bytes as they travel: some
@@ -37,7 +39,7 @@ type parts struct {
 // no pages, which is a failure in CI alone.
 func readParts(t *testing.T) parts {
 	t.Helper()
-	data, err := fs.ReadFile(Pages, "check/parts.json")
+	data, err := fs.ReadFile(dist, "dist/"+"check/parts.json")
 	if errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") != "true" {
 		t.Skip("the pages are not built: scripts/web.sh")
 	}
@@ -58,7 +60,7 @@ func file(t *testing.T, path string) []byte {
 	if path == "/check" {
 		name = "check.html"
 	}
-	data, err := fs.ReadFile(Pages, name)
+	data, err := fs.ReadFile(dist, "dist/"+name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +78,7 @@ func TestDownload(t *testing.T) {
 			t.Errorf("%s has another content than it is listed with", f.Path)
 		}
 		travels := len(data)
-		if packed, err := fs.ReadFile(Pages, strings.TrimPrefix(f.Path, "/")+".gz"); err == nil {
+		if packed, err := fs.ReadFile(dist, "dist/"+strings.TrimPrefix(f.Path, "/")+".gz"); err == nil {
 			travels = len(packed)
 			if !bytes.Equal(unpack(t, packed), data) {
 				t.Errorf("%s.gz holds something else", f.Path)
@@ -174,6 +176,71 @@ func TestScripts(t *testing.T) {
 	}
 	if !bytes.Contains(out, []byte("# fail 0")) || bytes.Contains(out, []byte("# pass 0")) {
 		t.Errorf("no test ran:\n%s", out)
+	}
+}
+
+// TestPageDescriptions: no page may run what is not ours, be framed, or send a
+// form away unless it has to.
+func TestPageDescriptions(t *testing.T) {
+	folders, err := os.ReadDir("src")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range folders {
+		if f.Name() != "shared" {
+			names = append(names, f.Name())
+		}
+	}
+	described := make([]string, 0, len(Pages))
+	for _, p := range Pages {
+		described = append(described, p.Name)
+		t.Run(p.Name, func(t *testing.T) { holdPage(t, p) })
+	}
+	if !slices.Equal(names, described) {
+		t.Errorf("folders %q, described %q", names, described)
+	}
+	for _, wrong := range []string{`{`, `{"may": ["camera", "everything"]}`, `{"polcy": []}`} {
+		if _, err := describe("wrong", []byte(wrong)); err == nil {
+			t.Errorf("%s is taken for a page", wrong)
+		}
+	}
+}
+
+func holdPage(t *testing.T, p Page) {
+	t.Helper()
+	for _, rule := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "require-trusted-types-for 'script'"} {
+		if !slices.Contains(strings.Split(p.Policy, "; "), rule) {
+			t.Errorf("the policy lacks %s", rule)
+		}
+	}
+	for directive := range strings.SplitSeq(p.Policy, "; ") {
+		name, sources, _ := strings.Cut(directive, " ")
+		for source := range strings.FieldsSeq(sources) {
+			switch {
+			case slices.Contains([]string{"'none'", "'self'"}, source):
+			case name == "script-src" && source == "'wasm-unsafe-eval'":
+			case slices.Contains([]string{"img-src", "media-src"}, name) && slices.Contains([]string{"blob:", "data:"}, source):
+			case slices.Contains([]string{"require-trusted-types-for", "trusted-types"}, name):
+			default:
+				t.Errorf("the policy allows %s", directive)
+			}
+		}
+	}
+	if strings.Count(p.Permissions, "=") != len(features) || strings.Contains(p.Permissions, "*") {
+		t.Errorf("permissions %q", p.Permissions)
+	}
+}
+
+// TestBuilt: a binary without its pages says so, and how to get them.
+func TestBuilt(t *testing.T) {
+	page := Page{Name: "check", Files: fstest.MapFS{}}
+	if err := page.Built(); !errors.Is(err, ErrNotBuilt) || !strings.Contains(err.Error(), "make build") {
+		t.Errorf("got %v", err)
+	}
+	page.Files = fstest.MapFS{"check.html": {}}
+	if err := page.Built(); err != nil {
+		t.Errorf("got %v", err)
 	}
 }
 

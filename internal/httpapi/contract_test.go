@@ -13,6 +13,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	contract "github.com/safeconduct/safeconduct/docs/api"
+	"github.com/safeconduct/safeconduct/web"
 )
 
 // TestContractReadsTheSame: the contract is 3.1 and uses nothing that 3.0
@@ -105,7 +106,7 @@ func TestRoutesAreTheContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{ops: ops}
+	s := &Server{cfg: Config{Pages: web.Pages}, ops: ops}
 	r, err := s.routes()
 	if err != nil {
 		t.Fatal(err)

@@ -119,11 +119,11 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 }
 
 func ginRoute(path string) string {
-	switch path {
-	case "/log/tile/{tile}":
+	if path == "/log/tile/{tile}" {
 		return tileRoute
-	case "/check/{file}":
-		return checkRoute
+	}
+	if page, ok := strings.CutSuffix(path, "/{file}"); ok {
+		return fileRoute(strings.TrimPrefix(page, "/"))
 	}
 	return strings.NewReplacer("{", ":", "}", "").Replace(path)
 }

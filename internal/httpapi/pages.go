@@ -14,28 +14,19 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/safeconduct/safeconduct/web"
 )
 
-// The pages are static files, built into web/dist. What they may do is said
-// here, and for every file of theirs: a worker obeys the policy that its own
-// program came with.
+// What a browser may keep.
 const (
-	// Nothing from elsewhere, no markup made from text (Trusted Types), no
-	// frame around it, no form that leaves.
-	pagePolicy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; " +
-		"img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; worker-src 'self'; " +
-		"manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; " +
-		"require-trusted-types-for 'script'; trusted-types card-check"
-	pagePermissions = "camera=(self), publickey-credentials-create=(self), publickey-credentials-get=(self), " +
-		"accelerometer=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), " +
-		"magnetometer=(), microphone=(), midi=(), payment=(), serial=(), usb=(), browsing-topics=()"
-
 	cachePage  = "no-cache"
 	cacheNamed = "public, max-age=31536000, immutable"
 )
 
-// checkRoute is mounted by hand: the files of a page lie in folders.
-const checkRoute = "/check/*file"
+// fileRoute is where the files of a page are, mounted by hand because they lie
+// in folders.
+func fileRoute(page string) string { return "/" + page + "/*file" }
 
 // namedByContent are files whose name changes when they do.
 var namedByContent = regexp.MustCompile(`^(parts/[0-9a-f]{32}|[a-z-]+-[0-9a-f]{16}\.[a-z]+)$`)
@@ -48,30 +39,37 @@ var pageTypes = map[string]string{
 
 // mountPages mounts what people open in a browser.
 func (s *Server) mountPages(r gin.IRouter) {
-	r.GET("/check", func(c *gin.Context) { s.servePage(c, "check.html", cachePage) })
-	r.GET(checkRoute, func(c *gin.Context) {
-		name := strings.TrimPrefix(c.Param("file"), "/")
-		cache := cachePage
-		if namedByContent.MatchString(name) {
-			cache = cacheNamed
-		}
-		if name == "sw.js" {
-			// The page lies beside its folder, not in it.
-			c.Header("Service-Worker-Allowed", "/check")
-		}
-		s.servePage(c, "check/"+name, cache)
-	})
+	for _, p := range s.cfg.Pages {
+		r.GET("/"+p.Name, func(c *gin.Context) { s.servePage(c, p, p.Name+".html", cachePage) })
+		r.GET(fileRoute(p.Name), func(c *gin.Context) {
+			name := strings.TrimPrefix(c.Param("file"), "/")
+			cache := cachePage
+			if namedByContent.MatchString(name) {
+				cache = cacheNamed
+			}
+			if name == "sw.js" {
+				// The page lies beside its folder, not in it.
+				c.Header("Service-Worker-Allowed", "/"+p.Name)
+			}
+			s.servePage(c, p, p.Name+"/"+name, cache)
+		})
+	}
 }
 
-// servePage serves a file of the pages, compressed where that was done before
-// and the browser takes it.
-func (s *Server) servePage(c *gin.Context, name, cache string) {
+// servePage serves a file of a page, compressed where that was done before and
+// the browser takes it. Every file comes with the page's policy: a worker obeys
+// the one that its own program came with.
+func (s *Server) servePage(c *gin.Context, p web.Page, name, cache string) {
 	mediaType, known := pageTypes[path.Ext(name)]
-	if s.cfg.Pages == nil || !known || !fs.ValidPath(name) {
+	if !known || !fs.ValidPath(name) {
 		s.refuse(c, fail(faultNotFound))
 		return
 	}
-	data, packed, err := s.readPage(c, name)
+	if err := p.Built(); err != nil {
+		s.refuse(c, err)
+		return
+	}
+	data, packed, err := s.readPage(c, p.Files, name)
 	if err != nil {
 		s.refuse(c, err)
 		return
@@ -79,9 +77,9 @@ func (s *Server) servePage(c *gin.Context, name, cache string) {
 	sum := sha256.Sum256(data)
 	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
 	for header, value := range map[string]string{
-		"Content-Security-Policy":    pagePolicy,
+		"Content-Security-Policy":    p.Policy,
 		"Cross-Origin-Opener-Policy": "same-origin",
-		"Permissions-Policy":         pagePermissions,
+		"Permissions-Policy":         p.Permissions,
 		"Cache-Control":              cache,
 		"ETag":                       tag,
 		"Vary":                       "Accept-Encoding",
@@ -100,17 +98,17 @@ func (s *Server) servePage(c *gin.Context, name, cache string) {
 }
 
 // readPage reads a file, or its compressed copy.
-func (s *Server) readPage(c *gin.Context, name string) (data []byte, packed bool, err error) {
+func (s *Server) readPage(c *gin.Context, files fs.FS, name string) (data []byte, packed bool, err error) {
 	if path.Ext(name) == ".html" {
-		data, err = s.readHTML(name)
+		data, err = s.readHTML(files, name)
 		return data, false, err
 	}
 	if takesGzip(c.GetHeader("Accept-Encoding")) {
-		if data, err = fs.ReadFile(s.cfg.Pages, name+".gz"); err == nil {
+		if data, err = fs.ReadFile(files, name+".gz"); err == nil {
 			return data, true, nil
 		}
 	}
-	data, err = fs.ReadFile(s.cfg.Pages, name)
+	data, err = fs.ReadFile(files, name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 		return nil, false, fail(faultNotFound)
 	}
@@ -124,8 +122,8 @@ func (s *Server) readPage(c *gin.Context, name string) (data []byte, packed bool
 // without a device gets that number without asking for it.
 const deskPlace = `<meta name="desk" content="">`
 
-func (s *Server) readHTML(name string) ([]byte, error) {
-	data, err := fs.ReadFile(s.cfg.Pages, name)
+func (s *Server) readHTML(files fs.FS, name string) ([]byte, error) {
+	data, err := fs.ReadFile(files, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fail(faultNotFound)
 	}

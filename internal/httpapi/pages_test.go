@@ -5,15 +5,17 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/web"
 )
 
-// pages stands for what scripts/web.sh builds.
-func pages(t *testing.T) fstest.MapFS {
+// checkPage stands for what scripts/web.sh builds.
+func checkPage(t *testing.T) web.Page {
 	t.Helper()
 	script := []byte(strings.Repeat("let calm = true;\n", 100))
 	var packed bytes.Buffer
@@ -24,7 +26,8 @@ func pages(t *testing.T) fstest.MapFS {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return fstest.MapFS{
+	page := notBuilt()[0]
+	page.Files = fstest.MapFS{
 		"check.html":                             {Data: []byte(`<!doctype html><meta name="desk" content=""><title>Card check</title>`)},
 		"check/app-0123456789abcdef.js":          {Data: script},
 		"check/app-0123456789abcdef.js.gz":       {Data: packed.Bytes()},
@@ -33,12 +36,23 @@ func pages(t *testing.T) fstest.MapFS {
 		"check/.stamp":                           {Data: []byte("x")},
 		"secret.txt":                             {Data: []byte("x")},
 	}
+	return page
+}
+
+// notBuilt are the pages as a binary has them that was built without them, the
+// officers' first.
+func notBuilt() []web.Page {
+	all := slices.Clone(web.Pages)
+	for i := range all {
+		all[i].Files = fstest.MapFS{}
+	}
+	return all
 }
 
 // TestPages: every file comes with the policy that holds it, under the name
 // that the page uses, and nothing else of the folder does.
 func TestPages(t *testing.T) {
-	w := newWorld(t, func(c *httpapi.Config) { c.Pages, c.Desk = pages(t), `+00 "00"` })
+	w := newWorld(t, func(c *httpapi.Config) { c.Pages, c.Desk = []web.Page{checkPage(t)}, `+00 "00"` })
 	get := func(path string, header ...string) (*http.Response, []byte) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.http.URL+path, nil)
@@ -131,17 +145,17 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestNoPages: a build without pages serves none, and everything else.
+// TestNoPages: a build without pages serves everything else, and whoever opens a
+// page is told what is wrong and who mends it how.
 func TestNoPages(t *testing.T) {
 	w := newWorld(t)
-	for path, want := range map[string]int{"/check": http.StatusNotFound, "/check/sw.js": http.StatusNotFound, "/healthz": http.StatusOK} {
-		resp, err := http.Get(w.http.URL + path) //nolint:noctx // a test
-		if err != nil {
-			t.Fatal(err)
+	for _, path := range []string{"/check", "/check/sw.js"} {
+		got := w.call("", "GET", path, nil)
+		if got.status != http.StatusNotImplemented || !strings.Contains(string(got.body), `"pages_missing"`) || !strings.Contains(string(got.body), "make build") {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
-		_ = resp.Body.Close()
-		if resp.StatusCode != want {
-			t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
-		}
+	}
+	if got := w.call("", "GET", "/healthz", nil); got.status != http.StatusOK {
+		t.Errorf("/healthz: %d", got.status)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/web"
 	"strconv"
 	"time"
 )
@@ -53,6 +54,7 @@ var (
 	faultConflict        = fault{http.StatusConflict, "state_conflict", "The state of the record does not allow this"}
 	faultKeystore        = fault{http.StatusServiceUnavailable, "keystore_bad_response", "The keystore gave an answer that cannot be right"}
 	faultKeystoreDown    = fault{http.StatusServiceUnavailable, "keystore_unavailable", "The keystore cannot be reached now; try again shortly"}
+	faultNoPages         = fault{http.StatusNotImplemented, "pages_missing", "This service was built without its pages; whoever runs it builds it with make build"}
 	faultNotReady        = fault{http.StatusServiceUnavailable, "not_ready", "The service cannot do this yet"}
 	faultLog             = fault{http.StatusServiceUnavailable, "audit_unavailable", "The log cannot be written, so nothing is done"}
 	faultFull            = fault{http.StatusInsufficientStorage, "storage_full", "There is no room to keep more"}
@@ -133,6 +135,8 @@ var faults = []struct {
 	{audit.ErrNotPublished, fault{http.StatusConflict, "not_published", "This is not in the published log yet"}},
 
 	{private.ErrReveal, faultInternal},
+
+	{web.ErrNotBuilt, faultNoPages},
 }
 
 // failure is an error that already knows its fault.

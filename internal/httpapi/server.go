@@ -22,6 +22,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/web"
 )
 
 // Config is everything the server needs. What has no default is required.
@@ -35,9 +36,9 @@ type Config struct {
 	LogFiles    fs.FS // the published log: checkpoint and tiles
 	Log         *slog.Logger
 
-	// Pages are the built pages; nil serves none. Desk is the telephone number
-	// that they show.
-	Pages fs.FS
+	// Pages are what people open in a browser; nil serves none. Desk is the
+	// telephone number that they show.
+	Pages []web.Page
 	Desk  string
 
 	// Ready says why the service cannot work now, nil when it can; a nil func

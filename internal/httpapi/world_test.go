@@ -138,6 +138,7 @@ func newWorld(t *testing.T, edit ...func(*httpapi.Config)) *world {
 		LogFiles:    folder, Log: slog.New(slog.NewJSONHandler(w.log, nil)), Build: "test",
 		SecurityText: "Contact: mailto:security@example.org\n",
 		CardPage:     []byte("<!doctype html><title>A card was found</title>"), CardStyle: "c3R5bGU=",
+		Pages: notBuilt(),
 	}
 	for _, e := range edit {
 		e(&w.cfg)
