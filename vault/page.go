@@ -34,10 +34,12 @@ const (
 // PageMeta is what an upload says about itself.
 type PageMeta struct {
 	// Page replaces that page by a new version; 0 adds a page.
-	Page         int
-	Role         PageRole
-	MediaType    string // image/jpeg or image/png; the bytes must agree
-	SeenOriginal bool   // whether the worker had the paper itself in hand
+	Page int
+	Role PageRole
+	// MediaType is image/jpeg or image/png, and the bytes must agree. image/jpg
+	// means image/jpeg; empty and application/octet-stream leave it to the bytes.
+	MediaType    string
+	SeenOriginal bool // whether the worker had the paper itself in hand
 }
 
 // PageInfo is what is known about a page without opening it.
@@ -70,11 +72,13 @@ func (p Page) Bytes() []byte {
 }
 
 // AddPage keeps a picture of a page. Only JPEG and PNG are taken, within
-// bounds that are checked before memory is spent on pixels, and what is kept
-// is drawn anew: no metadata, no thumbnail and nothing behind the picture
-// survives. It exists for others once all of it is kept, and not before.
+// bounds that are checked before memory is spent on pixels. What is kept is
+// drawn anew, turned as its metadata asked and with at most MaxKept pixels: no
+// metadata, no thumbnail and nothing behind the picture survives. The page
+// exists for others once all of it is kept, and not before.
 //
-// ErrMediaType, ErrImageTooLarge, ErrTooMany and ErrBusy say why not.
+// ErrMediaType, ErrUnreadable, a *PictureError, ErrTooMany and ErrBusy say why
+// not.
 func (v *Vault) AddPage(ctx context.Context, by audit.Actor, documentID string, meta PageMeta, picture io.Reader) (PageInfo, error) {
 	r, err := v.ownedDocument(ctx, by, documentID)
 	if err != nil {
@@ -89,14 +93,14 @@ func (v *Vault) AddPage(ctx context.Context, by audit.Actor, documentID string, 
 	default:
 		return PageInfo{}, ErrBusy
 	}
-	clean, err := v.clean(ctx, meta.MediaType, picture)
+	clean, mediaType, err := v.clean(ctx, meta.MediaType, picture)
 	if err != nil {
 		return PageInfo{}, fmt.Errorf("vault: add a page: %w", err)
 	}
 	defer v.cases.lock(r.Case)()
 
 	o := Object{
-		Record: r.ID, MediaType: meta.MediaType, Role: meta.Role, SeenOriginal: meta.SeenOriginal,
+		Record: r.ID, MediaType: mediaType, Role: meta.Role, SeenOriginal: meta.SeenOriginal,
 		Blob: r.Case + "/" + newID(), Day: v.today(),
 	}
 	if o.Page, o.Version, err = v.next(ctx, r.ID, meta.Page); err != nil {
@@ -132,7 +136,7 @@ func (m PageMeta) check() error {
 	if err := p.err(); err != nil {
 		return err
 	}
-	if m.MediaType != mediaJPEG && m.MediaType != mediaPNG {
+	if _, ok := calledType(m.MediaType); !ok {
 		return ErrMediaType
 	}
 	return nil

@@ -75,10 +75,15 @@ var (
 	// ErrBudget says that today's look-ups are spent.
 	ErrBudget = errors.New("vault: no look-ups are left today")
 
-	// ErrMediaType says that an upload is not the kind of picture it should be.
+	// ErrMediaType says that an upload does not begin as a JPEG or PNG does, or
+	// not as what it is called.
 	ErrMediaType = errors.New("vault: neither JPEG nor PNG, or not what it is called")
 
-	// ErrImageTooLarge says that a picture is too large in bytes or in pixels.
+	// ErrUnreadable says that a JPEG or PNG is damaged, was cut off, or is of a
+	// rare sort that cannot be read. Taking or saving the picture again helps.
+	ErrUnreadable = errors.New("vault: the picture cannot be read")
+
+	// ErrImageTooLarge is what every PictureError wraps.
 	ErrImageTooLarge = errors.New("vault: the picture is too large")
 
 	// ErrTooMany says that a document has all the pages that it may have.
@@ -145,7 +150,7 @@ type Vault struct {
 
 	cases   locks         // one change of a case at a time
 	uploads chan struct{} // bounds the pictures in memory
-	pixels  chan struct{} // bounds the pictures being decoded
+	pixels  *budget       // bounds the memory of the pictures being decoded
 	stretch chan struct{} // bounds the Argon2id computations
 	nobody  string        // a recipient that nobody has the key of
 }
@@ -179,7 +184,8 @@ func New(cfg Config) (*Vault, error) {
 		store: cfg.Store, keyring: cfg.Keyring, blobs: cfg.Blobs, keys: cfg.Keys, directory: cfg.Directory,
 		network: cfg.Network, now: cfg.Now,
 		uploads: make(chan struct{}, maxUploads),
-		pixels:  make(chan struct{}, min(2, cores)),
+		// One core stays for everybody else: drawing a picture takes a second.
+		pixels:  newBudget(maxDecoded, min(2, max(1, cores-1))),
 		stretch: make(chan struct{}, cores),
 		nobody:  nobody.Recipient().String(),
 	}, nil
