@@ -19,7 +19,7 @@ import (
 // beyond them.
 const (
 	// MaxUpload is the longest upload, in bytes.
-	MaxUpload = 20 << 20
+	MaxUpload = 16 << 20
 	// MaxSide is the longest side of a picture, in pixels.
 	MaxSide = 20_000
 	// MaxPixels is the largest area of a picture that is read.
@@ -135,6 +135,13 @@ func sniff(claimed string, data []byte) (string, error) {
 		return "", ErrMediaType
 	}
 	return is, nil
+}
+
+// Pictures reports whether an upload of this media type may be a picture that
+// AddPage takes.
+func Pictures(mediaType string) bool {
+	_, ok := calledType(mediaType)
+	return ok && mediaType != ""
 }
 
 // calledType is what a media type stands for; empty leaves it to the bytes.

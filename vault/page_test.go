@@ -358,7 +358,7 @@ func TestHostilePictures(t *testing.T) {
 		{"progressive, 40 megapixels", "image/jpeg", append(sof(0xc2, 4_000, 10_000), segment(0xda, "\x01\x01\x00\x00\x00\x00")...), vault.ErrImageTooLarge},
 		{"a thousand scans", "image/jpeg", scans(1000), vault.ErrImageTooLarge},
 		{"animation", "image/png", behindHeader(small, chunk("acTL", make([]byte, 8))), vault.ErrImageTooLarge},
-		{"20 MiB and a byte", "image/png", append(slices.Clone(small), make([]byte, vault.MaxUpload)...), vault.ErrImageTooLarge},
+		{"16 MiB and a byte", "image/png", append(slices.Clone(small), make([]byte, vault.MaxUpload)...), vault.ErrImageTooLarge},
 		{"nothing", "image/png", nil, vault.ErrMediaType},
 		{"called otherwise", "image/jpeg", small, vault.ErrMediaType},
 		{"GIF", "image/png", []byte("GIF89a\x01\x00\x01\x00\x00\x00\x00;"), vault.ErrMediaType},

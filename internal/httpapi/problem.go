@@ -106,6 +106,7 @@ var faults = []struct {
 	{vault.ErrSignature, fault{http.StatusForbidden, "opening.refused", "The opening is not signed with this card and its code"}},
 	{vault.ErrBudget, faultBudget},
 	{vault.ErrMediaType, faultMediaType},
+	{vault.ErrUnreadable, fault{http.StatusUnprocessableEntity, "image_unreadable", "The picture cannot be read; take or save it again"}},
 	{vault.ErrImageTooLarge, fault{http.StatusUnprocessableEntity, "image_too_large", "The picture has too many bytes or pixels"}},
 	{vault.ErrTooMany, fault{http.StatusConflict, "too_many_pages", "The document has all the pages that it may have"}},
 	{vault.ErrBusy, faultBusy},
@@ -174,7 +175,7 @@ func (s *Server) diagnose(err error) *failure {
 	}
 	for _, row := range faults {
 		if errors.Is(err, row.err) {
-			return &failure{fault: row.fault}
+			return &failure{fault: row.fault, problems: boundOf(err)}
 		}
 	}
 	switch {
@@ -231,6 +232,14 @@ func inputOf(err error) (problems []api.InputProblem) {
 		}
 	}
 	return problems
+}
+
+// boundOf says with a figure which bound a picture is beyond.
+func boundOf(err error) []api.InputProblem {
+	if e, ok := errors.AsType[*vault.PictureError](err); ok {
+		return []api.InputProblem{{Pointer: "", Code: e.Code, Rule: e.Rule}}
+	}
+	return nil
 }
 
 // refuse answers with a problem document and ends the request. Two answers to

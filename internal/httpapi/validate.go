@@ -15,6 +15,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 const mediaJSON = "application/json"
@@ -54,7 +55,7 @@ const keyBody = "body"
 func readBody(c *gin.Context, o *operation) error {
 	r := c.Request
 	if r.ContentLength > o.limit {
-		return fail(faultTooLarge)
+		return tooLarge(o)
 	}
 	if r.Header.Get("Content-Encoding") != "" {
 		return fail(faultMediaType) // a compressed body is larger than it looks
@@ -63,7 +64,7 @@ func readBody(c *gin.Context, o *operation) error {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return fail(faultTooLarge)
+		return tooLarge(o)
 	case err != nil:
 		return fail(faultInvalid) // the client went away, or its chunks are wrong
 	}
@@ -87,12 +88,20 @@ func readBody(c *gin.Context, o *operation) error {
 		}
 		r.Header.Set("Content-Type", mediaJSON)
 		return strictjson.Check(body, strictjson.Limits{Size: int(o.limit), Depth: maxJSONDepth})
-	case o.image && (mediaType == "image/jpeg" || mediaType == "image/png"):
+	case o.image && vault.Pictures(mediaType):
 		r.Header.Set("Content-Type", mediaType)
 		return nil
 	default:
 		return fail(faultMediaType)
 	}
+}
+
+// tooLarge says how long a body may be, so that whoever sends a picture knows
+// what would be taken.
+func tooLarge(o *operation) error {
+	return &failure{fault: faultTooLarge, problems: []api.InputProblem{
+		{Pointer: "", Code: "bytes", Rule: fmt.Sprintf("has at most %d bytes", o.limit)},
+	}}
 }
 
 func restore(r *http.Request, body []byte) {
