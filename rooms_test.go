@@ -48,7 +48,7 @@ var leaves = []string{
 
 // domain rooms hold the rules of the trade; adapters may import all of them.
 var domain = slices.Concat(leaves, []string{
-	"credentials", "verifier", "network", "vault", "vault/mrz", "audit",
+	"credentials", "verifier", "network", "people", "people/token", "vault", "vault/mrz", "audit",
 })
 
 // rooms is the whole tree. A directory with Go code and no row here fails the
@@ -68,14 +68,19 @@ var rooms = map[string]room{
 		std:     []string{"os"}, // the published log is a folder, for strangers as for us
 	},
 
-	// The rules. credentials, vault and network never see each other, and
+	// What a member, a device or an invitation carries. network makes the tokens
+	// of devices, and so shares this leaf with people.
+	"people/token": {},
+
+	// The rules. credentials, vault, network and people never see each other, and
 	// credentials and verifier agree through the leaves alone. verifier has
 	// argon2 for what a device shows at its enrolment; the card's own stretch is
 	// for codes, and is exported to nobody.
 	"verifier":    {ours: leaves, foreign: []string{"golang.org/x/crypto/argon2"}},
 	"credentials": {ours: slices.Concat(leaves, []string{"audit"}), foreign: []string{"golang.org/x/text"}},
 	"vault":       {ours: []string{"credentials/private", "vault/mrz", "audit"}, foreign: []string{"filippo.io/age", "golang.org/x/crypto", "golang.org/x/text"}},
-	"network":     {ours: slices.Concat(leaves, []string{"verifier", "audit"})},
+	"network":     {ours: slices.Concat(leaves, []string{"verifier", "audit", "people/token"})},
+	"people":      {ours: []string{"audit", "people/token"}},
 
 	"internal/vaulttest": {adapter: true, ours: []string{"internal/hcvault"}, foreign: []string{"github.com/hashicorp/vault/api"}},
 
@@ -198,6 +203,10 @@ func TestRoomsRefuse(t *testing.T) {
 		{"vault", "v.go", `package vault; import "github.com/gin-gonic/gin"`, true},
 		{"network", "n.go", `package network; import "` + module + `/vault"`, true},
 		{"network", "n.go", `package network; import "` + module + `/verifier"`, false},
+		{"network", "n.go", `package network; import "` + module + `/people"`, true},
+		{"network", "n.go", `package network; import "` + module + `/people/token"`, false},
+		{"people", "p.go", `package people; import "` + module + `/network"`, true},
+		{"people", "p_test.go", `package people_test; import "` + module + `/network"`, false},
 		{"internal/sqlstore", "s.go", `package sqlstore; import "database/sql"`, false},
 		{"internal/sqlstore", "s.go", `package sqlstore; import "` + module + `/internal/pgtest"`, true},
 		{"internal/sqlstore", "s_test.go", `package sqlstore; import "` + module + `/internal/pgtest"`, false},

@@ -124,7 +124,7 @@ var (
 type Actor struct {
 	ID     string // 128 random bits in hex
 	Agency string // the agency acted for
-	Role   string // as the network names it
+	Role   string // as package people names it
 }
 
 // Note is one thing that was done, as a history holds it. It is never public.
@@ -245,6 +245,25 @@ func NewEntry(caseID string, n Note, sealed []byte, now time.Time) Entry {
 		Sealed: sealed,
 		Day:    now.UTC().Truncate(24 * time.Hour),
 	}
+}
+
+// NewAct makes the entry of an act that is about no case: who did what, in the
+// clear, because it holds nothing about a person. The zero Actor is the service
+// itself.
+func NewAct(kind string, by Actor, what any, now time.Time) (Entry, error) {
+	note, err := NewNote(kind, struct {
+		Actor  string `json:"actor,omitempty"`
+		Agency string `json:"agency,omitempty"`
+		What   any    `json:"what"`
+	}{by.ID, by.Agency, what})
+	if err != nil {
+		return Entry{}, fmt.Errorf("write log entry: %w", err)
+	}
+	plain, err := json.Marshal(note)
+	if err != nil {
+		return Entry{}, fmt.Errorf("write log entry: %w", err)
+	}
+	return NewEntry("", note, plain, now), nil
 }
 
 // Store is what the log needs from a database. Entries get there with the

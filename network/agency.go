@@ -86,7 +86,7 @@ func (a Agency) validate() error {
 // AddAgency takes an organisation into the network and makes its keys. Of a,
 // only Name, Class, Country and Desk are read.
 func (n *Network) AddAgency(ctx context.Context, by audit.Actor, a Agency) (Agency, error) {
-	if err := n.May(by, AgencyManage); err != nil {
+	if err := n.may(by, actAgencies, ""); err != nil {
 		return Agency{}, err
 	}
 	a = Agency{ID: newID(), Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk}
@@ -253,7 +253,7 @@ func (n *Network) RevokeKey(ctx context.Context, by audit.Actor, agency, kid str
 // changeAgency reads an agency, lets change edit it, and stores it with a log
 // entry of what change returns.
 func (n *Network) changeAgency(ctx context.Context, by audit.Actor, id, kind string, change func(*Agency) (any, error)) error {
-	if err := n.May(by, AgencyManage); err != nil {
+	if err := n.may(by, actAgencies, id); err != nil {
 		return err
 	}
 	a, err := n.cfg.Store.Agency(ctx, id)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/people/token"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -63,7 +64,7 @@ var labelForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 // InviteDevice makes an invitation for one device of an agency, and returns its
 // secret, which is shown this once.
 func (n *Network) InviteDevice(ctx context.Context, by audit.Actor, agency, label string) (Invitation, string, error) {
-	if err := n.mayFor(by, DeviceManage, agency); err != nil {
+	if err := n.may(by, actDevices, agency); err != nil {
 		return Invitation{}, "", err
 	}
 	var v validator
@@ -74,7 +75,7 @@ func (n *Network) InviteDevice(ctx context.Context, by audit.Actor, agency, labe
 	if _, err := n.active(ctx, agency); err != nil {
 		return Invitation{}, "", err
 	}
-	secret, hash := newSecret(invitationSecret)
+	secret, hash := token.New(token.Invitation)
 	i := Invitation{
 		ID: newID(), Agency: agency, Label: label, Secret: hash, InvitedBy: by.ID,
 		Expires: n.cfg.Now().Add(invitationLife).UTC().Truncate(time.Second),
@@ -123,7 +124,7 @@ func (n *Network) EnrolDevice(ctx context.Context, secret string, public []byte)
 	if err != nil {
 		return Enrolment{}, err
 	}
-	token, hash := newSecret(tokenSecret)
+	bearer, hash := token.New(token.Bearer)
 	d := Device{
 		ID: newID(), Agency: i.Agency, Label: i.Label, Recipient: public, Token: hash,
 		InvitedBy: i.InvitedBy, Pending: true,
@@ -141,12 +142,12 @@ func (n *Network) EnrolDevice(ctx context.Context, secret string, public []byte)
 	case err != nil:
 		return Enrolment{}, fmt.Errorf("store the device: %w", err)
 	}
-	return Enrolment{Device: d, AgencyName: agency.Name, Token: token, Root: root}, nil
+	return Enrolment{Device: d, AgencyName: agency.Name, Token: bearer, Root: root}, nil
 }
 
 // invitation finds one that can be taken up now, and the agency that it is for.
 func (n *Network) invitation(ctx context.Context, secret string) (Invitation, Agency, error) {
-	hash, ok := parseSecret(invitationSecret, secret)
+	hash, ok := token.Hash(token.Invitation, secret)
 	if !ok {
 		return Invitation{}, Agency{}, ErrInvitation
 	}
@@ -256,22 +257,26 @@ func (n *Network) revokeDevice(ctx context.Context, by audit.Actor, d Device, wh
 	return nil
 }
 
-// managed returns a device that by looks after. Of others' he learns nothing.
+// managed returns a device that by looks after. Of others' he learns nothing: one
+// that exists and one that does not give one answer.
 func (n *Network) managed(ctx context.Context, by audit.Actor, id string) (Device, error) {
-	if err := n.May(by, DeviceManage); err != nil {
+	if err := n.may(by, actDevices, by.Agency); err != nil {
 		return Device{}, err
 	}
 	d, err := n.cfg.Store.Device(ctx, id)
 	if err != nil {
 		return Device{}, err
 	}
-	return d, own(by, d.Agency)
+	if n.may(by, actDevices, d.Agency) != nil {
+		return Device{}, ErrNotFound
+	}
+	return d, nil
 }
 
 // Devices lists an agency's devices, those that are out included. For an
 // operator "" lists those of all agencies.
 func (n *Network) Devices(ctx context.Context, by audit.Actor, agency string) ([]Device, error) {
-	if err := n.mayFor(by, DeviceManage, agency); err != nil {
+	if err := n.may(by, actDevices, agency); err != nil {
 		return nil, err
 	}
 	return n.cfg.Store.Devices(ctx, agency)
@@ -279,7 +284,7 @@ func (n *Network) Devices(ctx context.Context, by audit.Actor, agency string) ([
 
 // Self tells a device who it is, and the agency it belongs to.
 func (n *Network) Self(ctx context.Context, by audit.Actor) (Device, Agency, error) {
-	if err := n.May(by, DeviceSelf); err != nil {
+	if err := n.may(by, actSelf, by.Agency); err != nil {
 		return Device{}, Agency{}, err
 	}
 	d, err := n.cfg.Store.Device(ctx, by.ID)

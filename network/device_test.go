@@ -12,6 +12,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -37,7 +38,7 @@ func TestDeviceInThreeHands(t *testing.T) {
 	}
 
 	// It may ask who it is, and nothing else.
-	waiting, err := b.Authenticate(t.Context(), e.Token)
+	waiting, err := b.people.Authenticate(t.Context(), e.Token)
 	b.ok(err)
 	if waiting != (audit.Actor{ID: e.Device.ID, Agency: border.ID, Role: "pending"}) {
 		t.Errorf("a pending device is %+v", waiting)
@@ -54,9 +55,9 @@ func TestDeviceInThreeHands(t *testing.T) {
 
 	second := b.second()
 	b.ok(b.ApproveDevice(t.Context(), second, e.Device.ID, b.symbols(e)))
-	device, err := b.Authenticate(t.Context(), e.Token)
+	device, err := b.people.Authenticate(t.Context(), e.Token)
 	b.ok(err)
-	if device.Role != string(network.DeviceRole) {
+	if device.Role != string(people.DeviceRole) {
 		t.Errorf("an approved device has role %q", device.Role)
 	}
 	kept.ID, kept.Root = e.Device.ID, e.Root
@@ -67,8 +68,8 @@ func TestDeviceInThreeHands(t *testing.T) {
 
 	// Out at once: the next call lets nobody in.
 	b.ok(b.RevokeDevice(t.Context(), second, e.Device.ID))
-	_, err = b.Authenticate(t.Context(), e.Token)
-	wantErr(t, "a revoked device", err, network.ErrUnauthenticated)
+	_, err = b.people.Authenticate(t.Context(), e.Token)
+	wantErr(t, "a revoked device", err, people.ErrUnauthenticated)
 	_, err = b.Envelope(t.Context(), device, 1)
 	wantErr(t, "an envelope for a revoked device", err, network.ErrForbidden)
 	wantErr(t, "revoked twice", b.RevokeDevice(t.Context(), second, e.Device.ID), network.ErrConflict)
@@ -142,7 +143,7 @@ func TestInvitationRefused(t *testing.T) {
 	_, _, err = b.InviteDevice(t.Context(), b.root, other.ID, "gate")
 	wantErr(t, "a suspended agency", err, network.ErrConflict)
 	ngo := b.agency(network.NGO)
-	supervisor, _ := b.member(ngo.ID, network.Supervisor)
+	supervisor, _ := b.member(ngo.ID, people.Supervisor)
 	_, _, err = b.InviteDevice(t.Context(), supervisor, border.ID, "gate")
 	wantErr(t, "a supervisor for another agency", err, network.ErrForbidden)
 	_, _, err = b.InviteDevice(t.Context(), supervisor, ngo.ID, "gate")
@@ -190,8 +191,8 @@ func TestApprovalRefused(t *testing.T) {
 	kept, e := b.pending(ngo.ID)
 	_, neighbour := b.pending(ngo.ID)
 	symbols, second := b.symbols(e), b.second()
-	worker, _ := b.member(ngo.ID, network.Caseworker)
-	stranger, _ := b.member(b.agency(network.NGO).ID, network.Supervisor)
+	worker, _ := b.member(ngo.ID, people.Caseworker)
+	stranger, _ := b.member(b.agency(network.NGO).ID, people.Supervisor)
 	before := b.logged()
 	wantErr(t, "by the inviter", b.ApproveDevice(t.Context(), b.root, kept.ID, symbols), network.ErrApproval)
 	wantErr(t, "by a caseworker", b.ApproveDevice(t.Context(), worker, kept.ID, symbols), network.ErrForbidden)
@@ -220,8 +221,8 @@ func TestApprovalRefused(t *testing.T) {
 		wantErr(t, "another device's", b.ApproveDevice(t.Context(), second, kept.ID, b.symbols(neighbour)), network.ErrSymbols)
 	}
 	wantErr(t, "right, too late", b.ApproveDevice(t.Context(), second, kept.ID, symbols), network.ErrConflict)
-	_, err := b.Authenticate(t.Context(), e.Token)
-	wantErr(t, "a device that is out", err, network.ErrUnauthenticated)
+	_, err := b.people.Authenticate(t.Context(), e.Token)
+	wantErr(t, "a device that is out", err, people.ErrUnauthenticated)
 	if got := b.logged(); got != before+2 { // an approval, a revocation
 		t.Errorf("%d entries logged, want 2", got-before)
 	}

@@ -227,7 +227,7 @@ func (n *Network) reduced(ctx context.Context, e Epoch) (Epoch, error) {
 // printed now open only on devices that have fetched an envelope since. It
 // returns how many epochs were burned.
 func (n *Network) Burn(ctx context.Context, by audit.Actor) (int, error) {
-	if err := n.May(by, EpochManage); err != nil {
+	if err := n.may(by, actEpochs, ""); err != nil {
 		return 0, err
 	}
 	epochs, err := n.cfg.Store.Epochs(ctx)
@@ -269,7 +269,7 @@ func (n *Network) changeEpochs(ctx context.Context, by audit.Actor, kind string,
 
 // Epochs lists the epochs, the earliest sealing day first, without their keys.
 func (n *Network) Epochs(ctx context.Context, by audit.Actor) ([]Epoch, error) {
-	if err := n.May(by, EpochManage); err != nil {
+	if err := n.may(by, actEpochs, ""); err != nil {
 		return nil, err
 	}
 	epochs, err := n.cfg.Store.Epochs(ctx)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -225,7 +226,7 @@ func TestDevice(t *testing.T) {
 	}
 
 	// Whoever is not the device, or is not let in any more, gets none.
-	officer, _ := b.member(border.ID, network.Officer)
+	officer, _ := b.member(border.ID, people.Officer)
 	for name, refused := range map[string]error{
 		"an officer":       second(b.Envelope(t.Context(), officer, sequence)),
 		"the operator":     second(b.Envelope(t.Context(), b.root, sequence)),

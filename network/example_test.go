@@ -9,6 +9,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 )
 
 func Example() {
@@ -34,20 +35,25 @@ func Example() {
 	}
 	defer func() { _ = db.Close() }()
 
+	roster, err := people.New(people.Config{Store: db.People()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	n, err := network.New(network.Config{
-		Store: db.Network(), Keys: keys, ID: "5eed5eed5eed5eed5eed5eed5eed5eed",
+		Store: db.Network(), Keys: keys, Rights: roster, ID: "5eed5eed5eed5eed5eed5eed5eed5eed",
 		Name: "Made-up network", BaseURL: "https://network.example", Desk: "+855 00 000 000",
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	_, token, err := n.Init(ctx) // the token is shown this once
-	if err != nil {
+	first, token := people.NewOperator() // the token is shown this once
+	if err := n.Init(ctx, network.Founder{ID: first.ID, Token: first.Token}); err != nil {
 		fmt.Println(err)
 		return
 	}
-	operator, err := n.Authenticate(ctx, token)
+	operator, err := roster.Authenticate(ctx, token)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -56,8 +62,8 @@ func Example() {
 		Name: "Made-up House", Class: network.NGO, Country: "KHM", Desk: "+855 00 000 001",
 	})
 	fmt.Println(house.Name, len(house.Keys), err)
-	fmt.Println(n.May(operator, network.CaseRead))
+	fmt.Println(people.May(operator, people.CaseRead))
 	// Output:
 	// Made-up House 1 <nil>
-	// network: not allowed
+	// people: not allowed
 }

@@ -1,15 +1,16 @@
-// Package network knows who belongs to a network and what each of them may do:
-// agencies and their keys, the people who work for them, the devices of
-// officers, and the epochs that cards are sealed to. From that it makes what
-// devices carry: the signed trust list, packs, and envelopes sealed to one
-// device each. It keeps nothing itself and holds no key: a Store and the Keys
-// behind an interface do. Cases, attestations and documents are left to other
-// rooms.
+// Package network knows what belongs to a network: agencies and their keys, the
+// devices of officers, and the epochs that cards are sealed to. From that it
+// makes what devices carry: the signed trust list, packs, and envelopes sealed to
+// one device each. It keeps nothing itself and holds no key: a Store and the Keys
+// behind an interface do. Who may do an act it asks behind another: people and
+// their roles, and cases, attestations and documents, are left to other rooms.
 package network
 
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,17 +28,12 @@ import (
 
 // Conditions that a caller can act on.
 var (
-	// ErrNotFound says that there is no such agency, member, device or
-	// network.
+	// ErrNotFound says that there is no such agency, device or network.
 	ErrNotFound = errors.New("network: no such record")
 
 	// ErrExists says that the network, or a record with that id, is there
 	// already.
 	ErrExists = errors.New("network: exists already")
-
-	// ErrUnauthenticated says that a token is not one of ours, was revoked,
-	// or belongs to a suspended agency. Which of these is not said.
-	ErrUnauthenticated = errors.New("network: not authenticated")
 
 	// ErrForbidden says that the actor's role may not do this, or not for
 	// that agency.
@@ -114,6 +110,28 @@ type Keys interface {
 	Generation(ctx context.Context) (uint64, error)
 }
 
+// Rights is all that the network asks about people.
+type Rights interface {
+	// Allows tells whether an actor may do an act to what belongs to an agency,
+	// or, for "", to the network itself.
+	Allows(by audit.Actor, act, agency string) bool
+}
+
+// The acts that this room asks Rights about, by their words in package people.
+const (
+	actAgencies = "agency.manage"
+	actDevices  = "device.manage"
+	actEpochs   = "epoch.manage"
+	actSelf     = "device.self"
+	actEnvelope = "envelope.fetch"
+)
+
+// Founder is the first operator of a network, as package people makes one.
+type Founder struct {
+	ID    string   // 128 random bits in hex
+	Token [32]byte // SHA-256 of the bearer token
+}
+
 // Record is what a store keeps of the network itself.
 type Record struct {
 	ID      string // 128 random bits in hex
@@ -139,7 +157,7 @@ type SignedTrustList struct {
 type Store interface {
 	// Init writes a new network: its record, its first operator, its first
 	// epochs. ErrExists if there is one.
-	Init(ctx context.Context, r Record, operator Member, epochs []Epoch, log ...audit.Entry) error
+	Init(ctx context.Context, r Record, first Founder, epochs []Epoch, log ...audit.Entry) error
 	Network(ctx context.Context) (Record, error)
 	// SeeGeneration raises the stored generation of the keystore; it never
 	// lowers it.
@@ -151,15 +169,6 @@ type Store interface {
 	ReplaceAgency(ctx context.Context, a Agency, log ...audit.Entry) error
 	Agency(ctx context.Context, id string) (Agency, error)
 	Agencies(ctx context.Context) ([]Agency, error) // in order of id
-
-	AddMember(ctx context.Context, m Member, log ...audit.Entry) error
-	// RevokeMember ends a member's access for good. ErrConflict if it was
-	// ended before.
-	RevokeMember(ctx context.Context, id string, log ...audit.Entry) error
-	Member(ctx context.Context, id string) (Member, error)
-	MemberByToken(ctx context.Context, hash [32]byte) (Member, error)
-	// Members lists an agency's members; "" lists the operators.
-	Members(ctx context.Context, agency string) ([]Member, error)
 
 	AddInvitation(ctx context.Context, i Invitation, log ...audit.Entry) error
 	// Invitation finds an invitation by the hash of its secret.
@@ -176,9 +185,8 @@ type Store interface {
 	// RevokeDevice ends the access of a device, pending or not, for good.
 	// ErrConflict if it was ended before.
 	RevokeDevice(ctx context.Context, id string, log ...audit.Entry) error
-	// Device, DeviceByToken and Devices know pending devices too.
+	// Device and Devices know pending devices too.
 	Device(ctx context.Context, id string) (Device, error)
-	DeviceByToken(ctx context.Context, hash [32]byte) (Device, error)
 	// Devices lists an agency's devices in order of id; "" lists those of all.
 	Devices(ctx context.Context, agency string) ([]Device, error)
 
@@ -200,11 +208,12 @@ type Store interface {
 	TrustList(ctx context.Context) (SignedTrustList, error)
 }
 
-// Config is everything a Network needs. Store, Keys, ID, Name and BaseURL are
-// required.
+// Config is everything a Network needs. Store, Keys, Rights, ID, Name and BaseURL
+// are required.
 type Config struct {
-	Store Store
-	Keys  Keys
+	Store  Store
+	Keys   Keys
+	Rights Rights
 
 	ID      string // 128 random bits in hex
 	Name    string // of the network, for people
@@ -229,6 +238,7 @@ func New(cfg Config) (*Network, error) {
 	var v validator
 	v.check(cfg.Store != nil, "store", "is required")
 	v.check(cfg.Keys != nil, "keys", "is required")
+	v.check(cfg.Rights != nil, "rights", "is required")
 	v.check(idForm.MatchString(cfg.ID), "id", "must be 32 hex digits")
 	v.text("name", cfg.Name, 1, 80)
 	v.text("desk", cfg.Desk, 0, 40)
@@ -249,37 +259,34 @@ func New(cfg Config) (*Network, error) {
 	return &Network{cfg: cfg}, nil
 }
 
-// Init starts a new network: its record, its first epochs, and the first
-// operator, whose bearer token it returns. The token is shown this once.
-// ErrExists if the store holds a network.
-func (n *Network) Init(ctx context.Context) (operator Member, token string, err error) {
-	token, hash := newSecret(tokenSecret)
-	operator = Member{ID: newID(), Role: Operator, Token: hash}
+// Init starts a new network: its record, its first epochs, and its first
+// operator, all or none of them. ErrExists if the store holds a network.
+func (n *Network) Init(ctx context.Context, first Founder) error {
 	generation, err := n.cfg.Keys.Generation(ctx)
 	if err != nil {
-		return Member{}, "", fmt.Errorf("look at the keystore: %w", err)
+		return fmt.Errorf("look at the keystore: %w", err)
 	}
 	epochs, err := n.firstEpochs(ctx, nil)
 	if err != nil {
-		return Member{}, "", err
+		return err
 	}
 	entry, err := n.entry("network.init", audit.Actor{}, struct {
 		Network  string   `json:"network"`
 		Demo     bool     `json:"demo"`
 		Operator string   `json:"operator"`
 		Epochs   []uint32 `json:"epochs"`
-	}{n.cfg.ID, n.cfg.Demo, operator.ID, epochIDs(epochs)})
+	}{n.cfg.ID, n.cfg.Demo, first.ID, epochIDs(epochs)})
 	if err != nil {
-		return Member{}, "", err
+		return err
 	}
 	r := Record{
 		ID: n.cfg.ID, Name: n.cfg.Name, BaseURL: n.cfg.BaseURL, Desk: n.cfg.Desk, Demo: n.cfg.Demo,
 		Generation: generation,
 	}
-	if err := n.cfg.Store.Init(ctx, r, operator, epochs, entry); err != nil {
-		return Member{}, "", fmt.Errorf("store the network: %w", err)
+	if err := n.cfg.Store.Init(ctx, r, first, epochs, entry); err != nil {
+		return fmt.Errorf("store the network: %w", err)
 	}
-	return operator, token, nil
+	return nil
 }
 
 // Check compares the keystore and the configuration with what the store
@@ -354,22 +361,25 @@ func (n *Network) Desk() string { return n.cfg.Desk }
 // Demo tells that the network is a throw-away one.
 func (n *Network) Demo() bool { return n.cfg.Demo }
 
-// entry makes the log entry of an act: plain, because the network's own acts
-// hold no personal data.
+// entry makes the log entry of an act.
 func (n *Network) entry(kind string, by audit.Actor, what any) (audit.Entry, error) {
-	note, err := audit.NewNote(kind, struct {
-		Actor  string `json:"actor,omitempty"`
-		Agency string `json:"agency,omitempty"`
-		What   any    `json:"what"`
-	}{by.ID, by.Agency, what})
-	if err != nil {
-		return audit.Entry{}, fmt.Errorf("write log entry: %w", err)
+	return audit.NewAct(kind, by, what, n.cfg.Now())
+}
+
+// may returns nil if the actor may do an act to what belongs to an agency, or to
+// the network itself for "", and ErrForbidden otherwise.
+func (n *Network) may(by audit.Actor, act, agency string) error {
+	if !n.cfg.Rights.Allows(by, act, agency) {
+		return ErrForbidden
 	}
-	plain, err := json.Marshal(note)
-	if err != nil {
-		return audit.Entry{}, fmt.Errorf("write log entry: %w", err)
-	}
-	return audit.NewEntry("", note, plain, n.cfg.Now()), nil
+	return nil
+}
+
+// newID draws 128 random bits, in hex.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never returns an error
+	return hex.EncodeToString(b[:])
 }
 
 // today is midnight UTC.

@@ -14,6 +14,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -22,17 +23,19 @@ var start = time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC)
 
 const day = 24 * time.Hour
 
-// bench is a network over a real database and a real key file.
+// bench is a network over a real database and a real key file, with the people
+// who act in it.
 type bench struct {
 	*network.Network
-	t     *testing.T
-	cfg   network.Config
-	store *sqlstore.Network
-	log   *sqlstore.Log
-	keys  *keyfile.File
-	root  audit.Actor // the first operator
-	token string      // the operator's
-	after atomic.Int64
+	people *people.Roster
+	t      *testing.T
+	cfg    network.Config
+	store  *sqlstore.Network
+	log    *sqlstore.Log
+	keys   *keyfile.File
+	root   audit.Actor // the first operator
+	token  string      // the operator's
+	after  atomic.Int64
 }
 
 func newBench(t *testing.T) *bench {
@@ -55,15 +58,18 @@ func newBench(t *testing.T) *bench {
 		}
 	})
 	b := &bench{t: t, store: db.Network(), log: db.Log(), keys: keys}
+	if b.people, err = people.New(people.Config{Store: db.People(), Now: b.now}); err != nil {
+		t.Fatal(err)
+	}
 	b.cfg = network.Config{
-		Store: b.store, Keys: keys, ID: strings.Repeat("5eed", 8), Name: "Made-up network",
+		Store: b.store, Keys: keys, Rights: b.people, ID: strings.Repeat("5eed", 8), Name: "Made-up network",
 		BaseURL: "https://network.example/", Desk: "+855 00 000 000", Now: b.now,
 	}
 	if b.Network, err = network.New(b.cfg); err != nil {
 		t.Fatal(err)
 	}
-	m, token, err := b.Init(t.Context())
-	if err != nil {
+	m, token := people.NewOperator()
+	if err := b.Init(t.Context(), network.Founder{ID: m.ID, Token: m.Token}); err != nil {
 		t.Fatal(err)
 	}
 	b.root, b.token = actor(m), token
@@ -74,7 +80,7 @@ func (b *bench) now() time.Time { return start.Add(time.Duration(b.after.Load())
 
 func (b *bench) move(d time.Duration) { b.after.Add(int64(d)) }
 
-func actor(m network.Member) audit.Actor {
+func actor(m people.Member) audit.Actor {
 	return audit.Actor{ID: m.ID, Agency: m.Agency, Role: string(m.Role)}
 }
 
@@ -94,9 +100,9 @@ func (b *bench) agency(class network.Class) network.Agency {
 	return a
 }
 
-func (b *bench) member(agency string, role network.Role) (audit.Actor, string) {
+func (b *bench) member(agency string, role people.Role) (audit.Actor, string) {
 	b.t.Helper()
-	m, token, err := b.AddMember(b.t.Context(), b.root, agency, role)
+	m, token, err := b.people.AddMember(b.t.Context(), b.root, agency, role)
 	b.ok(err)
 	return actor(m), token
 }
@@ -107,7 +113,7 @@ func (b *bench) device(agency string) (verifier.Device, audit.Actor, string) {
 	b.t.Helper()
 	kept, e := b.pending(agency)
 	b.ok(b.ApproveDevice(b.t.Context(), b.second(), kept.ID, b.symbols(e)))
-	return kept, audit.Actor{ID: kept.ID, Agency: agency, Role: string(network.DeviceRole)}, e.Token
+	return kept, audit.Actor{ID: kept.ID, Agency: agency, Role: string(people.DeviceRole)}, e.Token
 }
 
 // pending enrols a device that nobody has approved.
@@ -126,7 +132,7 @@ func (b *bench) pending(agency string) (verifier.Device, network.Enrolment) {
 // second is another operator than the first.
 func (b *bench) second() audit.Actor {
 	b.t.Helper()
-	m, _, err := b.AddMember(b.t.Context(), b.root, "", network.Operator)
+	m, _, err := b.people.AddMember(b.t.Context(), b.root, "", people.Operator)
 	b.ok(err)
 	return actor(m)
 }
@@ -161,7 +167,8 @@ func TestNew(t *testing.T) {
 		want int // problems
 	}{
 		{"as it should be", func(*network.Config) {}, 0},
-		{"nothing", func(c *network.Config) { *c = network.Config{} }, 5},
+		{"nothing", func(c *network.Config) { *c = network.Config{} }, 6},
+		{"nobody to ask about rights", func(c *network.Config) { c.Rights = nil }, 1},
 		{"an id in capitals", func(c *network.Config) { c.ID = strings.ToUpper(c.ID) }, 1},
 		{"plain http", func(c *network.Config) { c.BaseURL = "http://network.example" }, 1},
 		{"plain http in a demo", func(c *network.Config) { c.BaseURL, c.Demo = "http://127.0.0.1:8080", true }, 0},
@@ -188,11 +195,10 @@ func TestNew(t *testing.T) {
 
 func TestInitAndCheck(t *testing.T) {
 	b := newBench(t)
-	_, _, err := b.Init(t.Context())
-	wantErr(t, "a second Init", err, network.ErrExists)
+	wantErr(t, "a second Init", b.Init(t.Context(), network.Founder{ID: "1"}), network.ErrExists)
 	b.ok(b.Check(t.Context()))
 
-	who, err := b.Authenticate(t.Context(), b.token)
+	who, err := b.people.Authenticate(t.Context(), b.token)
 	b.ok(err)
 	if who != b.root || who.Agency != "" || who.Role != "operator" {
 		t.Errorf("the token belongs to role %q of agency %q, want the operator", who.Role, who.Agency)
@@ -302,164 +308,13 @@ func TestAgencies(t *testing.T) {
 	wantErr(t, "an unknown agency", err, network.ErrNotFound)
 }
 
-func TestMembersAndTokens(t *testing.T) {
-	b := newBench(t)
-	ngo, border, embassy := b.agency(network.NGO), b.agency(network.ImmigrationService), b.agency(network.DiplomaticMission)
-	for _, c := range []struct {
-		agency network.Agency
-		role   network.Role
-		want   error
-	}{
-		{ngo, network.Caseworker, nil},
-		{ngo, network.Supervisor, nil},
-		{ngo, network.Officer, network.ErrInvalid},
-		{ngo, network.Mission, network.ErrInvalid},
-		{ngo, network.Operator, network.ErrInvalid},
-		{ngo, network.DeviceRole, network.ErrInvalid},
-		{ngo, "admin", network.ErrInvalid},
-		{ngo, "", network.ErrInvalid},
-		{border, network.Officer, nil},
-		{border, network.Caseworker, network.ErrInvalid},
-		{embassy, network.Mission, nil},
-		{embassy, network.Supervisor, network.ErrInvalid},
-		{network.Agency{ID: "unknown"}, network.Caseworker, network.ErrNotFound},
-		{network.Agency{}, network.Caseworker, network.ErrNotFound},
-	} {
-		m, token, err := b.AddMember(t.Context(), b.root, c.agency.ID, c.role)
-		if !errors.Is(err, c.want) {
-			t.Errorf("%s in %s: %v, want %v", c.role, c.agency.Class, err, c.want)
-			continue
-		}
-		if c.want != nil {
-			continue
-		}
-		if got, err := b.Authenticate(t.Context(), token); err != nil || got != actor(m) {
-			t.Errorf("%s in %s: the token gives role %q, %v", c.role, c.agency.Class, got.Role, err)
-		}
-	}
-
-	supervisor, _ := b.member(ngo.ID, network.Supervisor)
-	worker, token := b.member(ngo.ID, network.Caseworker)
-	stranger, _ := b.member(border.ID, network.Officer)
-	_, _, err := b.AddMember(t.Context(), supervisor, ngo.ID, network.Caseworker)
-	b.ok(err)
-	_, _, err = b.AddMember(t.Context(), supervisor, border.ID, network.Officer)
-	wantErr(t, "a supervisor in another agency", err, network.ErrForbidden)
-	_, _, err = b.AddMember(t.Context(), supervisor, "", network.Operator)
-	wantErr(t, "a supervisor makes an operator", err, network.ErrForbidden)
-	_, _, err = b.AddMember(t.Context(), worker, ngo.ID, network.Caseworker)
-	wantErr(t, "a caseworker", err, network.ErrForbidden)
-	unknown := b.RevokeMember(t.Context(), supervisor, strings.Repeat("0", 32))
-	foreign := b.RevokeMember(t.Context(), supervisor, stranger.ID)
-	wantErr(t, "another agency's member", foreign, network.ErrNotFound)
-	if unknown.Error() != foreign.Error() {
-		t.Errorf("a supervisor can tell %q from %q", foreign, unknown)
-	}
-	wantErr(t, "oneself", b.RevokeMember(t.Context(), supervisor, supervisor.ID), network.ErrConflict)
-	wantErr(t, "by a caseworker", b.RevokeMember(t.Context(), worker, supervisor.ID), network.ErrForbidden)
-
-	b.ok(b.RevokeMember(t.Context(), supervisor, worker.ID))
-	_, err = b.Authenticate(t.Context(), token)
-	wantErr(t, "a revoked member", err, network.ErrUnauthenticated)
-	wantErr(t, "revoked twice", b.RevokeMember(t.Context(), supervisor, worker.ID), network.ErrConflict)
-}
-
-func TestAuthenticateRefuses(t *testing.T) {
-	b := newBench(t)
-	ngo := b.agency(network.NGO)
-	_, good := b.member(ngo.ID, network.Caseworker)
-	_, _, device := b.device(b.agency(network.ImmigrationService).ID)
-	if who, err := b.Authenticate(t.Context(), device); err != nil || who.Role != "device" {
-		t.Errorf("a device: role %q, %v", who.Role, err)
-	}
-	swapped := []byte(good)
-	swapped[10] ^= 1
-	// The last of 48 digits has no spare bits; the padding form is refused.
-	for name, token := range map[string]string{
-		"empty": "", "cut by one": good[:len(good)-1], "cut to half": good[:len(good)/2], "longer": good + "A",
-		"padded": good + "=", "without prefix": strings.TrimPrefix(good, "sc_"), "other case": strings.ToUpper(good),
-		"one bit": string(swapped), "a space": " " + good, "a line break": good[:20] + "\n" + good[21:],
-	} {
-		if who, err := b.Authenticate(t.Context(), token); !errors.Is(err, network.ErrUnauthenticated) || who != (audit.Actor{}) {
-			t.Errorf("%s: role %q, %v, want ErrUnauthenticated", name, who.Role, err)
-		}
-	}
-
-	b.ok(b.Suspend(t.Context(), b.root, ngo.ID, true))
-	_, err := b.Authenticate(t.Context(), good)
-	wantErr(t, "of a suspended agency", err, network.ErrUnauthenticated)
-	_, _, err = b.AddMember(t.Context(), b.root, ngo.ID, network.Caseworker)
-	wantErr(t, "a new member of a suspended agency", err, network.ErrConflict)
-	b.ok(b.Suspend(t.Context(), b.root, ngo.ID, false))
-	_, err = b.Authenticate(t.Context(), good)
-	b.ok(err)
-}
-
-// TestMay walks every role and every action: what a role may do stands here a
-// second time, so that a slip of the hand in the table fails.
-func TestMay(t *testing.T) {
-	b := newBench(t)
-	allowed := map[network.Role]string{
-		network.Operator:   "agency.manage member.manage device.manage epoch.manage publication log.read pack.fetch",
-		network.Caseworker: "case.create case.read issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export pack.fetch",
-		network.Supervisor: "case.create case.read issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read attestation.status card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export erase pack.fetch member.manage device.manage",
-		network.Officer:    "issue:opinion issue:reliance attestation.read record.open lookup verification pack.fetch",
-		network.Mission:    "issue:reply issue:opinion attestation.read attestation.status document.read page.read record.open lookup verification pack.fetch",
-		network.DeviceRole: "pack.fetch envelope.fetch verification device.self",
-		network.Pending:    "device.self",
-		"admin":            "",
-		"":                 "",
-	}
-	actions := []network.Action{
-		network.CaseCreate, network.CaseRead, network.IssueScreening, network.IssueIdentity, network.IssueDocument,
-		network.IssueOpinion, network.IssueReliance, network.IssueReply, network.AttestationRead, network.AttestationStatus,
-		network.CardIssue, network.CardStatus, network.DocumentWrite, network.DocumentRead, network.DocumentShare,
-		network.PageWrite, network.PageRead, network.RecordOpen, network.Lookup, network.Verification, network.HistoryRead,
-		network.Export, network.Erase, network.PackFetch, network.EnvelopeFetch, network.DeviceSelf, network.Publication, network.AgencyManage,
-		network.MemberManage, network.DeviceManage, network.EpochManage, network.LogRead, "attestation.issue:other", "",
-	}
-	for role, words := range allowed {
-		agency := "5eed"
-		if role == network.Operator {
-			agency = ""
-		}
-		used := 0
-		for _, action := range actions {
-			want := slices.Contains(strings.Fields(words), strings.TrimPrefix(string(action), "attestation."))
-			if strings.HasPrefix(string(action), "attestation.") && !strings.HasPrefix(string(action), "attestation.issue:") {
-				want = slices.Contains(strings.Fields(words), string(action))
-			}
-			if want {
-				used++
-			}
-			err := b.May(audit.Actor{ID: "1", Agency: agency, Role: string(role)}, action)
-			if (err == nil) != want || err != nil && !errors.Is(err, network.ErrForbidden) {
-				t.Errorf("%s may %s: %v, want %v", role, action, err, want)
-			}
-		}
-		if want := len(strings.Fields(words)); used != want {
-			t.Errorf("%s: %d of %d permissions were looked at", role, used, want)
-		}
-	}
-	for name, by := range map[string]audit.Actor{
-		"nobody":                        {},
-		"without an id":                 {Agency: "5eed", Role: "caseworker"},
-		"a caseworker of no agency":     {ID: "1", Role: "caseworker"},
-		"an operator inside an agency":  {ID: "1", Agency: "5eed", Role: "operator"},
-		"a role in other case":          {ID: "1", Agency: "5eed", Role: "Caseworker"},
-		"a role with a space around it": {ID: "1", Agency: "5eed", Role: "caseworker "},
-	} {
-		wantErr(t, name, b.May(by, network.PackFetch), network.ErrForbidden)
-	}
-}
-
 // TestEveryActIsLoggedAndGuarded has each act done by somebody who may not,
 // which changes and logs nothing, and by the operator, which logs one entry.
 func TestEveryActIsLoggedAndGuarded(t *testing.T) {
 	b := newBench(t)
 	ngo, border := b.agency(network.NGO), b.agency(network.ImmigrationService)
-	officer, _ := b.member(border.ID, network.Officer)
-	worker, _ := b.member(ngo.ID, network.Caseworker)
+	officer, _ := b.member(border.ID, people.Officer)
+	worker, _ := b.member(ngo.ID, people.Caseworker)
 	device, _, _ := b.device(border.ID)
 	_, waiting := b.pending(border.ID)
 	symbols, second := b.symbols(waiting), b.second()
@@ -474,11 +329,6 @@ func TestEveryActIsLoggedAndGuarded(t *testing.T) {
 		{"suspend", func(by audit.Actor) error { return b.Suspend(t.Context(), by, ngo.ID, false) }},
 		{"rotate key", func(by audit.Actor) error { _, err := b.RotateKey(t.Context(), by, ngo.ID); return err }},
 		{"revoke key", func(by audit.Actor) error { return b.RevokeKey(t.Context(), by, ngo.ID, ngo.Keys[0].KeyID, nil) }},
-		{"add member", func(by audit.Actor) error {
-			_, _, err := b.AddMember(t.Context(), by, ngo.ID, network.Caseworker)
-			return err
-		}},
-		{"revoke member", func(by audit.Actor) error { return b.RevokeMember(t.Context(), by, worker.ID) }},
 		{"invite device", func(by audit.Actor) error {
 			_, _, err := b.InviteDevice(t.Context(), by, border.ID, "gate-2")
 			return err
@@ -508,7 +358,6 @@ func TestEveryActIsLoggedAndGuarded(t *testing.T) {
 		}
 	}
 	for name, read := range map[string]func(by audit.Actor) error{
-		"members": func(by audit.Actor) error { _, err := b.Members(t.Context(), by, ngo.ID); return err },
 		"devices": func(by audit.Actor) error { _, err := b.Devices(t.Context(), by, border.ID); return err },
 		"epochs":  func(by audit.Actor) error { _, err := b.Epochs(t.Context(), by); return err },
 	} {
@@ -520,7 +369,7 @@ func TestEveryActIsLoggedAndGuarded(t *testing.T) {
 func bytesOf(v byte, n int) []byte { return slices.Repeat([]byte{v}, n) }
 
 func actorIn(id, agency string) audit.Actor {
-	return audit.Actor{ID: id, Agency: agency, Role: string(network.DeviceRole)}
+	return audit.Actor{ID: id, Agency: agency, Role: string(people.DeviceRole)}
 }
 
 func second[T any](_ T, err error) error { return err }

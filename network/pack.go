@@ -163,7 +163,7 @@ func (n *Network) Pack(ctx context.Context, status, answers []verifier.ListToken
 // Envelope seals the epoch keys to one device, for the pack with the given
 // number. by must be that device: an envelope goes to nobody else.
 func (n *Network) Envelope(ctx context.Context, by audit.Actor, sequence uint64) (string, error) {
-	if err := n.May(by, EnvelopeFetch); err != nil {
+	if err := n.may(by, actEnvelope, by.Agency); err != nil {
 		return "", err
 	}
 	d, err := n.cfg.Store.Device(ctx, by.ID)

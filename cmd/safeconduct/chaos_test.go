@@ -29,6 +29,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/internal/vaulttest"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 )
 
 // TestChaos has two replicas serve one network on a PostgreSQL server with a
@@ -493,11 +494,15 @@ func (c *chaos) rotateKey() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	n, err := network.New(network.Config{Store: c.db.Network(), Keys: keys, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo})
+	roster, err := people.New(people.Config{Store: c.db.People()})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	key, err := n.RotateKey(ctx, audit.Actor{ID: randomHex(16), Role: string(network.Operator)}, c.agency)
+	n, err := network.New(network.Config{Store: c.db.Network(), Keys: keys, Rights: roster, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	key, err := n.RotateKey(ctx, audit.Actor{ID: randomHex(16), Role: string(people.Operator)}, c.agency)
 	if err != nil {
 		c.t.Fatal(err)
 	}

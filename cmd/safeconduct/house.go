@@ -24,6 +24,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/web"
 )
@@ -60,6 +61,7 @@ type house struct {
 	aside    *aside
 	logDir   audit.Dir
 	log      *audit.Log
+	people   *people.Roster
 	network  *network.Network
 	vault    *vault.Vault
 	issuer   *credentials.Issuer
@@ -119,13 +121,18 @@ func found(ctx context.Context, cfg houseConfig, f founding) (token string, err 
 		return "", err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	roster, err := people.New(people.Config{Store: db.People(), Now: cfg.now})
+	if err != nil {
+		return "", err
+	}
 	n, err := network.New(network.Config{
-		Store: db.Network(), Keys: keys, ID: f.id, Name: f.name, BaseURL: f.baseURL, Desk: f.desk, Demo: f.demo, Now: cfg.now,
+		Store: db.Network(), Keys: keys, Rights: roster, ID: f.id, Name: f.name, BaseURL: f.baseURL, Desk: f.desk, Demo: f.demo, Now: cfg.now,
 	})
 	if err != nil {
 		return "", err
 	}
-	if _, token, err = n.Init(ctx); err != nil {
+	first, token := people.NewOperator()
+	if err := n.Init(ctx, network.Founder{ID: first.ID, Token: first.Token}); err != nil {
 		return "", err
 	}
 	// Empty, and there from the first day: one that is missing later is a loss.
@@ -267,8 +274,11 @@ func (h *house) openRooms(ctx context.Context) (err error) {
 		return err
 	}
 	h.keys = h.cfg.metrics.countedKeys(h.keys)
+	if h.people, err = people.New(people.Config{Store: h.db.People(), Now: h.cfg.now}); err != nil {
+		return err
+	}
 	if h.network, err = network.New(network.Config{
-		Store: h.db.Network(), Keys: h.keys, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo, Now: h.cfg.now,
+		Store: h.db.Network(), Keys: h.keys, Rights: h.people, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo, Now: h.cfg.now,
 	}); err != nil {
 		return err
 	}
@@ -314,7 +324,7 @@ func (h *house) openDoors() (err error) {
 		return err
 	}
 	h.api, err = httpapi.New(httpapi.Config{
-		Network: h.network, Issuer: h.issuer, Vault: h.vault, Board: h.board,
+		People: h.people, Network: h.network, Issuer: h.issuer, Vault: h.vault, Board: h.board,
 		CardPage: card, CardStyle: web.CardStyleSHA256,
 		Idempotency: httpapi.Once(h.db.Idempotency(h.cfg.now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		Tries:       h.db.CodeTries(),

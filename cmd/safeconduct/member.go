@@ -30,7 +30,7 @@ func memberListCommand() *cobra.Command {
 		Use: "list", Short: "List an agency's members, or the operators", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.look(c.Context(), func(h *house) error {
-				members, err := h.network.Members(c.Context(), console, agency)
+				members, err := h.people.Members(c.Context(), console, agency)
 				if err != nil {
 					return err
 				}
@@ -59,7 +59,7 @@ func memberEndCommand() *cobra.Command {
 		Use: "end MEMBER", Short: "End a member's access for good, at once, also while the folder is served", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return f.look(c.Context(), func(h *house) error {
-				if err := h.network.RevokeMember(c.Context(), console, args[0]); err != nil {
+				if err := h.people.RevokeMember(c.Context(), console, args[0]); err != nil {
 					return err
 				}
 				return f.say(c.OutOrStdout(), map[string]any{"member": args[0], "ended": true}, "That token lets nobody in any more.\n")

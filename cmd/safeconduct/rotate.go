@@ -13,11 +13,12 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // console is whoever may run commands in the folder. The log says so.
-var console = audit.Actor{ID: "console", Role: string(network.Operator)}
+var console = audit.Actor{ID: "console", Role: string(people.Operator)}
 
 // rotationName is where a rotation that has begun is written down.
 const rotationName = "rotation.json"

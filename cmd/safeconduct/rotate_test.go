@@ -13,6 +13,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/vaulttest"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -233,7 +234,7 @@ func TestKeyCommands(t *testing.T) {
 	expect(do("epoch", "list"), 0, "burned", "live", "next")
 
 	opened(t, cfg, func(h *house) {
-		m, token, err := h.network.AddMember(t.Context(), console, agency, network.Supervisor)
+		m, token, err := h.people.AddMember(t.Context(), console, agency, people.Supervisor)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +242,7 @@ func TestKeyCommands(t *testing.T) {
 		expect(do("member", "end", m.ID), 0, "lets nobody in")
 		expect(do("member", "end", m.ID), 1, "")
 		expect(do("member", "list", "--agency", agency), 0, m.ID+"  supervisor  ended")
-		if _, err := h.network.Authenticate(t.Context(), token); !errors.Is(err, network.ErrUnauthenticated) {
+		if _, err := h.people.Authenticate(t.Context(), token); !errors.Is(err, people.ErrUnauthenticated) {
 			t.Errorf("the token still lets somebody in: %v", err)
 		}
 		expect(do("key", "rotate", "--agency", agency), 1, "the folder is served")

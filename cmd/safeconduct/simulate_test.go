@@ -24,6 +24,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -112,7 +113,7 @@ func simulate(t *testing.T, e engines, bytes func(h *house) (data, keyring float
 	one["trust_bytes"] = (trust() - before) / agencies
 
 	by := audit.Actor{ID: randomHex(16), Agency: agency.ID, Role: "supervisor"}
-	people := func(n int) (cases []string) {
+	admit := func(n int) (cases []string) {
 		for range n {
 			c, err := h.vault.CreateCase(t.Context(), by)
 			must(err)
@@ -134,7 +135,7 @@ func simulate(t *testing.T, e engines, bytes func(h *house) (data, keyring float
 		must(err)
 	}
 	// Pages of a database fill in steps; what is there before does not count.
-	for _, id := range people(20) {
+	for _, id := range admit(20) {
 		card(id)
 	}
 	publish()
@@ -143,7 +144,7 @@ func simulate(t *testing.T, e engines, bytes func(h *house) (data, keyring float
 	must(err)
 	signed := keystoreCalls(t, cfg.metrics, "sign")
 	began := processor(t)
-	cases := people(n)
+	cases := admit(n)
 	one["issue_cpu"] = (processor(t) - began) / float64(n)
 	// A card takes Argon2id, which is the same for each: of many people a part
 	// get one, and what one adds is counted for everybody.
@@ -192,9 +193,9 @@ func simulate(t *testing.T, e engines, bytes func(h *house) (data, keyring float
 	must(err)
 	symbols, err := verifier.Symbols(h.network.ID(), root, public)
 	must(err)
-	second := audit.Actor{ID: "second", Role: string(network.Operator)}
+	second := audit.Actor{ID: "second", Role: string(people.Operator)}
 	must(h.network.ApproveDevice(t.Context(), second, enrolled.Device.ID, symbols))
-	envelope, err := h.board.Envelope(t.Context(), audit.Actor{ID: enrolled.Device.ID, Agency: agency.ID, Role: string(network.DeviceRole)})
+	envelope, err := h.board.Envelope(t.Context(), audit.Actor{ID: enrolled.Device.ID, Agency: agency.ID, Role: string(people.DeviceRole)})
 	must(err)
 	one["envelope_bytes"] = float64(len(envelope))
 	return one

@@ -5,70 +5,70 @@ import (
 	"fmt"
 
 	"github.com/safeconduct/safeconduct/audit"
-	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 )
 
-// access says what an operation is, in the words of package network, which
+// access says what an operation is, in the words of package people, which
 // knows the roles that may do it. One of the actions is enough to get as far as
 // the handler; where kinds differ, the handler asks again. Whether an actor may
 // touch the one record he names is for the room that keeps it.
 //
 // An operation without a row does not start: checkAccess.
-var access = map[string][]network.Action{
-	"openCase":         {network.CaseCreate},
-	"listCases":        {network.CaseRead},
-	"readCase":         {network.CaseRead},
-	"makeCaseFindable": {network.DocumentShare},
-	"eraseCase":        {network.Erase},
-	"readHistory":      {network.HistoryRead},
+var access = map[string][]people.Action{
+	"openCase":         {people.CaseCreate},
+	"listCases":        {people.CaseRead},
+	"readCase":         {people.CaseRead},
+	"makeCaseFindable": {people.DocumentShare},
+	"eraseCase":        {people.Erase},
+	"readHistory":      {people.HistoryRead},
 
-	"attest":            {network.IssueScreening, network.IssueIdentity, network.IssueDocument, network.IssueOpinion, network.IssueReliance, network.IssueReply},
-	"answer":            {network.IssueOpinion, network.IssueReliance, network.IssueReply},
-	"listAttestations":  {network.CaseRead},
-	"readAttestation":   {network.AttestationRead},
-	"changeAttestation": {network.AttestationStatus},
+	"attest":            {people.IssueScreening, people.IssueIdentity, people.IssueDocument, people.IssueOpinion, people.IssueReliance, people.IssueReply},
+	"answer":            {people.IssueOpinion, people.IssueReliance, people.IssueReply},
+	"listAttestations":  {people.CaseRead},
+	"readAttestation":   {people.AttestationRead},
+	"changeAttestation": {people.AttestationStatus},
 
-	"issueCard":  {network.CardIssue},
-	"changeCard": {network.CardStatus},
+	"issueCard":  {people.CardIssue},
+	"changeCard": {people.CardStatus},
 
-	"addDocument":     {network.DocumentWrite},
-	"readDocument":    {network.DocumentRead},
-	"updateDocument":  {network.DocumentWrite},
-	"addPage":         {network.PageWrite},
-	"readPage":        {network.PageRead},
-	"shareDocument":   {network.DocumentShare},
-	"unshareDocument": {network.DocumentShare},
-	"shareCase":       {network.DocumentShare},
-	"unshareCase":     {network.DocumentShare},
-	"listShared":      {network.DocumentRead, network.RecordOpen},
+	"addDocument":     {people.DocumentWrite},
+	"readDocument":    {people.DocumentRead},
+	"updateDocument":  {people.DocumentWrite},
+	"addPage":         {people.PageWrite},
+	"readPage":        {people.PageRead},
+	"shareDocument":   {people.DocumentShare},
+	"unshareDocument": {people.DocumentShare},
+	"shareCase":       {people.DocumentShare},
+	"unshareCase":     {people.DocumentShare},
+	"listShared":      {people.DocumentRead, people.RecordOpen},
 
-	"challengeOpening": {network.RecordOpen},
-	"openRecord":       {network.RecordOpen},
-	"lookUp":           {network.Lookup},
-	"verify":           {network.Verification},
+	"challengeOpening": {people.RecordOpen},
+	"openRecord":       {people.RecordOpen},
+	"lookUp":           {people.Lookup},
+	"verify":           {people.Verification},
 
-	"listAgencies": {network.PackFetch},
-	"admitAgency":  {network.AgencyManage},
-	"addMember":    {network.MemberManage},
-	"publish":      {network.Publication},
+	"listAgencies": {people.PackFetch},
+	"admitAgency":  {people.AgencyManage},
+	"addMember":    {people.MemberManage},
+	"publish":      {people.Publication},
 
-	"inviteDevice":  {network.DeviceManage},
-	"listDevices":   {network.DeviceManage},
-	"approveDevice": {network.DeviceManage},
-	"revokeDevice":  {network.DeviceManage},
-	"readSelf":      {network.DeviceSelf},
-	"readEnvelope":  {network.EnvelopeFetch},
+	"inviteDevice":  {people.DeviceManage},
+	"listDevices":   {people.DeviceManage},
+	"approveDevice": {people.DeviceManage},
+	"revokeDevice":  {people.DeviceManage},
+	"readSelf":      {people.DeviceSelf},
+	"readEnvelope":  {people.EnvelopeFetch},
 }
 
 // may returns nil if the actor's role may do one of the actions of an
 // operation. No row, no.
 func (s *Server) may(by audit.Actor, operation string) error {
 	for _, do := range access[operation] {
-		if s.cfg.Network.May(by, do) == nil {
+		if people.May(by, do) == nil {
 			return nil
 		}
 	}
-	return network.ErrForbidden
+	return people.ErrForbidden
 }
 
 // checkAccess refuses a contract and a table that do not cover each other.

@@ -10,7 +10,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
-	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 )
 
 // orderOf turns a body into what the issuer takes.
@@ -67,7 +67,7 @@ func (s *Server) Answer(ctx context.Context, r api.AnswerRequestObject) (api.Ans
 // issuer finds wrong with the claims points into the claims; to it, they are
 // the whole.
 func (s *Server) issue(ctx context.Context, by audit.Actor, body api.Order, order credentials.Order) (credentials.Attestation, error) {
-	if err := s.cfg.Network.May(by, network.Action("attestation.issue:"+string(body.Kind))); err != nil {
+	if err := people.May(by, people.Action("attestation.issue:"+string(body.Kind))); err != nil {
 		return credentials.Attestation{}, err
 	}
 	a, err := s.cfg.Issuer.Issue(ctx, by, order)

@@ -159,6 +159,7 @@ var errorRooms = map[string]string{
 	"credentials/private":    "private",
 	"credentials/strictjson": "strictjson",
 	"network":                "network",
+	"people":                 "people",
 	"vault":                  "vault",
 	"internal/httpapi":       "",
 }

@@ -135,7 +135,7 @@ func TestInvitationRefused(t *testing.T) {
 	used := w.invitation("Gate")
 	w.into(enrol(used), 201, nil)
 	suspended := w.invitation("Gate")
-	operator, err := w.net.Authenticate(t.Context(), w.operator)
+	operator, err := w.people.Authenticate(t.Context(), w.operator)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -455,7 +455,7 @@ func TestRights(t *testing.T) {
 	}
 
 	// Suspended: nobody of the agency is let in any more.
-	operator, err := w.net.Authenticate(t.Context(), w.operator)
+	operator, err := w.people.Authenticate(t.Context(), w.operator)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -203,7 +203,7 @@ func (s *Server) identify(c *gin.Context) {
 		s.refuse(c, fail(faultUnauthenticated))
 		return
 	}
-	by, err := s.cfg.Network.Authenticate(c.Request.Context(), token)
+	by, err := s.cfg.People.Authenticate(c.Request.Context(), token)
 	if err != nil {
 		if f := s.diagnose(err); f.status < http.StatusInternalServerError {
 			err = fail(faultUnauthenticated) // why a token lets nobody in is not said

@@ -6,6 +6,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -66,7 +67,7 @@ func (s *Server) AddMember(ctx context.Context, r api.AddMemberRequestObject) (a
 	if agency == "" {
 		agency = by.Agency
 	}
-	m, token, err := s.cfg.Network.AddMember(ctx, by, agency, network.Role(r.Body.Role))
+	m, token, err := s.cfg.People.AddMember(ctx, by, agency, people.Role(r.Body.Role))
 	if err != nil {
 		return nil, err
 	}

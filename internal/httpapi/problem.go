@@ -16,6 +16,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/web"
 	"strconv"
@@ -114,9 +115,15 @@ var faults = []struct {
 	{vault.ErrUnavailable, fault{http.StatusServiceUnavailable, "storage_unavailable", "What is kept cannot be reached now; try again shortly"}},
 	{vault.ErrKeeper, faultKeystore},
 
+	{people.ErrNotFound, faultNotFound},
+	{people.ErrExists, faultConflict},
+	{people.ErrUnauthenticated, faultUnauthenticated},
+	{people.ErrForbidden, faultForbidden},
+	{people.ErrInvalid, faultRefused},
+	{people.ErrConflict, faultConflict},
+
 	{network.ErrNotFound, faultNotFound},
 	{network.ErrExists, faultConflict},
-	{network.ErrUnauthenticated, faultUnauthenticated},
 	{network.ErrForbidden, faultForbidden},
 	{network.ErrInvalid, faultRefused},
 	{network.ErrConflict, faultConflict},
@@ -219,6 +226,11 @@ func inputOf(err error) (problems []api.InputProblem) {
 	if e, ok := errors.AsType[*vault.InvalidError](err); ok {
 		for _, p := range e.Problems {
 			add(p.Field, p.Code, p.Detail)
+		}
+	}
+	if e, ok := errors.AsType[*people.InvalidError](err); ok {
+		for _, p := range e.Problems {
+			add("/"+p.Field, "invalid", p.Rule)
 		}
 	}
 	if e, ok := errors.AsType[*network.InvalidError](err); ok {

@@ -1,7 +1,7 @@
 // Package httpapi is the HTTP face of Safeconduct: it knows who is asking,
 // bounds and checks what comes in against docs/api/openapi.yaml, makes one call
 // into a domain room, and writes down the answer. No rule about people, records
-// or cards lives here: those are left to credentials, vault, network and
+// or cards lives here: those are left to people, credentials, vault, network and
 // verifier, which do not know HTTP.
 package httpapi
 
@@ -21,12 +21,14 @@ import (
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/web"
 )
 
 // Config is everything the server needs. What has no default is required.
 type Config struct {
+	People      *people.Roster
 	Network     *network.Network
 	Issuer      *credentials.Issuer
 	Vault       *vault.Vault
@@ -85,9 +87,9 @@ type Server struct {
 
 // New checks the configuration and builds the routes. It starts nothing.
 func New(cfg Config) (*Server, error) {
-	if cfg.Network == nil || cfg.Issuer == nil || cfg.Vault == nil || cfg.Board == nil ||
+	if cfg.People == nil || cfg.Network == nil || cfg.Issuer == nil || cfg.Vault == nil || cfg.Board == nil ||
 		cfg.Idempotency == nil || cfg.Tries == nil || cfg.LogFiles == nil || cfg.Log == nil {
-		return nil, errors.New("httpapi: server needs Network, Issuer, Vault, Board, Idempotency, Tries, LogFiles and Log")
+		return nil, errors.New("httpapi: server needs People, Network, Issuer, Vault, Board, Idempotency, Tries, LogFiles and Log")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -30,6 +30,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -40,6 +41,7 @@ type world struct {
 	http   *httptest.Server
 	server *httpapi.Server
 	cfg    httpapi.Config
+	people *people.Roster
 	net    *network.Network
 	keys   *keyfile.File
 	log    *logged
@@ -97,12 +99,15 @@ func newWorld(t *testing.T, edit ...func(*httpapi.Config)) *world {
 	must(err)
 	t.Cleanup(func() { _ = folder.Close() })
 
+	w.people, err = people.New(people.Config{Store: w.db.People()})
+	must(err)
 	w.net, err = network.New(network.Config{
-		Store: w.db.Network(), Keys: w.keys, ID: strings.Repeat("ab", 16), Name: "Made up", BaseURL: "http://localhost", Desk: "+855 00 000 000", Demo: true,
+		Store: w.db.Network(), Keys: w.keys, Rights: w.people, ID: strings.Repeat("ab", 16), Name: "Made up", BaseURL: "http://localhost", Desk: "+855 00 000 000", Demo: true,
 	})
 	must(err)
-	_, w.operator, err = w.net.Init(ctx)
-	must(err)
+	first, token := people.NewOperator()
+	must(w.net.Init(ctx, network.Founder{ID: first.ID, Token: first.Token}))
+	w.operator = token
 
 	store := w.db.Credentials()
 	kept, err := vault.New(vault.Config{
@@ -131,7 +136,7 @@ func newWorld(t *testing.T, edit ...func(*httpapi.Config)) *world {
 	must(err)
 
 	w.cfg = httpapi.Config{
-		Network: w.net, Issuer: issuer, Vault: kept,
+		People: w.people, Network: w.net, Issuer: issuer, Vault: kept,
 		Board:       &board{net: w.net, publisher: publisher, store: store, log: log},
 		Idempotency: httpapi.Once(w.db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		Tries:       w.db.CodeTries(),
@@ -276,7 +281,7 @@ func (b *board) Pack(ctx context.Context) (*verifier.Pack, error) {
 // admit makes an agency with one member of a role and returns the token.
 func (w *world) admit(name, class, country, role string) string {
 	w.t.Helper()
-	operator, err := w.net.Authenticate(w.t.Context(), w.operator)
+	operator, err := w.people.Authenticate(w.t.Context(), w.operator)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -291,7 +296,7 @@ func (w *world) admit(name, class, country, role string) string {
 		id = a.ID
 		w.agency[name] = id
 	}
-	_, token, err := w.net.AddMember(w.t.Context(), operator, id, network.Role(role))
+	_, token, err := w.people.AddMember(w.t.Context(), operator, id, people.Role(role))
 	if err != nil {
 		w.t.Fatal(err)
 	}

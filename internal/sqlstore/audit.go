@@ -16,6 +16,17 @@ type Log struct{ db *DB }
 // Log returns the store of the log's entries.
 func (db *DB) Log() *Log { return &Log{db} }
 
+// change runs do and appends the log entries that tell about it, in one
+// transaction.
+func (db *DB) change(ctx context.Context, log []audit.Entry, do func(tx *sql.Tx) error) error {
+	return db.tx(ctx, func(tx *sql.Tx) error {
+		if err := do(tx); err != nil {
+			return err
+		}
+		return appendEntries(ctx, tx, log...)
+	})
+}
+
 // appendEntries writes log entries in the transaction of the change that they
 // tell about, so that neither exists without the other. Every method that
 // changes something calls it.

@@ -13,7 +13,7 @@ import (
 
 // AddInvitation writes an invitation.
 func (s *Network) AddInvitation(ctx context.Context, i network.Invitation, log ...audit.Entry) error {
-	return s.change(ctx, log, func(tx *sql.Tx) error {
+	return s.db.change(ctx, log, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO invitations
 			(id, agency_id, label, secret, invited_by, expires, used) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 			i.ID, i.Agency, i.Label, i.Secret[:], i.InvitedBy, i.Expires.Unix(), i.Used)
@@ -43,7 +43,7 @@ func (s *Network) Invitation(ctx context.Context, secret [32]byte) (network.Invi
 
 // EnrolDevice uses an invitation up and writes a pending device.
 func (s *Network) EnrolDevice(ctx context.Context, invitation string, now time.Time, d network.Device, log ...audit.Entry) error {
-	return s.change(ctx, log, func(tx *sql.Tx) error {
+	return s.db.change(ctx, log, func(tx *sql.Tx) error {
 		// Of two that come at once the second waits for the first and then finds
 		// no row: the invitation is used by whoever changes it.
 		res, err := tx.ExecContext(ctx,
@@ -82,7 +82,7 @@ func (s *Network) TryApproval(ctx context.Context, device string) (try int, err 
 
 // ApproveDevice ends a device's waiting.
 func (s *Network) ApproveDevice(ctx context.Context, device string, log ...audit.Entry) error {
-	return s.change(ctx, log, func(tx *sql.Tx) error { return endWaiting(ctx, tx, device, false) })
+	return s.db.change(ctx, log, func(tx *sql.Tx) error { return endWaiting(ctx, tx, device, false) })
 }
 
 // endWaiting moves a device from those that wait to those that are in or out.
@@ -103,7 +103,7 @@ func endWaiting(ctx context.Context, tx *sql.Tx, device string, revoked bool) er
 
 // RevokeDevice ends a device's access.
 func (s *Network) RevokeDevice(ctx context.Context, id string, log ...audit.Entry) error {
-	return s.change(ctx, log, func(tx *sql.Tx) error {
+	return s.db.change(ctx, log, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, "UPDATE devices SET revoked = TRUE WHERE id = $1 AND NOT revoked", id)
 		err = mustChange(res, err, network.ErrNotFound)
 		if errors.Is(err, network.ErrNotFound) {
@@ -125,11 +125,6 @@ const selectDevices = `SELECT id, agency_id, label, recipient, token, invited_by
 // Device returns a device.
 func (s *Network) Device(ctx context.Context, id string) (network.Device, error) {
 	return one(s.devices(ctx, selectDevices+"WHERE id = $1", id))
-}
-
-// DeviceByToken finds a device by the hash of its bearer token.
-func (s *Network) DeviceByToken(ctx context.Context, hash [32]byte) (network.Device, error) {
-	return one(s.devices(ctx, selectDevices+"WHERE token = $1", hash[:]))
 }
 
 // Devices lists an agency's devices, or all of them.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -18,23 +19,13 @@ type Network struct{ db *DB }
 
 var _ network.Store = (*Network)(nil)
 
-// Network returns the store of the network, its agencies, people, devices and
-// epochs.
+// Network returns the store of the network, its agencies, devices and epochs.
 func (db *DB) Network() *Network { return &Network{db} }
 
-// change runs do and appends the log entries, in one transaction.
-func (s *Network) change(ctx context.Context, log []audit.Entry, do func(tx *sql.Tx) error) error {
-	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		if err := do(tx); err != nil {
-			return err
-		}
-		return appendEntries(ctx, tx, log...)
-	})
-}
-
-// Init writes a new network. network.ErrExists if there is one.
-func (s *Network) Init(ctx context.Context, r network.Record, operator network.Member, epochs []network.Epoch, log ...audit.Entry) error {
-	return s.change(ctx, log, func(tx *sql.Tx) error {
+// Init writes a new network and its first operator. network.ErrExists if there is
+// a network.
+func (s *Network) Init(ctx context.Context, r network.Record, first network.Founder, epochs []network.Epoch, log ...audit.Entry) error {
+	return s.db.change(ctx, log, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO network
 			(one, id, name, base_url, desk, demo, generation, pack_sequence, trust_sequence)
 			VALUES (1, $1, $2, $3, $4, $5, $6, 0, 0)`,
@@ -50,7 +41,7 @@ func (s *Network) Init(ctx context.Context, r network.Record, operator network.M
 				return err
 			}
 		}
-		return insertMember(ctx, tx, operator)
+		return insertMember(ctx, tx, people.Member{ID: first.ID, Role: people.Operator, Token: first.Token})
 	})
 }
 
@@ -88,7 +79,7 @@ func (s *Network) SeeGeneration(ctx context.Context, generation uint64) error {
 
 // AddAgency writes an agency and its keys.
 func (s *Network) AddAgency(ctx context.Context, a network.Agency, log ...audit.Entry) error {
-	return s.change(ctx, log, func(tx *sql.Tx) error {
+	return s.db.change(ctx, log, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO agencies
 			(id, name, class, country, desk, suspended, version) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 			a.ID, a.Name, string(a.Class), a.Country, a.Desk, a.Suspended, a.Version)
@@ -105,7 +96,7 @@ func (s *Network) AddAgency(ctx context.Context, a network.Agency, log ...audit.
 // ReplaceAgency writes an agency as given. network.ErrConflict if somebody
 // else has changed it since it was read.
 func (s *Network) ReplaceAgency(ctx context.Context, a network.Agency, log ...audit.Entry) error {
-	return s.change(ctx, log, func(tx *sql.Tx) error {
+	return s.db.change(ctx, log, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `UPDATE agencies
 			SET name = $1, class = $2, country = $3, desk = $4, suspended = $5, version = version + 1
 			WHERE id = $6 AND version = $7`,
@@ -159,7 +150,6 @@ func (s *Network) Agencies(ctx context.Context) ([]network.Agency, error) {
 const (
 	selectAgencies = "SELECT id, name, class, country, desk, suspended, version FROM agencies "
 	selectKeys     = "SELECT agency_id, kid, jwk, from_day, to_day, revoked, compromised FROM agency_keys "
-	selectMembers  = "SELECT id, agency_id, role, token, revoked FROM members "
 )
 
 // agencies reads agencies and their keys from one moment.
@@ -220,49 +210,6 @@ func scanKey(rows *sql.Rows) (agency string, k network.Key, err error) {
 // optional is a column that is NULL when the text is empty.
 func optional(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
 
-func insertMember(ctx context.Context, tx *sql.Tx, m network.Member) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO members (id, agency_id, role, token, revoked) VALUES ($1, $2, $3, $4, $5)",
-		m.ID, optional(m.Agency), string(m.Role), m.Token[:], m.Revoked)
-	if isTaken(err) {
-		return network.ErrExists
-	}
-	if err != nil {
-		return fmt.Errorf("sqlstore: write member: %w", err)
-	}
-	return nil
-}
-
-// AddMember writes a member.
-func (s *Network) AddMember(ctx context.Context, m network.Member, log ...audit.Entry) error {
-	return s.change(ctx, log, func(tx *sql.Tx) error { return insertMember(ctx, tx, m) })
-}
-
-// RevokeMember ends a member's access.
-func (s *Network) RevokeMember(ctx context.Context, id string, log ...audit.Entry) error {
-	return s.change(ctx, log, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "UPDATE members SET revoked = TRUE WHERE id = $1 AND NOT revoked", id)
-		if err := mustChange(res, err, network.ErrConflict); err != nil {
-			return fmt.Errorf("sqlstore: revoke member: %w", err)
-		}
-		return nil
-	})
-}
-
-// Member returns a member.
-func (s *Network) Member(ctx context.Context, id string) (network.Member, error) {
-	return one(s.members(ctx, selectMembers+"WHERE id = $1", id))
-}
-
-// MemberByToken finds a member by the hash of a bearer token.
-func (s *Network) MemberByToken(ctx context.Context, hash [32]byte) (network.Member, error) {
-	return one(s.members(ctx, selectMembers+"WHERE token = $1", hash[:]))
-}
-
-// Members lists an agency's members, or the operators.
-func (s *Network) Members(ctx context.Context, agency string) ([]network.Member, error) {
-	return s.members(ctx, selectMembers+"WHERE COALESCE(agency_id, '') = $1 ORDER BY id", agency)
-}
-
 // one is the first of what a look-up by a unique column found.
 func one[T any](all []T, err error) (T, error) {
 	var none T
@@ -274,32 +221,6 @@ func one[T any](all []T, err error) (T, error) {
 	default:
 		return all[0], nil
 	}
-}
-
-func (s *Network) members(ctx context.Context, query string, arg any) ([]network.Member, error) {
-	rows, err := s.db.read.QueryContext(ctx, query, arg)
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read members: %w", kind(err))
-	}
-	var all []network.Member
-	err = each(rows, func() error {
-		var m network.Member
-		var agency sql.NullString
-		var token []byte
-		if err := rows.Scan(&m.ID, &agency, &m.Role, &token, &m.Revoked); err != nil {
-			return err
-		}
-		if len(token) != len(m.Token) {
-			return errors.New("sqlstore: a member is damaged")
-		}
-		m.Agency, m.Token = agency.String, [32]byte(token)
-		all = append(all, m)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read members: %w", kind(err))
-	}
-	return all, nil
 }
 
 func insertEpoch(ctx context.Context, tx *sql.Tx, e network.Epoch) error {
@@ -355,7 +276,7 @@ func (s *Network) Epochs(ctx context.Context) ([]network.Epoch, error) {
 // ChangeEpochs adds epochs and replaces others. network.ErrConflict if there
 // are not as many as the caller has read.
 func (s *Network) ChangeEpochs(ctx context.Context, read int, add, replace []network.Epoch, log ...audit.Entry) error {
-	return s.change(ctx, log, func(tx *sql.Tx) error {
+	return s.db.change(ctx, log, func(tx *sql.Tx) error {
 		var stored int
 		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM epochs").Scan(&stored); err != nil {
 			return fmt.Errorf("sqlstore: count epochs: %w", err)
@@ -391,7 +312,7 @@ func (s *Network) NextTrustList(ctx context.Context, log ...audit.Entry) (uint64
 }
 
 func (s *Network) next(ctx context.Context, statement string, log []audit.Entry) (n uint64, err error) {
-	err = s.change(ctx, log, func(tx *sql.Tx) error {
+	err = s.db.change(ctx, log, func(tx *sql.Tx) error {
 		var v int64
 		if err := tx.QueryRowContext(ctx, statement).Scan(&v); err != nil {
 			return missing("sequence number", err)

@@ -29,7 +29,6 @@ type NetworkStore struct {
 func Network(t *testing.T, open func(t *testing.T) NetworkStore) {
 	t.Run("record", func(t *testing.T) { networkRecord(t, open(t)) })
 	t.Run("agencies", func(t *testing.T) { networkAgencies(t, open(t)) })
-	t.Run("members", func(t *testing.T) { networkMembers(t, open(t)) })
 	t.Run("invitations", func(t *testing.T) { networkInvitations(t, open(t)) })
 	t.Run("devices", func(t *testing.T) { networkDevices(t, open(t)) })
 	t.Run("epochs", func(t *testing.T) { networkEpochs(t, open(t)) })
@@ -56,14 +55,12 @@ func record() network.Record {
 	}
 }
 
-func operator() network.Member {
-	return network.Member{ID: NewID(), Role: network.Operator, Token: hash()}
-}
+func founder() network.Founder { return network.Founder{ID: NewID(), Token: hash()} }
 
 func initialised(t *testing.T, s NetworkStore, epochs ...network.Epoch) network.Record {
 	t.Helper()
 	r := record()
-	ok(t, s.Init(t.Context(), r, operator(), epochs, Entry(t, "")))
+	ok(t, s.Init(t.Context(), r, founder(), epochs, Entry(t, "")))
 	return r
 }
 
@@ -92,15 +89,14 @@ func networkRecord(t *testing.T, s NetworkStore) {
 	is(t, "a pack before Init", err, network.ErrNotFound)
 	same(t, "log", logged(t, s), 0)
 
-	op, epochs := operator(), []network.Epoch{epoch(1, Day(0)), epoch(2, Day(30))}
+	first, epochs := founder(), []network.Epoch{epoch(1, Day(0)), epoch(2, Day(30))}
 	r := record()
-	ok(t, s.Init(t.Context(), r, op, epochs, Entry(t, "")))
+	ok(t, s.Init(t.Context(), r, first, epochs, Entry(t, "")))
 	same(t, "record", get[network.Record](t)(s.Network(t.Context())), r)
 	same(t, "epochs", get[[]network.Epoch](t)(s.Epochs(t.Context())), epochs)
-	same(t, "operators", get[[]network.Member](t)(s.Members(t.Context(), "")), []network.Member{op})
 	same(t, "log", logged(t, s), 1)
 
-	is(t, "a second Init", s.Init(t.Context(), record(), operator(), nil, Entry(t, "")), network.ErrExists)
+	is(t, "a second Init", s.Init(t.Context(), record(), founder(), nil, Entry(t, "")), network.ErrExists)
 	same(t, "record after it", get[network.Record](t)(s.Network(t.Context())), r)
 	same(t, "log after it", logged(t, s), 1)
 
@@ -134,32 +130,6 @@ func networkAgencies(t *testing.T, s NetworkStore) {
 	changed.Version++
 	same(t, "changed", get[network.Agency](t)(s.Agency(t.Context(), a.ID)), changed)
 	same(t, "the other", get[network.Agency](t)(s.Agency(t.Context(), b.ID)), b)
-	same(t, "log", logged(t, s), 3)
-}
-
-func networkMembers(t *testing.T, s NetworkStore) {
-	a := addAgency(t, s)
-	m := network.Member{ID: NewID(), Agency: a.ID, Role: network.Caseworker, Token: hash()}
-	ok(t, s.AddMember(t.Context(), m, Entry(t, "")))
-	same(t, "by id", get[network.Member](t)(s.Member(t.Context(), m.ID)), m)
-	same(t, "by token", get[network.Member](t)(s.MemberByToken(t.Context(), m.Token)), m)
-	same(t, "by agency", get[[]network.Member](t)(s.Members(t.Context(), a.ID)), []network.Member{m})
-	same(t, "no operators", len(get[[]network.Member](t)(s.Members(t.Context(), ""))), 0)
-
-	_, err := s.Member(t.Context(), NewID())
-	is(t, "unknown id", err, network.ErrNotFound)
-	_, err = s.MemberByToken(t.Context(), hash())
-	is(t, "unknown token", err, network.ErrNotFound)
-	is(t, "an id twice", s.AddMember(t.Context(), network.Member{ID: m.ID, Agency: a.ID, Role: m.Role, Token: hash()}), network.ErrExists)
-	is(t, "a token twice", s.AddMember(t.Context(), network.Member{ID: NewID(), Agency: a.ID, Role: m.Role, Token: m.Token}), network.ErrExists)
-	if err := s.AddMember(t.Context(), network.Member{ID: NewID(), Agency: NewID(), Role: m.Role, Token: hash()}); err == nil {
-		t.Error("a member of an agency that does not exist was taken")
-	}
-
-	ok(t, s.RevokeMember(t.Context(), m.ID, Entry(t, "")))
-	is(t, "revoked twice", s.RevokeMember(t.Context(), m.ID, Entry(t, "")), network.ErrConflict)
-	m.Revoked = true
-	same(t, "revoked", get[network.Member](t)(s.MemberByToken(t.Context(), m.Token)), m)
 	same(t, "log", logged(t, s), 3)
 }
 
@@ -241,7 +211,6 @@ func networkDevices(t *testing.T, s NetworkStore) {
 	read := func(want network.Device) {
 		t.Helper()
 		same(t, "by id", get[network.Device](t)(s.Device(t.Context(), d.ID)), want)
-		same(t, "by token", get[network.Device](t)(s.DeviceByToken(t.Context(), d.Token)), want)
 		same(t, "by agency", get[[]network.Device](t)(s.Devices(t.Context(), a.ID)), []network.Device{want})
 		all := []network.Device{want, other}
 		slices.SortFunc(all, func(a, b network.Device) int { return strings.Compare(a.ID, b.ID) })
@@ -251,8 +220,6 @@ func networkDevices(t *testing.T, s NetworkStore) {
 	same(t, "of another", len(get[[]network.Device](t)(s.Devices(t.Context(), NewID()))), 0)
 	_, err := s.Device(t.Context(), NewID())
 	is(t, "unknown id", err, network.ErrNotFound)
-	_, err = s.DeviceByToken(t.Context(), hash())
-	is(t, "unknown token", err, network.ErrNotFound)
 
 	for want := range 3 {
 		same(t, "try", get[int](t)(s.TryApproval(t.Context(), d.ID)), want+1)
@@ -354,8 +321,6 @@ func networkTrustList(t *testing.T, s NetworkStore) {
 func networkBothOrNeither(t *testing.T, s NetworkStore) {
 	initialised(t, s, epoch(1, Day(0)))
 	a := addAgency(t, s)
-	m := network.Member{ID: NewID(), Agency: a.ID, Role: network.Caseworker, Token: hash()}
-	ok(t, s.AddMember(t.Context(), m))
 	d, i := enrolled(t, s, a), invitation(a)
 	ok(t, s.AddInvitation(t.Context(), i))
 	packs := get[uint64](t)(s.NextPack(t.Context()))
@@ -368,10 +333,6 @@ func networkBothOrNeither(t *testing.T, s NetworkStore) {
 	for name, change := range map[string]func() error{
 		"add agency":     func() error { return s.AddAgency(t.Context(), agency(), e, e) },
 		"replace agency": func() error { return s.ReplaceAgency(t.Context(), renamed, e, e) },
-		"add member": func() error {
-			return s.AddMember(t.Context(), network.Member{ID: NewID(), Agency: a.ID, Role: m.Role, Token: hash()}, e, e)
-		},
-		"revoke member":  func() error { return s.RevokeMember(t.Context(), m.ID, e, e) },
 		"add invitation": func() error { return s.AddInvitation(t.Context(), invitation(a), e, e) },
 		"enrol device": func() error {
 			return s.EnrolDevice(t.Context(), i.ID, Day(0),
@@ -391,7 +352,6 @@ func networkBothOrNeither(t *testing.T, s NetworkStore) {
 	}
 	same(t, "log", logged(t, s), 2)
 	same(t, "agencies", get[[]network.Agency](t)(s.Agencies(t.Context())), []network.Agency{a})
-	same(t, "members", get[[]network.Member](t)(s.Members(t.Context(), a.ID)), []network.Member{m})
 	same(t, "devices", get[[]network.Device](t)(s.Devices(t.Context(), a.ID)), []network.Device{d})
 	same(t, "invitation", get[network.Invitation](t)(s.Invitation(t.Context(), i.Secret)), i)
 	same(t, "epochs", get[[]network.Epoch](t)(s.Epochs(t.Context())), []network.Epoch{epoch(1, Day(0))})

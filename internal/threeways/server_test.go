@@ -23,6 +23,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -52,11 +53,13 @@ func newStations(t *testing.T, n int) []*station {
 	t.Cleanup(func() { _ = db.Close() })
 	keys, err := keyfile.Create(ctx, keyfile.Config{Path: filepath.Join(dir, "keys.age"), Passphrase: "made up", WorkFactor: 1}, "example.org/log")
 	must(t, err)
-	net, err := network.New(network.Config{Store: db.Network(), Keys: keys, ID: networkID, Name: "Made up", BaseURL: "http://localhost", Desk: "+855 00 000 000", Demo: true})
+	roster, err := people.New(people.Config{Store: db.People()})
 	must(t, err)
-	_, secret, err := net.Init(ctx)
+	net, err := network.New(network.Config{Store: db.Network(), Keys: keys, Rights: roster, ID: networkID, Name: "Made up", BaseURL: "http://localhost", Desk: "+855 00 000 000", Demo: true})
 	must(t, err)
-	operator, err := net.Authenticate(ctx, secret)
+	first, token := people.NewOperator()
+	must(t, net.Init(ctx, network.Founder{ID: first.ID, Token: first.Token}))
+	operator, err := roster.Authenticate(ctx, token)
 	must(t, err)
 	agency, err := net.AddAgency(ctx, operator, network.Agency{Name: "Gate", Class: network.ImmigrationService, Country: "KEN", Desk: "+855 00 000 001"})
 	must(t, err)
@@ -67,10 +70,10 @@ func newStations(t *testing.T, n int) []*station {
 		must(t, err)
 		t.Cleanup(func() { _ = own.Close() })
 		s := &station{tries: own.CodeTries(), client: &http.Client{Transport: &http.Transport{}}}
-		_, s.token, err = net.AddMember(ctx, operator, agency.ID, network.Officer)
+		_, s.token, err = roster.AddMember(ctx, operator, agency.ID, people.Officer)
 		must(t, err)
 		server, err := httpapi.New(httpapi.Config{
-			Network: net, Board: s, Rate: 1e6,
+			People: roster, Network: net, Board: s, Rate: 1e6,
 			// A check issues nothing and keeps nothing.
 			Issuer: &credentials.Issuer{}, Vault: &vault.Vault{}, LogFiles: fstest.MapFS{},
 			Idempotency: httpapi.Once(db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),

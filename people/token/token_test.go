@@ -1,4 +1,4 @@
-package network
+package token
 
 import (
 	"crypto/sha256"
@@ -6,21 +6,21 @@ import (
 	"testing"
 )
 
-// FuzzParseToken: a token is taken in exactly one spelling, and only if its
+// FuzzHash: a token is taken in exactly one spelling, and only if its
 // check holds.
-func FuzzParseToken(f *testing.F) {
-	good, _ := newSecret(tokenSecret)
-	invitation, _ := newSecret(invitationSecret)
+func FuzzHash(f *testing.F) {
+	good, _ := New(Bearer)
+	invitation, _ := New(Invitation)
 	for _, s := range []string{invitation, good, good[:20], good + "A", good + "=", "sc_", "", strings.Repeat("A", 51), "sc_" + strings.Repeat("A", 48)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if _, ok := parseSecret(invitationSecret, s); ok {
-			if _, ok := parseSecret(tokenSecret, s); ok {
+		if _, ok := Hash(Invitation, s); ok {
+			if _, ok := Hash(Bearer, s); ok {
 				t.Error("one secret is a token and an invitation")
 			}
 		}
-		hash, ok := parseSecret(tokenSecret, s)
+		hash, ok := Hash(Bearer, s)
 		if !ok {
 			if hash != [32]byte{} {
 				t.Error("a refused token has a hash")
@@ -31,18 +31,18 @@ func FuzzParseToken(f *testing.F) {
 			t.Error("a token was taken in another form")
 		}
 		for _, other := range []string{s[:len(s)-1], s + "A", strings.ToLower(s), strings.ToUpper(s), s[3:]} {
-			if _, ok := parseSecret(tokenSecret, other); ok && other != s {
+			if _, ok := Hash(Bearer, other); ok && other != s {
 				t.Error("a second spelling was taken")
 			}
 		}
 	})
 }
 
-func TestNewToken(t *testing.T) {
+func TestNew(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
-		token, hash := newSecret(tokenSecret)
-		got, ok := parseSecret(tokenSecret, token)
+		token, hash := New(Bearer)
+		got, ok := Hash(Bearer, token)
 		if !ok || got != hash || seen[token] {
 			t.Fatalf("token taken is %v, hash equal is %v, seen before is %v", ok, got == hash, seen[token])
 		}

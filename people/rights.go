@@ -1,4 +1,4 @@
-package network
+package people
 
 import (
 	"slices"
@@ -79,9 +79,9 @@ var permitted = map[Role][]Action{
 	},
 }
 
-// May returns nil if the actor's role may do this, and ErrForbidden otherwise,
-// also for a role or an action that nobody has heard of.
-func (n *Network) May(by audit.Actor, do Action) error {
+// May returns nil if the actor's role may do this at all, and ErrForbidden
+// otherwise, also for a role or an action that nobody has heard of.
+func May(by audit.Actor, do Action) error {
 	if by.ID == "" || !slices.Contains(permitted[Role(by.Role)], do) {
 		return ErrForbidden
 	}
@@ -92,10 +92,10 @@ func (n *Network) May(by audit.Actor, do Action) error {
 	return nil
 }
 
-// mayFor is May for an act on an agency's people or things: operators may act
-// on all, others on their own agency only.
-func (n *Network) mayFor(by audit.Actor, do Action, agency string) error {
-	if err := n.May(by, do); err != nil {
+// MayFor is May for an act on an agency's people or things: operators may act
+// on all, others on their own agency only. "" is the network itself.
+func MayFor(by audit.Actor, do Action, agency string) error {
+	if err := May(by, do); err != nil {
 		return err
 	}
 	if Role(by.Role) != Operator && by.Agency != agency {

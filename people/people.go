@@ -1,0 +1,314 @@
+// Package people knows who works for the agencies of a network, and what each of
+// them may do: members and their roles, the bearer tokens that let members and
+// devices in, and one table of rights. It keeps nothing itself: a Store does.
+// Agencies, their keys and their devices are left to network, and what becomes
+// of a case to credentials and vault; whoever serves an act asks here first and
+// calls those rooms then.
+package people
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/people/token"
+)
+
+// Conditions that a caller can act on.
+var (
+	// ErrNotFound says that there is no such member or agency.
+	ErrNotFound = errors.New("people: no such record")
+
+	// ErrExists says that a member with that id or token is there already.
+	ErrExists = errors.New("people: exists already")
+
+	// ErrUnauthenticated says that a token is not one of ours, was revoked,
+	// or belongs to a suspended agency. Which of these is not said.
+	ErrUnauthenticated = errors.New("people: not authenticated")
+
+	// ErrForbidden says that the actor's role may not do this, or not for
+	// that agency.
+	ErrForbidden = errors.New("people: not allowed")
+
+	// ErrInvalid says that input breaks a rule. The error is an InvalidError
+	// that lists every problem.
+	ErrInvalid = errors.New("people: not valid")
+
+	// ErrConflict says that the record's state does not allow this.
+	ErrConflict = errors.New("people: the state does not allow this")
+)
+
+// Problem is one thing that is wrong with input. It repeats none of it.
+type Problem struct {
+	Field string // as in the contract
+	Rule  string // what has to hold
+}
+
+// InvalidError lists all that is wrong with input; it is ErrInvalid.
+type InvalidError struct{ Problems []Problem }
+
+// Error names fields and rules, never values.
+func (e *InvalidError) Error() string {
+	texts := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		texts[i] = p.Field + " " + p.Rule
+	}
+	return ErrInvalid.Error() + ": " + strings.Join(texts, "; ")
+}
+
+// Unwrap makes errors.Is(err, ErrInvalid) hold.
+func (e *InvalidError) Unwrap() error { return ErrInvalid }
+
+// Role says what somebody may do. It is one word per member.
+type Role string
+
+// The roles.
+const (
+	Operator   Role = "operator"   // runs the network; belongs to no agency, sees no record
+	Caseworker Role = "caseworker" // takes people in and attests
+	Supervisor Role = "supervisor" // answers for what the agency signs
+	Officer    Role = "officer"    // of an immigration service
+	Mission    Role = "mission"    // of an embassy or consulate
+	DeviceRole Role = "device"     // an enrolled device acting by itself
+	Pending    Role = "pending"    // a device that waits for approval
+)
+
+// fits tells whether an agency of a class, in the words of docs/vocabulary.md,
+// has people of this role. An agency that only checks or only answers has nobody
+// who attests.
+func (r Role) fits(class string) bool {
+	switch r {
+	case Caseworker, Supervisor:
+		switch class {
+		case "NGO", "HealthServiceOrganisation", "CentralGovernmentOrganisation", "LocalGovernmentOrganisation",
+			"LegalService", "SchoolOrCollege", "x_InternationalOrganisation", "x_Shelter":
+			return true
+		default:
+			return false
+		}
+	case Officer:
+		return class == "ImmigrationService" || class == "LawEnforcement"
+	case Mission:
+		return class == "x_DiplomaticMission"
+	default:
+		return false
+	}
+}
+
+// Member is somebody who works for an agency. No name is known here: the agency
+// knows it.
+type Member struct {
+	ID      string // 128 random bits in hex
+	Agency  string // "" for operators
+	Role    Role
+	Token   [32]byte // SHA-256 of the bearer token
+	Revoked bool
+}
+
+// Agency is what has to be known of an agency before somebody of it is let in.
+type Agency struct {
+	Class     string // as in docs/vocabulary.md
+	Suspended bool
+}
+
+// Device is what has to be known of a device before it is let in.
+type Device struct {
+	ID, Agency string
+	Token      [32]byte // SHA-256 of the bearer token
+	Pending    bool     // nobody has approved it yet
+	Revoked    bool
+}
+
+// Store keeps members, and reads what network keeps of agencies and devices.
+// Every method that changes something takes the log entries that say so, and
+// writes both or neither. Reads of one record return ErrNotFound when there is
+// none.
+type Store interface {
+	AddMember(ctx context.Context, m Member, log ...audit.Entry) error
+	// RevokeMember ends a member's access for good. ErrConflict if it was
+	// ended before.
+	RevokeMember(ctx context.Context, id string, log ...audit.Entry) error
+	Member(ctx context.Context, id string) (Member, error)
+	MemberByToken(ctx context.Context, hash [32]byte) (Member, error)
+	// Members lists an agency's members; "" lists the operators.
+	Members(ctx context.Context, agency string) ([]Member, error)
+
+	Agency(ctx context.Context, id string) (Agency, error)
+	// DeviceByToken knows devices that wait or are out, too.
+	DeviceByToken(ctx context.Context, hash [32]byte) (Device, error)
+}
+
+// Config is everything a Roster needs. Store is required.
+type Config struct {
+	Store Store
+	// Now tells the time; nil means time.Now.
+	Now func() time.Time
+}
+
+// Roster is everybody who may act in one network. It is safe for use by many
+// goroutines.
+type Roster struct{ cfg Config }
+
+// New checks the configuration. It reads and writes nothing.
+func New(cfg Config) (*Roster, error) {
+	if cfg.Store == nil {
+		return nil, errors.New("people: a roster needs a Store")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Roster{cfg: cfg}, nil
+}
+
+// NewOperator makes the first operator of a new network, and the bearer token,
+// which is shown this once. Whoever founds the network writes the operator down
+// together with it: neither is there without the other.
+func NewOperator() (Member, string) {
+	secret, hash := token.New(token.Bearer)
+	return Member{ID: newID(), Role: Operator, Token: hash}, secret
+}
+
+// AddMember lets somebody in who works for an agency, and returns the bearer
+// token, which is shown this once. An operator may add anybody, a supervisor
+// people of the own agency; agency is "" for a new operator.
+func (r *Roster) AddMember(ctx context.Context, by audit.Actor, agency string, role Role) (Member, string, error) {
+	if err := MayFor(by, MemberManage, agency); err != nil {
+		return Member{}, "", err
+	}
+	if role == Operator && agency == "" {
+		return r.addMember(ctx, by, "", role)
+	}
+	a, err := r.cfg.Store.Agency(ctx, agency)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Member{}, "", ErrNotFound
+	case err != nil:
+		return Member{}, "", fmt.Errorf("read the agency: %w", err)
+	case a.Suspended:
+		return Member{}, "", fmt.Errorf("%w: the agency is suspended", ErrConflict)
+	case !role.fits(a.Class):
+		return Member{}, "", &InvalidError{[]Problem{{"role", "must be one that this class of agency has"}}}
+	}
+	return r.addMember(ctx, by, agency, role)
+}
+
+func (r *Roster) addMember(ctx context.Context, by audit.Actor, agency string, role Role) (Member, string, error) {
+	secret, hash := token.New(token.Bearer)
+	m := Member{ID: newID(), Agency: agency, Role: role, Token: hash}
+	entry, err := audit.NewAct("member.add", by, map[string]any{"id": m.ID, "agency": agency, "role": role}, r.cfg.Now())
+	if err != nil {
+		return Member{}, "", err
+	}
+	if err := r.cfg.Store.AddMember(ctx, m, entry); err != nil {
+		return Member{}, "", fmt.Errorf("store the member: %w", err)
+	}
+	return m, secret, nil
+}
+
+// RevokeMember ends somebody's access for good, from the next call on. Nobody
+// can revoke their own: the last operator would lock the network.
+func (r *Roster) RevokeMember(ctx context.Context, by audit.Actor, id string) error {
+	if err := May(by, MemberManage); err != nil {
+		return err
+	}
+	m, err := r.cfg.Store.Member(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	// A member of another agency and one that never was get the same answer.
+	case MayFor(by, MemberManage, m.Agency) != nil:
+		return ErrNotFound
+	case by.ID == id:
+		return fmt.Errorf("%w: nobody revokes their own access", ErrConflict)
+	}
+	entry, err := audit.NewAct("member.revoke", by, map[string]any{"id": id}, r.cfg.Now())
+	if err != nil {
+		return err
+	}
+	if err := r.cfg.Store.RevokeMember(ctx, id, entry); err != nil {
+		return fmt.Errorf("revoke the member: %w", err)
+	}
+	return nil
+}
+
+// Members lists who works for an agency; "" lists the operators.
+func (r *Roster) Members(ctx context.Context, by audit.Actor, agency string) ([]Member, error) {
+	if err := MayFor(by, MemberManage, agency); err != nil {
+		return nil, err
+	}
+	return r.cfg.Store.Members(ctx, agency)
+}
+
+// Authenticate tells who a bearer token belongs to. Everything is looked up
+// anew, so that a revocation or suspension works on the next call.
+// ErrUnauthenticated for any token that lets nobody in.
+func (r *Roster) Authenticate(ctx context.Context, bearer string) (audit.Actor, error) {
+	hash, ok := token.Hash(token.Bearer, bearer)
+	if !ok {
+		return audit.Actor{}, ErrUnauthenticated
+	}
+	actor, stored, revoked, err := r.byToken(ctx, hash)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return audit.Actor{}, ErrUnauthenticated
+	case err != nil:
+		return audit.Actor{}, fmt.Errorf("look the token up: %w", err)
+	// The look-up was by the whole hash; comparing again costs nothing and
+	// does not depend on how a database compares.
+	case revoked || subtle.ConstantTimeCompare(stored[:], hash[:]) != 1:
+		return audit.Actor{}, ErrUnauthenticated
+	}
+	if actor.Agency == "" {
+		if Role(actor.Role) != Operator {
+			return audit.Actor{}, ErrUnauthenticated
+		}
+		return actor, nil
+	}
+	a, err := r.cfg.Store.Agency(ctx, actor.Agency)
+	switch {
+	case errors.Is(err, ErrNotFound) || err == nil && a.Suspended:
+		return audit.Actor{}, ErrUnauthenticated
+	case err != nil:
+		return audit.Actor{}, fmt.Errorf("look the agency up: %w", err)
+	}
+	return actor, nil
+}
+
+func (r *Roster) byToken(ctx context.Context, hash [32]byte) (actor audit.Actor, stored [32]byte, revoked bool, err error) {
+	m, err := r.cfg.Store.MemberByToken(ctx, hash)
+	if err == nil {
+		return audit.Actor{ID: m.ID, Agency: m.Agency, Role: string(m.Role)}, m.Token, m.Revoked, nil
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return audit.Actor{}, stored, false, err
+	}
+	d, err := r.cfg.Store.DeviceByToken(ctx, hash)
+	if err != nil {
+		return audit.Actor{}, stored, false, err
+	}
+	role := DeviceRole
+	if d.Pending {
+		role = Pending
+	}
+	return audit.Actor{ID: d.ID, Agency: d.Agency, Role: string(role)}, d.Token, d.Revoked, nil
+}
+
+// Allows tells whether an actor may do an act to what belongs to an agency, or,
+// for "", to the network itself. It is May for rooms that do not know this one
+// and name acts by their words.
+func (r *Roster) Allows(by audit.Actor, act, agency string) bool {
+	return MayFor(by, Action(act), agency) == nil
+}
+
+// newID draws 128 random bits, in hex.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never returns an error
+	return hex.EncodeToString(b[:])
+}
