@@ -4,6 +4,7 @@
 # warm, is 15 minutes on two cores (CONTRIBUTING.md, Time).
 set -euo pipefail
 
+rm -rf build/tests # what tests took in an earlier run
 times=()
 for stage in "$@"; do
   printf '\n== %s\n' "$stage"
@@ -17,3 +18,6 @@ done
 
 printf '\n== every stage held\n'
 printf '%s\n' "${times[@]}" "$(printf '%-10s %4d s' all "$SECONDS")"
+
+printf '\n== the ten slowest tests\n'
+cat build/tests/*.json | ${SUM:?the command that sums test runs up} tool slowest --num 10 --threshold 1s
