@@ -187,8 +187,8 @@ func openEnvelope(compact string, t *trusted, dev Device, sequence uint64, now t
 		return Envelope{}, EpochKeys{}, errors.New("envelope: does not open with this device's key")
 	}
 	var keys EpochKeys
-	if err := strictjson.Unmarshal(plain, strictjson.Limits{Size: MaxEnvelope}, &keys); err != nil {
-		return Envelope{}, EpochKeys{}, fmt.Errorf("envelope: %w", err)
+	if err := readStatement(plain, MaxEnvelope, &keys); err != nil {
+		return Envelope{}, EpochKeys{}, fmt.Errorf("envelope: its keys: %w", err)
 	}
 	if err := keys.check(); err != nil {
 		return Envelope{}, EpochKeys{}, err

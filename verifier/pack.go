@@ -14,7 +14,6 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
-	"github.com/safeconduct/safeconduct/credentials/strictjson"
 )
 
 // Lists is the public half of a pack, the same for everybody: the trust list
@@ -89,8 +88,8 @@ func (Pack) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("verifier.Pack")
 // into what is shown. After a success the caller keeps what Accepted returns.
 func OpenPack(file []byte, dev Device, now time.Time) (*Pack, error) {
 	var f File
-	if err := strictjson.Unmarshal(file, strictjson.Limits{Size: MaxPack}, &f); err != nil {
-		return nil, notReady(ReasonPackBroken, "the pack file cannot be read")
+	if err := readStatement(file, MaxPack, &f); err != nil {
+		return nil, broken(fmt.Errorf("pack file: %w", err))
 	}
 	return Open(f, dev, now)
 }
@@ -234,23 +233,6 @@ func openLists(tokens []ListToken, prefix string, keys map[string]*ecdsa.PublicK
 	}
 	maps.DeleteFunc(lists, func(_ uint16, t *statuslist.Token) bool { return t == nil })
 	return lists, nil
-}
-
-// openAny checks a statement under the key that its kid names.
-func openAny(typ, compact string, limit int, keys map[string]*ecdsa.PublicKey, v any) error {
-	m, err := jws.Parse(compact, limit, typ)
-	if err != nil {
-		return err
-	}
-	pub := keys[m.KeyID()]
-	if pub == nil {
-		return errors.New("signed with a key that the trust list does not name for this use")
-	}
-	payload, err := m.Verify(pub)
-	if err != nil {
-		return err
-	}
-	return strictjson.Unmarshal(payload, strictjson.Limits{Size: limit}, v)
 }
 
 // MarshalFile encodes a pack as it is written to disks and sticks.

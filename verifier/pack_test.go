@@ -81,7 +81,11 @@ func TestOpenPack(t *testing.T) {
 		{name: "trust list ends in a second", edit: func(n *network) { n.trust.Expires = noon.Unix() + 1 }},
 		{name: "trust list from now", edit: func(n *network) { n.trust.IssuedAt = noon.Unix() }},
 		{name: "trust list from later", edit: func(n *network) { n.trust.IssuedAt = noon.Unix() + 1 }, want: ReasonClock},
-		{name: "a key of unknown use", edit: func(n *network) { n.trust.Keys[0].Use = "all" }, want: ReasonPackBroken},
+		{name: "a key of a use that came later", edit: func(n *network) {
+			n.trust.Keys = append(n.trust.Keys, NetworkKey{Use: "roster", KeyID: pack.KeyID, JWK: json.RawMessage(`{"kty":"OKP"}`)})
+		}},
+		{name: "a key of another use signed the lists", edit: func(n *network) { n.trust.Keys[0].Use = "all" }, want: ReasonStatusMissing},
+		{name: "a key of another use signed the pack", edit: func(n *network) { n.trust.Keys[1].Use = "all" }, want: ReasonPackBroken},
 		{name: "a network key that is none", edit: func(n *network) { n.trust.Keys[0].JWK = json.RawMessage(`{"kty":"oct","k":"AAAA"}`) }, want: ReasonPackBroken},
 		{name: "two network keys with one kid", edit: func(n *network) { n.trust.Keys = append(n.trust.Keys, n.trust.Keys[1]) }, want: ReasonPackBroken},
 		{name: "too many network keys", edit: func(n *network) { n.trust.Keys = slices.Repeat(n.trust.Keys[2:], MaxOwnKeys+1) }, want: ReasonPackBroken},

@@ -32,7 +32,7 @@ const (
 	CodeLocked    State = "code_locked"
 	NotOurs       State = "not_ours"
 	Unreadable    State = "unreadable"
-	NewerVersion  State = "newer_version" // reserved: nothing of version 1 gives it
+	NewerVersion  State = "newer_version" // of a card; reserved: nothing of version 1 gives it
 	NotReady      State = "not_ready"     // the device, not the card
 )
 
@@ -74,6 +74,7 @@ const (
 	ReasonTrustListOld    Reason = "trust_list_old"
 	ReasonLeaseOver       Reason = "lease_over"
 	ReasonClock           Reason = "clock"
+	ReasonNewerVersion    Reason = "newer_version" // of the pack or what is in it, never of a card
 	ReasonStatusMissing   Reason = "status_missing"
 	ReasonStatusExpired   Reason = "status_expired"
 	ReasonStatusIndex     Reason = "status_index"

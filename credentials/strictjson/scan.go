@@ -2,6 +2,7 @@ package strictjson
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -23,16 +24,18 @@ type scanner struct {
 // map: comparing each with each would let 64 KiB cost seconds.
 const manyNames = 16
 
-func (s *scanner) value() (any, error) {
+// value reads one value. known are the members that its objects may be asked for,
+// nil where no name is looked at.
+func (s *scanner) value(known *shape) (any, error) {
 	s.space()
 	if s.i == len(s.data) {
 		return nil, invalid("ends early")
 	}
 	switch c := s.data[s.i]; c {
 	case '{':
-		return s.object()
+		return s.object(known)
 	case '[':
-		return s.array()
+		return s.array(known)
 	case '"':
 		text, err := s.text()
 		if err != nil || !s.build {
@@ -50,7 +53,7 @@ func (s *scanner) value() (any, error) {
 	}
 }
 
-func (s *scanner) object() (any, error) {
+func (s *scanner) object(known *shape) (any, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
@@ -77,11 +80,15 @@ func (s *scanner) object() (any, error) {
 		if mine.seen(s, name) {
 			return nil, ErrDuplicateKey
 		}
+		inner, there := known.member(name)
+		if !there && known.inAnotherCase(name) {
+			return nil, fmt.Errorf("%w: its name is that of another in another case", ErrUnknownField)
+		}
 		s.space()
 		if !s.take(':') {
 			return nil, invalid("colon expected")
 		}
-		v, err := s.value()
+		v, err := s.value(inner)
 		if err != nil {
 			return nil, err
 		}
@@ -104,7 +111,7 @@ func (s *scanner) object() (any, error) {
 	return out, nil
 }
 
-func (s *scanner) array() (any, error) {
+func (s *scanner) array(known *shape) (any, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
@@ -117,7 +124,7 @@ func (s *scanner) array() (any, error) {
 		if first && s.take(']') {
 			break
 		}
-		v, err := s.value()
+		v, err := s.value(known)
 		if err != nil {
 			return nil, err
 		}

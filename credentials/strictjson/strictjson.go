@@ -2,8 +2,11 @@
 // readers could understand differently: duplicate member names (also those
 // that differ only by case), bytes after the value, text that is not Unicode,
 // numbers no float64 can hold, and members nobody asked for. The standard
-// library is lenient in each of these points. What the values mean, and which
-// of them must be there, is left to the rooms that ask.
+// library is lenient in each of these points. Statements to which a later writer
+// may add members are read with
+// UnmarshalOpen, which passes over what it does not know
+// and is as strict in all else. What the values mean, and which of them must be
+// there, is left to the rooms that ask.
 package strictjson
 
 import (
@@ -11,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -27,7 +31,8 @@ var (
 	// before anything is read. Its code is too_large.
 	ErrTooLarge = errors.New("strictjson: too large")
 	// ErrUnknownField says that an object has a member that the Go value has
-	// no field for. Its code is unknown_field.
+	// no field for, or, where such members are passed over, one whose name is
+	// that of a field in another case. Its code is unknown_field.
 	ErrUnknownField = errors.New("strictjson: unknown member")
 )
 
@@ -72,7 +77,7 @@ func (l Limits) depth() int {
 // Check reports whether data is exactly one JSON value within the limits. The
 // error wraps ErrInvalid, ErrDuplicateKey or ErrTooLarge.
 func Check(data []byte, limit Limits) error {
-	_, err := read(data, limit, false)
+	_, err := read(data, limit, nil, false)
 	return err
 }
 
@@ -80,7 +85,7 @@ func Check(data []byte, limit Limits) error {
 // map[string]any, []any, string, bool, nil, and json.Number for numbers, so
 // that no digit is lost. It is for claims whose names are not known before.
 func Value(data []byte, limit Limits) (any, error) {
-	return read(data, limit, true)
+	return read(data, limit, nil, true)
 }
 
 // Unmarshal checks data as Check does and decodes it into v. A member that v
@@ -99,6 +104,34 @@ func Unmarshal(data []byte, limit Limits, v any) error {
 	return readable(dec.Decode(v))
 }
 
+// UnmarshalOpen is Unmarshal for what a later writer may have added to: at every
+// depth, a member that v has no field for is passed over. One whose name differs
+// from a field's only by case is ErrUnknownField all the same: a reader that
+// compares names exactly would pass over what encoding/json takes.
+func UnmarshalOpen(data []byte, limit Limits, v any) error {
+	if _, err := read(data, limit, shapeOf(reflect.TypeOf(v)), false); err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	return readable(dec.Decode(v))
+}
+
+// Knows reports whether v has a field for the member that path names. The names
+// of members inside one another stand with dots between them, and an array
+// counts for nothing: keys.kid is the member kid of every object in keys.
+func Knows(v any, path string) bool {
+	s := shapeOf(reflect.TypeOf(v))
+	for name := range strings.SplitSeq(path, ".") {
+		inner, there := s.member(name)
+		if !there {
+			return false
+		}
+		s = inner
+	}
+	return true
+}
+
 // readable turns the errors of encoding/json, which repeat the input, into
 // ours, which do not.
 func readable(err error) error {
@@ -115,12 +148,12 @@ func readable(err error) error {
 	}
 }
 
-func read(data []byte, limit Limits, build bool) (any, error) {
+func read(data []byte, limit Limits, known *shape, build bool) (any, error) {
 	if len(data) > limit.size() {
 		return nil, ErrTooLarge
 	}
 	s := scanner{data: string(data), depth: limit.depth(), build: build}
-	v, err := s.value()
+	v, err := s.value(known)
 	if err != nil {
 		return nil, err
 	}

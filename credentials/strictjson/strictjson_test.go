@@ -190,6 +190,77 @@ func TestUnmarshal(t *testing.T) {
 	}
 }
 
+// open is read with members that it has no fields for.
+type open struct {
+	Name string          `json:"name"`
+	Keys []openKey       `json:"keys"`
+	Next *open           `json:"next"`
+	Raw  json.RawMessage `json:"raw"`
+	Any  any             `json:"any"`
+	Seal []byte          `json:"seal"`
+	Bare int
+	Not  int `json:"-"`
+}
+
+type openKey struct {
+	ID string `json:"kid"`
+}
+
+func TestUnmarshalOpen(t *testing.T) {
+	for _, c := range []struct {
+		name, text, code string
+	}{
+		{"fits", `{"name":"a","keys":[{"kid":"k"}],"Bare":1}`, ""},
+		{"unknown member", `{"name":"a","keys":[{"kid":"k"}],"canary":{"name":[1]}}`, ""},
+		{"unknown member in an array", `{"name":"a","keys":[{"kid":"k","canary":1}]}`, ""},
+		{"unknown member far inside", `{"name":"a","keys":[{"kid":"k"}],"next":{"next":{"canary":1}}}`, ""},
+		{"another case inside an unknown member", `{"name":"a","keys":[{"kid":"k"}],"canary":{"NAME":1}}`, ""},
+		{"another case inside a raw member", `{"name":"a","keys":[{"kid":"k"}],"raw":{"NAME":1},"any":{"NAME":1}}`, ""},
+		{"a field that has no member", `{"name":"a","keys":[{"kid":"k"}],"Not":1,"not":2}`, "json_duplicate_key"},
+		{"another case", `{"NAME":"a","keys":[{"kid":"k"}]}`, "unknown_field"},
+		{"another case by Unicode", `{"name":"a","` + "K" + `eys":[]}`, "unknown_field"},
+		{"another case in an array", `{"name":"a","keys":[{"kid":"k"},{"KID":"k"}]}`, "unknown_field"},
+		{"another case far inside", `{"name":"a","next":{"next":{"Name":1}}}`, "unknown_field"},
+		{"unknown member twice", `{"name":"a","canary":1,"canary":2}`, "json_duplicate_key"},
+		{"unknown member twice by case, inside", `{"name":"a","keys":[{"kid":"k","canary":1,"Canary":2}]}`, "json_duplicate_key"},
+		{"unknown member with a wrong number", `{"name":"a","canary":1e999}`, "json_invalid"},
+		{"wrong kind", `{"name":["canary"]}`, "json_invalid"},
+		{"bytes after it", `{"name":"a"}{}`, "json_invalid"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var v open
+			err := strictjson.UnmarshalOpen([]byte(c.text), strictjson.Limits{}, &v)
+			if got := strictjson.Code(err); got != c.code || (err == nil) != (c.code == "") {
+				t.Fatalf("got %q (%v), want %q", got, err, c.code)
+			}
+			if err != nil {
+				if strings.Contains(err.Error(), "canary") {
+					t.Error("the error repeats the input")
+				}
+				return
+			}
+			if v.Name != "a" || len(v.Keys) != 1 || v.Keys[0].ID != "k" {
+				t.Errorf("got %+v", v)
+			}
+		})
+	}
+}
+
+func TestKnows(t *testing.T) {
+	for path, want := range map[string]bool{
+		"name": true, "keys": true, "keys.kid": true, "next.next.keys.kid": true, "Bare": true, "raw": true, "seal": true,
+		"": false, "canary": false, "NAME": false, "bare": false, "Not": false, "not": false, "keys.": false, ".kid": false, "kid": false,
+		"keys.canary": false, "keys.kid.x": false, "raw.x": false, "any.x": false, "seal.x": false, "next.canary": false,
+	} {
+		if got := strictjson.Knows(&open{}, path); got != want {
+			t.Errorf("%q: got %v, want %v", path, got, want)
+		}
+	}
+	if strictjson.Knows(map[string]any{}, "x") || strictjson.Knows(nil, "x") {
+		t.Error("a map, or nothing, knows a member")
+	}
+}
+
 func TestCodeOfOthers(t *testing.T) {
 	if got := strictjson.Code(errors.New("x")); got != "" {
 		t.Errorf("got %q", got)

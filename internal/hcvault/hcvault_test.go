@@ -21,7 +21,6 @@ import (
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/storetest"
-	"github.com/safeconduct/safeconduct/internal/trouble"
 	networkroom "github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
 )
@@ -555,7 +554,7 @@ func TestQuota(t *testing.T) {
 			t.Fatalf("signing beside it: %v", err)
 		}
 	}
-	var u *trouble.Later
+	var u *hcvault.Unavailable
 	if !errors.As(limited, &u) || u.RetryAfter() < time.Second {
 		t.Errorf("look-ups: %v, want ErrUnavailable with a time", limited)
 	}
@@ -614,7 +613,7 @@ disable_mlock = true
 
 	// Sealed by a duty holder while it runs.
 	must(t, s.client(t, shares.RootToken).Sys().SealWithContext(t.Context()))
-	var u *trouble.Later
+	var u *hcvault.Unavailable
 	if err := signAgency(t.Context(), v); !errors.As(err, &u) || u.RetryAfter() < time.Second {
 		t.Errorf("sealed: %v, want ErrUnavailable with a time", err)
 	}
