@@ -48,6 +48,7 @@ var leaves = []string{
 
 // domain rooms hold the rules of the trade; adapters may import all of them.
 var domain = slices.Concat(leaves, []string{
+	"invalid", "claims",
 	"credentials", "verifier", "network", "people", "people/token", "vault", "vault/mrz", "audit",
 })
 
@@ -56,6 +57,7 @@ var domain = slices.Concat(leaves, []string{
 var rooms = map[string]room{
 	// The leaves.
 	"credentials/private":     {},
+	"invalid":                 {ours: []string{"credentials/private"}},
 	"credentials/strictjson":  {},
 	"credentials/jws":         {ours: []string{"credentials/strictjson"}, foreign: []string{"github.com/go-jose/go-jose/v4", "golang.org/x/crypto/cryptobyte"}},
 	"credentials/sdjwt":       {ours: []string{"credentials/jws", "credentials/strictjson", "credentials/private"}, foreign: []string{"github.com/go-jose/go-jose/v4"}},
@@ -68,6 +70,9 @@ var rooms = map[string]room{
 		std:     []string{"os"}, // the published log is a folder, for strangers as for us
 	},
 
+	// What can be stated, for whoever states, keeps or asks for it.
+	"claims": {ours: []string{"credentials/private", "credentials/strictjson", "invalid"}},
+
 	// What a member, a device or an invitation carries. network makes the tokens
 	// of devices, and so shares this leaf with people.
 	"people/token": {},
@@ -77,10 +82,10 @@ var rooms = map[string]room{
 	// argon2 for what a device shows at its enrolment; the card's own stretch is
 	// for codes, and is exported to nobody.
 	"verifier":    {ours: leaves, foreign: []string{"golang.org/x/crypto/argon2"}},
-	"credentials": {ours: slices.Concat(leaves, []string{"audit"}), foreign: []string{"golang.org/x/text"}},
-	"vault":       {ours: []string{"credentials/private", "vault/mrz", "audit"}, foreign: []string{"filippo.io/age", "golang.org/x/crypto", "golang.org/x/text"}},
-	"network":     {ours: slices.Concat(leaves, []string{"verifier", "audit", "people/token"})},
-	"people":      {ours: []string{"audit", "people/token"}},
+	"credentials": {ours: slices.Concat(leaves, []string{"invalid", "claims", "audit"})},
+	"vault":       {ours: []string{"credentials/private", "invalid", "claims", "vault/mrz", "audit"}, foreign: []string{"filippo.io/age", "golang.org/x/crypto"}},
+	"network":     {ours: slices.Concat(leaves, []string{"invalid", "verifier", "audit", "people/token"})},
+	"people":      {ours: []string{"invalid", "audit", "people/token"}},
 
 	"internal/vaulttest": {adapter: true, ours: []string{"internal/hcvault"}, foreign: []string{"github.com/hashicorp/vault/api"}},
 

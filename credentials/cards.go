@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // CardOrder asks for a card.
@@ -72,7 +74,7 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 	if err != nil {
 		return Card{}, fmt.Errorf("find epoch: %w", err)
 	}
-	draft, claims, err := is.cardDraft(ctx, by, o, end, now)
+	draft, content, err := is.cardDraft(ctx, by, o, end, now)
 	if err != nil {
 		return Card{}, err
 	}
@@ -86,7 +88,7 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 	var printed Card
 	var sealed card.Sealed
 	err = is.reserved(ctx, by, &draft, key, func(key crypto.Signer) (err error) {
-		sealed, err = is.seal(ctx, &draft, &printed, claims, keys, kid, key)
+		sealed, err = is.seal(ctx, &draft, &printed, content, keys, kid, key)
 		return err
 	})
 	if err != nil {
@@ -107,17 +109,17 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, o CardOrder, ep
 	if err := is.place(ctx, by, &d); err != nil {
 		return Issued{}, card.Claims{}, err
 	}
-	claims := card.Claims{
+	content := card.Claims{
 		IssuedAt: d.IssuedOn, Name: o.Name, BirthDate: o.BirthDate, Sex: o.Sex, Nationality: o.Nationality,
 		MissionMayBeContacted: o.MissionMayBeContacted,
 	}
-	var problems []Problem
+	var problems []invalid.Problem
 	switch len(o.Portrait) {
 	case 0:
 	case sha256.Size:
-		claims.Portrait = o.Portrait[:16]
+		content.Portrait = o.Portrait[:16]
 	default:
-		problems = append(problems, Problem{Field: "/portrait", Code: CodeFormat, Rule: "a SHA-256"})
+		problems = append(problems, invalid.Problem{Pointer: "/portrait", Code: invalid.CodeFormat, Rule: "a SHA-256"})
 	}
 	latest := d.IssuedOn.AddDate(0, 0, maxCardDays)
 	if day(epochEnd).Before(latest) {
@@ -129,10 +131,10 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, o CardOrder, ep
 		d.ValidUntil = day(o.ValidUntil).AddDate(0, 0, 1)
 		if !d.ValidUntil.After(d.IssuedOn) || d.ValidUntil.After(latest) {
 			d.ValidUntil = latest
-			problems = append(problems, Problem{Field: "/valid_until", Code: CodeRange, Rule: "from today on, within a card's longest validity"})
+			problems = append(problems, invalid.Problem{Pointer: "/valid_until", Code: invalid.CodeRange, Rule: "from today on, within a card's longest validity"})
 		}
 	}
-	claims.Expires = d.ValidUntil
+	content.Expires = d.ValidUntil
 	if o.About != "" {
 		d.About = o.About
 		status, level, err := is.screened(ctx, by, o.Case, o.About)
@@ -140,20 +142,20 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, o CardOrder, ep
 			return Issued{}, card.Claims{}, err
 		}
 		if status == 0 || level == 0 {
-			problems = append(problems, Problem{Field: "/about", Code: CodeNotAllowed, Rule: "a card carries possible or actual status only"})
+			problems = append(problems, invalid.Problem{Pointer: "/about", Code: invalid.CodeNotAllowed, Rule: "a card carries possible or actual status only"})
 		} else {
-			claims.Status, claims.DecisionLevel = status, level
+			content.Status, content.DecisionLevel = status, level
 		}
 	}
-	valid := claims
+	valid := content
 	valid.Handle = [8]byte{1} // drawn when the card is sealed
 	for _, p := range valid.Validate() {
-		problems = append(problems, Problem{Field: "/" + p.Field, Code: CodeFormat, Rule: p.Problem})
+		problems = append(problems, invalid.Problem{Pointer: "/" + p.Field, Code: invalid.CodeFormat, Rule: p.Problem})
 	}
 	if len(problems) > 0 {
-		return Issued{}, card.Claims{}, &InvalidError{Problems: problems}
+		return Issued{}, card.Claims{}, &invalid.Error{Problems: problems}
 	}
-	return d, claims, nil
+	return d, content, nil
 }
 
 // screened reads status and decision level from a screening that is in use in
@@ -163,7 +165,7 @@ func (is *Issuer) screened(ctx context.Context, by audit.Actor, caseID string, i
 	switch {
 	case err != nil:
 		return 0, 0, err
-	case a.Case != caseID || a.Kind != KindScreening:
+	case a.Case != caseID || a.Kind != claims.KindScreening:
 		return 0, 0, ErrNotFound
 	case a.State != Active || !day(is.cfg.Now()).Before(a.ValidUntil):
 		return 0, 0, ErrConflict
@@ -172,7 +174,7 @@ func (is *Issuer) screened(ctx context.Context, by audit.Actor, caseID string, i
 	if err != nil {
 		return 0, 0, err
 	}
-	return CardStatus(said.Text("trafficking_status")), CardDecisionLevel(said.Text("decision_level")), nil
+	return claims.CardStatus(said.Text("trafficking_status")), claims.CardDecisionLevel(said.Text("decision_level")), nil
 }
 
 // own reads back an attestation that was kept encrypted, and checks it again:
@@ -186,20 +188,20 @@ func (is *Issuer) own(ctx context.Context, a Attestation) (*sdjwt.Claims, error)
 	if err != nil {
 		return nil, fmt.Errorf("read own attestation: %w", err)
 	}
-	claims, err := token.Verify(key, sdjwt.Policy{Now: is.cfg.Now()})
+	said, err := token.Verify(key, sdjwt.Policy{Now: is.cfg.Now()})
 	if err != nil {
 		return nil, fmt.Errorf("read own attestation: %w", err)
 	}
-	return claims, nil
+	return said, nil
 }
 
 // seal draws what is new on every card, code, number and handle, and seals.
-func (is *Issuer) seal(ctx context.Context, d *Issued, printed *Card, claims card.Claims, keys card.SealKeys, kid string, key crypto.Signer) (card.Sealed, error) {
+func (is *Issuer) seal(ctx context.Context, d *Issued, printed *Card, content card.Claims, keys card.SealKeys, kid string, key crypto.Signer) (card.Sealed, error) {
 	cose, err := coseKeyID(kid)
 	if err != nil {
 		return card.Sealed{}, err
 	}
-	if _, err := io.ReadFull(is.cfg.Rand, claims.Handle[:]); err != nil {
+	if _, err := io.ReadFull(is.cfg.Rand, content.Handle[:]); err != nil {
 		return card.Sealed{}, fmt.Errorf("draw case handle: %w", err)
 	}
 	if printed.Code, err = card.NewCode(is.cfg.Rand); err != nil {
@@ -208,21 +210,21 @@ func (is *Issuer) seal(ctx context.Context, d *Issued, printed *Card, claims car
 	if printed.Number, err = card.NewNumber(is.cfg.Rand); err != nil {
 		return card.Sealed{}, err
 	}
-	claims.List, claims.Index = d.List, d.Index
+	content.List, content.Index = d.List, d.Index
 	facts := *d.Card
-	if facts.Handle, err = is.HandleTag(ctx, claims.Handle); err != nil {
+	if facts.Handle, err = is.HandleTag(ctx, content.Handle); err != nil {
 		return card.Sealed{}, err
 	}
 	if facts.Number, err = is.tag(ctx, "card-number", []byte(printed.Number)); err != nil {
 		return card.Sealed{}, err
 	}
-	if facts.Nationality, err = is.nationalityTag(ctx, facts.Handle, claims.Nationality.Reveal()); err != nil {
+	if facts.Nationality, err = is.nationalityTag(ctx, facts.Handle, content.Nationality.Reveal()); err != nil {
 		return card.Sealed{}, err
 	}
 	d.Card = &facts
-	sealed, err := card.Seal(claims, keys, printed.Code, cose, key, is.cfg.Rand)
+	sealed, err := card.Seal(content, keys, printed.Code, cose, key, is.cfg.Rand)
 	if errors.Is(err, card.ErrTooLong) {
-		return card.Sealed{}, &InvalidError{Problems: []Problem{{Field: "/name", Code: CodeTooLong, Rule: "fits on a card when shortened"}}}
+		return card.Sealed{}, &invalid.Error{Problems: []invalid.Problem{{Pointer: "/name", Code: invalid.CodeTooLong, Rule: "fits on a card when shortened"}}}
 	}
 	return sealed, err
 }
@@ -338,7 +340,7 @@ func (is *Issuer) tag(ctx context.Context, label string, data []byte) ([16]byte,
 func (is *Issuer) answers(ctx context.Context, related []Issued) ([]Answer, error) {
 	var confirming []Agency
 	for _, r := range related {
-		if r.Kind != KindReply || !r.Matched || r.State != Active || !day(is.cfg.Now()).Before(r.ValidUntil) {
+		if r.Kind != claims.KindReply || !r.Matched || r.State != Active || !day(is.cfg.Now()).Before(r.ValidUntil) {
 			continue
 		}
 		agency, err := is.cfg.Network.Agency(ctx, r.Agency)
@@ -365,7 +367,7 @@ func (is *Issuer) answer(ctx context.Context, confirming []Agency, c CardFacts) 
 	value := AnswerNone
 	for _, agency := range confirming {
 		value = AnswerOther
-		if agency.Class != ClassMission || c.Nationality == [16]byte{} {
+		if agency.Class != claims.ClassMission || c.Nationality == [16]byte{} {
 			continue
 		}
 		tag, err := is.nationalityTag(ctx, c.Handle, agency.Country)

@@ -17,10 +17,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/storetest"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // cardOrder asks for a card of somebody from Ethiopia.
@@ -99,8 +101,8 @@ func TestIssueCard(t *testing.T) {
 		t.Error("it verifies under another key than the agency's")
 	}
 	today := claimsNow.Truncate(24 * time.Hour)
-	claims := opened.Claims()
-	handle := claims.Handle
+	content := opened.Claims()
+	handle := content.Handle
 	want := card.Claims{
 		IssuedAt: today, Expires: today.AddDate(0, 0, 180), Name: o.Name, BirthDate: o.BirthDate, Sex: 2, Nationality: o.Nationality,
 		Handle: handle, List: made.List, Index: made.Index, Status: 1, DecisionLevel: 1, Portrait: portrait[:16], MissionMayBeContacted: true,
@@ -108,7 +110,7 @@ func TestIssueCard(t *testing.T) {
 	if handle == [8]byte{} {
 		t.Error("no handle")
 	}
-	if diff := cmp.Diff(claims, want, cmp.Comparer(func(a, b private.String) bool { return a.Reveal() == b.Reveal() })); diff != "" {
+	if diff := cmp.Diff(content, want, cmp.Comparer(func(a, b private.String) bool { return a.Reveal() == b.Reveal() })); diff != "" {
 		t.Errorf("card says, want:\n%s", diff)
 	}
 	stored, err := w.store.Get(t.Context(), made.ID)
@@ -210,9 +212,9 @@ func TestIssueCardRefuses(t *testing.T) {
 	s, elsewhere := w.screening(t, w.house, caseID), w.screening(t, w.house, other)
 	paused := w.screening(t, w.house, caseID)
 	w.set(t, w.house, paused.ID, credentials.Pause)
-	identity := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: samples()["identity, least"]})
-	not := samples()["screening, least"].(*credentials.Screening)
-	not.TraffickingStatus = credentials.StatusNot
+	identity := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: sample("identity-least")})
+	not := sample("screening-least").(*claims.Screening)
+	not.TraffickingStatus = claims.StatusNot
 	not.Complete()
 	no := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: not})
 	signed := w.key(w.house).count()
@@ -247,8 +249,8 @@ func TestIssueCardRefuses(t *testing.T) {
 		o := cardOrder(caseID, s.ID)
 		o.ValidUntil = claimsNow.AddDate(0, 0, days)
 		_, err := w.issuer.IssueCard(t.Context(), w.house, o)
-		var invalid *credentials.InvalidError
-		if !errors.As(err, &invalid) || said(invalid.Problems)[0] != want {
+		var refused *invalid.Error
+		if !errors.As(err, &refused) || said(refused.Problems)[0] != want {
 			t.Errorf("valid for %d days: %v", days, err)
 		}
 	}
@@ -272,7 +274,7 @@ func TestAnswers(t *testing.T) {
 	}
 	c := w.card(t, w.house, cardOrder(caseID, s.ID))
 	w.answers(t, "before any answer", c, credentials.AnswerNone)
-	w.issue(t, w.house, credentials.Order{About: s.ID, Claims: someReply()})
+	w.issue(t, w.house, credentials.Order{About: s.ID, Claims: sample("reply-matched").(*claims.Reply)})
 	w.answers(t, "relayed by the agency", c, credentials.AnswerNone)
 	answer(w.ethiopia, "ETH", "refused", "")
 	w.answers(t, "no match", c, credentials.AnswerNone)
@@ -345,7 +347,7 @@ func TestCardsFollowTheirScreening(t *testing.T) {
 	w.stands(t, "the card resumed", carries.ID, credentials.Active)
 
 	// A newer screening leaves the card in use, and takes it along later.
-	newer := w.issue(t, w.house, credentials.Order{Case: caseID, Replaces: s.ID, Claims: samples()["screening, everything"]})
+	newer := w.issue(t, w.house, credentials.Order{Case: caseID, Replaces: s.ID, Claims: sample("screening-everything")})
 	w.stands(t, "screening replaced", carries.ID, credentials.Active)
 	w.set(t, w.house, newer.ID, credentials.Pause)
 	w.stands(t, "newer screening paused", carries.ID, credentials.Paused)
@@ -355,8 +357,8 @@ func TestCardsFollowTheirScreening(t *testing.T) {
 	w.stands(t, "the card resumed on the newer screening", carries.ID, credentials.Active)
 
 	// One that may not stand on a card takes it out of use.
-	not := samples()["screening, least"].(*credentials.Screening)
-	not.TraffickingStatus = credentials.StatusNot
+	not := sample("screening-least").(*claims.Screening)
+	not.TraffickingStatus = claims.StatusNot
 	not.Complete()
 	w.issue(t, w.house, credentials.Order{Case: caseID, Replaces: newer.ID, Claims: not})
 	w.stands(t, "replaced by a screening that no card carries", carries.ID, credentials.Withdrawn)

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // Type is the vct of every attestation. It is the same for all kinds, because
@@ -88,7 +90,7 @@ type Order struct {
 	Case string
 	// About is the attestation that an opinion, a reliance or a reply answers.
 	About  ID
-	Claims Claims
+	Claims claims.Claims
 	// Replaces withdraws an earlier attestation of the same kind, case and
 	// agency in favour of this one.
 	Replaces ID
@@ -142,8 +144,8 @@ func (is *Issuer) Issue(ctx context.Context, by audit.Actor, o Order) (Attestati
 
 // draft validates an order and turns it into what will be reserved.
 func (is *Issuer) draft(ctx context.Context, by audit.Actor, agency Agency, o Order, now time.Time) (Issued, error) {
-	if !ours(o.Claims) {
-		return Issued{}, ErrUnknownKind
+	if !claims.Known(o.Claims) {
+		return Issued{}, claims.ErrUnknownKind
 	}
 	d := Issued{
 		Kind: o.Claims.Kind(), Case: o.Case, Agency: by.Agency, About: o.About, Replaces: o.Replaces,
@@ -151,17 +153,17 @@ func (is *Issuer) draft(ctx context.Context, by audit.Actor, agency Agency, o Or
 	}
 	asked := o.ValidUntil
 	switch c := o.Claims.(type) {
-	case *Screening:
+	case *claims.Screening:
 		c.Complete()
 		if until, ok := c.ValidUntil.Time(); ok && asked.IsZero() {
 			asked = until
 		}
-	case *Reply:
+		d.ReviewBy, _ = c.ReviewBy.Time()
+	case *claims.Reply:
 		// What a relayed answer says is kept and shown, but only a mission's
 		// own account turns a card green: docs/decisions/0006.
 		d.Matched = c.Matched() && c.Channel == "account"
 	}
-	d.ReviewBy = reviewBy(o.Claims)
 	problems := append(o.Claims.Validate(now), replyProblems(o.Claims, agency)...)
 	if p := aboutProblem(d); p != nil {
 		problems = append(problems, *p)
@@ -171,43 +173,43 @@ func (is *Issuer) draft(ctx context.Context, by audit.Actor, agency Agency, o Or
 		problems = append(problems, *problem)
 	}
 	if len(problems) > 0 {
-		return Issued{}, &InvalidError{Problems: problems}
+		return Issued{}, &invalid.Error{Problems: problems}
 	}
 	d.ValidUntil = until
 	return d, is.place(ctx, by, &d)
 }
 
 // aboutProblem checks that an attestation says what it is about.
-func aboutProblem(d Issued) *Problem {
+func aboutProblem(d Issued) *invalid.Problem {
 	switch d.Kind {
-	case KindScreening, KindIdentity, KindDocument:
+	case claims.KindScreening, claims.KindIdentity, claims.KindDocument:
 		if d.Case == "" {
-			return &Problem{Field: "/case", Code: CodeRequired, Rule: "an attestation of this kind is about a case"}
+			return &invalid.Problem{Pointer: "/case", Code: invalid.CodeRequired, Rule: "an attestation of this kind is about a case"}
 		}
 		if d.About != "" {
-			return &Problem{Field: "/about", Code: CodeNotAllowed, Rule: "an attestation of this kind answers no other"}
+			return &invalid.Problem{Pointer: "/about", Code: invalid.CodeNotAllowed, Rule: "an attestation of this kind answers no other"}
 		}
-	case KindOpinion, KindReliance, KindReply:
+	case claims.KindOpinion, claims.KindReliance, claims.KindReply:
 		if d.About == "" {
-			return &Problem{Field: "/about", Code: CodeRequired, Rule: "an attestation of this kind answers another one"}
+			return &invalid.Problem{Pointer: "/about", Code: invalid.CodeRequired, Rule: "an attestation of this kind answers another one"}
 		}
 	default:
-		return &Problem{Field: "/kind", Code: CodeNotInList, Rule: "one of the six kinds"}
+		return &invalid.Problem{Pointer: "/kind", Code: invalid.CodeNotInList, Rule: "one of the six kinds"}
 	}
 	return nil
 }
 
 // replyProblems keeps an agency from answering in a mission's name.
-func replyProblems(c Claims, agency Agency) []Problem {
-	r, ok := c.(*Reply)
+func replyProblems(c claims.Claims, agency Agency) []invalid.Problem {
+	r, ok := c.(*claims.Reply)
 	if !ok || r.Channel != "account" {
 		return nil
 	}
-	if agency.Class != ClassMission {
-		return []Problem{{Field: "/channel", Code: CodeNotAllowed, Rule: "only a mission answers through its own account"}}
+	if agency.Class != claims.ClassMission {
+		return []invalid.Problem{{Pointer: "/channel", Code: invalid.CodeNotAllowed, Rule: "only a mission answers through its own account"}}
 	}
 	if r.MissionState != agency.Country {
-		return []Problem{{Field: "/mission_state", Code: CodeInconsistent, Rule: "the state that the mission belongs to"}}
+		return []invalid.Problem{{Pointer: "/mission_state", Code: invalid.CodeInconsistent, Rule: "the state that the mission belongs to"}}
 	}
 	return nil
 }
@@ -295,10 +297,10 @@ func (is *Issuer) settled(act func() error) (err error) {
 
 // follows works out what a new attestation means for its case: the one that it
 // replaces, and the cards.
-func (is *Issuer) follows(ctx context.Context, d Issued, claims Claims, done *Completion) (err error) {
-	s, screening := claims.(*Screening)
-	ends := screening && CardStatus(s.TraffickingStatus) == 0
-	if d.Replaces == "" && d.Kind != KindReply {
+func (is *Issuer) follows(ctx context.Context, d Issued, stated claims.Claims, done *Completion) (err error) {
+	s, screening := stated.(*claims.Screening)
+	ends := screening && claims.CardStatus(s.TraffickingStatus) == 0
+	if d.Replaces == "" && d.Kind != claims.KindReply {
 		return nil
 	}
 	related, err := is.cfg.Store.ByCase(ctx, d.Case)
@@ -315,7 +317,7 @@ func (is *Issuer) follows(ctx context.Context, d Issued, claims Claims, done *Co
 		// states something that may not stand on a card.
 		changes = append(changes, cardsOf(related, d, []State{Active, Paused}, Withdrawn)...)
 	}
-	if d.Kind == KindReply {
+	if d.Kind == claims.KindReply {
 		// Also a reply that matches nothing counts: it may replace one that
 		// did.
 		done.Answers, err = is.answers(ctx, after(related, append(changes, Change{ID: d.ID, To: Active})))

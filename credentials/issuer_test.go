@@ -29,6 +29,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/jws"
@@ -37,6 +38,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/internal/storetest"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 const (
@@ -79,7 +81,7 @@ func openWorld(ctx context.Context, path string, complain func(string, ...any)) 
 		class, country string
 	}{
 		{&w.house, "NGO", "KHM"}, {&w.river, "NGO", "THA"},
-		{&w.ethiopia, credentials.ClassMission, "ETH"}, {&w.kenya, credentials.ClassMission, "KEN"},
+		{&w.ethiopia, claims.ClassMission, "ETH"}, {&w.kenya, claims.ClassMission, "KEN"},
 	} {
 		*a.actor = audit.Actor{ID: storetest.NewID(), Agency: storetest.NewID(), Role: "worker"}
 		if err := w.agencies.add(a.actor.Agency, a.class, a.country); err != nil {
@@ -322,12 +324,12 @@ func (w *world) issue(tb testing.TB, by audit.Actor, o credentials.Order) creden
 // screening makes a screening in a case.
 func (w *world) screening(tb testing.TB, by audit.Actor, caseID string) credentials.Attestation {
 	tb.Helper()
-	return w.issue(tb, by, credentials.Order{Case: caseID, Claims: samples()["screening, least"]})
+	return w.issue(tb, by, credentials.Order{Case: caseID, Claims: sample("screening-least")})
 }
 
 // reply is an answer that a mission gives through its own account.
-func reply(state, answer string) *credentials.Reply {
-	return &credentials.Reply{
+func reply(state, answer string) *claims.Reply {
+	return &claims.Reply{
 		Answer: answer, Mission: private.New("Embassy at Example City"), MissionState: state, Date: "2026-03-10", Channel: "account",
 	}
 }
@@ -411,12 +413,12 @@ func wantError(tb testing.TB, what string, err, want error) {
 // wantProblems compares all problems of an error with those wanted.
 func wantProblems(tb testing.TB, what string, err error, want ...string) {
 	tb.Helper()
-	var invalid *credentials.InvalidError
-	if !errors.As(err, &invalid) {
+	var refused *invalid.Error
+	if !errors.As(err, &refused) {
 		tb.Errorf("%s: got error %v, want problems", what, err)
 		return
 	}
-	if diff := cmp.Diff(said(invalid.Problems), want); diff != "" {
+	if diff := cmp.Diff(said(refused.Problems), want); diff != "" {
 		tb.Errorf("%s: got, want:\n%s", what, diff)
 	}
 }
@@ -435,18 +437,17 @@ func TestIssue(t *testing.T) {
 	w := newWorld(t)
 	caseID := w.cases.open(w.house)
 	about := w.screening(t, w.house, caseID)
-	all := samples()
 	for _, tt := range []struct {
 		by    audit.Actor
 		order credentials.Order
 		until time.Time
 	}{
-		{w.house, credentials.Order{Case: caseID, Claims: all["screening, least"]}, claimsNow.AddDate(0, 0, 90)},
-		{w.house, credentials.Order{Case: caseID, Claims: all["screening, everything"]}, time.Date(2027, 3, 10, 0, 0, 0, 0, time.UTC)},
-		{w.house, credentials.Order{Case: caseID, Claims: all["identity, everything"]}, claimsNow.AddDate(0, 0, 365)},
-		{w.house, credentials.Order{Case: caseID, Claims: all["document, everything"], ValidUntil: claimsNow.AddDate(0, 0, 3)}, claimsNow.AddDate(0, 0, 4)},
-		{w.river, credentials.Order{About: about.ID, Claims: all["opinion"]}, claimsNow.AddDate(0, 0, 365)},
-		{w.river, credentials.Order{About: about.ID, Case: caseID, Claims: all["reliance, officer"]}, claimsNow.AddDate(0, 0, 365)},
+		{w.house, credentials.Order{Case: caseID, Claims: sample("screening-least")}, claimsNow.AddDate(0, 0, 90)},
+		{w.house, credentials.Order{Case: caseID, Claims: sample("screening-everything")}, time.Date(2027, 3, 10, 0, 0, 0, 0, time.UTC)},
+		{w.house, credentials.Order{Case: caseID, Claims: sample("identity-everything")}, claimsNow.AddDate(0, 0, 365)},
+		{w.house, credentials.Order{Case: caseID, Claims: sample("document-everything"), ValidUntil: claimsNow.AddDate(0, 0, 3)}, claimsNow.AddDate(0, 0, 4)},
+		{w.river, credentials.Order{About: about.ID, Claims: sample("opinion")}, claimsNow.AddDate(0, 0, 365)},
+		{w.river, credentials.Order{About: about.ID, Case: caseID, Claims: sample("reliance-officer")}, claimsNow.AddDate(0, 0, 365)},
 		{w.ethiopia, credentials.Order{About: about.ID, Claims: reply("ETH", "not_found")}, claimsNow.AddDate(0, 0, 365)},
 	} {
 		kind := tt.order.Claims.Kind()
@@ -499,23 +500,23 @@ func checkToken(t *testing.T, w *world, by audit.Actor, a credentials.Attestatio
 	if got, want := parsed.KeyID(), jws.KeyID(&agency.key.PublicKey); got != want {
 		t.Errorf("%s: kid %s, want %s", kind, got, want)
 	}
-	claims, err := parsed.Verify(&agency.key.PublicKey, sdjwt.Policy{Now: w.clock, Required: []string{"iss", "iat", "exp", "status"}})
+	read, err := parsed.Verify(&agency.key.PublicKey, sdjwt.Policy{Now: w.clock, Required: []string{"iss", "iat", "exp", "status"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := parsed.Verify(&w.key(w.kenya).PublicKey, sdjwt.Policy{Now: w.clock}); err == nil {
 		t.Errorf("%s: it verifies under another agency's key", kind)
 	}
-	if claims.Issuer() != agency.Issuer || claims.VCT() != credentials.Type {
+	if read.Issuer() != agency.Issuer || read.VCT() != credentials.Type {
 		t.Errorf("%s: another iss or vct", kind)
 	}
-	if got, want := claims.IssuedAt(), claimsNow.Truncate(24*time.Hour); !got.Equal(want) {
+	if got, want := read.IssuedAt(), claimsNow.Truncate(24*time.Hour); !got.Equal(want) {
 		t.Errorf("%s: iat %v, want %v", kind, got, want)
 	}
-	if got, want := claims.Expires(), until.Truncate(24*time.Hour); !got.Equal(want) || !a.ValidUntil.Equal(want) {
+	if got, want := read.Expires(), until.Truncate(24*time.Hour); !got.Equal(want) || !a.ValidUntil.Equal(want) {
 		t.Errorf("%s: exp %v and valid until %v, want %v", kind, got, a.ValidUntil, want)
 	}
-	if s := claims.Status(); s == nil || s.URI != fmt.Sprintf("%s%d", statusLists, a.List) || s.Index != int64(a.Index) {
+	if s := read.Status(); s == nil || s.URI != fmt.Sprintf("%s%d", statusLists, a.List) || s.Index != int64(a.Index) {
 		t.Errorf("%s: the status is another entry's", kind)
 	}
 
@@ -542,7 +543,7 @@ func checkToken(t *testing.T, w *world, by audit.Actor, a credentials.Attestatio
 	}
 
 	// What the holder can show, each alone.
-	encoded, err := credentials.EncodeClaims(o.Claims)
+	encoded, err := claims.Encode(o.Claims)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -558,8 +559,8 @@ func checkToken(t *testing.T, w *world, by audit.Actor, a credentials.Attestatio
 		want["supersedes"] = string(o.Replaces)
 	}
 	got := map[string]any{}
-	for _, name := range claims.Disclosed() {
-		if got[name] = claims.Payload()[name]; got[name] == nil {
+	for _, name := range read.Disclosed() {
+		if got[name] = read.Payload()[name]; got[name] == nil {
 			t.Errorf("%s: a disclosure without a member at the top", kind)
 		}
 	}
@@ -586,15 +587,15 @@ func TestIssueReportsEveryProblem(t *testing.T) {
 		want  []string
 	}{
 		"claims, about and date": {
-			w.house, credentials.Order{Case: caseID, About: about.ID, Claims: &credentials.IdentityClaim{}, ValidUntil: claimsNow.AddDate(0, 0, -1)},
+			w.house, credentials.Order{Case: caseID, About: about.ID, Claims: &claims.IdentityClaim{}, ValidUntil: claimsNow.AddDate(0, 0, -1)},
 			[]string{"/names required", "/assurance required", "/claim_status required", "/about not_allowed", "/valid_until range"},
 		},
-		"no case": {w.house, credentials.Order{Claims: samples()["identity, least"]}, []string{"/case required"}},
+		"no case": {w.house, credentials.Order{Claims: sample("identity-least")}, []string{"/case required"}},
 		"an opinion of nothing": {
-			w.river, credentials.Order{Case: caseID, Claims: samples()["opinion"]}, []string{"/about required"},
+			w.river, credentials.Order{Case: caseID, Claims: sample("opinion")}, []string{"/about required"},
 		},
 		"longer than three years": {
-			w.house, credentials.Order{Case: caseID, Claims: samples()["identity, least"], ValidUntil: claimsNow.AddDate(0, 0, 3*365)}, []string{"/valid_until range"},
+			w.house, credentials.Order{Case: caseID, Claims: sample("identity-least"), ValidUntil: claimsNow.AddDate(0, 0, 3*365)}, []string{"/valid_until range"},
 		},
 		"an agency in a mission's name": {
 			w.river, credentials.Order{About: about.ID, Claims: reply("THA", "matched")}, []string{"/channel not_allowed"},
@@ -606,10 +607,10 @@ func TestIssueReportsEveryProblem(t *testing.T) {
 		_, err := w.issuer.Issue(t.Context(), tt.by, tt.order)
 		wantProblems(t, name, err, tt.want...)
 	}
-	var none *credentials.Screening
-	for name, claims := range map[string]credentials.Claims{"no claims": nil, "nil claims": none, "claims of somebody else": foreign{}} {
-		_, err := w.issuer.Issue(t.Context(), w.house, credentials.Order{Case: caseID, Claims: claims})
-		wantError(t, name, err, credentials.ErrUnknownKind)
+	var none *claims.Screening
+	for name, stated := range map[string]claims.Claims{"no claims": nil, "nil claims": none, "claims of somebody else": foreign{}} {
+		_, err := w.issuer.Issue(t.Context(), w.house, credentials.Order{Case: caseID, Claims: stated})
+		wantError(t, name, err, claims.ErrUnknownKind)
 	}
 	if got := w.key(w.house).count() + w.key(w.river).count() + w.key(w.kenya).count(); got != 1 {
 		t.Errorf("%d signatures, want only that of the screening", got)
@@ -628,9 +629,9 @@ func TestIssueWhere(t *testing.T) {
 	withdrawn, paused := w.screening(t, w.house, mine), w.screening(t, w.house, mine)
 	w.set(t, w.house, withdrawn.ID, credentials.Withdraw)
 	w.set(t, w.house, paused.ID, credentials.Pause)
-	identity := w.issue(t, w.house, credentials.Order{Case: mine, Claims: samples()["identity, least"]})
-	screening := func() credentials.Claims { return samples()["screening, least"] }
-	opinion := func() credentials.Claims { return samples()["opinion"] }
+	identity := w.issue(t, w.house, credentials.Order{Case: mine, Claims: sample("identity-least")})
+	screening := func() claims.Claims { return sample("screening-least") }
+	opinion := func() claims.Claims { return sample("opinion") }
 	nobody := credentials.ID(storetest.NewID())
 	for name, tt := range map[string]struct {
 		by    audit.Actor
@@ -667,7 +668,7 @@ func TestReadAndList(t *testing.T) {
 	w := newWorld(t)
 	caseID := w.cases.open(w.house)
 	s := w.screening(t, w.house, caseID)
-	o := w.issue(t, w.river, credentials.Order{About: s.ID, Claims: samples()["opinion"]})
+	o := w.issue(t, w.river, credentials.Order{About: s.ID, Claims: sample("opinion")})
 	got, err := w.issuer.Read(t.Context(), w.house, o.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -694,7 +695,7 @@ func TestReplace(t *testing.T) {
 	w := newWorld(t)
 	caseID := w.cases.open(w.house)
 	first := w.screening(t, w.house, caseID)
-	o := credentials.Order{Case: caseID, Replaces: first.ID, Claims: samples()["screening, everything"]}
+	o := credentials.Order{Case: caseID, Replaces: first.ID, Claims: sample("screening-everything")}
 	second := w.issue(t, w.house, o)
 	checkToken(t, w, w.house, second, o, second.ValidUntil)
 	w.stands(t, "the first", first.ID, credentials.Replaced)
@@ -755,8 +756,8 @@ func TestWithdrawCase(t *testing.T) {
 	s, stays := w.screening(t, w.house, caseID), w.screening(t, w.house, other)
 	paused, old := w.screening(t, w.house, caseID), w.screening(t, w.house, caseID)
 	w.set(t, w.house, paused.ID, credentials.Pause)
-	newer := w.issue(t, w.house, credentials.Order{Case: caseID, Replaces: old.ID, Claims: samples()["screening, least"]})
-	theirs := w.issue(t, w.river, credentials.Order{About: s.ID, Claims: samples()["opinion"]})
+	newer := w.issue(t, w.house, credentials.Order{Case: caseID, Replaces: old.ID, Claims: sample("screening-least")})
+	theirs := w.issue(t, w.river, credentials.Order{About: s.ID, Claims: sample("opinion")})
 
 	for name, by := range map[string]audit.Actor{"another agency": w.river, "a stranger": w.kenya} {
 		_, err := w.issuer.WithdrawCase(t.Context(), by, caseID)
@@ -783,7 +784,7 @@ func TestSameRequest(t *testing.T) {
 	w := newWorld(t)
 	caseID := w.cases.open(w.house)
 	order := func() credentials.Order {
-		return credentials.Order{Case: caseID, Claims: samples()["screening, least"], RequestKey: "a hash"}
+		return credentials.Order{Case: caseID, Claims: sample("screening-least"), RequestKey: "a hash"}
 	}
 	first := w.issue(t, w.house, order())
 	w.clock = w.clock.AddDate(0, 0, 1)
@@ -813,7 +814,7 @@ func TestSameRequestAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			a, err := w.issuer.Issue(context.Background(), w.house, credentials.Order{Case: caseID, Claims: samples()["screening, least"], RequestKey: "one"})
+			a, err := w.issuer.Issue(context.Background(), w.house, credentials.Order{Case: caseID, Claims: sample("screening-least"), RequestKey: "one"})
 			switch {
 			case err == nil:
 				ids <- a.ID
@@ -848,7 +849,7 @@ func TestIssueAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 40 {
 		wg.Go(func() {
-			if _, err := w.issuer.Issue(context.Background(), w.house, credentials.Order{Case: caseID, Claims: samples()["identity, least"]}); err != nil {
+			if _, err := w.issuer.Issue(context.Background(), w.house, credentials.Order{Case: caseID, Claims: sample("identity-least")}); err != nil {
 				t.Errorf("issue: %v", err)
 			}
 		})
@@ -882,7 +883,7 @@ func TestIssueDrawsAgain(t *testing.T) {
 		t.Errorf("%d signatures, want 1: a miss signs nothing", got)
 	}
 	full.reserve = slices.Repeat([]error{credentials.ErrIndexTaken}, 1000)
-	_, err := w.issuer.Issue(t.Context(), w.house, credentials.Order{Case: caseID, Claims: samples()["screening, least"]})
+	_, err := w.issuer.Issue(t.Context(), w.house, credentials.Order{Case: caseID, Claims: sample("screening-least")})
 	wantError(t, "always taken", err, credentials.ErrListFull)
 	if got := w.key(w.house).count(); got != 1 {
 		t.Errorf("%d signatures, want 1", got)
@@ -975,7 +976,7 @@ func TestNothingIsReleased(t *testing.T) {
 				t.Fatal(err)
 			}
 			tt.spoil(w, broken)
-			o := credentials.Order{Case: caseID, Claims: samples()["screening, least"], RequestKey: "k"}
+			o := credentials.Order{Case: caseID, Claims: sample("screening-least"), RequestKey: "k"}
 			a, err := w.issuer.Issue(t.Context(), w.house, o)
 			wantError(t, "issue", err, tt.want)
 			if a.Token != "" || a.ID != "" {
@@ -1038,7 +1039,7 @@ func TestIssueEndsWhatItBegan(t *testing.T) {
 		leave()
 		return ecdsa.SignASN1(rand.Reader, key.PrivateKey, d)
 	}
-	a, err := w.issuer.Issue(ctx, w.house, credentials.Order{Case: caseID, Claims: samples()["screening, least"]})
+	a, err := w.issuer.Issue(ctx, w.house, credentials.Order{Case: caseID, Claims: sample("screening-least")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1049,7 +1050,7 @@ func TestLifetime(t *testing.T) {
 	w := newWorld(t)
 	caseID := w.cases.open(w.house)
 	for level, want := range map[string]int{"preliminary_screening": 90, "reasonable_grounds": 90, "formal_identification": 365} {
-		s := samples()["screening, least"].(*credentials.Screening)
+		s := sample("screening-least").(*claims.Screening)
 		s.DecisionLevel = level
 		a := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: s})
 		if got := a.ValidUntil; !got.Equal(claimsNow.Truncate(24*time.Hour).AddDate(0, 0, want)) {
@@ -1057,7 +1058,7 @@ func TestLifetime(t *testing.T) {
 		}
 	}
 	// Somebody who was not alone is to be asked again.
-	s := samples()["screening, least"].(*credentials.Screening)
+	s := sample("screening-least").(*claims.Screening)
 	s.Interview.Alone = "no"
 	a := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: s})
 	if got, want := a.ReviewBy, time.Date(2026, 3, 24, 0, 0, 0, 0, time.UTC); !got.Equal(want) {
@@ -1092,7 +1093,7 @@ func ExampleIssuer() {
 	}
 	finding, err := issuer.Issue(ctx, w.house, credentials.Order{
 		Case:   w.cases.open(w.house),
-		Claims: someScreening(),
+		Claims: sample("screening-everything").(*claims.Screening),
 	})
 	if err != nil {
 		panic(err)
@@ -1102,7 +1103,7 @@ func ExampleIssuer() {
 	// Another agency relies on it and does not ask again.
 	_, err = issuer.Issue(ctx, w.river, credentials.Order{
 		About:  finding.ID,
-		Claims: &credentials.Reliance{Reliance: "relied_no_reinterview", AuthorityClass: "NGO", Date: "2026-03-10"},
+		Claims: &claims.Reliance{Reliance: "relied_no_reinterview", AuthorityClass: "NGO", Date: "2026-03-10"},
 	})
 	fmt.Println(err)
 
@@ -1117,10 +1118,10 @@ func ExampleIssuer() {
 func BenchmarkIssue(b *testing.B) {
 	w := newWorld(b)
 	caseID := w.cases.open(w.house)
-	claims := someScreening()
+	stated := sample("screening-everything")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := w.issuer.Issue(b.Context(), w.house, credentials.Order{Case: caseID, Claims: claims}); err != nil {
+		if _, err := w.issuer.Issue(b.Context(), w.house, credentials.Order{Case: caseID, Claims: stated}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -1146,7 +1147,7 @@ func BenchmarkReserveComplete(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		d := credentials.Issued{
-			ID: credentials.ID(storetest.NewID()), Kind: credentials.KindScreening, Case: "case", Agency: "agency",
+			ID: credentials.ID(storetest.NewID()), Kind: claims.KindScreening, Case: "case", Agency: "agency",
 			List: list, Index: index, IssuedOn: claimsNow, ValidUntil: claimsNow,
 		}
 		if index++; index%50_000 == 0 {

@@ -1,6 +1,11 @@
 package credentials
 
-import "time"
+import (
+	"time"
+
+	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/invalid"
+)
 
 // Lifetimes by kind, in days, from the day of issue. A preliminary screening
 // is meant to be looked at again soon; a formal one lasts a year.
@@ -15,28 +20,28 @@ const (
 
 // expiry returns the midnight at which an attestation is over. asked is its
 // last day, as on a card: whoever reads a date means that day too.
-func expiry(claims Claims, asked, now time.Time) (time.Time, *Problem) {
+func expiry(stated claims.Claims, asked, now time.Time) (time.Time, *invalid.Problem) {
 	today := day(now)
 	if asked.IsZero() {
-		return today.AddDate(0, 0, defaultLifetime(claims)), nil
+		return today.AddDate(0, 0, defaultLifetime(stated)), nil
 	}
 	last := day(asked)
 	if last.Before(today) || !last.Before(today.AddDate(0, 0, maxLifetime)) {
-		return time.Time{}, &Problem{Field: "/valid_until", Code: CodeRange, Rule: "from today on, within three years"}
+		return time.Time{}, &invalid.Problem{Pointer: "/valid_until", Code: invalid.CodeRange, Rule: "from today on, within three years"}
 	}
 	return last.AddDate(0, 0, 1), nil
 }
 
-func defaultLifetime(claims Claims) int {
-	if s, ok := claims.(*Screening); ok && (s.DecisionLevel == "formal_identification" || s.DecisionLevel == "judicial_finding") {
+func defaultLifetime(stated claims.Claims) int {
+	if s, ok := stated.(*claims.Screening); ok && (s.DecisionLevel == "formal_identification" || s.DecisionLevel == "judicial_finding") {
 		return lifetimeScreening
 	}
-	switch claims.Kind() {
-	case KindIdentity:
+	switch stated.Kind() {
+	case claims.KindIdentity:
 		return lifetimeIdentity
-	case KindDocument:
+	case claims.KindDocument:
 		return lifetimeDocument
-	case KindOpinion, KindReliance, KindReply:
+	case claims.KindOpinion, claims.KindReliance, claims.KindReply:
 		return lifetimeOpinion
 	default:
 		return lifetimePrelim

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/storetest"
@@ -189,7 +190,7 @@ func TestPublish(t *testing.T) {
 	w.set(t, w.house, all[0].ID, credentials.Pause)
 	w.set(t, w.house, all[1].ID, credentials.Withdraw)
 	w.set(t, w.house, all[2].ID, credentials.Pause)
-	w.issue(t, w.house, credentials.Order{Case: caseID, Replaces: all[3].ID, Claims: samples()["screening, least"]})
+	w.issue(t, w.house, credentials.Order{Case: caseID, Replaces: all[3].ID, Claims: sample("screening-least")})
 	d.shows("before the window", all[1], statuslist.Valid, 0)
 	status, answers = d.window(credentials.Published{Lists: 1, Changed: 4}, credentials.Window{})
 	d.changed("four changes, status", status, 8)
@@ -381,7 +382,7 @@ func (s *snatching) Entries(ctx context.Context, n uint16) ([]credentials.Entry,
 // TestPublishMixesAgain reserves an index while a decoy is drawn for it.
 func TestPublishMixesAgain(t *testing.T) {
 	w := newWorld(t)
-	mine := credentials.Issued{ID: credentials.ID(storetest.NewID()), Kind: credentials.KindScreening, Index: 4711}
+	mine := credentials.Issued{ID: credentials.ID(storetest.NewID()), Kind: claims.KindScreening, Index: 4711}
 	s := &snatching{Store: w.db.Credentials(), take: func() {
 		if err := w.db.Credentials().Reserve(t.Context(), mine, storetest.Entry(t, "")); err != nil {
 			t.Error(err)
@@ -455,7 +456,7 @@ func TestPublishAtOnce(t *testing.T) {
 		})
 		wg.Go(func() {
 			for range 5 {
-				if _, err := w.issuer.Issue(context.Background(), w.house, credentials.Order{Case: caseID, Claims: samples()["identity, least"]}); err != nil {
+				if _, err := w.issuer.Issue(context.Background(), w.house, credentials.Order{Case: caseID, Claims: sample("identity-least")}); err != nil {
 					t.Errorf("issue: %v", err)
 				}
 			}

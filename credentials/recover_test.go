@@ -40,7 +40,7 @@ func TestRecover(t *testing.T) {
 	done := w.screening(t, w.house, caseID)
 	request := ""
 	order := func() credentials.Order {
-		return credentials.Order{Case: caseID, Replaces: done.ID, Claims: samples()["screening, least"], RequestKey: request}
+		return credentials.Order{Case: caseID, Replaces: done.ID, Claims: sample("screening-least"), RequestKey: request}
 	}
 	for name, stop := range map[string]func(){
 		"before the signature": func() {
@@ -110,7 +110,7 @@ func TestRecoverWithoutTheCase(t *testing.T) {
 	for _, caseID := range []string{gone, stays} {
 		w.crash(t, func() {
 			w.key(w.house).answer = func([]byte) ([]byte, error) { panic("the machine stops") }
-			_, _ = w.issuer.Issue(t.Context(), w.house, credentials.Order{Case: caseID, Claims: samples()["screening, least"]})
+			_, _ = w.issuer.Issue(t.Context(), w.house, credentials.Order{Case: caseID, Claims: sample("screening-least")})
 		})
 	}
 	w.cases.erase(gone)
@@ -148,7 +148,7 @@ func TestSettledWhileItWasSigned(t *testing.T) {
 		}
 		return ecdsa.SignASN1(rand.Reader, key.PrivateKey, d)
 	}
-	a, err := mine.Issue(t.Context(), w.house, credentials.Order{Case: caseID, Claims: samples()["screening, least"]})
+	a, err := mine.Issue(t.Context(), w.house, credentials.Order{Case: caseID, Claims: sample("screening-least")})
 	wantError(t, "issue", err, credentials.ErrSettled)
 	if a.Token != "" {
 		t.Error("a token was released")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // Action is a change of status that an agency may order for what it issued.
@@ -56,7 +57,7 @@ func (is *Issuer) SetStatus(ctx context.Context, by audit.Actor, id ID, action A
 		return Issued{}, err
 	}
 	if !reason.Valid() {
-		return Issued{}, &InvalidError{Problems: []Problem{{Field: "/reason", Code: CodeNotInList, Rule: "one of the listed reasons"}}}
+		return Issued{}, &invalid.Error{Problems: []invalid.Problem{{Pointer: "/reason", Code: invalid.CodeNotInList, Rule: "one of the listed reasons"}}}
 	}
 	err = is.settled(func() error {
 		if d, err = is.cfg.Store.Get(ctx, id); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/card"
 )
 
@@ -27,12 +28,15 @@ var (
 	ErrSettled       = errors.New("credentials: the draft was given up meanwhile")
 	ErrChanged       = errors.New("credentials: somebody else changed the case or the list meanwhile")
 	ErrUnknownAction = errors.New("credentials: unknown status change")
-	ErrUnknownKind   = errors.New("credentials: unknown kind of attestation")
 )
 
 // ID names an attestation or a card: 128 random bits, 32 hex digits. It holds
 // no time and no meaning.
 type ID string
+
+// KindCard is the kind of a card, which carries claims of other kinds and has
+// none of its own.
+const KindCard claims.Kind = "card"
 
 // State is where an attestation or a card stands with its issuer. Being past
 // its date is no state of its own: ValidUntil says it.
@@ -52,7 +56,7 @@ const (
 // data, except as ciphertext.
 type Issued struct {
 	ID       ID
-	Kind     Kind
+	Kind     claims.Kind
 	Case     string
 	Agency   string // whose key signs
 	About    ID     // opinion, reliance, reply: what they are about; card: the screening it carries

@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
 )
 
 // sign makes the SD-JWT VC. Every claim about the case can be disclosed alone;
 // what must stay visible is what a verifier needs to find key and status.
-func (is *Issuer) sign(d Issued, agency Agency, claims Claims, kid string, key crypto.Signer) (string, error) {
+func (is *Issuer) sign(d Issued, agency Agency, stated claims.Claims, kid string, key crypto.Signer) (string, error) {
 	always := []sdjwt.Member{
 		{Name: "iss", Value: agency.Issuer},
 		{Name: "iat", Value: d.IssuedOn.Unix()},
@@ -21,7 +22,7 @@ func (is *Issuer) sign(d Issued, agency Agency, claims Claims, kid string, key c
 		{Name: "vct", Value: Type},
 		{Name: "status", Value: statusClaim(is.cfg.StatusLists, d)},
 	}
-	disclosable, err := members(d, claims)
+	disclosable, err := members(d, stated)
 	if err != nil {
 		return "", err
 	}
@@ -37,8 +38,8 @@ func statusClaim(uri string, d Issued) map[string]any {
 }
 
 // members turns claims into disclosable members, one for each top-level name.
-func members(d Issued, claims Claims) ([]sdjwt.Member, error) {
-	encoded, err := EncodeClaims(claims)
+func members(d Issued, stated claims.Claims) ([]sdjwt.Member, error) {
+	encoded, err := claims.Encode(stated)
 	if err != nil {
 		return nil, fmt.Errorf("encode claims: %w", err)
 	}

@@ -7,12 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -72,15 +72,13 @@ type Key struct {
 	Compromised *verifier.Compromise
 }
 
-var countryForm = regexp.MustCompile(`^[A-Z]{3}$`)
-
 func (a Agency) validate() error {
-	var v validator
-	v.text("name", a.Name, 1, 80)
-	v.text("desk", a.Desk, 1, 40)
-	v.check(slices.Contains(Classes, a.Class), "class", "must be one of the listed classes")
-	v.check(countryForm.MatchString(a.Country), "country", "must be three capital letters, as in ICAO Doc 9303")
-	return v.err()
+	var c invalid.Checker
+	c.ShortLine("/name", a.Name, 80, invalid.Required)
+	c.ShortLine("/desk", a.Desk, 40, invalid.Required)
+	c.Must(slices.Contains(Classes, a.Class), "/class", invalid.CodeNotInList, "is one of the listed classes")
+	c.Country("/country", a.Country, invalid.Required)
+	return c.Err()
 }
 
 // AddAgency takes an organisation into the network and makes its keys. Of a,
@@ -224,14 +222,14 @@ func (n *Network) adoptKeys(ctx context.Context) error {
 // before stays trusted.
 func (n *Network) RevokeKey(ctx context.Context, by audit.Actor, agency, kid string, c *verifier.Compromise) error {
 	if c != nil {
-		var v validator
-		v.check(c.At > 0, "at", "must be a time")
-		v.check(slices.IsSorted(c.Logged), "logged", "must be sorted")
-		v.check(!slices.ContainsFunc(c.Logged, func(s string) bool {
+		var v invalid.Checker
+		v.Must(c.At > 0, "/at", invalid.CodeRange, "is a time")
+		v.Must(slices.IsSorted(c.Logged), "/logged", invalid.CodeFormat, "is sorted")
+		v.Must(!slices.ContainsFunc(c.Logged, func(s string) bool {
 			b, err := hex.DecodeString(s)
 			return err != nil || len(b) != 8 || hex.EncodeToString(b) != s
-		}), "logged", "must be prefixes of 16 hex digits")
-		if err := v.err(); err != nil {
+		}), "/logged", invalid.CodeFormat, "is prefixes of 16 hex digits")
+		if err := v.Err(); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/people/token"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -67,9 +68,9 @@ func (n *Network) InviteDevice(ctx context.Context, by audit.Actor, agency, labe
 	if err := n.may(by, actDevices, agency); err != nil {
 		return Invitation{}, "", err
 	}
-	var v validator
-	v.check(labelForm.MatchString(label), "label", "must be 1 to 40 of a-z, 0-9 and dash")
-	if err := v.err(); err != nil {
+	var c invalid.Checker
+	c.Shape("/label", label, labelForm, "is 1 to 40 of a-z, 0-9 and dash", invalid.Required)
+	if err := c.Err(); err != nil {
 		return Invitation{}, "", err
 	}
 	if _, err := n.active(ctx, agency); err != nil {
@@ -109,11 +110,8 @@ type Enrolment struct {
 // ErrInvitation for every invitation that is not there to be taken up, whatever
 // the reason.
 func (n *Network) EnrolDevice(ctx context.Context, secret string, public []byte) (Enrolment, error) {
-	var v validator
-	_, err := hpke.MLKEM768X25519().NewPublicKey(public)
-	v.check(err == nil, "public_key", "must be an MLKEM768-X25519 public key")
-	if err := v.err(); err != nil {
-		return Enrolment{}, err
+	if _, err := hpke.MLKEM768X25519().NewPublicKey(public); err != nil {
+		return Enrolment{}, invalid.One("/public_key", invalid.CodeFormat, "is an MLKEM768-X25519 public key")
 	}
 	i, agency, err := n.invitation(ctx, secret)
 	if err != nil {
@@ -184,12 +182,9 @@ func (n *Network) ApproveDevice(ctx context.Context, by audit.Actor, id, symbols
 	case d.InvitedBy == by.ID:
 		return ErrApproval
 	}
-	var v validator
 	typed := strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(symbols))
-	v.check(len(typed) == verifier.SymbolCount && strings.Trim(typed, verifier.SymbolAlphabet) == "",
-		"symbols", "must be the six symbols that the device shows")
-	if err := v.err(); err != nil {
-		return err
+	if len(typed) != verifier.SymbolCount || strings.Trim(typed, verifier.SymbolAlphabet) != "" {
+		return invalid.One("/symbols", invalid.CodeFormat, "is the six symbols that the device shows")
 	}
 	if _, err := n.active(ctx, d.Agency); err != nil {
 		return err

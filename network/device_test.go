@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/verifier"
@@ -126,7 +127,7 @@ func TestInvitationRefused(t *testing.T) {
 		"no key": nil, "a byte less": public[1:], "a byte more": append(slices.Clone(public), 0), "noise": bytesOf(0xff, len(public)),
 	} {
 		_, err := b.EnrolDevice(t.Context(), secret, key)
-		wantErr(t, name, err, network.ErrInvalid)
+		wantErr(t, name, err, invalid.ErrInput)
 	}
 	if got := b.logged() - before; got != 1 { // the invitation
 		t.Errorf("%d entries logged, want 1", got)
@@ -136,7 +137,7 @@ func TestInvitationRefused(t *testing.T) {
 
 	for _, label := range []string{"", "Officer's phone", strings.Repeat("a", 41), "-gate"} {
 		_, _, err := b.InviteDevice(t.Context(), b.root, border.ID, label)
-		wantErr(t, "label "+label, err, network.ErrInvalid)
+		wantErr(t, "label "+label, err, invalid.ErrInput)
 	}
 	_, _, err = b.InviteDevice(t.Context(), b.root, "unknown", "gate")
 	wantErr(t, "an unknown agency", err, network.ErrNotFound)
@@ -204,7 +205,7 @@ func TestApprovalRefused(t *testing.T) {
 		t.Errorf("another agency can tell %q from %q", foreign, unknown)
 	}
 	for _, typed := range []string{"", symbols[:5], symbols + "2", "ABC0DE", "ABCDEI", "АBCDEF"} {
-		wantErr(t, "typed "+typed, b.ApproveDevice(t.Context(), second, kept.ID, typed), network.ErrInvalid)
+		wantErr(t, "typed "+typed, b.ApproveDevice(t.Context(), second, kept.ID, typed), invalid.ErrInput)
 	}
 
 	// None of these was a try. Five are, and the device is out; a right one in

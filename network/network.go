@@ -15,14 +15,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -38,10 +36,6 @@ var (
 	// ErrForbidden says that the actor's role may not do this, or not for
 	// that agency.
 	ErrForbidden = errors.New("network: not allowed")
-
-	// ErrInvalid says that input breaks a rule. The error is an InvalidError
-	// that lists every problem.
-	ErrInvalid = errors.New("network: not valid")
 
 	// ErrConflict says that the record's state does not allow this.
 	ErrConflict = errors.New("network: the state does not allow this")
@@ -63,27 +57,6 @@ var (
 	// ErrNoEpoch says that no epoch is open for sealing: Turn has not run.
 	ErrNoEpoch = errors.New("network: no epoch is open for sealing")
 )
-
-// Problem is one thing that is wrong with input. It repeats none of it.
-type Problem struct {
-	Field string // as in the type's Go field, lower case
-	Rule  string // what has to hold
-}
-
-// InvalidError lists all that is wrong with input; it is ErrInvalid.
-type InvalidError struct{ Problems []Problem }
-
-// Error names fields and rules, never values.
-func (e *InvalidError) Error() string {
-	texts := make([]string, len(e.Problems))
-	for i, p := range e.Problems {
-		texts[i] = p.Field + " " + p.Rule
-	}
-	return ErrInvalid.Error() + ": " + strings.Join(texts, "; ")
-}
-
-// Unwrap makes errors.Is(err, ErrInvalid) hold.
-func (e *InvalidError) Unwrap() error { return ErrInvalid }
 
 // Keys is all that the network asks of a keystore. A private key never leaves
 // it.
@@ -231,22 +204,20 @@ type Config struct {
 // Network is one network. It is safe for use by many goroutines.
 type Network struct{ cfg Config }
 
-var idForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
-
 // New checks the configuration. It reads and writes nothing.
 func New(cfg Config) (*Network, error) {
-	var v validator
-	v.check(cfg.Store != nil, "store", "is required")
-	v.check(cfg.Keys != nil, "keys", "is required")
-	v.check(cfg.Rights != nil, "rights", "is required")
-	v.check(idForm.MatchString(cfg.ID), "id", "must be 32 hex digits")
-	v.text("name", cfg.Name, 1, 80)
-	v.text("desk", cfg.Desk, 0, 40)
+	var c invalid.Checker
+	c.There("/store", cfg.Store != nil, invalid.Required)
+	c.There("/keys", cfg.Keys != nil, invalid.Required)
+	c.There("/rights", cfg.Rights != nil, invalid.Required)
+	c.ID("/id", cfg.ID, invalid.Required)
+	c.ShortLine("/name", cfg.Name, 80, invalid.Required)
+	c.ShortLine("/desk", cfg.Desk, 40, invalid.Optional)
 	u, err := url.Parse(cfg.BaseURL)
-	v.check(err == nil && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil &&
-		(u.Scheme == "https" || cfg.Demo && u.Scheme == "http"), "base URL", "must be an https address without query")
-	v.check(cfg.Lease >= 0 && cfg.Lease <= maxLease, "lease", "must be at most 30 days")
-	if err := v.err(); err != nil {
+	c.Must(err == nil && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil &&
+		(u.Scheme == "https" || cfg.Demo && u.Scheme == "http"), "/base_url", invalid.CodeFormat, "is an https address without query")
+	c.Must(cfg.Lease >= 0 && cfg.Lease <= maxLease, "/lease", invalid.CodeRange, "is at most 30 days")
+	if err := c.Err(); err != nil {
 		return nil, err
 	}
 	cfg.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
@@ -389,34 +360,3 @@ const (
 	day      = 24 * time.Hour
 	maxLease = 30 * day
 )
-
-// validator collects everything that is wrong with input.
-type validator struct{ problems []Problem }
-
-func (v *validator) check(ok bool, field, rule string) {
-	if !ok {
-		v.problems = append(v.problems, Problem{field, rule})
-	}
-}
-
-// text checks a short text that officers will read on a screen.
-func (v *validator) text(field, s string, least, most int) {
-	v.check(utf8.ValidString(s) && !strings.ContainsFunc(s, unprintable), field, "must be plain text")
-	v.check(strings.TrimSpace(s) == s, field, "must not begin or end with a space")
-	length := utf8.RuneCountInString(s)
-	v.check(length >= least && length <= most, field, fmt.Sprintf("must have %d to %d characters", least, most))
-}
-
-// unprintable says which characters could make a text look like another one.
-// Format characters turn the direction of what follows.
-func unprintable(r rune) bool {
-	return r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.Zl, unicode.Zp) &&
-		r != '\u200c' && r != '\u200d' // joiners, which several scripts need
-}
-
-func (v *validator) err() error {
-	if len(v.problems) == 0 {
-		return nil
-	}
-	return &InvalidError{v.problems}
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/verifier"
@@ -182,10 +183,10 @@ func TestNew(t *testing.T) {
 		cfg := good
 		c.edit(&cfg)
 		_, err := network.New(cfg)
-		var invalid *network.InvalidError
+		var refused *invalid.Error
 		got := 0
-		if errors.As(err, &invalid) {
-			got = len(invalid.Problems)
+		if errors.As(err, &refused) {
+			got = len(refused.Problems)
 		}
 		if got != c.want || (err == nil) != (c.want == 0) {
 			t.Errorf("%s: %v, want %d problems", c.name, err, c.want)
@@ -257,14 +258,14 @@ func TestAgencies(t *testing.T) {
 		{"markup is text, control is not", network.Agency{Name: "<b>\x00", Desk: "1", Class: network.NGO, Country: "KHM"}, []string{"name"}},
 	} {
 		_, err := b.AddAgency(t.Context(), b.root, c.a)
-		var invalid *network.InvalidError
-		if !errors.As(err, &invalid) || !errors.Is(err, network.ErrInvalid) {
+		var refused *invalid.Error
+		if !errors.As(err, &refused) || !errors.Is(err, invalid.ErrInput) {
 			t.Errorf("%s: %v, want InvalidError", c.name, err)
 			continue
 		}
 		var fields []string
-		for _, p := range invalid.Problems {
-			fields = append(fields, p.Field)
+		for _, p := range refused.Problems {
+			fields = append(fields, strings.TrimPrefix(p.Pointer, "/"))
 		}
 		if !slices.Equal(fields, c.fields) {
 			t.Errorf("%s: problems with %q, want %q", c.name, fields, c.fields)
@@ -291,7 +292,7 @@ func TestAgencies(t *testing.T) {
 	wantErr(t, "an unknown key", b.RevokeKey(t.Context(), b.root, a.ID, "00", nil), network.ErrNotFound)
 	for _, logged := range [][]string{{"1011223344556677", "0011223344556677"}, {"00"}, {"001122334455667X"}, {"AA11223344556677"}} {
 		wantErr(t, "a bad compromise", b.RevokeKey(t.Context(), b.root, a.ID, key.KeyID,
-			&verifier.Compromise{At: 1, Logged: logged}), network.ErrInvalid)
+			&verifier.Compromise{At: 1, Logged: logged}), invalid.ErrInput)
 	}
 	got, err := b.Agency(t.Context(), a.ID)
 	b.ok(err)

@@ -13,10 +13,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/people/token"
 )
 
@@ -36,34 +36,9 @@ var (
 	// that agency.
 	ErrForbidden = errors.New("people: not allowed")
 
-	// ErrInvalid says that input breaks a rule. The error is an InvalidError
-	// that lists every problem.
-	ErrInvalid = errors.New("people: not valid")
-
 	// ErrConflict says that the record's state does not allow this.
 	ErrConflict = errors.New("people: the state does not allow this")
 )
-
-// Problem is one thing that is wrong with input. It repeats none of it.
-type Problem struct {
-	Field string // as in the contract
-	Rule  string // what has to hold
-}
-
-// InvalidError lists all that is wrong with input; it is ErrInvalid.
-type InvalidError struct{ Problems []Problem }
-
-// Error names fields and rules, never values.
-func (e *InvalidError) Error() string {
-	texts := make([]string, len(e.Problems))
-	for i, p := range e.Problems {
-		texts[i] = p.Field + " " + p.Rule
-	}
-	return ErrInvalid.Error() + ": " + strings.Join(texts, "; ")
-}
-
-// Unwrap makes errors.Is(err, ErrInvalid) hold.
-func (e *InvalidError) Unwrap() error { return ErrInvalid }
 
 // Role says what somebody may do. It is one word per member.
 type Role string
@@ -193,7 +168,7 @@ func (r *Roster) AddMember(ctx context.Context, by audit.Actor, agency string, r
 	case a.Suspended:
 		return Member{}, "", fmt.Errorf("%w: the agency is suspended", ErrConflict)
 	case !role.fits(a.Class):
-		return Member{}, "", &InvalidError{[]Problem{{"role", "must be one that this class of agency has"}}}
+		return Member{}, "", invalid.One("/role", invalid.CodeNotInList, "is one that this class of agency has")
 	}
 	return r.addMember(ctx, by, agency, role)
 }

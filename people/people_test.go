@@ -9,6 +9,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/token"
@@ -118,16 +119,16 @@ func TestMembersAndTokens(t *testing.T) {
 	}{
 		{ngo, people.Caseworker, nil},
 		{ngo, people.Supervisor, nil},
-		{ngo, people.Officer, people.ErrInvalid},
-		{ngo, people.Mission, people.ErrInvalid},
-		{ngo, people.Operator, people.ErrInvalid},
-		{ngo, people.DeviceRole, people.ErrInvalid},
-		{ngo, "admin", people.ErrInvalid},
-		{ngo, "", people.ErrInvalid},
+		{ngo, people.Officer, invalid.ErrInput},
+		{ngo, people.Mission, invalid.ErrInput},
+		{ngo, people.Operator, invalid.ErrInput},
+		{ngo, people.DeviceRole, invalid.ErrInput},
+		{ngo, "admin", invalid.ErrInput},
+		{ngo, "", invalid.ErrInput},
 		{border, people.Officer, nil},
-		{border, people.Caseworker, people.ErrInvalid},
+		{border, people.Caseworker, invalid.ErrInput},
 		{embassy, people.Mission, nil},
-		{embassy, people.Supervisor, people.ErrInvalid},
+		{embassy, people.Supervisor, invalid.ErrInput},
 		{network.Agency{ID: "unknown"}, people.Caseworker, people.ErrNotFound},
 		{network.Agency{}, people.Caseworker, people.ErrNotFound},
 	} {

@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/vault/mrz"
 )
 
@@ -18,7 +20,7 @@ import (
 // struct is its wire form and its sealed form: encode it with
 // private.RevealJSON only. Allowed values stand in docs/vocabulary.md.
 type Document struct {
-	Kind       string         `json:"kind"`
+	Kind       string         `json:"kind" list:"document_kind"`
 	CustomType private.String `json:"custom_type,omitzero"` // with kind OTHER only
 
 	IssuingState     string         `json:"issuing_state"` // three letters, ICAO Doc 9303-3
@@ -29,7 +31,7 @@ type Document struct {
 
 	HolderNames private.String `json:"holder_names,omitzero"` // as printed
 	BirthDate   private.String `json:"birth_date,omitzero"`
-	Sex         private.String `json:"sex,omitzero"` // M, F or X
+	Sex         private.String `json:"sex,omitzero" list:"sex"` // M, F or X
 
 	// MRZ is the machine-readable zone as printed, lines joined by a line
 	// feed. MRZFormat and MRZChecks are worked out from it; they may be absent
@@ -38,47 +40,41 @@ type Document struct {
 	MRZFormat mrz.Format     `json:"mrz_format,omitempty"`
 	MRZChecks *mrz.Checks    `json:"mrz_checks,omitempty"`
 
-	Custody      string `json:"custody,omitempty"` // who has the paper itself; empty means unknown
+	Custody      string `json:"custody,omitempty" list:"custody"` // who has the paper itself; empty means unknown
 	CustodySince string `json:"custody_since,omitempty"`
 
 	Loss *Loss `json:"loss_report,omitempty"`
 
 	// RecordStatus is active or withdrawn; empty means active. Which versions
 	// are superseded and what was erased, the vault knows by itself.
-	RecordStatus string `json:"record_status,omitempty"`
+	RecordStatus string `json:"record_status,omitempty" list:"record_status"`
 }
 
 // Loss reports that the paper is lost, was taken, or came back. Reporting
 // notifies nobody by itself.
 type Loss struct {
-	Event          string         `json:"event"`
-	SLTDEquivalent string         `json:"sltd_equivalent,omitempty"`
-	EventDate      *Date          `json:"event_date,omitempty"`
-	PlaceCountry   private.String `json:"place_country,omitzero"`
-	PlaceCity      private.String `json:"place_city,omitzero"`
-	TakenByRole    string         `json:"taken_by_role,omitempty"`
-	Circumstances  private.String `json:"circumstances,omitzero"`
-	PoliceReport   *PoliceReport  `json:"police_report,omitempty"`
+	Event          string              `json:"event" list:"loss_event"`
+	SLTDEquivalent string              `json:"sltd_equivalent,omitempty" list:"sltd_equivalent"`
+	EventDate      *claims.PartialDate `json:"event_date,omitempty"`
+	PlaceCountry   private.String      `json:"place_country,omitzero"`
+	PlaceCity      private.String      `json:"place_city,omitzero"`
+	TakenByRole    string              `json:"taken_by_role,omitempty" list:"taken_by_role"`
+	Circumstances  private.String      `json:"circumstances,omitzero"`
+	PoliceReport   *PoliceReport       `json:"police_report,omitempty"`
 
-	EmbassyNotified string `json:"embassy_notified,omitempty"` // empty means no
-	EmbassyConsent  string `json:"embassy_consent,omitempty"`  // the consent's id, with EmbassyNotified yes only
+	EmbassyNotified string `json:"embassy_notified,omitempty" list:"embassy_notified"` // empty means no
+	EmbassyConsent  string `json:"embassy_consent,omitempty"`                          // the consent's id, with EmbassyNotified yes only
 
 	// SLTDRequested changes only through MissionAnswered.
-	SLTDRequested string `json:"sltd_requested,omitempty"`
+	SLTDRequested string `json:"sltd_requested,omitempty" list:"sltd_requested"`
 
 	MisuseSuspected bool   `json:"misuse_suspected,omitempty"`
 	ReviewDate      string `json:"review_date,omitempty"`
 }
 
-// Date is a date that may be known to the month or the year only.
-type Date struct {
-	Value     private.String `json:"value"`     // YYYY, YYYY-MM or YYYY-MM-DD
-	Precision string         `json:"precision"` // day, month, year or estimated
-}
-
 // PoliceReport says whether a report was made, and if not, why.
 type PoliceReport struct {
-	Made string         `json:"made"`
+	Made string         `json:"made" list:"police_report_made"`
 	Ref  private.String `json:"ref,omitzero"`
 	Date private.String `json:"date,omitzero"`
 }
@@ -87,28 +83,21 @@ type PoliceReport struct {
 const maxDocument = 64 << 10
 
 // ParseDocument reads a document's JSON strictly: unknown members and trailing
-// bytes are refused, and so is what Validate refuses.
+// bytes are refused. It judges nothing: what it returns may still be refused by
+// Validate.
 func ParseDocument(data []byte) (Document, error) {
-	d, err := decodeDocument(data)
-	if err != nil {
-		return Document{}, err
-	}
-	return d, d.Validate()
-}
-
-func decodeDocument(data []byte) (Document, error) {
 	if len(data) > maxDocument {
-		return Document{}, &InvalidError{[]Problem{{Code: "too_large", Detail: "at most 64 KiB"}}}
+		return Document{}, invalid.One("", "too_large", "is at most 64 KiB")
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	var d Document
 	// The decoder's own text may repeat input, so that it is left out.
 	if err := dec.Decode(&d); err != nil {
-		return Document{}, &InvalidError{[]Problem{{Code: "json_invalid", Detail: "a document as docs/api describes it"}}}
+		return Document{}, invalid.One("", "json_invalid", "is a document as docs/api describes it")
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return Document{}, &InvalidError{[]Problem{{Code: "json_invalid", Detail: "nothing after the document"}}}
+		return Document{}, invalid.One("", "json_invalid", "has nothing after the document")
 	}
 	return d, nil
 }
@@ -150,13 +139,13 @@ type Kept struct {
 }
 
 // AddDocument keeps a document under a new record of the case, and returns it
-// as it was kept. All problems are reported at once as an *InvalidError.
+// as it was kept. All problems are reported at once as an *invalid.Error.
 func (v *Vault) AddDocument(ctx context.Context, by audit.Actor, caseID string, d Document) (Kept, error) {
 	c, err := v.ownedCase(ctx, by, caseID)
 	if err != nil {
 		return Kept{}, err
 	}
-	if err := errors.Join(d.Validate(), d.askedByNobody(nil)); err != nil {
+	if err := errors.Join(d.Validate(v.now()), d.askedByNobody(nil)); err != nil {
 		return Kept{}, err
 	}
 	d = d.complete()
@@ -187,7 +176,7 @@ func (v *Vault) AddDocument(ctx context.Context, by audit.Actor, caseID string, 
 // ErrConflict if it is not the newest any more.
 func (v *Vault) UpdateDocument(ctx context.Context, by audit.Actor, id string, version int, d Document) (Kept, error) {
 	return v.update(ctx, by, id, version, "document.updated", func(old Document) (Document, error) {
-		return d, errors.Join(d.Validate(), d.askedByNobody(old.Loss))
+		return d, errors.Join(d.Validate(v.now()), d.askedByNobody(old.Loss))
 	})
 }
 
@@ -197,12 +186,12 @@ func (v *Vault) UpdateDocument(ctx context.Context, by audit.Actor, id string, v
 func (v *Vault) MissionAnswered(ctx context.Context, by audit.Actor, id string, version int, sltdRequested string) (Kept, error) {
 	return v.update(ctx, by, id, version, "document.mission_answered", func(d Document) (Document, error) {
 		if d.Loss == nil {
-			return d, &InvalidError{[]Problem{{Field: "/loss_report", Code: "required", Detail: "a loss report"}}}
+			return d, invalid.One("/loss_report", invalid.CodeRequired, "is required")
 		}
 		loss := *d.Loss
 		loss.SLTDRequested = sltdRequested
 		d.Loss = &loss
-		return d, d.Validate()
+		return d, d.Validate(v.now())
 	})
 }
 
@@ -296,7 +285,7 @@ func (v *Vault) sealDocument(r Record, by audit.Actor, d Document, version int, 
 		return Object{}, nil, err
 	}
 	if len(plain) > maxDocument {
-		return Object{}, nil, &InvalidError{[]Problem{{Code: "too_large", Detail: "at most 64 KiB"}}}
+		return Object{}, nil, invalid.One("", "too_large", "is at most 64 KiB")
 	}
 	o := Object{Record: r.ID, Version: version, MediaType: mediaJSON, Day: v.today()}
 	sealed, committed, err := v.sealObject(r, &o, plain)
@@ -322,7 +311,7 @@ func (v *Vault) openDocument(ctx context.Context, r Record, agency string) (Docu
 	if err != nil {
 		return Document{}, Object{}, fmt.Errorf("vault: read a document: %w", err)
 	}
-	d, err := decodeDocument(plain)
+	d, err := ParseDocument(plain)
 	if err != nil {
 		return Document{}, Object{}, fmt.Errorf("vault: read a document: %w", ErrIntegrity)
 	}

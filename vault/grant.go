@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // Purpose is why a record is shared or opened. The set is closed, so that a
@@ -52,37 +53,29 @@ type Consent struct {
 
 // check lists what is wrong with a grant.
 func (g Grant) check(today time.Time) error {
-	var p problems
-	if !isAgency(g.Agency) {
-		p.add("/agency", "format", "an agency's id")
-	}
-	if !slices.Contains(Purposes, g.Purpose) {
-		p.add("/purpose", "unknown", "one of the listed purposes")
-	}
+	var c invalid.Checker
+	c.Agency("/agency", g.Agency, invalid.Required)
+	c.Must(slices.Contains(Purposes, g.Purpose), "/purpose", invalid.CodeNotInList, "is one of the listed purposes")
 	switch {
 	case g.Until.IsZero() || g.Until != g.Until.UTC().Truncate(24*time.Hour):
-		p.add("/until", "format", "a day, UTC")
+		c.Add("/until", invalid.CodeFormat, "is a day, UTC")
 	case g.Until.Before(today):
-		p.add("/until", "past", "today or later")
+		c.Add("/until", invalid.CodeRange, "is today or later")
 	case g.Until.Sub(today) > maxGrant:
-		p.add("/until", "too_late", "at most 180 days from today")
+		c.Add("/until", invalid.CodeRange, "is at most 180 days from today")
 	}
 	for _, one := range []struct {
 		field, value string
 		allowed      []string
 	}{
-		{"/consent/method", g.Consent.Method, []string{"", "signature", "thumb", "verbal_witnessed"}},
-		{"/consent/circumstance", g.Consent.Circumstance, []string{"", "free", "detained", "first_72h"}},
-		{"/consent/safe_with_state", g.Consent.SafeWithState, []string{"", "yes", "no", "not_sure"}},
+		{"/consent/method", g.Consent.Method, []string{"signature", "thumb", "verbal_witnessed"}},
+		{"/consent/circumstance", g.Consent.Circumstance, []string{"free", "detained", "first_72h"}},
+		{"/consent/safe_with_state", g.Consent.SafeWithState, []string{"yes", "no", "not_sure"}},
 	} {
-		if !slices.Contains(one.allowed, one.value) {
-			p.add(one.field, "unknown", "one of the listed values")
-		}
+		c.OneOf(one.field, one.value, one.allowed, invalid.Optional)
 	}
-	if len(g.Consent.Language) > 20 {
-		p.add("/consent/language", "too_long", "a BCP 47 tag")
-	}
-	return p.err()
+	c.ShortLine("/consent/language", g.Consent.Language, 20, invalid.Optional)
+	return c.Err()
 }
 
 // Share lets another agency read a record. It rewrites the record's key file
@@ -107,7 +100,7 @@ func (v *Vault) Share(ctx context.Context, by audit.Actor, g Grant) error {
 		return ErrConsent
 	}
 	if g.Agency == by.Agency {
-		return &InvalidError{[]Problem{{Field: "/agency", Code: "owner", Detail: "the owner reads without a grant"}}}
+		return invalid.One("/agency", invalid.CodeNotAllowed, "is another agency: the owner reads without a grant")
 	}
 	defer v.cases.lock(r.Case)()
 

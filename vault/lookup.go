@@ -10,7 +10,9 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // indexLabel names the index of document numbers and its version.
@@ -49,19 +51,14 @@ type Receipt string
 const Received Receipt = "received"
 
 func (q Query) check() error {
-	var p problems
-	p.oneOf("/kind", "kind", q.Kind, true)
-	if !isCountry(q.State) {
-		p.add("/issuing_state", "country", "three letters A to Z")
-	}
-	if q.Number.IsZero() {
-		p.add("/document_number", "required", "the document's number")
-	}
-	p.number("/document_number", q.Number)
+	var c invalid.Checker
+	c.OneOf("/kind", q.Kind, claims.Values("document_kind"), invalid.Required)
+	c.Country("/issuing_state", q.State, invalid.Required)
+	checkNumber(&c, "/document_number", q.Number, invalid.Required)
 	if b := q.BirthDate.Reveal(); len(b) != 6 || strings.Trim(b, "0123456789<") != "" {
-		p.add("/birth_date", "format", "YYMMDD as in a machine-readable zone")
+		c.Add("/birth_date", invalid.CodeFormat, "is YYMMDD as in a machine-readable zone")
 	}
-	return p.err()
+	return c.Err()
 }
 
 // LookUp tells the keepers of a document that somebody asked for it, and the
@@ -228,7 +225,7 @@ func (v *Vault) place(ctx context.Context, kind, state, number, birth string) ([
 func normalNumber(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
-		if isAlnum(s[i]) {
+		if isAlnum(rune(s[i])) {
 			b.WriteByte(s[i])
 		}
 	}

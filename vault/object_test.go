@@ -152,12 +152,3 @@ func (k turned) Unwrap(ctx context.Context, agency, record string, wrapped []byt
 }
 
 func (turned) MAC(context.Context, string, []byte) ([]byte, error) { return nil, errors.ErrUnsupported }
-
-func TestVocabulary(t *testing.T) {
-	for _, list := range []string{"kind", "custody", "record_status", "sex", "event", "sltd_equivalent", "precision",
-		"taken_by_role", "police_report_made", "embassy_notified", "sltd_requested"} {
-		if len(vocabulary[list]) == 0 {
-			t.Errorf("vocabulary.json has no list %s", list)
-		}
-	}
-}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // Part is a part of a record that an opening is for.
@@ -104,28 +105,18 @@ func lengthPrefixed(label string, fields ...string) []byte {
 
 // check lists what is wrong with an opening.
 func (o Opening) check(now time.Time) error {
-	var p problems
-	if o.Device == "" || len(o.Device) > 64 {
-		p.add("/device", "format", "a device's id")
-	}
-	if !slices.Contains(Purposes, o.Purpose) {
-		p.add("/purpose", "unknown", "one of the listed purposes")
-	}
-	if len(o.Parts) == 0 {
-		p.add("/parts", "required", "at least one part")
-	}
+	var c invalid.Checker
+	c.Must(o.Device != "" && len(o.Device) <= 64, "/device", invalid.CodeFormat, "is a device's id")
+	c.Must(slices.Contains(Purposes, o.Purpose), "/purpose", invalid.CodeNotInList, "is one of the listed purposes")
+	c.There("/parts", len(o.Parts) > 0, invalid.Required)
 	for i, part := range o.Parts {
-		if !slices.Contains(Parts, part) {
-			p.add("/parts/"+strconv.Itoa(i), "unknown", "one of the listed parts")
-		}
-		if slices.Contains(o.Parts[:i], part) {
-			p.add("/parts/"+strconv.Itoa(i), "duplicate", "each part once")
-		}
+		c.Must(slices.Contains(Parts, part), invalid.At("/parts", i), invalid.CodeNotInList, "is one of the listed parts")
+		c.Must(!slices.Contains(o.Parts[:i], part), invalid.At("/parts", i), invalid.CodeDuplicate, "is in the list already")
 	}
 	if d := now.Unix()/60 - o.Minute; d > int64(clockSkew.Minutes()) || -d > int64(clockSkew.Minutes()) {
-		p.add("/minute", "clock", "within five minutes of the service's clock")
+		c.Add("/minute", "clock", "is within five minutes of the service's clock")
 	}
-	return p.err()
+	return c.Err()
 }
 
 // OpenRecord opens a record to the actor's agency for the rest of the day,

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // PageRole says what a page shows.
@@ -126,14 +127,10 @@ func (v *Vault) AddPage(ctx context.Context, by audit.Actor, documentID string, 
 }
 
 func (m PageMeta) check() error {
-	var p problems
-	if !slices.Contains(roles, m.Role) {
-		p.add("/role", "unknown", "one of the listed roles")
-	}
-	if m.Page < 0 || m.Page > maxPages {
-		p.add("/page", "range", "1 to 64, or 0 for a new page")
-	}
-	if err := p.err(); err != nil {
+	var c invalid.Checker
+	c.Must(slices.Contains(roles, m.Role), "/role", invalid.CodeNotInList, "is one of the listed roles")
+	c.Must(0 <= m.Page && m.Page <= maxPages, "/page", invalid.CodeRange, "is 1 to 64, or 0 for a new page")
+	if err := c.Err(); err != nil {
 		return err
 	}
 	if _, ok := calledType(m.MediaType); !ok {

@@ -24,6 +24,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -142,7 +143,7 @@ func TestPages(t *testing.T) {
 	_, err = w.AddPage(ctx, w.worker, d.ID, vault.PageMeta{Page: 9, Role: vault.RoleData, MediaType: "image/png"}, bytes.NewReader(pngOf(4, 4)))
 	w.is("replacing nothing", err, vault.ErrNotFound)
 	_, err = w.AddPage(ctx, w.worker, d.ID, vault.PageMeta{Role: "front", MediaType: "image/png"}, bytes.NewReader(pngOf(4, 4)))
-	w.is("role", err, vault.ErrInvalid)
+	w.is("role", err, invalid.ErrInput)
 	for _, page := range []int{-1, 0, 3, 1 << 40} {
 		_, err = w.ReadPage(ctx, w.worker, d.ID, page)
 		w.is("page that is not there", err, vault.ErrNotFound)

@@ -11,6 +11,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // MaxSealed bounds what Seal takes, in bytes.
@@ -64,7 +65,7 @@ func (v *Vault) Open(ctx context.Context, by audit.Actor, caseID string, sealed 
 // sealBox encrypts length ‖ plain ‖ zeros to a recipient.
 func sealBox(recipient string, plain []byte) ([]byte, error) {
 	if len(plain) > MaxSealed {
-		return nil, &InvalidError{[]Problem{{Code: "too_large", Detail: "at most 1 MiB can be sealed"}}}
+		return nil, invalid.One("", "too_large", "is at most 1 MiB")
 	}
 	box := binary.BigEndian.AppendUint32(make([]byte, 0, boxSize(len(plain)+4)), uint32(len(plain))) //nolint:gosec // bounded above
 	box = append(box, plain...)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -137,11 +138,11 @@ func TestConsent(t *testing.T) {
 		{"mission only", w.embassy, func(g *vault.Grant) { g.Consent.Holder = false }, vault.ErrConsent},
 		{"mission, not safe", w.embassy, func(g *vault.Grant) { g.Consent.SafeWithState = "no" }, vault.ErrConsent},
 		{"mission, not sure", w.embassy, func(g *vault.Grant) { g.Consent.SafeWithState = "not_sure" }, vault.ErrConsent},
-		{"purpose", w.second, func(g *vault.Grant) { g.Purpose = "curiosity" }, vault.ErrInvalid},
-		{"yesterday", w.second, func(g *vault.Grant) { g.Until = g.Until.AddDate(0, 0, -10) }, vault.ErrInvalid},
-		{"for ever", w.second, func(g *vault.Grant) { g.Until = g.Until.AddDate(1, 0, 0) }, vault.ErrInvalid},
-		{"half a day", w.second, func(g *vault.Grant) { g.Until = g.Until.Add(time.Hour) }, vault.ErrInvalid},
-		{"itself", w.worker, func(*vault.Grant) {}, vault.ErrInvalid},
+		{"purpose", w.second, func(g *vault.Grant) { g.Purpose = "curiosity" }, invalid.ErrInput},
+		{"yesterday", w.second, func(g *vault.Grant) { g.Until = g.Until.AddDate(0, 0, -10) }, invalid.ErrInput},
+		{"for ever", w.second, func(g *vault.Grant) { g.Until = g.Until.AddDate(1, 0, 0) }, invalid.ErrInput},
+		{"half a day", w.second, func(g *vault.Grant) { g.Until = g.Until.Add(time.Hour) }, invalid.ErrInput},
+		{"itself", w.worker, func(*vault.Grant) {}, invalid.ErrInput},
 	} {
 		g := w.grant(d.ID, one.with)
 		one.edit(&g)
@@ -209,8 +210,8 @@ func TestOpenings(t *testing.T) {
 		{"unknown part", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
 			o.Parts = []vault.Part{"everything"}
 			return w.embassy, cardPublic
-		}, vault.ErrInvalid},
-		{"clock", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) { o.Minute -= 6; return w.embassy, cardPublic }, vault.ErrInvalid},
+		}, invalid.ErrInput},
+		{"clock", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) { o.Minute -= 6; return w.embassy, cardPublic }, invalid.ErrInput},
 	} {
 		o := w.signed(w.embassy, c.ID, vault.PartDocument)
 		by, key := one.edit(&o)
@@ -320,8 +321,8 @@ func TestLookUp(t *testing.T) {
 	ask("taken back", specimenQuery(), 5)
 
 	_, err = w.LookUp(ctx, w.second, vault.Query{})
-	var invalid *vault.InvalidError
-	if !errors.As(err, &invalid) || len(invalid.Problems) != 4 {
+	var refused *invalid.Error
+	if !errors.As(err, &refused) || len(refused.Problems) != 4 {
 		t.Errorf("an empty query: %v", err)
 	}
 }

@@ -56,9 +56,6 @@ var (
 	// ErrActor says that nobody acts, or that an agency's id cannot be one.
 	ErrActor = errors.New("vault: no actor")
 
-	// ErrInvalid is what every InvalidError wraps.
-	ErrInvalid = errors.New("vault: the input is not valid")
-
 	// ErrConsent says that the holder has not agreed to this.
 	ErrConsent = errors.New("vault: the holder has not agreed to this")
 

@@ -23,9 +23,11 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/blobs"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -230,7 +232,7 @@ func passport() vault.Document {
 		MRZ:     private.New("P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10"),
 		Custody: "trafficker", CustodySince: "2025-11-02",
 		Loss: &vault.Loss{Event: "confiscated_by_trafficker", SLTDEquivalent: "STOLEN",
-			EventDate:     &vault.Date{Value: private.New("2025-11"), Precision: "month"},
+			EventDate:     &claims.PartialDate{Value: private.New("2025-11"), Precision: "month"},
 			Circumstances: private.New("Taken at the gate.\nNot returned."), TakenByRole: "Exploiter",
 			PoliceReport: &vault.PoliceReport{Made: "unsafe"}},
 	}
@@ -330,7 +332,7 @@ func TestCase(t *testing.T) {
 		t.Error("the length of a ciphertext tells the length of what it says")
 	}
 	_, err = w.Seal(ctx, c.ID, make([]byte, vault.MaxSealed+1))
-	w.is("too much", err, vault.ErrInvalid)
+	w.is("too much", err, invalid.ErrInput)
 
 	// Nothing that is not the actor's can be told from nothing.
 	other := w.newCase()
@@ -393,7 +395,7 @@ func TestDocument(t *testing.T) {
 	d.Loss.Event = "recovered"
 	d.MRZ = private.New(strings.Replace(d.MRZ.Reveal(), "L898902C36", "L898902C35", 1))
 	_, err = w.UpdateDocument(ctx, w.worker, added.ID, 1, d)
-	w.is("a summary that the zone contradicts", err, vault.ErrInvalid)
+	w.is("a summary that the zone contradicts", err, invalid.ErrInput)
 	d.MRZChecks = nil
 	updated, err := w.UpdateDocument(ctx, w.worker, added.ID, 1, d)
 	w.ok(err)
@@ -424,7 +426,7 @@ func TestDocument(t *testing.T) {
 		d.Loss = &loss
 		return d
 	}())
-	w.is("an entry that nobody's reply asked for", err, vault.ErrInvalid)
+	w.is("an entry that nobody's reply asked for", err, invalid.ErrInput)
 	third, err := w.MissionAnswered(ctx, w.worker, added.ID, 2, "done_by_state")
 	w.ok(err)
 	if third.Document.Loss.SLTDRequested != "done_by_state" {
@@ -499,50 +501,50 @@ func TestValidation(t *testing.T) {
 	}{
 		{"specimen", func(*vault.Document) {}, ""},
 		{"almost nothing", func(d *vault.Document) { *d = vault.Document{Kind: "PASSPORT", IssuingState: "UTO"} }, ""},
-		{"nothing", func(d *vault.Document) { *d = vault.Document{} }, "/kind required, /issuing_state country"},
+		{"nothing", func(d *vault.Document) { *d = vault.Document{} }, "/kind required, /issuing_state required"},
 		{"everything at once", func(d *vault.Document) {
 			d.Kind, d.IssuingState, d.Number = "LIBRARY_CARD", "Utopia", private.New("#1")
 			d.IssueDate, d.ExpiryDate = private.New("2020-02-30"), private.New("15.4.2012")
 			d.HolderNames, d.Sex, d.Custody = private.New("Anna\u202eairaM"), private.New("W"), "me"
 			d.MRZ = private.New("P<UTO\nX")
 			d.Loss.Event, d.Loss.EventDate.Precision = "mislaid", "day"
-		}, "/kind unknown, /issuing_state country, /document_number document_number, /issue_date date, /expiry_date date, " +
-			"/holder_names character, /sex unknown, /mrz mrz_line_length, /mrz mrz_line_length, /custody unknown, " +
-			"/loss_report/event unknown, /loss_report/event_date/precision contradicts"},
-		{"other needs a name", func(d *vault.Document) { d.Kind = "OTHER" }, "/custom_type with_other_only"},
-		{"only other has a name", func(d *vault.Document) { d.CustomType = private.New("Monk's card") }, "/custom_type with_other_only"},
+		}, "/kind not_in_list, /issuing_state format, /document_number format, /issue_date format, /expiry_date format, " +
+			"/holder_names format, /sex not_in_list, /mrz mrz_line_length, /mrz mrz_line_length, /custody not_in_list, " +
+			"/loss_report/event not_in_list, /loss_report/event_date/value format"},
+		{"other needs a name", func(d *vault.Document) { d.Kind = "OTHER" }, "/custom_type required"},
+		{"only other has a name", func(d *vault.Document) { d.CustomType = private.New("Monk's card") }, "/custom_type not_allowed"},
 		{"other with a name", func(d *vault.Document) { d.Kind, d.CustomType = "OTHER", private.New("Monk's card") }, ""},
-		{"expires before it begins", func(d *vault.Document) { d.IssueDate = private.New("2012-04-16") }, "/expiry_date before_issue_date"},
+		{"expires before it begins", func(d *vault.Document) { d.IssueDate = private.New("2012-04-16") }, "/expiry_date range"},
 		{"expires in the year it begins", func(d *vault.Document) {
 			d.IssueDate, d.ExpiryDate = private.New("2012-04-16"), private.New("2012")
 		}, ""},
 		{"year of birth", func(d *vault.Document) { d.BirthDate = private.New("1974") }, ""},
 		{"Khmer with joiners", func(d *vault.Document) { d.HolderNames = private.New("សុខ\u200cា") }, ""},
-		{"not UTF-8", func(d *vault.Document) { d.HolderNames = private.New("\xff") }, "/holder_names character"},
-		{"line feed in a name", func(d *vault.Document) { d.HolderNames = private.New("a\nb") }, "/holder_names character"},
-		{"blank", func(d *vault.Document) { d.HolderNames = private.New("  ") }, "/holder_names blank"},
+		{"not UTF-8", func(d *vault.Document) { d.HolderNames = private.New("\xff") }, "/holder_names format"},
+		{"line feed in a name", func(d *vault.Document) { d.HolderNames = private.New("a\nb") }, "/holder_names format"},
+		{"blank", func(d *vault.Document) { d.HolderNames = private.New("  ") }, "/holder_names format"},
 		{"name of 64 KiB", func(d *vault.Document) { d.HolderNames = private.New(strings.Repeat("a", 1<<16)) }, "/holder_names too_long"},
-		{"custody since a month", func(d *vault.Document) { d.CustodySince = "2025-11" }, "/custody_since date"},
+		{"custody since a month", func(d *vault.Document) { d.CustodySince = "2025-11" }, "/custody_since format"},
 		{"digit in the zone's name", func(d *vault.Document) {
 			d.MRZ = private.New("P<UTOERIKSS0N<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10")
 		}, "/mrz mrz_character"},
-		{"status is ours to set", func(d *vault.Document) { d.RecordStatus = "erased" }, "/record_status read_only"},
-		{"embassy told without consent", func(d *vault.Document) { d.Loss.EmbassyNotified = "yes" }, "/loss_report/embassy_consent consent"},
+		{"status is ours to set", func(d *vault.Document) { d.RecordStatus = "erased" }, "/record_status not_allowed"},
+		{"embassy told without consent", func(d *vault.Document) { d.Loss.EmbassyNotified = "yes" }, "/loss_report/embassy_consent required"},
 		{"embassy told", func(d *vault.Document) {
 			d.Loss.EmbassyNotified, d.Loss.EmbassyConsent = "yes", strings.Repeat("0a", 16)
 		}, ""},
 		{"reference of a report that was not made", func(d *vault.Document) { d.Loss.PoliceReport.Ref = private.New("1/26") },
-			"/loss_report/police_report/made contradicts"},
+			"/loss_report/police_report/ref not_allowed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := passport()
 			c.edit(&d)
 			var got []string
-			err := d.Validate()
-			var invalid *vault.InvalidError
-			if errors.As(err, &invalid) {
-				for _, p := range invalid.Problems {
-					got = append(got, p.Field+" "+p.Code)
+			err := d.Validate(time.Now())
+			var refused *invalid.Error
+			if errors.As(err, &refused) {
+				for _, p := range refused.Problems {
+					got = append(got, p.Pointer+" "+p.Code)
 				}
 			}
 			if s := strings.Join(got, ", "); s != c.want {
@@ -564,7 +566,7 @@ func TestDoubts(t *testing.T) {
 	d.MRZ = private.New(strings.Replace(d.MRZ.Reveal(), "1204159", "1204158", 1))
 	var got []string
 	for _, p := range d.Doubts() {
-		got = append(got, p.Field)
+		got = append(got, p.Pointer)
 	}
 	want := []string{"/mrz_checks/expiry", "/mrz_checks/composite", "/document_number", "/birth_date", "/sex"}
 	if !slices.Equal(got, want) {
@@ -585,7 +587,7 @@ func TestParseDocument(t *testing.T) {
 		"nothing":        "",
 		"too long":       strings.Replace(good, "Anna", strings.Repeat("a", 1<<16), 1),
 	} {
-		if _, err := vault.ParseDocument([]byte(text)); !errors.Is(err, vault.ErrInvalid) {
+		if _, err := vault.ParseDocument([]byte(text)); !errors.Is(err, invalid.ErrInput) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

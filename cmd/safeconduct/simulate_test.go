@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
@@ -118,8 +119,8 @@ func simulate(t *testing.T, e engines, bytes func(h *house) (data, keyring float
 			c, err := h.vault.CreateCase(t.Context(), by)
 			must(err)
 			_, err = h.issuer.Issue(t.Context(), by, credentials.Order{
-				Case: c.ID, RequestKey: randomHex(16), Claims: &credentials.IdentityClaim{
-					Names:     []credentials.Name{{Script: "Latn", Full: private.New("MADE UP"), Type: "used"}},
+				Case: c.ID, RequestKey: randomHex(16), Claims: &claims.IdentityClaim{
+					Names:     []claims.Name{{Script: "Latn", Full: private.New("MADE UP"), Type: "used"}},
 					Assurance: "self_asserted", ClaimStatus: "open",
 				},
 			})

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/vault/mrz"
 )
 
@@ -19,8 +19,8 @@ var people = []person{felix, siti, sokha, aung, amara, wei, tigist, rahman}
 // agency's program would use.
 func TestPeople(t *testing.T) {
 	for _, p := range people {
-		for _, claims := range []credentials.Claims{screening(p, time.Now()), identity(p)} {
-			if _, err := credentials.EncodeClaims(claims); err != nil {
+		for _, c := range []claims.Claims{screening(p, time.Now()), identity(p)} {
+			if _, err := claims.Encode(c); err != nil {
 				t.Errorf("%s: %v", p.nationality, err)
 			}
 		}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/vault/mrz"
 )
@@ -39,16 +39,16 @@ var (
 var agencies = []struct{ key, name, class, country, desk, role string }{
 	{"lotus", "Lotus House (made up)", "NGO", "KHM", "+855 00 000 001", "caseworker"},
 	{"bridge", "Bridge Aid (made up)", "NGO", "THA", "+66 00 000 002", "caseworker"},
-	{"ethiopia", "Embassy of Ethiopia (made up)", credentials.ClassMission, "ETH", "+66 00 000 003", "mission"},
-	{"cambodia", "Embassy of Cambodia (made up)", credentials.ClassMission, "KHM", "+66 00 000 004", "mission"},
+	{"ethiopia", "Embassy of Ethiopia (made up)", claims.ClassMission, "ETH", "+66 00 000 003", "mission"},
+	{"cambodia", "Embassy of Cambodia (made up)", claims.ClassMission, "KHM", "+66 00 000 004", "mission"},
 	{"checkpoint", "River Checkpoint (made up)", "ImmigrationService", "THA", "+66 00 000 005", "officer"},
 }
 
 // screening is what an NGO found out about a person in one private talk.
-func screening(p person, today time.Time) *credentials.Screening {
-	day := credentials.NewDay(today)
-	return &credentials.Screening{
-		TraffickingStatus: credentials.StatusPossible, DecisionLevel: "preliminary_screening",
+func screening(p person, today time.Time) *claims.Screening {
+	day := claims.NewDay(today)
+	return &claims.Screening{
+		TraffickingStatus: claims.StatusPossible, DecisionLevel: "preliminary_screening",
 		AuthorityClass: "NGO", StandardOfEvidence: "suspicion_indicators", Confidence: "medium",
 		ConfidenceReason: private.New("told without contradictions; the compound is known from others (made up)"),
 		Tool:             "ILO_EC_2009",
@@ -58,7 +58,7 @@ func screening(p person, today time.Time) *credentials.Screening {
 		MethodsOfControl:     []string{"WithholdsDocuments", "PhysicalThreats", "ExcessiveWorkingHours"},
 		MethodOfRecruitment:  []string{"ThroughAnOnlineAdvertisement"},
 		ForcedLabourIndustry: []string{"J_InformationAndCommunication"},
-		Indicators: []credentials.Indicator{
+		Indicators: []claims.Indicator{
 			{Code: "d1_nature_location_employer", Basis: "reported"},
 			{Code: "d1_wages", Basis: "reported"},
 			{Code: "d4_excessive_hours", Basis: "reported"},
@@ -68,12 +68,12 @@ func screening(p person, today time.Time) *credentials.Screening {
 			{Code: "d5_isolation_confinement", Basis: "reported"},
 		},
 		MinorAtTime: "no",
-		Interview: &credentials.Interview{
+		Interview: &claims.Interview{
 			Date: day, PlaceCountry: "KHM", Mode: "in_person", Language: p.language, Interpreter: true,
 			InterpreterKind: "vetted", InterviewerOrgRole: "NGO", Alone: "yes", PlaceKind: "shelter",
 			KeepApartFrom: []private.String{private.New("the former room warden (made up)")},
 		},
-		Consent: &credentials.Consent{
+		Consent: &claims.Consent{
 			Interview: true, Purpose: true, Use: true, RightToRequestData: true, StorageDuration: true, HowToWithdraw: true,
 			GivenOn: day, ReceiptLanguage: p.language, Method: "signature",
 			ShareScope: []string{"immigration", "mission_of_origin"}, TransferToState: []string{p.nationality},
@@ -86,16 +86,16 @@ func screening(p person, today time.Time) *credentials.Screening {
 
 // identity is who a person says she is, in her own script and in Latin
 // letters.
-func identity(p person) *credentials.IdentityClaim {
-	names := []credentials.Name{{Script: "Latn", Full: private.New(p.latin), Type: "passport", Transliteration: "entered"}}
+func identity(p person) *claims.IdentityClaim {
+	names := []claims.Name{{Script: "Latn", Full: private.New(p.latin), Type: "passport", Transliteration: "entered"}}
 	if p.native != "" {
-		names = append(names, credentials.Name{Script: p.script, Full: private.New(p.native), Type: "used"})
+		names = append(names, claims.Name{Script: p.script, Full: private.New(p.native), Type: "used"})
 	}
-	return &credentials.IdentityClaim{
-		Names: names, BirthDate: &credentials.PartialDate{Value: private.New(birthDate(p)), Precision: p.precision},
+	return &claims.IdentityClaim{
+		Names: names, BirthDate: &claims.PartialDate{Value: private.New(birthDate(p)), Precision: p.precision},
 		Sex: map[int]string{1: "M", 2: "F"}[p.sex], Citizenship: []string{p.nationality},
 		Languages: []string{p.language}, Assurance: "self_asserted", ClaimStatus: "open",
-		Evidence: []credentials.Evidence{{Type: "self_declared", Strength: "weak", Seen: "none"}},
+		Evidence: []claims.Evidence{{Type: "self_declared", Strength: "weak", Seen: "none"}},
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
@@ -277,8 +277,8 @@ func (p *player) open(ctx context.Context, owner string) (string, error) {
 }
 
 // attest signs claims about a case.
-func (p *player) attest(ctx context.Context, owner, caseID string, claims credentials.Claims) (string, error) {
-	body, err := order(claims)
+func (p *player) attest(ctx context.Context, owner, caseID string, c claims.Claims) (string, error) {
+	body, err := order(c)
 	if err != nil {
 		return "", err
 	}
@@ -287,12 +287,12 @@ func (p *player) attest(ctx context.Context, owner, caseID string, claims creden
 	return made.ID, err
 }
 
-func order(claims credentials.Claims) (map[string]any, error) {
-	encoded, err := credentials.EncodeClaims(claims)
+func order(c claims.Claims) (map[string]any, error) {
+	encoded, err := claims.Encode(c)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"kind": claims.Kind(), "claims": json.RawMessage(encoded)}, nil
+	return map[string]any{"kind": c.Kind(), "claims": json.RawMessage(encoded)}, nil
 }
 
 // intake takes one person in: a case, a screening unless only papers are lost,
@@ -494,9 +494,9 @@ func (p *player) rely(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		body, err := order(&credentials.Reliance{
+		body, err := order(&claims.Reliance{
 			Reliance: "relied_no_reinterview", OfficerDecision: "relied",
-			AuthorityClass: "NonPoliceGovernmentalOrganization", Date: credentials.NewDay(time.Now()),
+			AuthorityClass: "NonPoliceGovernmentalOrganization", Date: claims.NewDay(time.Now()),
 		})
 		if err != nil {
 			return err
@@ -584,9 +584,9 @@ func (p *player) embassy(ctx context.Context) error {
 }
 
 func (p *player) reply(ctx context.Context, mission, state string, v verifier.Verdict) error {
-	body, err := order(&credentials.Reply{
+	body, err := order(&claims.Reply{
 		Answer: "matched", Mission: private.New(p.agencies[mission].name), MissionState: state,
-		Date: credentials.NewDay(time.Now()), Channel: "account",
+		Date: claims.NewDay(time.Now()), Channel: "account",
 	})
 	if err != nil {
 		return err

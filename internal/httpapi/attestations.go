@@ -8,14 +8,16 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/people"
 )
 
 // orderOf turns a body into what the issuer takes.
 func orderOf(o api.Order, caseID, requestKey string) (credentials.Order, error) {
-	claims, err := credentials.DecodeClaims(credentials.Kind(o.Kind), o.Claims)
+	stated, err := claims.Decode(claims.Kind(o.Kind), o.Claims)
 	if err != nil {
 		return credentials.Order{}, err
 	}
@@ -24,7 +26,7 @@ func orderOf(o api.Order, caseID, requestKey string) (credentials.Order, error) 
 		return credentials.Order{}, err
 	}
 	return credentials.Order{
-		Case: caseID, About: credentials.ID(o.About), Claims: claims,
+		Case: caseID, About: credentials.ID(o.About), Claims: stated,
 		Replaces: credentials.ID(o.Supersedes), ValidUntil: until, RequestKey: requestKey,
 	}, nil
 }
@@ -71,17 +73,17 @@ func (s *Server) issue(ctx context.Context, by audit.Actor, body api.Order, orde
 		return credentials.Attestation{}, err
 	}
 	a, err := s.cfg.Issuer.Issue(ctx, by, order)
-	input, ok := errors.AsType[*credentials.InvalidError](err)
+	input, ok := errors.AsType[*invalid.Error](err)
 	if !ok {
 		return a, err
 	}
-	pointed := &credentials.InvalidError{Problems: slices.Clone(input.Problems)}
+	pointed := &invalid.Error{Problems: slices.Clone(input.Problems)}
 	for i, p := range pointed.Problems {
 		switch {
-		case p.Field == "/case", p.Field == "/about", p.Field == "/kind":
-		case p.Field == "/valid_until" && body.ValidUntil != "":
+		case p.Pointer == "/case", p.Pointer == "/about", p.Pointer == "/kind":
+		case p.Pointer == "/valid_until" && body.ValidUntil != "":
 		default:
-			pointed.Problems[i].Field = "/claims" + p.Field
+			pointed.Problems[i].Pointer = "/claims" + p.Pointer
 		}
 	}
 	return credentials.Attestation{}, pointed
@@ -92,7 +94,7 @@ func (s *Server) issue(ctx context.Context, by audit.Actor, body api.Order, orde
 func (s *Server) about(ctx context.Context, o api.Order) (credentials.ID, error) {
 	if (o.About == "") == (o.CardHandle == "") {
 		return "", &failure{fault: faultInvalid, problems: []api.InputProblem{
-			{Pointer: "/about", Code: credentials.CodeInconsistent, Rule: "either about or card_handle is given"},
+			{Pointer: "/about", Code: invalid.CodeInconsistent, Rule: "either about or card_handle is given"},
 		}}
 	}
 	if o.About != "" {
@@ -177,7 +179,7 @@ func parseDay(pointer string, d api.Day) (time.Time, error) {
 	t, err := time.Parse(time.DateOnly, d)
 	if err != nil {
 		return time.Time{}, &failure{fault: faultInvalid, problems: []api.InputProblem{
-			{Pointer: pointer, Code: credentials.CodeFormat, Rule: "is a day of the calendar"},
+			{Pointer: pointer, Code: invalid.CodeFormat, Rule: "is a day of the calendar"},
 		}}
 	}
 	return t, nil

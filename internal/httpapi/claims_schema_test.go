@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -11,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	contract "github.com/safeconduct/safeconduct/docs/api"
 	"github.com/safeconduct/safeconduct/vault"
@@ -47,59 +46,34 @@ func TestClaimsSchemas(t *testing.T) {
 
 func claimsSchemas(t *testing.T) []byte {
 	t.Helper()
-	w := schemaWriter{t: t, prefix: "Claims", lists: map[string][]string{}, done: map[reflect.Type]bool{}}
-	for _, l := range credentials.Lists() {
+	w := schemaWriter{t: t, lists: map[string][]string{}, done: map[reflect.Type]bool{}}
+	for _, l := range claims.Lists() {
 		w.lists[l.Name] = l.Values
 	}
-	for _, kind := range []credentials.Kind{
-		credentials.KindScreening, credentials.KindIdentity, credentials.KindDocument,
-		credentials.KindOpinion, credentials.KindReliance, credentials.KindReply,
-	} {
-		claims, err := credentials.NewClaims(kind)
+	for _, kind := range claims.Kinds() {
+		c, err := claims.New(kind)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.object(reflect.TypeOf(claims).Elem(), reflect.TypeOf(claims).Elem().Name())
-	}
-	// A document record has no list tags; its lists go by the names of members.
-	w.prefix, w.lists, w.byName = "Record", vaultLists(t), map[string]string{
-		"kind": "kind", "custody": "custody", "record_status": "record_status", "sex": "sex", "event": "event",
-		"sltd_equivalent": "sltd_equivalent", "precision": "precision", "taken_by_role": "taken_by_role",
-		"made": "police_report_made", "embassy_notified": "embassy_notified", "sltd_requested": "sltd_requested",
+		w.object(reflect.TypeOf(c).Elem(), reflect.TypeOf(c).Elem().Name())
 	}
 	w.object(reflect.TypeFor[vault.Document](), "DocumentRecord")
 	return w.out.Bytes()
 }
 
-func vaultLists(t *testing.T) map[string][]string {
-	t.Helper()
-	data, err := os.ReadFile("../../vault/vocabulary.json")
-	if err != nil {
-		t.Fatal(err)
+// prefix begins the name of an inner schema: it says whose the type is.
+func prefix(t reflect.Type) string {
+	if strings.HasSuffix(t.PkgPath(), "/claims") {
+		return "Claims"
 	}
-	var file struct {
-		Lists []struct {
-			Name   string   `json:"name"`
-			Values []string `json:"values"`
-		} `json:"lists"`
-	}
-	if err := json.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
-	}
-	lists := make(map[string][]string)
-	for _, l := range file.Lists {
-		lists[l.Name] = l.Values
-	}
-	return lists
+	return "Record"
 }
 
 type schemaWriter struct {
-	t      *testing.T
-	prefix string            // of the names of inner schemas
-	byName map[string]string // the list of a member that has no tag
-	lists  map[string][]string
-	done   map[reflect.Type]bool
-	out    bytes.Buffer
+	t     *testing.T
+	lists map[string][]string
+	done  map[reflect.Type]bool
+	out   bytes.Buffer
 }
 
 func (w *schemaWriter) object(t reflect.Type, name string) {
@@ -117,16 +91,13 @@ func (w *schemaWriter) object(t reflect.Type, name string) {
 			continue
 		}
 		list := f.Tag.Get("list")
-		if list == "" {
-			list = w.byName[name]
-		}
 		fmt.Fprintf(&w.out, "        %s: %s\n", name, w.schema(f.Type, list, &inner))
 	}
 	if name == "DocumentRecord" {
 		w.out.WriteString("      x-go-type: json.RawMessage\n")
 	}
 	for _, t := range inner {
-		w.object(t, w.prefix+t.Name())
+		w.object(t, prefix(t)+t.Name())
 	}
 }
 
@@ -138,13 +109,13 @@ func (w *schemaWriter) schema(t reflect.Type, list string, inner *[]reflect.Type
 		return w.enum(list)
 	case t == reflect.TypeFor[private.String]():
 		return "{$ref: '#/components/schemas/PersonNote'}"
-	case t == reflect.TypeFor[credentials.Day]():
+	case t == reflect.TypeFor[claims.Day]():
 		return "{$ref: '#/components/schemas/Day'}"
 	}
 	switch t.Kind() {
 	case reflect.Struct:
 		*inner = append(*inner, t)
-		return "{$ref: '#/components/schemas/" + w.prefix + t.Name() + "'}"
+		return "{$ref: '#/components/schemas/" + prefix(t) + t.Name() + "'}"
 	case reflect.Slice:
 		return fmt.Sprintf("{type: array, maxItems: %d, items: %s}", w.most(list), w.schema(t.Elem(), list, inner))
 	case reflect.String:

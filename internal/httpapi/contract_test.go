@@ -158,6 +158,8 @@ var errorRooms = map[string]string{
 	"credentials/card":       "card",
 	"credentials/private":    "private",
 	"credentials/strictjson": "strictjson",
+	"claims":                 "claims",
+	"invalid":                "invalid",
 	"network":                "network",
 	"people":                 "people",
 	"vault":                  "vault",

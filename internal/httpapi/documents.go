@@ -10,9 +10,9 @@ import (
 	"strings"
 
 	"github.com/safeconduct/safeconduct/audit"
-	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -117,7 +117,7 @@ func (s *Server) portrait(ctx context.Context, by audit.Actor, name *api.PageNam
 	}
 	if page.Role != vault.RolePortrait {
 		return nil, &failure{fault: faultRefused, problems: []api.InputProblem{
-			{Pointer: "/portrait_page", Code: credentials.CodeNotAllowed, Rule: "a page whose role is portrait"},
+			{Pointer: "/portrait_page", Code: invalid.CodeNotAllowed, Rule: "is a page whose role is portrait"},
 		}}
 	}
 	sum := sha256.Sum256(page.Bytes())

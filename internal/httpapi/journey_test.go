@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
-	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/vault"
 )
@@ -31,17 +31,17 @@ const (
 
 func screeningBody(t *testing.T) map[string]any {
 	t.Helper()
-	today := credentials.NewDay(time.Now())
-	return orderOf(t, &credentials.Screening{
-		TraffickingStatus: credentials.StatusPossible, DecisionLevel: "preliminary_screening",
+	today := claims.NewDay(time.Now())
+	return orderOf(t, &claims.Screening{
+		TraffickingStatus: claims.StatusPossible, DecisionLevel: "preliminary_screening",
 		AuthorityClass: "NGO", StandardOfEvidence: "suspicion_indicators", Confidence: "medium", Tool: "ILO_EC_2009",
 		Act: []string{"recruitment"}, Means: []string{"deception"}, Purpose: []string{"ForcedLabour"},
 		MinorAtTime: "no",
-		Interview: &credentials.Interview{
+		Interview: &claims.Interview{
 			Date: today, PlaceCountry: "KHM", Mode: "in_person", Language: "amh", Interpreter: true,
 			InterpreterKind: "vetted", InterviewerOrgRole: "NGO", Alone: "yes", PlaceKind: "shelter",
 		},
-		Consent: &credentials.Consent{
+		Consent: &claims.Consent{
 			Interview: true, Purpose: true, Use: true, RightToRequestData: true, StorageDuration: true, HowToWithdraw: true,
 			GivenOn: today, ReceiptLanguage: "amh", Method: "signature", ShareScope: []string{"immigration"},
 			Controller: private.New("Lotus (made up)"), LawfulBasis: "consent", Circumstance: "free",
@@ -49,9 +49,9 @@ func screeningBody(t *testing.T) map[string]any {
 	})
 }
 
-func orderOf(t *testing.T, c credentials.Claims) map[string]any {
+func orderOf(t *testing.T, c claims.Claims) map[string]any {
 	t.Helper()
-	encoded, err := credentials.EncodeClaims(c)
+	encoded, err := claims.Encode(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,8 +160,8 @@ func TestJourney(t *testing.T) {
 	}
 
 	// Relied on.
-	reliance := orderOf(t, &credentials.Reliance{
-		Reliance: "relied_no_reinterview", AuthorityClass: "NonPoliceGovernmentalOrganization", Date: credentials.NewDay(time.Now()),
+	reliance := orderOf(t, &claims.Reliance{
+		Reliance: "relied_no_reinterview", AuthorityClass: "NonPoliceGovernmentalOrganization", Date: claims.NewDay(time.Now()),
 	})
 	reliance["card_handle"] = v.Card.Handle
 	w.into(w.call(officer, "POST", "/api/v1/attestations", reliance), 201, nil)
@@ -171,7 +171,7 @@ func TestJourney(t *testing.T) {
 
 	// Opened.
 	w.into(w.call(ngo, "POST", document+"/grants", map[string]any{
-		"agency": w.agency["Embassy"], "purpose": "confirm_identity", "until": credentials.NewDay(time.Now()).Add(30),
+		"agency": w.agency["Embassy"], "purpose": "confirm_identity", "until": claims.NewDay(time.Now()).Add(30),
 		"consent": map[string]any{"holder": true, "mission": true, "safe_with_state": "yes", "method": "signature", "language": "am", "circumstance": "free"},
 	}), 201, nil)
 	if got := w.call(mission, "GET", document, nil); got.status != 403 || got.code() != "not_opened" {
@@ -195,8 +195,8 @@ func TestJourney(t *testing.T) {
 	}
 
 	// Answered.
-	reply := orderOf(t, &credentials.Reply{
-		Answer: "matched", Mission: private.New("Embassy (made up)"), MissionState: "ETH", Date: credentials.NewDay(time.Now()), Channel: "account",
+	reply := orderOf(t, &claims.Reply{
+		Answer: "matched", Mission: private.New("Embassy (made up)"), MissionState: "ETH", Date: claims.NewDay(time.Now()), Channel: "account",
 	})
 	reply["card_handle"] = v.Card.Handle
 	w.into(w.call(mission, "POST", "/api/v1/attestations", reply), 201, nil)

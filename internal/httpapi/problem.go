@@ -9,18 +9,21 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"strconv"
+	"time"
+
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/web"
-	"strconv"
-	"time"
 )
 
 // fault is a problem as the table states it. Its code is stable and is what
@@ -73,6 +76,9 @@ var faults = []struct {
 	{strictjson.ErrUnknownField, faultUnknownField},
 	{strictjson.ErrInvalid, fault{http.StatusBadRequest, "json_invalid", "The body is not valid JSON"}},
 
+	{invalid.ErrInput, faultRefused},
+	{claims.ErrUnknownKind, faultInvalid},
+
 	{ErrKeyMismatch, faultKeyMismatch},
 	{ErrKeyBusy, faultKeyBusy},
 
@@ -87,7 +93,6 @@ var faults = []struct {
 	{credentials.ErrSettled, faultBusy}, // nothing was released; the next try is a new one
 	{credentials.ErrChanged, faultBusy}, // worked out anew many times already
 	{credentials.ErrUnknownAction, faultInvalid},
-	{credentials.ErrUnknownKind, faultInvalid},
 
 	{card.ErrTooLong, fault{http.StatusUnprocessableEntity, "name_too_long", "The name does not fit on a card, even shortened"}},
 	{card.ErrNotOurs, faultInternal}, // the rest of this room's errors become verdicts before they get here
@@ -100,7 +105,6 @@ var faults = []struct {
 	{vault.ErrNotFound, faultNotFound},
 	{vault.ErrNotOpened, fault{http.StatusForbidden, "not_opened", "The holder has to open this record first"}},
 	{vault.ErrActor, faultForbidden}, // an operator has no agency, and no record
-	{vault.ErrInvalid, faultRefused},
 	{vault.ErrConsent, fault{http.StatusUnprocessableEntity, "consent_missing", "The holder has not agreed to this"}},
 	{vault.ErrConflict, faultChanged},
 	{vault.ErrNonce, fault{http.StatusConflict, "nonce_refused", "Ask for a new nonce and sign again"}},
@@ -119,13 +123,11 @@ var faults = []struct {
 	{people.ErrExists, faultConflict},
 	{people.ErrUnauthenticated, faultUnauthenticated},
 	{people.ErrForbidden, faultForbidden},
-	{people.ErrInvalid, faultRefused},
 	{people.ErrConflict, faultConflict},
 
 	{network.ErrNotFound, faultNotFound},
 	{network.ErrExists, faultConflict},
 	{network.ErrForbidden, faultForbidden},
-	{network.ErrInvalid, faultRefused},
 	{network.ErrConflict, faultConflict},
 	{network.ErrInvitation, fault{http.StatusForbidden, "invitation_refused", "Ask for a new invitation"}},
 	{network.ErrApproval, fault{http.StatusForbidden, "approval_invalid", "A second person has to approve this"}},
@@ -218,24 +220,9 @@ func inputOf(err error) (problems []api.InputProblem) {
 			problems = append(problems, api.InputProblem{Pointer: pointer, Code: code, Rule: rule})
 		}
 	}
-	if e, ok := errors.AsType[*credentials.InvalidError](err); ok {
+	if e, ok := errors.AsType[*invalid.Error](err); ok {
 		for _, p := range e.Problems {
-			add(p.Field, p.Code, p.Rule)
-		}
-	}
-	if e, ok := errors.AsType[*vault.InvalidError](err); ok {
-		for _, p := range e.Problems {
-			add(p.Field, p.Code, p.Detail)
-		}
-	}
-	if e, ok := errors.AsType[*people.InvalidError](err); ok {
-		for _, p := range e.Problems {
-			add("/"+p.Field, "invalid", p.Rule)
-		}
-	}
-	if e, ok := errors.AsType[*network.InvalidError](err); ok {
-		for _, p := range e.Problems {
-			add("/"+p.Field, "invalid", p.Rule)
+			add(p.Pointer, p.Code, p.Rule)
 		}
 	}
 	if e, ok := errors.AsType[*card.InvalidError](err); ok {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/internal/storetest"
@@ -425,7 +426,7 @@ func TestTwoReplicas(t *testing.T) {
 
 func draftAt(list uint16, index uint32) credentials.Issued {
 	return credentials.Issued{
-		ID: credentials.ID(storetest.NewID()), Kind: credentials.KindScreening, Case: storetest.NewID(), Agency: storetest.NewID(),
+		ID: credentials.ID(storetest.NewID()), Kind: claims.KindScreening, Case: storetest.NewID(), Agency: storetest.NewID(),
 		State: credentials.Draft, List: list, Index: index, IssuedOn: storetest.Day(0), ValidUntil: storetest.Day(9), RequestKey: storetest.NewID(),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 )
@@ -50,7 +51,7 @@ func Credentials(t *testing.T, open func(t *testing.T, capacity int) Credentials
 // draft is an attestation that may be reserved, at an index of its own.
 func draft(list uint16, index uint32) credentials.Issued {
 	return credentials.Issued{
-		ID: credentials.ID(NewID()), Kind: credentials.KindScreening, Case: NewID(), Agency: NewID(), State: credentials.Draft,
+		ID: credentials.ID(NewID()), Kind: claims.KindScreening, Case: NewID(), Agency: NewID(), State: credentials.Draft,
 		List: list, Index: index, Digest: hash(), IssuedOn: Day(0), ValidUntil: Day(90), RequestKey: NewID(),
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/safeconduct/safeconduct/claims"
 )
 
 // envelopeMembers are the member names that the signed form of every
@@ -15,8 +17,8 @@ var envelopeMembers = []string{"attestation_id", "kind", "about", "supersedes", 
 // signed object.
 func TestNoMemberHasAnEnvelopeName(t *testing.T) {
 	seen := 0
-	for _, kind := range []Kind{KindScreening, KindIdentity, KindDocument, KindOpinion, KindReliance, KindReply} {
-		c, err := NewClaims(kind)
+	for _, kind := range claims.Kinds() {
+		c, err := claims.New(kind)
 		if err != nil {
 			t.Fatal(err)
 		}

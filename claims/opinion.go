@@ -1,4 +1,4 @@
-package credentials
+package claims
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // Opinion is what another agency thinks of an attestation. The attestation
@@ -30,17 +31,17 @@ func (o Opinion) Format(f fmt.State, _ rune) { hidden(f, KindOpinion) }
 func (o Opinion) LogValue() slog.Value { return hiddenLog(KindOpinion) }
 
 // Validate reports everything that keeps the opinion from being signed.
-func (o *Opinion) Validate(now time.Time) []Problem {
+func (o *Opinion) Validate(now time.Time) []invalid.Problem {
 	c := newChecker(now)
 	c.code("/opinion", "opinion", o.Opinion, required)
 	c.code("/authority_class", "authority_class", o.AuthorityClass, required)
 	c.past("/date", o.Date, required)
-	c.only("/parts", len(o.Parts) > 0, o.Opinion != "concur", "is said when not all is concurred in")
+	c.Only("/parts", len(o.Parts) > 0, o.Opinion != "concur", "is said when not all is concurred in")
 	c.codes("/parts", "attestation_part", o.Parts, o.Opinion == "concur_in_part")
 	// A dissent that says nothing would weigh as much as one that can be
 	// answered.
-	c.text("/reason", o.Reason, o.Opinion == "dissent")
-	return c.problems
+	c.Text("/reason", o.Reason, o.Opinion == "dissent")
+	return c.Problems()
 }
 
 // Reliance is how an agency used an attestation: this is how a status carries
@@ -72,7 +73,7 @@ func (r *Reliance) Relied() bool {
 }
 
 // Validate reports everything that keeps the reliance from being signed.
-func (r *Reliance) Validate(now time.Time) []Problem {
+func (r *Reliance) Validate(now time.Time) []invalid.Problem {
 	c := newChecker(now)
 	c.code("/reliance", "reliance", r.Reliance, r.OfficerDecision == "")
 	c.code("/officer_decision", "officer_decision", r.OfficerDecision, optional)
@@ -82,19 +83,19 @@ func (r *Reliance) Validate(now time.Time) []Problem {
 		"rescreened":            {"referred_to_mdt", "rescreen_required", "refused"},
 	}[r.Reliance]
 	if fits != nil && r.OfficerDecision != "" && !slices.Contains(fits, r.OfficerDecision) {
-		c.add("/officer_decision", CodeInconsistent, "fits reliance")
+		c.Add("/officer_decision", invalid.CodeInconsistent, "fits reliance")
 	}
 	c.code("/authority_class", "authority_class", r.AuthorityClass, required)
 	c.past("/date", r.Date, required)
 	partly := r.Reliance == "relied_partly" || r.OfficerDecision == "relied_partly"
-	c.only("/parts", len(r.Parts) > 0, partly, "goes with relied_partly")
-	c.codes("/parts", "attestation_part", r.Parts, need(partly))
+	c.Only("/parts", len(r.Parts) > 0, partly, "goes with relied_partly")
+	c.codes("/parts", "attestation_part", r.Parts, invalid.Need(partly))
 	again := r.Reliance == "rescreened"
-	c.code("/reason", "reliance_reason", r.Reason, need(again))
-	c.text("/reason_text", r.ReasonText, r.Reason == "other")
-	c.only("/new_screening", r.NewScreening != "", again, "goes with rescreened")
-	c.id("/new_screening", r.NewScreening, optional)
-	return c.problems
+	c.code("/reason", "reliance_reason", r.Reason, invalid.Need(again))
+	c.Text("/reason_text", r.ReasonText, r.Reason == "other")
+	c.Only("/new_screening", r.NewScreening != "", again, "goes with rescreened")
+	c.ID("/new_screening", r.NewScreening, optional)
+	return c.Problems()
 }
 
 // Reply is the answer of an embassy or consulate. Which attestation it answers
@@ -169,44 +170,44 @@ func (r *Reply) OfficeVerified() bool {
 func (r *Reply) Matched() bool { return r.Answer == "matched" && r.OfficeVerified() }
 
 // Validate reports everything that keeps the reply from being signed.
-func (r *Reply) Validate(now time.Time) []Problem {
+func (r *Reply) Validate(now time.Time) []invalid.Problem {
 	c := newChecker(now)
 	c.code("/answer", "reply_answer", r.Answer, required)
-	c.line("/mission", r.Mission, required)
-	c.country("/mission_state", r.MissionState, required)
-	c.line("/ref", r.Ref, optional)
-	c.line("/officer_id", r.OfficerID, optional)
+	c.Line("/mission", r.Mission, required)
+	c.Country("/mission_state", r.MissionState, required)
+	c.Line("/ref", r.Ref, optional)
+	c.Line("/officer_id", r.OfficerID, optional)
 	dated := c.past("/date", r.Date, required)
 	c.code("/channel", "reply_channel", r.Channel, required)
-	c.only("/callbacks", len(r.CallBacks) > 0, r.Channel == "relayed", "goes with a relayed answer")
-	if c.count("/callbacks", len(r.CallBacks), MaxCallbacks) {
+	c.Only("/callbacks", len(r.CallBacks) > 0, r.Channel == "relayed", "goes with a relayed answer")
+	if c.Count("/callbacks", len(r.CallBacks), maxCallbacks) {
 		for i, call := range r.CallBacks {
-			c.agency(at("/callbacks", i)+"/by", call.By, required)
-			c.past(at("/callbacks", i)+"/on", call.On, required)
+			c.Agency(invalid.At("/callbacks", i)+"/by", call.By, required)
+			c.past(invalid.At("/callbacks", i)+"/on", call.On, required)
 		}
 	}
 	more := r.Answer == "more_info_needed"
-	c.only("/needed", len(r.Needed) > 0, more, "goes with more_info_needed")
-	c.codes("/needed", "reply_needed", r.Needed, need(more))
-	c.text("/reason", r.Reason, optional)
+	c.Only("/needed", len(r.Needed) > 0, more, "goes with more_info_needed")
+	c.codes("/needed", "reply_needed", r.Needed, invalid.Need(more))
+	c.Text("/reason", r.Reason, optional)
 	r.travel(c, dated)
-	return c.problems
+	return c.Problems()
 }
 
 // travel checks what is said about a travel document.
-func (r *Reply) travel(c *checker, dated bool) {
+func (r *Reply) travel(c checker, dated bool) {
 	const rule = "goes with an answer that matched"
 	matched := r.Answer == "matched"
-	c.only("/etd_ref", !r.ETDRef.IsZero(), matched, rule)
-	c.line("/etd_ref", r.ETDRef, optional)
-	c.only("/etd_valid_until", r.ETDValidUntil != "", matched, rule)
+	c.Only("/etd_ref", !r.ETDRef.IsZero(), matched, rule)
+	c.Line("/etd_ref", r.ETDRef, optional)
+	c.Only("/etd_valid_until", r.ETDValidUntil != "", matched, rule)
 	if c.day("/etd_valid_until", r.ETDValidUntil, optional) && dated && r.ETDValidUntil < r.Date {
-		c.add("/etd_valid_until", CodeRange, "is not before the answer")
+		c.Add("/etd_valid_until", invalid.CodeRange, "is not before the answer")
 	}
-	c.only("/entries", r.Entries != "", matched, rule)
+	c.Only("/entries", r.Entries != "", matched, rule)
 	c.code("/entries", "entries", r.Entries, optional)
-	c.only("/collect_where", !r.CollectWhere.IsZero(), matched, rule)
-	c.line("/collect_where", r.CollectWhere, optional)
-	c.only("/delivered_on", r.DeliveredOn != "", matched, rule)
+	c.Only("/collect_where", !r.CollectWhere.IsZero(), matched, rule)
+	c.Line("/collect_where", r.CollectWhere, optional)
+	c.Only("/delivered_on", r.DeliveredOn != "", matched, rule)
 	c.past("/delivered_on", r.DeliveredOn, optional)
 }

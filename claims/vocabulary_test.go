@@ -1,4 +1,4 @@
-package credentials_test
+package claims_test
 
 import (
 	"bytes"
@@ -14,17 +14,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
 )
 
 var updateVocabulary = flag.Bool("update-vocabulary", false, "rewrite the generated part of docs/vocabulary.md")
 
 func TestVocabularyIsWhole(t *testing.T) {
-	marks := []string{credentials.MarkRead, credentials.MarkExcerpt, credentials.MarkKnown, credentials.MarkComputed, credentials.MarkOurs}
+	marks := []string{claims.MarkRead, claims.MarkExcerpt, claims.MarkKnown, claims.MarkComputed, claims.MarkOurs}
 	code := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 	names := map[string]bool{}
-	for _, l := range credentials.Lists() {
+	for _, l := range claims.Lists() {
 		if names[l.Name] || l.Source == "" || l.CodeSystem == "" || len(l.Values) == 0 || !slices.Contains(marks, l.Mark) {
 			t.Errorf("list %q is not whole: %+v", l.Name, l)
 		}
@@ -35,7 +35,7 @@ func TestVocabularyIsWhole(t *testing.T) {
 				t.Errorf("list %s: value %q", l.Name, v)
 			}
 			seen[v] = true
-			if strings.HasPrefix(v, "x_") != (l.ValueMarks[v] == credentials.MarkOurs) {
+			if strings.HasPrefix(v, "x_") != (l.ValueMarks[v] == claims.MarkOurs) {
 				t.Errorf("list %s: %s: our additions begin with x_ and are marked", l.Name, v)
 			}
 		}
@@ -45,11 +45,11 @@ func TestVocabularyIsWhole(t *testing.T) {
 			}
 		}
 	}
-	for _, o := range credentials.Observables() {
-		a := credentials.DimensionResults(nil, "")
+	for _, o := range claims.Observables() {
+		a := claims.DimensionResults(nil, "")
 		for _, code := range o.Suggests {
-			a = credentials.DimensionResults([]credentials.Indicator{{Code: code}}, "")
-			if !slices.ContainsFunc(a.Dimensions[:], func(d credentials.DimensionResult) bool { return d.Result != credentials.NotAssessed }) {
+			a = claims.DimensionResults([]claims.Indicator{{Code: code}}, "")
+			if !slices.ContainsFunc(a.Dimensions[:], func(d claims.DimensionResult) bool { return d.Result != claims.NotAssessed }) {
 				t.Errorf("observable %s suggests %q, which is no indicator", o.Code, code)
 			}
 		}
@@ -69,7 +69,7 @@ func TestSizesOfStandardLists(t *testing.T) {
 		"sltd_equivalent": 4, "custody": 10, "evidence_type": 11, "mrz_format": 5,
 	}
 	got := map[string]int{}
-	for _, l := range credentials.Lists() {
+	for _, l := range claims.Lists() {
 		if _, ok := want[l.Name]; ok {
 			got[l.Name] = len(l.Values)
 		}
@@ -84,7 +84,7 @@ func TestIndicators(t *testing.T) {
 	strengths := [6]map[string]int{}
 	codes := map[string]bool{}
 	shape := regexp.MustCompile(`^d[1-6]_[a-z]+(_[a-z]+)*$`)
-	for _, x := range credentials.ListedIndicators() {
+	for _, x := range claims.ListedIndicators() {
 		if codes[x.Code] || !shape.MatchString(x.Code) || !strings.HasPrefix(x.Code, fmt.Sprintf("d%d_", x.Dimension)) {
 			t.Fatalf("code %q", x.Code)
 		}
@@ -115,13 +115,13 @@ func TestIndicators(t *testing.T) {
 }
 
 func TestToConfirm(t *testing.T) {
-	open := credentials.ToConfirm()
+	open := claims.ToConfirm()
 	for _, u := range open {
-		if u.Mark != credentials.MarkExcerpt && u.Mark != credentials.MarkKnown || u.Source == "" || u.List == "" {
+		if u.Mark != claims.MarkExcerpt && u.Mark != claims.MarkKnown || u.Source == "" || u.List == "" {
 			t.Errorf("got %+v", u)
 		}
 	}
-	for _, want := range []credentials.Unconfirmed{
+	for _, want := range []claims.Unconfirmed{
 		{List: "act", Source: "Palermo Protocol (2000), article 3(a)", Mark: "K"},
 		{List: "forced_labour_industry", Value: "B_MiningAndQuarrying", Source: "HTCDS 2.0 (IOM, CC BY 4.0)", Mark: "K"},
 	} {
@@ -141,17 +141,17 @@ func TestToConfirm(t *testing.T) {
 }
 
 func TestListsAreCopies(t *testing.T) {
-	credentials.Lists()[0].Values[0] = "changed"
-	for _, l := range credentials.Lists() {
+	claims.Lists()[0].Values[0] = "changed"
+	for _, l := range claims.Lists() {
 		if l.ValueMarks != nil {
 			l.ValueMarks["changed"] = "R"
 		}
 	}
-	credentials.Observables()[0].Suggests[0] = "changed"
-	if credentials.Lists()[0].Values[0] == "changed" || credentials.Observables()[0].Suggests[0] == "changed" {
+	claims.Observables()[0].Suggests[0] = "changed"
+	if claims.Lists()[0].Values[0] == "changed" || claims.Observables()[0].Suggests[0] == "changed" {
 		t.Error("a caller can change the vocabulary")
 	}
-	for _, l := range credentials.Lists() {
+	for _, l := range claims.Lists() {
 		if l.ValueMarks["changed"] != "" {
 			t.Error("a caller can change the marks")
 		}
@@ -160,7 +160,7 @@ func TestListsAreCopies(t *testing.T) {
 
 const (
 	vocabularyDoc = "../docs/vocabulary.md"
-	generatedMark = "<!-- From here on generated: go test ./credentials -run TestVocabularyDoc -update-vocabulary -->\n"
+	generatedMark = "<!-- From here on generated: go test ./claims -run TestVocabularyDoc -update-vocabulary -->\n"
 )
 
 // TestVocabularyDoc rebuilds the generated part of docs/vocabulary.md and
@@ -192,7 +192,7 @@ func generated(t *testing.T) string {
 	var b bytes.Buffer
 	b.WriteString("\n## Members\n\nMembers of the claims of each kind. *private* is text about a person, which never prints.\n")
 	for _, kind := range claimKinds {
-		c, err := credentials.NewClaims(kind)
+		c, err := claims.New(kind)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func generated(t *testing.T) string {
 		memberRows(&b, reflect.TypeOf(c), "")
 	}
 	b.WriteString("\n## Code lists\n\nA mark in brackets is of that value alone.\n")
-	for _, l := range credentials.Lists() {
+	for _, l := range claims.Lists() {
 		fmt.Fprintf(&b, "\n### List %s\n\nSource: %s. Mark: %s. Code system: %s.", l.Name, l.Source, l.Mark, l.CodeSystem)
 		if l.Note != "" {
 			b.WriteString(" " + strings.TrimSuffix(l.Note, ".") + ".")
@@ -215,16 +215,16 @@ func generated(t *testing.T) string {
 		fmt.Fprintf(&b, "\n\n%s\n", strings.Join(values, ", "))
 	}
 	b.WriteString("\n## Indicators\n\nStrengths for adults and labour exploitation: S strong, M medium, W weak. The labels are ours, close to the source's.\n\n| code | dimension | strength | phase | label | mark |\n|---|---|---|---|---|---|\n")
-	for _, x := range credentials.ListedIndicators() {
+	for _, x := range claims.ListedIndicators() {
 		fmt.Fprintf(&b, "| `%s` | %d | %s | %s | %s | %s |\n", x.Code, x.Dimension, x.Strength, x.Phase, x.Label, x.Mark)
 	}
 	b.WriteString("\n## Observables\n\nWhat people from scam compounds often tell, with the indicators that a form may offer because of it. Not signed.\n\n| code | label | suggests | mark |\n|---|---|---|---|\n")
-	for _, o := range credentials.Observables() {
+	for _, o := range claims.Observables() {
 		fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s |\n", o.Code, o.Label, strings.Join(o.Suggests, "` `"), o.Mark)
 	}
 	b.WriteString("\n## To be confirmed against the source\n\n")
 	open := map[string][]string{}
-	for _, u := range credentials.ToConfirm() {
+	for _, u := range claims.ToConfirm() {
 		what := "list " + u.List
 		if u.Value != "" {
 			what = "`" + u.Value + "`"
@@ -257,7 +257,7 @@ func memberRows(b *bytes.Buffer, t reflect.Type, prefix string) {
 		switch {
 		case typ == reflect.TypeFor[private.String]():
 			holds = "private"
-		case typ == reflect.TypeFor[credentials.Day]():
+		case typ == reflect.TypeFor[claims.Day]():
 			holds = "day"
 		case typ.Kind() == reflect.Bool:
 			holds = "yes or no"

@@ -1,4 +1,4 @@
-package credentials
+package claims
 
 import (
 	_ "embed"
@@ -87,7 +87,7 @@ type vocabularyData struct {
 var vocabulary = sync.OnceValue(func() *vocabularyData {
 	v := &vocabularyData{lists: map[string]int{}, indicators: map[string]int{}}
 	if err := strictjson.Unmarshal(vocabularyJSON, strictjson.Limits{Size: 1 << 20}, v); err != nil {
-		panic(fmt.Sprintf("credentials: embedded vocabulary: %v", err))
+		panic(fmt.Sprintf("claims: embedded vocabulary: %v", err))
 	}
 	for i, l := range v.Lists {
 		v.lists[l.Name] = i
@@ -102,7 +102,7 @@ var vocabulary = sync.OnceValue(func() *vocabularyData {
 func values(list string) []string {
 	i, ok := vocabulary().lists[list]
 	if !ok {
-		panic("credentials: no code list " + list)
+		panic("claims: no code list " + list)
 	}
 	return vocabulary().Lists[i].Values
 }
@@ -115,6 +115,10 @@ func indicator(code string) (ListedIndicator, bool) {
 	}
 	return vocabulary().Indicators[i], true
 }
+
+// Values returns the values of a code list. It panics where there is no such
+// list: names of lists stand in code, and never come from outside.
+func Values(list string) []string { return slices.Clone(values(list)) }
 
 // Lists returns every code list, in the order of the data file. The caller may
 // change what it gets.

@@ -1,4 +1,4 @@
-package credentials
+package claims
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // DocumentReport is the signed statement about a passport or another document:
@@ -95,44 +96,44 @@ func (d DocumentReport) Format(f fmt.State, _ rune) { hidden(f, KindDocument) }
 func (d DocumentReport) LogValue() slog.Value { return hiddenLog(KindDocument) }
 
 // Validate reports everything that keeps the report from being signed.
-func (d *DocumentReport) Validate(now time.Time) []Problem {
+func (d *DocumentReport) Validate(now time.Time) []invalid.Problem {
 	c := newChecker(now)
-	c.id("/doc_id", d.DocID, optional)
+	c.ID("/doc_id", d.DocID, optional)
 	c.code("/document_kind", "document_kind", d.DocumentKind, required)
 	other := d.DocumentKind == "OTHER"
-	c.only("/custom_type", !d.CustomType.IsZero(), other, "names a kind that is not in the list")
-	c.line("/custom_type", d.CustomType, need(other))
-	c.country("/issuing_state", d.IssuingState, required)
-	c.line("/document_number", d.DocumentNumber, optional)
-	c.partial("/issue_date", d.IssueDate, optional)
+	c.Only("/custom_type", !d.CustomType.IsZero(), other, "names a kind that is not in the list")
+	c.Line("/custom_type", d.CustomType, invalid.Need(other))
+	c.Country("/issuing_state", d.IssuingState, required)
+	c.Line("/document_number", d.DocumentNumber, optional)
+	d.IssueDate.Check(c.Checker, "/issue_date", optional)
 	c.day("/expiry_date", d.ExpiryDate, optional)
-	c.line("/issuing_authority", d.IssuingAuthority, optional)
-	c.name("/holder_names", d.HolderNames, optional)
-	c.partial("/holder_dob", d.HolderBirthDate, optional)
+	c.Line("/issuing_authority", d.IssuingAuthority, optional)
+	c.Name("/holder_names", d.HolderNames, optional)
+	d.HolderBirthDate.Check(c.Checker, "/holder_dob", optional)
 	c.code("/holder_sex", "sex", d.HolderSex, optional)
 	if d.MRZ != nil {
 		d.MRZ.check(c, "/mrz")
 	}
-	if c.count("/pages", len(d.Pages), MaxPages) {
+	if c.Count("/pages", len(d.Pages), maxPages) {
 		for i, p := range d.Pages {
-			p.check(c, at("/pages", i))
+			p.check(c, invalid.At("/pages", i))
 		}
 	}
 	c.code("/custody", "custody", d.Custody, required)
-	c.partial("/custody_since", d.CustodySince, optional)
+	d.CustodySince.Check(c.Checker, "/custody_since", optional)
 	c.code("/record_status", "record_status", d.RecordStatus, required)
 	if d.Loss != nil {
 		d.Loss.check(c, "/loss")
 		if d.Loss.Event == "destroyed" && d.Custody != "" && d.Custody != "destroyed" {
-			c.add("/custody", CodeInconsistent, "is destroyed when the document was")
+			c.Add("/custody", invalid.CodeInconsistent, "is destroyed when the document was")
 		}
 	}
-	return c.problems
+	return c.Problems()
 }
 
-func (m *MRZ) check(c *checker, field string) {
+func (m *MRZ) check(c checker, field string) {
 	c.code(field+"/format", "mrz_format", m.Format, required)
-	c.text(field+"/raw", m.Raw, optional)
+	c.Text(field+"/raw", m.Raw, optional)
 	for _, digit := range []struct{ name, result string }{
 		{"doc_no", m.Checks.DocNo}, {"dob", m.Checks.BirthDate}, {"expiry", m.Checks.Expiry},
 		{"optional", m.Checks.Optional}, {"composite", m.Checks.Composite},
@@ -141,40 +142,40 @@ func (m *MRZ) check(c *checker, field string) {
 	}
 }
 
-func (p *Page) check(c *checker, field string) {
+func (p *Page) check(c checker, field string) {
 	c.digest(field+"/sha256", p.SHA256, required)
 	c.code(field+"/page_role", "page_role", p.Role, required)
-	c.agency(field+"/captured_by", p.CapturedBy, optional)
+	c.Agency(field+"/captured_by", p.CapturedBy, optional)
 	c.code(field+"/capture_device_class", "capture_device_class", p.CaptureDeviceClass, optional)
 }
 
-func (l *Loss) check(c *checker, field string) {
-	c.id(field+"/report_id", l.ReportID, optional)
+func (l *Loss) check(c checker, field string) {
+	c.ID(field+"/report_id", l.ReportID, optional)
 	c.code(field+"/event", "loss_event", l.Event, required)
 	c.code(field+"/sltd_equivalent", "sltd_equivalent", l.SLTDEquivalent, optional)
 	gone := l.Event != "recovered" && l.Event != "never_issued"
-	c.only(field+"/sltd_equivalent", l.SLTDEquivalent != "", gone, "is said of a document that is gone")
-	c.partial(field+"/event_date", l.EventDate, optional)
-	c.country(field+"/place_country", l.PlaceCountry, optional)
-	c.line(field+"/place_city", l.PlaceCity, optional)
+	c.Only(field+"/sltd_equivalent", l.SLTDEquivalent != "", gone, "is said of a document that is gone")
+	l.EventDate.Check(c.Checker, field+"/event_date", optional)
+	c.Country(field+"/place_country", l.PlaceCountry, optional)
+	c.Line(field+"/place_city", l.PlaceCity, optional)
 	c.code(field+"/taken_by_role", "taken_by_role", l.TakenByRole, optional)
-	c.text(field+"/circumstances", l.Circumstances, optional)
+	c.Text(field+"/circumstances", l.Circumstances, optional)
 	if p := l.PoliceReport; p != nil {
 		c.code(field+"/police_report/made", "police_report_made", p.Made, required)
-		c.only(field+"/police_report/ref", !p.Ref.IsZero(), p.Made == "yes", "goes with a report that was made")
-		c.line(field+"/police_report/ref", p.Ref, optional)
-		c.only(field+"/police_report/date", p.Date != "", p.Made == "yes", "goes with a report that was made")
+		c.Only(field+"/police_report/ref", !p.Ref.IsZero(), p.Made == "yes", "goes with a report that was made")
+		c.Line(field+"/police_report/ref", p.Ref, optional)
+		c.Only(field+"/police_report/date", p.Date != "", p.Made == "yes", "goes with a report that was made")
 		c.past(field+"/police_report/date", p.Date, optional)
 	}
 	// A mission is told with the holder's consent to exactly that, or not.
 	c.code(field+"/embassy_notified", "embassy_notified", l.EmbassyNotified, required)
 	told := l.EmbassyNotified == "yes"
-	c.only(field+"/embassy_consent_id", l.EmbassyConsentID != "", told, "goes with an embassy that was notified")
-	c.id(field+"/embassy_consent_id", l.EmbassyConsentID, need(told))
+	c.Only(field+"/embassy_consent_id", l.EmbassyConsentID != "", told, "goes with an embassy that was notified")
+	c.ID(field+"/embassy_consent_id", l.EmbassyConsentID, invalid.Need(told))
 	// Only a state can enter a document there, so only its reply can say so.
 	c.code(field+"/sltd_requested", "sltd_requested", l.SLTDRequested, required)
 	done := l.SLTDRequested == "done_by_state"
-	c.only(field+"/sltd_reply_id", l.SLTDReplyID != "", done, "goes with done_by_state")
-	c.id(field+"/sltd_reply_id", l.SLTDReplyID, need(done))
+	c.Only(field+"/sltd_reply_id", l.SLTDReplyID != "", done, "goes with done_by_state")
+	c.ID(field+"/sltd_reply_id", l.SLTDReplyID, invalid.Need(done))
 	c.day(field+"/review_date", l.ReviewDate, optional)
 }

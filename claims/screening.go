@@ -1,4 +1,4 @@
-package credentials
+package claims
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // The trafficking statuses of HTCDS 2.0. StatusNot is never on a card and
@@ -55,7 +56,7 @@ type Screening struct {
 	RequestedEffect        []string       `json:"requested_effect,omitempty" list:"requested_effect"` // list requested_effect
 	ReflectionPeriod       *Reflection    `json:"reflection_period,omitempty"`
 	ValidFrom              Day            `json:"valid_from,omitempty"`
-	ValidUntil             Day            `json:"valid_until,omitempty"` // later than valid_from, at most MaxValidity days
+	ValidUntil             Day            `json:"valid_until,omitempty"` // later than valid_from, at most maxValidity days
 	ReviewBy               Day            `json:"review_by,omitempty"`   // no later than the function ReviewBy says
 	AskAgainInPrivate      bool           `json:"ask_again_in_private,omitempty"`
 	Referral               *Referral      `json:"referral,omitempty"`
@@ -70,7 +71,7 @@ type Interview struct {
 	Interpreter        bool             `json:"interpreter"`                                        // somebody interpreted
 	InterpreterKind    string           `json:"interpreter_kind,omitempty" list:"interpreter_kind"` // list interpreter_kind; required
 	InterviewerOrgRole string           `json:"interviewer_org_role,omitempty" list:"org_type"`     // list org_type; required
-	PriorInterviews    int              `json:"prior_interviews"`                                   // 0 to MaxInterviews: nobody should be asked again and again
+	PriorInterviews    int              `json:"prior_interviews"`                                   // 0 to maxInterviews: nobody should be asked again and again
 	Alone              string           `json:"alone,omitempty" list:"alone"`                       // list alone; required
 	OthersPresent      []string         `json:"others_present,omitempty" list:"others_present"`     // list others_present; besides interviewer and interpreter
 	PlaceKind          string           `json:"place_kind,omitempty" list:"place_kind"`             // list place_kind; required
@@ -165,16 +166,16 @@ func CardDecisionLevel(decisionLevel string) int {
 }
 
 // Validate reports everything that keeps the screening from being signed.
-func (s *Screening) Validate(now time.Time) []Problem {
+func (s *Screening) Validate(now time.Time) []invalid.Problem {
 	c := newChecker(now)
 	s.assessment(c)
 	s.exploitation(c)
 	s.rule(c)
 	c.code("/minor_at_time", "minor_at_time", s.MinorAtTime, required)
-	if c.there("/interview", s.Interview != nil, required) {
+	if c.There("/interview", s.Interview != nil, required) {
 		s.Interview.check(c, "/interview")
 	}
-	if c.there("/consent", s.Consent != nil, required) {
+	if c.There("/consent", s.Consent != nil, required) {
 		s.Consent.check(c, "/consent")
 	}
 	s.effects(c)
@@ -182,37 +183,37 @@ func (s *Screening) Validate(now time.Time) []Problem {
 	if s.Referral != nil {
 		s.Referral.check(c, "/referral")
 	}
-	return c.problems
+	return c.Problems()
 }
 
 // assessment checks who assessed what, and how.
-func (s *Screening) assessment(c *checker) {
+func (s *Screening) assessment(c checker) {
 	c.code("/trafficking_status", "trafficking_status", s.TraffickingStatus, required)
 	c.code("/decision_level", "decision_level", s.DecisionLevel, required)
 	c.code("/authority_class", "authority_class", s.AuthorityClass, required)
 	if s.DecisionLevel == "judicial_finding" && s.AuthorityClass != "" && s.AuthorityClass != "CourtOrProsecution" {
-		c.add("/decision_level", CodeInconsistent, "a judicial finding is made by a court or prosecution")
+		c.Add("/decision_level", invalid.CodeInconsistent, "a judicial finding is made by a court or prosecution")
 	}
 	c.code("/standard_of_evidence", "standard_of_evidence", s.StandardOfEvidence, required)
 	c.code("/confidence", "confidence", s.Confidence, required)
-	c.text("/confidence_reason", s.ConfidenceReason, optional)
+	c.Text("/confidence_reason", s.ConfidenceReason, optional)
 	c.code("/tool", "tool", s.Tool, required)
-	c.only("/tool_name", !s.ToolName.IsZero(), s.Tool == "OTHER", "names a tool that is not in the list")
-	c.line("/tool_name", s.ToolName, s.Tool == "OTHER")
+	c.Only("/tool_name", !s.ToolName.IsZero(), s.Tool == "OTHER", "names a tool that is not in the list")
+	c.Line("/tool_name", s.ToolName, s.Tool == "OTHER")
 }
 
 // exploitation checks act, means and purpose, and how it was done.
-func (s *Screening) exploitation(c *checker) {
+func (s *Screening) exploitation(c checker) {
 	// A first screening may be signed before all three are known; to call
 	// somebody actually trafficked means to state them.
-	actual := need(s.TraffickingStatus == StatusActual)
+	actual := invalid.Need(s.TraffickingStatus == StatusActual)
 	c.codes("/act", "act", s.Act, actual)
 	// Palermo Protocol, article 3(c): for a child no means is needed.
 	c.codes("/means", "means", s.Means, actual && s.MinorAtTime != "yes")
 	c.codes("/purpose", "purpose", s.Purpose, actual)
 	forced := slices.Contains(s.Purpose, "x_ForcedCriminality")
-	c.only("/forced_criminality_kind", len(s.ForcedCriminalityKind) > 0, forced, "goes with the purpose x_ForcedCriminality")
-	c.codes("/forced_criminality_kind", "forced_criminality_kind", s.ForcedCriminalityKind, need(forced))
+	c.Only("/forced_criminality_kind", len(s.ForcedCriminalityKind) > 0, forced, "goes with the purpose x_ForcedCriminality")
+	c.codes("/forced_criminality_kind", "forced_criminality_kind", s.ForcedCriminalityKind, invalid.Need(forced))
 	c.codes("/methods_of_control", "methods_of_control", s.MethodsOfControl, optional)
 	c.codes("/method_of_recruitment", "method_of_recruitment", s.MethodOfRecruitment, optional)
 	c.codes("/recruitment_apps", "website_or_app", s.RecruitmentApps, optional)
@@ -222,20 +223,20 @@ func (s *Screening) exploitation(c *checker) {
 
 // rule checks the indicators, and that what is called computed was computed.
 // That the stated status differs from the outcome is allowed.
-func (s *Screening) rule(c *checker) {
-	if c.count("/indicators", len(s.Indicators), len(vocabulary().Indicators)) {
+func (s *Screening) rule(c checker) {
+	if c.Count("/indicators", len(s.Indicators), len(vocabulary().Indicators)) {
 		codes := make([]string, len(s.Indicators))
 		for i, x := range s.Indicators {
 			codes[i] = x.Code
-			x.check(c, at("/indicators", i))
+			x.check(c, invalid.At("/indicators", i))
 		}
 		for i, code := range codes {
 			if code != "" && slices.Contains(codes[:i], code) {
-				c.add(at("/indicators", i)+"/code", CodeDuplicate, "is in the list already")
+				c.Add(invalid.At("/indicators", i)+"/code", invalid.CodeDuplicate, "is in the list already")
 			}
 		}
 	}
-	if !c.there("/dimension_results", s.DimensionResults != nil, need(len(s.Indicators) > 0)) {
+	if !c.There("/dimension_results", s.DimensionResults != nil, invalid.Need(len(s.Indicators) > 0)) {
 		return
 	}
 	got, want := s.DimensionResults, DimensionResults(s.Indicators, s.MinorAtTime).result(s.TraffickingStatus)
@@ -249,15 +250,15 @@ func (s *Screening) rule(c *checker) {
 		{"outcome", got.Outcome == want.Outcome}, {"differs", got.Differs == want.Differs},
 	} {
 		if !m.same {
-			c.add("/dimension_results/"+m.name, CodeInconsistent, "is as the rule computes it")
+			c.Add("/dimension_results/"+m.name, invalid.CodeInconsistent, "is as the rule computes it")
 		}
 	}
 }
 
-func (x Indicator) check(c *checker, field string) {
+func (x Indicator) check(c checker, field string) {
 	listed, ok := indicator(x.Code)
-	if c.there(field+"/code", x.Code != "", required) && !ok {
-		c.add(field+"/code", CodeNotInList, "is not one of the listed indicators")
+	if c.There(field+"/code", x.Code != "", required) && !ok {
+		c.Add(field+"/code", invalid.CodeNotInList, "is not one of the listed indicators")
 	}
 	if ok {
 		for _, m := range []struct {
@@ -268,51 +269,51 @@ func (x Indicator) check(c *checker, field string) {
 			{"strength", x.Strength != "", x.Strength == listed.Strength},
 			{"phase", x.Phase != "", x.Phase == listed.Phase},
 		} {
-			if c.there(field+"/"+m.name, m.there, required) && !m.same {
-				c.add(field+"/"+m.name, CodeInconsistent, "is as listed for the indicator")
+			if c.There(field+"/"+m.name, m.there, required) && !m.same {
+				c.Add(field+"/"+m.name, invalid.CodeInconsistent, "is as listed for the indicator")
 			}
 		}
 	}
 	c.code(field+"/basis", "indicator_basis", x.Basis, required)
 }
 
-func (i *Interview) check(c *checker, field string) {
+func (i *Interview) check(c checker, field string) {
 	c.past(field+"/date", i.Date, required)
-	c.country(field+"/place_country", i.PlaceCountry, required)
+	c.Country(field+"/place_country", i.PlaceCountry, required)
 	c.code(field+"/mode", "interview_mode", i.Mode, required)
 	c.language(field+"/language", i.Language, required)
 	c.code(field+"/interpreter_kind", "interpreter_kind", i.InterpreterKind, required)
 	if i.InterpreterKind != "" && i.Interpreter != (i.InterpreterKind != "none") {
-		c.add(field+"/interpreter", CodeInconsistent, "fits interpreter_kind")
+		c.Add(field+"/interpreter", invalid.CodeInconsistent, "fits interpreter_kind")
 	}
 	c.code(field+"/interviewer_org_role", "org_type", i.InterviewerOrgRole, required)
-	if i.PriorInterviews < 0 || i.PriorInterviews > MaxInterviews {
-		c.add(field+"/prior_interviews", CodeRange, fmt.Sprintf("is a number from 0 to %d", MaxInterviews))
+	if i.PriorInterviews < 0 || i.PriorInterviews > maxInterviews {
+		c.Add(field+"/prior_interviews", invalid.CodeRange, fmt.Sprintf("is a number from 0 to %d", maxInterviews))
 	}
 	c.code(field+"/alone", "alone", i.Alone, required)
 	c.codes(field+"/others_present", "others_present", i.OthersPresent, optional)
 	if i.Alone == "yes" && len(i.OthersPresent) > 0 {
-		c.add(field+"/others_present", CodeInconsistent, "is empty when the person was alone")
+		c.Add(field+"/others_present", invalid.CodeInconsistent, "is empty when the person was alone")
 	}
 	c.code(field+"/place_kind", "place_kind", i.PlaceKind, required)
-	if c.there(field+"/statement_of_law", i.StatementOfLaw != "", required) && i.StatementOfLaw != StatementOfLaw {
-		c.add(field+"/statement_of_law", CodeFormat, "is the fixed sentence")
+	if c.There(field+"/statement_of_law", i.StatementOfLaw != "", required) && i.StatementOfLaw != StatementOfLaw {
+		c.Add(field+"/statement_of_law", invalid.CodeFormat, "is the fixed sentence")
 	}
-	if c.count(field+"/keep_apart_from", len(i.KeepApartFrom), MaxKeepApart) {
+	if c.Count(field+"/keep_apart_from", len(i.KeepApartFrom), maxKeepApart) {
 		for n, who := range i.KeepApartFrom {
-			c.line(at(field+"/keep_apart_from", n), who, required)
+			c.Line(invalid.At(field+"/keep_apart_from", n), who, required)
 		}
 	}
 }
 
 // effects checks what the agency asks for.
-func (s *Screening) effects(c *checker) {
+func (s *Screening) effects(c checker) {
 	if n := s.NonPunishmentStatement; n != nil {
 		const field = "/non_punishment_statement/legal_refs"
-		c.there(field, len(n.LegalRefs) > 0, need(n.Stated))
-		if c.count(field, len(n.LegalRefs), MaxLegalRefs) {
+		c.There(field, len(n.LegalRefs) > 0, invalid.Need(n.Stated))
+		if c.Count(field, len(n.LegalRefs), maxLegalRefs) {
 			for i, ref := range n.LegalRefs {
-				c.line(at(field, i), ref, required)
+				c.Line(invalid.At(field, i), ref, required)
 			}
 		}
 	}
@@ -320,18 +321,18 @@ func (s *Screening) effects(c *checker) {
 	if r := s.ReflectionPeriod; r != nil {
 		c.day("/reflection_period/start", r.Start, required)
 		if r.Days < 1 || r.Days > 365 {
-			c.add("/reflection_period/days", CodeRange, "is from 1 to 365 days")
+			c.Add("/reflection_period/days", invalid.CodeRange, "is from 1 to 365 days")
 		}
-		c.line("/reflection_period/legal_basis", r.LegalBasis, required)
+		c.Line("/reflection_period/legal_basis", r.LegalBasis, required)
 	}
 }
 
 // times checks from when to when the screening holds, and its review.
-func (s *Screening) times(c *checker) {
+func (s *Screening) times(c checker) {
 	from := c.day("/valid_from", s.ValidFrom, optional)
 	if until := c.day("/valid_until", s.ValidUntil, optional); from && until {
-		if s.ValidUntil <= s.ValidFrom || s.ValidUntil > s.ValidFrom.Add(MaxValidity) {
-			c.add("/valid_until", CodeRange, fmt.Sprintf("is after valid_from, by at most %d days", MaxValidity))
+		if s.ValidUntil <= s.ValidFrom || s.ValidUntil > s.ValidFrom.Add(maxValidity) {
+			c.Add("/valid_until", invalid.CodeRange, fmt.Sprintf("is after valid_from, by at most %d days", maxValidity))
 		}
 	}
 	var by Day
@@ -339,38 +340,27 @@ func (s *Screening) times(c *checker) {
 	if s.Interview != nil {
 		by, ask = ReviewBy(*s.Interview)
 	}
-	reviewed := c.day("/review_by", s.ReviewBy, need(ask))
+	reviewed := c.day("/review_by", s.ReviewBy, invalid.Need(ask))
 	if _, ok := by.Time(); ok && reviewed && s.ReviewBy > by {
-		c.add("/review_by", CodeRange, fmt.Sprintf("is at most %d days after an interview that was not private", ReviewDays))
+		c.Add("/review_by", invalid.CodeRange, fmt.Sprintf("is at most %d days after an interview that was not private", ReviewDays))
 	}
 	if ask && !s.AskAgainInPrivate {
-		c.add("/ask_again_in_private", CodeInconsistent, "is yes after an interview that was not private")
+		c.Add("/ask_again_in_private", invalid.CodeInconsistent, "is yes after an interview that was not private")
 	}
 }
 
-func (r *Referral) check(c *checker, field string) {
-	c.agency(field+"/from_org", r.FromOrg, required)
-	c.agency(field+"/to_org", r.ToOrg, required)
+func (r *Referral) check(c checker, field string) {
+	c.Agency(field+"/from_org", r.FromOrg, required)
+	c.Agency(field+"/to_org", r.ToOrg, required)
 	if r.FromOrg != "" && r.FromOrg == r.ToOrg {
-		c.add(field+"/to_org", CodeInconsistent, "is not the organisation that refers")
+		c.Add(field+"/to_org", invalid.CodeInconsistent, "is not the organisation that refers")
 	}
 	c.code(field+"/reason", "referral_reason", r.Reason, required)
 	c.past(field+"/date", r.Date, required)
-	if c.count(field+"/previous_attestations", len(r.PreviousAttestations), MaxPrevious) {
+	if c.Count(field+"/previous_attestations", len(r.PreviousAttestations), maxPrevious) {
 		for i, id := range r.PreviousAttestations {
-			c.id(at(field+"/previous_attestations", i), id, required)
+			c.ID(invalid.At(field+"/previous_attestations", i), id, required)
 		}
-		c.distinct(field+"/previous_attestations", r.PreviousAttestations)
+		c.Distinct(field+"/previous_attestations", r.PreviousAttestations)
 	}
-}
-
-// reviewBy is the day on which claims are to be looked at again, and the zero
-// time if there is none. Only screenings have one.
-func reviewBy(claims Claims) time.Time {
-	s, ok := claims.(*Screening)
-	if !ok {
-		return time.Time{}
-	}
-	by, _ := s.ReviewBy.Time()
-	return by
 }

@@ -1,19 +1,28 @@
-package credentials
+// Package claims is what an agency can state about a case: a type of claims for
+// each kind of attestation, the closed lists of values that they draw on, the
+// consent that goes with them, the rule by which indicators are counted, and
+// what has to hold before any of it is signed.
+//
+// It leaves issuing to package credentials, keeping papers to package vault,
+// and how an input's problems are told to package invalid.
+package claims
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // Kind names what an attestation states. The set is closed.
 type Kind string
 
 // The six kinds of attestation, and the card. A card carries claims of other
-// kinds and has none of its own: NewClaims refuses KindCard.
+// kinds and has none of its own: New refuses KindCard.
 const (
 	KindScreening Kind = "screening"
 	KindIdentity  Kind = "identity"
@@ -21,8 +30,15 @@ const (
 	KindOpinion   Kind = "opinion"
 	KindReliance  Kind = "reliance"
 	KindReply     Kind = "reply"
-	KindCard      Kind = "card"
 )
+
+// Kinds lists every kind of attestation.
+func Kinds() []Kind {
+	return []Kind{KindScreening, KindIdentity, KindDocument, KindOpinion, KindReliance, KindReply}
+}
+
+// ErrUnknownKind says that there is no such kind of claims.
+var ErrUnknownKind = errors.New("claims: unknown kind of attestation")
 
 // MaxClaims is the largest encoded claims, in bytes.
 const MaxClaims = 64 << 10
@@ -38,13 +54,13 @@ type Claims interface {
 	Kind() Kind
 	// Validate reports everything that is wrong, in the order in which the
 	// members are documented, and nil if the claims may be signed on that day.
-	Validate(now time.Time) []Problem
+	Validate(now time.Time) []invalid.Problem
 }
 
-// NewClaims returns empty claims of a kind, as a pointer: *Screening,
+// New returns empty claims of a kind, as a pointer: *Screening,
 // *IdentityClaim, *DocumentReport, *Opinion, *Reliance or *Reply. Any other
 // kind is ErrUnknownKind.
-func NewClaims(kind Kind) (Claims, error) {
+func New(kind Kind) (Claims, error) {
 	switch kind {
 	case KindScreening:
 		return new(Screening), nil
@@ -63,12 +79,12 @@ func NewClaims(kind Kind) (Claims, error) {
 	}
 }
 
-// DecodeClaims reads claims of a kind from JSON of at most MaxClaims bytes.
+// Decode reads claims of a kind from JSON of at most MaxClaims bytes.
 // It reads strictly (package strictjson) and judges nothing: what it returns
 // may still be refused by Validate. Errors wrap those of strictjson, or are
 // ErrUnknownKind.
-func DecodeClaims(kind Kind, data []byte) (Claims, error) {
-	claims, err := NewClaims(kind)
+func Decode(kind Kind, data []byte) (Claims, error) {
+	claims, err := New(kind)
 	if err != nil {
 		return nil, err
 	}
@@ -82,11 +98,11 @@ func DecodeClaims(kind Kind, data []byte) (Claims, error) {
 	return claims, nil
 }
 
-// EncodeClaims writes claims as JSON, private texts included: the result is
+// Encode writes claims as JSON, private texts included: the result is
 // for sealing and signing, and for nothing else. The same claims always give
 // the same bytes. It does not validate.
-func EncodeClaims(c Claims) ([]byte, error) {
-	if !ours(c) {
+func Encode(c Claims) ([]byte, error) {
+	if !Known(c) {
 		return nil, ErrUnknownKind
 	}
 	data, err := private.RevealJSON(c)
@@ -99,21 +115,21 @@ func EncodeClaims(c Claims) ([]byte, error) {
 	return data, nil
 }
 
-// CheckClaims validates c and returns nil or an *InvalidError with every
+// Check validates c and returns nil or an *invalid.Error with every
 // problem. Claims that are not of this package are ErrUnknownKind.
-func CheckClaims(c Claims, now time.Time) error {
-	if !ours(c) {
+func Check(c Claims, now time.Time) error {
+	if !Known(c) {
 		return ErrUnknownKind
 	}
 	if problems := c.Validate(now); len(problems) > 0 {
-		return &InvalidError{Problems: problems}
+		return &invalid.Error{Problems: problems}
 	}
 	return nil
 }
 
-// ours reports whether c is one of the six types and not a nil pointer. A type
+// Known reports whether c is one of the six types and not a nil pointer. A type
 // from elsewhere could name any kind as its own.
-func ours(c Claims) bool {
+func Known(c Claims) bool {
 	switch c := c.(type) {
 	case *Screening:
 		return c != nil

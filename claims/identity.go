@@ -1,4 +1,4 @@
-package credentials
+package claims
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // IdentityClaim is who a person says she is, and what there is to show for
@@ -14,7 +15,7 @@ import (
 // The last members are there because missions without a database ask for them.
 type IdentityClaim struct {
 	ClaimID      string           `json:"claim_id,omitempty"`
-	Names        []Name           `json:"names,omitempty"` // at least one, at most MaxNames
+	Names        []Name           `json:"names,omitempty"` // at least one, at most maxNames
 	BirthDate    *PartialDate     `json:"dob,omitempty"`
 	Sex          string           `json:"sex,omitempty" list:"sex"` // list sex
 	Citizenship  []string         `json:"citizenship,omitempty"`    // three letters each
@@ -83,58 +84,58 @@ func (i IdentityClaim) Format(f fmt.State, _ rune) { hidden(f, KindIdentity) }
 func (i IdentityClaim) LogValue() slog.Value { return hiddenLog(KindIdentity) }
 
 // Validate reports everything that keeps the claim from being signed.
-func (i *IdentityClaim) Validate(now time.Time) []Problem {
+func (i *IdentityClaim) Validate(now time.Time) []invalid.Problem {
 	c := newChecker(now)
-	c.id("/claim_id", i.ClaimID, optional)
-	if c.there("/names", len(i.Names) > 0, required) && c.count("/names", len(i.Names), MaxNames) {
+	c.ID("/claim_id", i.ClaimID, optional)
+	if c.There("/names", len(i.Names) > 0, required) && c.Count("/names", len(i.Names), maxNames) {
 		for n := range i.Names {
-			i.Names[n].check(c, at("/names", n))
+			i.Names[n].check(c, invalid.At("/names", n))
 		}
 	}
-	c.partial("/dob", i.BirthDate, optional)
+	i.BirthDate.Check(c.Checker, "/dob", optional)
 	c.code("/sex", "sex", i.Sex, optional)
-	if c.count("/citizenship", len(i.Citizenship), MaxCitizen) {
+	if c.Count("/citizenship", len(i.Citizenship), maxCitizen) {
 		for n, state := range i.Citizenship {
-			c.country(at("/citizenship", n), state, required)
+			c.Country(invalid.At("/citizenship", n), state, required)
 		}
-		c.distinct("/citizenship", i.Citizenship)
+		c.Distinct("/citizenship", i.Citizenship)
 	}
-	c.line("/place_of_birth", i.PlaceOfBirth, optional)
-	if c.count("/parents_names", len(i.ParentsNames), 4) {
+	c.Line("/place_of_birth", i.PlaceOfBirth, optional)
+	if c.Count("/parents_names", len(i.ParentsNames), maxParents) {
 		for n, name := range i.ParentsNames {
-			c.name(at("/parents_names", n), name, required)
+			c.Name(invalid.At("/parents_names", n), name, required)
 		}
 	}
-	c.line("/home_contact", i.HomeContact, optional)
+	c.Line("/home_contact", i.HomeContact, optional)
 	if p := i.Photo; p != nil {
 		c.digest("/photo/sha256", p.SHA256, required)
 		c.past("/photo/captured_on", p.CapturedOn, required)
 	}
-	if c.count("/languages", len(i.Languages), MaxLanguages) {
+	if c.Count("/languages", len(i.Languages), maxLanguages) {
 		for n, language := range i.Languages {
-			c.language(at("/languages", n), language, required)
+			c.language(invalid.At("/languages", n), language, required)
 		}
-		c.distinct("/languages", i.Languages)
+		c.Distinct("/languages", i.Languages)
 	}
-	if c.count("/evidence", len(i.Evidence), MaxEvidence) {
+	if c.Count("/evidence", len(i.Evidence), maxEvidence) {
 		for n := range i.Evidence {
-			i.Evidence[n].check(c, at("/evidence", n))
+			i.Evidence[n].check(c, invalid.At("/evidence", n))
 		}
 	}
 	i.standing(c)
-	c.name("/father_name", i.FatherName, optional)
-	c.name("/grandfather_name", i.GrandfatherName, optional)
-	c.line("/region", i.Region, optional)
-	c.line("/district", i.District, optional)
-	c.line("/village", i.Village, optional)
-	c.line("/national_id_number", i.NationalIDNumber, optional)
-	c.line("/school", i.School, optional)
-	c.line("/relative_contact", i.RelativeContact, optional)
-	return c.problems
+	c.Name("/father_name", i.FatherName, optional)
+	c.Name("/grandfather_name", i.GrandfatherName, optional)
+	c.Line("/region", i.Region, optional)
+	c.Line("/district", i.District, optional)
+	c.Line("/village", i.Village, optional)
+	c.Line("/national_id_number", i.NationalIDNumber, optional)
+	c.Line("/school", i.School, optional)
+	c.Line("/relative_contact", i.RelativeContact, optional)
+	return c.Problems()
 }
 
 // standing checks how far the identity is supported, against what supports it.
-func (i *IdentityClaim) standing(c *checker) {
+func (i *IdentityClaim) standing(c checker) {
 	c.code("/assurance", "assurance", i.Assurance, required)
 	documents := []string{
 		"passport_original", "passport_copy", "photo_of_passport", "id_card", "birth_cert", "visa_stamp",
@@ -142,39 +143,39 @@ func (i *IdentityClaim) standing(c *checker) {
 	}
 	switch {
 	case i.Assurance == "mission_confirmed" && i.MissionReply == nil:
-		c.add("/assurance", CodeInconsistent, "mission_confirmed needs the mission's reply")
+		c.Add("/assurance", invalid.CodeInconsistent, "mission_confirmed needs the mission's reply")
 	case i.Assurance == "document_supported" &&
 		!slices.ContainsFunc(i.Evidence, func(e Evidence) bool { return slices.Contains(documents, e.Type) }):
-		c.add("/assurance", CodeInconsistent, "document_supported needs a document among the evidence")
+		c.Add("/assurance", invalid.CodeInconsistent, "document_supported needs a document among the evidence")
 	}
 	c.code("/claim_status", "claim_status", i.ClaimStatus, required)
 	if slices.Contains([]string{"confirmed", "not_found", "more_info_needed", "refused"}, i.ClaimStatus) && i.MissionReply == nil {
-		c.add("/claim_status", CodeInconsistent, "an answer needs the mission's reply")
+		c.Add("/claim_status", invalid.CodeInconsistent, "an answer needs the mission's reply")
 	}
 	if m := i.MissionReply; m != nil {
-		c.line("/mission_reply/mission", m.Mission, required)
-		c.line("/mission_reply/ref", m.Ref, optional)
-		c.line("/mission_reply/officer_id", m.OfficerID, optional)
+		c.Line("/mission_reply/mission", m.Mission, required)
+		c.Line("/mission_reply/ref", m.Ref, optional)
+		c.Line("/mission_reply/officer_id", m.OfficerID, optional)
 		c.past("/mission_reply/date", m.Date, required)
-		c.line("/mission_reply/etd_ref", m.ETDRef, optional)
+		c.Line("/mission_reply/etd_ref", m.ETDRef, optional)
 	}
 }
 
-func (n *Name) check(c *checker, field string) {
-	c.shape(field+"/script", n.Script, scriptShape, "is four letters, as in ISO 15924", required)
-	c.name(field+"/full", n.Full, required)
-	c.name(field+"/given", n.Given, optional)
-	c.name(field+"/family", n.Family, optional)
+func (n *Name) check(c checker, field string) {
+	c.script(field+"/script", n.Script, required)
+	c.Name(field+"/full", n.Full, required)
+	c.Name(field+"/given", n.Given, optional)
+	c.Name(field+"/family", n.Family, optional)
 	c.code(field+"/type", "name_type", n.Type, required)
 	c.code(field+"/transliteration", "transliteration", n.Transliteration, optional)
 	if n.Transliteration != "" && n.Script != "" && n.Script != "Latn" {
-		c.add(field+"/transliteration", CodeInconsistent, "is said of names in Latin letters")
+		c.Add(field+"/transliteration", invalid.CodeInconsistent, "is said of names in Latin letters")
 	}
 }
 
-func (e *Evidence) check(c *checker, field string) {
+func (e *Evidence) check(c checker, field string) {
 	c.code(field+"/type", "evidence_type", e.Type, required)
 	c.code(field+"/strength", "evidence_strength", e.Strength, required)
 	c.code(field+"/seen", "evidence_seen", e.Seen, required)
-	c.line(field+"/held_by", e.HeldBy, optional)
+	c.Line(field+"/held_by", e.HeldBy, optional)
 }

@@ -1,4 +1,4 @@
-package credentials
+package claims
 
 import (
 	"fmt"
@@ -94,7 +94,7 @@ func DimensionResults(indicators []Indicator, minorAtTime string) Assessment {
 		case "W":
 			d.Weak++
 		default:
-			panic("credentials: indicator without strength in the embedded vocabulary")
+			panic("claims: indicator without strength in the embedded vocabulary")
 		}
 	}
 	for i := range a.Dimensions {

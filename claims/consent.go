@@ -1,10 +1,11 @@
-package credentials
+package claims
 
 import (
 	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // Consent is what a person agreed to, question by question. Whatever was not
@@ -65,46 +66,46 @@ func (c *Consent) AllowsMission(now time.Time) bool {
 	return c.MissionMayBeContacted && c.SafeIfStateKnows == "yes" && c.AllowsSharing(now)
 }
 
-func (c *Consent) check(k *checker, field string) {
+func (c *Consent) check(k checker, field string) {
 	if !c.Interview {
-		k.add(field+"/interview", CodeRequired, "the person agreed to the interview")
+		k.Add(field+"/interview", invalid.CodeRequired, "the person agreed to the interview")
 	}
 	given := k.past(field+"/given_on", c.GivenOn, required)
 	k.codes(field+"/share_scope", "share_scope", c.ShareScope, optional)
-	if k.count(field+"/transfer_to_state", len(c.TransferToState), MaxStates) {
+	if k.Count(field+"/transfer_to_state", len(c.TransferToState), maxStates) {
 		for i, state := range c.TransferToState {
-			k.country(at(field+"/transfer_to_state", i), state, required)
+			k.Country(invalid.At(field+"/transfer_to_state", i), state, required)
 		}
-		k.distinct(field+"/transfer_to_state", c.TransferToState)
+		k.Distinct(field+"/transfer_to_state", c.TransferToState)
 	}
 	k.language(field+"/receipt_language", c.ReceiptLanguage, required)
 	k.code(field+"/method", "consent_method", c.Method, required)
 	witnessed := c.Method == "verbal_witnessed"
-	k.only(field+"/witness", !c.Witness.IsZero(), witnessed, "goes with verbal_witnessed")
-	k.name(field+"/witness", c.Witness, need(witnessed))
-	k.line(field+"/controller", c.Controller, required)
+	k.Only(field+"/witness", !c.Witness.IsZero(), witnessed, "goes with verbal_witnessed")
+	k.Name(field+"/witness", c.Witness, invalid.Need(witnessed))
+	k.Line(field+"/controller", c.Controller, required)
 	k.code(field+"/lawful_basis", "lawful_basis", c.LawfulBasis, required)
 	k.code(field+"/circumstance", "circumstance", c.Circumstance, required)
 	by, ask := c.AskAgainBy()
-	if k.day(field+"/reconfirm_by", c.ReconfirmBy, need(ask)) && given && ask && c.ReconfirmBy > by {
-		k.add(field+"/reconfirm_by", CodeRange, "is at most 14 days after consent that was not given in freedom")
+	if k.day(field+"/reconfirm_by", c.ReconfirmBy, invalid.Need(ask)) && given && ask && c.ReconfirmBy > by {
+		k.Add(field+"/reconfirm_by", invalid.CodeRange, "is at most 14 days after consent that was not given in freedom")
 	}
 	c.checkState(k, field)
 }
 
 // checkState checks what concerns the state of origin. It is not trusted by
 // default: anything but a clear "it is safe" hides the option.
-func (c *Consent) checkState(k *checker, field string) {
+func (c *Consent) checkState(k checker, field string) {
 	origin := slices.Contains(c.ShareScope, "mission_of_origin")
 	k.code(field+"/safe_if_state_knows", "safe_if_state_knows", c.SafeIfStateKnows,
-		need(c.MissionMayBeContacted || origin || len(c.TransferToState) > 0))
+		invalid.Need(c.MissionMayBeContacted || origin || len(c.TransferToState) > 0))
 	if c.SafeIfStateKnows == "yes" {
 		return
 	}
 	if c.MissionMayBeContacted {
-		k.add(field+"/mission_may_be_contacted", CodeInconsistent, "is no unless it is safe if the state knows")
+		k.Add(field+"/mission_may_be_contacted", invalid.CodeInconsistent, "is no unless it is safe if the state knows")
 	}
 	if origin {
-		k.add(field+"/share_scope", CodeInconsistent, "has no mission of origin unless it is safe if the state knows")
+		k.Add(field+"/share_scope", invalid.CodeInconsistent, "has no mission of origin unless it is safe if the state knows")
 	}
 }

@@ -1,21 +1,21 @@
-package credentials_test
+package claims_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/claims"
 )
 
 // marked returns n indicators of each strength in a dimension, or ok false
 // when the list has fewer.
-func marked(dimension, s, m, w int) (out []credentials.Indicator, ok bool) {
+func marked(dimension, s, m, w int) (out []claims.Indicator, ok bool) {
 	left := map[string]int{"S": s, "M": m, "W": w}
-	for _, x := range credentials.ListedIndicators() {
+	for _, x := range claims.ListedIndicators() {
 		if x.Dimension == dimension && left[x.Strength] > 0 {
 			left[x.Strength]--
-			out = append(out, credentials.Indicator{Code: x.Code, Basis: "reported"})
+			out = append(out, claims.Indicator{Code: x.Code, Basis: "reported"})
 		}
 	}
 	return out, left["S"]+left["M"]+left["W"] == 0
@@ -33,22 +33,22 @@ func TestThresholds(t *testing.T) {
 						continue
 					}
 					cases++
-					want := credentials.Negative
+					want := claims.Negative
 					// The rule as vocabulary.json's source writes it.
 					if s >= 2 || s >= 1 && m+w >= 1 || m >= 3 || m >= 2 && w >= 1 {
-						want = credentials.Positive
+						want = claims.Positive
 					}
 					if s+m+w == 0 {
-						want = credentials.NotAssessed
+						want = claims.NotAssessed
 					}
 					// Repetitions and unknown codes count nothing.
 					given = append(given, given...)
-					given = append(given, credentials.Indicator{Code: "d1_unknown", Strength: "S"})
-					d := credentials.DimensionResults(given, "no").Dimensions[dimension-1]
+					given = append(given, claims.Indicator{Code: "d1_unknown", Strength: "S"})
+					d := claims.DimensionResults(given, "no").Dimensions[dimension-1]
 					if d.Result != want || d.Strong != s || d.Medium != m || d.Weak != w || d.Dimension != dimension {
 						t.Errorf("dimension %d with %d S, %d M, %d W: got %+v, want %s", dimension, s, m, w, d, want)
 					}
-					if (d.Threshold != "") != (want == credentials.Positive) || !strings.Contains(d.Explanation, fmt.Sprintf("%d strong, %d medium, %d weak", s, m, w)) {
+					if (d.Threshold != "") != (want == claims.Positive) || !strings.Contains(d.Explanation, fmt.Sprintf("%d strong, %d medium, %d weak", s, m, w)) {
 						t.Errorf("dimension %d with %d S, %d M, %d W: explained as %q, %q", dimension, s, m, w, d.Threshold, d.Explanation)
 					}
 				}
@@ -62,15 +62,15 @@ func TestThresholds(t *testing.T) {
 }
 
 func TestStrengthIsTakenFromTheList(t *testing.T) {
-	given := []credentials.Indicator{{Code: "d1_education", Strength: "S", Dimension: 4}, {Code: "d1_wages", Strength: "S", Dimension: 4}}
-	a := credentials.DimensionResults(given, "no")
-	if a.Dimensions[0].Result != credentials.Negative || a.Dimensions[3].Result != credentials.NotAssessed {
+	given := []claims.Indicator{{Code: "d1_education", Strength: "S", Dimension: 4}, {Code: "d1_wages", Strength: "S", Dimension: 4}}
+	a := claims.DimensionResults(given, "no")
+	if a.Dimensions[0].Result != claims.Negative || a.Dimensions[3].Result != claims.NotAssessed {
 		t.Errorf("got %+v", a)
 	}
 }
 
 // state makes a dimension come to p positive, n negative, or - not assessed.
-func state(t *testing.T, dimension int, want byte) []credentials.Indicator {
+func state(t *testing.T, dimension int, want byte) []claims.Indicator {
 	t.Helper()
 	s, m := 0, 0
 	switch want {
@@ -88,7 +88,7 @@ func state(t *testing.T, dimension int, want byte) []credentials.Indicator {
 
 func TestOutcome(t *testing.T) {
 	const (
-		met, not, not2, age = credentials.RuleMet, credentials.RuleNotMet, credentials.NotEnoughAssessed, credentials.DependsOnAge
+		met, not, not2, age = claims.RuleMet, claims.RuleNotMet, claims.NotEnoughAssessed, claims.DependsOnAge
 	)
 	for _, tt := range []struct{ dimensions, adult, child, unknown string }{
 		{"pnnppn", met, met, met},    // deceptive recruitment
@@ -110,16 +110,16 @@ func TestOutcome(t *testing.T) {
 		{"---n--", not, not, not},    //
 		{"p---n-", not, not2, not2},  //
 	} {
-		var given []credentials.Indicator
+		var given []claims.Indicator
 		for i := range 6 {
 			given = append(given, state(t, i+1, tt.dimensions[i])...)
 		}
 		for minor, want := range map[string]string{"no": tt.adult, "yes": tt.child, "unknown": tt.unknown, "": tt.unknown} {
-			a := credentials.DimensionResults(given, minor)
-			if a.Outcome != want || a.RuleVersion != credentials.RuleVersion || a.Explanation == "" {
+			a := claims.DimensionResults(given, minor)
+			if a.Outcome != want || a.RuleVersion != claims.RuleVersion || a.Explanation == "" {
 				t.Errorf("%s, minor %q: got %s (%s), want %s", tt.dimensions, minor, a.Outcome, a.Explanation, want)
 			}
-			if suggests := a.Suggests(); (suggests == credentials.StatusPossible) != (want == met) || suggests != "" && want != met {
+			if suggests := a.Suggests(); (suggests == claims.StatusPossible) != (want == met) || suggests != "" && want != met {
 				t.Errorf("%s, minor %q: suggests %q", tt.dimensions, minor, suggests)
 			}
 		}
@@ -128,11 +128,11 @@ func TestOutcome(t *testing.T) {
 
 func TestDiffers(t *testing.T) {
 	for outcome, want := range map[string][3]bool{
-		credentials.RuleMet: {false, false, true}, credentials.RuleNotMet: {true, true, false},
-		credentials.NotEnoughAssessed: {}, credentials.DependsOnAge: {},
+		claims.RuleMet: {false, false, true}, claims.RuleNotMet: {true, true, false},
+		claims.NotEnoughAssessed: {}, claims.DependsOnAge: {},
 	} {
-		for i, status := range []string{credentials.StatusPossible, credentials.StatusActual, credentials.StatusNot} {
-			if got := (credentials.Assessment{Outcome: outcome}).Differs(status); got != want[i] {
+		for i, status := range []string{claims.StatusPossible, claims.StatusActual, claims.StatusNot} {
+			if got := (claims.Assessment{Outcome: outcome}).Differs(status); got != want[i] {
 				t.Errorf("%s, %s: got %v, want %v", outcome, status, got, want[i])
 			}
 		}
@@ -140,7 +140,7 @@ func TestDiffers(t *testing.T) {
 }
 
 func ExampleDimensionResults() {
-	a := credentials.DimensionResults([]credentials.Indicator{
+	a := claims.DimensionResults([]claims.Indicator{
 		{Code: "d1_nature_location_employer"}, {Code: "d1_wages"},
 		{Code: "d4_excessive_hours"}, {Code: "d4_low_no_salary"},
 		{Code: "d5_confiscation_documents"}, {Code: "d5_violence"},

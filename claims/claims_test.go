@@ -1,4 +1,4 @@
-package credentials_test
+package claims_test
 
 import (
 	"bytes"
@@ -17,30 +17,31 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/invalid"
 )
 
-var claimKinds = []credentials.Kind{
-	credentials.KindScreening, credentials.KindIdentity, credentials.KindDocument,
-	credentials.KindOpinion, credentials.KindReliance, credentials.KindReply,
+var claimKinds = []claims.Kind{
+	claims.KindScreening, claims.KindIdentity, claims.KindDocument,
+	claims.KindOpinion, claims.KindReliance, claims.KindReply,
 }
 
-func TestNewClaims(t *testing.T) {
+func TestNew(t *testing.T) {
 	for _, kind := range claimKinds {
-		c, err := credentials.NewClaims(kind)
+		c, err := claims.New(kind)
 		if err != nil {
 			t.Errorf("%s: %v", kind, err)
 		} else if c.Kind() != kind {
 			t.Errorf("%s: got claims of kind %s", kind, c.Kind())
 		}
 	}
-	for _, kind := range []credentials.Kind{"", credentials.KindCard, "Screening", "screening ", "other"} {
-		if c, err := credentials.NewClaims(kind); !errors.Is(err, credentials.ErrUnknownKind) || c != nil {
+	for _, kind := range []claims.Kind{"", "card", "Screening", "screening ", "other"} {
+		if c, err := claims.New(kind); !errors.Is(err, claims.ErrUnknownKind) || c != nil {
 			t.Errorf("%q: got %v, %v", kind, c, err)
 		}
-		if _, err := credentials.DecodeClaims(kind, []byte("{}")); !errors.Is(err, credentials.ErrUnknownKind) {
+		if _, err := claims.Decode(kind, []byte("{}")); !errors.Is(err, claims.ErrUnknownKind) {
 			t.Errorf("decode %q: got %v", kind, err)
 		}
 	}
@@ -49,17 +50,17 @@ func TestNewClaims(t *testing.T) {
 // foreign says that it is a screening, and anybody could.
 type foreign struct{ Secret string }
 
-func (foreign) Kind() credentials.Kind                   { return credentials.KindScreening }
-func (foreign) Validate(time.Time) []credentials.Problem { return nil }
+func (foreign) Kind() claims.Kind                    { return claims.KindScreening }
+func (foreign) Validate(time.Time) []invalid.Problem { return nil }
 
 func TestOnlyOurClaimsAreEncoded(t *testing.T) {
-	for name, c := range map[string]credentials.Claims{
-		"nil": nil, "nil pointer": (*credentials.Screening)(nil), "foreign": foreign{"x"}, "foreign pointer": &foreign{"x"},
+	for name, c := range map[string]claims.Claims{
+		"nil": nil, "nil pointer": (*claims.Screening)(nil), "foreign": foreign{"x"}, "foreign pointer": &foreign{"x"},
 	} {
-		if data, err := credentials.EncodeClaims(c); !errors.Is(err, credentials.ErrUnknownKind) || data != nil {
+		if data, err := claims.Encode(c); !errors.Is(err, claims.ErrUnknownKind) || data != nil {
 			t.Errorf("%s: got %q, %v", name, data, err)
 		}
-		if err := credentials.CheckClaims(c, claimsNow); !errors.Is(err, credentials.ErrUnknownKind) {
+		if err := claims.Check(c, claimsNow); !errors.Is(err, claims.ErrUnknownKind) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -67,15 +68,15 @@ func TestOnlyOurClaimsAreEncoded(t *testing.T) {
 
 func TestSamplesMayBeSignedAndComeBack(t *testing.T) {
 	for name, c := range samples() {
-		if err := credentials.CheckClaims(c, claimsNow); err != nil {
+		if err := claims.Check(c, claimsNow); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		first, err := credentials.EncodeClaims(c)
+		first, err := claims.Encode(c)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		back, err := credentials.DecodeClaims(c.Kind(), first)
+		back, err := claims.Decode(c.Kind(), first)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -83,7 +84,7 @@ func TestSamplesMayBeSignedAndComeBack(t *testing.T) {
 		if diff := cmp.Diff(shown(back), shown(c)); diff != "" {
 			t.Errorf("%s: decoding changed the claims:\n%s", name, diff)
 		}
-		again, err := credentials.EncodeClaims(back)
+		again, err := claims.Encode(back)
 		if err != nil || !bytes.Equal(again, first) {
 			t.Errorf("%s: encoding again gave other bytes, %v", name, err)
 		}
@@ -91,8 +92,8 @@ func TestSamplesMayBeSignedAndComeBack(t *testing.T) {
 }
 
 // shown turns claims into plain values that cmp can compare and print.
-func shown(c credentials.Claims) any {
-	data, err := credentials.EncodeClaims(c)
+func shown(c claims.Claims) any {
+	data, err := claims.Encode(c)
 	if err != nil {
 		return err.Error()
 	}
@@ -125,10 +126,10 @@ func TestDecodeClaimsRefuses(t *testing.T) {
 		"object for name":  {`{"confidence_reason":{"a":"` + secret + `"}}`, strictjson.ErrInvalid},
 		"too deep":         {`{"purpose":[[[[[[["` + secret + `"]]]]]]]}`, strictjson.ErrInvalid},
 		"lone surrogate":   {`{"tool":"\ud800"}`, strictjson.ErrInvalid},
-		"too large":        {`{"tool":"` + strings.Repeat("x", credentials.MaxClaims) + `"}`, strictjson.ErrTooLarge},
+		"too large":        {`{"tool":"` + strings.Repeat("x", claims.MaxClaims) + `"}`, strictjson.ErrTooLarge},
 		"nothing":          {"", strictjson.ErrInvalid},
 	} {
-		c, err := credentials.DecodeClaims(credentials.KindScreening, []byte(tt.data))
+		c, err := claims.Decode(claims.KindScreening, []byte(tt.data))
 		if !errors.Is(err, tt.want) || c != nil {
 			t.Errorf("%s: got %v, %v, want %v", name, c, err, tt.want)
 			continue
@@ -141,8 +142,8 @@ func TestDecodeClaimsRefuses(t *testing.T) {
 
 func TestEncodeClaimsIsBounded(t *testing.T) {
 	s := someScreening()
-	s.ConfidenceReason = private.New(strings.Repeat("x", credentials.MaxClaims))
-	if data, err := credentials.EncodeClaims(s); !errors.Is(err, strictjson.ErrTooLarge) || data != nil {
+	s.ConfidenceReason = private.New(strings.Repeat("x", claims.MaxClaims))
+	if data, err := claims.Encode(s); !errors.Is(err, strictjson.ErrTooLarge) || data != nil {
 		t.Errorf("got %d bytes, %v", len(data), err)
 	}
 }
@@ -184,7 +185,7 @@ func places(v reflect.Value, pointer, list string) []place {
 	}
 }
 
-func all(c credentials.Claims) []place { return places(reflect.ValueOf(c), "", "") }
+func all(c claims.Claims) []place { return places(reflect.ValueOf(c), "", "") }
 
 // masked is the pointer with every list index replaced.
 func masked(pointer string) string {
@@ -230,7 +231,7 @@ func TestSamplesGiveEveryMemberAValue(t *testing.T) {
 	}
 	count := 0
 	for _, kind := range claimKinds {
-		c, err := credentials.NewClaims(kind)
+		c, err := claims.New(kind)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,15 +260,15 @@ func TestEveryCodeListRefuses(t *testing.T) {
 			}
 			c := samples()[name]
 			all(c)[i].value.SetString("SecretValue")
-			want := credentials.CodeNotInList
+			want := invalid.CodeNotInList
 			if strings.HasPrefix(p.pointer, "/dimension_results/") {
-				want = credentials.CodeInconsistent
+				want = invalid.CodeInconsistent
 			}
 			problems := c.Validate(claimsNow)
-			if !slices.ContainsFunc(problems, func(q credentials.Problem) bool { return q.Field == p.pointer && q.Code == want }) {
+			if !slices.ContainsFunc(problems, func(q invalid.Problem) bool { return q.Pointer == p.pointer && q.Code == want }) {
 				t.Errorf("%s: %s takes a value that is not in the list %s: %v", name, p.pointer, p.list, problems)
 			}
-			if err := (&credentials.InvalidError{Problems: problems}).Error() + fmt.Sprint(problems); strings.Contains(err, "SecretValue") {
+			if err := (&invalid.Error{Problems: problems}).Error() + fmt.Sprint(problems); strings.Contains(err, "SecretValue") {
 				t.Errorf("%s: %s: the value is repeated: %s", name, p.pointer, err)
 			}
 			used[p.list] = true
@@ -280,7 +281,7 @@ func TestEveryCodeListRefuses(t *testing.T) {
 		"case_status", "dimension_result", "event_type", "gender", "ilo_forced_labour_sign", "indicator_phase",
 		"indicator_strength", "relationship_to_trafficker", "special_country",
 	}
-	for _, l := range credentials.Lists() {
+	for _, l := range claims.Lists() {
 		if used[l.Name] == slices.Contains(unused, l.Name) {
 			t.Errorf("list %s: used in claims is %v", l.Name, used[l.Name])
 		}
@@ -294,7 +295,7 @@ func TestEveryCodeListRefuses(t *testing.T) {
 
 func TestEveryValueOfEveryListIsTaken(t *testing.T) {
 	lists := map[string][]string{}
-	for _, l := range credentials.Lists() {
+	for _, l := range claims.Lists() {
 		lists[l.Name] = l.Values
 	}
 	for name := range samples() {
@@ -303,7 +304,7 @@ func TestEveryValueOfEveryListIsTaken(t *testing.T) {
 				c := samples()[name]
 				all(c)[i].value.SetString(v)
 				for _, q := range c.Validate(claimsNow) {
-					if q.Field == p.pointer && (q.Code == credentials.CodeNotInList || q.Code == credentials.CodeFormat) {
+					if q.Pointer == p.pointer && (q.Code == invalid.CodeNotInList || q.Code == invalid.CodeFormat) {
 						t.Errorf("%s: %s refuses %s of the list %s", name, p.pointer, v, p.list)
 					}
 				}
@@ -322,12 +323,12 @@ func TestEveryTextIsChecked(t *testing.T) {
 			count++
 			for problem, text := range map[string]string{
 				"control character": "a\x07b", "direction override": "a\u202eb", "not Unicode": "a\xffb",
-				"not assigned": "a\U000378ffb", "too long": strings.Repeat("ab", credentials.MaxText), "space": " ab", "blank": "   ",
+				"not assigned": "a\U000378ffb", "too long": strings.Repeat("ab", invalid.MaxText), "space": " ab", "blank": "   ",
 			} {
 				c := samples()[name]
 				all(c)[i].value.Set(reflect.ValueOf(private.New(text)))
 				problems := c.Validate(claimsNow)
-				if !slices.ContainsFunc(problems, func(q credentials.Problem) bool { return q.Field == p.pointer }) {
+				if !slices.ContainsFunc(problems, func(q invalid.Problem) bool { return q.Pointer == p.pointer }) {
 					t.Errorf("%s: %s takes text with %s", name, p.pointer, problem)
 				}
 				if s := fmt.Sprint(problems); strings.Contains(s, text) && strings.TrimSpace(text) != "" {
@@ -343,7 +344,7 @@ func TestNothingOfClaimsIsPrinted(t *testing.T) {
 	for name, c := range samples() {
 		var out bytes.Buffer
 		v := reflect.ValueOf(c).Elem()
-		printed := []any{c, v.Interface(), []credentials.Claims{c}, map[string]credentials.Claims{"c": c}, struct{ C credentials.Claims }{c}}
+		printed := []any{c, v.Interface(), []claims.Claims{c}, map[string]claims.Claims{"c": c}, struct{ C claims.Claims }{c}}
 		// The parts print as structs do, apart from their private texts.
 		for i := range v.NumField() {
 			printed = append(printed, v.Field(i).Interface())
@@ -398,26 +399,26 @@ func TestNothingOfClaimsIsPrinted(t *testing.T) {
 }
 
 func TestEmptyClaims(t *testing.T) {
-	want := map[credentials.Kind][]string{
-		credentials.KindScreening: {
+	want := map[claims.Kind][]string{
+		claims.KindScreening: {
 			"/trafficking_status", "/decision_level", "/authority_class", "/standard_of_evidence", "/confidence", "/tool",
 			"/minor_at_time", "/interview", "/consent",
 		},
-		credentials.KindIdentity: {"/names", "/assurance", "/claim_status"},
-		credentials.KindDocument: {"/document_kind", "/issuing_state", "/custody", "/record_status"},
-		credentials.KindOpinion:  {"/opinion", "/authority_class", "/date"},
-		credentials.KindReliance: {"/reliance", "/authority_class", "/date"},
-		credentials.KindReply:    {"/answer", "/mission", "/mission_state", "/date", "/channel"},
+		claims.KindIdentity: {"/names", "/assurance", "/claim_status"},
+		claims.KindDocument: {"/document_kind", "/issuing_state", "/custody", "/record_status"},
+		claims.KindOpinion:  {"/opinion", "/authority_class", "/date"},
+		claims.KindReliance: {"/reliance", "/authority_class", "/date"},
+		claims.KindReply:    {"/answer", "/mission", "/mission_state", "/date", "/channel"},
 	}
 	for _, kind := range claimKinds {
-		c, err := credentials.NewClaims(kind)
+		c, err := claims.New(kind)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got []string
 		for _, p := range c.Validate(claimsNow) {
-			got = append(got, p.Field)
-			if p.Code != credentials.CodeRequired || p.Rule == "" {
+			got = append(got, p.Pointer)
+			if p.Code != invalid.CodeRequired || p.Rule == "" {
 				t.Errorf("%s: got %+v", kind, p)
 			}
 		}
@@ -427,19 +428,19 @@ func TestEmptyClaims(t *testing.T) {
 	}
 }
 
-func TestInvalidError(t *testing.T) {
-	err := credentials.CheckClaims(&credentials.Opinion{Opinion: "SecretValue", Date: "2026-03-32"}, claimsNow)
-	var invalid *credentials.InvalidError
-	if !errors.As(err, &invalid) || len(invalid.Problems) != 3 {
+func TestCheckSaysAllAndNoValue(t *testing.T) {
+	err := claims.Check(&claims.Opinion{Opinion: "SecretValue", Date: "2026-03-32"}, claimsNow)
+	var refused *invalid.Error
+	if !errors.As(err, &refused) || len(refused.Problems) != 3 {
 		t.Fatalf("got %v", err)
 	}
-	if got, want := err.Error(), "credentials: 3 problems: /opinion not_in_list; /authority_class required; /date format"; got != want {
+	if got, want := err.Error(), "invalid: /opinion is not in the list opinion; /authority_class is required; /date is written YYYY-MM-DD, and is in the calendar"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-func ExampleDecodeClaims() {
-	claims, err := credentials.DecodeClaims(credentials.KindOpinion, []byte(`{
+func ExampleDecode() {
+	claims, err := claims.Decode(claims.KindOpinion, []byte(`{
 		"opinion": "concur_in_part", "authority_class": "Police", "date": "2026-03-10", "parts": ["trafficking_status"]
 	}`))
 	if err != nil {
@@ -450,37 +451,37 @@ func ExampleDecodeClaims() {
 	// Output: [opinion claims] []
 }
 
-func ExampleCheckClaims() {
+func ExampleCheck() {
 	// Everything that is wrong is said at once, and nothing of what was entered.
-	err := credentials.CheckClaims(&credentials.Reply{Answer: "matched", MissionState: "Utopia", Date: "2027-01-01"}, claimsNow)
-	var invalid *credentials.InvalidError
-	if errors.As(err, &invalid) {
-		for _, p := range invalid.Problems {
-			fmt.Println(p.Field, p.Code, "-", p.Rule)
+	err := claims.Check(&claims.Reply{Answer: "matched", MissionState: "Utopia", Date: "2027-01-01"}, claimsNow)
+	var refused *invalid.Error
+	if errors.As(err, &refused) {
+		for _, p := range refused.Problems {
+			fmt.Println(p.Pointer, p.Code, "-", p.Rule)
 		}
 	}
 	// Output:
 	// /mission required - is required
 	// /mission_state format - is three capital letters, as in ICAO Doc 9303
-	// /date range - is not in the future
+	// /date range - is from 1900 on and not in the future
 	// /channel required - is required
 }
 
-func FuzzDecodeClaims(f *testing.F) {
+func FuzzDecode(f *testing.F) {
 	for _, c := range samples() {
-		data, err := credentials.EncodeClaims(c)
+		data, err := claims.Encode(c)
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(string(c.Kind()), data)
 	}
-	for _, kind := range append(claimKinds, credentials.KindCard, "") {
+	for _, kind := range append(claimKinds, "card", "") {
 		f.Add(string(kind), []byte("{}"))
 		f.Add(string(kind), []byte("null"))
 		f.Add(string(kind), []byte(`{"names":[null],"interview":null,"indicators":[{}],"callbacks":[{}],"loss":{},"parts":[]}`))
 	}
 	f.Fuzz(func(t *testing.T, kind string, data []byte) {
-		c, err := credentials.DecodeClaims(credentials.Kind(kind), data)
+		c, err := claims.Decode(claims.Kind(kind), data)
 		if err != nil {
 			if c != nil {
 				t.Error("claims beside an error")
@@ -491,22 +492,22 @@ func FuzzDecodeClaims(f *testing.F) {
 		if first, again := c.Validate(claimsNow), c.Validate(claimsNow); !slices.Equal(first, again) {
 			t.Errorf("two validations, two answers: %v, %v", first, again)
 		}
-		if s, ok := c.(*credentials.Screening); ok {
+		if s, ok := c.(*claims.Screening); ok {
 			s.Complete()
 			s.Validate(claimsNow)
 		}
-		once, err := credentials.EncodeClaims(c)
+		once, err := claims.Encode(c)
 		if errors.Is(err, strictjson.ErrTooLarge) {
 			return // escapes and what is computed can make it longer
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := credentials.DecodeClaims(c.Kind(), once)
+		back, err := claims.Decode(c.Kind(), once)
 		if err != nil {
 			t.Fatalf("our own encoding is refused: %v", err)
 		}
-		twice, err := credentials.EncodeClaims(back)
+		twice, err := claims.Encode(back)
 		if err != nil || !bytes.Equal(once, twice) {
 			t.Errorf("not stable: %v", err)
 		}
