@@ -73,7 +73,7 @@ wasm: ## the verifier for the browser (build/verifier.wasm)
 
 # Tests that start a network on real servers and break it, or drive a browser,
 # have the machine to themselves: beside others they would measure those.
-ENGINES := ^(TestMatrix|TestChaos|TestCrash|TestRestoreDrill|TestCanaryEngines)$$
+ENGINES := ^(TestMatrix|TestChaos|TestCrash|TestRestoreDrill|TestCanaryEngines|TestFirstHourElsewhere)$$
 
 .PHONY: unit
 unit: web ## all other tests, with the race detector

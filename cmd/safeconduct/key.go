@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,7 +26,7 @@ func keyCommand() *cobra.Command {
 }
 
 func policiesCommand() *cobra.Command {
-	var mount, prefix string
+	var mount, prefix, out string
 	policies := &cobra.Command{
 		Use:   "policies",
 		Short: "Print the least that each duty needs, as Vault policies",
@@ -33,6 +35,9 @@ func policiesCommand() *cobra.Command {
 			all, err := hcvault.Policies(mount, prefix)
 			if err != nil {
 				return err
+			}
+			if out != "" {
+				return writePolicies(out, all)
 			}
 			for _, p := range all {
 				if _, err := fmt.Fprintf(c.OutOrStdout(), "# policy %s\n\n%s\n", p.Name, p.Text); err != nil {
@@ -44,7 +49,22 @@ func policiesCommand() *cobra.Command {
 	}
 	policies.Flags().StringVar(&mount, "vault-mount", "transit", "where the network's transit engine is mounted")
 	policies.Flags().StringVar(&prefix, "vault-prefix", "safeconduct", "how the names of its keys begin")
+	policies.Flags().StringVar(&out, "out", "", "write each into a file of its own in this folder, as NAME.hcl")
 	return policies
+}
+
+// writePolicies writes a file for each policy, as `vault policy write` takes
+// them. Files of the same name are replaced: nothing in them is anybody's work.
+func writePolicies(dir string, all []hcvault.Policy) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, p := range all {
+		if err := os.WriteFile(filepath.Join(dir, p.Name+".hcl"), []byte(p.Text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // errServed says that a change has to wait until nobody serves the folder.

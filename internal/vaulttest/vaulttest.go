@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -32,8 +31,12 @@ func Binary(t testing.TB) string {
 	if path := os.Getenv("SAFECONDUCT_VAULT_SERVER"); path != "" {
 		return path
 	}
-	_, here, _, _ := runtime.Caller(0)
-	script := filepath.Join(filepath.Dir(here), "..", "..", "scripts", "vault.sh")
+	// Asked of go, for a build with -trimpath does not know where its files are.
+	mod, err := exec.CommandContext(t.Context(), "go", "env", "GOMOD").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(filepath.Dir(strings.TrimSpace(string(mod))), "scripts", "vault.sh")
 	if out, err := exec.CommandContext(t.Context(), script, "--cached").Output(); err == nil { //nolint:gosec // our own script
 		return strings.TrimSpace(string(out))
 	}
