@@ -33,8 +33,9 @@ type Document struct {
 	BirthDate   private.String `json:"birth_date,omitzero"`
 	Sex         private.String `json:"sex,omitzero" list:"sex"` // M, F or X
 
-	// MRZ is the machine-readable zone as printed, lines joined by a line
-	// feed. MRZFormat and MRZChecks are worked out from it; they may be absent
+	// MRZ is the machine-readable zone as printed. On the way in its lines may
+	// end in any of the usual ways; what is kept has a line feed between them.
+	// MRZFormat and MRZChecks are worked out from it; they may be absent
 	// on the way in, and if they are present they must say the same.
 	MRZ       private.String `json:"mrz,omitzero"`
 	MRZFormat mrz.Format     `json:"mrz_format,omitempty"`
@@ -109,16 +110,24 @@ func (d Document) Zone() (mrz.MRZ, error) {
 		return mrz.MRZ{}, nil
 	}
 	var lines []private.String
-	for line := range strings.SplitSeq(d.MRZ.Reveal(), "\n") {
+	for line := range strings.SplitSeq(joined(d.MRZ), "\n") {
 		lines = append(lines, private.New(line))
 	}
 	return mrz.Parse(lines)
 }
 
+// joined is a zone with a line feed between its lines and none behind the last,
+// however a scanner or a form ends them.
+func joined(zone private.String) string {
+	return strings.TrimSuffix(lineEnds.Replace(zone.Reveal()), "\n")
+}
+
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
 // complete fills what follows from the rest. d is valid.
 func (d Document) complete() Document {
 	if zone, err := d.Zone(); err == nil && zone.Format != "" {
-		d.MRZFormat, d.MRZChecks = zone.Format, &zone.Checks
+		d.MRZ, d.MRZFormat, d.MRZChecks = private.New(joined(d.MRZ)), zone.Format, &zone.Checks
 	}
 	if d.Custody == "" {
 		d.Custody = "unknown"

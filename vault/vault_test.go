@@ -447,6 +447,28 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// TestLineEnds: a zone is the same zone however its lines end.
+func TestLineEnds(t *testing.T) {
+	w := newWorld(t)
+	c := w.newCase()
+	want := passport().MRZ.Reveal()
+	for name, end := range map[string]string{"Windows": "\r\n", "old Mac": "\r", "Unix": "\n"} {
+		for _, last := range []string{"", end} {
+			d := passport()
+			d.MRZ = private.New(strings.ReplaceAll(want, "\n", end) + last)
+			kept, err := w.AddDocument(t.Context(), w.worker, c.ID, d)
+			w.ok(err)
+			if got := kept.Document; got.MRZ.Reveal() != want || got.MRZFormat != "TD3" || got.MRZChecks.Failed() {
+				t.Errorf("%s: kept %q as %s", name, got.MRZ.Reveal(), got.MRZFormat)
+			}
+		}
+	}
+	d := passport()
+	d.MRZ = private.New(strings.Replace(want, "\n", "\n\n", 1))
+	_, err := w.AddDocument(t.Context(), w.worker, c.ID, d)
+	w.is("a line that is empty", err, invalid.ErrInput)
+}
+
 func reveal(t *testing.T, v any) string {
 	t.Helper()
 	data, err := private.RevealJSON(v)

@@ -155,7 +155,7 @@ func transcribe(name string) (out string, ok bool) {
 			return "", false
 		}
 	}
-	return strings.Join(strings.FieldsFunc(b.String(), func(r rune) bool { return r == '<' }), "<"), true
+	return strings.ReplaceAll(spaced(b.String()), " ", "<"), true
 }
 
 // transcriptions are the letters whose transcription is not their base letter.

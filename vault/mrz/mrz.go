@@ -57,7 +57,7 @@ type Fields struct {
 	Format      Format
 	Code        private.String // document code, one or two characters
 	State       private.String // issuing state or organisation, for example UTO or D
-	Surname     private.String // primary identifier
+	Surname     private.String // primary identifier; empty where none is printed
 	GivenNames  private.String // secondary identifiers, separated by spaces; may be empty
 	Number      private.String // document number, more than nine characters on TD1 and TD2 only
 	Nationality private.String
@@ -72,19 +72,22 @@ type Fields struct {
 type MRZ struct {
 	Fields
 	Checks Checks
-	lines  []private.String
+	// Oddities are places where the names do not stand as ICAO Doc 9303 asks,
+	// with CodeFiller or CodeNames. The fields were read all the same.
+	Oddities []Problem
+	lines    []private.String
 }
 
 // Lines returns the zone as it was read.
 func (m MRZ) Lines() []private.String { return append([]private.String(nil), m.lines...) }
 
-// The kinds of structural problem.
+// The kinds of structural problem, and of oddity.
 const (
 	CodeLines      = "line_count"       // no layout has so many lines
 	CodeLength     = "line_length"      // the line is too long or too short for its layout
 	CodeAlphabet   = "character"        // a character that its field does not allow
-	CodeFiller     = "filler"           // a filler where a value has to begin, or a value after the filling
-	CodeNames      = "names"            // names that do not consist of one primary and at most one secondary part
+	CodeFiller     = "filler"           // a filler where a value has to begin, or a value after the filling; in the names, an oddity
+	CodeNames      = "names"            // names that do not consist of one primary and at most one secondary part; an oddity
 	CodeTooLong    = "too_long"         // writing only: a value does not fit its field
 	CodeUnknown    = "unknown_format"   // writing only: no such layout
 	CodeUnwritable = "no_transcription" // writing only: a letter that has no transcription into A to Z

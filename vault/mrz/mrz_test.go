@@ -199,9 +199,7 @@ func TestStructure(t *testing.T) {
 		{"digit in a state", edit(1, 3, '0'), "mrz: line 1, characters 3 to 3: character"},
 		{"filler inside a state", edit(1, 4, '<'), "mrz: line 1, characters 3 to 5: filler"},
 		{"sex", edit(2, 21, 'X'), "mrz: line 2, characters 21 to 21: character"},
-		{"no name", edit(1, 6, '<'), "mrz: line 1, characters 6 to 6: filler"},
 		{"a longer name", edit(1, 25, 'X'), ""},
-		{"names apart by two fillers twice", edit(1, 28, 'X'), "mrz: line 1, characters 14 to 28: names"},
 		{"two at once", []string{"P<UT0ERIKSS0N<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<", td3b},
 			"mrz: line 1, characters 5 to 5: character; line 1, characters 12 to 12: character"},
 	} {
@@ -213,6 +211,50 @@ func TestStructure(t *testing.T) {
 			}
 			if got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestOddNames: names are read as they are printed, and what is unusual about
+// them is said. A name whose parts cannot be told apart is still a name.
+func TestOddNames(t *testing.T) {
+	const filler, names = mrz.CodeFiller, mrz.CodeNames
+	for _, c := range []struct {
+		printed, surname, given string
+		odd                     string
+		from, to                int
+	}{
+		{"ERIKSSON<<ANNA<MARIA", "ERIKSSON", "ANNA MARIA", "", 0, 0},
+		{"SITI", "SITI", "", "", 0, 0},
+		{"<<RAVINDRA", "", "RAVINDRA", filler, 6, 6},
+		{"<<RAVINDRA<KUMAR", "", "RAVINDRA KUMAR", filler, 6, 6},
+		{"<<<RAVINDRA", "", "RAVINDRA", filler, 6, 6},
+		{"<RAVINDRA", "RAVINDRA", "", filler, 6, 6},
+		{"<KUMAR<<RAVINDRA", "KUMAR", "RAVINDRA", filler, 6, 6},
+		{"", "", "", filler, 6, 6},
+		{"KUMAR<<<RAVINDRA", "KUMAR", "RAVINDRA", names, 11, 21},
+		{"KUMAR<<RAVINDRA<<SINGH", "KUMAR", "RAVINDRA SINGH", names, 11, 27},
+		{"KUMAR<<RAVINDRA<<<SINGH", "KUMAR", "RAVINDRA SINGH", names, 11, 28},
+	} {
+		t.Run(c.printed, func(t *testing.T) {
+			line := "P<IND" + c.printed + strings.Repeat("<", 39-len(c.printed))
+			m, err := mrz.Parse(lines(line, td3b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Surname.Reveal() != c.surname || m.GivenNames.Reveal() != c.given {
+				t.Errorf("read %q and %q", m.Surname.Reveal(), m.GivenNames.Reveal())
+			}
+			if m.Lines()[0].Reveal() != line {
+				t.Error("the line is not as printed")
+			}
+			var want []mrz.Problem
+			if c.odd != "" {
+				want = []mrz.Problem{{Line: 1, From: c.from, To: c.to, Code: c.odd}}
+			}
+			if !slices.Equal(m.Oddities, want) {
+				t.Errorf("oddities %v, want %v", m.Oddities, want)
 			}
 		})
 	}

@@ -10,9 +10,10 @@ import (
 // number of lines, their length and, for two lines, a leading V choose the
 // layout. Nothing is trimmed, folded or corrected.
 //
-// A check digit that fails is a result, not an error: a zone that was altered
-// has to be recorded as it is printed. Structural problems (lines, lengths, a
-// character that its field does not allow) are an *Error that lists them all.
+// A check digit that fails is a result, not an error, and so are names that do
+// not stand as ICAO Doc 9303 asks: a zone has to be recorded as it is printed.
+// What keeps it from being cut into fields (lines, lengths, a character that its
+// field does not allow) is an *Error that lists all of it.
 func Parse(lines []private.String) (MRZ, error) {
 	text := make([]string, len(lines))
 	for i, l := range lines {
@@ -29,6 +30,7 @@ func Parse(lines []private.String) (MRZ, error) {
 	if len(problems) > 0 {
 		return MRZ{}, &Error{problems}
 	}
+	oddities := l.names.odd(text)
 	number, optional, numberCheck := l.readNumber(text)
 	surname, given := splitNames(l.names.in(text))
 	kept := make([]private.String, len(lines))
@@ -55,7 +57,8 @@ func Parse(lines []private.String) (MRZ, error) {
 			Optional:  l.compare(text, l.optionalCD, l.optional),
 			Composite: l.compare(text, l.compositeCD, l.composite...),
 		},
-		lines: kept,
+		Oddities: oddities,
+		lines:    kept,
 	}, nil
 }
 
@@ -112,16 +115,7 @@ func check(s span, field string) []Problem {
 		if strings.Contains(field[:end], "<") {
 			add(CodeFiller, 0, end-1)
 		}
-	case names:
-		// ICAO Doc 9303-3 §4.6: the primary identifier comes first, and two
-		// fillers stand once, between it and the secondary identifiers.
-		primary, secondary, _ := strings.Cut(field[:end], "<<")
-		if primary == "" || primary[0] == '<' {
-			add(CodeFiller, 0, 0)
-		} else if strings.HasPrefix(secondary, "<") || strings.Contains(secondary, "<<") {
-			add(CodeNames, len(primary), end-1)
-		}
-	case mixed, date, sex, digit, composite, docCode:
+	case names, mixed, date, sex, digit, composite, docCode:
 		// The alphabet says everything.
 	default:
 		add(CodeAlphabet, 0, len(field)-1)
@@ -150,6 +144,24 @@ func (k kind) allows(i int, c byte) bool {
 	}
 }
 
+// odd tells what of the names does not stand as it should. ICAO Doc 9303-3
+// §4.6: the primary identifier comes first, one filler stands between its parts,
+// and two fillers stand once, between it and the secondary identifiers. States
+// print otherwise all the same: `P<IND<<RAVINDRA` is somebody who has a given
+// name and no surname.
+func (s span) odd(lines []string) []Problem {
+	field := s.in(lines)
+	end := len(strings.TrimRight(field, "<"))
+	primary, secondary, _ := strings.Cut(field[:end], "<<")
+	switch {
+	case primary == "" || primary[0] == '<':
+		return []Problem{{Line: s.line, From: s.from, To: s.from, Code: CodeFiller}}
+	case strings.HasPrefix(secondary, "<") || strings.Contains(secondary, "<<"):
+		return []Problem{{Line: s.line, From: s.from + len(primary), To: s.from + end - 1, Code: CodeNames}}
+	}
+	return nil
+}
+
 // in cuts the field out of the lines. The lengths have been checked.
 func (s span) in(lines []string) string {
 	if s.line == 0 {
@@ -163,10 +175,16 @@ func value(s span, lines []string) private.String {
 	return private.New(strings.TrimRight(s.in(lines), "<"))
 }
 
-// splitNames separates primary and secondary identifiers.
+// splitNames separates primary and secondary identifiers. Fillers that stand
+// where they should not are no part of a name.
 func splitNames(field string) (surname, given string) {
 	surname, given, _ = strings.Cut(strings.TrimRight(field, "<"), "<<")
-	return strings.ReplaceAll(surname, "<", " "), strings.ReplaceAll(given, "<", " ")
+	return spaced(surname), spaced(given)
+}
+
+// spaced writes names with single spaces.
+func spaced(names string) string {
+	return strings.Join(strings.FieldsFunc(names, func(r rune) bool { return r == '<' }), " ")
 }
 
 // readNumber reads the document number, its check digit, and what of the
