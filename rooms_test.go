@@ -100,18 +100,22 @@ var rooms = map[string]room{
 	// The contract, embedded, so that the server reads the file that people read.
 	"docs/api": {},
 
+	// What adapters say of that which they stand on. It reads what the system says
+	// of a full disk.
+	"internal/trouble": {adapter: true},
+
 	// The adapters.
-	"internal/sqlstore":   {adapter: true, ours: domain, foreign: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
+	"internal/sqlstore":   {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
 	"internal/pgtest":     {adapter: true},
 	"internal/vectortest": {adapter: true},
-	"internal/keyfile":    {adapter: true, ours: domain, foreign: []string{"filippo.io/age", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto"}},
-	"internal/hcvault":    {adapter: true, ours: domain, foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
-	"internal/blobs":      {adapter: true, ours: domain, foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+	"internal/keyfile":    {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"filippo.io/age", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto"}},
+	"internal/hcvault":    {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
+	"internal/blobs":      {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
 	"internal/storetest":  {adapter: true, ours: slices.Concat(domain, []string{"internal/blobs"}), foreign: []string{"github.com/google/go-cmp/cmp", "golang.org/x/mod/sumdb/note"}},
 	"internal/s3test":     {adapter: true, ours: []string{"internal/blobs", "credentials/private"}, foreign: []string{"github.com/aws/aws-sdk-go-v2"}},
 	// It serves pages with the policy that each brings.
-	"internal/httpapi": {adapter: true, ours: slices.Concat(domain, []string{"credentials/card/symbol", "docs/api", "internal/httpapi/api", "web"}), foreign: []string{"github.com/gin-gonic/gin", "github.com/getkin/kin-openapi", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/text"}},
+	"internal/httpapi": {adapter: true, ours: slices.Concat(domain, []string{"credentials/card/symbol", "docs/api", "internal/httpapi/api", "internal/trouble", "web"}), foreign: []string{"github.com/gin-gonic/gin", "github.com/getkin/kin-openapi", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/text"}},
 	// The contract as Go types: it knows no rule, and of our rooms only the text
 	// that cannot be printed by accident.
 	"internal/httpapi/api": {adapter: true, ours: []string{"credentials/private"}, foreign: []string{"github.com/gin-gonic/gin", "github.com/oapi-codegen/runtime"}},

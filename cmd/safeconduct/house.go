@@ -18,7 +18,6 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/jws"
-	"github.com/safeconduct/safeconduct/internal/blobs"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
@@ -330,8 +329,6 @@ func (h *house) openDoors() (err error) {
 		Tries:       h.db.CodeTries(),
 		LogFiles:    h.logDir, Log: h.cfg.log, Now: h.cfg.now, Ready: h.ready,
 		Pages: web.Pages, Desk: h.network.Desk(),
-		Full: []error{sqlstore.ErrFull, blobs.ErrFull}, Busy: []error{sqlstore.ErrBusy, sqlstore.ErrUnavailable},
-		KeystoreDown: []error{hcvault.ErrUnavailable}, KeystoreWrong: []error{hcvault.ErrBadResponse},
 		Observe: h.cfg.metrics.observe,
 	})
 	return err

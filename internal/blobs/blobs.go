@@ -16,9 +16,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -36,7 +36,7 @@ var (
 
 	// ErrFull says that the disk, the bucket or its quota is full. Nothing was
 	// kept.
-	ErrFull = errors.New("blobs: the disk is full")
+	ErrFull = fmt.Errorf("blobs: the disk is %w", trouble.ErrFull)
 
 	// ErrUnavailable says that the server was not reached, or not in time. It
 	// says nothing about any object. It is the vault's own error, because the
@@ -315,18 +315,11 @@ func checkKey(key string) error {
 	return nil
 }
 
-// kind puts our name on the errors that callers act upon, and drops the file
-// name that the system's own texts repeat: a key is an id, and ids stay out of
-// logs.
+// kind puts our name on what the system says, without the file's: a key is an
+// id.
 func kind(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if err = trouble.Disk(err); errors.Is(err, trouble.ErrFull) {
 		return ErrFull
-	}
-	if e := (*fs.PathError)(nil); errors.As(err, &e) {
-		return e.Err
-	}
-	if e := (*os.LinkError)(nil); errors.As(err, &e) {
-		return e.Err
 	}
 	return err
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/storetest"
+	"github.com/safeconduct/safeconduct/internal/trouble"
 )
 
 // TestFake holds the fake to the suite: what it says when it does not
@@ -391,7 +392,7 @@ func TestFaults(t *testing.T) {
 				if took := time.Since(began); slow && took > 2*time.Second {
 					t.Errorf("call %d took %v", i, took)
 				}
-				var u *hcvault.Unavailable
+				var u *trouble.Later
 				if slow && (!errors.As(err, &u) || i < 5 && u.RetryAfter() < c.after || u.RetryAfter() > time.Minute || u.RetryAfter()%time.Second != 0) {
 					t.Errorf("call %d: ask again after %v, want at least %v", i, u.RetryAfter(), c.after)
 				}
@@ -888,7 +889,7 @@ func TestErrorsReachTheTop(t *testing.T) {
 	}
 	f.misbehave(func(w http.ResponseWriter, _ *http.Request) bool { refuse(w, 503); return true })
 	_, err = jws.Sign("dc+sd-jwt", kid, key, []byte(`{}`))
-	var u *hcvault.Unavailable
+	var u *trouble.Later
 	if !errors.As(err, &u) || !errors.Is(err, hcvault.ErrUnavailable) || u.RetryAfter() != 5*time.Second {
 		t.Errorf("sign a token while sealed: %v, want ErrUnavailable and five seconds", err)
 	}

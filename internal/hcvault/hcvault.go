@@ -20,17 +20,19 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/safeconduct/safeconduct/internal/trouble"
 )
 
 var (
 	// ErrUnavailable says that Vault cannot be reached, is sealed, is too slow
 	// or turns us away for now. Nothing was done that counts, and the same
-	// call may succeed later. The error in hand is an *Unavailable.
-	ErrUnavailable = errors.New("hcvault: the keystore is not available")
+	// call may succeed later. The error in hand is a *trouble.Later.
+	ErrUnavailable = fmt.Errorf("hcvault: %w", trouble.ErrKeystore)
 
 	// ErrBadResponse says that Vault answered something that cannot be right.
 	// Nothing of the answer is used.
-	ErrBadResponse = errors.New("hcvault: the keystore gave an answer that cannot be right")
+	ErrBadResponse = fmt.Errorf("hcvault: %w", trouble.ErrWrongAnswer)
 
 	// ErrDenied says that Vault's policies do not allow this process the call.
 	ErrDenied = errors.New("hcvault: the keystore's policy does not allow this")
@@ -54,23 +56,8 @@ var (
 	ErrToken = errors.New("hcvault: the role's tokens must end within a day; set token_ttl")
 )
 
-// Unavailable is an ErrUnavailable that knows when to ask again. Its text
-// holds nothing that Vault or a caller said.
-type Unavailable struct {
-	cause string
-	after time.Duration
-}
-
-// Error names the cause.
-func (e *Unavailable) Error() string { return ErrUnavailable.Error() + ": " + e.cause }
-
-// Is makes it an ErrUnavailable.
-func (e *Unavailable) Is(target error) bool { return target == ErrUnavailable }
-
-// RetryAfter is the time to wait before the call is worth repeating, whole
-// seconds, at least one (RFC 9110 §10.2.3).
-func (e *Unavailable) RetryAfter() time.Duration {
-	return max(time.Second, (e.after + time.Second - 1).Truncate(time.Second))
+func unavailable(cause string, after time.Duration) error {
+	return &trouble.Later{Err: ErrUnavailable, Cause: cause, After: after}
 }
 
 // Config says which Vault, and who we are to it. Address, RoleIDFile,

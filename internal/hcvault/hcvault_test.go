@@ -21,6 +21,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/storetest"
+	"github.com/safeconduct/safeconduct/internal/trouble"
 	networkroom "github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
 )
@@ -554,7 +555,7 @@ func TestQuota(t *testing.T) {
 			t.Fatalf("signing beside it: %v", err)
 		}
 	}
-	var u *hcvault.Unavailable
+	var u *trouble.Later
 	if !errors.As(limited, &u) || u.RetryAfter() < time.Second {
 		t.Errorf("look-ups: %v, want ErrUnavailable with a time", limited)
 	}
@@ -613,7 +614,7 @@ disable_mlock = true
 
 	// Sealed by a duty holder while it runs.
 	must(t, s.client(t, shares.RootToken).Sys().SealWithContext(t.Context()))
-	var u *hcvault.Unavailable
+	var u *trouble.Later
 	if err := signAgency(t.Context(), v); !errors.As(err, &u) || u.RetryAfter() < time.Second {
 		t.Errorf("sealed: %v, want ErrUnavailable with a time", err)
 	}

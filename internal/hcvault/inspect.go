@@ -79,7 +79,7 @@ func (i *Inspection) health(ctx context.Context, l *link) error {
 	asked := time.Now()
 	resp, err := l.http.Do(req)
 	if err != nil {
-		return &Unavailable{"it cannot be reached, or its certificate is not trusted", time.Second}
+		return unavailable("it cannot be reached, or its certificate is not trusted", time.Second)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	took := time.Since(asked)

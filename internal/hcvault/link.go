@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/api"
+
+	"github.com/safeconduct/safeconduct/internal/trouble"
 )
 
 // maxAnswer bounds an answer in bytes: a thousand signatures or versions of a
@@ -170,7 +172,7 @@ func (l *link) call(ctx context.Context, path string, body, answer any) error {
 // failed several times.
 func (l *link) guard(ctx context.Context, do func(context.Context) error) error {
 	if wait, ok := l.breaker.allow(); !ok {
-		return &Unavailable{"it has just failed several times", wait}
+		return unavailable("it has just failed several times", wait)
 	}
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
@@ -186,10 +188,10 @@ func (l *link) guard(ctx context.Context, do func(context.Context) error) error 
 	// A caller who left says nothing about Vault, and a rate limit may be about
 	// one path only.
 	left := err != nil && caller.Err() != nil
-	unavailable := errors.Is(err, ErrUnavailable)
-	var u *Unavailable
-	limited := errors.As(err, &u) && u.cause == rateLimited
-	l.breaker.done(unavailable && !limited, !unavailable && !left)
+	away := errors.Is(err, ErrUnavailable)
+	later, ok := errors.AsType[*trouble.Later](err)
+	limited := ok && later.Cause == rateLimited
+	l.breaker.done(away && !limited, !away && !left)
 	return err
 }
 
@@ -204,7 +206,7 @@ func caused(caller context.Context, err error) error {
 	case caller.Err() != nil:
 		return caller.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return &Unavailable{"it takes too long", time.Second}
+		return unavailable("it takes too long", time.Second)
 	}
 	return err
 }
@@ -220,7 +222,7 @@ func (l *link) turn(ctx context.Context) error {
 	}
 	defer l.waiting.Add(-1)
 	if l.waiting.Add(1) > 4*int64(l.cfg.MaxInFlight) {
-		return &Unavailable{"too many calls are waiting for it", time.Second}
+		return unavailable("too many calls are waiting for it", time.Second)
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout/2)
 	defer cancel()
@@ -277,10 +279,10 @@ func (l *link) read(ctx context.Context, c *api.Client, path string, body any) (
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case errors.As(err, &untrusted):
-			return nil, &Unavailable{"its certificate is not trusted", time.Minute}
+			return nil, unavailable("its certificate is not trusted", time.Minute)
 		case err != nil:
 			// The cause may name the address; it stays here.
-			return nil, &Unavailable{"it cannot be reached", time.Second}
+			return nil, unavailable("it cannot be reached", time.Second)
 		}
 		return nil, ErrBadResponse
 	}
@@ -293,7 +295,7 @@ func (l *link) read(ctx context.Context, c *api.Client, path string, body any) (
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, &Unavailable{"the connection broke", time.Second}
+		return nil, unavailable("the connection broke", time.Second)
 	case len(data) > maxAnswer:
 		return nil, ErrBadResponse
 	}
@@ -322,15 +324,15 @@ func verdict(resp *http.Response) error {
 	case s == http.StatusNotFound:
 		return ErrNoKey
 	case s == http.StatusTooManyRequests:
-		return &Unavailable{rateLimited, retryAfter(resp.Header)}
+		return unavailable(rateLimited, retryAfter(resp.Header))
 	case s == http.StatusServiceUnavailable:
-		return &Unavailable{"it is sealed or starting", 5 * time.Second}
+		return unavailable("it is sealed or starting", 5*time.Second)
 	case s >= 400 && s < 500 && s != http.StatusRequestTimeout && s != http.StatusPreconditionFailed && s < 470:
 		return errRefused
 	case s >= 300:
 		// Redirects of a standby node that does not forward, its own codes
 		// 472 and 473, and everything that is wrong with the server.
-		return &Unavailable{"it answers " + strconv.Itoa(s), time.Second}
+		return unavailable("it answers "+strconv.Itoa(s), time.Second)
 	default:
 		return ErrBadResponse
 	}

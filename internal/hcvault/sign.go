@@ -146,7 +146,7 @@ func (v *Vault) sign(ctx context.Context, name string, version int, inputs [][]b
 		// The version was ended since we looked. Nothing was signed, and who
 		// asks again gets the new key.
 		v.forget(name)
-		return nil, &Unavailable{"it refused this version of the key", time.Second}
+		return nil, unavailable("it refused this version of the key", time.Second)
 	case err != nil:
 		return nil, err
 	case len(results) != len(inputs):

@@ -150,7 +150,7 @@ func (s *seats) take(ctx context.Context, actor string, now time.Time) (leave fu
 			taken = append(taken, one)
 		case <-ctx.Done():
 			leave()
-			return nil, &failure{fault: faultBusy, retryAfter: "2"}
+			return nil, fail(faultBusy)
 		}
 	}
 	return leave, nil
@@ -186,7 +186,7 @@ func (s *Server) AskPaper(ctx context.Context, r api.AskPaperRequestObject) (api
 	case s.papers <- struct{}{}:
 		defer func() { <-s.papers }()
 	case <-waiting.Done():
-		return nil, &failure{fault: faultBusy, retryAfter: "2"}
+		return nil, fail(faultBusy)
 	}
 	answer, err := s.cfg.Issuer.Paper(ctx, r.Body.Number, r.Body.Code)
 	if err != nil {

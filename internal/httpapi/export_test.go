@@ -7,6 +7,13 @@ var (
 	pageParam = regexp.MustCompile(`:page\b`)
 )
 
+// Diagnose is what a client is told about an error, and after how many seconds
+// to try again.
+func Diagnose(err error) (status int, code, after string) {
+	f := diagnose(err)
+	return f.status, f.code, f.again()
+}
+
 // Routes lists what is mounted, with the table of rights' names of parameters.
 func (s *Server) Routes() []string {
 	var all []string

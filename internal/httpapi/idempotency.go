@@ -102,8 +102,6 @@ func (s *Server) onlyOnce(c *gin.Context) {
 	ctx, by := acting(c)
 	claim, answer, err := s.cfg.Idempotency.Begin(ctx, by.ID, c.GetHeader(headerKey), requestDigest(c))
 	switch {
-	case errors.Is(err, ErrKeyBusy):
-		s.refuse(c, &failure{fault: faultKeyBusy, retryAfter: "2"})
 	case err != nil:
 		s.refuse(c, err)
 	case claim == nil:

@@ -205,7 +205,7 @@ func (s *Server) identify(c *gin.Context) {
 	}
 	by, err := s.cfg.People.Authenticate(c.Request.Context(), token)
 	if err != nil {
-		if f := s.diagnose(err); f.status < http.StatusInternalServerError {
+		if f := diagnose(err); f.status < http.StatusInternalServerError {
 			err = fail(faultUnauthenticated) // why a token lets nobody in is not said
 		}
 		s.refuse(c, err)

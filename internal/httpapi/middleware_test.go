@@ -68,17 +68,6 @@ func TestUnknownErrorsAreOurs(t *testing.T) {
 	}
 }
 
-// TestStoreErrors: what adapters say reaches the client as what it is.
-func TestStoreErrors(t *testing.T) {
-	full, busy := errors.New("full"), errors.New("busy")
-	s := &Server{cfg: Config{Full: []error{full}, Busy: []error{busy}}}
-	for err, want := range map[error]string{full: "storage_full", busy: "busy", http.ErrServerClosed: "internal"} {
-		if got := s.diagnose(errors.Join(errors.New("while doing something"), err)); got.code != want {
-			t.Errorf("%v: got %s, want %s", err, got.code, want)
-		}
-	}
-}
-
 // TestLatencyIsRounded: two requests of a like length look the same.
 func TestLatencyIsRounded(t *testing.T) {
 	for d, want := range map[time.Duration]string{

@@ -6,11 +6,10 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-
-	"github.com/gin-gonic/gin"
-
 	"strconv"
 	"time"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
@@ -19,6 +18,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -65,12 +65,21 @@ var (
 	faultInternal        = fault{http.StatusInternalServerError, "internal", "Something went wrong on our side"}
 )
 
-// faults turns what a room says into what a client reads. Every exported
-// error of the domain rooms has a row; TestEveryErrorHasARow sees to it.
+// soon are the faults after which the same request may succeed within seconds.
+var soon = []fault{faultBusy, faultKeyBusy, faultKeystore, faultKeystoreDown}
+
+// faults turns what a room or an adapter says into what a client reads; the
+// first row that fits is the answer. Every exported error of theirs has a row;
+// TestEveryErrorHasARow sees to it.
 var faults = []struct {
 	err error
 	fault
 }{
+	// Before the rooms' own: what a room makes of a keystore that is away must
+	// not read as damage.
+	{trouble.ErrKeystore, faultKeystoreDown},
+	{trouble.ErrWrongAnswer, faultKeystore},
+
 	{strictjson.ErrDuplicateKey, fault{http.StatusBadRequest, "json_duplicate_key", "A member is named twice"}},
 	{strictjson.ErrTooLarge, faultTooLarge},
 	{strictjson.ErrUnknownField, faultUnknownField},
@@ -147,13 +156,29 @@ var faults = []struct {
 	{private.ErrReveal, faultInternal},
 
 	{web.ErrNotBuilt, faultNoPages},
+
+	// After the rooms' own, which say more.
+	{trouble.ErrFull, faultFull},
+	{trouble.ErrBusy, faultBusy},
+	{trouble.ErrUnavailable, faultBusy},
+	{context.Canceled, faultBusy},
+	{context.DeadlineExceeded, faultBusy},
 }
 
 // failure is an error that already knows its fault.
 type failure struct {
 	fault
 	problems   []api.InputProblem
-	retryAfter string // seconds
+	retryAfter string // seconds; empty leaves it to the fault
+}
+
+// again is after how many seconds the request is worth repeating; empty means
+// that nobody can tell.
+func (f *failure) again() string {
+	if f.retryAfter == "" && slices.Contains(soon, f.fault) {
+		return "2"
+	}
+	return f.retryAfter
 }
 
 // Error names the code, which holds nothing that anybody sent.
@@ -162,7 +187,7 @@ func (f *failure) Error() string { return "httpapi: " + f.code }
 func fail(f fault) error { return &failure{fault: f} }
 
 // diagnose finds what to tell about err. What no row knows is our fault.
-func (s *Server) diagnose(err error) *failure {
+func diagnose(err error) *failure {
 	var known *failure
 	if errors.As(err, &known) {
 		return known
@@ -174,43 +199,21 @@ func (s *Server) diagnose(err error) *failure {
 	if errors.As(err, &large) {
 		return &failure{fault: faultTooLarge}
 	}
-	// Before the rooms' own: what a room makes of a keystore that is away must
-	// not read as damage.
-	switch {
-	case isAny(err, s.cfg.KeystoreDown):
-		return &failure{fault: faultKeystoreDown, retryAfter: retryAfter(err)}
-	case isAny(err, s.cfg.KeystoreWrong):
-		return &failure{fault: faultKeystore, retryAfter: retryAfter(err)}
-	}
 	for _, row := range faults {
 		if errors.Is(err, row.err) {
-			return &failure{fault: row.fault, problems: boundOf(err)}
+			return &failure{fault: row.fault, problems: boundOf(err), retryAfter: retryAfter(err)}
 		}
 	}
-	switch {
-	case isAny(err, s.cfg.Full):
-		return &failure{fault: faultFull}
-	case isAny(err, s.cfg.Busy), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return &failure{fault: faultBusy, retryAfter: "2"}
-	default:
-		return &failure{fault: faultInternal}
-	}
+	return &failure{fault: faultInternal}
 }
 
-// retryAfter is when a call is worth repeating, in seconds (RFC 9110 §10.2.3):
-// as the error says, or soon.
+// retryAfter is when a call is worth repeating, in seconds, if the error says
+// that (RFC 9110 §10.2.3).
 func retryAfter(err error) string {
-	if e, ok := errors.AsType[interface {
-		error
-		RetryAfter() time.Duration
-	}](err); ok {
-		return strconv.Itoa(int(e.RetryAfter() / time.Second))
+	if later, ok := errors.AsType[*trouble.Later](err); ok {
+		return strconv.Itoa(int(later.RetryAfter() / time.Second))
 	}
-	return "2"
-}
-
-func isAny(err error, list []error) bool {
-	return slices.ContainsFunc(list, func(one error) bool { return errors.Is(err, one) })
+	return ""
 }
 
 // inputOf lists what a room found wrong with the input, all of it at once.
@@ -245,7 +248,7 @@ func boundOf(err error) []api.InputProblem {
 // "not found" are equal byte by byte, whatever the reason: only an answer that
 // is our fault carries the request id.
 func (s *Server) refuse(c *gin.Context, err error) {
-	f := s.diagnose(err)
+	f := diagnose(err)
 	p := api.Problem{Type: "/problems/" + f.code, Title: f.title, Status: f.status, Code: f.code, Problems: f.problems}
 	if f.status >= http.StatusInternalServerError {
 		p.Request = requestID(c)
@@ -254,8 +257,8 @@ func (s *Server) refuse(c *gin.Context, err error) {
 	if f.status == http.StatusUnauthorized {
 		c.Header("WWW-Authenticate", "Bearer")
 	}
-	if f.retryAfter != "" {
-		c.Header("Retry-After", f.retryAfter)
+	if after := f.again(); after != "" {
+		c.Header("Retry-After", after)
 	}
 	c.Set(keyCode, f.code)
 	body, err := json.Marshal(p)

@@ -52,12 +52,6 @@ type Config struct {
 	// SHA-256 of its one style element, in base64. Without a page none is served.
 	CardPage  []byte
 	CardStyle string
-	// Full and Busy are the errors by which the stores say that the disk is
-	// full, and that they are overloaded: adapters do not know each other.
-	Full, Busy []error
-	// KeystoreDown and KeystoreWrong are the errors by which a keystore says
-	// that it cannot be reached now, and that its answer cannot be right.
-	KeystoreDown, KeystoreWrong []error
 	// Observe is called when a request begins, and what it returns when that
 	// request has ended; nil means that nobody counts.
 	Observe func() func(Observed)

@@ -30,6 +30,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/internal/trouble"
 )
 
 var (
@@ -54,6 +55,9 @@ var (
 	// ErrOlder says that the file on the disk is an older copy than the one
 	// in memory.
 	ErrOlder = errors.New("keyfile: the key file is an older copy")
+
+	// ErrFull says that the disk is full. The file is as it was.
+	ErrFull = fmt.Errorf("keyfile: the disk is %w", trouble.ErrFull)
 
 	// ErrNoKey says that the file holds no such key.
 	ErrNoKey = errors.New("keyfile: no such key")
@@ -221,7 +225,7 @@ func (f *File) update(ctx context.Context, change func(*keys) error) error {
 func (f *File) refresh() error {
 	info, err := os.Lstat(f.cfg.Path)
 	if err != nil {
-		return fmt.Errorf("keyfile: look at file: %w", withoutPath(err))
+		return fmt.Errorf("keyfile: look at file: %w", kind(err))
 	}
 	f.mu.RLock()
 	same := f.loaded != nil && os.SameFile(info, f.loaded) &&
@@ -270,19 +274,19 @@ func read(path string) ([]byte, os.FileInfo, error) {
 	if info, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
 		return nil, nil, ErrNotFound
 	} else if err != nil {
-		return nil, nil, fmt.Errorf("keyfile: look at file: %w", withoutPath(err))
+		return nil, nil, fmt.Errorf("keyfile: look at file: %w", kind(err))
 	} else if !info.Mode().IsRegular() {
 		return nil, nil, ErrMode
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("keyfile: open: %w", withoutPath(err))
+		return nil, nil, fmt.Errorf("keyfile: open: %w", kind(err))
 	}
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return nil, nil, fmt.Errorf("keyfile: look at file: %w", withoutPath(err))
+		return nil, nil, fmt.Errorf("keyfile: look at file: %w", kind(err))
 	case !info.Mode().IsRegular():
 		return nil, nil, ErrMode
 	case runtime.GOOS != "windows" && info.Mode().Perm() != 0o600:
@@ -293,7 +297,7 @@ func read(path string) ([]byte, os.FileInfo, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile))
 	if err != nil {
-		return nil, nil, fmt.Errorf("keyfile: read: %w", withoutPath(err))
+		return nil, nil, fmt.Errorf("keyfile: read: %w", kind(err))
 	}
 	return data, info, nil
 }
@@ -340,7 +344,7 @@ func (f *File) write(k *keys) (err error) {
 	// CreateTemp gives the file mode 0600.
 	temp, err := os.CreateTemp(folder, "."+filepath.Base(f.cfg.Path)+".*")
 	if err != nil {
-		return fmt.Errorf("keyfile: write: %w", withoutPath(err))
+		return fmt.Errorf("keyfile: write: %w", kind(err))
 	}
 	defer func() {
 		_ = temp.Close()
@@ -349,17 +353,17 @@ func (f *File) write(k *keys) (err error) {
 		}
 	}()
 	if err := encrypt(temp, plain, recipient); err != nil {
-		return fmt.Errorf("keyfile: write: %w", withoutPath(err))
+		return fmt.Errorf("keyfile: write: %w", kind(err))
 	}
 	info, err := temp.Stat()
 	if err != nil {
-		return fmt.Errorf("keyfile: write: %w", withoutPath(err))
+		return fmt.Errorf("keyfile: write: %w", kind(err))
 	}
 	if err := temp.Close(); err != nil {
-		return fmt.Errorf("keyfile: write: %w", withoutPath(err))
+		return fmt.Errorf("keyfile: write: %w", kind(err))
 	}
 	if err := os.Rename(temp.Name(), f.cfg.Path); err != nil {
-		return fmt.Errorf("keyfile: replace: %w", withoutPath(err))
+		return fmt.Errorf("keyfile: replace: %w", kind(err))
 	}
 
 	f.mu.Lock()
@@ -388,21 +392,19 @@ func syncFolder(path string) error {
 	}
 	d, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("keyfile: sync folder: %w", withoutPath(err))
+		return fmt.Errorf("keyfile: sync folder: %w", kind(err))
 	}
 	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("keyfile: sync folder: %w", withoutPath(err))
+		return fmt.Errorf("keyfile: sync folder: %w", kind(err))
 	}
 	return nil
 }
 
-// withoutPath keeps the reason of a file error and drops the file's name.
-func withoutPath(err error) error {
-	if e := (*os.PathError)(nil); errors.As(err, &e) {
-		return e.Err
-	}
-	if e := (*os.LinkError)(nil); errors.As(err, &e) {
-		return e.Err
+// kind is what the system says, in words of ours where they are known, and
+// without the path.
+func kind(err error) error {
+	if err = trouble.Disk(err); errors.Is(err, trouble.ErrFull) {
+		return ErrFull
 	}
 	return err
 }

@@ -17,7 +17,7 @@ import (
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("keyfile: lock: %w", withoutPath(err))
+		return nil, fmt.Errorf("keyfile: lock: %w", kind(err))
 	}
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)

@@ -9,20 +9,22 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"github.com/safeconduct/safeconduct/internal/trouble"
 )
 
 var (
 	// ErrBusy says that another process held the database for longer than
 	// a call waits. Nothing was written; the call may be repeated.
-	ErrBusy = errors.New("sqlstore: the database is busy")
+	ErrBusy = fmt.Errorf("sqlstore: the database is %w", trouble.ErrBusy)
 
 	// ErrFull says that the disk is full. Nothing was written.
-	ErrFull = errors.New("sqlstore: the disk is full")
+	ErrFull = fmt.Errorf("sqlstore: the disk is %w", trouble.ErrFull)
 
 	// ErrUnavailable says that the database server cannot be reached, takes no
 	// more connections, takes no changes now, or was lost before it answered.
 	// A change may or may not have happened: repeat it with the same key.
-	ErrUnavailable = errors.New("sqlstore: the database is not available")
+	ErrUnavailable = fmt.Errorf("sqlstore: the database is %w", trouble.ErrUnavailable)
 
 	// ErrMigration says that the schema could not be brought up to date, so
 	// the database was not opened.
