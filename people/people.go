@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -54,25 +55,23 @@ const (
 	Pending    Role = "pending"    // a device that waits for approval
 )
 
-// fits tells whether an agency of a class, in the words of docs/vocabulary.md,
-// has people of this role. An agency that only checks or only answers has nobody
-// who attests.
-func (r Role) fits(class string) bool {
-	switch r {
-	case Caseworker, Supervisor:
-		switch class {
-		case "NGO", "HealthServiceOrganisation", "CentralGovernmentOrganisation", "LocalGovernmentOrganisation",
-			"LegalService", "SchoolOrCollege", "x_InternationalOrganisation", "x_Shelter":
-			return true
-		default:
-			return false
-		}
-	case Officer:
-		return class == "ImmigrationService" || class == "LawEnforcement"
-	case Mission:
-		return class == "x_DiplomaticMission"
+// Roles lists every role.
+var Roles = []Role{Operator, Caseworker, Supervisor, Officer, Mission, DeviceRole, Pending}
+
+// RolesOf lists the roles that people of an agency may have, by its class in the
+// words of docs/vocabulary.md. An agency that only checks or only answers has
+// nobody who attests, and a business has nobody at all.
+func RolesOf(class string) []Role {
+	switch class {
+	case "NGO", "HealthServiceOrganisation", "CentralGovernmentOrganisation", "LocalGovernmentOrganisation",
+		"LegalService", "SchoolOrCollege", "x_InternationalOrganisation", "x_Shelter":
+		return []Role{Caseworker, Supervisor}
+	case "ImmigrationService", "LawEnforcement":
+		return []Role{Officer}
+	case "x_DiplomaticMission":
+		return []Role{Mission}
 	default:
-		return false
+		return nil
 	}
 }
 
@@ -167,7 +166,7 @@ func (r *Roster) AddMember(ctx context.Context, by audit.Actor, agency string, r
 		return Member{}, "", fmt.Errorf("read the agency: %w", err)
 	case a.Suspended:
 		return Member{}, "", fmt.Errorf("%w: the agency is suspended", ErrConflict)
-	case !role.fits(a.Class):
+	case !slices.Contains(RolesOf(a.Class), role):
 		return Member{}, "", invalid.One("/role", invalid.CodeNotInList, "is one that this class of agency has")
 	}
 	return r.addMember(ctx, by, agency, role)

@@ -2,25 +2,18 @@ package people
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/safeconduct/safeconduct/audit"
 )
 
-// Action is something that may need a permission. What an actor may do to a
-// particular case or attestation is decided where those are kept; here it is
-// only what the role may do at all.
+// Action is something that may need a right.
 type Action string
 
-// The actions. Issuing has one for each kind of attestation.
+// The actions. Issue makes one for each kind of attestation.
 const (
 	CaseCreate        Action = "case.create"
 	CaseRead          Action = "case.read"
-	IssueScreening    Action = "attestation.issue:screening"
-	IssueIdentity     Action = "attestation.issue:identity"
-	IssueDocument     Action = "attestation.issue:document"
-	IssueOpinion      Action = "attestation.issue:opinion"
-	IssueReliance     Action = "attestation.issue:reliance"
-	IssueReply        Action = "attestation.issue:reply"
 	AttestationRead   Action = "attestation.read"
 	AttestationStatus Action = "attestation.status" // withdraw, pause, resume
 	CardIssue         Action = "card.issue"
@@ -47,59 +40,164 @@ const (
 	LogRead           Action = "log.read"
 )
 
-// permitted is the whole of who may do what. What does not stand here is
-// refused. The operator runs the network and reads no record.
-var permitted = map[Role][]Action{
-	Operator: {
-		AgencyManage, MemberManage, DeviceManage, EpochManage, Publication, LogRead, PackFetch,
-	},
-	Caseworker: {
-		CaseCreate, CaseRead, IssueScreening, IssueIdentity, IssueDocument, IssueOpinion, IssueReliance,
-		AttestationRead, CardIssue, CardStatus, DocumentWrite, DocumentRead, DocumentShare, PageWrite, PageRead,
-		RecordOpen, Verification, HistoryRead, Export, PackFetch,
-	},
-	Supervisor: {
-		CaseCreate, CaseRead, IssueScreening, IssueIdentity, IssueDocument, IssueOpinion, IssueReliance,
-		AttestationRead, AttestationStatus, CardIssue, CardStatus, DocumentWrite, DocumentRead, DocumentShare, PageWrite, PageRead,
-		RecordOpen, Verification, HistoryRead, Export, Erase, PackFetch,
-		MemberManage, DeviceManage,
-	},
-	Officer: {
-		IssueOpinion, IssueReliance, AttestationRead, RecordOpen, Lookup, Verification, PackFetch,
-	},
-	Mission: {
-		IssueReply, IssueOpinion, AttestationRead, AttestationStatus, DocumentRead, PageRead,
-		RecordOpen, Lookup, Verification, PackFetch,
-	},
-	DeviceRole: {
-		PackFetch, EnvelopeFetch, Verification, DeviceSelf,
-	},
-	Pending: {
-		DeviceSelf,
-	},
+// Issue is the action of issuing attestations of a kind.
+func Issue(kind string) Action { return Action("attestation.issue:" + kind) }
+
+// Relation says how an actor's agency stands to what he acts on.
+type Relation string
+
+// The relations. What an act is about, and so what the relation is to, stands in
+// each line of the table: Subject.
+const (
+	// Own: his agency keeps the case, or has signed the attestation or card, or
+	// is the agency itself.
+	Own Relation = "own"
+	// Assigned: his agency keeps the case, and the case was given to him. Nothing
+	// assigns cases yet; what is own today will be assigned then.
+	Assigned Relation = "assigned"
+	// Shared: another agency keeps the case and has shared the record with his,
+	// with the holder's consent.
+	Shared Relation = "shared"
+	// Opened: it is shared, and the holder has opened it today with her code.
+	Opened Relation = "opened"
+	// None: nothing of these. So it is, too, where an act is about no case.
+	None Relation = "none"
+)
+
+// Relations lists every relation, the nearest first.
+var Relations = []Relation{Own, Assigned, Shared, Opened, None}
+
+// Subject is what an act is about.
+type Subject string
+
+// The subjects.
+const (
+	AboutNothing Subject = "nothing"   // no case: the network, a paper at hand
+	AboutCase    Subject = "case"      // a case and what is kept of it
+	AboutSigned  Subject = "signature" // an attestation or a card, by who signed it
+	AboutAgency  Subject = "agency"    // an agency's people and devices
+)
+
+// Right is one line of the table: these roles may do this, to what stands to them
+// in one of these relations.
+type Right struct {
+	Action Action
+	About  Subject
+	In     []Relation
+	Roles  []Role
 }
 
-// May returns nil if the actor's role may do this at all, and ErrForbidden
-// otherwise, also for a role or an action that nobody has heard of.
+// The relations of the table's lines.
+var (
+	anywhere = Relations
+	ours     = []Relation{Own}
+	kept     = []Relation{Own, Assigned}
+	readable = []Relation{Own, Assigned, Opened}
+	given    = []Relation{Shared, Opened}
+	opened   = []Relation{Opened}
+)
+
+// rights is the whole of who may do what. What does not stand here is refused.
+// The operator runs the network and reads no record. A kind of attestation has
+// one line.
+//
+// The relation is decided where the thing is kept, because nobody else knows it:
+// by credentials and vault for cases, by network and Roster for agencies.
+// TestRelations, in internal/httpapi, holds the running service to these lines.
+var rights = []Right{
+	{CaseCreate, AboutNothing, anywhere, []Role{Caseworker, Supervisor}},
+	{CaseRead, AboutCase, kept, []Role{Caseworker, Supervisor}},
+	{HistoryRead, AboutCase, kept, []Role{Caseworker, Supervisor}},
+	{Export, AboutCase, kept, []Role{Caseworker, Supervisor}},
+	{Erase, AboutCase, kept, []Role{Supervisor}},
+
+	{Issue("screening"), AboutCase, kept, []Role{Caseworker, Supervisor}},
+	{Issue("identity"), AboutCase, kept, []Role{Caseworker, Supervisor}},
+	{Issue("document"), AboutCase, kept, []Role{Caseworker, Supervisor}},
+	// These answer an attestation that was shown, whoever keeps the case.
+	{Issue("opinion"), AboutCase, anywhere, []Role{Caseworker, Supervisor, Officer, Mission}},
+	{Issue("reliance"), AboutCase, anywhere, []Role{Caseworker, Supervisor, Officer}},
+	{Issue("reply"), AboutCase, anywhere, []Role{Mission}},
+
+	{AttestationRead, AboutCase, readable, []Role{Caseworker, Supervisor}},
+	{AttestationRead, AboutCase, opened, []Role{Officer, Mission}},
+	{AttestationStatus, AboutSigned, kept, []Role{Supervisor, Mission}},
+	{CardIssue, AboutCase, kept, []Role{Caseworker, Supervisor}},
+	{CardStatus, AboutSigned, kept, []Role{Caseworker, Supervisor}},
+
+	{DocumentWrite, AboutCase, kept, []Role{Caseworker, Supervisor}},
+	{DocumentRead, AboutCase, readable, []Role{Caseworker, Supervisor}},
+	{DocumentRead, AboutCase, opened, []Role{Mission}},
+	{DocumentShare, AboutCase, kept, []Role{Caseworker, Supervisor}},
+	{PageWrite, AboutCase, kept, []Role{Caseworker, Supervisor}},
+	{PageRead, AboutCase, readable, []Role{Caseworker, Supervisor}},
+	{PageRead, AboutCase, opened, []Role{Mission}},
+	{RecordOpen, AboutCase, given, []Role{Caseworker, Supervisor, Officer, Mission}},
+
+	{Lookup, AboutNothing, anywhere, []Role{Officer, Mission}},
+	{Verification, AboutNothing, anywhere, []Role{Caseworker, Supervisor, Officer, Mission, DeviceRole}},
+	{PackFetch, AboutNothing, anywhere, []Role{Operator, Caseworker, Supervisor, Officer, Mission, DeviceRole}},
+	{Publication, AboutNothing, anywhere, []Role{Operator}},
+	{EpochManage, AboutNothing, anywhere, []Role{Operator}},
+	{LogRead, AboutNothing, anywhere, []Role{Operator}},
+
+	{AgencyManage, AboutAgency, anywhere, []Role{Operator}},
+	{MemberManage, AboutAgency, anywhere, []Role{Operator}},
+	{MemberManage, AboutAgency, ours, []Role{Supervisor}},
+	{DeviceManage, AboutAgency, anywhere, []Role{Operator}},
+	{DeviceManage, AboutAgency, ours, []Role{Supervisor}},
+	{EnvelopeFetch, AboutAgency, ours, []Role{DeviceRole}},
+	{DeviceSelf, AboutAgency, ours, []Role{DeviceRole, Pending}},
+}
+
+// Rights returns the lines of the table, in its order.
+func Rights() []Right { return slices.Clone(rights) }
+
+// Named lists the actions of a name, in the order of the table: the one that is
+// called so, or, for the first part of a name, all that begin with it and a
+// colon. None for a name that nobody has heard of.
+func Named(name string) []Action {
+	var found []Action
+	for _, r := range rights {
+		named := string(r.Action) == name || strings.HasPrefix(string(r.Action), name+":")
+		if named && !slices.Contains(found, r.Action) {
+			found = append(found, r.Action)
+		}
+	}
+	return found
+}
+
+// May returns nil if the actor's role may do this in some relation, and
+// ErrForbidden otherwise, also for a role or an action that nobody has heard of.
+// It is the question at the door, where nobody knows yet what the act is about.
 func May(by audit.Actor, do Action) error {
-	if by.ID == "" || !slices.Contains(permitted[Role(by.Role)], do) {
-		return ErrForbidden
+	for _, in := range Relations {
+		if MayIn(by, do, in) == nil {
+			return nil
+		}
 	}
-	// An operator stands outside all agencies, everybody else inside one.
-	if (Role(by.Role) == Operator) != (by.Agency == "") {
-		return ErrForbidden
-	}
-	return nil
+	return ErrForbidden
 }
 
-// MayFor is May for an act on an agency's people or things: operators may act
-// on all, others on their own agency only. "" is the network itself.
-func MayFor(by audit.Actor, do Action, agency string) error {
-	if err := May(by, do); err != nil {
-		return err
-	}
-	if Role(by.Role) != Operator && by.Agency != agency {
+// MayIn is May for what stands to the actor in a relation.
+func MayIn(by audit.Actor, do Action, in Relation) error {
+	// An operator stands outside all agencies, everybody else inside one.
+	if by.ID == "" || (Role(by.Role) == Operator) != (by.Agency == "") {
 		return ErrForbidden
 	}
-	return nil
+	for _, r := range rights {
+		if r.Action == do && slices.Contains(r.Roles, Role(by.Role)) && slices.Contains(r.In, in) {
+			return nil
+		}
+	}
+	return ErrForbidden
+}
+
+// MayFor is May for what belongs to an agency, or, for "", to the network
+// itself.
+func MayFor(by audit.Actor, do Action, agency string) error {
+	if agency == by.Agency {
+		return MayIn(by, do, Own)
+	}
+	return MayIn(by, do, None)
 }

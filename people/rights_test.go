@@ -2,11 +2,16 @@ package people_test
 
 import (
 	"errors"
+	"flag"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 )
 
@@ -25,8 +30,8 @@ func TestMay(t *testing.T) {
 		"":                "",
 	}
 	actions := []people.Action{
-		people.CaseCreate, people.CaseRead, people.IssueScreening, people.IssueIdentity, people.IssueDocument,
-		people.IssueOpinion, people.IssueReliance, people.IssueReply, people.AttestationRead, people.AttestationStatus,
+		people.CaseCreate, people.CaseRead, people.Issue("screening"), people.Issue("identity"), people.Issue("document"),
+		people.Issue("opinion"), people.Issue("reliance"), people.Issue("reply"), people.AttestationRead, people.AttestationStatus,
 		people.CardIssue, people.CardStatus, people.DocumentWrite, people.DocumentRead, people.DocumentShare,
 		people.PageWrite, people.PageRead, people.RecordOpen, people.Lookup, people.Verification, people.HistoryRead,
 		people.Export, people.Erase, people.PackFetch, people.EnvelopeFetch, people.DeviceSelf, people.Publication, people.AgencyManage,
@@ -64,5 +69,144 @@ func TestMay(t *testing.T) {
 		"a role with a space around it": {ID: "1", Agency: "5eed", Role: "caseworker "},
 	} {
 		wantErr(t, name, people.May(by, people.PackFetch), people.ErrForbidden)
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite testdata/rights.golden")
+
+const goldenFile = "testdata/rights.golden"
+
+// TestRightsAreTheGoldenOnes compares every role, action and relation with a file
+// that a person has read: a right that was added fails as one that was lost does.
+func TestRightsAreTheGoldenOnes(t *testing.T) {
+	got := matrix() + "\n" + classes()
+	if *update {
+		if err := os.WriteFile(goldenFile, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(goldenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(want), "\n")
+	for i, line := range strings.Split(got, "\n") {
+		if i >= len(lines) || line != lines[i] {
+			t.Fatalf("line %d is now %q; if somebody wants that, run make golden and read the difference", i+1, line)
+		}
+	}
+	if got != string(want) {
+		t.Error("lines have gone from the table; if somebody wants that, run make golden and read the difference")
+	}
+}
+
+// as is somebody of a role, where its people are.
+func as(role people.Role) audit.Actor {
+	if role == people.Operator {
+		return audit.Actor{ID: "1", Role: string(role)}
+	}
+	return audit.Actor{ID: "1", Agency: "5eed", Role: string(role)}
+}
+
+// matrix writes down every role, action and relation, by asking for each.
+func matrix() string {
+	var b strings.Builder
+	b.WriteString("o own, a assigned, s shared, p opened, n none: the role may do this in that relation.\n\n")
+	fmt.Fprintf(&b, "%-30s%-11s", "action", "about")
+	for _, role := range people.Roles {
+		fmt.Fprintf(&b, "%-11s", role)
+	}
+	b.WriteString("\n")
+	seen := map[people.Action]bool{}
+	for _, r := range people.Rights() {
+		if seen[r.Action] {
+			continue
+		}
+		seen[r.Action] = true
+		fmt.Fprintf(&b, "%-30s%-11s", r.Action, r.About)
+		for _, role := range people.Roles {
+			cell := ""
+			for i, in := range people.Relations {
+				if people.MayIn(as(role), r.Action, in) == nil {
+					cell += "oaspn"[i : i+1]
+				} else {
+					cell += "-"
+				}
+			}
+			fmt.Fprintf(&b, "%-11s", cell)
+		}
+		b.WriteString("\n")
+	}
+	return trimmed(b.String())
+}
+
+// classes writes down which roles the people of an agency may have.
+func classes() string {
+	var b strings.Builder
+	b.WriteString("class of agency               its people\n")
+	for _, class := range append(slices.Clone(network.Classes), "", "Bank") {
+		fmt.Fprintf(&b, "%-30s", class)
+		for _, role := range people.RolesOf(string(class)) {
+			b.WriteString(string(role) + " ")
+		}
+		b.WriteString("\n")
+	}
+	return trimmed(b.String())
+}
+
+// trimmed leaves no blank at the end of a line.
+func trimmed(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// TestTableIsWhole: no line says nothing, names a word twice, or speaks of what
+// nobody has heard of, and lines about one action agree on what it is about.
+func TestTableIsWhole(t *testing.T) {
+	about := map[people.Action]people.Subject{}
+	for _, r := range people.Rights() {
+		if r.Action == "" || len(r.In) == 0 || len(r.Roles) == 0 {
+			t.Errorf("%s: a line is empty", r.Action)
+		}
+		for _, in := range r.In {
+			if !slices.Contains(people.Relations, in) {
+				t.Errorf("%s: unknown relation %q", r.Action, in)
+			}
+		}
+		for _, role := range r.Roles {
+			if !slices.Contains(people.Roles, role) {
+				t.Errorf("%s: unknown role %q", r.Action, role)
+			}
+		}
+		if before, ok := about[r.Action]; ok && before != r.About {
+			t.Errorf("%s is about %s and about %s", r.Action, before, r.About)
+		}
+		about[r.Action] = r.About
+	}
+	for _, in := range []people.Relation{"", "Own", "owner"} {
+		wantErr(t, "relation "+string(in), people.MayIn(as(people.Supervisor), people.CaseRead, in), people.ErrForbidden)
+	}
+}
+
+// TestEveryKindHasItsLine: whoever adds a kind of attestation says who may issue
+// it.
+func TestEveryKindHasItsLine(t *testing.T) {
+	var want []people.Action
+	for _, kind := range claims.Kinds() {
+		want = append(want, people.Issue(string(kind)))
+	}
+	got := people.Named("attestation.issue")
+	slices.Sort(want)
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("the table has lines for %q, want %q", got, want)
+	}
+	for name, n := range map[string]int{"erase": 1, "attestation.issue:screening": 1, "attestation": 0, "attestation.issue:": 0, "": 0} {
+		if got := people.Named(name); len(got) != n {
+			t.Errorf("%q names %q, want %d", name, got, n)
+		}
 	}
 }

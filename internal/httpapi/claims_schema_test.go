@@ -16,7 +16,7 @@ import (
 	"github.com/safeconduct/safeconduct/vault"
 )
 
-var update = flag.Bool("update", false, "rewrite the claims in docs/api/openapi.yaml")
+var update = flag.Bool("update", false, "rewrite the claims in docs/api/openapi.yaml, and docs/rights.md")
 
 const contractFile = "../../docs/api/openapi.yaml"
 

@@ -10,6 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 
 	contract "github.com/safeconduct/safeconduct/docs/api"
+	"github.com/safeconduct/safeconduct/people"
 )
 
 // replay says what is kept of an answer for a request that comes again.
@@ -27,12 +28,16 @@ type operation struct {
 	method string
 	route  string // as gin writes it: /cases/:case
 	public bool
-	replay replay // of a POST
-	limit  int64  // bytes of body
-	json   bool   // the body is JSON
-	image  bool   // the body is a picture
-	needed bool   // there must be a body
-	spec   *routers.Route
+	// actions are what the operation is, in the words of package people. One of
+	// them is enough to get as far as the handler; where kinds differ, the handler
+	// asks again. Nobody may use an operation without one.
+	actions []people.Action
+	replay  replay // of a POST
+	limit   int64  // bytes of body
+	json    bool   // the body is JSON
+	image   bool   // the body is a picture
+	needed  bool   // there must be a body
+	spec    *routers.Route
 }
 
 // Limits of a request body in bytes, where the contract states no other.
@@ -47,17 +52,24 @@ func operations() (map[string]*operation, error) {
 	if err != nil {
 		return nil, err
 	}
+	return operationsOf(doc)
+}
+
+// operationsOf finds everything that is wrong with the operations at once.
+func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 	ops := make(map[string]*operation)
+	var errs []error
 	for path, item := range doc.Paths.Map() {
 		for method, spec := range item.Operations() {
 			op, err := newOperation(doc, path, method, item, spec)
 			if err != nil {
-				return nil, fmt.Errorf("%s %s: %w", method, path, err)
+				errs = append(errs, fmt.Errorf("%s %s: %w", method, path, err))
+				continue
 			}
 			ops[method+" "+op.route] = op
 		}
 	}
-	return ops, nil
+	return ops, errors.Join(errs...)
 }
 
 // readContract loads the contract for validating requests.
@@ -88,6 +100,10 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 	if op.id == "" {
 		return nil, errors.New("no operationId")
 	}
+	var err error
+	if op.actions, err = actionsOf(spec, op.public); err != nil {
+		return nil, err
+	}
 	if limit, ok := spec.Extensions["x-body-limit"].(float64); ok {
 		op.limit = int64(limit)
 	}
@@ -116,6 +132,40 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 		}
 	}
 	return op, nil
+}
+
+// actionsOf reads x-action, a name or a list of names. An operation that is not
+// public has to have one, and people has to know each: what nobody thought of
+// does not start.
+func actionsOf(spec *openapi3.Operation, public bool) ([]people.Action, error) {
+	var names []string
+	switch x := spec.Extensions["x-action"].(type) {
+	case nil:
+	case string:
+		names = []string{x}
+	case []any:
+		for _, one := range x {
+			name, _ := one.(string)
+			names = append(names, name)
+		}
+	default:
+		return nil, errors.New("x-action is neither a name nor a list of names")
+	}
+	switch {
+	case public && len(names) > 0:
+		return nil, errors.New("x-action stands at an operation that is public")
+	case !public && len(names) == 0:
+		return nil, errors.New("x-action is missing: nobody may use the operation")
+	}
+	var actions []people.Action
+	for _, name := range names {
+		known := people.Named(name)
+		if len(known) == 0 {
+			return nil, fmt.Errorf("x-action names %q, which people/rights.go does not", name)
+		}
+		actions = append(actions, known...)
+	}
+	return actions, nil
 }
 
 func ginRoute(path string) string {

@@ -98,9 +98,6 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
-	if err := checkAccess(ops); err != nil {
-		return nil, fmt.Errorf("httpapi: %w", err)
-	}
 	s := &Server{
 		cfg: cfg, ops: ops,
 		global:    rate.NewLimiter(cfg.Rate, 2*int(cfg.Rate)+1),
@@ -145,7 +142,7 @@ func (s *Server) routes() (*gin.Engine, error) {
 		s.refusePaths,  // one spelling for every path
 		s.refuseOrigin, // no other site acts for a signed-in browser
 		s.slowDown,     // one limit for all
-		s.identify,     // nobody, or one actor whose role has a row
+		s.identify,     // nobody, or one actor whose role may do this
 		s.validate,     // bounded, one reading, as the contract says
 		s.onlyOnce,     // one key, one effect
 	)
