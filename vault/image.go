@@ -52,9 +52,9 @@ func beyond(code, rule string, figures ...any) error {
 	return &PictureError{code, fmt.Sprintf(rule, figures...)}
 }
 
-// clean reads an upload and draws it anew. It returns the media type of what
-// is kept, too.
-func (v *Vault) clean(ctx context.Context, claimed string, r io.Reader) (picture []byte, mediaType string, err error) {
+// clean reads an upload and draws it anew, when it is the asker's turn. It
+// returns the media type of what is kept, too.
+func (v *Vault) clean(ctx context.Context, asker, claimed string, r io.Reader) (picture []byte, mediaType string, err error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxUpload+1))
 	if err != nil {
 		return nil, "", fmt.Errorf("read the upload: %w", err)
@@ -66,7 +66,7 @@ func (v *Vault) clean(ctx context.Context, claimed string, r io.Reader) (picture
 	if err != nil {
 		return nil, "", err
 	}
-	giveBack, err := v.pixels.take(ctx, p.memory(p.shrink))
+	giveBack, err := v.pixels.take(ctx, asker, p.memory(p.shrink))
 	if err != nil {
 		return nil, "", err
 	}
@@ -473,42 +473,4 @@ func (l *limited) Write(p []byte) (int, error) {
 		return 0, errLimit
 	}
 	return l.Buffer.Write(p)
-}
-
-// budget lends out memory, in shares. Whoever waits is served in turn, so that
-// a large picture is not overtaken for ever by small ones.
-type budget struct {
-	turn   chan struct{} // held by whoever takes shares
-	shares chan struct{}
-	share  int64 // bytes
-}
-
-// newBudget divides total bytes among at most users at a time.
-func newBudget(total int64, users int) *budget {
-	return &budget{make(chan struct{}, 1), make(chan struct{}, users), total / int64(users)}
-}
-
-// take waits until so many bytes are free. At most all of them are asked for.
-func (b *budget) take(ctx context.Context, n int64) (giveBack func(), err error) {
-	select {
-	case b.turn <- struct{}{}:
-		defer func() { <-b.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	taken := 0
-	giveBack = func() {
-		for range taken {
-			<-b.shares
-		}
-	}
-	for want := min(max(1, (n+b.share-1)/b.share), int64(cap(b.shares))); int64(taken) < want; taken++ {
-		select {
-		case b.shares <- struct{}{}:
-		case <-ctx.Done():
-			giveBack()
-			return nil, ctx.Err()
-		}
-	}
-	return giveBack, nil
 }

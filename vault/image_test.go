@@ -2,7 +2,6 @@ package vault
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"image"
@@ -10,9 +9,7 @@ import (
 	"image/draw"
 	"image/jpeg"
 	"image/png"
-	"sync"
 	"testing"
-	"testing/synctest"
 )
 
 // frame is a JPEG of that size without pixels: enough to be measured.
@@ -116,57 +113,4 @@ func TestSmaller(t *testing.T) {
 		near(13, 28, color.RGBA{20, 60, 200, 255})
 		near(4, 24, color.RGBA{127, 127, 127, 255})
 	}
-}
-
-// TestBudget: no more memory is lent than there is, everybody is served, and
-// whoever gives up leaves nothing taken.
-func TestBudget(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(100, 2)
-		small, err := b.take(t.Context(), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		served := ""
-		var wait sync.WaitGroup
-		wait.Go(func() {
-			giveBack, err := b.take(t.Context(), 100)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			served += "large "
-			giveBack()
-		})
-		synctest.Wait()
-		ctx, cancel := context.WithCancel(t.Context())
-		wait.Go(func() {
-			if _, err := b.take(ctx, 1); !errors.Is(err, context.Canceled) {
-				t.Errorf("gave up: %v", err)
-			}
-		})
-		wait.Go(func() {
-			giveBack, err := b.take(t.Context(), 1)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			served += "small "
-			giveBack()
-		})
-		synctest.Wait()
-		if served != "" {
-			t.Errorf("%swas served beyond the budget", served)
-		}
-		cancel()
-		synctest.Wait()
-		small()
-		wait.Wait()
-		if served != "large small " {
-			t.Errorf("served %s", served)
-		}
-		if len(b.shares) != 0 {
-			t.Errorf("%d shares are still taken", len(b.shares))
-		}
-	})
 }

@@ -29,7 +29,7 @@ var roles = []PageRole{RoleData, RoleVisa, RoleStamp, RoleCover, RolePortrait}
 
 const (
 	maxPages   = 64 // per document
-	maxUploads = 8  // at the same time, each up to MaxUpload in memory
+	maxUploads = 16 // at the same time, each up to MaxUpload in memory; eight of one asker
 )
 
 // PageMeta is what an upload says about itself.
@@ -88,13 +88,12 @@ func (v *Vault) AddPage(ctx context.Context, by audit.Actor, documentID string, 
 	if err := meta.check(); err != nil {
 		return PageInfo{}, err
 	}
-	select {
-	case v.uploads <- struct{}{}:
-		defer func() { <-v.uploads }()
-	default:
+	leave, ok := v.uploads.enter(by.ID)
+	if !ok {
 		return PageInfo{}, ErrBusy
 	}
-	clean, mediaType, err := v.clean(ctx, meta.MediaType, picture)
+	defer leave()
+	clean, mediaType, err := v.clean(ctx, by.ID, meta.MediaType, picture)
 	if err != nil {
 		return PageInfo{}, fmt.Errorf("vault: add a page: %w", err)
 	}

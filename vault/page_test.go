@@ -442,6 +442,10 @@ func TestUploadsAtOnce(t *testing.T) {
 	}
 	_, err := w.page(d.ID, "image/png", picture)
 	w.is("one more", err, vault.ErrBusy)
+	// Another caseworker is not kept out by them.
+	other := audit.Actor{ID: id(), Agency: w.worker.Agency, Role: w.worker.Role}
+	_, err = w.AddPage(ctx, other, d.ID, vault.PageMeta{Role: vault.RoleData, MediaType: "image/png"}, bytes.NewReader(picture))
+	w.ok(err)
 	for _, slow := range writers {
 		_, err := slow.Write(picture[1:])
 		w.ok(errors.Join(err, slow.Close()))

@@ -146,8 +146,8 @@ type Vault struct {
 	now       func() time.Time
 
 	cases   locks         // one change of a case at a time
-	uploads chan struct{} // bounds the pictures in memory
-	pixels  *budget       // bounds the memory of the pictures being decoded
+	uploads *uploads      // bounds the pictures in memory
+	pixels  *queue        // bounds the memory of the pictures being decoded
 	stretch chan struct{} // bounds the Argon2id computations
 	nobody  string        // a recipient that nobody has the key of
 }
@@ -180,9 +180,9 @@ func New(cfg Config) (*Vault, error) {
 	return &Vault{
 		store: cfg.Store, keyring: cfg.Keyring, blobs: cfg.Blobs, keys: cfg.Keys, directory: cfg.Directory,
 		network: cfg.Network, now: cfg.Now,
-		uploads: make(chan struct{}, maxUploads),
+		uploads: newUploads(maxUploads),
 		// One core stays for everybody else: drawing a picture takes a second.
-		pixels:  newBudget(maxDecoded, min(2, max(1, cores-1))),
+		pixels:  newQueue(maxDecoded, min(2, max(1, cores-1))),
 		stretch: make(chan struct{}, cores),
 		nobody:  nobody.Recipient().String(),
 	}, nil
