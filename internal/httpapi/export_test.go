@@ -1,6 +1,10 @@
 package httpapi
 
-import "regexp"
+import (
+	"regexp"
+
+	"github.com/safeconduct/safeconduct/people"
+)
 
 var (
 	idParam   = regexp.MustCompile(`:(case|attestation|card|document|device|agency)\b`)
@@ -20,6 +24,17 @@ func (s *Server) Routes() []string {
 	for _, r := range s.engine.Routes() {
 		path := pageParam.ReplaceAllString(idParam.ReplaceAllString(r.Path, "{id}"), "{n}")
 		all = append(all, r.Method+" "+path)
+	}
+	return all
+}
+
+// Actions lists what the operations that are not public are.
+func (s *Server) Actions() map[string][]people.Action {
+	all := map[string][]people.Action{}
+	for _, o := range s.ops {
+		if !o.public {
+			all[o.id] = o.actions
+		}
 	}
 	return all
 }

@@ -1,0 +1,314 @@
+package httpapi_test
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// reader is somebody who stands in a relation to the case of TestRelations.
+type reader struct {
+	relation people.Relation
+	role     people.Role
+	agency   string // its id
+	token    string
+}
+
+// file is a case with everything that belongs to one, and everybody who may or
+// may not have to do with it.
+type file struct {
+	*world
+	t       *testing.T
+	readers []reader
+	keeper  string // the token of the supervisor whose agency keeps the case
+	spare   string // id of an agency that grants come and go for
+
+	id, at, document, screening, card, reply string
+	replied                                  string // id of the agency that signed the reply
+	seen                                     verdictAnswer
+}
+
+// newFile makes each relation with real data: a case that one agency keeps, that
+// it shares with others, that the holder opens to some of those, and that has
+// nothing to do with the rest.
+func newFile(t *testing.T) *file {
+	t.Helper()
+	f := &file{t: t, world: newWorld(t, func(cfg *httpapi.Config) { cfg.Rate = 1e6 })}
+	f.keeper = f.admit("Lotus", "NGO", "KHM", "supervisor")
+	worker := f.admit("Lotus", "NGO", "KHM", "caseworker")
+	f.readers = []reader{
+		{people.Own, people.Supervisor, f.agency["Lotus"], f.keeper},
+		{people.Own, people.Caseworker, f.agency["Lotus"], worker},
+	}
+	for _, relation := range []people.Relation{people.Shared, people.Opened, people.None} {
+		for _, of := range []struct {
+			role           people.Role
+			class, country string
+		}{
+			{people.Supervisor, "NGO", "THA"}, {people.Caseworker, "NGO", "THA"},
+			{people.Officer, "ImmigrationService", "THA"}, {people.Mission, "x_DiplomaticMission", "ETH"},
+		} {
+			name := string(relation) + " " + of.class
+			token := f.admit(name, of.class, of.country, string(of.role))
+			f.readers = append(f.readers, reader{relation, of.role, f.agency[name], token})
+		}
+	}
+	f.admit("Spare", "NGO", "THA", "caseworker")
+	f.spare = f.agency["Spare"]
+
+	f.at, f.document = f.keeps(f.keeper, map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"})
+	f.id = f.at[len("/api/v1/cases/"):]
+	f.into(f.call(f.keeper, "POST", f.document+"/pages?role=data", scan(t), header("Content-Type", "image/png")), 201, nil)
+	var made struct{ ID string }
+	f.into(f.call(f.keeper, "POST", f.at+"/attestations", screeningBody(t)), 201, &made)
+	f.screening = made.ID
+	var printed cardAnswer
+	f.into(f.call(f.keeper, "POST", f.at+"/cards", map[string]any{"name": personName}), 201, &printed)
+	f.card = printed.ID
+	f.into(f.call(f.operator, "POST", "/api/v1/publications", nil), 201, nil)
+	f.into(f.call(f.keeper, "POST", "/api/v1/verifications", map[string]string{"digits": printed.Digits, "code": printed.Code}), 200, &f.seen)
+
+	for _, r := range f.readers {
+		if r.relation != people.Shared && r.relation != people.Opened {
+			continue
+		}
+		for _, record := range []string{f.document, f.at} {
+			f.into(f.share(f.keeper, record, r.agency), 201, nil)
+		}
+		if r.relation == people.Opened {
+			f.into(f.open(r, f.document[len("/api/v1/documents/"):], vault.PartDocument, vault.PartPages), 201, nil)
+			f.into(f.open(r, f.id, vault.PartAttestations), 201, nil)
+		}
+		if r.relation == people.Opened && r.role == people.Mission {
+			body := f.order(claims.KindReply)
+			body["about"] = f.screening
+			f.into(f.call(r.token, "POST", "/api/v1/attestations", body), 201, &made)
+			f.reply, f.replied = made.ID, r.agency
+		}
+	}
+	return f
+}
+
+// share shares a record with an agency, for everything that a holder can agree to.
+func (f *file) share(token, record, agency string) answer {
+	return f.call(token, "POST", record+"/grants", map[string]any{
+		"agency": agency, "purpose": "confirm_identity", "until": claims.NewDay(time.Now()).Add(30),
+		"consent": map[string]any{"holder": true, "mission": true, "safe_with_state": "yes", "method": "signature", "language": "am", "circumstance": "free"},
+	})
+}
+
+// open opens a record with the card and its code, as a device does.
+func (f *file) open(r reader, record string, parts ...vault.Part) answer {
+	f.t.Helper()
+	var challenge struct{ Nonce string }
+	f.into(f.call(r.token, "POST", "/api/v1/openings/challenges", map[string]string{"card_handle": f.seen.Card.Handle}), 201, &challenge)
+	seed, err := base64.RawURLEncoding.DecodeString(f.seen.OpenKey)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	o := vault.Opening{
+		Nonce: challenge.Nonce, Device: randomID(), Record: record, Purpose: "confirm_identity",
+		Parts: parts, Minute: time.Now().Unix() / 60,
+	}
+	signature := ed25519.Sign(ed25519.NewKeyFromSeed(seed), vault.OpeningMessage(o, r.agency))
+	return f.call(r.token, "POST", "/api/v1/openings", map[string]any{
+		"nonce": o.Nonce, "device": o.Device, "record": o.Record, "card_handle": f.seen.Card.Handle, "purpose": o.Purpose,
+		"parts": o.Parts, "minute": o.Minute, "signature": base64.RawURLEncoding.EncodeToString(signature),
+	})
+}
+
+// order is the first sample of a kind, among those that every room's tests read.
+func (f *file) order(kind claims.Kind) map[string]any {
+	f.t.Helper()
+	if kind == claims.KindScreening {
+		return screeningBody(f.t) // a screening is made on the day, or lately
+	}
+	files, err := filepath.Glob("../../claims/testdata/" + string(kind) + "*.json")
+	if err != nil || len(files) == 0 {
+		f.t.Fatalf("no sample of a %s: %v", kind, err)
+	}
+	slices.Sort(files)
+	data, err := os.ReadFile(files[len(files)-1]) // of everything and least, the least
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return map[string]any{"kind": kind, "claims": json.RawMessage(data)}
+}
+
+// deed is one operation on the case, as a reader tries it.
+type deed struct {
+	operation string
+	action    people.Action
+	do        func(r reader) answer
+	// to is the reader's relation to what it is done to; nil for that to the case.
+	to func(r reader) people.Relation
+}
+
+// signed is the relation to what an agency has signed.
+func signed(agency string) func(r reader) people.Relation {
+	return func(r reader) people.Relation {
+		if r.agency == agency {
+			return people.Own
+		}
+		return people.None
+	}
+}
+
+// deeds lists every operation on cases, attestations, cards and documents. What
+// takes something out of use comes last.
+func (f *file) deeds() []deed {
+	get := func(path string) func(reader) answer {
+		return func(r reader) answer { return f.call(r.token, "GET", path, nil) }
+	}
+	post := func(path string, body any) func(reader) answer {
+		return func(r reader) answer { return f.call(r.token, "POST", path, body) }
+	}
+	record := map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"}
+	pause := map[string]string{"action": "pause", "reason": "other"}
+	lotus := f.agency["Lotus"]
+	deeds := []deed{
+		{"listCases", people.CaseRead, func(r reader) answer {
+			got := f.call(r.token, "GET", "/api/v1/cases", nil)
+			return f.unless(got, f.names(got, "cases", "id", f.id))
+		}, nil},
+		{"readCase", people.CaseRead, get(f.at), nil},
+		{"readHistory", people.HistoryRead, get(f.at + "/history"), nil},
+		{"makeCaseFindable", people.DocumentShare, func(r reader) answer {
+			return f.call(r.token, "PUT", f.at+"/findable", map[string]bool{"findable": true})
+		}, nil},
+		{"listAttestations", people.CaseRead, get(f.at + "/attestations"), nil},
+		{"readAttestation", people.AttestationRead, get("/api/v1/attestations/" + f.screening), nil},
+		{"issueCard", people.CardIssue, post(f.at+"/cards", map[string]any{"name": personName}), nil},
+		{"addDocument", people.DocumentWrite, post(f.at+"/documents", record), nil},
+		{"readDocument", people.DocumentRead, get(f.document), nil},
+		{"updateDocument", people.DocumentWrite, func(r reader) answer {
+			tag := f.call(f.keeper, "GET", f.document, nil).header.Get("ETag")
+			return f.call(r.token, "PUT", f.document, record, header("If-Match", tag))
+		}, nil},
+		{"addPage", people.PageWrite, func(r reader) answer {
+			return f.call(r.token, "POST", f.document+"/pages?role=data", scan(f.t), header("Content-Type", "image/png"))
+		}, nil},
+		{"readPage", people.PageRead, get(f.document + "/pages/1"), nil},
+		{"challengeOpening", people.RecordOpen, func(r reader) answer {
+			got := f.call(r.token, "POST", "/api/v1/openings/challenges", map[string]string{"card_handle": f.seen.Card.Handle})
+			return f.unless(got, f.names(got, "records", "", f.id))
+		}, nil},
+		{"listShared", people.RecordOpen, func(r reader) answer {
+			got := f.call(r.token, "GET", "/api/v1/shared", nil)
+			return f.unless(got, f.names(got, "records", "record", f.id))
+		}, nil},
+	}
+	for _, record := range []struct{ noun, path string }{{"Case", f.at}, {"Document", f.document}} {
+		deeds = append(deeds,
+			deed{"share" + record.noun, people.DocumentShare, func(r reader) answer { return f.share(r.token, record.path, f.spare) }, nil},
+			deed{"unshare" + record.noun, people.DocumentShare, func(r reader) answer {
+				f.into(f.share(f.keeper, record.path, f.spare), 201, nil)
+				return f.call(r.token, "DELETE", record.path+"/grants/"+f.spare, nil)
+			}, nil})
+	}
+	for _, kind := range claims.Kinds() {
+		body, action := f.order(kind), people.Issue(string(kind))
+		if people.MayIn(audit.Actor{ID: "1", Agency: "1", Role: string(people.Caseworker)}, action, people.None) == nil ||
+			people.MayIn(audit.Actor{ID: "1", Agency: "1", Role: string(people.Mission)}, action, people.None) == nil {
+			body["about"] = f.screening // kinds that answer what somebody has stated
+			deeds = append(deeds, deed{"answer", action, post("/api/v1/attestations", body), nil})
+		}
+		deeds = append(deeds, deed{"attest", action, post(f.at+"/attestations", body), nil})
+	}
+	return append(deeds,
+		// From here on what was shared is opened.
+		deed{"openRecord", people.RecordOpen, func(r reader) answer { return f.open(r, f.id, vault.PartAttestations) }, nil},
+		deed{"changeAttestation", people.AttestationStatus, post("/api/v1/attestations/"+f.reply+"/status", pause), signed(f.replied)},
+		deed{"changeCard", people.CardStatus, post("/api/v1/cards/"+f.card+"/status", pause), signed(lotus)},
+		deed{"changeAttestation", people.AttestationStatus, post("/api/v1/attestations/"+f.screening+"/status", pause), signed(lotus)},
+		deed{"eraseCase", people.Erase, func(r reader) answer { return f.call(r.token, "DELETE", f.at, nil) }, nil},
+	)
+}
+
+// names tells whether a list in an answer names an id, in a member of its
+// entries or as an entry.
+func (f *file) names(a answer, list, member, id string) bool {
+	if a.status >= 300 {
+		return false
+	}
+	var body map[string]json.RawMessage
+	var entries []json.RawMessage
+	if json.Unmarshal(a.body, &body) != nil || json.Unmarshal(body[list], &entries) != nil {
+		f.t.Fatalf("no list of %s in %s", list, a.body)
+	}
+	return slices.ContainsFunc(entries, func(e json.RawMessage) bool {
+		if member == "" {
+			return string(e) == `"`+id+`"`
+		}
+		var fields map[string]any
+		return json.Unmarshal(e, &fields) == nil && fields[member] == id
+	})
+}
+
+// unless turns an answer that tells nothing of the case into a refusal.
+func (f *file) unless(a answer, told bool) answer {
+	if a.status < 300 && !told {
+		a.status = http.StatusNotFound
+	}
+	return a
+}
+
+// TestRelations holds the service to the table of rights, relation by relation:
+// what the table says of a role and a relation is what each operation answers.
+// Nothing assigns cases yet, so that nobody stands in that relation.
+func TestRelations(t *testing.T) {
+	f := newFile(t)
+	tried := map[string]bool{}
+	for _, d := range f.deeds() {
+		tried[d.operation] = true
+		done := 0
+		// Whoever may comes last: an erased case is there for nobody.
+		readers := slices.Clone(f.readers)
+		slices.Reverse(readers)
+		for _, r := range readers {
+			in := r.relation
+			if d.to != nil {
+				in = d.to(r)
+			}
+			may := people.MayIn(audit.Actor{ID: "1", Agency: r.agency, Role: string(r.role)}, d.action, in) == nil
+			got := d.do(r)
+			switch {
+			// That it is in that state already is no question of rights.
+			case got.status < 300, got.status == http.StatusConflict && got.code() == "state_conflict":
+				done++
+				if !may {
+					t.Errorf("%s (%s): a %s to whom it is %s may: %d", d.operation, d.action, r.role, in, got.status)
+				}
+			case got.status == http.StatusForbidden, got.status == http.StatusNotFound:
+				if may {
+					t.Errorf("%s (%s): a %s to whom it is %s may not: %d %s", d.operation, d.action, r.role, in, got.status, got.body)
+				}
+			default:
+				t.Errorf("%s (%s) by a %s to whom it is %s proves nothing: %d %s", d.operation, d.action, r.role, in, got.status, got.body)
+			}
+		}
+		if done == 0 {
+			t.Errorf("%s (%s): nobody may", d.operation, d.action)
+		}
+	}
+	for operation, actions := range f.server.Actions() {
+		about := slices.ContainsFunc(people.Rights(), func(r people.Right) bool {
+			return slices.Contains(actions, r.Action) && (r.About == people.AboutCase || r.About == people.AboutSigned)
+		})
+		if about && !tried[operation] {
+			t.Errorf("%s is about a case, and nobody tried it", operation)
+		}
+	}
+}
