@@ -279,7 +279,7 @@ func TestEveryCodeListRefuses(t *testing.T) {
 	// from the list of indicators.
 	unused := []string{
 		"case_status", "dimension_result", "event_type", "gender", "ilo_forced_labour_sign", "indicator_phase",
-		"indicator_strength", "relationship_to_trafficker", "special_country",
+		"indicator_strength", "relationship_to_trafficker", "sharing_purpose", "special_country",
 	}
 	for _, l := range claims.Lists() {
 		if used[l.Name] == slices.Contains(unused, l.Name) {

@@ -2,7 +2,6 @@ package claims
 
 import (
 	"slices"
-	"time"
 
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/invalid"
@@ -45,25 +44,6 @@ func (c *Consent) AskAgainBy() (by Day, ask bool) {
 		return "", false
 	}
 	return c.GivenOn.Add(ReviewDays), true
-}
-
-// AllowsSharing reports whether anything new may be shared on that day. Consent
-// that was to be reconfirmed and was not allows nothing new.
-func (c *Consent) AllowsSharing(now time.Time) bool {
-	by, ask := c.AskAgainBy()
-	if c.ReconfirmBy != "" && (!ask || c.ReconfirmBy < by) {
-		by, ask = c.ReconfirmBy, true
-	}
-	if _, ok := by.Time(); ask && (!ok || by < NewDay(now)) {
-		return false
-	}
-	return c.Interview && len(c.ShareScope)+len(c.TransferToState) > 0
-}
-
-// AllowsMission reports whether the office of the person's own country may be
-// contacted on that day. It needs a yes to both questions.
-func (c *Consent) AllowsMission(now time.Time) bool {
-	return c.MissionMayBeContacted && c.SafeIfStateKnows == "yes" && c.AllowsSharing(now)
 }
 
 func (c *Consent) check(k checker, field string) {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -372,36 +371,6 @@ func TestConsent(t *testing.T) {
 		tt.edit(s.Consent)
 		if diff := cmp.Diff(said(s.Validate(claimsNow)), append([]string{}, tt.want...)); diff != "" {
 			t.Errorf("%s: got, want:\n%s", name, diff)
-		}
-	}
-}
-
-func TestConsentOverTime(t *testing.T) {
-	for name, tt := range map[string]struct {
-		edit             func(*claims.Consent)
-		day              string
-		sharing, mission bool
-	}{
-		"in time":               {func(*claims.Consent) {}, "2026-03-20", true, true},
-		"not reconfirmed":       {func(*claims.Consent) {}, "2026-03-21", false, false},
-		"no day, detained":      {func(c *claims.Consent) { c.Circumstance, c.ReconfirmBy = "detained", "" }, "2026-03-22", true, true},
-		"no day, detained late": {func(c *claims.Consent) { c.Circumstance, c.ReconfirmBy = "detained", "" }, "2026-03-23", false, false},
-		"a later day written":   {func(c *claims.Consent) { c.ReconfirmBy = "2026-12-01" }, "2026-03-23", false, false},
-		"free":                  {func(c *claims.Consent) { c.Circumstance, c.ReconfirmBy = "free", "" }, "2028-01-01", true, true},
-		"not safe":              {func(c *claims.Consent) { c.SafeIfStateKnows = "unsure" }, "2026-03-10", true, false},
-		"no to the mission":     {func(c *claims.Consent) { c.MissionMayBeContacted = false }, "2026-03-10", true, false},
-		"with nobody":           {func(c *claims.Consent) { c.ShareScope, c.TransferToState = nil, nil }, "2026-03-10", false, false},
-		"no consent at all":     {func(c *claims.Consent) { *c = claims.Consent{} }, "2026-03-10", false, false},
-		"broken day":            {func(c *claims.Consent) { c.GivenOn, c.ReconfirmBy = "soon", "" }, "2026-03-10", false, false},
-	} {
-		c := someConsent()
-		tt.edit(c)
-		now, err := time.Parse(time.DateOnly, tt.day)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if sharing, mission := c.AllowsSharing(now), c.AllowsMission(now); sharing != tt.sharing || mission != tt.mission {
-			t.Errorf("%s: got %v, %v, want %v, %v", name, sharing, mission, tt.sharing, tt.mission)
 		}
 	}
 }

@@ -35,7 +35,8 @@ type CardOrder struct {
 	Nationality private.String
 	// Portrait is the SHA-256 of the portrait in the record, or nil.
 	Portrait []byte
-	// MissionMayBeContacted says that the holder agreed to it.
+	// MissionMayBeContacted says that the holder agreed to it. It is refused
+	// unless her newest signed consent says so too.
 	MissionMayBeContacted bool
 	// Replaces is the holder's earlier card.
 	Replaces ID
@@ -67,14 +68,15 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 	case earlier != nil:
 		return Card{}, ErrConflict // the request made an attestation
 	}
-	if _, err := is.cfg.Network.Agency(ctx, by.Agency); err != nil {
+	agency, err := is.cfg.Network.Agency(ctx, by.Agency)
+	if err != nil {
 		return Card{}, fmt.Errorf("find agency: %w", err)
 	}
 	keys, end, err := is.cfg.Network.SealKeys(ctx)
 	if err != nil {
 		return Card{}, fmt.Errorf("find epoch: %w", err)
 	}
-	draft, content, err := is.cardDraft(ctx, by, o, end, now)
+	draft, content, err := is.cardDraft(ctx, by, agency, o, end, now)
 	if err != nil {
 		return Card{}, err
 	}
@@ -101,7 +103,7 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 
 // cardDraft validates an order and gathers what the card will say. Status and
 // decision level come from the signed screening, never from the request.
-func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, o CardOrder, epochEnd, now time.Time) (Issued, card.Claims, error) {
+func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, o CardOrder, epochEnd, now time.Time) (Issued, card.Claims, error) {
 	d := Issued{
 		Kind: KindCard, Case: o.Case, Agency: by.Agency, Replaces: o.Replaces,
 		State: Draft, IssuedOn: day(now), RequestKey: o.RequestKey, Card: &CardFacts{},
@@ -147,6 +149,16 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, o CardOrder, ep
 			content.Status, content.DecisionLevel = status, level
 		}
 	}
+	if o.MissionMayBeContacted {
+		agreed, err := is.contact(ctx, by, agency, o.Case, o.Nationality.Reveal())
+		if err != nil {
+			return Issued{}, card.Claims{}, err
+		}
+		if !agreed {
+			problems = append(problems, invalid.Problem{Pointer: "/mission_may_be_contacted", Code: invalid.CodeNotAllowed,
+				Rule: "is no until her newest signed consent says that it is safe, and that she wants it"})
+		}
+	}
 	valid := content
 	valid.Handle = [8]byte{1} // drawn when the card is sealed
 	for _, p := range valid.Validate() {
@@ -170,7 +182,7 @@ func (is *Issuer) screened(ctx context.Context, by audit.Actor, caseID string, i
 	case a.State != Active || !day(is.cfg.Now()).Before(a.ValidUntil):
 		return 0, 0, ErrConflict
 	}
-	said, err := is.own(ctx, a)
+	said, err := is.own(ctx, a, sdjwt.Policy{Now: is.cfg.Now()})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -179,7 +191,7 @@ func (is *Issuer) screened(ctx context.Context, by audit.Actor, caseID string, i
 
 // own reads back an attestation that was kept encrypted, and checks it again:
 // what a database hands back is not believed because it came from a database.
-func (is *Issuer) own(ctx context.Context, a Attestation) (*sdjwt.Claims, error) {
+func (is *Issuer) own(ctx context.Context, a Attestation, policy sdjwt.Policy) (*sdjwt.Claims, error) {
 	token, err := sdjwt.Parse(a.Token, sdjwt.TypeVC)
 	if err != nil {
 		return nil, fmt.Errorf("read own attestation: %w", err)
@@ -188,7 +200,7 @@ func (is *Issuer) own(ctx context.Context, a Attestation) (*sdjwt.Claims, error)
 	if err != nil {
 		return nil, fmt.Errorf("read own attestation: %w", err)
 	}
-	said, err := token.Verify(key, sdjwt.Policy{Now: is.cfg.Now()})
+	said, err := token.Verify(key, policy)
 	if err != nil {
 		return nil, fmt.Errorf("read own attestation: %w", err)
 	}

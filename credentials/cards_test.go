@@ -82,10 +82,65 @@ func (w *world) openCard(tb testing.TB, c credentials.Card) *card.Opened {
 	return o
 }
 
+// agreed is a screening of somebody who agreed to everything, in freedom.
+func agreed(edit func(*claims.Consent)) *claims.Screening {
+	s := sample("screening-least").(*claims.Screening)
+	s.Consent.SafeIfStateKnows, s.Consent.MissionMayBeContacted = "yes", true
+	if edit != nil {
+		edit(s.Consent)
+	}
+	return s
+}
+
+// TestCardsAskConsent: a card says that a mission may be contacted only if the
+// newest signed consent does.
+func TestCardsAskConsent(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	order := cardOrder(caseID, "")
+	order.MissionMayBeContacted = true
+	may := func(what string, want bool) {
+		t.Helper()
+		_, err := w.issuer.IssueCard(t.Context(), w.house, order)
+		switch {
+		case want && err != nil:
+			t.Errorf("%s: %v", what, err)
+		case !want:
+			wantProblems(t, what, err, "/mission_may_be_contacted not_allowed")
+		}
+	}
+	may("nobody asked her", false)
+	first := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: agreed(nil)})
+	may("she agreed", true)
+	w.set(t, w.house, first.ID, credentials.Pause)
+	may("what says so is paused", false)
+	w.set(t, w.house, first.ID, credentials.Resume)
+	for name, edit := range map[string]func(*claims.Consent){
+		"safety not asked": func(c *claims.Consent) { c.SafeIfStateKnows, c.MissionMayBeContacted = "", false },
+		"not sure":         func(c *claims.Consent) { c.SafeIfStateKnows, c.MissionMayBeContacted = "unsure", false },
+		"detained":         func(c *claims.Consent) { c.Circumstance = "detained" },
+	} {
+		newer := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: agreed(edit)})
+		may(name+", on the same day", false)
+		yes := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: agreed(nil), Replaces: newer.ID})
+		w.set(t, w.house, yes.ID, credentials.Withdraw)
+		may("the yes that replaced it is withdrawn", false)
+	}
+	w.clock = w.clock.AddDate(0, 0, 1)
+	w.issue(t, w.house, credentials.Order{Case: caseID, Claims: agreed(func(c *claims.Consent) { c.GivenOn = claims.NewDay(w.clock) })})
+	may("a yes of the next day", true)
+	w.clock = w.clock.AddDate(0, 0, 100)
+	may("the finding is over, the consent is not", true)
+	order.MissionMayBeContacted = false
+	if made := w.card(t, w.house, order); w.openCard(t, made).Claims().MissionMayBeContacted {
+		t.Error("a card says more than was ordered")
+	}
+}
+
 func TestIssueCard(t *testing.T) {
 	w := newWorld(t)
 	caseID := w.cases.open(w.house)
-	s := w.screening(t, w.house, caseID)
+	s := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: agreed(nil)})
 	portrait := sha256.Sum256([]byte("portrait"))
 	o := credentials.CardOrder{
 		Case: caseID, About: s.ID, Name: private.New("TESFAYE, FELIX"), BirthDate: private.New("199907"), Sex: 2,

@@ -720,8 +720,11 @@ type CardOrder struct {
 	Attestation ID `json:"attestation,omitempty,omitzero"`
 
 	// BirthDate YYYYMMDD, YYYYMM or YYYY
-	BirthDate             private.String `json:"birth_date,omitempty,omitzero"`
-	MissionMayBeContacted bool           `json:"mission_may_be_contacted,omitempty,omitzero"`
+	BirthDate private.String `json:"birth_date,omitempty,omitzero"`
+
+	// MissionMayBeContacted Refused unless the holder's newest signed consent in the case says
+	// that it is safe if her state knows, and that she wants it.
+	MissionMayBeContacted bool `json:"mission_may_be_contacted,omitempty,omitzero"`
 
 	// Name In Latin letters as in the passport, else a transliteration that a person entered
 	Name         private.String `json:"name"`
