@@ -155,6 +155,9 @@ func (w *world) publish(chance *mathrand.Rand, plain bool, edit func(*pack, *par
 	}
 	b, err := verifier.MarshalFile(file)
 	must(w.t, err)
+	if p.demo { // what a later writer adds, whoever reads it
+		b = append([]byte(`{"later":{"crit":["x"]},`), b[1:]...)
+	}
 	if parts.bytes != nil {
 		b = parts.bytes(b)
 	}
@@ -344,7 +347,8 @@ func (w *world) refusals() map[string]struct {
 		"cut short":        {verifier.ReasonPackBroken, raw(func(b []byte) []byte { return b[:len(b)/2] })},
 		"something after":  {verifier.ReasonPackBroken, raw(func(b []byte) []byte { return append(b, '0') })},
 		"member twice":     {verifier.ReasonPackBroken, raw(func(b []byte) []byte { return append([]byte(`{"envelope":"",`), b[1:]...) })},
-		"unknown member":   {verifier.ReasonPackBroken, raw(func(b []byte) []byte { return append([]byte(`{"more":1,`), b[1:]...) })},
+		"newer version":    {verifier.ReasonNewerVersion, raw(func(b []byte) []byte { return append([]byte(`{"version":2,`), b[1:]...) })},
+		"unknown, crit":    {verifier.ReasonNewerVersion, raw(func(b []byte) []byte { return append([]byte(`{"more":1,"crit":["more"],`), b[1:]...) })},
 		"trust list":       {verifier.ReasonPackBroken, file(func(f *verifier.File) { swap(&f.Lists.TrustList) })},
 		"pack":             {verifier.ReasonPackBroken, file(func(f *verifier.File) { swap(&f.Lists.Pack) })},
 		"envelope":         {verifier.ReasonPackBroken, file(func(f *verifier.File) { swap(&f.Envelope) })},
@@ -366,7 +370,7 @@ func (w *world) refusals() map[string]struct {
 			x.device.Private = other.Private
 		}},
 		"pack of another network": {verifier.ReasonPackBroken, func(_ *pack, x *parts) { x.statement.Network = strings.Repeat("ab", 16) }},
-		"unknown use of a key":    {verifier.ReasonPackBroken, func(_ *pack, x *parts) { x.trust.Keys[2].Use = "all" }},
+		"pack by key of no use":   {verifier.ReasonPackBroken, func(_ *pack, x *parts) { x.trust.Keys[1].Use = "all" }},
 		"key twice":               {verifier.ReasonPackBroken, func(_ *pack, x *parts) { x.trust.Keys = append(x.trust.Keys, x.trust.Keys[0]) }},
 		"addresses not apart":     {verifier.ReasonPackBroken, func(_ *pack, x *parts) { x.trust.AnswersLists = statusLists }},
 		"list twice": {verifier.ReasonPackBroken, func(_ *pack, x *parts) {
