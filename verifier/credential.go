@@ -4,9 +4,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
@@ -15,6 +17,13 @@ import (
 // Binding is what proves that the holder of a credential presents it, to whom
 // and now.
 type Binding = sdjwt.Binding
+
+// pasted is a text without what copying it from somewhere may leave around it:
+// white space, and characters that nobody sees. Nothing inside is touched, and
+// the digits of a card stay as strict as docs/card.md has them.
+func pasted(text string) string {
+	return strings.TrimFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) })
+}
 
 // looksLikeCredential tells a token from the digits of a card and from other
 // codes: parts with dots between them, the first one a JSON object in base64url.
@@ -52,7 +61,43 @@ func (p *Pack) verifyCredential(in Presentation, now time.Time) Verdict {
 		return p.doesNotMatch(reasonOf(judged), signatureAnswer(judged))
 	}
 	v.Credential = &Credential{Type: claims.VCT(), Claims: claims.Payload()}
+	v.SaysNothing = saysNothing(claims.Payload())
 	return p.judgeStatus(v, p.standingOf(claims), now)
+}
+
+// aboutItself are the claims that say who made a credential, when, for whom and
+// until when, and nothing about anybody else.
+var aboutItself = map[string]bool{
+	"iss": true, "sub": true, "aud": true, "iat": true, "nbf": true, "exp": true, "jti": true,
+	"vct": true, "vct#integrity": true, "aka_vcts": true, "cnf": true, "status": true,
+}
+
+// saysNothing tells a credential whose holder has shown none of its claims, as
+// she may: it is as genuine as before, and looks so.
+func saysNothing(payload map[string]any) bool {
+	for name, v := range payload {
+		if !aboutItself[name] && !empty(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// empty tells an object or array in which nothing is left.
+func empty(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, inner := range v {
+			if !empty(inner) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		return !slices.ContainsFunc(v, func(inner any) bool { return !empty(inner) })
+	default:
+		return false
+	}
 }
 
 // signatureAnswer says what is known of the signature of a credential that is

@@ -286,6 +286,9 @@ func TestBinding(t *testing.T) {
 		{"by somebody else", bound(want, noon, stranger, bindable), &want, DoesNotMatch, sdjwt.CodeBindingInvalid, Yes},
 		{"over more disclosures than shown", withoutDisclosure(good), &want, DoesNotMatch, sdjwt.CodeBindingInvalid, Yes},
 		{"a credential without cnf", bound(want, noon, holder, nil), &want, DoesNotMatch, sdjwt.CodeClaimMissing, Yes},
+		{"a credential without cnf, not asked for", bound(want, noon, holder, nil), nil, DoesNotMatch, sdjwt.CodeClaimMissing, Yes},
+		{"by somebody else, not asked for", bound(want, noon, stranger, bindable), nil, DoesNotMatch, sdjwt.CodeBindingInvalid, Yes},
+		{"over more disclosures than shown, not asked for", withoutDisclosure(good), nil, DoesNotMatch, sdjwt.CodeBindingInvalid, Yes},
 		{"asked for without a nonce", good, &Binding{Audience: want.Audience}, DoesNotMatch, sdjwt.CodeBindingInvalid, Yes},
 	}
 	for _, test := range tests {
@@ -397,6 +400,16 @@ func TestHostileCredentials(t *testing.T) {
 		{"exp hidden and withheld", issue(func(c *vc) { delete(c.payload, "exp") }), DoesNotMatch, sdjwt.CodeClaimMissing},
 		{"too many disclosures", good + strings.Repeat("WzFd~", 65), Unreadable, sdjwt.CodeMalformed},
 		{"no tilde", jwt, Unreadable, sdjwt.CodeMalformed},
+		{"last tilde missing", strings.TrimSuffix(good, "~"), Unreadable, sdjwt.CodeMalformed},
+		{"cut inside a disclosure", good[:len(good)-9], Unreadable, sdjwt.CodeMalformed},
+		{"text behind the last tilde", good + "x", Unreadable, sdjwt.CodeMalformed},
+		{"a sentence behind the last tilde", good + " is genuine", Unreadable, sdjwt.CodeMalformed},
+		{"a credential behind the last tilde", good + jwt, DoesNotMatch, sdjwt.CodeClaimMissing},
+		{"a tilde more", good + "~", Unreadable, sdjwt.CodeMalformed},
+		{"a tilde more in front", jwt + "~~" + rest, Unreadable, sdjwt.CodeMalformed},
+		{"a line break between disclosures", jwt + "~\n" + rest, Unreadable, jws.CodeMalformed},
+		{"a line break inside a disclosure", jwt + "~" + rest[:9] + "\r\n" + rest[9:], Unreadable, jws.CodeMalformed},
+		{"a line break inside the signed part", parts[0] + "." + parts[1][:9] + "\n" + parts[1][9:] + "." + parts[2] + "~" + rest, Unreadable, jws.CodeMalformed},
 		{"padding", parts[0] + "=." + parts[1] + "." + parts[2] + "~", Unreadable, jws.CodeMalformed},
 		{"white space", parts[0] + "\n." + parts[1] + "." + parts[2] + "~", Unreadable, jws.CodeMalformed},
 		{"four parts", jwt + ".x~", Unreadable, jws.CodeMalformed},
@@ -445,9 +458,7 @@ func TestCredentialEveryByte(t *testing.T) {
 	p := i.open(noon)
 	good := i.credential(t, nil)
 	states := map[State]int{}
-	// The last character is a tilde. Without it the last disclosure stands where
-	// a key binding would, which nobody asked for: it is withheld.
-	for at := range len(good) - 1 {
+	for at := range len(good) {
 		b := []byte(good)
 		b[at] ^= 1
 		v := p.Verify(Presentation{Text: string(b)}, noon)
@@ -456,7 +467,72 @@ func TestCredentialEveryByte(t *testing.T) {
 			t.Errorf("character %d: got %v", at, v)
 		}
 	}
-	t.Logf("changed characters: %d cases, %v", len(good)-1, states)
+	t.Logf("changed characters: %d cases, %v", len(good), states)
+}
+
+// TestPasted: what copying leaves around a credential is dropped, and a card's
+// digits stay as they are.
+func TestPasted(t *testing.T) {
+	i := newIssued(t)
+	p := i.open(noon)
+	good := i.credential(t, nil)
+	for _, around := range []string{" ", "\n", "\r\n", "\t", "\u00a0", "\u2028", "\ufeff", "\u200b", "\u2066", " \n\u202a\ufeff "} {
+		for name, text := range map[string]string{"before": around + good, "behind": good + around, "around": around + good + around} {
+			if v := p.Verify(Presentation{Text: text}, noon); v.State != Unconfirmed || v.Credential == nil {
+				t.Errorf("%q %s: got %v, want unconfirmed", around, name, v)
+			}
+		}
+		if v := p.Verify(Presentation{Text: around + i.digits}, noon); v.State != NotOurs {
+			t.Errorf("%q before a card: got %v, want not_ours", around, v)
+		}
+	}
+}
+
+// TestSaysNothing: a credential of which every claim was cut off is genuine, and
+// its verdict tells that it says nothing.
+func TestSaysNothing(t *testing.T) {
+	i := newIssued(t)
+	p := i.open(noon)
+	salt := "c2FsdHNhbHRzYWx0c2FsdC"
+	cutAll := func(s string) string { return s[:strings.IndexByte(s, '~')+1] }
+	whole := i.credential(t, nil)
+	inner := i.credential(t, func(c *vc) {
+		sum := sha256.Sum256([]byte("withheld"))
+		digest := base64.RawURLEncoding.EncodeToString(sum[:])
+		c.hidden = nil
+		c.payload["address"] = map[string]any{"_sd": []any{digest}, "lines": []any{map[string]any{"...": digest + "x"}}}
+	})
+	tests := []struct {
+		name string
+		text string
+		want bool
+	}{
+		{"nothing was cut off", whole, false},
+		{"one is left", withoutDisclosure(whole), false},
+		{"everything was cut off", cutAll(whole), true},
+		{"only empty containers are left", inner, true},
+		{"something was never hidden", cutAll(i.credential(t, func(c *vc) { c.payload["note"] = "x" })), false},
+		{"false is something", i.credential(t, func(c *vc) { c.hidden = []any{[]any{salt, "adult", false}} }), false},
+		{"null is something", i.credential(t, func(c *vc) { c.hidden = []any{[]any{salt, "adult", nil}} }), false},
+		{"only claims about itself", cutAll(i.credential(t, func(c *vc) { c.payload["jti"], c.payload["nbf"] = "7", day.Unix() })), true},
+	}
+	for _, test := range tests {
+		v := p.Verify(Presentation{Text: test.text}, noon)
+		if v.State != Unconfirmed || v.SaysNothing != test.want {
+			t.Errorf("%s: got %v, says nothing: %v, want %v", test.name, v, v.SaysNothing, test.want)
+		}
+		b, err := json.Marshal(v)
+		if err != nil || strings.Contains(string(b), `"says_nothing":true`) != test.want {
+			t.Errorf("%s: %v, %s", test.name, err, b)
+		}
+	}
+	i.status[1] = list{entries: map[int]uint8{credentialIndex: statuslist.Invalid}}
+	if v := i.open(noon).Verify(Presentation{Text: cutAll(whole)}, noon); v.State != OutOfUse || !v.SaysNothing {
+		t.Errorf("out of use: got %v, says nothing: %v", v, v.SaysNothing)
+	}
+	if v := p.Verify(Presentation{Text: cutAll(whole) + "x"}, noon); v.SaysNothing {
+		t.Errorf("not accepted: got %v, says nothing: %v", v, v.SaysNothing)
+	}
 }
 
 // TestOurIssuer holds the verifier against what package sdjwt signs.

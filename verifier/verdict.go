@@ -129,6 +129,9 @@ type Verdict struct {
 	// are not counted all of them are left.
 	TriesLeft   int       `json:"tries_left,omitempty"`
 	LockedUntil time.Time `json:"locked_until,omitzero"`
+	// SaysNothing is set for a credential of which nothing was disclosed but what
+	// says that it is one. Whatever its state, there is nothing in it to rely on.
+	SaysNothing bool `json:"says_nothing,omitempty"`
 
 	// Card holds the claims of a card, after step 4 of docs/card.md, Opening
 	// in order; nil before.

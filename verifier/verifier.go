@@ -62,7 +62,8 @@ func (p *Pack) verify(in Presentation, open opener, now time.Time) Verdict {
 	if len(in.Text) > MaxText {
 		return p.verdict(Unreadable, ReasonTooLarge)
 	}
-	if looksLikeCredential(in.Text) {
+	if text := pasted(in.Text); looksLikeCredential(text) {
+		in.Text = text
 		return p.verifyCredential(in, now)
 	}
 	// Step 1: digits to bytes.

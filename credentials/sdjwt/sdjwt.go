@@ -116,7 +116,6 @@ func (p Profile) Parse(s string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	// RFC 9901 §4: the last part is the key binding JWT, or empty.
 	if !tilde {
 		return nil, refuse(CodeMalformed, "no tilde")
 	}
@@ -128,7 +127,34 @@ func (p Profile) Parse(s string) (*Token, error) {
 	} else if n > 0 {
 		t.disclosures = strings.Split(s[len(jwt)+1:end-1], "~")
 	}
+	// RFC 9901 §4: each disclosure has characters, and all of them are those of
+	// base64url. Two tildes in a row, or a line break, are not part of it.
+	for _, d := range t.disclosures {
+		switch {
+		case d == "":
+			return nil, refuse(CodeMalformed, "a disclosure is empty")
+		case !isBase64URL(d):
+			return nil, refuse(jws.CodeMalformed, "a disclosure is not base64url")
+		}
+	}
+	// The last part is a key binding JWT, or empty. Anything else is what was
+	// written behind a credential, or a disclosure whose tilde was cut off.
+	if t.binding != "" && !looksLikeJWT(t.binding) {
+		return nil, refuse(CodeMalformed, "what stands behind the last tilde is no key binding")
+	}
 	return t, nil
+}
+
+// looksLikeJWT tells three parts of base64url with dots between them.
+func looksLikeJWT(s string) bool {
+	parts := strings.Split(s, ".")
+	return len(parts) == 3 && parts[0] != "" && parts[1] != "" && isBase64URL(parts[0]+parts[1]+parts[2])
+}
+
+func isBase64URL(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'A' || 'Z' < r) && (r < 'a' || 'z' < r) && (r < '0' || '9' < r) && r != '-' && r != '_'
+	})
 }
 
 // Type returns the typ of the header; it is one of those the profile names.
@@ -155,8 +181,9 @@ type Policy struct {
 	// clock would be worth nothing.
 	Now time.Time
 	// Binding, if not nil, makes key binding required. RFC 9901 §7.3: this is
-	// the verifier's decision and does not depend on what the holder sent;
-	// with nil a key binding JWT is not looked at.
+	// the verifier's decision and does not depend on what the holder sent. With
+	// nil, key binding that was sent still has to be the holder's signature over
+	// this presentation; for whom and when she made it is not asked.
 	Binding *Binding
 	// Required names top-level claims that must be there after disclosing,
 	// besides vct, which every verifiable credential has. Without it an issuer
@@ -196,8 +223,8 @@ func (t *Token) Verify(pub *ecdsa.PublicKey, policy Policy) (*Claims, error) {
 	if err := c.check(policy); err != nil {
 		return nil, err
 	}
-	if policy.Binding != nil {
-		if err := t.checkBinding(c, *policy.Binding, policy.Now); err != nil {
+	if t.binding != "" {
+		if err := t.checkBinding(c, policy.Binding, policy.Now); err != nil {
 			return nil, err
 		}
 	}

@@ -447,6 +447,15 @@ func one(json string) func(world) string {
 
 func element(d string) string { return `{"...":"` + sdjwt.Digest(d) + `"}` }
 
+// behind writes something behind a credential, and cutTilde takes its end away.
+func behind(f func(world) string, more string) func(world) string {
+	return func(w world) string { return f(w) + more }
+}
+
+func cutTilde(f func(world) string) func(world) string {
+	return func(w world) string { return strings.TrimSuffix(f(w), "~") }
+}
+
 var hostiles = []hostile{
 	{"good", with(","+sd(name, other), name, other), ""},
 	{"good, withheld", with(","+sd(name, other), other), ""},
@@ -557,7 +566,19 @@ var hostiles = []hostile{
 	{"18 _sd_alg inside", with(`,"x":{"_sd_alg":"sha-256"}`), "sd_malformed"},
 	{"18 no tilde", func(w world) string { return sign(w.t, w.issuer, header, payload(w, "")) }, "sd_malformed"},
 	{"18 JSON serialisation", func(world) string { return ` {"payload":"","signatures":[]}` }, "sd_malformed"},
-	{"18 empty disclosure", with("", ""), "json_invalid"},
+	{"18 empty disclosure", with("", ""), "sd_malformed"},
+	{"18 empty disclosure behind another", with(","+sd(name), name, ""), "sd_malformed"},
+	{"18 empty disclosure before another", with(","+sd(name), "", name), "sd_malformed"},
+	{"18 last tilde missing", cutTilde(with(","+sd(name), name)), "sd_malformed"},
+	{"18 last tilde missing, part of a disclosure", func(w world) string { s := with(","+sd(name), name)(w); return s[:len(s)-4] }, "sd_malformed"},
+	{"18 text behind it", behind(with(","+sd(name), name), "x"), "sd_malformed"},
+	{"18 a blank behind it", behind(with(","+sd(name), name), " "), "sd_malformed"},
+	{"18 a line break behind it", behind(with(","+sd(name), name), "\n"), "sd_malformed"},
+	{"18 two parts behind it", behind(with(","+sd(name), name), "eyJ.eyJ"), "sd_malformed"},
+	{"18 four parts behind it", behind(with(","+sd(name), name), "eyJ.eyJ.AA.AA"), "sd_malformed"},
+	{"18 three empty parts behind it", behind(with(","+sd(name), name), ".."), "sd_malformed"},
+	{"21 a credential behind it", func(w world) string { return with(","+sd(name), name)(w) + sign(w.t, w.issuer, header, payload(w, "")) }, "kb_invalid"},
+	{"21 three parts of nothing behind it", behind(with(","+sd(name), name), "eyJ.eyJ.AA"), "kb_invalid"},
 	{"19 shortened hash", with(`,"_sd_alg":"sha-256-32"`), "sd_alg_refused"},
 	{"19 unknown hash", with(`,"_sd_alg":"md5"`), "sd_alg_refused"},
 	{"19 another hash", with(`,"_sd_alg":"sha-512"`), "sd_alg_refused"},
@@ -759,7 +780,8 @@ func TestBinding(t *testing.T) {
 		{"signed by the issuer", shown + sign(t, w.issuer, kbHeader, body(iat, nonce, aud, hash)), "kb_invalid"},
 		{"signed by somebody", shown + sign(t, newKey(t), kbHeader, body(iat, nonce, aud, hash)), "kb_invalid"},
 		{"text after", good + "x", "kb_invalid"},
-		{"not a token", shown + "x", "kb_invalid"},
+		{"not a token", shown + "x", "sd_malformed"},
+		{"last tilde cut off", strings.TrimSuffix(shown, "~"), "sd_malformed"},
 		{"no cnf", rebind(want, now, payloadOnly(`{"vct":"v"}`)(w)), "claim_missing"},
 		{"cnf without key", rebind(want, now, payloadOnly(`{"vct":"v","cnf":{"kid":"1"}}`)(w)), "claim_invalid"},
 		{"cnf is a text", rebind(want, now, payloadOnly(`{"vct":"v","cnf":"x"}`)(w)), "claim_invalid"},
@@ -772,9 +794,21 @@ func TestBinding(t *testing.T) {
 			}
 		})
 	}
-	// RFC 9901 §7.3: whether it is wanted does not depend on what was sent.
-	if _, err := w.verify(good, sdjwt.Policy{}); err != nil {
-		t.Errorf("not wanted, but sent: %v", err)
+	// RFC 9901 §7.3: whether it is wanted does not depend on what was sent. One that
+	// was sent is the holder's all the same, for whomever and whenever it was.
+	for _, c := range []struct{ name, token, code string }{
+		{"good", good, ""},
+		{"for another", rebind(sdjwt.Binding{Nonce: "other", Audience: "https://other.example"}, now.Add(-time.Hour), shown), ""},
+		{"by the issuer", shown + sign(t, w.issuer, kbHeader, body(iat, nonce, aud, hash)), "kb_invalid"},
+		{"by somebody", shown + sign(t, newKey(t), kbHeader, body(iat, nonce, aud, hash)), "kb_invalid"},
+		{"of another typ", kb(`{"alg":"ES256","typ":"JWT"}`, body(iat, nonce, aud, hash)), "kb_invalid"},
+		{"over another presentation", moved(assemble(strings.Split(shown, "~")[0])), "kb_invalid"},
+		{"without a hash", kb(kbHeader, `{"iat":`+iat+`,"nonce":`+nonce+`,"aud":`+aud+`}`), "kb_invalid"},
+		{"no cnf", rebind(want, now, payloadOnly(`{"vct":"v"}`)(w)), "claim_missing"},
+	} {
+		if _, err := w.verify(c.token, sdjwt.Policy{}); code(err) != c.code {
+			t.Errorf("not wanted, but sent, %s: got %v, want %q", c.name, err, c.code)
+		}
 	}
 	for _, b := range []sdjwt.Binding{{}, {Nonce: "nonce"}, {Audience: "a"}} {
 		if _, err := w.verify(good, sdjwt.Policy{Binding: &b}); code(err) != "kb_invalid" {
