@@ -81,7 +81,7 @@ unit: web ## all other tests, with the race detector
 
 .PHONY: engines
 engines: ## real engines, kill -9, a restore, everything that breaks: short forms
-	$(call tests,engines,standard-verbose) -count=1 -timeout 20m -run '$(ENGINES)' ./cmd/safeconduct
+	$(call tests,engines,standard-verbose) -count=1 -timeout 20m -run '$(ENGINES)' ./internal/enginetest
 
 # The tag lets this test remember what a code stretches to; no target builds
 # anything else with it.
@@ -119,11 +119,11 @@ demo-once: web ## the journey once, in a temporary folder; fails unless every st
 
 .PHONY: crash
 crash: ## kill -9 during issuing, long form (CYCLES=200)
-	SAFECONDUCT_CRASH_CYCLES=$(CYCLES) $(GO) test -count=1 -timeout 60m -run '^TestCrash' -v ./cmd/safeconduct
+	SAFECONDUCT_CRASH_CYCLES=$(CYCLES) $(GO) test -count=1 -timeout 60m -run '^TestCrash' -v ./internal/enginetest
 
 .PHONY: chaos
 chaos: ## two replicas while everything around them breaks, long form (MINUTES=10)
-	SAFECONDUCT_CHAOS_MINUTES=$(MINUTES) $(GO) test -count=1 -timeout 120m -run '^TestChaos$$' -v ./cmd/safeconduct
+	SAFECONDUCT_CHAOS_MINUTES=$(MINUTES) $(GO) test -count=1 -timeout 120m -run '^TestChaos$$' -v ./internal/enginetest
 
 .PHONY: bench
 bench: ## speed of the formats against what cannot be avoided, as ratios (COUNT=6 rounds)
@@ -131,7 +131,7 @@ bench: ## speed of the formats against what cannot be avoided, as ratios (COUNT=
 
 .PHONY: simulate
 simulate: ## what grows with people and devices, and what it costs (PEOPLE=1000,10000); writes docs/scale.md
-	SAFECONDUCT_SIMULATE=$(PEOPLE) $(GO) test -count=1 -timeout 60m -run '^TestSimulate$$' ./cmd/safeconduct -v
+	SAFECONDUCT_SIMULATE=$(PEOPLE) $(GO) test -count=1 -timeout 60m -run '^TestSimulate$$' ./internal/service -v
 
 .PHONY: golden
 golden: ## rewrite golden files; read the difference like code

@@ -52,6 +52,9 @@ var domain = slices.Concat(leaves, []string{
 	"credentials", "verifier", "network", "people", "people/token", "vault", "vault/mrz", "audit",
 })
 
+// stores are the adapters that keep bytes and keys.
+var stores = []string{"internal/blobs", "internal/hcvault", "internal/keyfile", "internal/sqlstore"}
+
 // rooms is the whole tree. A directory with Go code and no row here fails the
 // test: opening a room is a decision, and this is where it is taken.
 var rooms = map[string]room{
@@ -128,8 +131,44 @@ var rooms = map[string]room{
 	// to sign.
 	"internal/demo": {adapter: true, ours: domain, foreign: []string{"github.com/skip2/go-qrcode", "golang.org/x/image"}},
 
-	// The commands wire, so they may import everything of ours.
-	"cmd/safeconduct": {adapter: true, ours: []string{"*"}, foreign: []string{"github.com/spf13/cobra", "golang.org/x/term", "golang.org/x/sync", "golang.org/x/mod/sumdb/note", "github.com/prometheus/client_golang"}},
+	// What runs, examines and restores a network. The arrows go one way: recovery
+	// examines what it brought back, doctor opens what service opens, and nobody
+	// below knows the commands. files and config know no engine.
+	"internal/files":   {adapter: true},
+	"internal/config":  {adapter: true, ours: []string{"credentials/strictjson", "internal/files"}},
+	"internal/offsite": {adapter: true, ours: []string{"credentials/strictjson", "vault", "verifier", "internal/files"}},
+	// It wires the domain to the adapters, so it may import them all. Its tests
+	// drive every route of the contract.
+	"internal/service": {
+		adapter: true,
+		ours:    slices.Concat(domain, stores, []string{"docs/api", "internal/config", "internal/files", "internal/httpapi", "internal/offsite", "internal/trouble", "web"}),
+		foreign: []string{"golang.org/x/mod/sumdb/note", "github.com/prometheus/client_golang"},
+	},
+	// It asks the engines themselves when the service cannot be opened.
+	"internal/doctor": {
+		adapter: true,
+		ours:    slices.Concat(stores, []string{"audit", "credentials", "network", "internal/config", "internal/files", "internal/service"}),
+	},
+	"internal/recovery": {
+		adapter: true,
+		ours: []string{
+			"audit", "credentials/jws", "vault", "verifier", "internal/backup", "internal/config", "internal/doctor",
+			"internal/files", "internal/offsite", "internal/service", "internal/sqlstore",
+		},
+	},
+	// It holds tests alone.
+	"internal/enginetest": {adapter: true},
+
+	// The commands: flags, words and what is asked of the rooms above.
+	"cmd/safeconduct": {
+		adapter: true,
+		ours: []string{
+			"credentials/card", "credentials/private", "credentials/strictjson", "network", "people", "vault", "verifier", "web",
+			"internal/backup", "internal/config", "internal/demo", "internal/doctor", "internal/files", "internal/hcvault",
+			"internal/picture", "internal/recovery", "internal/service",
+		},
+		foreign: []string{"github.com/spf13/cobra", "golang.org/x/term"},
+	},
 	// The browser build knows the verifier and what a verdict carries.
 	"cmd/verifier-wasm": {adapter: true, ours: []string{"verifier", "credentials/private", "credentials/card"}},
 
@@ -225,7 +264,16 @@ func TestRoomsRefuse(t *testing.T) {
 		{"internal/sqlstore", "s_test.go", `package sqlstore; import "` + module + `/internal/pgtest"`, false},
 		{"internal/httpapi", "h.go", `package httpapi; import "database/sql"`, true},
 		{"internal/httpapi", "h.go", `package httpapi; import "` + module + `/internal/sqlstore"`, true},
-		{"cmd/safeconduct", "m.go", `package main; import "` + module + `/internal/sqlstore"`, false},
+		{"internal/service", "s.go", `package service; import "` + module + `/internal/sqlstore"`, false},
+		{"internal/service", "s.go", `package service; import "` + module + `/internal/doctor"`, true},
+		{"internal/service", "s.go", `package service; import "` + module + `/internal/recovery"`, true},
+		{"internal/service", "s.go", `package service; import "github.com/spf13/cobra"`, true},
+		{"internal/doctor", "d.go", `package doctor; import "` + module + `/internal/recovery"`, true},
+		{"internal/doctor", "d.go", `package doctor; import "` + module + `/internal/service"`, false},
+		{"internal/recovery", "r.go", `package recovery; import "` + module + `/internal/doctor"`, false},
+		{"internal/recovery", "r.go", `package recovery; import "` + module + `/cmd/safeconduct"`, true},
+		{"cmd/safeconduct", "m.go", `package main; import "` + module + `/internal/service"`, false},
+		{"cmd/safeconduct", "m.go", `package main; import "` + module + `/internal/sqlstore"`, true},
 	}
 	for _, c := range cases {
 		f, err := parser.ParseFile(token.NewFileSet(), c.file, c.src, parser.ImportsOnly)

@@ -4,39 +4,38 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
-// service is another process that serves a network, as the commands that speak
+// remote is another process that serves a network, as the commands that speak
 // to it know it.
-type service struct{ url, tokenFile string }
+type remote struct{ url, tokenFile string }
 
 // flags adds how to reach the service, and as whom.
-func (s *service) flags(c *cobra.Command, whose string) {
+func (s *remote) flags(c *cobra.Command, whose string) {
 	s.urlFlag(c)
 	c.Flags().StringVar(&s.tokenFile, "token-file", "", "a file with "+whose+" bearer token (required)")
 	_ = c.MarkFlagRequired("token-file")
 }
 
-func (s *service) urlFlag(c *cobra.Command) {
+func (s *remote) urlFlag(c *cobra.Command) {
 	c.Flags().StringVar(&s.url, "url", "", "where the service answers (required)")
 	_ = c.MarkFlagRequired("url")
 }
 
 // token reads the bearer token.
-func (s *service) token() (string, error) {
-	token, err := readBounded(s.tokenFile, 1<<10)
+func (s *remote) token() (string, error) {
+	token, err := files.Read(s.tokenFile, 1<<10)
 	return strings.TrimSpace(string(token)), err
 }
 
@@ -58,8 +57,8 @@ func (r *refusal) Error() string {
 
 // call asks the service. body is nil for none; answer is nil when none is
 // awaited. The token is "" for nobody.
-func (s *service) call(ctx context.Context, method, path, token string, body, answer any) error {
-	if err := safeToAsk(s.url); err != nil {
+func (s *remote) call(ctx context.Context, method, path, token string, body, answer any) error {
+	if err := config.CheckURL(s.url); err != nil {
 		return err
 	}
 	var content io.Reader
@@ -102,23 +101,10 @@ func (s *service) call(ctx context.Context, method, path, token string, body, an
 }
 
 // as is call with the token of the token file.
-func (s *service) as(ctx context.Context, method, path string, body, answer any) error {
+func (s *remote) as(ctx context.Context, method, path string, body, answer any) error {
 	token, err := s.token()
 	if err != nil {
 		return err
 	}
 	return s.call(ctx, method, path, token, body, answer)
-}
-
-// safeToAsk refuses to send a token where others can read it.
-func safeToAsk(address string) error {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return errors.New("--url: not an address")
-	}
-	ip := net.ParseIP(u.Hostname())
-	if u.Scheme != "https" && (u.Scheme != "http" || u.Hostname() != "localhost" && !ip.IsLoopback()) {
-		return errors.New("--url: https, except on this machine")
-	}
-	return nil
 }

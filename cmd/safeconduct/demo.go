@@ -8,26 +8,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/demo"
+	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
 type demoFlags struct {
 	dir, listen string
-	engines     engines
+	engines     config.Engines
 	once, json  bool
 }
 
@@ -50,26 +49,15 @@ lists everything that a script needs to go on.`,
 	c.Flags().StringVar(&f.dir, "dir", "demo-data", "where everything goes")
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "address to serve on, of this machine only")
 	c.Flags().BoolVar(&f.once, "once", false, "end after the story; status 0 only if every step held")
-	f.engines.flags(c)
+	enginesFlags(c, &f.engines)
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON object when every step held, and nothing else")
 	return c
 }
 
-// demoMark is in every folder that a finished demo left.
-const demoMark = "demo.json"
-
-// demoPassphrase begins the passphrase of every demo, so that a folder whose
-// story was not told to its end is known for a demo, too.
-const demoPassphrase = "made-up-people-"
-
-// demoWork is the scrypt work of the demo's key file, low because its keys
-// protect nobody.
-const demoWork = 12
-
 func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 	began := time.Now()
 	// Before anything of a former demo is touched.
-	listener, err := listenLocally(ctx, f.listen)
+	listener, err := service.ListenLocally(ctx, f.listen)
 	if err != nil {
 		return err
 	}
@@ -82,20 +70,20 @@ func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 	ago.Store(int64(4 * 24 * time.Hour))
 	now := func() time.Time { return time.Now().Add(-time.Duration(ago.Load())) }
 
-	cfg := houseConfig{dir: f.dir, engines: f.engines, workFactor: demoWork, now: now, log: slog.New(slog.DiscardHandler), passphrase: demoPassphrase + randomHex(16)}
+	cfg := service.Config{Dir: f.dir, Engines: f.engines, WorkFactor: service.DemoWork, Now: now, Passphrase: config.DemoPassphrase + randomHex(16)}
 	token, err := foundDemo(ctx, cfg, url)
 	if err != nil {
 		return err
 	}
-	h, err := openHouse(ctx, cfg)
+	network, err := service.Open(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = h.Close() }()
+	defer func() { _ = network.Close() }()
 
-	s := &stage{api: h.api}
-	server := h.api.Listener("")
-	server.Handler = localOnly(s)
+	s := &stage{api: network.API}
+	server := network.API.Listener("")
+	server.Handler = service.LocalOnly(s)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	defer func() { _ = server.Close() }()
@@ -109,7 +97,7 @@ func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 		URL: url, Operator: token, Dir: f.dir, Out: told,
 		SetClock: func(d time.Duration) { ago.Store(int64(d)) },
 		Verify:   verifyAsChild,
-		KeyLeft:  h.keyLeft,
+		KeyLeft:  keyLeft(network),
 	})
 	if err != nil {
 		return fmt.Errorf("the story stopped: %w", err)
@@ -138,44 +126,47 @@ func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 }
 
 // foundDemo makes room in the folder and a throw-away network in it.
-func foundDemo(ctx context.Context, cfg houseConfig, url string) (token string, err error) {
-	if err := os.MkdirAll(cfg.dir, 0o700); err != nil {
+func foundDemo(ctx context.Context, cfg service.Config, url string) (token string, err error) {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return "", err
 	}
-	unlock, err := lockFolder(cfg.dir)
+	unlock, err := files.Lock(cfg.Dir)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if err := clearDemo(cfg.dir); err != nil {
+	if err := clearDemo(cfg.Dir); err != nil {
 		return "", err
 	}
-	if err := os.Chmod(cfg.dir, 0o700); err != nil { //nolint:gosec // a folder
+	if err := os.Chmod(cfg.Dir, 0o700); err != nil { //nolint:gosec // a folder
 		return "", err
 	}
 	// First of all: it marks the folder as a demo's.
-	if err := writeFile(filepath.Join(cfg.dir, passphraseName), []byte(cfg.passphrase+"\n")); err != nil {
+	if err := files.Replace(filepath.Join(cfg.Dir, config.PassphraseName), []byte(cfg.Passphrase+"\n")); err != nil {
 		return "", err
 	}
-	return found(ctx, cfg, founding{
-		id: randomHex(16), name: "Demo network (made-up people)", baseURL: url, desk: "+00 00 000 000", demo: true,
+	return service.Found(ctx, cfg, service.Founding{
+		ID: randomHex(16), Name: "Demo network (made-up people)", BaseURL: url, Desk: "+00 00 000 000", Demo: true,
 	})
 }
 
 // keyLeft tells whether the keyring still holds a key to a record.
-func (h *house) keyLeft(ctx context.Context, record string) (bool, error) {
-	_, err := h.keyring.Get(ctx, record)
-	if errors.Is(err, vault.ErrNotFound) {
-		return false, nil
+func keyLeft(s *service.Service) func(ctx context.Context, record string) (bool, error) {
+	return func(ctx context.Context, record string) (bool, error) {
+		_, err := s.Keyring.Get(ctx, record)
+		if errors.Is(err, vault.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil, err
 	}
-	return err == nil, err
 }
 
 // demoFiles matches what a demo leaves in its folder, and what commands add to
 // it. The last two are its marks, and go last.
 var demoFiles = []string{
-	databaseName + "*", keyringName + "*", keysName + "*", enginesName, rotationName, blobsName, logName, asideName, "cards",
-	"pack*.json", "pack*.json.key", triesName, ".new-*", demoMark, passphraseName,
+	config.DatabaseName + "*", config.KeyringName + "*", config.KeysName + "*", config.EnginesName, config.RotationName,
+	config.ObjectsName, config.LogName, config.AsideName, "cards",
+	"pack*.json", "pack*.json.key", triesName, ".new-*", config.DemoName, config.PassphraseName,
 }
 
 // clearDemo makes room in an empty folder or in that of a former demo, and
@@ -186,7 +177,7 @@ func clearDemo(dir string) error {
 	if err != nil || len(entries) == 0 {
 		return err
 	}
-	if !formerDemo(dir) {
+	if !(config.Folder{Dir: dir}).IsDemo() {
 		return fmt.Errorf("%s is neither empty nor a former demo; nothing was changed", dir)
 	}
 	for _, pattern := range demoFiles {
@@ -200,60 +191,6 @@ func clearDemo(dir string) error {
 		}
 	}
 	return nil
-}
-
-// formerDemo tells a folder that a demo made, by what only a demo writes. A
-// file of the right name is not enough: what is taken for a former demo is
-// deleted.
-func formerDemo(dir string) bool {
-	passphrase, err := readBounded(filepath.Join(dir, passphraseName), 4<<10)
-	if err == nil && strings.HasPrefix(string(passphrase), demoPassphrase) {
-		return true
-	}
-	var listed struct {
-		Network string
-		Actors  []struct{ Token string }
-	}
-	data, err := readBounded(filepath.Join(dir, demoMark), 1<<20)
-	return err == nil && json.Unmarshal(data, &listed) == nil && len(listed.Network) == 32 && len(listed.Actors) > 0
-}
-
-// listenLocally refuses every address that another machine could reach.
-func listenLocally(ctx context.Context, address string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("--listen: %w", err)
-	}
-	if !isLocal(host) {
-		return nil, errors.New("--listen: the demo answers on 127.0.0.1 and localhost only")
-	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("--listen: %w", err)
-	}
-	// What localhost means is for this machine's configuration to say.
-	if a, ok := l.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
-		return nil, errors.Join(errors.New("--listen: localhost is not this machine"), l.Close())
-	}
-	return l, nil
-}
-
-func isLocal(host string) bool { return host == "localhost" || host == "127.0.0.1" || host == "::1" }
-
-// localOnly refuses requests that name another host: a web page elsewhere
-// could otherwise reach this machine under a name of its own.
-func localOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		if !isLocal(host) {
-			http.Error(w, "this demo answers on this machine only", http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // verifyAsChild runs the verify command as an officer's device would: another

@@ -22,6 +22,7 @@ import (
 	"testing"
 
 	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/verifier"
 	"github.com/safeconduct/safeconduct/web"
 )
@@ -47,10 +48,10 @@ var (
 // testList holds demo.json against docs/operate.md, The demonstration.
 func (d *played) testList(t *testing.T) {
 	m := d.list
-	if !strings.HasPrefix(m.URL, "http://127.0.0.1:") || !hexID.MatchString(m.Network) || m.Pack != packName {
+	if !strings.HasPrefix(m.URL, "http://127.0.0.1:") || !hexID.MatchString(m.Network) || m.Pack != config.PackName {
 		t.Errorf("got url %q, network %q, pack %q", m.URL, m.Network, m.Pack)
 	}
-	testNames(t, filepath.Join(d.dir, demoMark))
+	testNames(t, filepath.Join(d.dir, config.DemoName))
 	roles := map[string]int{}
 	for _, a := range m.Actors {
 		roles[a.Role]++
@@ -395,7 +396,7 @@ func TestDemoAgain(t *testing.T) {
 		t.Error("what somebody else put into the folder is gone")
 	}
 	blobs := 0
-	if err := filepath.WalkDir(filepath.Join(second.dir, blobsName), func(_ string, e fs.DirEntry, err error) error {
+	if err := filepath.WalkDir(filepath.Join(second.dir, config.ObjectsName), func(_ string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			blobs++
 		}
@@ -413,7 +414,7 @@ func TestDemoRefuses(t *testing.T) {
 	binary := program(t)
 	former := func(t *testing.T, dir string) {
 		t.Helper()
-		for _, name := range []string{demoMark, passphraseName} {
+		for _, name := range []string{config.DemoName, config.PassphraseName} {
 			if err := copyTree(filepath.Join(endedDemo(t).dir, name), filepath.Join(dir, name)); err != nil {
 				t.Fatal(err)
 			}
@@ -434,8 +435,8 @@ func TestDemoRefuses(t *testing.T) {
 		want  string
 	}{
 		{"a foreign folder", write("thesis.txt", "years"), nil, "neither empty nor a former demo"},
-		{"somebody else's demo.json", write(demoMark, `{"demo":true}`), nil, "neither empty nor a former demo"},
-		{"a network with its passphrase", write(passphraseName, "a real passphrase\n"), nil, "neither empty nor a former demo"},
+		{"somebody else's demo.json", write(config.DemoName, `{"demo":true}`), nil, "neither empty nor a former demo"},
+		{"a network with its passphrase", write(config.PassphraseName, "a real passphrase\n"), nil, "neither empty nor a former demo"},
 		{"every address", former, []string{"--listen", "0.0.0.0:0"}, "127.0.0.1 and localhost only"},
 		{"every address, version 6", former, []string{"--listen", "[::]:0"}, "127.0.0.1 and localhost only"},
 		{"no address", former, []string{"--listen", ":0"}, "127.0.0.1 and localhost only"},

@@ -16,11 +16,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
 type deviceFlags struct {
-	service
+	remote
 	agency, label, invitationFile, symbols, deviceKey string
 	wait                                              bool
 	every                                             time.Duration
@@ -96,7 +97,7 @@ func (f *deviceFlags) invite(c *cobra.Command, _ []string) error {
 	}
 	where := made.Link
 	if f.invitationFile != "" {
-		if err := writeFile(f.invitationFile, []byte(made.Secret+"\n")); err != nil {
+		if err := files.Replace(f.invitationFile, []byte(made.Secret+"\n")); err != nil {
 			return err
 		}
 		where, made.Secret, made.Link = "It is in "+f.invitationFile+".", "", ""
@@ -223,7 +224,7 @@ func (f *deviceFlags) takeUp(ctx context.Context, invitation, key, token string)
 	if symbols, err = verifier.Symbols(e.Network, e.Root, public); err != nil {
 		return e, "", err
 	}
-	return e, symbols, errors.Join(writeFile(key, data), writeFile(token, []byte(e.Token+"\n")))
+	return e, symbols, errors.Join(files.Replace(key, data), files.Replace(token, []byte(e.Token+"\n")))
 }
 
 // await asks until the device is in. Out for good is an answer, too.
@@ -279,7 +280,7 @@ var errSymbols = errors.New("the symbols are not those of the device that waits;
 // compareHere derives the symbols on this machine, from the root key that an
 // enrolled device pins and the public key that the service would seal to.
 func (f *deviceFlags) compareHere(ctx context.Context, id, symbols string) error {
-	data, err := readBounded(f.deviceKey, verifier.MaxDevice)
+	data, err := files.Read(f.deviceKey, verifier.MaxDevice)
 	if err != nil {
 		return err
 	}
@@ -327,7 +328,7 @@ func devicePath(id string) string { return "/api/v1/devices/" + url.PathEscape(i
 
 // readInvitation takes the secret, or the link that holds it.
 func readInvitation(path string) (string, error) {
-	data, err := readBounded(path, 4<<10)
+	data, err := files.Read(path, 4<<10)
 	if err != nil {
 		return "", err
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/network"
 )
 
@@ -67,53 +67,6 @@ func writePolicies(dir string, all []hcvault.Policy) error {
 	return nil
 }
 
-// errServed says that a change has to wait until nobody serves the folder.
-var errServed = errors.New("the folder is served, and its key file is read when the service starts: stop the service, do this, start it again")
-
-// work opens a folder for an operator's act, and closes it. alone says that
-// nobody serves it. Where keys are in a Vault, an act may run beside a service.
-func (f *operateFlags) work(ctx context.Context, do func(h *house, alone bool) error) (err error) {
-	if err := isHouse(f.dir); err != nil {
-		return err
-	}
-	passphrase, err := f.passphrase()
-	if err != nil {
-		return err
-	}
-	cfg := houseConfig{dir: f.dir, passphrase: passphrase, now: time.Now, log: slog.New(slog.DiscardHandler)}
-	if formerDemo(f.dir) {
-		cfg.workFactor = demoWork
-	}
-	alone := true
-	h, err := openHouse(ctx, cfg)
-	if errors.Is(err, errInUse) {
-		alone = false
-		h, err = openQuietly(ctx, cfg)
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	return do(h, alone)
-}
-
-// look opens a folder to read from it, served or not.
-func (f *operateFlags) look(ctx context.Context, do func(h *house) error) (err error) {
-	if err := isHouse(f.dir); err != nil {
-		return err
-	}
-	passphrase, err := f.passphrase()
-	if err != nil {
-		return err
-	}
-	h, err := openQuietly(ctx, houseConfig{dir: f.dir, passphrase: passphrase, now: time.Now, log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	return do(h)
-}
-
 // listedKey is one line of key list.
 type listedKey struct {
 	Agency string `json:"agency"`
@@ -132,7 +85,7 @@ func keyListCommand() *cobra.Command {
 		Short: "List the signing keys of the agencies, and which of them signs",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.look(c.Context(), func(h *house) error { return f.listKeys(c.Context(), h, agency, c.OutOrStdout()) })
+			return f.look(c.Context(), func(s *service.Service) error { return f.listKeys(c.Context(), s, agency, c.OutOrStdout()) })
 		},
 	}
 	f.add(c)
@@ -140,8 +93,8 @@ func keyListCommand() *cobra.Command {
 	return c
 }
 
-func (f *operateFlags) listKeys(ctx context.Context, h *house, agency string, out io.Writer) error {
-	agencies, err := h.network.Agencies(ctx)
+func (f *operateFlags) listKeys(ctx context.Context, s *service.Service, agency string, out io.Writer) error {
+	agencies, err := s.Network.Agencies(ctx)
 	if err != nil {
 		return err
 	}
@@ -150,7 +103,7 @@ func (f *operateFlags) listKeys(ctx context.Context, h *house, agency string, ou
 		if agency != "" && a.ID != agency {
 			continue
 		}
-		signing, _, err := h.keys.Signer(ctx, a.ID)
+		signing, _, err := s.Keys.Signer(ctx, a.ID)
 		if err != nil {
 			return err
 		}
@@ -197,12 +150,8 @@ It may be stopped anywhere and run again; it goes on where it was. While the
 folder is served it works only where the keys are in a HashiCorp Vault.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.work(c.Context(), func(h *house, alone bool) error {
-				if !alone && h.remote == nil {
-					return errServed
-				}
-				r := &rotation{Agency: agency, Wrapping: wrapping, h: h, alone: alone, wait: wait}
-				done, err := r.run(c.Context())
+			return f.work(c.Context(), func(s *service.Service, alone bool) error {
+				done, err := s.Rotate(c.Context(), service.Rotation{Agency: agency, Wrapping: wrapping, Alone: alone, Wait: wait})
 				if err != nil {
 					return fmt.Errorf("not finished; run it again: %w", err)
 				}
@@ -218,7 +167,7 @@ folder is served it works only where the keys are in a HashiCorp Vault.`,
 	return c
 }
 
-func rotationWords(done rotated, alone bool) string {
+func rotationWords(done service.Rotated, alone bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The agency signs with %s now; %s stays valid for what it signed.\n", done.KeyID, done.From)
 	if done.Resumed {
@@ -231,15 +180,6 @@ func rotationWords(done rotated, alone bool) string {
 		b.WriteString("Packs name it from the service's next window on.\n")
 	}
 	return b.String()
-}
-
-// say prints an object or words.
-func (f *operateFlags) say(out io.Writer, object any, words string) error {
-	if f.json {
-		return json.NewEncoder(out).Encode(object)
-	}
-	_, err := io.WriteString(out, words)
-	return err
 }
 
 func keyCompromisedCommand() *cobra.Command {
@@ -258,12 +198,8 @@ every device with the next pack. A key that still signs is rotated first.`,
 			if err != nil {
 				return errors.New("--since: a day, as 2026-11-22")
 			}
-			return f.work(c.Context(), func(h *house, alone bool) error {
-				if !alone && h.remote == nil {
-					return errServed
-				}
-				r := &rotation{Agency: agency, h: h, alone: alone, wait: wait}
-				logged, err := h.compromised(c.Context(), agency, kid, day, r)
+			return f.work(c.Context(), func(s *service.Service, alone bool) error {
+				logged, err := s.Compromised(c.Context(), kid, day, service.Rotation{Agency: agency, Alone: alone, Wait: wait})
 				if err != nil {
 					return fmt.Errorf("not finished; run it again: %w", err)
 				}
@@ -301,8 +237,8 @@ type listedEpoch struct {
 	BurnedAt string             `json:"burned_at,omitempty"`
 }
 
-func (f *operateFlags) listEpochs(ctx context.Context, h *house, out io.Writer) error {
-	epochs, err := h.network.Epochs(ctx, console)
+func (f *operateFlags) listEpochs(ctx context.Context, s *service.Service, out io.Writer) error {
+	epochs, err := s.Network.Epochs(ctx, service.Console)
 	if err != nil {
 		return err
 	}
@@ -324,7 +260,7 @@ func epochListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the epochs and where each stands in its life", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.look(c.Context(), func(h *house) error { return f.listEpochs(c.Context(), h, c.OutOrStdout()) })
+			return f.look(c.Context(), func(s *service.Service) error { return f.listEpochs(c.Context(), s, c.OutOrStdout()) })
 		},
 	}
 	f.add(c)
@@ -336,11 +272,11 @@ func epochRotateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "rotate", Short: "Do what time asks of the epochs, as serve does at each window", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.work(c.Context(), func(h *house, _ bool) error {
-				if err := h.network.Turn(c.Context()); err != nil {
+			return f.work(c.Context(), func(s *service.Service, _ bool) error {
+				if err := s.Network.Turn(c.Context()); err != nil {
 					return err
 				}
-				return f.listEpochs(c.Context(), h, c.OutOrStdout())
+				return f.listEpochs(c.Context(), s, c.OutOrStdout())
 			})
 		},
 	}
@@ -366,8 +302,8 @@ func epochBurnCommand() *cobra.Command {
 It asks for the network's name; --yes NAME answers that.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.work(c.Context(), func(h *house, alone bool) error {
-				return f.burn(c.Context(), h, alone, yes, c.InOrStdin(), c.OutOrStdout())
+			return f.work(c.Context(), func(s *service.Service, alone bool) error {
+				return f.burn(c.Context(), s, alone, yes, c.InOrStdin(), c.OutOrStdout())
 			})
 		},
 	}
@@ -376,8 +312,8 @@ It asks for the network's name; --yes NAME answers that.`,
 	return c
 }
 
-func (f *operateFlags) burn(ctx context.Context, h *house, alone bool, yes string, in io.Reader, out io.Writer) error {
-	r, err := h.db.Network().Network(ctx)
+func (f *operateFlags) burn(ctx context.Context, s *service.Service, alone bool, yes string, in io.Reader, out io.Writer) error {
+	r, err := s.DB.Network().Network(ctx)
 	if err != nil {
 		return err
 	}
@@ -394,12 +330,12 @@ func (f *operateFlags) burn(ctx context.Context, h *house, alone bool, yes strin
 	if yes != r.Name {
 		return errors.New("that is not the network's name; nothing was changed")
 	}
-	n, err := h.network.Burn(ctx, console)
+	n, err := s.Network.Burn(ctx, service.Console)
 	if err != nil {
 		return err
 	}
 	if alone {
-		if _, err := h.board.Publish(ctx, console, true); err != nil {
+		if _, err := s.Board.Publish(ctx, service.Console, true); err != nil {
 			return fmt.Errorf("burned, and not published yet; serve does it when it starts: %w", err)
 		}
 	}

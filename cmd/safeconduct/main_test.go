@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/safeconduct/safeconduct/internal/config"
 )
 
 // scratch holds what several tests share: the binary and two demos.
@@ -78,7 +80,7 @@ type listedCard struct {
 }
 
 func readManifest(dir string) (m manifest, err error) {
-	f, err := os.Open(filepath.Join(dir, demoMark))
+	f, err := os.Open(filepath.Join(dir, config.DemoName))
 	if err != nil {
 		return m, err
 	}
@@ -157,7 +159,7 @@ var ended = sync.OnceValues(func() (*played, error) {
 	}
 	dir := filepath.Join(scratch, "ended")
 	// Not the databases: somebody writes to them.
-	for _, name := range []string{demoMark, passphraseName, keysName, packName, "cards", blobsName} {
+	for _, name := range []string{config.DemoName, config.PassphraseName, config.KeysName, config.PackName, "cards", config.ObjectsName} {
 		if err := copyTree(filepath.Join(first.dir, name), filepath.Join(dir, name)); err != nil {
 			return nil, err
 		}

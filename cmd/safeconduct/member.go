@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/safeconduct/safeconduct/internal/service"
 )
 
 // memberCommand is for the day on which somebody's token is in strange hands.
@@ -29,16 +31,20 @@ func memberListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List an agency's members, or the operators", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.look(c.Context(), func(h *house) error {
-				members, err := h.people.Members(c.Context(), console, agency)
+			return f.look(c.Context(), func(s *service.Service) error {
+				members, err := s.People.Members(c.Context(), service.Console, agency)
 				if err != nil {
 					return err
 				}
 				all := []listedMember{}
 				var words strings.Builder
 				for _, m := range members {
+					state := "may act"
+					if m.Revoked {
+						state = "ended"
+					}
 					all = append(all, listedMember{m.ID, string(m.Role), m.Revoked})
-					fmt.Fprintf(&words, "%s  %-10s  %s\n", m.ID, m.Role, tell(m.Revoked, "ended", "may act"))
+					fmt.Fprintf(&words, "%s  %-10s  %s\n", m.ID, m.Role, state)
 				}
 				if f.json {
 					return json.NewEncoder(c.OutOrStdout()).Encode(map[string]any{"members": all})
@@ -58,8 +64,8 @@ func memberEndCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "end MEMBER", Short: "End a member's access for good, at once, also while the folder is served", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return f.look(c.Context(), func(h *house) error {
-				if err := h.people.RevokeMember(c.Context(), console, args[0]); err != nil {
+			return f.look(c.Context(), func(s *service.Service) error {
+				if err := s.People.RevokeMember(c.Context(), service.Console, args[0]); err != nil {
 					return err
 				}
 				return f.say(c.OutOrStdout(), map[string]any{"member": args[0], "ended": true}, "That token lets nobody in any more.\n")

@@ -14,11 +14,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
 type packFlags struct {
-	service
+	remote
 	dir, deviceKey string
 	json           bool
 }
@@ -43,7 +45,7 @@ func packCommand() *cobra.Command {
 	return c
 }
 
-func (f *packFlags) path() string { return filepath.Join(f.dir, packName) }
+func (f *packFlags) path() string { return filepath.Join(f.dir, config.PackName) }
 
 func (f *packFlags) keyPath() string {
 	if f.deviceKey != "" {
@@ -53,7 +55,7 @@ func (f *packFlags) keyPath() string {
 }
 
 func (f *packFlags) device() (verifier.Device, error) {
-	data, err := readBounded(f.keyPath(), verifier.MaxDevice)
+	data, err := files.Read(f.keyPath(), verifier.MaxDevice)
 	if err != nil {
 		return verifier.Device{}, err
 	}
@@ -65,7 +67,7 @@ func (f *packFlags) show(_ context.Context, out io.Writer, _ []string) error {
 	if err != nil {
 		return err
 	}
-	data, err := readBounded(f.path(), verifier.MaxPack)
+	data, err := files.Read(f.path(), verifier.MaxPack)
 	if err != nil {
 		return err
 	}
@@ -103,7 +105,7 @@ func (f *packFlags) describe(out io.Writer, p *verifier.Pack, now time.Time) err
 }
 
 func (f *packFlags) importFile(_ context.Context, out io.Writer, args []string) error {
-	data, err := readBounded(args[0], verifier.MaxPack)
+	data, err := files.Read(args[0], verifier.MaxPack)
 	if err != nil {
 		return err
 	}
@@ -126,7 +128,7 @@ func (f *packFlags) take(out io.Writer, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(writeFile(f.path(), data), writeFile(f.keyPath(), key)); err != nil {
+	if err := errors.Join(files.Replace(f.path(), data), files.Replace(f.keyPath(), key)); err != nil {
 		return err
 	}
 	return f.describe(out, pack, now)

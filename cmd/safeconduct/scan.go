@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/internal/picture"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -36,8 +36,8 @@ func readInput(stdin io.Reader, input string) (string, verifier.Reason, error) {
 	if looksLikeText(input) {
 		return input, "", nil
 	}
-	data, err := readBounded(input, picture.MaxBytes)
-	if errors.Is(err, errTooLarge) {
+	data, err := files.Read(input, picture.MaxBytes)
+	if errors.Is(err, files.ErrTooLarge) {
 		return "", verifier.ReasonTooLarge, nil
 	}
 	if err != nil {
@@ -64,42 +64,3 @@ func looksLikeText(input string) bool {
 // maxName is the longest name that a file can have, in bytes, on the systems
 // that this runs on.
 const maxName = 255
-
-var errTooLarge = errors.New("file is too large")
-
-// readBounded reads a file that may be at most limit bytes long.
-func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(filepath.Clean(path)) //nolint:gosec // the file that the user of the command named
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", filepath.Base(path), err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("read %s: %w", filepath.Base(path), errTooLarge)
-	}
-	return data, nil
-}
-
-// writeFile replaces a file by a new one that only its owner can read, whole
-// or not at all.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	if _, err := f.Write(data); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}

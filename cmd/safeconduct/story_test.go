@@ -3,15 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"io"
-	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/demo"
+	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -55,26 +55,26 @@ func playInProcess(t *testing.T, cfg demo.Config) (*demo.Story, error) {
 	cfg.Dir = t.TempDir()
 	var ago atomic.Int64
 	ago.Store(int64(4 * 24 * time.Hour))
-	house := houseConfig{
-		dir: cfg.Dir, passphrase: demoPassphrase, workFactor: demoWork, log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		now: func() time.Time { return time.Now().Add(-time.Duration(ago.Load())) },
+	network := service.Config{
+		Dir: cfg.Dir, Passphrase: config.DemoPassphrase, WorkFactor: service.DemoWork,
+		Now: func() time.Time { return time.Now().Add(-time.Duration(ago.Load())) },
 	}
-	token, err := foundDemo(t.Context(), house, "http://demo.example")
+	token, err := foundDemo(t.Context(), network, "http://demo.example")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := openHouse(t.Context(), house)
+	h, err := service.Open(t.Context(), network)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(h.api)
+	server := httptest.NewServer(h.API)
 	t.Cleanup(func() {
 		server.Close()
 		if err := h.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	cfg.URL, cfg.Operator, cfg.KeyLeft = server.URL, token, h.keyLeft
+	cfg.URL, cfg.Operator, cfg.KeyLeft = server.URL, token, keyLeft(h)
 	cfg.SetClock = func(d time.Duration) { ago.Store(int64(d)) }
 	return demo.Play(t.Context(), cfg)
 }

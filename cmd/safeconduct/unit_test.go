@@ -5,9 +5,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/safeconduct/safeconduct/internal/config"
 )
 
 // TestUnit: the unit's command line is one that the program takes, and systemd
@@ -35,8 +36,8 @@ func TestUnit(t *testing.T) {
 	}
 	for _, name := range regexp.MustCompile(`(?m)^Environment=([A-Z_]+)=`).FindAllSubmatch(unit, -1) {
 		known := false
-		for _, s := range settings {
-			known = known || s.env() == string(name[1])
+		for _, s := range config.Settings {
+			known = known || s.Env() == string(name[1])
 		}
 		if !known {
 			t.Errorf("%s is no setting", name[1])
@@ -65,33 +66,4 @@ func TestUnit(t *testing.T) {
 		t.Errorf("systemd-analyze security: %v\n%s", err, out)
 	}
 	t.Log(lines[len(lines)-1])
-}
-
-// TestKeepMemory: a service that serves writes no core file.
-func TestKeepMemory(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("Linux alone")
-	}
-	if os.Getenv("SAFECONDUCT_TEST_CORE") != "" {
-		if err := keepMemory(); err != nil {
-			t.Fatal(err)
-		}
-		limits, err := os.ReadFile("/proc/self/limits")
-		if err != nil && !os.IsPermission(err) {
-			t.Fatal(err)
-		}
-		if err == nil && !regexp.MustCompile(`Max core file size +0 +0`).Match(limits) {
-			t.Errorf("%s", limits)
-		}
-		return
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.CommandContext(t.Context(), self, "-test.run=^TestKeepMemory$")
-	c.Env = append(os.Environ(), "SAFECONDUCT_TEST_CORE=1")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -147,7 +149,7 @@ func (f verifyFlags) openPack(now time.Time) (*verifier.Pack, error, error) {
 		if f.dir == "" {
 			return nil, nil, nil
 		}
-		path = filepath.Join(f.dir, packName)
+		path = filepath.Join(f.dir, config.PackName)
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 			return nil, nil, nil
 		}
@@ -156,14 +158,14 @@ func (f verifyFlags) openPack(now time.Time) (*verifier.Pack, error, error) {
 	if keyPath == "" {
 		keyPath = path + ".key"
 	}
-	file, err := readBounded(path, verifier.MaxPack)
-	if errors.Is(err, errTooLarge) {
+	file, err := files.Read(path, verifier.MaxPack)
+	if errors.Is(err, files.ErrTooLarge) {
 		return nil, &verifier.NotReadyError{Reason: verifier.ReasonPackBroken, Detail: "the pack file is too large"}, nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err := readBounded(keyPath, verifier.MaxDevice)
+	key, err := files.Read(keyPath, verifier.MaxDevice)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -178,14 +180,11 @@ func (f verifyFlags) openPack(now time.Time) (*verifier.Pack, error, error) {
 	return pack, nil, err
 }
 
-// packName is the pack in a folder that demo, init or pack fetch filled.
-const packName = "pack.json"
-
 // triesName holds when wrong codes were tried, by hashed card.
 const triesName = "tries.json"
 
 func loadTries(dir string) (*verifier.Tries, error) {
-	data, err := readBounded(filepath.Join(dir, triesName), 4<<20)
+	data, err := files.Read(filepath.Join(dir, triesName), 4<<20)
 	if errors.Is(err, os.ErrNotExist) {
 		return &verifier.Tries{}, nil
 	}
@@ -204,7 +203,7 @@ func saveTries(dir string, t *verifier.Tries) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, triesName), data)
+	return files.Replace(filepath.Join(dir, triesName), data)
 }
 
 func exitStatus(s verifier.State) int {

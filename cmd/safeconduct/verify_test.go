@@ -40,24 +40,3 @@ func TestEveryState(t *testing.T) {
 		t.Errorf("a state that is not known gives %d, want %d", got, exitNo)
 	}
 }
-
-// TestSafeToAsk: a token goes nowhere that others can read along.
-func TestSafeToAsk(t *testing.T) {
-	for address, want := range map[string]bool{
-		"https://network.example":      true,
-		"https://network.example:8443": true,
-		"http://127.0.0.1:8080":        true,
-		"http://[::1]:8080":            true,
-		"http://localhost":             true,
-		"http://network.example":       false,
-		"http://192.0.2.1":             false,
-		"http://localhost.example":     false,
-		"ftp://127.0.0.1":              false,
-		"network.example":              false,
-		"":                             false,
-	} {
-		if got := safeToAsk(address) == nil; got != want {
-			t.Errorf("%q: got %v, want %v", address, got, want)
-		}
-	}
-}

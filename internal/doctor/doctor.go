@@ -1,0 +1,600 @@
+// Package doctor examines a network: what it depends on, whether its rows, pages
+// and log fit together, and whether its log holds up before strangers. It says
+// what it found and what to do, and opens no record. Serving is for
+// internal/service, bringing back for internal/recovery, and printing for the
+// commands.
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/internal/blobs"
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/service"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/network"
+)
+
+// A Finding is one thing that was looked at.
+type Finding struct {
+	Check string `json:"check"`        // stable, for programs
+	State string `json:"state"`        // ok, fault or unchecked
+	Found string `json:"found"`        // what is so
+	Do    string `json:"do,omitempty"` // what to do about it
+}
+
+// What a finding can be. Unchecked is never a yes.
+const (
+	OK        = "ok"
+	Fault     = "fault"
+	Unchecked = "unchecked"
+)
+
+// doctor looks at one folder and what its engines are.
+type doctor struct {
+	folder  config.Folder
+	engines config.Engines
+	now     func() time.Time
+	found   []Finding
+}
+
+// Examine looks at everything that the service depends on. It changes nothing,
+// and may run while the folder is served. Nil now means time.Now.
+func Examine(ctx context.Context, folder config.Folder, now func() time.Time) []Finding {
+	if now == nil {
+		now = time.Now
+	}
+	d := &doctor{folder: folder, now: now}
+	d.examine(ctx)
+	return d.found
+}
+
+func (d *doctor) ok(check, found string) {
+	d.found = append(d.found, Finding{check, OK, found, ""})
+}
+
+func (d *doctor) fault(check, found, do string) {
+	d.found = append(d.found, Finding{check, Fault, found, do})
+}
+
+func (d *doctor) unchecked(check, found, do string) {
+	d.found = append(d.found, Finding{check, Unchecked, "could not check: " + found, do})
+}
+
+// judge is ok or a fault.
+func (d *doctor) judge(good bool, check, found, do string) {
+	if good {
+		d.ok(check, found)
+	} else {
+		d.fault(check, found, do)
+	}
+}
+
+// examine looks at everything, whatever else it finds: one fault must not hide
+// another.
+func (d *doctor) examine(ctx context.Context) {
+	if err := d.folder.Check(); err != nil {
+		d.fault("folder", "not a folder that init or demo made", "Give --dir the folder of the network, or run safeconduct init.")
+		return
+	}
+	var err error
+	if d.engines, err = config.ReadEngines(d.folder.Dir); err != nil {
+		d.fault("configuration", config.EnginesName+" cannot be read", "Compare it with docs/operate.md, Engines; safeconduct config show says more.")
+		return
+	}
+	d.modes()
+	d.disk()
+	d.passphraseFile()
+	d.aside()
+	whole := d.databases(ctx)
+	d.objects(ctx)
+	whole = d.keystore(ctx) && whole
+	if !whole {
+		d.unchecked("network", "its databases or keys cannot be opened", "Mend what is marked ✕ above, and run this again.")
+		return
+	}
+	d.network(ctx)
+}
+
+// modes looks at who may read what lies in the folder.
+func (d *doctor) modes() {
+	info, err := os.Stat(d.folder.Dir)
+	if err != nil {
+		d.unchecked("folder", "it cannot be looked at", "Run this as the user that serves.")
+		return
+	}
+	mode := info.Mode().Perm()
+	d.judge(mode&0o077 == 0, "folder", fmt.Sprintf("mode %04o", mode), "Others can look into it: chmod 700 the folder.")
+	var open []string
+	for _, name := range []string{config.DatabaseName, config.KeyringName, config.KeysName, config.PackName + ".key", config.PassphraseName} {
+		if info, err := os.Stat(filepath.Join(d.folder.Dir, name)); err == nil && info.Mode().Perm()&0o077 != 0 {
+			open = append(open, name)
+		}
+	}
+	d.judge(len(open) == 0, "files", tell(len(open) == 0, "databases and keys are their owner's alone", "others may read "+strings.Join(open, ", ")),
+		"chmod 600 these files.")
+}
+
+// tell is one of two things that are found.
+func tell(good bool, yes, no string) string {
+	if good {
+		return yes
+	}
+	return no
+}
+
+// leastFree is how much room a folder must have.
+const leastFree = 1 << 30
+
+func (d *doctor) disk() {
+	free, total, err := files.Space(d.folder.Dir)
+	if err != nil {
+		d.unchecked("disk", "this system does not tell", "See that there is 1 GiB at least.")
+		return
+	}
+	d.judge(free >= leastFree && free*20 >= total, "disk", fmt.Sprintf("%.1f of %.1f GiB are free", gib(free), gib(total)),
+		"Make room: with a full disk nothing can be issued. Less than 1 GiB or a twentieth is too little.")
+}
+
+func gib(n uint64) float64 { return float64(n) / (1 << 30) }
+
+// passphraseFile looks at where the passphrase of the key file is.
+func (d *doctor) passphraseFile() {
+	if d.engines.Vault != "" {
+		return
+	}
+	path := d.folder.PassphraseFile
+	if path == "" {
+		path = os.Getenv("SAFECONDUCT_PASSPHRASE_FILE")
+	}
+	if left := filepath.Join(d.folder.Dir, config.PassphraseName); path == "" && d.folder.IsDemo() {
+		if _, err := os.Stat(left); err == nil {
+			d.ok("passphrase", "lies beside the keys, as a demonstration's does")
+			return
+		}
+	}
+	info, err := os.Stat(filepath.Clean(path)) //nolint:gosec // the file that the operator named
+	if path == "" || err != nil {
+		d.fault("passphrase", "there is no file with the passphrase", "Give --passphrase-file or SAFECONDUCT_PASSPHRASE_FILE; without it nothing can be opened.")
+		return
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		d.fault("passphrase", "others may read the file", "chmod 600 the file with the passphrase.")
+	}
+	same, err := files.SameDisk(path, filepath.Join(d.folder.Dir, config.KeysName))
+	switch {
+	case err != nil:
+		d.unchecked("passphrase place", "this system does not tell disks apart", "Keep the passphrase on another disk than the keys.")
+	case same:
+		d.fault("passphrase place", "the passphrase lies on the same disk as the keys, so that whoever takes the disk has both",
+			"Keep it on another disk, or let systemd bring it: docs/operate.md, Install.")
+	default:
+		d.ok("passphrase place", "on another disk than the keys")
+	}
+}
+
+// aside looks at where the erasure journal and what was published last are kept:
+// a restore needs both, so they must not be lost with the databases.
+func (d *doctor) aside() {
+	if d.folder.IsDemo() {
+		return
+	}
+	const do = "Let it be a folder on another disk or machine: aside in engines.json, and move what lies there. Or copy it away every hour: docs/restore.md."
+	path := d.engines.AsideAt(d.folder.Dir)
+	if _, err := os.Stat(path); err != nil {
+		d.fault("aside", "the folder for what must outlive the databases is not there", do)
+		return
+	}
+	same, err := files.SameDisk(path, d.folder.Dir)
+	switch {
+	case err != nil:
+		d.unchecked("aside", "this system does not tell disks apart", do)
+	case same:
+		d.fault("aside", "what must outlive the databases lies on the same disk as they do", do)
+	default:
+		d.ok("aside", "what must outlive the databases is on another disk")
+	}
+}
+
+// unsane is how far two clocks may be apart.
+const unsane = time.Minute
+
+// databases looks at both. It reports whether they can be opened.
+func (d *doctor) databases(ctx context.Context) bool {
+	data, ok := d.database(ctx, "database", d.engines.DatabaseAt(d.folder.Dir), sqlstore.Inspect)
+	keyring, ok2 := d.database(ctx, "keyring", d.engines.KeyringAt(d.folder.Dir), sqlstore.InspectKeyring)
+	switch {
+	case data.Engine == "" || keyring.Engine == "":
+		d.unchecked("keyring apart", "not both databases could be looked at", "Mend them first.")
+	case data.Server == keyring.Server && data.Name == keyring.Name:
+		d.fault("keyring apart", "the keyring lies in the same database as the data, so that one backup holds both",
+			"Move the schema keyring into a database of its own: its backups live 35 days, the data's 180.")
+	case data.Server == keyring.Server && strings.HasPrefix(data.Engine, "PostgreSQL"):
+		d.ok("keyring apart", "in a database of its own on the same server; that server's physical backups hold both and live 35 days at most")
+	default:
+		d.ok("keyring apart", "in a database of its own")
+	}
+	return ok && ok2
+}
+
+func (d *doctor) database(ctx context.Context, name, where string, look func(context.Context, string) (sqlstore.Inspection, error)) (sqlstore.Inspection, bool) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	i, err := look(ctx, where)
+	switch {
+	case errors.Is(err, sqlstore.ErrMissing):
+		d.fault(name, "the file is not there", "Put it back from a backup: docs/restore.md.")
+		return i, false
+	case errors.Is(err, sqlstore.ErrConnectionString):
+		d.fault(name, "its address cannot be used", "postgres://USER@HOST/DATABASE?sslmode=verify-full&passfile=FILE; without verify-full only on this machine.")
+		return i, false
+	case errors.Is(err, sqlstore.ErrUnavailable):
+		d.fault(name, "the server cannot be reached, or none that takes changes", "Start it, or let this machine reach it; after a failover see that one of the hosts takes changes.")
+		return i, false
+	case err != nil:
+		d.fault(name, "it cannot be read", "Look into the server's log, or at the file; fsck says more. Put it back from a backup when it is damaged.")
+		return i, false
+	}
+	d.ok(name, i.Engine)
+	switch {
+	case errors.Is(i.Writable, sqlstore.ErrBusy):
+		d.unchecked(name+" writable", "somebody else is writing", "Run this again.")
+	default:
+		d.judge(i.Writable == nil, name+" writable", tell(i.Writable == nil, "it takes changes", "it takes no changes"),
+			"Let the role of the service own the database, and see that the disk is not mounted for reading alone.")
+	}
+	good := true
+	switch {
+	case i.Schema < i.Newest:
+		good = false
+		d.fault(name+" schema", fmt.Sprintf("version %d, and this program brings %d", i.Schema, i.Newest), "Start serve once with this program: it brings the schema up to date.")
+	case i.Schema > i.Newest:
+		d.fault(name+" schema", fmt.Sprintf("version %d is of a newer program than this one, which knows %d", i.Schema, i.Newest), "Use the newer program; the one before it works too, an older one does not.")
+	default:
+		d.ok(name+" schema", fmt.Sprintf("version %d", i.Schema))
+	}
+	var wrong, do []string
+	for _, w := range i.Wrong {
+		wrong, do = append(wrong, w[0]+" is "+w[1]), append(do, w[0]+" = "+w[2])
+	}
+	d.judge(len(wrong) == 0, name+" settings", tell(len(wrong) == 0, "lose no commit and log no value", strings.Join(wrong, ", ")),
+		"For the role of the service (ALTER ROLE … SET), or for the server: "+strings.Join(do, ", ")+". docs/decisions/0008-postgresql.md says why.")
+	d.clock(name+" clock", i.Ahead)
+	return i, good
+}
+
+func (d *doctor) clock(check string, ahead time.Duration) {
+	d.judge(ahead.Abs() <= unsane, check, fmt.Sprintf("%s apart from this machine's", ahead.Round(time.Second).Abs()),
+		"More than a minute is too much: dates on cards and in the log would be wrong. Set both clocks by NTP.")
+}
+
+// objects puts an object, reads it, and removes it again.
+func (d *doctor) objects(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	where := "the folder " + config.ObjectsName
+	if d.engines.Objects != "" {
+		where = "the bucket"
+	} else if _, err := os.Stat(filepath.Join(d.folder.Dir, config.ObjectsName)); errors.Is(err, fs.ErrNotExist) {
+		d.ok("pages", "there is no folder for them yet; serve makes it")
+		return
+	}
+	store, err := service.OpenObjects(ctx, service.Config{Dir: d.folder.Dir, Engines: d.engines, Now: d.now})
+	switch {
+	case errors.Is(err, blobs.ErrUnavailable):
+		d.fault("pages", where+" cannot be reached", "Start the server, or let this machine reach it; certificate and region have to fit.")
+		return
+	case errors.Is(err, blobs.ErrBucket):
+		// These texts are our own.
+		d.fault("pages", err.Error(), "The bucket keeps no versions, and the key may put, get, list and delete: docs/decisions/0009-s3.md.")
+		return
+	case err != nil:
+		d.fault("pages", where+" cannot be opened", "Look at --objects and at SAFECONDUCT_S3_ACCESS_KEY and SAFECONDUCT_S3_SECRET_KEY_FILE; a folder has to be the service's own.")
+		return
+	}
+	defer func() { _ = store.Close() }()
+	if err := tryObjects(ctx, store); err != nil {
+		full := errors.Is(err, blobs.ErrFull)
+		d.fault("pages", tell(full, where+" is full", "what is put into "+where+" does not come back"),
+			tell(full, "Make room.", "Look at the disk, or at what the key of the bucket may do: put, get, delete."))
+		return
+	}
+	d.ok("pages", where+" takes, gives back and removes an object"+tell(d.engines.Objects != "", ", and keeps no versions", ""))
+}
+
+func tryObjects(ctx context.Context, store service.Objects) error {
+	var drawn [48]byte
+	_, _ = rand.Read(drawn[:]) // never returns an error
+	key, want := hex.EncodeToString(drawn[:16]), drawn[16:]
+	if _, err := store.Put(ctx, key, bytes.NewReader(want)); err != nil {
+		return err
+	}
+	r, err := store.Get(ctx, key)
+	if err == nil {
+		var got []byte
+		got, err = io.ReadAll(io.LimitReader(r, 1<<10))
+		if err = errors.Join(err, r.Close()); err == nil && !bytes.Equal(got, want) {
+			err = errors.New("other bytes came back")
+		}
+	}
+	return errors.Join(err, store.Delete(ctx, key))
+}
+
+// keystore looks at where the keys are. It reports whether they can be used.
+func (d *doctor) keystore(ctx context.Context) bool {
+	if d.engines.Vault != "" {
+		return d.hcvault(ctx)
+	}
+	passphrase, err := d.folder.Passphrase()
+	if err != nil {
+		d.unchecked("keys", "without the passphrase", "See passphrase.")
+		return false
+	}
+	keys, err := keyfile.Open(keyfile.Config{Path: d.folder.Path(config.KeysName), Passphrase: passphrase})
+	switch {
+	case errors.Is(err, keyfile.ErrPassphrase):
+		d.fault("keys", "the passphrase does not open the key file", "It is another one, or the file was altered: take the file from a backup, or the right passphrase.")
+	case errors.Is(err, keyfile.ErrMode):
+		d.fault("keys", "others may read the key file", "chmod 600 "+config.KeysName+". If others were on this machine, take the keys for known to them.")
+	case err != nil:
+		d.fault("keys", "the key file is damaged or cannot be read", "Put it back from where it is kept offline.")
+	default:
+		_, err = keys.LogKey(ctx)
+		d.judge(err == nil, "keys", "the key file opens", "Put it back from where it is kept offline.")
+	}
+	return err == nil
+}
+
+// longestToken is how long a login should live: docs/operate.md, Engines.
+const longestToken = time.Hour
+
+func (d *doctor) hcvault(ctx context.Context) bool {
+	id := "unknown"
+	if db, err := sqlstore.Inspect(ctx, d.engines.DatabaseAt(d.folder.Dir)); err == nil && db.Schema == db.Newest {
+		if opened, err := sqlstore.Open(ctx, d.engines.DatabaseAt(d.folder.Dir)); err == nil {
+			if r, err := opened.Network().Network(ctx); err == nil {
+				id = r.ID
+			}
+			_ = opened.Close()
+		}
+	}
+	i, err := hcvault.Inspect(ctx, service.HashiCorp(d.engines, id, d.now))
+	switch {
+	case errors.Is(err, hcvault.ErrUnavailable):
+		d.fault("vault", "it cannot be reached, or its certificate is not trusted", "Start it, let this machine reach it, and compare --vault-ca-file with its certificate.")
+		return false
+	case errors.Is(err, hcvault.ErrBadResponse):
+		d.fault("vault", "what answers there is no Vault", "Look at --vault.")
+		return false
+	case err != nil:
+		d.fault("vault", "its address, mount, prefix or files cannot be right", "Compare "+config.EnginesName+" with docs/operate.md, Engines.")
+		return false
+	case !i.Initialized || i.Sealed:
+		d.fault("vault", "Vault "+i.Version+" is sealed", "Unseal it with the people who hold the shares. Until then nothing can be issued, and everything can be checked.")
+		return false
+	}
+	d.ok("vault", "Vault "+i.Version+" is unsealed")
+	d.clock("vault clock", i.Ahead)
+	if !i.Certificate.IsZero() {
+		left := i.Certificate.Sub(d.now())
+		d.judge(left > 14*24*time.Hour, "vault certificate", fmt.Sprintf("good for %d more days", int(left.Hours()/24)), "Renew it before it ends: afterwards nothing can be issued.")
+	}
+	switch {
+	case errors.Is(i.Login, hcvault.ErrToken):
+		d.fault("vault login", "its tokens live longer than a day", "token_ttl=15m token_max_ttl=12h for the AppRole.")
+		return false
+	case i.Login != nil:
+		d.fault("vault login", "the AppRole does not let us in", "Write a new secret id into the file that --vault-secret-id-file names, and compare the role id.")
+		return false
+	}
+	d.judge(i.TokenLife <= longestToken, "vault login", fmt.Sprintf("tokens live %s", i.TokenLife), "An hour at most, so that a token that was copied ends soon: token_ttl=15m for the AppRole.")
+	d.judge(i.Keys == nil, "keys", tell(i.Keys == nil, "the network's keys are there, and can neither be exported nor deleted", "a key is not there or not as it must be"),
+		"A key that could be exported or deleted has to be taken for known to others: docs/decisions/0007-hashicorp-vault.md, Keys.")
+	policies := "Put the policies that safeconduct key policies --vault-mount M --vault-prefix P prints, and give the AppRole no others."
+	if i.Rights != nil {
+		d.unchecked("vault rights", "the login may not ask what it may do", policies)
+		return i.Keys == nil
+	}
+	d.judge(len(i.Excess) == 0, "vault rights", tell(len(i.Excess) == 0, "no more than the duties need: nothing can be exported, deleted or granted", "more than the duties need: "+strings.Join(i.Excess, "; ")), policies)
+	if len(i.Lacking) > 0 {
+		d.fault("vault duties", "lacking: "+strings.Join(i.Lacking, "; "), policies)
+	}
+	return i.Keys == nil && len(i.Lacking) == 0
+}
+
+// network opens the network and asks what only its rooms know.
+func (d *doctor) network(ctx context.Context) {
+	cfg, err := service.ConfigFor(d.folder)
+	var s *service.Service
+	if err == nil {
+		cfg.Now = d.now
+		s, err = service.Look(ctx, cfg)
+	}
+	if err != nil {
+		d.unchecked("network", "it cannot be opened", "Mend what is marked ✕ above; fsck says more.")
+		return
+	}
+	defer func() { _ = s.Close() }()
+	served := false
+	if unlock, err := files.Lock(d.folder.Dir); err == nil {
+		_ = unlock()
+	} else {
+		served = errors.Is(err, files.ErrInUse)
+	}
+	d.generation(ctx, s)
+	d.published(ctx, s, served)
+	d.log(ctx, s)
+	d.drafts(ctx, s, served)
+	d.epochs(ctx, s)
+}
+
+// generation compares the keystore with what the database has seen of it.
+func (d *doctor) generation(ctx context.Context, s *service.Service) {
+	r, err := s.DB.Network().Network(ctx)
+	now, err2 := s.Keys.Generation(ctx)
+	if err := errors.Join(err, err2); err != nil {
+		d.unchecked("keys' age", "database or keystore did not say", "Run this again.")
+		return
+	}
+	d.judge(now >= r.Generation, "keys' age", tell(now >= r.Generation, "the newest that this network has used", "an older copy than one that this network has used"),
+		"Put the newest key file back, or the newest state of Vault: older ones lack keys that have signed.")
+}
+
+// Ages of what is published from which on somebody should look.
+const (
+	listsOld   = 3 * time.Hour
+	listsAmber = 72 * time.Hour
+)
+
+func (d *doctor) published(ctx context.Context, s *service.Service, served bool) {
+	oldest, err := oldestList(ctx, s.DB.Credentials())
+	switch {
+	case err != nil:
+		d.unchecked("lists", "the database did not say, or what it keeps cannot be read", "Run this again; fsck says more.")
+		return
+	case oldest.IsZero():
+		d.judge(!served, "lists", "nothing was published yet", "serve publishes when it starts: look at its log.")
+		return
+	}
+	age := d.now().Sub(oldest)
+	found := fmt.Sprintf("the oldest is %s old", age.Round(time.Minute))
+	if age > listsAmber {
+		found += ", so that every check is amber"
+	}
+	d.judge(age <= listsOld, "lists", found, tell(served, "serve publishes each hour: look for housekeeping in its log.",
+		"Nobody serves this folder. Start serve: it publishes at once what is late."))
+
+	trust, err := s.DB.Network().TrustList(ctx)
+	if err != nil {
+		d.unchecked("trust list", "the database did not say", "Start serve: it signs one.")
+		return
+	}
+	left := trust.Expires.Sub(d.now())
+	d.judge(left > 7*24*time.Hour, "trust list", fmt.Sprintf("good for %d more days", int(left.Hours()/24)),
+		"It is signed anew half way through its 30 days. See that serve publishes, and that the root key can sign.")
+}
+
+// oldestList is when the oldest of the newest tokens was signed, zero when
+// there is none. Whether they verify is for whoever gets a pack.
+func oldestList(ctx context.Context, store credentials.Store) (oldest time.Time, err error) {
+	numbers, err := store.Lists(ctx)
+	if err != nil {
+		return oldest, err
+	}
+	for _, n := range numbers {
+		status, _, err := store.Tokens(ctx, n)
+		if err != nil {
+			return oldest, err
+		}
+		if status == "" {
+			continue // opened since the last window
+		}
+		parts := strings.Split(status, ".")
+		if len(parts) != 3 {
+			return oldest, errors.New("no token")
+		}
+		payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+		if err != nil {
+			return oldest, err
+		}
+		var claims struct {
+			IssuedAt int64 `json:"iat"`
+		}
+		if err := json.Unmarshal(payload, &claims); err != nil || claims.IssuedAt == 0 {
+			return oldest, errors.New("no date")
+		}
+		if at := time.Unix(claims.IssuedAt, 0); oldest.IsZero() || at.Before(oldest) {
+			oldest = at
+		}
+	}
+	return oldest, nil
+}
+
+// log holds the newest leaf against the signed checkpoint. That takes a tile of
+// each level and not all of them: fsck and log verify read everything.
+func (d *doctor) log(ctx context.Context, s *service.Service) {
+	const fsck = "Change nothing. Run safeconduct log verify and fsck, and hold the checkpoint against one that somebody outside kept."
+	key, err := s.Keys.LogKey(ctx)
+	size, err2 := s.DB.Log().Size(ctx)
+	if err := errors.Join(err, err2); err != nil {
+		d.unchecked("log", "database or keystore did not say", "Run this again.")
+		return
+	}
+	signed, err := fs.ReadFile(s.LogDir, "checkpoint")
+	if size == 0 && errors.Is(err, fs.ErrNotExist) {
+		d.ok("log", "nothing was published yet")
+		return
+	}
+	if err != nil {
+		d.fault("log", "the checkpoint is not there", fsck)
+		return
+	}
+	head, err := audit.ParseCheckpoint(signed, key)
+	if err != nil || head.Size > size || head.Size < 1 {
+		d.fault("log", tell(err != nil, "the checkpoint is not signed by this network's key", "the database has fewer entries than were published"), fsck)
+		return
+	}
+	hashes, err := s.DB.Log().Sequenced(ctx, head.Size-1, 1)
+	if err != nil {
+		d.fault("log", "the newest entry cannot be read from the database", fsck)
+		return
+	}
+	proof, err := audit.Prove(s.LogDir, key, head.Size-1)
+	if err == nil && len(hashes) == 1 {
+		_, err = audit.CheckInclusion(key, hashes[0], proof)
+	}
+	d.judge(err == nil && len(hashes) == 1, "log", tell(err == nil && len(hashes) == 1,
+		fmt.Sprintf("%d entries; the newest is under the signed checkpoint", head.Size), "the newest entry is not under the signed checkpoint"), fsck)
+}
+
+func (d *doctor) drafts(ctx context.Context, s *service.Service, served bool) {
+	drafts, err := s.DB.Credentials().Drafts(ctx)
+	switch {
+	case err != nil:
+		d.unchecked("drafts", "the database did not say", "Run this again.")
+	case len(drafts) > 0 && !served:
+		d.fault("drafts", fmt.Sprintf("%d that a crash left open", len(drafts)), "Start serve, or run fsck: both settle them.")
+	case len(drafts) > 0:
+		d.ok("drafts", fmt.Sprintf("%d are being signed", len(drafts)))
+	default:
+		d.ok("drafts", "none is open")
+	}
+}
+
+func (d *doctor) epochs(ctx context.Context, s *service.Service) {
+	epochs, err := s.DB.Network().Epochs(ctx)
+	if err != nil {
+		d.unchecked("epochs", "the database did not say", "Run this again.")
+		return
+	}
+	now, states := d.now(), map[network.EpochState]int{}
+	var ends time.Time
+	for _, e := range epochs {
+		states[e.State(now)]++
+		if e.State(now) == network.EpochLive && e.EndsAt.After(ends) {
+			ends = e.EndsAt
+		}
+	}
+	found := fmt.Sprintf("%d live, %d next, %d ended, %d burned", states[network.EpochLive], states[network.EpochNext],
+		states[network.EpochEnded], states[network.EpochBurned])
+	d.judge(states[network.EpochLive] > 0 && states[network.EpochNext] > 0, "epochs", found,
+		"Cards need an epoch that is live, and devices the next one's keys in time: safeconduct epoch rotate, or start serve, which does it at each window.")
+}

@@ -1,0 +1,111 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/internal/service"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+)
+
+// Health is what a check of everything found.
+type Health struct {
+	sqlstore.Health
+	Pages  int   `json:"pages"`  // ciphertexts that were read, of pages and of fields
+	Leaves int64 `json:"leaves"` // of the published log
+	Served bool  `json:"served"` // by another process, so that nothing was settled
+}
+
+// Fsck settles what a crash left behind and checks that everything is whole.
+// While another process serves the network nothing is settled.
+func Fsck(ctx context.Context, folder config.Folder) (found Health, err error) {
+	if err := folder.Check(); err != nil {
+		return found, err
+	}
+	cfg, err := service.ConfigFor(folder)
+	if err != nil {
+		return found, err
+	}
+	unlock, err := files.Lock(folder.Dir)
+	served := errors.Is(err, files.ErrInUse)
+	switch {
+	case served:
+	case err != nil:
+		return found, err
+	default:
+		defer func() { err = errors.Join(err, unlock()) }()
+	}
+	s, err := service.Look(ctx, cfg)
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	others, err := s.DB.Others(ctx)
+	if err != nil {
+		return found, err
+	}
+	return Check(ctx, s, served || others > 0)
+}
+
+// Check settles what may be settled and asks every room whether it is whole.
+func Check(ctx context.Context, s *service.Service, served bool) (Health, error) {
+	var settling error
+	if !served {
+		settling = s.Settle(ctx)
+	}
+	rows, err := s.DB.Check(ctx)
+	if err != nil {
+		return Health{}, err
+	}
+	found := Health{Health: rows, Served: served}
+	found.Settled = s.Settled
+	if settling != nil {
+		found.Problems = append(found.Problems, "not everything could be settled: "+settling.Error())
+	}
+	if rows.Drafts > 0 && !served {
+		found.Problems = append(found.Problems, fmt.Sprintf("%d drafts that nobody settled", rows.Drafts))
+	}
+	if err := checkLog(ctx, s, &found); err != nil {
+		return Health{}, err
+	}
+	return found, checkPages(ctx, s, &found)
+}
+
+// checkLog holds the published log against its checkpoint, and the store
+// against both.
+func checkLog(ctx context.Context, s *service.Service, found *Health) error {
+	key, err := s.Keys.LogKey(ctx)
+	if err != nil {
+		return err
+	}
+	// Before the first window there is nothing to look at.
+	if size, err := s.DB.Log().Size(ctx); err != nil || size == 0 {
+		return err
+	}
+	report, err := audit.Verify(s.LogDir, key)
+	if err == nil {
+		found.Leaves = report.Size
+		err = audit.Compare(ctx, s.LogDir, key, s.DB.Log())
+	}
+	if p := problemOfLog(err); p != "" {
+		found.Problems = append(found.Problems, p)
+		return nil
+	}
+	return err
+}
+
+// checkPages reads every version of every page, and of every document's fields,
+// and holds it against its row and the log.
+func checkPages(ctx context.Context, s *service.Service, found *Health) error {
+	scrubbed, err := s.Vault.Scrub(ctx)
+	found.Pages = scrubbed.Objects
+	for _, d := range scrubbed.Damaged {
+		// Ids are for whoever has to restore it; they say nothing else.
+		found.Problems = append(found.Problems, fmt.Sprintf("page %d of record %s is missing or damaged", d.Page, d.Record))
+	}
+	return err
+}

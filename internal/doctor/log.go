@@ -1,0 +1,116 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/service"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+)
+
+// LogReport is what a check of the public log found.
+type LogReport struct {
+	audit.Report
+	Follows  audit.Checkpoint // of a log that began anew after a restore
+	Problems []string
+}
+
+// VerifyLog checks every tile and the signed checkpoint of a log, as a stranger
+// would. The key is the log's public key; "" means the one in the folder's
+// keystore.
+func VerifyLog(ctx context.Context, folder config.Folder, key string) (found LogReport, err error) {
+	if key == "" {
+		if key, err = logKey(ctx, folder); err != nil {
+			return found, err
+		}
+	}
+	files, done, err := logFiles(ctx, folder)
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	found.Report, err = audit.Verify(files, key)
+	if err == nil {
+		found.Follows, err = service.Follows(files, key)
+	}
+	if p := problemOfLog(err); p != "" {
+		found.Problems = []string{p}
+		return found, nil
+	}
+	return found, err
+}
+
+// logFiles are the log's public files: in the folder, or in the database that
+// several processes share.
+func logFiles(ctx context.Context, folder config.Folder) (fs.FS, func() error, error) {
+	e, err := config.ReadEngines(folder.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if e.Database == "" {
+		return os.DirFS(folder.Path(config.LogName)), func() error { return nil }, nil
+	}
+	db, err := sqlstore.Open(ctx, e.Database)
+	if err != nil {
+		return nil, nil, err
+	}
+	return db.LogFiles(), db.Close, nil
+}
+
+// logKey reads the public key from the key file, and nothing else of the
+// folder: checking a log must not depend on what else is broken, nor mend it.
+func logKey(ctx context.Context, folder config.Folder) (string, error) {
+	if err := folder.Check(); err != nil {
+		return "", err
+	}
+	passphrase, err := folder.Passphrase()
+	if err != nil {
+		return "", err
+	}
+	e, err := config.ReadEngines(folder.Dir)
+	if err != nil {
+		return "", err
+	}
+	if e.Vault != "" {
+		s, err := service.Look(ctx, service.Config{Dir: folder.Dir})
+		if err != nil {
+			return "", err
+		}
+		key, err := s.Keys.LogKey(ctx) // by its present name
+		return key, errors.Join(err, s.Close())
+	}
+	keys, err := keyfile.Open(keyfile.Config{Path: folder.Path(config.KeysName), Passphrase: passphrase})
+	if err != nil {
+		return "", err
+	}
+	vkey, err := keys.LogKey(ctx)
+	if err != nil {
+		return "", err
+	}
+	files, done, err := logFiles(ctx, folder)
+	if err != nil {
+		return "", err
+	}
+	checkpoint, err := fs.ReadFile(files, service.CheckpointName)
+	if closing := done(); closing != nil {
+		return "", closing
+	}
+	if err != nil || len(checkpoint) > 64<<10 {
+		return vkey, nil //nolint:nilerr // the check says what is wrong with it
+	}
+	return service.KeyForCheckpoint(vkey, checkpoint)
+}
+
+// problemOfLog tells what was found wrong from what kept us from looking.
+func problemOfLog(err error) string {
+	if errors.Is(err, audit.ErrTampered) || errors.Is(err, audit.ErrCheckpoint) || errors.Is(err, audit.ErrFork) ||
+		errors.Is(err, service.ErrUnlinked) || errors.Is(err, fs.ErrNotExist) {
+		return err.Error()
+	}
+	return ""
+}

@@ -1,0 +1,265 @@
+// Package offsite keeps what must outlive the databases: which cases were erased,
+// and what was published last. It lies in a folder that belongs on another disk
+// or machine than they do; operators call it the aside folder. Nothing in it is
+// secret but the journal's random ids, and nothing in it is about anybody. When
+// it is written is for the service, and what is made of it for a restore.
+package offsite
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// MAC is the keystore's keyed hash.
+type MAC interface {
+	MAC(ctx context.Context, label string, data []byte) ([]byte, error)
+}
+
+// Config is what a folder needs.
+type Config struct {
+	Dir     string
+	Network string // its id
+	Keys    MAC
+	// State reads what the database says now: the number of the last pack, and
+	// then the erasures.
+	State func(ctx context.Context) (sequence uint64, erasures []vault.Erasure, err error)
+	Now   func() time.Time // nil means time.Now
+}
+
+// Folder is the off-site folder of one network.
+//
+// An erasure is not begun, and a pack is not shown to anybody, before it is
+// written here. So the newest journal in it is complete, and a journal that is
+// older than a pack that somebody holds is known for an old one:
+// docs/decisions/0022-erasures-after-restore.md.
+type Folder struct {
+	cfg Config
+	mu  sync.Mutex
+}
+
+// New returns the folder of a network. It touches nothing.
+func New(cfg Config) *Folder {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Folder{cfg: cfg}
+}
+
+// Names in the folder.
+const (
+	JournalName    = "erasures.json"
+	PackName       = "pack.json"
+	CheckpointName = "checkpoint"
+)
+
+// What the two keys that sign for a restore are derived for. Each has one use;
+// they come from the keystore's keyed hash, so that no keystore needs another
+// kind of key.
+const (
+	LabelJournal = "safeconduct/erasure-journal/1"
+	LabelBackup  = "safeconduct/backup-manifest/1"
+)
+
+// SigningKey derives the key for one use.
+func SigningKey(ctx context.Context, keys MAC, label, network string) (ed25519.PrivateKey, error) {
+	seed, err := keys.MAC(ctx, label, []byte(network))
+	if err != nil {
+		return nil, err
+	}
+	if len(seed) != ed25519.SeedSize {
+		return nil, errors.New("the keystore's keyed hash has another length")
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// Signed is what a signature covers: the label separates the uses, also for
+// whoever only has the public halves.
+func Signed(label string, data []byte) []byte { return append([]byte(label+"\n"), data...) }
+
+// Journal is the erasure journal as it leaves the service. It holds ids only.
+type Journal struct {
+	Network string `json:"network"`
+	// Sequence is the number of the newest pack when it was written: it holds
+	// every erasure from before that pack was shown.
+	Sequence uint64    `json:"pack_sequence"`
+	Made     time.Time `json:"made"`
+	Erasures []Entry   `json:"erasures"`
+}
+
+type Entry struct {
+	Case    string   `json:"case"`
+	Agency  string   `json:"agency"`
+	Records []string `json:"records"`
+	Day     string   `json:"day"`
+	MAC     []byte   `json:"mac"`
+}
+
+// MaxJournal bounds a journal in bytes, some hundred thousand erasures.
+const MaxJournal = 128 << 20
+
+// ErrJournal says that a journal cannot be believed.
+var ErrJournal = errors.New("the erasure journal is damaged, or not of this network")
+
+// Marshal signs a journal: a line with the signature, and the journal.
+func (j Journal) Marshal(ctx context.Context, keys MAC) ([]byte, error) {
+	data, err := json.Marshal(j)
+	if err != nil {
+		return nil, err
+	}
+	key, err := SigningKey(ctx, keys, LabelJournal, j.Network)
+	if err != nil {
+		return nil, err
+	}
+	line := base64.StdEncoding.EncodeToString(ed25519.Sign(key, Signed(LabelJournal, data)))
+	return append([]byte(line+"\n"), append(data, '\n')...), nil
+}
+
+// ParseJournal reads what Marshal wrote.
+func ParseJournal(ctx context.Context, keys MAC, network string, data []byte) (Journal, error) {
+	line, rest, ok := bytes.Cut(data, []byte("\n"))
+	signature, err := base64.StdEncoding.Strict().DecodeString(string(line))
+	if !ok || err != nil || len(data) > MaxJournal || !bytes.HasSuffix(rest, []byte("\n")) {
+		return Journal{}, ErrJournal
+	}
+	rest = bytes.TrimSuffix(rest, []byte("\n"))
+	key, err := SigningKey(ctx, keys, LabelJournal, network)
+	if err != nil {
+		return Journal{}, err
+	}
+	if !ed25519.Verify(key.Public().(ed25519.PublicKey), Signed(LabelJournal, rest), signature) { //nolint:forcetypeassert // ed25519's own
+		return Journal{}, ErrJournal
+	}
+	var j Journal
+	if err := strictjson.Unmarshal(rest, strictjson.Limits{Size: MaxJournal}, &j); err != nil || j.Network != network {
+		return Journal{}, ErrJournal
+	}
+	return j, nil
+}
+
+// All are the journal's entries as the vault knows them.
+func (j Journal) All() ([]vault.Erasure, error) {
+	all := make([]vault.Erasure, len(j.Erasures))
+	for i, e := range j.Erasures {
+		day, err := time.Parse(time.DateOnly, e.Day)
+		if err != nil {
+			return nil, ErrJournal
+		}
+		all[i] = vault.Erasure{Case: e.Case, Agency: e.Agency, Records: e.Records, Day: day, MAC: e.MAC}
+	}
+	return all, nil
+}
+
+// Journal reads the database.
+func (f *Folder) Journal(ctx context.Context) (Journal, error) {
+	sequence, erasures, err := f.cfg.State(ctx)
+	if err != nil {
+		return Journal{}, err
+	}
+	j := Journal{Network: f.cfg.Network, Sequence: sequence, Made: f.cfg.Now().UTC().Truncate(time.Second), Erasures: []Entry{}}
+	for _, e := range erasures {
+		j.Erasures = append(j.Erasures, Entry{e.Case, e.Agency, e.Records, e.Day.UTC().Format(time.DateOnly), e.MAC})
+	}
+	return j, nil
+}
+
+// KeepJournal writes the journal as the database has it. It only grows: what it
+// knows and the database does not, because that is an older copy, stays in it.
+func (f *Folder) KeepJournal(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	unlock, err := files.WaitLock(ctx, f.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unlock() }()
+	j, err := f.Journal(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := f.Read(ctx)
+	if err != nil {
+		return err
+	}
+	known := make(map[string]bool, len(j.Erasures))
+	for _, e := range j.Erasures {
+		known[e.Case] = true
+	}
+	for _, e := range before.Erasures {
+		if !known[e.Case] {
+			j.Erasures = append(j.Erasures, e)
+		}
+	}
+	j.Sequence = max(j.Sequence, before.Sequence)
+	data, err := j.Marshal(ctx, f.cfg.Keys)
+	if err != nil {
+		return err
+	}
+	return f.put(JournalName, data)
+}
+
+// Read returns the journal in the folder, an empty one if there is none.
+func (f *Folder) Read(ctx context.Context) (Journal, error) {
+	data, err := files.Read(filepath.Join(f.cfg.Dir, JournalName), MaxJournal)
+	if errors.Is(err, os.ErrNotExist) {
+		return Journal{}, nil
+	}
+	if err != nil {
+		return Journal{}, err
+	}
+	return ParseJournal(ctx, f.cfg.Keys, f.cfg.Network, data)
+}
+
+// KeepPack writes what is about to be published. The journal comes first, so
+// that it is never older than a pack.
+func (f *Folder) KeepPack(ctx context.Context, lists verifier.Lists) error {
+	if err := f.KeepJournal(ctx); err != nil {
+		return fmt.Errorf("keep the erasure journal: %w", err)
+	}
+	data, err := json.Marshal(lists)
+	if err != nil {
+		return err
+	}
+	return f.put(PackName, data)
+}
+
+// KeepCheckpoint writes the log's newest checkpoint.
+func (f *Folder) KeepCheckpoint(checkpoint []byte) error { return f.put(CheckpointName, checkpoint) }
+
+func (f *Folder) put(name string, data []byte) error {
+	if err := files.Replace(filepath.Join(f.cfg.Dir, name), data); err != nil {
+		return err
+	}
+	d, err := os.Open(f.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Check reports why the folder cannot be used.
+func (f *Folder) Check() error {
+	if info, err := os.Stat(f.cfg.Dir); err != nil || !info.IsDir() {
+		return errors.Join(errors.New("the aside folder is not there; is its disk mounted?"), err)
+	}
+	return nil
+}
+
+// PublicKey is how somebody outside checks a signature: in hex.
+func PublicKey(key ed25519.PrivateKey) string {
+	return hex.EncodeToString(key.Public().(ed25519.PublicKey)) //nolint:forcetypeassert // ed25519's own
+}

@@ -1,0 +1,405 @@
+package service
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/internal/offsite"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// Board is what a network puts up for everybody: status and answers lists, the
+// pack around them, and the log's checkpoint. The newest of each stands in the
+// database; a Board holds a copy of the pack, opened for the service itself.
+// Several processes may serve one network, and one of them publishes at a time
+// (docs/decisions/0019-replicas.md).
+type Board struct {
+	network   *network.Network
+	publisher *credentials.Publisher
+	store     credentials.Store
+	packs     *sqlstore.Network
+	lease     *sqlstore.Lease
+	log       *audit.Log
+	offsite   *offsite.Folder
+	now       func() time.Time
+	patience  time.Duration // with another process that publishes
+
+	one sync.Mutex // one publication at a time in this process
+
+	opening sync.Mutex // one refresh at a time
+
+	mu       sync.RWMutex
+	lists    verifier.Lists
+	sequence uint64
+	pack     *verifier.Pack
+	opened   time.Time
+	asked    time.Time // when the number of the newest pack was last read
+	broken   error     // why the log may not be published any more
+}
+
+const (
+	// publishLease is how long another process waits for a publisher that says
+	// nothing any more, and publishPatience how long for one that works.
+	publishLease    = 4 * time.Second
+	publishPatience = 8 * time.Second
+	// reopenAfter is when a pack is opened anew although it is still the
+	// newest: the lease of the keys in it is to stay far away.
+	reopenAfter = time.Hour
+	// freshTime is how long a request may wait for a newer pack.
+	freshTime = time.Second
+	// askAgain is how often requests may ask for the number of the newest pack.
+	askAgain = 250 * time.Millisecond
+)
+
+func newBoard(s *Service) (*Board, error) {
+	publisher, err := credentials.NewPublisher(credentials.PublisherConfig{
+		Store: s.DB.Credentials(),
+		Signer: func(ctx context.Context) (string, crypto.Signer, error) {
+			signer, err := s.Keys.Status(ctx)
+			return signer.KeyID, signer.Key, err
+		},
+		StatusLists: s.Network.StatusLists(), AnswersLists: s.Network.AnswersLists(), Now: s.cfg.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Board{
+		network: s.Network, publisher: publisher, store: s.DB.Credentials(), packs: s.DB.Network(),
+		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, offsite: s.Offsite, now: s.cfg.Now,
+		patience: publishPatience,
+	}, nil
+}
+
+// open puts up what was published last. A network that has published nothing
+// begins with a window in which nothing happened.
+func (b *Board) open(ctx context.Context) error {
+	if _, err := b.store.OpenList(ctx); err != nil {
+		return err
+	}
+	up, err := b.packs.PackNumber(ctx)
+	if err != nil {
+		return err
+	}
+	if up > 0 {
+		return b.refresh(ctx)
+	}
+	status, _, err := b.tokens(ctx)
+	switch {
+	case err != nil:
+		return err
+	case len(status) == 0:
+		_, err = b.Publish(ctx, audit.Actor{ID: "service"}, false)
+		return err
+	default: // lists of an older release, which kept its packs to itself
+		return b.alone(ctx, func() error { return b.makePack(ctx) })
+	}
+}
+
+// Publish closes the window: lists, pack and log checkpoint.
+func (b *Board) Publish(ctx context.Context, by audit.Actor, emergency bool) (done httpapi.Published, err error) {
+	err = b.alone(ctx, func() error {
+		done, err = b.publish(ctx, by, emergency)
+		return err
+	})
+	return done, err
+}
+
+// publishDue closes the window, unless another process has closed it while
+// this one waited.
+func (b *Board) publishDue(ctx context.Context, every time.Duration) error {
+	return b.alone(ctx, func() error {
+		if err := b.refresh(ctx); err != nil {
+			return err
+		}
+		if b.age() < every/2 {
+			return nil
+		}
+		_, err := b.publish(ctx, audit.Actor{ID: "service"}, false)
+		return err
+	})
+}
+
+func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (httpapi.Published, error) {
+	if err := b.network.Turn(ctx); err != nil {
+		return httpapi.Published{}, fmt.Errorf("turn epochs: %w", err)
+	}
+	done, err := b.publisher.Publish(ctx, by, credentials.Window{Emergency: emergency})
+	if err != nil {
+		return httpapi.Published{}, err
+	}
+	if err := b.makePack(ctx); err != nil {
+		return httpapi.Published{}, err
+	}
+	head, err := b.log.Publish(ctx)
+	if errors.Is(err, audit.ErrOvertaken) || errors.Is(err, audit.ErrSequence) {
+		head, err = b.log.Publish(ctx) // by somebody whose lease was over; once more, on top
+	}
+	b.noteFork(err)
+	if err != nil {
+		return httpapi.Published{}, fmt.Errorf("publish the log: %w", err)
+	}
+	if err := b.offsite.KeepCheckpoint(head.Signed); err != nil {
+		return httpapi.Published{}, fmt.Errorf("keep the checkpoint: %w", err)
+	}
+	return httpapi.Published{Sequence: b.Number(), LogSize: head.Size, Waiting: done.Waiting}, nil
+}
+
+// alone runs do while no other process publishes. The lease saves work and
+// keeps order; what must not happen twice is guarded by the rows themselves, so
+// that a process which was stopped for longer than its lease does no harm.
+func (b *Board) alone(ctx context.Context, do func() error) (err error) {
+	enough := time.NewTimer(b.patience)
+	defer enough.Stop()
+	for !b.one.TryLock() {
+		if err := b.wait(ctx, enough); err != nil {
+			return err
+		}
+	}
+	defer b.one.Unlock()
+	if err := b.take(ctx, enough); err != nil {
+		return err
+	}
+	held, release := context.WithCancel(ctx)
+	var renewing sync.WaitGroup
+	renewing.Go(func() { b.renew(held) })
+	defer func() {
+		release()
+		renewing.Wait()
+		// Also after the caller has gone. Where it cannot be given back it ends.
+		_ = b.lease.Release(context.WithoutCancel(ctx))
+	}()
+	return do()
+}
+
+// take waits for the lease, for a while.
+func (b *Board) take(ctx context.Context, enough *time.Timer) error {
+	for {
+		ours, err := b.lease.Acquire(ctx)
+		if ours || err != nil {
+			return err
+		}
+		if err := b.wait(ctx, enough); err != nil {
+			return err
+		}
+	}
+}
+
+// wait is a moment in the wait for another publication.
+func (b *Board) wait(ctx context.Context, enough *time.Timer) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-enough.C:
+		return fmt.Errorf("somebody else publishes: %w", sqlstore.ErrBusy)
+	case <-time.After(askAgain):
+		return nil
+	}
+}
+
+func (b *Board) renew(ctx context.Context) {
+	again(ctx, publishLease/4, func() {
+		_ = b.lease.Renew(ctx) // without it the work is done all the same
+	})
+}
+
+// maxPackings bounds how often a pack is made anew because another process has
+// put one up in the meantime.
+const maxPackings = 8
+
+// makePack puts a pack around the newest lists and puts it up.
+func (b *Board) makePack(ctx context.Context) error {
+	for range maxPackings {
+		// First of all: whatever is read after it is newer than the pack that
+		// is up.
+		before, err := b.packs.PackNumber(ctx)
+		if err != nil {
+			return err
+		}
+		status, answers, err := b.tokens(ctx)
+		if err != nil {
+			return err
+		}
+		lists, sequence, err := b.network.Pack(ctx, status, answers)
+		if err != nil {
+			return fmt.Errorf("make the pack: %w", err)
+		}
+		err = b.packs.KeepPack(ctx, before, sequence, lists)
+		if errors.Is(err, network.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return b.refresh(ctx)
+	}
+	return fmt.Errorf("other processes publish all the time: %w", sqlstore.ErrBusy)
+}
+
+// refresh takes over the newest pack when it is another one than this process
+// has, whoever published it.
+func (b *Board) refresh(ctx context.Context) error {
+	b.opening.Lock()
+	defer b.opening.Unlock()
+	return b.takeOver(ctx)
+}
+
+// takeOver is refresh for whoever has the turn.
+func (b *Board) takeOver(ctx context.Context) error {
+	up, err := b.packs.PackNumber(ctx)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	b.asked = time.Now()
+	current := up == b.sequence && time.Since(b.opened) < reopenAfter
+	b.mu.Unlock()
+	if current {
+		return nil
+	}
+	lists, sequence, err := b.packs.NewestPack(ctx)
+	if err != nil {
+		return err
+	}
+	if has := b.Number(); sequence < has {
+		return fmt.Errorf("the database has pack %d, and pack %d was published", sequence, has)
+	}
+	pack, err := b.network.ServerPack(ctx, lists, sequence)
+	if err != nil {
+		return fmt.Errorf("open the pack: %w", err)
+	}
+	// Before anybody can have it.
+	if err := b.offsite.KeepPack(ctx, lists); err != nil {
+		return fmt.Errorf("keep the pack: %w", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lists, b.sequence, b.pack, b.opened = lists, sequence, pack, time.Now()
+	return nil
+}
+
+// follow keeps up with what other processes publish, until ctx ends.
+func (b *Board) follow(ctx context.Context, every time.Duration, failed func(error)) {
+	again(ctx, every, func() {
+		if err := b.refresh(ctx); err != nil && ctx.Err() == nil {
+			failed(err)
+		}
+	})
+}
+
+// fresh is refresh for requests: not with every one of them, and what is here
+// will do while the newest cannot be had.
+func (b *Board) fresh(ctx context.Context) {
+	b.mu.RLock()
+	lately := time.Since(b.asked) < askAgain
+	b.mu.RUnlock()
+	if lately || !b.opening.TryLock() {
+		return
+	}
+	defer b.opening.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, freshTime)
+	defer cancel()
+	_ = b.takeOver(ctx) // follow reports it
+}
+
+// tokens collects the newest token of every list.
+func (b *Board) tokens(ctx context.Context) (status, answers []verifier.ListToken, err error) {
+	numbers, err := b.store.Lists(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, n := range numbers {
+		s, a, err := b.store.Tokens(ctx, n)
+		if err != nil {
+			return nil, nil, err
+		}
+		if s != "" && a != "" {
+			status = append(status, verifier.ListToken{Number: n, Token: s})
+			answers = append(answers, verifier.ListToken{Number: n, Token: a})
+		}
+	}
+	return status, answers, nil
+}
+
+// Number is the sequence number of the pack that is up here.
+func (b *Board) Number() uint64 {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.sequence
+}
+
+// age is how old the oldest list of the newest pack is.
+func (b *Board) age() time.Duration {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var oldest time.Duration
+	for _, signed := range b.pack.ListDates() {
+		oldest = max(oldest, b.now().Sub(signed))
+	}
+	return oldest
+}
+
+// noteFork remembers that the log was found to contradict itself.
+func (b *Board) noteFork(err error) {
+	if errors.Is(err, audit.ErrFork) || errors.Is(err, audit.ErrTampered) || errors.Is(err, audit.ErrCheckpoint) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.broken = err
+	}
+}
+
+// ready says why what is put up here cannot be relied on. A pack may be that
+// old; zero is any age.
+func (b *Board) ready(ctx context.Context, oldest time.Duration) error {
+	_, err := b.log.Check(ctx)
+	b.noteFork(err)
+	b.mu.RLock()
+	err = errors.Join(err, b.broken)
+	b.mu.RUnlock()
+	if fresh := b.refresh(ctx); fresh != nil {
+		err = errors.Join(err, fmt.Errorf("look for a newer pack: %w", fresh))
+	}
+	if age := b.age(); oldest > 0 && age > oldest {
+		err = errors.Join(err, fmt.Errorf("the lists are %s old", age.Round(time.Minute)))
+	}
+	return err
+}
+
+// Lists returns the public half of the newest pack.
+func (b *Board) Lists(ctx context.Context) (verifier.Lists, error) {
+	b.fresh(ctx)
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.lists, nil
+}
+
+// Tokens returns the newest tokens of a status list, empty ones when there is
+// no such list.
+func (b *Board) Tokens(ctx context.Context, list uint16) (status, answers string, err error) {
+	status, answers, err = b.store.Tokens(ctx, list)
+	if errors.Is(err, credentials.ErrNotFound) {
+		return "", "", nil
+	}
+	return status, answers, err
+}
+
+// Envelope seals the epoch keys to the device that acts, for the newest pack.
+func (b *Board) Envelope(ctx context.Context, by audit.Actor) (string, error) {
+	b.fresh(ctx)
+	return b.network.Envelope(ctx, by, b.Number())
+}
+
+// Pack returns the newest pack, opened for the service itself.
+func (b *Board) Pack(context.Context) (*verifier.Pack, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.pack, nil
+}

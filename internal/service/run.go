@@ -1,0 +1,183 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+)
+
+// Serving says where and how a network is served.
+type Serving struct {
+	Listen      string        // address for requests
+	Window      time.Duration // how often lists and packs are published, a second or more
+	DrainDelay  time.Duration // how long /readyz says no before requests are refused
+	Metrics     string        // address for Prometheus, "" for nowhere
+	MetricsOpen bool          // Metrics may be an address that other machines reach
+}
+
+// shutdownTime is how long requests in flight may take to finish.
+const shutdownTime = 20 * time.Second
+
+// shortestWindow keeps a slip of the finger from publishing without pause.
+const shortestWindow = time.Second
+
+// Serve serves the network in a folder until ctx ends, and then finishes what
+// was begun.
+func Serve(ctx context.Context, cfg Config, at Serving) (err error) {
+	if at.Window < shortestWindow {
+		return fmt.Errorf("--window: %s or more", shortestWindow)
+	}
+	cfg = cfg.withDefaults()
+	if err := disableCoreDumps(); err != nil {
+		return fmt.Errorf("keep keys out of core files: %w", err)
+	}
+	if at.Metrics != "" {
+		cfg.Metrics = NewMetrics()
+	}
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	var scrapes net.Listener
+	if cfg.Metrics != nil {
+		if scrapes, err = metricsListener(ctx, at.Metrics, at.MetricsOpen); err != nil {
+			return err
+		}
+		cfg.Metrics.Watch(s)
+	}
+	server := s.API.Listener(at.Listen)
+	server.Handler = leaky(s, server.Handler)
+	served := make(chan error, 1)
+	go func() { served <- server.ListenAndServe() }()
+	cfg.Log.InfoContext(ctx, "serving", "settled", s.Settled)
+	// The chores go on while the last requests are answered: a process without a
+	// heartbeat has its drafts taken away. The rooms stay open until the last
+	// chore is done with them.
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var chores sync.WaitGroup
+	s.window = at.Window
+	s.beating.Store(true)
+	chores.Go(func() { s.heartbeat(working) })
+	chores.Go(func() { s.recoverDrafts(working) })
+	chores.Go(func() {
+		s.Board.follow(working, followEvery, func(err error) {
+			cfg.Log.WarnContext(working, "no newer pack", "cause", err.Error())
+		})
+	})
+	chores.Go(func() { s.housekeeping(working, ctx.Done(), at.Window) })
+	if cfg.Metrics != nil {
+		chores.Go(func() { cfg.Metrics.serve(working, scrapes, at.MetricsOpen, cfg.Log) })
+	}
+	if s.remote != nil {
+		chores.Go(func() { _ = s.remote.Run(working) }) // renews the login; never ends with an error
+	}
+	defer chores.Wait()
+	defer cancel()
+
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	return s.drain(working, server, at.DrainDelay)
+}
+
+// drain says that no new requests are wanted, waits until they go elsewhere, and
+// finishes those in flight.
+func (s *Service) drain(ctx context.Context, server *http.Server, delay time.Duration) error {
+	s.draining.Store(true)
+	time.Sleep(delay)
+	ctx, release := context.WithTimeout(ctx, shutdownTime)
+	defer release()
+	if err := server.Shutdown(ctx); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	s.cfg.Log.InfoContext(ctx, "stopped")
+	return nil
+}
+
+// followEvery is how soon a pack that another process has published is served
+// here as well.
+const followEvery = 2 * time.Second
+
+// heartbeat tells the other processes that this one lives.
+func (s *Service) heartbeat(ctx context.Context) {
+	again(ctx, sqlstore.BeatEvery, func() {
+		if err := s.DB.Beat(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Log.WarnContext(ctx, "not heard by the others", "cause", err.Error())
+		}
+	})
+}
+
+// recoverDrafts ends what expired processes have begun, and what this one could
+// not end itself while the database was away.
+func (s *Service) recoverDrafts(ctx context.Context) {
+	again(ctx, time.Second, func() {
+		err := s.DB.Idempotency(s.cfg.Now).Settle(ctx)
+		n, recovering := s.Issuer.Recover(ctx)
+		s.cfg.Metrics.settle(n)
+		if n > 0 {
+			s.cfg.Log.InfoContext(ctx, "drafts settled", "settled", n)
+		}
+		if err = errors.Join(err, recovering); err != nil && ctx.Err() == nil {
+			s.cfg.Log.WarnContext(ctx, "not everything could be settled", "cause", err.Error())
+		}
+	})
+}
+
+// again does something at every tick until ctx ends.
+func again(ctx context.Context, pause time.Duration, do func()) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			do()
+		}
+	}
+}
+
+// housekeeping closes a window when the lists are as old as one, whatever happened
+// or not, and does what has to be done from time to time. Windows go by the age
+// of the lists: they must not get older only because the service was started
+// anew, and of several processes the first one closes it for all.
+func (s *Service) housekeeping(ctx context.Context, leaving <-chan struct{}, every time.Duration) {
+	tick := time.NewTimer(max(0, every-s.Board.age()))
+	defer tick.Stop()
+	for {
+		select {
+		case <-leaving:
+			return
+		case <-tick.C:
+		}
+		for _, chore := range []struct {
+			name string
+			do   func() error
+		}{
+			{"publish", func() error {
+				return s.Board.publishDue(ctx, every)
+			}},
+			{"take expired grants back", func() error { _, err := s.Vault.Expire(ctx); return err }},
+			{"forget tries with numbers", func() error { return s.Issuer.SweepPapers(ctx) }},
+			{"forget old answers", func() error { _, err := s.DB.Idempotency(s.cfg.Now).Sweep(ctx); return err }},
+			{"forget old tries", func() error { return s.DB.CodeTries().Sweep(ctx, s.cfg.Now()) }},
+			{"collect broken uploads", func() error { _, err := s.Objects.CollectTemp(ctx); return err }},
+		} {
+			err := chore.do()
+			s.cfg.Metrics.chore(chore.name, err)
+			if err != nil {
+				s.cfg.Log.ErrorContext(ctx, "housekeeping", "chore", chore.name, "error", err.Error())
+			}
+		}
+		tick.Reset(max(every/4, every-s.Board.age()))
+	}
+}

@@ -1,0 +1,282 @@
+// Package service runs one network: it opens its stores, its keys and the rooms
+// of the domain, serves them over HTTP, publishes, and does by itself what has to
+// be done from time to time. A network is brought back from a backup in
+// internal/recovery and examined in internal/doctor; flags and words are for the
+// commands.
+package service
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/internal/offsite"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/web"
+)
+
+// Config says which folder to open, and how.
+type Config struct {
+	Dir string
+	// Engines are read from the folder by whatever opens one that is there.
+	Engines    config.Engines
+	Passphrase string
+	WorkFactor int              // of the key file when it is written; zero is age's default
+	Now        func() time.Time // nil means time.Now
+	Log        *slog.Logger     // nil means nowhere
+	Metrics    *Metrics         // nil when nobody counts
+}
+
+// DemoWork is the scrypt work of a demo's key file, low because its keys protect
+// nobody.
+const DemoWork = 12
+
+// ConfigFor is how a command opens a folder: now, and without a log.
+func ConfigFor(f config.Folder) (Config, error) {
+	passphrase, err := f.Passphrase()
+	if err != nil {
+		return Config{}, err
+	}
+	cfg := Config{Dir: f.Dir, Passphrase: passphrase}
+	if f.IsDemo() {
+		cfg.WorkFactor = DemoWork
+	}
+	return cfg, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Service is every room of one network, wired together. What it holds is open
+// until Close.
+type Service struct {
+	*Stores
+
+	Keys    Keystore
+	Offsite *offsite.Folder
+	People  *people.Roster
+	Network *network.Network
+	Vault   *vault.Vault
+	Issuer  *credentials.Issuer
+	Board   *Board
+	API     *httpapi.Server // of a service that Open opened
+	Settled int             // drafts that Settle found
+
+	remote *hcvault.Vault // the same keys, when they are in a Vault
+	log    *audit.Log
+
+	window   time.Duration // how often Serve publishes; zero when nobody does
+	draining atomic.Bool   // no new requests, please
+	beating  atomic.Bool   // heartbeats are sent
+
+	asking   sync.Mutex // whether we are ready, once at a time
+	answered time.Time
+	answer   error
+}
+
+// Open opens a folder to serve it. It takes the folder for this process and
+// settles what a crash may have left behind. The caller closes it.
+func Open(ctx context.Context, cfg Config) (_ *Service, err error) {
+	if err := (config.Folder{Dir: cfg.Dir}).Check(); err != nil {
+		return nil, err
+	}
+	unlock, err := files.Lock(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := Look(ctx, cfg)
+	if err != nil {
+		return nil, errors.Join(err, unlock())
+	}
+	s.closeLast(unlock)
+	// Before anything is begun here, so that no other process ends it.
+	if err := s.DB.Beat(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.closeWith(func() error {
+		_ = s.DB.Leave(context.WithoutCancel(ctx)) // else the others find out by themselves
+		return nil
+	})
+	if err := errors.Join(s.openDoors(), s.Settle(ctx)); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.Board.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Look opens a folder, served or not, and changes nothing of what it says. The
+// caller closes it.
+func Look(ctx context.Context, cfg Config) (_ *Service, err error) {
+	if cfg.Engines, err = config.ReadEngines(cfg.Dir); err != nil {
+		return nil, err
+	}
+	stores, err := OpenStores(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{Stores: stores}
+	if err := s.openRooms(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// InVault tells whether the keys are in a HashiCorp Vault.
+func (s *Service) InVault() bool { return s.remote != nil }
+
+// Settle ends what a crash cut off: keys and rows agree, no draft stays open,
+// and what was to be erased is erased. Nothing is served before. It is only for
+// the process that has the folder: in another one's hands a draft is about to
+// be signed. Where several processes share a database, the drafts of those that
+// live stay.
+func (s *Service) Settle(ctx context.Context) (err error) {
+	if err := s.Network.Check(ctx); err != nil {
+		return err
+	}
+	if s.Settled, err = s.Issuer.Recover(ctx); err != nil {
+		return err
+	}
+	if _, err := s.Vault.Replay(ctx); err != nil {
+		return err
+	}
+	return s.settleErasures(ctx)
+}
+
+// openRooms wires the domain rooms, which know of each other only what their
+// interfaces say.
+func (s *Service) openRooms(ctx context.Context) (err error) {
+	r, err := s.DB.Network().Network(ctx)
+	if err != nil {
+		return err
+	}
+	keys, done, err := OpenKeys(ctx, s.cfg, r.ID)
+	if err != nil {
+		return err
+	}
+	s.closeWith(done)
+	s.Keys = keys
+	s.remote, _ = keys.(*hcvault.Vault)
+	if err := errors.Join(s.nameLog(ctx, r.ID), s.openOffsite(r.ID)); err != nil {
+		return err
+	}
+	s.Keys = s.cfg.Metrics.countedKeys(s.Keys)
+	if s.People, err = people.New(people.Config{Store: s.DB.People(), Now: s.cfg.Now}); err != nil {
+		return err
+	}
+	if s.Network, err = network.New(network.Config{
+		Store: s.DB.Network(), Keys: s.Keys, Rights: s.People, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo, Now: s.cfg.Now,
+	}); err != nil {
+		return err
+	}
+	if s.log, err = s.openLog(ctx); err != nil {
+		return err
+	}
+	if s.Vault, err = vault.New(vault.Config{
+		Store: journaled{s.DB.Vault(), s.Offsite}, Keyring: s.Keyring, Blobs: s.Objects, Keys: s.Keys,
+		Directory: members{s.Network}, Network: s.Network.ID(), Now: s.cfg.Now,
+	}); err != nil {
+		return err
+	}
+	if s.Issuer, err = credentials.NewIssuer(credentials.IssuerConfig{
+		Store: s.DB.Credentials(), Keys: watched(s.Keys), Cases: s.Vault, Network: members{s.Network},
+		StatusLists: s.Network.StatusLists(), Now: s.cfg.Now,
+	}); err != nil {
+		return err
+	}
+	s.Board, err = newBoard(s)
+	return err
+}
+
+func (s *Service) openLog(ctx context.Context) (*audit.Log, error) {
+	signer, err := s.Keys.LogSigner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.Keys.LogKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := note.NewVerifier(key)
+	if err != nil {
+		return nil, err
+	}
+	return audit.New(audit.Config{Store: s.DB.Log(), Dir: s.LogDir, Signer: signer, Verifier: verifier})
+}
+
+// openDoors makes the HTTP face.
+func (s *Service) openDoors() (err error) {
+	card, err := web.CardPage(s.Network.Desk())
+	if err != nil {
+		return err
+	}
+	s.API, err = httpapi.New(httpapi.Config{
+		People: s.People, Network: s.Network, Issuer: s.Issuer, Vault: s.Vault, Board: s.Board,
+		CardPage: card, CardStyle: web.CardStyleSHA256,
+		Idempotency: httpapi.Once(s.DB.Idempotency(s.cfg.Now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
+		Tries:       s.DB.CodeTries(),
+		LogFiles:    s.LogDir, Log: s.cfg.Log, Now: s.cfg.Now, Ready: s.ready,
+		Pages: web.Pages, Desk: s.Network.Desk(),
+		Observe: s.cfg.Metrics.observe,
+	})
+	return err
+}
+
+// members is the network as the other rooms see it.
+type members struct{ *network.Network }
+
+// Agency describes an agency that is a member and not suspended.
+func (m members) Agency(ctx context.Context, id string) (credentials.Agency, error) {
+	a, err := m.Network.Agency(ctx, id)
+	if err != nil {
+		return credentials.Agency{}, err
+	}
+	if a.Suspended {
+		return credentials.Agency{}, network.ErrForbidden
+	}
+	return credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.Issuer(a.ID)}, nil
+}
+
+// PublicKey returns a signing key of an agency, old ones included.
+func (m members) PublicKey(ctx context.Context, agency, kid string) (*ecdsa.PublicKey, error) {
+	a, err := m.Network.Agency(ctx, agency)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range a.Keys {
+		if k.KeyID == kid {
+			return jws.ParseKey(k.JWK)
+		}
+	}
+	return nil, network.ErrNotFound
+}
+
+// Mission tells whether an agency is a diplomatic mission.
+func (m members) Mission(ctx context.Context, agency string) (bool, error) {
+	a, err := m.Network.Agency(ctx, agency)
+	return a.Class == network.DiplomaticMission, err
+}

@@ -1,0 +1,186 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/blobs"
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// Stores is everything that keeps the bytes of one network. A restore fills them
+// before there are rooms to open.
+type Stores struct {
+	DB      *sqlstore.DB
+	Keyring *sqlstore.Keyring
+	Objects Objects
+	LogDir  audit.Dir // the log's public files
+
+	cfg      Config
+	closings []func() error
+}
+
+// OpenStores opens the engines that cfg names. The caller closes them.
+func OpenStores(ctx context.Context, cfg Config) (_ *Stores, err error) {
+	s := &Stores{cfg: cfg.withDefaults()}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Stores) open(ctx context.Context) (err error) {
+	cfg := s.cfg
+	if s.DB, err = sqlstore.Open(ctx, cfg.Engines.DatabaseAt(cfg.Dir)); err != nil {
+		return err
+	}
+	s.closeWith(s.DB.Close)
+	if s.Keyring, err = sqlstore.OpenKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir)); err != nil {
+		return err
+	}
+	s.closeWith(s.Keyring.Close)
+	if s.Objects, err = OpenObjects(ctx, cfg); err != nil {
+		return err
+	}
+	s.closeWith(s.Objects.Close)
+	s.Objects = cfg.Metrics.countedObjects(s.Objects)
+	s.LogDir, err = s.openLogDir()
+	return err
+}
+
+// openLogDir opens the folder of the log's public files: in the database where
+// several processes may share it, beside it otherwise.
+func (s *Stores) openLogDir() (audit.Dir, error) {
+	if s.cfg.Engines.Database != "" {
+		return s.DB.LogFiles(), nil
+	}
+	folder, err := audit.OpenFolder(filepath.Join(s.cfg.Dir, config.LogName))
+	if err != nil {
+		return nil, err
+	}
+	s.closeWith(folder.Close)
+	return folder, nil
+}
+
+func (s *Stores) closeWith(f func() error) { s.closings = append(s.closings, f) }
+
+// closeLast has f called when everything else is closed.
+func (s *Stores) closeLast(f func() error) { s.closings = append([]func() error{f}, s.closings...) }
+
+// Close closes everything, last opened first.
+func (s *Stores) Close() error {
+	var errs []error
+	for i := len(s.closings) - 1; i >= 0; i-- {
+		errs = append(errs, s.closings[i]())
+	}
+	s.closings = nil
+	return errors.Join(errs...)
+}
+
+// Keystore is where the network's and the agencies' keys are: a key file, or a
+// HashiCorp Vault.
+type Keystore interface {
+	credentials.Keys
+	vault.KeyKeeper
+	network.Keys
+	LogSigner(ctx context.Context) (note.Signer, error)
+}
+
+// createKeys makes the keys of a new network.
+func (c Config) createKeys(ctx context.Context, id string) (Keystore, func() error, error) {
+	if c.Engines.Vault == "" {
+		keys, err := keyfile.Create(ctx, c.keyfile(), LogOrigin(id))
+		return keys, func() error { return nil }, err
+	}
+	remote, err := hcvault.Create(ctx, c.hcvault(id))
+	if err != nil {
+		return nil, nil, err
+	}
+	return remote, func() error { return remote.Close(context.WithoutCancel(ctx)) }, nil
+}
+
+// OpenKeys opens the keys of a network. The caller calls done in the end.
+func OpenKeys(ctx context.Context, c Config, id string) (keys Keystore, done func() error, err error) {
+	if c.Engines.Vault == "" {
+		keys, err := keyfile.Open(c.keyfile())
+		return keys, func() error { return nil }, err
+	}
+	remote, err := hcvault.Open(ctx, c.hcvault(id))
+	if err != nil {
+		return nil, nil, err
+	}
+	return remote, func() error { return remote.Close(context.WithoutCancel(ctx)) }, nil
+}
+
+func (c Config) keyfile() keyfile.Config {
+	return keyfile.Config{Path: filepath.Join(c.Dir, config.KeysName), Passphrase: c.Passphrase, WorkFactor: c.WorkFactor}
+}
+
+func (c Config) hcvault(id string) hcvault.Config { return HashiCorp(c.Engines, id, c.Now) }
+
+// HashiCorp is how to reach the Vault of the network with that id.
+func HashiCorp(e config.Engines, id string, now func() time.Time) hcvault.Config {
+	return hcvault.Config{
+		Address: e.Vault, CACert: e.VaultCA, RoleIDFile: e.VaultRoleID, SecretIDFile: e.VaultSecretID,
+		Mount: e.VaultMount, Prefix: e.VaultPrefix, Origin: LogOrigin(id), Now: now,
+	}
+}
+
+// Objects is where encrypted pages are: a folder, or a bucket.
+type Objects interface {
+	vault.Blobs
+	CollectTemp(ctx context.Context) (int, error)
+	Close() error
+}
+
+// OpenObjects opens the place for encrypted pages that cfg names.
+func OpenObjects(ctx context.Context, c Config) (Objects, error) {
+	if c.Engines.Objects == "" {
+		return blobs.Open(filepath.Join(c.Dir, config.ObjectsName), c.Now)
+	}
+	cfg, err := s3Config(c.Engines, c.Now)
+	if err != nil {
+		return nil, err
+	}
+	return blobs.OpenS3(ctx, cfg)
+}
+
+// s3Config reads the address of a bucket.
+func s3Config(e config.Engines, now func() time.Time) (blobs.S3Config, error) {
+	u, err := url.Parse(e.Objects)
+	if err != nil || u.Scheme != "s3" || u.Host == "" {
+		return blobs.S3Config{}, errors.New("--objects: not of the form s3://BUCKET/PREFIX?endpoint=URL")
+	}
+	cfg := blobs.S3Config{
+		Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), Endpoint: u.Query().Get("endpoint"),
+		Region: u.Query().Get("region"), PathStyle: u.Query().Get("path-style") == "true",
+		AccessKey: e.S3AccessKey, Now: now,
+	}
+	secret, err := files.Read(e.S3SecretKeyFile, 4<<10)
+	if err != nil {
+		return blobs.S3Config{}, fmt.Errorf("the secret key of the bucket: %w", err)
+	}
+	cfg.SecretKey = private.New(strings.TrimSpace(string(secret)))
+	if ca := u.Query().Get("ca"); ca != "" {
+		if cfg.CACert, err = files.Read(ca, 1<<20); err != nil {
+			return blobs.S3Config{}, fmt.Errorf("the authorities of the bucket's certificate: %w", err)
+		}
+	}
+	return cfg, nil
+}
