@@ -107,6 +107,9 @@ func serveCommand() *cobra.Command {
 }
 
 func (f serveFlags) run(ctx context.Context, logTo io.Writer) error {
+	if err := f.at.Check(); err != nil {
+		return err
+	}
 	e, err := config.ReadEngines(f.dir)
 	if err != nil {
 		return err

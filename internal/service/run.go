@@ -27,11 +27,19 @@ const shutdownTime = 20 * time.Second
 // shortestWindow keeps a slip of the finger from publishing without pause.
 const shortestWindow = time.Second
 
+// Check refuses what can be told to be wrong before anything is opened.
+func (s Serving) Check() error {
+	if s.Window < shortestWindow {
+		return fmt.Errorf("--window: %s or more", shortestWindow)
+	}
+	return nil
+}
+
 // Serve serves the network in a folder until ctx ends, and then finishes what
 // was begun.
 func Serve(ctx context.Context, cfg Config, at Serving) (err error) {
-	if at.Window < shortestWindow {
-		return fmt.Errorf("--window: %s or more", shortestWindow)
+	if err := at.Check(); err != nil {
+		return err
 	}
 	cfg = cfg.withDefaults()
 	if err := disableCoreDumps(); err != nil {
