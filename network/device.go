@@ -42,7 +42,8 @@ type Device struct {
 }
 
 // Invitation lets one device ask to be taken in. It is good for one enrolment,
-// for two days.
+// for two days, and ends with its maker: from the moment at which whoever made it
+// may invite nobody any more, it and the device that waits by it are refused.
 type Invitation struct {
 	ID        string // 128 random bits in hex
 	Agency    string
@@ -158,6 +159,9 @@ func (n *Network) invitation(ctx context.Context, secret string) (Invitation, Ag
 	case i.Used || !n.cfg.Now().Before(i.Expires) || subtle.ConstantTimeCompare(i.Secret[:], hash[:]) != 1:
 		return Invitation{}, Agency{}, ErrInvitation
 	}
+	if err := n.maker(ctx, i.InvitedBy, i.Agency); err != nil {
+		return Invitation{}, Agency{}, err
+	}
 	a, err := n.active(ctx, i.Agency)
 	switch {
 	case errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound):
@@ -168,10 +172,25 @@ func (n *Network) invitation(ctx context.Context, secret string) (Invitation, Ag
 	return i, a, nil
 }
 
+// maker refuses, with ErrInvitation, an invitation whose maker could not make it
+// now: somebody who was revoked, whose agency is suspended, or who has another
+// role. What such a person has begun may be what they were sent away for.
+func (n *Network) maker(ctx context.Context, member, agency string) error {
+	by, ok, err := n.cfg.Rights.Present(ctx, member)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look up who invited: %w", err)
+	case !ok || n.may(by, actDevices, agency) != nil:
+		return ErrInvitation
+	}
+	return nil
+}
+
 // ApproveDevice lets a pending device in. symbols are what the device shows, as
 // whoever approves read them off it: with them he says that he has looked at the
-// device itself. ErrApproval to whoever invited it; ErrSymbols when the symbols
-// are another device's, and after the fifth time the device is out for good.
+// device itself. ErrApproval to whoever invited it; ErrInvitation when whoever did
+// may invite nobody any more; ErrSymbols when the symbols are another device's,
+// and after the fifth time the device is out for good.
 func (n *Network) ApproveDevice(ctx context.Context, by audit.Actor, id, symbols string) error {
 	d, err := n.managed(ctx, by, id)
 	switch {
@@ -181,6 +200,9 @@ func (n *Network) ApproveDevice(ctx context.Context, by audit.Actor, id, symbols
 		return fmt.Errorf("%w: the device does not wait for approval", ErrConflict)
 	case d.InvitedBy == by.ID:
 		return ErrApproval
+	}
+	if err := n.maker(ctx, d.InvitedBy, d.Agency); err != nil {
+		return err
 	}
 	typed := strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(symbols))
 	if len(typed) != verifier.SymbolCount || strings.Trim(typed, verifier.SymbolAlphabet) != "" {

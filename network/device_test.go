@@ -184,6 +184,90 @@ func TestInvitationOnce(t *testing.T) {
 	}
 }
 
+// TestInvitationEndsWithItsMaker: whoever may invite no more has not invited. It
+// holds for an invitation and for the device that waits by one, and one answer is
+// like any other refusal.
+func TestInvitationEndsWithItsMaker(t *testing.T) {
+	b := newBench(t)
+	ngo := b.agency(network.NGO)
+	_, public, err := verifier.NewDevice(b.cfg.ID, "", nil)
+	b.ok(err)
+	type begun struct {
+		secret  string            // an invitation that nobody has taken up
+		waiting network.Enrolment // a device that waits by another
+	}
+	begin := func(maker audit.Actor) begun {
+		t.Helper()
+		_, secret, err := b.InviteDevice(t.Context(), maker, ngo.ID, "gate-2")
+		b.ok(err)
+		_, taken, err := b.InviteDevice(t.Context(), maker, ngo.ID, "gate-3")
+		b.ok(err)
+		e, err := b.EnrolDevice(t.Context(), taken, public)
+		b.ok(err)
+		return begun{secret, e}
+	}
+	refused := func(what string, n *network.Network, g begun) {
+		t.Helper()
+		before := b.logged()
+		_, err := n.EnrolDevice(t.Context(), g.secret, public)
+		if !errors.Is(err, network.ErrInvitation) || err.Error() != network.ErrInvitation.Error() {
+			t.Errorf("%s: the invitation: %v, want ErrInvitation and nothing more", what, err)
+		}
+		wantErr(t, what+": the device that waits", n.ApproveDevice(t.Context(), b.second(), g.waiting.Device.ID, b.symbols(g.waiting)), network.ErrInvitation)
+		if got := b.logged() - before; got != 1 { // the second operator
+			t.Errorf("%s: %d entries logged, want none", what, got-1)
+		}
+	}
+	out := func(what string, g begun) {
+		t.Helper()
+		_, err := b.people.Authenticate(t.Context(), g.waiting.Token)
+		wantErr(t, what+": the device asks", err, people.ErrUnauthenticated)
+	}
+
+	operator := b.second()
+	by := begin(operator)
+	b.ok(b.people.RevokeMember(t.Context(), b.root, operator.ID))
+	refused("of an operator who was revoked", b.Network, by)
+	out("of an operator who was revoked", by)
+
+	supervisor, _ := b.member(ngo.ID, people.Supervisor)
+	by = begin(supervisor)
+	cfg := b.cfg
+	cfg.Rights = demoted{b.people, supervisor.ID}
+	other, err := network.New(cfg)
+	b.ok(err)
+	refused("of a supervisor who is a caseworker now", other, by)
+
+	b.ok(b.Suspend(t.Context(), b.root, ngo.ID, true))
+	out("of a suspended agency", by)
+	_, err = b.EnrolDevice(t.Context(), by.secret, public)
+	wantErr(t, "of a suspended agency", err, network.ErrInvitation)
+	b.ok(b.Suspend(t.Context(), b.root, ngo.ID, false))
+	_, err = b.EnrolDevice(t.Context(), by.secret, public)
+	b.ok(err)
+	b.ok(b.ApproveDevice(t.Context(), b.second(), by.waiting.Device.ID, b.symbols(by.waiting)))
+
+	// A device that is in stays in: two people have let it in.
+	b.ok(b.people.RevokeMember(t.Context(), b.root, supervisor.ID))
+	if who, err := b.people.Authenticate(t.Context(), by.waiting.Token); err != nil || who.Role != "device" {
+		t.Errorf("a device that was approved before: role %q, %v", who.Role, err)
+	}
+}
+
+// demoted is the people of a network, one of whom has another role now.
+type demoted struct {
+	*people.Roster
+	member string
+}
+
+func (d demoted) Present(ctx context.Context, member string) (audit.Actor, bool, error) {
+	by, ok, err := d.Roster.Present(ctx, member)
+	if member == d.member {
+		by.Role = string(people.Caseworker)
+	}
+	return by, ok, err
+}
+
 // TestApprovalRefused: by whoever began it, by those it is no business of, and
 // with other symbols than the device shows.
 func TestApprovalRefused(t *testing.T) {

@@ -40,8 +40,8 @@ var (
 	// ErrConflict says that the record's state does not allow this.
 	ErrConflict = errors.New("network: the state does not allow this")
 
-	// ErrInvitation says that an invitation was used, is over, or is none of
-	// ours. Which of these is not said.
+	// ErrInvitation says that an invitation was used, is over, is none of ours,
+	// or was made by somebody who may invite no more. Which of these is not said.
 	ErrInvitation = errors.New("network: no invitation to take up")
 
 	// ErrApproval says that somebody tried to approve what they began.
@@ -88,6 +88,9 @@ type Rights interface {
 	// Allows tells whether an actor may do an act to what belongs to an agency,
 	// or, for "", to the network itself.
 	Allows(by audit.Actor, act, agency string) bool
+	// Present tells who a member is now. ok is false for somebody who was
+	// revoked, whose agency is suspended, or who never was a member.
+	Present(ctx context.Context, member string) (by audit.Actor, ok bool, err error)
 }
 
 // The acts that this room asks Rights about, by their words in package people.

@@ -95,6 +95,7 @@ type Agency struct {
 type Device struct {
 	ID, Agency string
 	Token      [32]byte // SHA-256 of the bearer token
+	InvitedBy  string   // the member who made the invitation; "" for devices from before there were any
 	Pending    bool     // nobody has approved it yet
 	Revoked    bool
 }
@@ -227,50 +228,88 @@ func (r *Roster) Authenticate(ctx context.Context, bearer string) (audit.Actor, 
 	if !ok {
 		return audit.Actor{}, ErrUnauthenticated
 	}
-	actor, stored, revoked, err := r.byToken(ctx, hash)
+	m, err := r.cfg.Store.MemberByToken(ctx, hash)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return r.device(ctx, hash)
+	case err != nil:
+		return audit.Actor{}, fmt.Errorf("look the token up: %w", err)
+	// The look-up was by the whole hash; comparing again costs nothing and
+	// does not depend on how a database compares.
+	case subtle.ConstantTimeCompare(m.Token[:], hash[:]) != 1:
+		return audit.Actor{}, ErrUnauthenticated
+	}
+	return r.present(ctx, m)
+}
+
+// device is Authenticate for the tokens of devices.
+func (r *Roster) device(ctx context.Context, hash [32]byte) (audit.Actor, error) {
+	d, err := r.cfg.Store.DeviceByToken(ctx, hash)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return audit.Actor{}, ErrUnauthenticated
 	case err != nil:
 		return audit.Actor{}, fmt.Errorf("look the token up: %w", err)
-	// The look-up was by the whole hash; comparing again costs nothing and
-	// does not depend on how a database compares.
-	case revoked || subtle.ConstantTimeCompare(stored[:], hash[:]) != 1:
+	case d.Revoked || d.Agency == "" || subtle.ConstantTimeCompare(d.Token[:], hash[:]) != 1:
 		return audit.Actor{}, ErrUnauthenticated
 	}
-	if actor.Agency == "" {
-		if Role(actor.Role) != Operator {
-			return audit.Actor{}, ErrUnauthenticated
-		}
-		return actor, nil
+	if err := r.active(ctx, d.Agency); err != nil {
+		return audit.Actor{}, err
 	}
-	a, err := r.cfg.Store.Agency(ctx, actor.Agency)
+	if !d.Pending {
+		return audit.Actor{ID: d.ID, Agency: d.Agency, Role: string(DeviceRole)}, nil
+	}
+	// What waits for approval is an invitation still, and ends with its maker.
+	maker, ok, err := r.Present(ctx, d.InvitedBy)
 	switch {
-	case errors.Is(err, ErrNotFound) || err == nil && a.Suspended:
-		return audit.Actor{}, ErrUnauthenticated
 	case err != nil:
-		return audit.Actor{}, fmt.Errorf("look the agency up: %w", err)
+		return audit.Actor{}, err
+	case !ok || MayFor(maker, DeviceManage, d.Agency) != nil:
+		return audit.Actor{}, ErrUnauthenticated
 	}
-	return actor, nil
+	return audit.Actor{ID: d.ID, Agency: d.Agency, Role: string(Pending)}, nil
 }
 
-func (r *Roster) byToken(ctx context.Context, hash [32]byte) (actor audit.Actor, stored [32]byte, revoked bool, err error) {
-	m, err := r.cfg.Store.MemberByToken(ctx, hash)
-	if err == nil {
-		return audit.Actor{ID: m.ID, Agency: m.Agency, Role: string(m.Role)}, m.Token, m.Revoked, nil
+// Present tells who a member is now, and whether a token of theirs would let
+// them in. Nobody is present by an id that no member has.
+func (r *Roster) Present(ctx context.Context, member string) (by audit.Actor, ok bool, err error) {
+	m, err := r.cfg.Store.Member(ctx, member)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return audit.Actor{}, false, nil
+	case err != nil:
+		return audit.Actor{}, false, fmt.Errorf("look the member up: %w", err)
 	}
-	if !errors.Is(err, ErrNotFound) {
-		return audit.Actor{}, stored, false, err
+	by, err = r.present(ctx, m)
+	if errors.Is(err, ErrUnauthenticated) {
+		return audit.Actor{}, false, nil
 	}
-	d, err := r.cfg.Store.DeviceByToken(ctx, hash)
-	if err != nil {
-		return audit.Actor{}, stored, false, err
+	return by, err == nil, err
+}
+
+// present refuses whoever was revoked, or belongs to an agency that is not active.
+func (r *Roster) present(ctx context.Context, m Member) (audit.Actor, error) {
+	if m.Revoked || (m.Agency == "") != (m.Role == Operator) {
+		return audit.Actor{}, ErrUnauthenticated
 	}
-	role := DeviceRole
-	if d.Pending {
-		role = Pending
+	if m.Agency != "" {
+		if err := r.active(ctx, m.Agency); err != nil {
+			return audit.Actor{}, err
+		}
 	}
-	return audit.Actor{ID: d.ID, Agency: d.Agency, Role: string(role)}, d.Token, d.Revoked, nil
+	return audit.Actor{ID: m.ID, Agency: m.Agency, Role: string(m.Role)}, nil
+}
+
+// active refuses an agency that is suspended, or that nobody knows.
+func (r *Roster) active(ctx context.Context, agency string) error {
+	a, err := r.cfg.Store.Agency(ctx, agency)
+	switch {
+	case errors.Is(err, ErrNotFound) || err == nil && a.Suspended:
+		return ErrUnauthenticated
+	case err != nil:
+		return fmt.Errorf("look the agency up: %w", err)
+	}
+	return nil
 }
 
 // Allows tells whether an actor may do an act to what belongs to an agency, or,

@@ -2,6 +2,7 @@ package people_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -85,13 +86,22 @@ func (b *bench) member(agency string, role people.Role) (audit.Actor, string) {
 // device writes one that was approved, and returns its token.
 func (b *bench) device(agency string) string {
 	b.t.Helper()
-	i := network.Invitation{ID: id("1"), Agency: agency, Label: "gate-1", InvitedBy: b.root.ID, Expires: time.Now().Add(time.Hour)}
-	b.ok(b.network.AddInvitation(b.t.Context(), i))
-	bearer, hash := token.New(token.Bearer)
-	d := network.Device{ID: id("2"), Agency: agency, Label: i.Label, Recipient: []byte{1}, Token: hash, InvitedBy: i.InvitedBy, Pending: true}
-	b.ok(b.network.EnrolDevice(b.t.Context(), i.ID, time.Now(), d))
-	b.ok(b.network.ApproveDevice(b.t.Context(), d.ID))
+	bearer, id := b.waiting(agency, b.root.ID)
+	b.ok(b.network.ApproveDevice(b.t.Context(), id))
 	return bearer
+}
+
+// waiting writes a device that waits by somebody's invitation.
+func (b *bench) waiting(agency, maker string) (bearer, id string) {
+	b.t.Helper()
+	bearer, hash := token.New(token.Bearer)
+	_, secret := token.New(token.Invitation)
+	id = fmt.Sprintf("%x", hash[:16])
+	i := network.Invitation{ID: id, Agency: agency, Label: "gate-1", Secret: secret, InvitedBy: maker, Expires: time.Now().Add(time.Hour)}
+	b.ok(b.network.AddInvitation(b.t.Context(), i))
+	d := network.Device{ID: id, Agency: agency, Label: i.Label, Recipient: []byte{1}, Token: hash, InvitedBy: maker, Pending: true}
+	b.ok(b.network.EnrolDevice(b.t.Context(), i.ID, time.Now(), d))
+	return bearer, id
 }
 
 // logged counts the log's entries.
@@ -200,6 +210,50 @@ func TestAuthenticateRefuses(t *testing.T) {
 	b.suspend(ngo.ID, false)
 	_, err = b.Authenticate(t.Context(), good)
 	b.ok(err)
+}
+
+// TestWaitingEndsWithItsMaker: a device that waits for approval is let in, to hear
+// that it waits, while whoever invited it could invite it still.
+func TestWaitingEndsWithItsMaker(t *testing.T) {
+	b := newBench(t)
+	ngo, border := b.agency(network.NGO), b.agency(network.ImmigrationService)
+	supervisor, _ := b.member(ngo.ID, people.Supervisor)
+	worker, _ := b.member(ngo.ID, people.Caseworker)
+	operator, _ := b.member("", people.Operator)
+	revoked, _ := b.member(ngo.ID, people.Supervisor)
+	b.ok(b.RevokeMember(t.Context(), b.root, revoked.ID))
+	ask := func(bearer, role string) {
+		t.Helper()
+		switch who, err := b.Authenticate(t.Context(), bearer); {
+		case role == "" && errors.Is(err, people.ErrUnauthenticated):
+		case err != nil || who.Role != role:
+			t.Errorf("role %q, %v, want %q", who.Role, err, role)
+		}
+	}
+	for _, c := range []struct {
+		name, agency, maker, role string
+	}{
+		{"its agency's supervisor", ngo.ID, supervisor.ID, "pending"},
+		{"an operator", border.ID, operator.ID, "pending"},
+		{"another agency's supervisor", border.ID, supervisor.ID, ""},
+		{"a caseworker", ngo.ID, worker.ID, ""},
+		{"a supervisor who was revoked", ngo.ID, revoked.ID, ""},
+		{"whoever runs commands", ngo.ID, "console", ""},
+		{"nobody", ngo.ID, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bearer, _ := b.waiting(c.agency, c.maker)
+			ask(bearer, c.role)
+		})
+	}
+	bearer, device := b.waiting(border.ID, operator.ID)
+	ask(bearer, "pending")
+	b.ok(b.RevokeMember(t.Context(), b.root, operator.ID))
+	ask(bearer, "")
+	b.ok(b.network.ApproveDevice(t.Context(), device))
+	ask(bearer, "device") // who is in was let in by two
+	b.suspend(border.ID, true)
+	ask(bearer, "")
 }
 
 // TestEveryActIsLoggedAndGuarded has each act done by somebody who may not,

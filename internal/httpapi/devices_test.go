@@ -165,6 +165,39 @@ func TestInvitationRefused(t *testing.T) {
 	}
 }
 
+// TestInvitationEndsWithItsMaker: from the next call on, what somebody began who
+// was sent away gets the answer of what never was.
+func TestInvitationEndsWithItsMaker(t *testing.T) {
+	w := newWorld(t)
+	w.admit("Gate", "ImmigrationService", "THA", "officer")
+	unknown := w.call("", "POST", "/api/v1/enrolments", map[string]any{"invitation": "sci_" + strings.Repeat("A", 48), "public_key": newPublicKey(t)})
+	maker := struct{ ID, Token string }{}
+	w.into(w.call(w.operator, "POST", "/api/v1/members", map[string]string{"role": "operator"}), 201, &maker)
+	first := w.operator
+	w.operator = maker.Token // who invites
+	secret, waiting := w.invitation("Gate"), w.pending("Gate")
+	w.operator = first
+	operator, err := w.people.Authenticate(t.Context(), w.operator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.into(w.call(waiting.Token, "GET", "/api/v1/devices/self", nil), 200, nil)
+	if err := w.people.RevokeMember(t.Context(), operator, maker.ID); err != nil {
+		t.Fatal(err)
+	}
+	got := w.call("", "POST", "/api/v1/enrolments", map[string]any{"invitation": secret, "public_key": newPublicKey(t)})
+	if got.status != unknown.status || string(got.body) != string(unknown.body) {
+		t.Errorf("the invitation: %d %s, want what an unknown one gets", got.status, got.body)
+	}
+	got = w.call(w.second(), "POST", "/api/v1/devices/"+waiting.Device+"/approval", map[string]string{"symbols": w.symbols(waiting)})
+	if got.status != 403 || got.code() != "invitation_refused" {
+		t.Errorf("the approval: %d %s", got.status, got.body)
+	}
+	if got := w.call(waiting.Token, "GET", "/api/v1/devices/self", nil); got.status != 401 {
+		t.Errorf("the device asks: %d %s", got.status, got.body)
+	}
+}
+
 // TestInvitationAtOnce: of twenty that take one invitation up at once, one
 // becomes a device.
 func TestInvitationAtOnce(t *testing.T) {

@@ -189,7 +189,10 @@ func simulate(t *testing.T, e config.Engines, bytes func(h *Service) (data, keyr
 	must(err)
 	_, public, err := verifier.NewDevice(h.Network.ID(), randomHex(16), root)
 	must(err)
-	_, secret, err := h.Network.InviteDevice(t.Context(), Console, agency.ID, "gate-1")
+	inviter, _, err := h.People.AddMember(t.Context(), Console, agency.ID, people.Supervisor)
+	must(err)
+	invites := audit.Actor{ID: inviter.ID, Agency: agency.ID, Role: string(inviter.Role)}
+	_, secret, err := h.Network.InviteDevice(t.Context(), invites, agency.ID, "gate-1")
 	must(err)
 	enrolled, err := h.Network.EnrolDevice(t.Context(), secret, public)
 	must(err)

@@ -117,9 +117,9 @@ func (p *People) Agency(ctx context.Context, id string) (people.Agency, error) {
 func (p *People) DeviceByToken(ctx context.Context, hash [32]byte) (people.Device, error) {
 	var d people.Device
 	var stored []byte
-	err := p.db.read.QueryRowContext(ctx, `SELECT id, agency_id, token, FALSE, revoked FROM devices WHERE token = $1
-		UNION ALL SELECT id, agency_id, token, TRUE, FALSE FROM enrolments WHERE token = $1`, hash[:]).
-		Scan(&d.ID, &d.Agency, &stored, &d.Pending, &d.Revoked)
+	err := p.db.read.QueryRowContext(ctx, `SELECT id, agency_id, token, COALESCE(invited_by, ''), FALSE, revoked FROM devices WHERE token = $1
+		UNION ALL SELECT id, agency_id, token, invited_by, TRUE, FALSE FROM enrolments WHERE token = $1`, hash[:]).
+		Scan(&d.ID, &d.Agency, &stored, &d.InvitedBy, &d.Pending, &d.Revoked)
 	switch {
 	case err != nil:
 		return people.Device{}, nobody("device", err)

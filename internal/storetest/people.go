@@ -91,7 +91,7 @@ func peopleDevices(t *testing.T, s PeopleStore) {
 	}
 	_, err := s.DeviceByToken(t.Context(), hash())
 	is(t, "unknown token", err, people.ErrNotFound)
-	want := people.Device{ID: d.ID, Agency: a.ID, Token: d.Token, Pending: true}
+	want := people.Device{ID: d.ID, Agency: a.ID, Token: d.Token, InvitedBy: d.InvitedBy, Pending: true}
 	read("waiting", want)
 	ok(t, s.Network.ApproveDevice(t.Context(), d.ID))
 	want.Pending = false
@@ -100,7 +100,7 @@ func peopleDevices(t *testing.T, s PeopleStore) {
 	want.Revoked = true
 	read("revoked", want)
 	ok(t, s.Network.RevokeDevice(t.Context(), other.ID))
-	read("refused while it waited", people.Device{ID: other.ID, Agency: a.ID, Token: other.Token, Revoked: true})
+	read("refused while it waited", people.Device{ID: other.ID, Agency: a.ID, Token: other.Token, InvitedBy: other.InvitedBy, Revoked: true})
 }
 
 // peopleBothOrNeither has the log refuse each change: then nothing of the
