@@ -144,11 +144,23 @@ func (n *Network) Agencies(ctx context.Context) ([]Agency, error) {
 	return n.cfg.Store.Agencies(ctx)
 }
 
-// Suspend shuts an agency out, or lets it in again: its people and devices are
-// refused from the next call on, and what it signed from the next trust list
-// on.
-func (n *Network) Suspend(ctx context.Context, by audit.Actor, agency string, suspended bool) error {
+// Suspend shuts an agency out: its people and devices are refused from the next
+// call on, and what it signed from the next trust list on. An agency that is
+// suspended already stays so, and nothing is logged.
+func (n *Network) Suspend(ctx context.Context, by audit.Actor, agency string) error {
+	return n.setSuspended(ctx, by, agency, true)
+}
+
+// Resume lets a suspended agency in again, with everything that it signed.
+func (n *Network) Resume(ctx context.Context, by audit.Actor, agency string) error {
+	return n.setSuspended(ctx, by, agency, false)
+}
+
+func (n *Network) setSuspended(ctx context.Context, by audit.Actor, agency string, suspended bool) error {
 	return n.changeAgency(ctx, by, agency, "agency.suspend", func(a *Agency) (any, error) {
+		if a.Suspended == suspended {
+			return nil, nil
+		}
 		a.Suspended = suspended
 		return map[string]any{"id": agency, "suspended": suspended}, nil
 	})
@@ -249,7 +261,7 @@ func (n *Network) RevokeKey(ctx context.Context, by audit.Actor, agency, kid str
 }
 
 // changeAgency reads an agency, lets change edit it, and stores it with a log
-// entry of what change returns.
+// entry of what change returns. nil says that there was nothing to change.
 func (n *Network) changeAgency(ctx context.Context, by audit.Actor, id, kind string, change func(*Agency) (any, error)) error {
 	if err := n.may(by, actAgencies, id); err != nil {
 		return err
@@ -259,7 +271,7 @@ func (n *Network) changeAgency(ctx context.Context, by audit.Actor, id, kind str
 		return fmt.Errorf("read the agency: %w", err)
 	}
 	what, err := change(&a)
-	if err != nil {
+	if err != nil || what == nil {
 		return err
 	}
 	entry, err := n.entry(kind, by, what)

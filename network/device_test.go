@@ -103,7 +103,7 @@ func TestInvitationRefused(t *testing.T) {
 	b.ok(err)
 	b.move(48*time.Hour - time.Second)
 	late := invite(border.ID)
-	b.ok(b.Suspend(t.Context(), b.root, other.ID, true))
+	b.ok(b.Suspend(t.Context(), b.root, other.ID))
 	_, err = b.EnrolDevice(t.Context(), over, public) // in the last second
 	b.ok(err)
 	over = invite(border.ID)
@@ -238,11 +238,11 @@ func TestInvitationEndsWithItsMaker(t *testing.T) {
 	b.ok(err)
 	refused("of a supervisor who is a caseworker now", other, by)
 
-	b.ok(b.Suspend(t.Context(), b.root, ngo.ID, true))
+	b.ok(b.Suspend(t.Context(), b.root, ngo.ID))
 	out("of a suspended agency", by)
 	_, err = b.EnrolDevice(t.Context(), by.secret, public)
 	wantErr(t, "of a suspended agency", err, network.ErrInvitation)
-	b.ok(b.Suspend(t.Context(), b.root, ngo.ID, false))
+	b.ok(b.Resume(t.Context(), b.root, ngo.ID))
 	_, err = b.EnrolDevice(t.Context(), by.secret, public)
 	b.ok(err)
 	b.ok(b.ApproveDevice(t.Context(), b.second(), by.waiting.Device.ID, b.symbols(by.waiting)))
@@ -314,7 +314,7 @@ func TestApprovalRefused(t *testing.T) {
 
 	// Nobody comes in while the agency is shut out.
 	_, late := b.pending(border.ID)
-	b.ok(b.Suspend(t.Context(), b.root, border.ID, true))
+	b.ok(b.Suspend(t.Context(), b.root, border.ID))
 	wantErr(t, "of a suspended agency", b.ApproveDevice(t.Context(), second, late.Device.ID, b.symbols(late)), network.ErrConflict)
 }
 

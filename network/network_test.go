@@ -309,6 +309,32 @@ func TestAgencies(t *testing.T) {
 	wantErr(t, "an unknown agency", err, network.ErrNotFound)
 }
 
+// TestSuspendTwice: whoever repeats it after a lost answer changes nothing more.
+func TestSuspendTwice(t *testing.T) {
+	b := newBench(t)
+	ngo := b.agency(network.NGO)
+	for _, c := range []struct {
+		name   string
+		do     func(ctx context.Context, by audit.Actor, agency string) error
+		logged int
+		want   bool
+	}{
+		{"resumed as it is", b.Resume, 0, false},
+		{"suspended", b.Suspend, 1, true},
+		{"suspended again", b.Suspend, 0, true},
+		{"resumed", b.Resume, 1, false},
+	} {
+		before := b.logged()
+		b.ok(c.do(t.Context(), b.root, ngo.ID))
+		a, err := b.Agency(t.Context(), ngo.ID)
+		b.ok(err)
+		if got := b.logged() - before; got != c.logged || a.Suspended != c.want {
+			t.Errorf("%s: suspended is %v, %d entries logged, want %v and %d", c.name, a.Suspended, got, c.want, c.logged)
+		}
+	}
+	wantErr(t, "an unknown agency", b.Suspend(t.Context(), b.root, "unknown"), network.ErrNotFound)
+}
+
 // TestEveryActIsLoggedAndGuarded has each act done by somebody who may not,
 // which changes and logs nothing, and by the operator, which logs one entry.
 func TestEveryActIsLoggedAndGuarded(t *testing.T) {
@@ -327,7 +353,8 @@ func TestEveryActIsLoggedAndGuarded(t *testing.T) {
 			_, err := b.AddAgency(t.Context(), by, network.Agency{Name: "a", Class: network.NGO, Country: "THA", Desk: "1"})
 			return err
 		}},
-		{"suspend", func(by audit.Actor) error { return b.Suspend(t.Context(), by, ngo.ID, false) }},
+		{"suspend", func(by audit.Actor) error { return b.Suspend(t.Context(), by, ngo.ID) }},
+		{"resume", func(by audit.Actor) error { return b.Resume(t.Context(), by, ngo.ID) }},
 		{"rotate key", func(by audit.Actor) error { _, err := b.RotateKey(t.Context(), by, ngo.ID); return err }},
 		{"revoke key", func(by audit.Actor) error { return b.RevokeKey(t.Context(), by, ngo.ID, ngo.Keys[0].KeyID, nil) }},
 		{"invite device", func(by audit.Actor) error {

@@ -74,6 +74,7 @@ func rootCommand() *cobra.Command {
 		deviceCommand(),
 		keyCommand(),
 		epochCommand(),
+		agencyCommand(),
 		memberCommand(),
 		logCommand(),
 		fsckCommand(),

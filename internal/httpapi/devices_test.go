@@ -139,7 +139,7 @@ func TestInvitationRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.net.Suspend(t.Context(), operator, w.agency["Gate"], true); err != nil {
+	if err := w.net.Suspend(t.Context(), operator, w.agency["Gate"]); err != nil {
 		t.Fatal(err)
 	}
 	unknown := enrol("sci_" + strings.Repeat("A", 48))

@@ -60,6 +60,29 @@ func (s *Server) AdmitAgency(ctx context.Context, r api.AdmitAgencyRequestObject
 	return api.AdmitAgency201JSONResponse(agencyOf(a)), nil
 }
 
+// ChangeAgency suspends an agency or lets it in again.
+func (s *Server) ChangeAgency(ctx context.Context, r api.ChangeAgencyRequestObject) (api.ChangeAgencyResponseObject, error) {
+	ctx, by := acting(ctx)
+	ctx = context.WithoutCancel(ctx) // who is shut out is not half shut out
+	var err error
+	switch r.Body.Action {
+	case api.AgencyStatusOrderActionSuspend:
+		err = s.cfg.Network.Suspend(ctx, by, r.Agency)
+	case api.AgencyStatusOrderActionResume:
+		err = s.cfg.Network.Resume(ctx, by, r.Agency)
+	default:
+		err = fail(faultInvalid)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.cfg.Network.Agency(ctx, r.Agency)
+	if err != nil {
+		return nil, err
+	}
+	return api.ChangeAgency200JSONResponse(agencyOf(a)), nil
+}
+
 // AddMember gives a colleague a role. The token is in this answer only.
 func (s *Server) AddMember(ctx context.Context, r api.AddMemberRequestObject) (api.AddMemberResponseObject, error) {
 	ctx, by := acting(ctx)

@@ -84,6 +84,24 @@ func (e AgencyClass) Valid() bool {
 	}
 }
 
+// Defines values for AgencyStatusOrderAction.
+const (
+	AgencyStatusOrderActionResume  AgencyStatusOrderAction = "resume"
+	AgencyStatusOrderActionSuspend AgencyStatusOrderAction = "suspend"
+)
+
+// Valid indicates whether the value is a known member of the AgencyStatusOrderAction enum.
+func (e AgencyStatusOrderAction) Valid() bool {
+	switch e {
+	case AgencyStatusOrderActionResume:
+		return true
+	case AgencyStatusOrderActionSuspend:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AttestationState.
 const (
 	AttestationStateActive    AttestationState = "active"
@@ -542,19 +560,19 @@ func (e StatusChangedState) Valid() bool {
 
 // Defines values for StatusOrderAction.
 const (
-	Pause    StatusOrderAction = "pause"
-	Resume   StatusOrderAction = "resume"
-	Withdraw StatusOrderAction = "withdraw"
+	StatusOrderActionPause    StatusOrderAction = "pause"
+	StatusOrderActionResume   StatusOrderAction = "resume"
+	StatusOrderActionWithdraw StatusOrderAction = "withdraw"
 )
 
 // Valid indicates whether the value is a known member of the StatusOrderAction enum.
 func (e StatusOrderAction) Valid() bool {
 	switch e {
-	case Pause:
+	case StatusOrderActionPause:
 		return true
-	case Resume:
+	case StatusOrderActionResume:
 		return true
-	case Withdraw:
+	case StatusOrderActionWithdraw:
 		return true
 	default:
 		return false
@@ -631,6 +649,14 @@ type AgencyOrder struct {
 	Desk Telephone `json:"desk"`
 	Name string    `json:"name"`
 }
+
+// AgencyStatusOrder defines model for AgencyStatusOrder.
+type AgencyStatusOrder struct {
+	Action AgencyStatusOrderAction `json:"action"`
+}
+
+// AgencyStatusOrderAction defines model for AgencyStatusOrder.Action.
+type AgencyStatusOrderAction string
 
 // AnswerOrder The claims belong to the kind; either `about` or `card_handle` is given.
 type AnswerOrder = Order
@@ -1289,6 +1315,12 @@ type AdmitAgencyParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ChangeAgencyParams defines parameters for ChangeAgency.
+type ChangeAgencyParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // AnswerParams defines parameters for Answer.
 type AnswerParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -1437,6 +1469,9 @@ type VerifyParams struct {
 // AdmitAgencyJSONRequestBody defines body for AdmitAgency for application/json ContentType.
 type AdmitAgencyJSONRequestBody = AgencyOrder
 
+// ChangeAgencyJSONRequestBody defines body for ChangeAgency for application/json ContentType.
+type ChangeAgencyJSONRequestBody = AgencyStatusOrder
+
 // AnswerJSONRequestBody defines body for Answer for application/json ContentType.
 type AnswerJSONRequestBody = AnswerOrder
 
@@ -1508,6 +1543,9 @@ type ServerInterface interface {
 	// AdmitAgency Take an agency into the network
 	// (POST /api/v1/agencies)
 	AdmitAgency(c *gin.Context, params AdmitAgencyParams)
+	// ChangeAgency Suspend an agency, or let it in again
+	// (POST /api/v1/agencies/{agency}/status)
+	ChangeAgency(c *gin.Context, agency PathAgency, params ChangeAgencyParams)
 	// Answer Rely on, dissent from or answer another agency's attestation
 	// (POST /api/v1/attestations)
 	Answer(c *gin.Context, params AnswerParams)
@@ -1690,6 +1728,58 @@ func (siw *ServerInterfaceWrapper) AdmitAgency(c *gin.Context) {
 	}
 
 	siw.Handler.AdmitAgency(c, params)
+}
+
+// ChangeAgency operation middleware
+func (siw *ServerInterfaceWrapper) ChangeAgency(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "agency" -------------
+	var agency PathAgency
+
+	err = runtime.BindStyledParameterWithOptions("simple", "agency", c.Param("agency"), &agency, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter agency: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ChangeAgencyParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ChangeAgency(c, agency, params)
 }
 
 // Answer operation middleware
@@ -3195,6 +3285,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/v1/papers", wrapper.AskPaper)
 	router.GET(options.BaseURL+"/api/v1/agencies", wrapper.ListAgencies)
 	router.POST(options.BaseURL+"/api/v1/agencies", wrapper.AdmitAgency)
+	router.POST(options.BaseURL+"/api/v1/agencies/:agency/status", wrapper.ChangeAgency)
 	router.POST(options.BaseURL+"/api/v1/members", wrapper.AddMember)
 	router.POST(options.BaseURL+"/api/v1/invitations", wrapper.InviteDevice)
 	router.POST(options.BaseURL+"/api/v1/enrolments", wrapper.EnrolDevice)
@@ -3277,6 +3368,47 @@ type AdmitAgencydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AdmitAgencydefaultApplicationProblemPlusJSONResponse) VisitAdmitAgencyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeAgencyRequestObject struct {
+	Agency PathAgency `json:"agency"`
+	Params ChangeAgencyParams
+	Body   *ChangeAgencyJSONRequestBody
+}
+
+type ChangeAgencyResponseObject interface {
+	VisitChangeAgencyResponse(w http.ResponseWriter) error
+}
+
+type ChangeAgency200JSONResponse Agency
+
+func (response ChangeAgency200JSONResponse) VisitChangeAgencyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeAgencydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeAgencydefaultApplicationProblemPlusJSONResponse) VisitChangeAgencyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4848,6 +4980,9 @@ type StrictServerInterface interface {
 	// AdmitAgency Take an agency into the network
 	// (POST /api/v1/agencies)
 	AdmitAgency(ctx context.Context, request AdmitAgencyRequestObject) (AdmitAgencyResponseObject, error)
+	// ChangeAgency Suspend an agency, or let it in again
+	// (POST /api/v1/agencies/{agency}/status)
+	ChangeAgency(ctx context.Context, request ChangeAgencyRequestObject) (ChangeAgencyResponseObject, error)
 	// Answer Rely on, dissent from or answer another agency's attestation
 	// (POST /api/v1/attestations)
 	Answer(ctx context.Context, request AnswerRequestObject) (AnswerResponseObject, error)
@@ -5085,6 +5220,51 @@ func (sh *strictHandler) AdmitAgency(ctx *gin.Context, params AdmitAgencyParams)
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(AdmitAgencyResponseObject); ok {
 		if err := validResponse.VisitAdmitAgencyResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ChangeAgency operation middleware
+func (sh *strictHandler) ChangeAgency(ctx *gin.Context, agency PathAgency, params ChangeAgencyParams) {
+	var request ChangeAgencyRequestObject
+
+	request.Agency = agency
+	request.Params = params
+
+	var body ChangeAgencyJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeAgency(ctx, request.(ChangeAgencyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeAgency")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ChangeAgencyResponseObject); ok {
+		if err := validResponse.VisitChangeAgencyResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

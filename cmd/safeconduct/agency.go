@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/safeconduct/safeconduct/internal/service"
+)
+
+// agencyCommand is for the day on which an agency is not what it was. Agencies
+// are admitted over the API.
+func agencyCommand() *cobra.Command {
+	c := group("agency", "The agencies of the network, and who of them is shut out")
+	c.AddCommand(agencyListCommand(), agencyStateCommand(true), agencyStateCommand(false))
+	return c
+}
+
+// listedAgency is one line of agency list.
+type listedAgency struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Class   string `json:"class"`
+	Country string `json:"country"`
+	State   string `json:"state"` // active or suspended
+}
+
+func agencyListCommand() *cobra.Command {
+	var f operateFlags
+	c := &cobra.Command{
+		Use: "list", Short: "List the agencies of the network", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.look(c.Context(), func(s *service.Service) error {
+				agencies, err := s.Network.Agencies(c.Context())
+				if err != nil {
+					return err
+				}
+				all := []listedAgency{}
+				var words strings.Builder
+				for _, a := range agencies {
+					state := "active"
+					if a.Suspended {
+						state = "suspended"
+					}
+					all = append(all, listedAgency{a.ID, a.Name, string(a.Class), a.Country, state})
+					fmt.Fprintf(&words, "%s  %-9s  %s  %s, %s\n", a.ID, state, a.Country, a.Name, a.Class)
+				}
+				return f.say(c.OutOrStdout(), map[string]any{"agencies": all}, words.String())
+			})
+		},
+	}
+	f.add(c)
+	return c
+}
+
+// agencyStateCommand is agency suspend, or agency resume.
+func agencyStateCommand(suspend bool) *cobra.Command {
+	var f operateFlags
+	c := &cobra.Command{
+		Use: "resume AGENCY", Short: "Let a suspended agency in again", Args: cobra.ExactArgs(1),
+		Long: `Let a suspended agency in again: its people and devices at once, and what it has
+signed from the next publication on.`,
+	}
+	if suspend {
+		c.Use, c.Short = "suspend AGENCY", "Shut an agency out, at once, also while the folder is served"
+		c.Long = `Shut an agency out: its people and devices are let in no more, from the next
+call on. Devices know from the next publication on, and then cannot tell who
+issued what the agency has signed. Nothing is withdrawn, and agency resume takes
+it back.`
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return f.work(c.Context(), func(s *service.Service, alone bool) error {
+			if err := s.Suspend(c.Context(), args[0], suspend, alone); err != nil {
+				return err
+			}
+			words := "Its people and devices are let in again.\n"
+			if suspend {
+				words = "None of its people and devices is let in any more.\n"
+			}
+			if !alone {
+				words += "Whoever checks knows it from the next publication on.\n"
+			}
+			return f.say(c.OutOrStdout(), map[string]any{"agency": args[0], "suspended": suspend, "published": alone}, words)
+		})
+	}
+	f.add(c)
+	return c
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/safeconduct/safeconduct/internal/service"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
+)
+
+// TestAgencyCommands: an agency is shut out while the service runs. Its tokens let
+// nobody in from the next call on, and the trust list says so from the next
+// publication on; a command that has the folder to itself publishes at once.
+func TestAgencyCommands(t *testing.T) {
+	cfg := service.Config{Dir: filepath.Join(t.TempDir(), "net"), WorkFactor: service.DemoWork, Passphrase: "a passphrase for a test"}
+	if err := os.Mkdir(cfg.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := service.Found(t.Context(), cfg, service.Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"}); err != nil {
+		t.Fatal(err)
+	}
+	phrase := filepath.Join(t.TempDir(), "passphrase")
+	if err := os.WriteFile(phrase, []byte(cfg.Passphrase+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(want string, args ...string) {
+		t.Helper()
+		status, out, errs := command(append(args, "--dir", cfg.Dir, "--passphrase-file", phrase)...)
+		if status != 0 || !strings.Contains(out, want) {
+			t.Errorf("%v: %d %s%s, want %q", args, status, out, errs, want)
+		}
+	}
+	suspended := func(s *service.Service, agency string) bool {
+		t.Helper()
+		pack, err := s.Board.Pack(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range pack.Trust().Agencies {
+			if a.ID == agency {
+				return a.Suspended
+			}
+		}
+		t.Fatal("the agency is not on the trust list")
+		return false
+	}
+	var agency string
+	opened(t, cfg, func(s *service.Service) {
+		a, err := s.Network.AddAgency(t.Context(), service.Console, network.Agency{Name: "Lotus", Class: network.NGO, Country: "KHM", Desk: "+855"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		agency = a.ID
+		_, token, err := s.People.AddMember(t.Context(), service.Console, agency, people.Supervisor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(s.API)
+		defer server.Close()
+		ask := func(want int) {
+			t.Helper()
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/api/v1/cases", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer "+token)
+			answer, err := server.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = answer.Body.Close()
+			if answer.StatusCode != want {
+				t.Errorf("the token gets %d, want %d", answer.StatusCode, want)
+			}
+		}
+		publish := func() {
+			t.Helper()
+			if _, err := s.Board.Publish(t.Context(), service.Console, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish()
+		ask(200)
+		run("from the next publication on", "agency", "suspend", agency)
+		ask(401)
+		if suspended(s, agency) {
+			t.Error("the trust list was published by a command while the service runs")
+		}
+		publish()
+		if !suspended(s, agency) {
+			t.Error("after a publication the trust list does not say that the agency is suspended")
+		}
+		run(agency+"  suspended", "agency", "list")
+		run("let in again", "agency", "resume", agency)
+		ask(200)
+	})
+	run("let in any more", "agency", "suspend", agency)
+	opened(t, cfg, func(s *service.Service) {
+		if !suspended(s, agency) {
+			t.Error("a command that has the folder to itself did not publish")
+		}
+	})
+}

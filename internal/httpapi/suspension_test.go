@@ -1,0 +1,95 @@
+package httpapi_test
+
+import (
+	"testing"
+)
+
+// TestSuspension: nobody of a suspended agency is let in from the next call on,
+// and what it signed is trusted by nobody from the next publication on. Resumed,
+// it is as it was.
+func TestSuspension(t *testing.T) {
+	w := newWorld(t)
+	supervisor := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	worker := w.admit("Lotus", "NGO", "KHM", "caseworker")
+	officer := w.admit("Gate", "ImmigrationService", "THA", "officer")
+	device, waiting, invited := w.device("Lotus"), w.pending("Lotus"), w.invitation("Lotus")
+	other := w.device("Gate")
+	var begun struct{ ID string }
+	w.into(w.call(worker, "POST", "/api/v1/cases", nil), 201, &begun)
+	var printed cardAnswer
+	w.into(w.call(worker, "POST", "/api/v1/cases/"+begun.ID+"/cards", `{"name":"SITI"}`), 201, &printed)
+	publish := func() { t.Helper(); w.into(w.call(w.operator, "POST", "/api/v1/publications", nil), 201, nil) }
+	publish()
+
+	change := func(token, agency, action string) answer {
+		return w.call(token, "POST", "/api/v1/agencies/"+agency+"/status", map[string]string{"action": action})
+	}
+	state := func(want string) {
+		t.Helper()
+		var list struct {
+			Agencies []struct{ ID, State string }
+		}
+		w.into(w.call(w.operator, "GET", "/api/v1/agencies", nil), 200, &list)
+		for _, a := range list.Agencies {
+			if a.ID == w.agency["Lotus"] && a.State != want {
+				t.Errorf("the agency is %s, want %s", a.State, want)
+			}
+		}
+	}
+	// people tries everybody of the agency; status is what each gets.
+	people := func(when string, status int) {
+		t.Helper()
+		for who, ask := range map[string][2]string{
+			"supervisor": {supervisor, "/api/v1/cases"}, "caseworker": {worker, "/api/v1/cases/" + begun.ID},
+			"device": {device, "/api/v1/devices/self/envelope"}, "pending": {waiting.Token, "/api/v1/devices/self"},
+		} {
+			if got := w.call(ask[0], "GET", ask[1], nil); got.status != status {
+				t.Errorf("%s, the %s: %d %s, want %d", when, who, got.status, got.body, status)
+			}
+		}
+	}
+	check := func(when, want string) {
+		t.Helper()
+		var v verdictAnswer
+		w.into(w.call(officer, "POST", "/api/v1/verifications", map[string]string{"digits": printed.Digits, "code": printed.Code}), 200, &v)
+		if v.State != want {
+			t.Errorf("%s, its card is %s (%s), want %s", when, v.State, v.Reason, want)
+		}
+	}
+
+	people("before", 200)
+	check("before", "unconfirmed")
+	for who, token := range map[string]string{"its supervisor": supervisor, "another's officer": officer, "a device": other} {
+		if got := change(token, w.agency["Lotus"], "suspend"); got.status != 403 {
+			t.Errorf("%s suspends: %d %s", who, got.status, got.body)
+		}
+	}
+	if got := change(w.operator, randomID(), "suspend"); got.status != 404 {
+		t.Errorf("an unknown agency: %d %s", got.status, got.body)
+	}
+	if got := change(w.operator, w.agency["Lotus"], "erase"); got.status != 400 {
+		t.Errorf("an unknown action: %d %s", got.status, got.body)
+	}
+	state("active")
+
+	for range 2 { // a lost answer is no harm
+		w.into(change(w.operator, w.agency["Lotus"], "suspend"), 200, nil)
+		state("suspended")
+		people("suspended", 401)
+	}
+	if got := w.call("", "POST", "/api/v1/enrolments", map[string]any{"invitation": invited, "public_key": newPublicKey(t)}); got.code() != "invitation_refused" {
+		t.Errorf("suspended, its invitation: %d %s", got.status, got.body)
+	}
+	if got := w.call(other, "GET", "/api/v1/devices/self/envelope", nil); got.status != 200 {
+		t.Errorf("another agency's device: %d %s", got.status, got.body)
+	}
+	check("before a publication", "unconfirmed")
+	publish()
+	check("after a publication", "issuer_unknown")
+
+	w.into(change(w.operator, w.agency["Lotus"], "resume"), 200, nil)
+	state("active")
+	people("resumed", 200)
+	publish()
+	check("resumed", "unconfirmed")
+}
