@@ -130,12 +130,9 @@ func (o Origin) Involves(r Recipient) bool {
 	return unclear && !sameState(r.Country, o.Host)
 }
 
-// known leaves out the codes that name no state: stateless persons (XXA),
-// refugees (XXB, XXC) and whoever's nationality is not known (XXX).
+// known leaves out the codes that name no state.
 func known(nationalities []string) []string {
-	return slices.DeleteFunc(slices.Clone(nationalities), func(s string) bool {
-		return s == "" || s == "XXA" || s == "XXB" || s == "XXC" || s == "XXX"
-	})
+	return slices.DeleteFunc(slices.Clone(nationalities), func(s string) bool { return s == "" || slices.Contains(stateless, s) })
 }
 
 func hasState(states []string, one string) bool {
@@ -143,19 +140,3 @@ func hasState(states []string, one string) bool {
 }
 
 func sameState(a, b string) bool { return State(a) == State(b) }
-
-// State returns one code for each state. Kosovo's documents say RKS and XKX
-// (ICAO Doc 9303-3, European Commission), Germany's D, and the United Kingdom
-// has codes of their own for several kinds of its nationals.
-func State(code string) string {
-	switch code {
-	case "XKX":
-		return "RKS"
-	case "D":
-		return "DEU"
-	case "GBD", "GBN", "GBO", "GBP", "GBS":
-		return "GBR"
-	default:
-		return code
-	}
-}

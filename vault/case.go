@@ -81,6 +81,13 @@ func (v *Vault) Case(ctx context.Context, by audit.Actor, caseID string) (Case, 
 	return caseOf(r), nil
 }
 
+// CaseOf returns the case that a record of the actor's agency belongs to.
+// ErrNotFound for every other id.
+func (v *Vault) CaseOf(ctx context.Context, by audit.Actor, record string) (string, error) {
+	r, err := v.owned(ctx, by, record)
+	return r.Case, err
+}
+
 // Owner returns the agency that keeps a case, for rooms that decide by it who
 // may add to the case. Whoever asks gets the answer, so that it must not leave
 // the service as it is. ErrNotFound if there is no such case.

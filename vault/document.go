@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -124,6 +125,24 @@ func joined(zone private.String) string {
 
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
+// nationalities are the states that a document shows its holder to be of: what
+// its machine-readable zone says, and whoever issued it, if it is of a kind that
+// states give to their own people.
+func (d Document) nationalities() []string {
+	var shown []string
+	own := claims.ForOwnPeople(d.Kind)
+	if own {
+		shown = append(shown, d.IssuingState)
+	}
+	if zone, err := d.Zone(); err == nil && zone.Format != "" {
+		shown = append(shown, zone.Nationality.Reveal())
+		if own {
+			shown = append(shown, zone.State.Reveal())
+		}
+	}
+	return distinct(shown)
+}
+
 // complete fills what follows from the rest. d is valid.
 func (d Document) complete() Document {
 	if zone, err := d.Zone(); err == nil && zone.Format != "" {
@@ -154,13 +173,13 @@ func (v *Vault) AddDocument(ctx context.Context, by audit.Actor, caseID string, 
 	if err != nil {
 		return Kept{}, err
 	}
-	if err := errors.Join(d.Validate(v.now()), d.askedByNobody(nil)); err != nil {
+	if err := d.follows(nil, v.now()); err != nil {
 		return Kept{}, err
 	}
 	d = d.complete()
 	defer v.cases.lock(c.Case)()
 
-	index, err := v.placeOf(ctx, c, d)
+	places, err := v.placesOf(ctx, c, d)
 	if err != nil {
 		return Kept{}, err
 	}
@@ -170,9 +189,9 @@ func (v *Vault) AddDocument(ctx context.Context, by audit.Actor, caseID string, 
 		return Kept{}, err
 	}
 	r.CaseRecipient = c.CaseRecipient
-	o, entries, err := v.sealDocument(r, by, d, 1, "document.added")
+	o, entries, err := v.sealDocument(r, by, d, 1, "document.added", nil)
 	if err == nil {
-		err = v.store.CreateRecord(ctx, r, []Object{o}, index, entries...)
+		err = v.store.CreateRecord(ctx, r, []Object{o}, places, entries...)
 	}
 	if err != nil {
 		return Kept{}, v.abandon(ctx, id, fmt.Errorf("vault: add a document: %w", err))
@@ -184,28 +203,6 @@ func (v *Vault) AddDocument(ctx context.Context, by audit.Actor, caseID string, 
 // recovery, a correction. version is the one that the caller has read;
 // ErrConflict if it is not the newest any more.
 func (v *Vault) UpdateDocument(ctx context.Context, by audit.Actor, id string, version int, d Document) (Kept, error) {
-	return v.update(ctx, by, id, version, "document.updated", func(old Document) (Document, error) {
-		return d, errors.Join(d.Validate(v.now()), d.askedByNobody(old.Loss))
-	})
-}
-
-// MissionAnswered records what a mission's signed reply says about the list of
-// lost documents: yes or done_by_state. Nothing else can set it, because only
-// the issuing state can ask for an entry there.
-func (v *Vault) MissionAnswered(ctx context.Context, by audit.Actor, id string, version int, sltdRequested string) (Kept, error) {
-	return v.update(ctx, by, id, version, "document.mission_answered", func(d Document) (Document, error) {
-		if d.Loss == nil {
-			return d, invalid.One("/loss_report", invalid.CodeRequired, "is required")
-		}
-		loss := *d.Loss
-		loss.SLTDRequested = sltdRequested
-		d.Loss = &loss
-		return d, d.Validate(v.now())
-	})
-}
-
-// update seals the next version of a document.
-func (v *Vault) update(ctx context.Context, by audit.Actor, id string, version int, kind string, change func(old Document) (Document, error)) (Kept, error) {
 	r, err := v.ownedDocument(ctx, by, id)
 	if err != nil {
 		return Kept{}, err
@@ -219,24 +216,93 @@ func (v *Vault) update(ctx context.Context, by audit.Actor, id string, version i
 	if o.Version != version {
 		return Kept{}, ErrConflict
 	}
-	d, err := change(old)
-	if err != nil {
+	if err := d.follows(old.Loss, v.now()); err != nil {
 		return Kept{}, err
 	}
 	d = d.complete()
-	index, err := v.placeOf(ctx, r, d)
-	if err != nil {
-		return Kept{}, err
-	}
-	next, entries, err := v.sealDocument(r, by, d, version+1, kind)
-	if err == nil {
-		err = v.store.AddObject(ctx, next, index, entries...)
-	}
+	next, err := v.addVersion(ctx, by, r, d, version+1, "document.updated", nil)
 	if err != nil {
 		return Kept{}, fmt.Errorf("vault: update a document: %w", err)
 	}
 	pages, err := v.pages(ctx, id)
 	return Kept{ID: id, Case: r.Case, Version: next.Version, Document: d, Pages: pages}, err
+}
+
+// addVersion seals a further version of a document and puts it where its number
+// is found.
+func (v *Vault) addVersion(ctx context.Context, by audit.Actor, r Record, d Document, version int, kind string, more facts) (Object, error) {
+	places, err := v.placesOf(ctx, r, d)
+	if err != nil {
+		return Object{}, err
+	}
+	o, entries, err := v.sealDocument(r, by, d, version, kind, more)
+	if err != nil {
+		return Object{}, err
+	}
+	return o, v.store.AddObject(ctx, o, places, entries...)
+}
+
+// MissionAnswer is what a mission's signed reply says about lost documents.
+type MissionAnswer struct {
+	Reply    string // id of the attestation
+	Case     string // that it was given in
+	Document string // the record that was asked about; empty if the question named none
+	State    string // the mission's; three letters
+}
+
+// MissionAnswered records that a state has entered lost documents in INTERPOL's
+// list: those of the case that it issued and whose loss was reported, or of them
+// the one that was asked about. It returns how many. Nothing else can set it,
+// because only the issuing state can ask for an entry there. The mission reads
+// nothing by it; that it answered is in the holder's history. Doing it again
+// changes nothing.
+func (v *Vault) MissionAnswered(ctx context.Context, by audit.Actor, a MissionAnswer) (recorded int, err error) {
+	if err := known(by); err != nil {
+		return 0, err
+	}
+	if !isID(a.Case) {
+		return 0, ErrNotFound
+	}
+	defer v.cases.lock(a.Case)()
+	records, err := v.store.Records(ctx, a.Case)
+	if err != nil {
+		return 0, fmt.Errorf("vault: a mission answered: %w", err)
+	}
+	for _, r := range records {
+		if r.ID == r.Case || a.Document != "" && r.ID != a.Document {
+			continue
+		}
+		entered, err := v.enteredByState(ctx, by, r, a)
+		if err != nil {
+			return recorded, fmt.Errorf("vault: a mission answered: %w", err)
+		}
+		if entered {
+			recorded++
+		}
+	}
+	return recorded, nil
+}
+
+// enteredByState records it for one document, in its keeper's name.
+func (v *Vault) enteredByState(ctx context.Context, by audit.Actor, r Record, a MissionAnswer) (bool, error) {
+	const done = "done_by_state"
+	for range maxSwaps {
+		d, o, err := v.openDocument(ctx, r, r.Agency)
+		if err != nil {
+			return false, err
+		}
+		if claims.State(d.IssuingState) != claims.State(a.State) || d.Loss == nil || d.Loss.SLTDRequested == done {
+			return false, nil
+		}
+		loss := *d.Loss
+		loss.SLTDRequested = done
+		d.Loss = &loss
+		_, err = v.addVersion(ctx, by, r, d, o.Version+1, "document.mission_answered", facts{"reply": a.Reply})
+		if !errors.Is(err, ErrConflict) { // another process was faster: read again
+			return err == nil, err
+		}
+	}
+	return false, ErrConflict
 }
 
 // ReadDocument returns the newest version of a document and what pages it has.
@@ -287,8 +353,9 @@ func (v *Vault) Documents(ctx context.Context, by audit.Actor, caseID string) ([
 	return ids, nil
 }
 
-// sealDocument makes a document's row and its log entries.
-func (v *Vault) sealDocument(r Record, by audit.Actor, d Document, version int, kind string) (Object, []audit.Entry, error) {
+// sealDocument makes a document's row and its log entries. more is what the
+// history says of it besides the version.
+func (v *Vault) sealDocument(r Record, by audit.Actor, d Document, version int, kind string, more facts) (Object, []audit.Entry, error) {
 	plain, err := private.RevealJSON(d)
 	if err != nil {
 		return Object{}, nil, err
@@ -302,7 +369,9 @@ func (v *Vault) sealDocument(r Record, by audit.Actor, d Document, version int, 
 		return Object{}, nil, err
 	}
 	o.Sealed = sealed
-	entry, err := v.entry(r, by, kind, facts{"version": version})
+	said := facts{"version": version}
+	maps.Copy(said, more)
+	entry, err := v.entry(r, by, kind, said)
 	return o, []audit.Entry{entry, committed}, err
 }
 

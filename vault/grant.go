@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/invalid"
 )
 
@@ -34,21 +35,30 @@ type Grant struct {
 	Consent Consent
 }
 
-// Consent is what the holder said. It goes into her history, sealed.
+// Consent is what the holder said about this grant. It goes into her history,
+// sealed.
 type Consent struct {
 	// Holder says that she agreed to this agency, purpose and day.
 	Holder bool
-	// Mission says that she agreed separately that a diplomatic mission is
-	// told. It is not part of any other agreement and never a condition:
-	// the state of origin is not trusted by default.
+	// Mission says that she agreed separately that a diplomatic mission, or an
+	// authority of her own state, is told. It is not part of any other agreement
+	// and never a condition: the state of origin is not trusted by default.
 	Mission bool
 	// SafeWithState is her answer to: is it safe if your country's office
-	// knows that you are here? yes, no, not_sure; empty if she was not asked.
-	// Anything but yes rules a mission out, whatever Mission says.
+	// knows that you are here? yes, no or unsure; empty if she was not asked.
+	// Before anything goes to an authority of her state she has to be asked, and
+	// anything but yes rules it out, whatever Mission says.
 	SafeWithState string
 	Method        string // signature, thumb, verbal_witnessed
 	Language      string // BCP 47, the language in which she was asked
 	Circumstance  string // free, detained, first_72h
+}
+
+// Signed is what signed attestations of the case say and a grant depends on.
+// The face reads it where they are kept, and hands it over with the grant.
+type Signed struct {
+	Consents []*claims.Consent // in any order
+	Origin   claims.Origin     // where the holder is from; what the vault keeps is added to it
 }
 
 // check lists what is wrong with a grant.
@@ -68,9 +78,9 @@ func (g Grant) check(today time.Time) error {
 		field, value string
 		allowed      []string
 	}{
-		{"/consent/method", g.Consent.Method, []string{"signature", "thumb", "verbal_witnessed"}},
-		{"/consent/circumstance", g.Consent.Circumstance, []string{"free", "detained", "first_72h"}},
-		{"/consent/safe_with_state", g.Consent.SafeWithState, []string{"yes", "no", "not_sure"}},
+		{"/consent/method", g.Consent.Method, claims.Values("consent_method")},
+		{"/consent/circumstance", g.Consent.Circumstance, claims.Values("circumstance")},
+		{"/consent/safe_with_state", g.Consent.SafeWithState, claims.Values("safe_if_state_knows")},
 	} {
 		c.OneOf(one.field, one.value, one.allowed, invalid.Optional)
 	}
@@ -80,11 +90,13 @@ func (g Grant) check(today time.Time) error {
 
 // Share lets another agency read a record. It rewrites the record's key file
 // and nothing else, whatever the record weighs. A second grant to the same
-// agency replaces the first.
+// agency replaces the first, and is asked the same questions.
 //
-// ErrConsent unless the holder agreed, and for a mission, unless she agreed to
-// that separately.
-func (v *Vault) Share(ctx context.Context, by audit.Actor, g Grant) error {
+// ErrConsent unless the holder agreed to it now, and her newest signed consent
+// allows it too, where one was signed. To an authority of her own state nothing
+// goes before she was asked whether that is safe: an *invalid.Error says that
+// the question is missing.
+func (v *Vault) Share(ctx context.Context, by audit.Actor, g Grant, signed Signed) error {
 	r, err := v.owned(ctx, by, g.Record)
 	if err != nil {
 		return err
@@ -92,20 +104,25 @@ func (v *Vault) Share(ctx context.Context, by audit.Actor, g Grant) error {
 	if err := g.check(v.today()); err != nil {
 		return err
 	}
-	mission, err := v.directory.Mission(ctx, g.Agency)
-	if err != nil {
-		return fmt.Errorf("vault: whom to share with: %w", err)
-	}
-	if !g.Consent.Holder || mission && (!g.Consent.Mission || g.Consent.SafeWithState != "" && g.Consent.SafeWithState != "yes") {
-		return ErrConsent
-	}
 	if g.Agency == by.Agency {
 		return invalid.One("/agency", invalid.CodeNotAllowed, "is another agency: the owner reads without a grant")
 	}
+	to, err := v.directory.Recipient(ctx, g.Agency)
+	if err != nil {
+		return fmt.Errorf("vault: whom to share with: %w", err)
+	}
 	defer v.cases.lock(r.Case)()
 
+	origin, err := v.origin(ctx, r, signed.Origin)
+	if err != nil {
+		return fmt.Errorf("vault: where the holder is from: %w", err)
+	}
+	if err := g.agreed(to, origin, signed.Consents, claims.NewDay(v.now())); err != nil {
+		return err
+	}
 	entry, err := v.entry(r, by, "record.shared", facts{
-		"with": g.Agency, "purpose": g.Purpose, "until": g.Until.Format(time.DateOnly), "mission": mission,
+		"with": g.Agency, "purpose": g.Purpose, "until": g.Until.Format(time.DateOnly),
+		"mission": to.Class == claims.ClassMission, "own_state": origin.Involves(to),
 		"consent": facts{"holder": g.Consent.Holder, "mission": g.Consent.Mission, "safe_with_state": g.Consent.SafeWithState,
 			"method": g.Consent.Method, "language": g.Consent.Language, "circumstance": g.Consent.Circumstance},
 	})
@@ -123,6 +140,60 @@ func (v *Vault) Share(ctx context.Context, by audit.Actor, g Grant) error {
 		return fmt.Errorf("vault: share: %w", err)
 	}
 	return nil
+}
+
+// agreed reports whether the holder agreed to a grant: with what was said now,
+// and with what she signed last. Neither alone is enough.
+func (g Grant) agreed(to claims.Recipient, origin claims.Origin, signed []*claims.Consent, today claims.Day) error {
+	if origin.Involves(to) && g.Consent.SafeWithState == "" {
+		return invalid.One("/consent/safe_with_state", invalid.CodeRequired, "is asked before anything goes to an authority of her state")
+	}
+	if to.Class == claims.ClassMission && (!g.Consent.Mission || g.Consent.SafeWithState != "" && g.Consent.SafeWithState != "yes") {
+		return ErrConsent // a mission of any state is told only where she agreed to that separately
+	}
+	asked := claims.Showing{To: to, About: origin, Purpose: string(g.Purpose), On: today}
+	if !claims.Allows([]*claims.Consent{g.Consent.word(to, today)}, asked) {
+		return ErrConsent
+	}
+	if len(signed) > 0 && !claims.Allows(signed, asked) {
+		return ErrConsent
+	}
+	return nil
+}
+
+// word is what was said about one grant, as a consent of that day. She was asked
+// about this agency, so that its kind and its state are among what she agreed to.
+func (c Consent) word(to claims.Recipient, today claims.Day) *claims.Consent {
+	return &claims.Consent{
+		Interview: c.Holder, GivenOn: today, ShareScope: claims.Values("share_scope"), TransferToState: []string{to.Country},
+		Circumstance: c.Circumstance, SafeIfStateKnows: c.SafeWithState, MissionMayBeContacted: c.Mission,
+	}
+}
+
+// origin gathers what is known of the state that the holder of a case comes
+// from: what attestations say, and what the documents in her case show.
+func (v *Vault) origin(ctx context.Context, r Record, origin claims.Origin) (claims.Origin, error) {
+	keeper, err := v.directory.Recipient(ctx, r.Agency)
+	if err != nil {
+		return claims.Origin{}, err
+	}
+	origin.Host = keeper.Country
+	origin.Shown = slices.Clone(origin.Shown)
+	records, err := v.store.Records(ctx, r.Case)
+	if err != nil {
+		return claims.Origin{}, err
+	}
+	for _, one := range records {
+		if one.ID == one.Case {
+			continue
+		}
+		d, _, err := v.openDocument(ctx, one, r.Agency)
+		if err != nil {
+			return claims.Origin{}, err
+		}
+		origin.Shown = append(origin.Shown, d.nationalities()...)
+	}
+	return origin, nil
 }
 
 // TakeBack ends a grant at once: when it returns nil, the key file no longer

@@ -65,6 +65,10 @@ func (q Query) check() error {
 // one who asks nothing: for every well-formed query the answer is Received,
 // found or not, and both take the same way. Errors are about the query, the
 // budget and the service; none depends on what is kept.
+//
+// A state that has several codes is asked for by all of them, and a birth date
+// by itself, its month and its year, because whoever typed the record may have
+// known no more. How much work that is, the query alone decides.
 func (v *Vault) LookUp(ctx context.Context, by audit.Actor, q Query) (Receipt, error) {
 	if err := known(by); err != nil {
 		return "", err
@@ -78,11 +82,17 @@ func (v *Vault) LookUp(ctx context.Context, by audit.Actor, q Query) (Receipt, e
 	if err != nil {
 		return "", fmt.Errorf("vault: look up: %w", err)
 	}
-	place, err := v.place(ctx, q.Kind, q.State, q.Number.Reveal(), q.BirthDate.Reveal())
-	if err != nil {
-		return "", fmt.Errorf("vault: look up: %w", err)
+	var places [][]byte
+	for _, state := range claims.StateCodes(q.State) {
+		for _, birth := range coarser(q.BirthDate.Reveal()) {
+			place, err := v.place(ctx, q.Kind, state, q.Number.Reveal(), birth)
+			if err != nil {
+				return "", fmt.Errorf("vault: look up: %w", err)
+			}
+			places = append(places, place)
+		}
 	}
-	found, err := v.store.FindNumber(ctx, place)
+	found, err := v.store.FindNumber(ctx, places)
 	if err != nil {
 		return "", fmt.Errorf("vault: look up: %w", err)
 	}
@@ -136,7 +146,7 @@ func (v *Vault) SetFindable(ctx context.Context, by audit.Actor, caseID string, 
 	}
 	defer v.cases.lock(c.Case)()
 
-	index := map[string][]byte{}
+	index := map[string][][]byte{}
 	if findable {
 		c.Findable = true
 		records, err := v.store.Records(ctx, caseID)
@@ -151,12 +161,8 @@ func (v *Vault) SetFindable(ctx context.Context, by audit.Actor, caseID string, 
 			if err != nil {
 				return err
 			}
-			place, err := v.placeOf(ctx, c, d)
-			if err != nil {
+			if index[r.ID], err = v.placesOf(ctx, c, d); err != nil {
 				return err
-			}
-			if place != nil {
-				index[r.ID] = place
 			}
 		}
 	}
@@ -170,30 +176,54 @@ func (v *Vault) SetFindable(ctx context.Context, by audit.Actor, caseID string, 
 	return nil
 }
 
-// placeOf is a document's place in the index: nil without the holder's
-// consent, without a number or without a year of birth. What is typed goes
-// before what the machine-readable zone says.
-func (v *Vault) placeOf(ctx context.Context, r Record, d Document) ([]byte, error) {
+// placesOf is a document's places in the index: for what was typed and for what
+// the machine-readable zone says, in every combination, because whoever asks may
+// read either. None without the holder's consent, without a number or without a
+// year of birth.
+func (v *Vault) placesOf(ctx context.Context, r Record, d Document) ([][]byte, error) {
 	if !r.Findable {
 		return nil, nil
 	}
-	number, birth := d.Number.Reveal(), zoneDate(d.BirthDate)
+	states := []string{d.IssuingState}
+	numbers := []string{normalNumber(d.Number.Reveal())}
+	births := []string{zoneDate(d.BirthDate)}
 	if zone, err := d.Zone(); err == nil && zone.Format != "" {
-		if number == "" {
-			number = zone.Number.Reveal()
+		if state := zone.State.Reveal(); claims.State(state) != claims.State(d.IssuingState) {
+			states = append(states, state)
 		}
-		if birth == "" {
-			birth = zone.BirthDate.Reveal()
+		numbers = append(numbers, normalNumber(zone.Number.Reveal()))
+		births = append(births, zone.BirthDate.Reveal())
+	}
+	var places [][]byte
+	for _, state := range distinct(states) {
+		for _, number := range distinct(numbers) {
+			for _, birth := range distinct(births) {
+				place, err := v.place(ctx, d.Kind, state, number, birth)
+				if err != nil {
+					return nil, fmt.Errorf("vault: index: %w", err)
+				}
+				places = append(places, place)
+			}
 		}
 	}
-	if normalNumber(number) == "" || birth == "" {
-		return nil, nil
+	return places, nil
+}
+
+// distinct leaves out what is empty and what was there before. What is typed
+// stays first.
+func distinct(values []string) (kept []string) {
+	for _, v := range values {
+		if v != "" && !slices.Contains(kept, v) {
+			kept = append(kept, v)
+		}
 	}
-	place, err := v.place(ctx, d.Kind, d.IssuingState, number, birth)
-	if err != nil {
-		return nil, fmt.Errorf("vault: index: %w", err)
-	}
-	return place, nil
+	return kept
+}
+
+// coarser is a date as a machine-readable zone has it, as it is and as somebody
+// knows it who knows the month or the year only.
+func coarser(birth string) []string {
+	return slices.Compact([]string{birth, birth[:4] + "<<", birth[:2] + "<<<<"})
 }
 
 // place computes a place in the index: the first 16 bytes of

@@ -20,9 +20,9 @@ import (
 // Part is a part of a record that an opening is for.
 type Part string
 
-// The parts. This room holds documents, pages and what is sealed to the case
-// (attestations); identity and portrait are for whoever shows them, through
-// MayRead.
+// The parts. A document's record, its pages (or the portrait alone), and the
+// attestations that are sealed to the case are read here. The identity is what a
+// card says: a device that opens it shows it by itself.
 const (
 	PartIdentity     Part = "identity"
 	PartPortrait     Part = "portrait"
@@ -179,14 +179,6 @@ func (v *Vault) OpenRecord(ctx context.Context, by audit.Actor, o Opening, openK
 		return time.Time{}, fmt.Errorf("vault: open a record: %w", err)
 	}
 	return opened.Day.AddDate(0, 0, 1), nil
-}
-
-// MayRead says whether the actor may read a part of a record now: nil, or
-// ErrNotFound where nothing is shared, or ErrNotOpened where the holder's code
-// is needed.
-func (v *Vault) MayRead(ctx context.Context, by audit.Actor, record string, part Part) error {
-	_, err := v.readable(ctx, by, record, part)
-	return err
 }
 
 // readable finds a record that the actor may read a part of: as its owner, or

@@ -83,7 +83,7 @@ func (h *stock) fill(documents, pages int) {
 	var err error
 	h.Vault, err = vault.New(vault.Config{
 		Store: h.rows, Keyring: h.keyring, Blobs: h.blobs, Keys: h.keeper, Network: "test network",
-		Directory: directory{h.worker.Agency: false, h.embassy.Agency: true, h.second.Agency: false},
+		Directory: h.directory,
 		Now:       func() time.Time { return h.now },
 	})
 	h.ok(err)

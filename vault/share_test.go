@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/vault"
@@ -40,7 +41,8 @@ func TestSharing(t *testing.T) {
 	w.is("a document that was not shared", err, vault.ErrNotFound)
 	_, err = w.UpdateDocument(ctx, w.embassy, d.ID, 1, got.Document)
 	w.is("reading is not writing", err, vault.ErrNotFound)
-	w.is("a part that was not opened", w.MayRead(ctx, w.embassy, d.ID, vault.PartPages), vault.ErrNotOpened)
+	_, err = w.ReadPage(ctx, w.embassy, d.ID, 1)
+	w.is("a part that was not opened", err, vault.ErrNotOpened)
 
 	shared, err := w.SharedWith(ctx, w.embassy)
 	w.ok(err)
@@ -125,6 +127,7 @@ func TestConsent(t *testing.T) {
 	ctx := t.Context()
 	c := w.newCase()
 	d := w.newDocument(c.ID)
+	police, host := w.agency("LawEnforcement", "UTO"), w.agency("LawEnforcement", "KHM")
 	for _, one := range []struct {
 		name string
 		with audit.Actor
@@ -137,7 +140,14 @@ func TestConsent(t *testing.T) {
 		{"mission, not separately", w.embassy, func(g *vault.Grant) { g.Consent.Mission = false }, vault.ErrConsent},
 		{"mission only", w.embassy, func(g *vault.Grant) { g.Consent.Holder = false }, vault.ErrConsent},
 		{"mission, not safe", w.embassy, func(g *vault.Grant) { g.Consent.SafeWithState = "no" }, vault.ErrConsent},
-		{"mission, not sure", w.embassy, func(g *vault.Grant) { g.Consent.SafeWithState = "not_sure" }, vault.ErrConsent},
+		{"mission, not sure", w.embassy, func(g *vault.Grant) { g.Consent.SafeWithState = "unsure" }, vault.ErrConsent},
+		{"mission, not asked", w.embassy, func(g *vault.Grant) { g.Consent.SafeWithState = "" }, invalid.ErrInput},
+		{"mission, detained", w.embassy, func(g *vault.Grant) { g.Consent.Circumstance = "detained" }, vault.ErrConsent},
+		{"mission, just out", w.embassy, func(g *vault.Grant) { g.Consent.Circumstance = "first_72h" }, vault.ErrConsent},
+		{"mission, not said how she is", w.embassy, func(g *vault.Grant) { g.Consent.Circumstance = "" }, vault.ErrConsent},
+		{"police of her state, not asked", police, func(g *vault.Grant) { g.Consent.SafeWithState = "" }, invalid.ErrInput},
+		{"police of her state, not safe", police, func(g *vault.Grant) { g.Consent.SafeWithState = "no" }, vault.ErrConsent},
+		{"police where she is, not asked", host, func(g *vault.Grant) { g.Consent.SafeWithState = "" }, nil},
 		{"purpose", w.second, func(g *vault.Grant) { g.Purpose = "curiosity" }, invalid.ErrInput},
 		{"yesterday", w.second, func(g *vault.Grant) { g.Until = g.Until.AddDate(0, 0, -10) }, invalid.ErrInput},
 		{"for ever", w.second, func(g *vault.Grant) { g.Until = g.Until.AddDate(1, 0, 0) }, invalid.ErrInput},
@@ -146,14 +156,71 @@ func TestConsent(t *testing.T) {
 	} {
 		g := w.grant(d.ID, one.with)
 		one.edit(&g)
-		w.is(one.name, w.Share(ctx, w.worker, g), one.want)
+		w.is(one.name, w.Share(ctx, w.worker, g, vault.Signed{}), one.want)
 	}
 	g := w.grant(d.ID, w.second)
 	g.Agency = id()
-	if w.Share(ctx, w.worker, g) == nil {
+	if w.Share(ctx, w.worker, g, vault.Signed{}) == nil {
 		t.Error("shared with an agency that the network does not know")
 	}
-	w.has(c.ID, "record.shared", 2)
+	w.has(c.ID, "record.shared", 3)
+}
+
+// agency is somebody of a class and a country.
+func (w *world) agency(class, country string) audit.Actor {
+	a := audit.Actor{ID: id(), Agency: id(), Role: "officer"}
+	w.directory[a.Agency] = claims.Recipient{Class: class, Country: country}
+	return a
+}
+
+// TestSignedConsent: what the holder signed last counts, whatever is ticked now;
+// for a second grant, which replaces the first, as for the first.
+func TestSignedConsent(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	today := claims.NewDay(w.now)
+	yes := claims.Consent{
+		Interview: true, GivenOn: today.Add(-1), ShareScope: []string{"ngo", "police", "mission_of_origin"}, TransferToState: []string{"UTO"},
+		Circumstance: "free", SafeIfStateKnows: "yes", MissionMayBeContacted: true,
+	}
+	police := w.agency("LawEnforcement", "UTO")
+	for _, one := range []struct {
+		name  string
+		with  audit.Actor
+		edits []func(*claims.Consent) // one consent each, a day later than the one before
+		want  error
+	}{
+		{"mission, yes", w.embassy, []func(*claims.Consent){func(*claims.Consent) {}}, nil},
+		{"police, yes", police, []func(*claims.Consent){func(*claims.Consent) {}}, nil},
+		{"NGO, yes", w.second, []func(*claims.Consent){func(*claims.Consent) {}}, nil},
+		{"mission, not safe", w.embassy, []func(*claims.Consent){func(c *claims.Consent) { c.SafeIfStateKnows = "no" }}, vault.ErrConsent},
+		{"mission, not asked", w.embassy, []func(*claims.Consent){func(c *claims.Consent) { c.SafeIfStateKnows = "" }}, vault.ErrConsent},
+		{"mission, not to be contacted", w.embassy, []func(*claims.Consent){func(c *claims.Consent) { c.MissionMayBeContacted = false }}, vault.ErrConsent},
+		{"mission, out of scope", w.embassy, []func(*claims.Consent){func(c *claims.Consent) { c.ShareScope = []string{"ngo"} }}, vault.ErrConsent},
+		{"mission, detained", w.embassy, []func(*claims.Consent){func(c *claims.Consent) { c.Circumstance = "detained" }}, vault.ErrConsent},
+		{"police, another state", police, []func(*claims.Consent){func(c *claims.Consent) { c.TransferToState = []string{"THA"} }}, vault.ErrConsent},
+		{"NGO, out of scope", w.second, []func(*claims.Consent){func(c *claims.Consent) { c.ShareScope = []string{"police"} }}, vault.ErrConsent},
+		{"NGO, to be asked again since yesterday", w.second, []func(*claims.Consent){func(c *claims.Consent) { c.ReconfirmBy = today.Add(-1) }}, vault.ErrConsent},
+		{"her newest word is no", w.embassy, []func(*claims.Consent){func(*claims.Consent) {}, func(c *claims.Consent) { c.SafeIfStateKnows = "no" }}, vault.ErrConsent},
+		{"her newest word is yes", w.embassy, []func(*claims.Consent){func(c *claims.Consent) { c.SafeIfStateKnows = "no" }, func(*claims.Consent) {}}, nil},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			w := w.in(t)
+			var signed vault.Signed
+			for i, edit := range one.edits {
+				word := yes
+				word.GivenOn = today.Add(i - len(one.edits))
+				edit(&word)
+				signed.Consents = append(signed.Consents, &word)
+			}
+			for _, record := range []string{d.ID, c.ID} {
+				w.is("grant", w.Share(ctx, w.worker, w.grant(record, one.with), signed), one.want)
+				w.is("grant again", w.Share(ctx, w.worker, w.grant(record, one.with), signed), one.want)
+			}
+		})
+	}
 }
 
 func TestOpenings(t *testing.T) {
@@ -373,7 +440,7 @@ func TestSharingAtOnce(t *testing.T) {
 	for range 4 {
 		for _, a := range agencies {
 			wait.Go(func() {
-				if err := w.Share(ctx, w.worker, w.grant(d.ID, a)); err != nil {
+				if err := w.Share(ctx, w.worker, w.grant(d.ID, a), vault.Signed{}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -391,7 +458,8 @@ func TestSharingAtOnce(t *testing.T) {
 	for _, a := range agencies {
 		listed := slices.ContainsFunc(grants, func(s vault.Shared) bool { return s.Agency == a.Agency })
 		if !listed {
-			w.is("not shared", w.MayRead(ctx, a, d.ID, vault.PartDocument), vault.ErrNotFound)
+			_, err := w.ReadDocument(ctx, a, d.ID)
+			w.is("not shared", err, vault.ErrNotFound)
 			continue
 		}
 		w.open(a, d.ID, vault.PartDocument)
@@ -434,7 +502,7 @@ func TestKeeperLies(t *testing.T) {
 		"unwrap no key":       only("unwrap", func(_, _ []byte) []byte { return nil }),
 	} {
 		w.keeper.lie = lie
-		if err := w.Share(ctx, w.worker, w.grant(d.ID, w.second)); err == nil {
+		if err := w.Share(ctx, w.worker, w.grant(d.ID, w.second), vault.Signed{}); err == nil {
 			t.Errorf("%s: shared", name)
 		}
 		if _, err := w.CreateCase(ctx, w.worker); err == nil {

@@ -103,9 +103,9 @@ type Erased struct {
 // midnight UTC.
 type Store interface {
 	// CreateRecord adds a record, with the first version of a document's fields
-	// and its place in the number index (nil for none). A document's case must
+	// and its places in the number index. A document's case must
 	// exist and not be in the erasure journal. ErrConflict if the id is taken.
-	CreateRecord(ctx context.Context, r Record, objects []Object, index []byte, entries ...audit.Entry) error
+	CreateRecord(ctx context.Context, r Record, objects []Object, places [][]byte, entries ...audit.Entry) error
 	// Record returns one record.
 	Record(ctx context.Context, id string) (Record, error)
 	// Records returns all records of a case, the case's own one first.
@@ -115,9 +115,9 @@ type Store interface {
 	Cases(ctx context.Context, agency, after string, limit int) ([]Record, error)
 
 	// AddObject adds a version of a document's fields or of a page, whose record
-	// must exist. ErrConflict if that version exists, or a newer one. With page 0, the document's place in the number
-	// index becomes index; nil removes it.
-	AddObject(ctx context.Context, o Object, index []byte, entries ...audit.Entry) error
+	// must exist. ErrConflict if that version exists, or a newer one. With page
+	// 0, the document's places in the number index become places.
+	AddObject(ctx context.Context, o Object, places [][]byte, entries ...audit.Entry) error
 	// Object returns the newest version of a page.
 	Object(ctx context.Context, record string, page int) (Object, error)
 	// Objects returns the newest version of every page of a document, in the
@@ -132,9 +132,10 @@ type Store interface {
 
 	// SetFindable says whether a case's documents may be found by their number
 	// and replaces all their places in the index.
-	SetFindable(ctx context.Context, caseID string, findable bool, index map[string][]byte, entries ...audit.Entry) error
-	// FindNumber returns the records at one place of the index.
-	FindNumber(ctx context.Context, index []byte) ([]Record, error)
+	SetFindable(ctx context.Context, caseID string, findable bool, places map[string][][]byte, entries ...audit.Entry) error
+	// FindNumber returns the records that stand at any of some places of the
+	// index, each once, if their case may be found by number.
+	FindNumber(ctx context.Context, places [][]byte) ([]Record, error)
 	// Spend takes one look-up from every budget, or none and ErrBudget.
 	Spend(ctx context.Context, day time.Time, budgets ...Budget) error
 

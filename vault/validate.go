@@ -17,6 +17,28 @@ import (
 // and an expired passport is a passport.
 func (d Document) Validate(now time.Time) error {
 	c := invalid.New(now)
+	d.check(c)
+	return c.Err()
+}
+
+// follows is Validate for a document that comes after a loss report, or after
+// none: it changes nothing in it that only a mission's reply may set.
+func (d Document) follows(before *Loss, now time.Time) error {
+	c := invalid.New(now)
+	d.check(c)
+	old, asked := "", ""
+	if before != nil {
+		old = before.SLTDRequested
+	}
+	if d.Loss != nil {
+		asked = d.Loss.SLTDRequested
+	}
+	same := old == asked || old == "" && asked == "no" || old == "no" && asked == ""
+	c.Must(same, "/loss_report/sltd_requested", invalid.CodeNotAllowed, "is as it was, until a mission's reply says otherwise")
+	return c.Err()
+}
+
+func (d Document) check(c *invalid.Checker) {
 	c.OneOf("/kind", d.Kind, claims.Values("document_kind"), invalid.Required)
 	other := d.Kind == "OTHER"
 	c.Only("/custom_type", !d.CustomType.IsZero(), other, "goes with kind OTHER")
@@ -44,7 +66,6 @@ func (d Document) Validate(now time.Time) error {
 	if d.RecordStatus == "superseded" || d.RecordStatus == "erased" {
 		c.Add("/record_status", invalid.CodeNotAllowed, "is active or withdrawn; the rest is set by the service")
 	}
-	return c.Err()
 }
 
 // forms is how the dates of a document may be written: as exactly as they are
@@ -73,15 +94,8 @@ func (d Document) checkZone(c *invalid.Checker) {
 	var structural *mrz.Error
 	switch {
 	case errors.As(err, &structural):
-		for _, s := range structural.Problems {
-			where := ""
-			if s.Line > 0 {
-				where = fmt.Sprintf("line %d", s.Line)
-			}
-			if s.From > 0 {
-				where += fmt.Sprintf(", characters %d to %d", s.From, s.To)
-			}
-			c.Add("/mrz", "mrz_"+s.Code, where)
+		for _, p := range structural.Problems {
+			c.Add("/mrz", "mrz_"+p.Code, where(p))
 		}
 		return
 	case err != nil:
@@ -93,6 +107,18 @@ func (d Document) checkZone(c *invalid.Checker) {
 	}
 	if d.MRZChecks != nil && (zone.Format == "" || *d.MRZChecks != zone.Checks) {
 		c.Add("/mrz_checks", invalid.CodeInconsistent, "is as the zone says, or absent")
+	}
+}
+
+// where says where in a zone a problem is.
+func where(p mrz.Problem) string {
+	switch {
+	case p.Line == 0:
+		return ""
+	case p.From == 0:
+		return fmt.Sprintf("line %d", p.Line)
+	default:
+		return fmt.Sprintf("line %d, characters %d to %d", p.Line, p.From, p.To)
 	}
 }
 
@@ -122,30 +148,19 @@ func (l *Loss) check(c *invalid.Checker, pointer string) {
 	c.Day(pointer+"/review_date", l.ReviewDate, invalid.Optional)
 }
 
-// askedByNobody refuses a change of what only a mission's reply may set.
-func (d Document) askedByNobody(before *Loss) error {
-	old, now := "", ""
-	if before != nil {
-		old = before.SLTDRequested
-	}
-	if d.Loss != nil {
-		now = d.Loss.SLTDRequested
-	}
-	if old == now || old == "" && now == "no" || old == "no" && now == "" {
-		return nil
-	}
-	return invalid.One("/loss_report/sltd_requested", invalid.CodeNotAllowed, "is as it was, until a mission's reply says otherwise")
-}
-
 // Doubts lists what a person should look at twice, without hindering anybody:
-// check digits that fail, and typed values that the machine-readable zone
-// contradicts. A forged or misprinted document has to be recorded as it is.
+// check digits that fail, names that stand oddly in the machine-readable zone,
+// and typed values that the zone contradicts. A forged or misprinted document
+// has to be recorded as it is.
 func (d Document) Doubts() []invalid.Problem {
 	zone, err := d.Zone()
 	if err != nil || zone.Format == "" {
 		return nil
 	}
 	var found invalid.Checker
+	for _, p := range zone.Oddities {
+		found.Add("/mrz", "mrz_"+p.Code, where(p))
+	}
 	for _, c := range []struct {
 		name   string
 		result mrz.Result
@@ -157,19 +172,27 @@ func (d Document) Doubts() []invalid.Problem {
 			found.Add("/mrz_checks/"+c.name, "check_digit", "the check digit does not belong to what is printed")
 		}
 	}
-	if !d.Number.IsZero() && normalNumber(d.Number.Reveal()) != normalNumber(zone.Number.Reveal()) {
-		found.Add("/document_number", "differs_from_mrz", "is not what the machine-readable zone says")
-	}
-	for _, c := range []struct {
-		field       string
-		typed, zone private.String
-	}{{"/birth_date", d.BirthDate, zone.BirthDate}, {"/expiry_date", d.ExpiryDate, zone.Expiry}} {
-		if short := zoneDate(c.typed); short != "" && short != c.zone.Reveal() {
-			found.Add(c.field, "differs_from_mrz", "is not what the machine-readable zone says")
+	differs := func(pointer string, yes bool) {
+		if yes {
+			found.Add(pointer, "differs_from_mrz", "is not what the machine-readable zone says")
 		}
 	}
-	if printed := zone.Sex.Reveal(); !d.Sex.IsZero() && d.Sex.Reveal() != printed && (printed != "" || d.Sex.Reveal() != "X") {
-		found.Add("/sex", "differs_from_mrz", "is not what the machine-readable zone says")
-	}
+	differs("/issuing_state", claims.State(d.IssuingState) != claims.State(zone.State.Reveal()))
+	differs("/document_number", !d.Number.IsZero() && normalNumber(d.Number.Reveal()) != normalNumber(zone.Number.Reveal()))
+	differs("/birth_date", !agree(zoneDate(d.BirthDate), zone.BirthDate.Reveal()))
+	differs("/expiry_date", !agree(zoneDate(d.ExpiryDate), zone.Expiry.Reveal()))
+	printed := zone.Sex.Reveal()
+	differs("/sex", !d.Sex.IsZero() && d.Sex.Reveal() != printed && (printed != "" || d.Sex.Reveal() != "X"))
 	return found.Problems()
+}
+
+// agree reports whether two dates of a zone may be the same day: what one of
+// them leaves open, it does not contradict.
+func agree(a, b string) bool {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] && a[i] != '<' && b[i] != '<' {
+			return false
+		}
+	}
+	return true
 }

@@ -40,6 +40,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 )
 
 // Conditions that a caller can act on.
@@ -115,9 +116,9 @@ type KeyKeeper interface {
 
 // Directory says who is who, as far as sharing depends on it.
 type Directory interface {
-	// Mission reports whether an agency is a diplomatic mission. An agency
+	// Recipient says of what class and of which country an agency is. An agency
 	// that the network does not know is an error.
-	Mission(ctx context.Context, agency string) (bool, error)
+	Recipient(ctx context.Context, agency string) (claims.Recipient, error)
 }
 
 // Config is what a Vault needs. All fields but Now are required.

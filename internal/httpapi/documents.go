@@ -28,7 +28,7 @@ func (s *Server) AddDocument(ctx context.Context, r api.AddDocumentRequestObject
 		return nil, err
 	}
 	return api.AddDocument201JSONResponse{
-		Body:    api.DocumentKept{ID: kept.ID, Version: kept.Version},
+		Body:    api.DocumentKept{ID: kept.ID, Version: kept.Version, Doubts: doubtsOf(kept.Document)},
 		Headers: api.AddDocument201ResponseHeaders{ETag: etag(kept.Version)},
 	}, nil
 }
@@ -46,7 +46,7 @@ func (s *Server) ReadDocument(ctx context.Context, r api.ReadDocumentRequestObje
 		return nil, fmt.Errorf("encode document: %w", err)
 	}
 	return api.ReadDocument200JSONResponse{
-		Body:    api.Document{ID: kept.ID, Case: kept.Case, Version: kept.Version, Record: record, Pages: pagesOf(kept.Pages)},
+		Body:    api.Document{ID: kept.ID, Case: kept.Case, Version: kept.Version, Record: record, Doubts: doubtsOf(kept.Document), Pages: pagesOf(kept.Pages)},
 		Headers: api.ReadDocument200ResponseHeaders{ETag: etag(kept.Version)},
 	}, nil
 }
@@ -67,9 +67,19 @@ func (s *Server) UpdateDocument(ctx context.Context, r api.UpdateDocumentRequest
 		return nil, err
 	}
 	return api.UpdateDocument200JSONResponse{
-		Body:    api.DocumentKept{ID: kept.ID, Version: kept.Version},
+		Body:    api.DocumentKept{ID: kept.ID, Version: kept.Version, Doubts: doubtsOf(kept.Document)},
 		Headers: api.UpdateDocument200ResponseHeaders{ETag: etag(kept.Version)},
 	}, nil
+}
+
+// doubtsOf is what whoever keeps or reads a document should look at twice.
+func doubtsOf(d vault.Document) api.Doubts {
+	found := d.Doubts()
+	list := make(api.Doubts, len(found))
+	for i, p := range found {
+		list[i] = api.Doubt{Pointer: p.Pointer, Code: p.Code, Rule: p.Rule}
+	}
+	return list
 }
 
 // etag is the version of a document in an ETag, versionOf its reverse.

@@ -8,6 +8,9 @@ import (
 	"image/jpeg"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/claims"
 )
 
 // keeps makes a case with a document and returns where the document is.
@@ -68,5 +71,65 @@ func TestPictures(t *testing.T) {
 				t.Errorf("no figure in %s", got.body)
 			}
 		})
+	}
+}
+
+// TestSafetyQuestion: nothing goes to an authority of the holder's own state
+// before she was asked whether that is safe, and nothing that her newest signed
+// consent does not allow, for a document, for a case, and when it is renewed.
+func TestSafetyQuestion(t *testing.T) {
+	w := newWorld(t)
+	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	w.admit("Police", "LawEnforcement", "ETH", "officer")
+	w.admit("Embassy", "x_DiplomaticMission", "ETH", "mission")
+	w.admit("Lawyers", "LegalService", "ETH", "caseworker")
+	at, document := w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "ETH"})
+	share := func(record, with string, answers map[string]any) answer {
+		consent := map[string]any{"holder": true, "mission": true, "method": "signature", "language": "am", "circumstance": "free"}
+		for name, value := range answers {
+			consent[name] = value
+		}
+		return w.call(ngo, "POST", record+"/grants", map[string]any{
+			"agency": w.agency[with], "purpose": "protection", "until": claims.NewDay(time.Now()).Add(30), "consent": consent,
+		})
+	}
+	refused := func(name string, got answer, code, pointer string) {
+		t.Helper()
+		var p struct {
+			Problems []struct{ Pointer, Code string }
+		}
+		w.into(got, 422, &p)
+		if got.code() != code || pointer != "" && (len(p.Problems) != 1 || p.Problems[0].Pointer != pointer || p.Problems[0].Code != "required") {
+			t.Errorf("%s: got %s", name, got.body)
+		}
+	}
+	screen := func(edit func(*claims.Consent)) {
+		t.Helper()
+		s := screening()
+		edit(s.Consent)
+		w.into(w.call(ngo, "POST", at+"/attestations", orderOf(t, s)), 201, nil)
+	}
+	for _, record := range []string{document, at} {
+		for _, with := range []string{"Police", "Embassy"} {
+			refused("not asked", share(record, with, nil), "input_refused", "/consent/safe_with_state")
+			for _, no := range []string{"no", "unsure", "not_sure"} {
+				refused(no, share(record, with, map[string]any{"safe_with_state": no}), "consent_missing", "")
+			}
+			refused("detained", share(record, with, map[string]any{"safe_with_state": "yes", "circumstance": "detained"}), "consent_missing", "")
+			w.into(share(record, with, map[string]any{"safe_with_state": "yes"}), 201, nil)
+			refused("renewed, not asked", share(record, with, nil), "input_refused", "/consent/safe_with_state")
+		}
+		w.into(share(record, "Lawyers", nil), 201, nil) // not her state
+	}
+	// What she signs counts, whatever is ticked.
+	yes := map[string]any{"safe_with_state": "yes"}
+	screen(func(c *claims.Consent) {
+		c.SafeIfStateKnows, c.MissionMayBeContacted = "no", false
+		c.ShareScope = []string{"police", "other_mission"}
+	})
+	for _, record := range []string{document, at} {
+		refused("signed no", share(record, "Police", yes), "consent_missing", "")
+		refused("signed no", share(record, "Embassy", yes), "consent_missing", "")
+		refused("not in what she signed", share(record, "Lawyers", nil), "consent_missing", "")
 	}
 }

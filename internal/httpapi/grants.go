@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/vault"
 )
@@ -33,17 +34,39 @@ func (s *Server) share(ctx context.Context, record api.ID, order api.GrantOrder)
 		return api.Grant{}, err
 	}
 	given := order.Consent
+	if given.SafeWithState == "not_sure" { // the word of the version before
+		given.SafeWithState = "unsure"
+	}
+	signed, err := s.signed(ctx, by, record)
+	if err != nil {
+		return api.Grant{}, err
+	}
 	err = s.cfg.Vault.Share(ctx, by, vault.Grant{
 		Record: record, Agency: order.Agency, Purpose: vault.Purpose(order.Purpose), Until: until,
 		Consent: vault.Consent{
 			Holder: given.Holder, Mission: given.Mission, SafeWithState: string(given.SafeWithState),
 			Method: string(given.Method), Language: given.Language, Circumstance: string(given.Circumstance),
 		},
-	})
+	}, signed)
 	if err != nil {
 		return api.Grant{}, err
 	}
 	return api.Grant{Record: record, Agency: order.Agency, Purpose: order.Purpose, Until: order.Until}, nil
+}
+
+// signed reads what attestations of the record's case say about sharing it. The
+// rooms that keep the two never meet.
+func (s *Server) signed(ctx context.Context, by audit.Actor, record api.ID) (vault.Signed, error) {
+	caseID, err := s.cfg.Vault.CaseOf(ctx, by, record)
+	if err != nil {
+		return vault.Signed{}, err
+	}
+	words, err := s.cfg.Issuer.Consents(ctx, by, caseID)
+	if err != nil {
+		return vault.Signed{}, err
+	}
+	origin, err := s.cfg.Issuer.Origin(ctx, by, caseID)
+	return vault.Signed{Consents: words, Origin: origin}, err
 }
 
 // UnshareDocument takes a grant of a document back at once.

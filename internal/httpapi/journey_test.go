@@ -31,8 +31,12 @@ const (
 
 func screeningBody(t *testing.T) map[string]any {
 	t.Helper()
+	return orderOf(t, screening())
+}
+
+func screening() *claims.Screening {
 	today := claims.NewDay(time.Now())
-	return orderOf(t, &claims.Screening{
+	return &claims.Screening{
 		TraffickingStatus: claims.StatusPossible, DecisionLevel: "preliminary_screening",
 		AuthorityClass: "NGO", StandardOfEvidence: "suspicion_indicators", Confidence: "medium", Tool: "ILO_EC_2009",
 		Act: []string{"recruitment"}, Means: []string{"deception"}, Purpose: []string{"ForcedLabour"},
@@ -43,10 +47,11 @@ func screeningBody(t *testing.T) map[string]any {
 		},
 		Consent: &claims.Consent{
 			Interview: true, Purpose: true, Use: true, RightToRequestData: true, StorageDuration: true, HowToWithdraw: true,
-			GivenOn: today, ReceiptLanguage: "amh", Method: "signature", ShareScope: []string{"immigration"},
+			GivenOn: today, ReceiptLanguage: "amh", Method: "signature", ShareScope: claims.Values("share_scope"), TransferToState: []string{"ETH", "THA"},
 			Controller: private.New("Lotus (made up)"), LawfulBasis: "consent", Circumstance: "free",
+			SafeIfStateKnows: "yes", MissionMayBeContacted: true,
 		},
-	})
+	}
 }
 
 func orderOf(t *testing.T, c claims.Claims) map[string]any {
@@ -117,12 +122,12 @@ func TestJourney(t *testing.T) {
 		Version int
 	}
 	got := w.call(ngo, "POST", at+"/documents", map[string]any{
-		"kind": "PASSPORT", "issuing_state": "UTO", "document_number": personNumber, "birth_date": "1995-03-14",
+		"kind": "PASSPORT", "issuing_state": "ETH", "document_number": personNumber, "birth_date": "1995-03-14",
 		"holder_names": personName, "custody": "trafficker",
 	})
 	w.into(got, 201, &kept)
 	document := "/api/v1/documents/" + kept.ID
-	changed := `{"kind":"PASSPORT","issuing_state":"UTO","document_number":"` + personNumber + `","birth_date":"1995-03-14","custody":"embassy"}`
+	changed := `{"kind":"PASSPORT","issuing_state":"ETH","document_number":"` + personNumber + `","birth_date":"1995-03-14","custody":"embassy"}`
 	tag := got.header.Get("ETag")
 	w.into(w.call(ngo, "PUT", document, changed, header("If-Match", tag)), 200, nil)
 	if again := w.call(ngo, "PUT", document, changed, header("If-Match", tag)); again.status != 412 || again.code() != "changed_meanwhile" {

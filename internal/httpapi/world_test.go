@@ -22,6 +22,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/jws"
@@ -155,12 +156,12 @@ func newWorld(t *testing.T, edit ...func(*httpapi.Config)) *world {
 	return w
 }
 
-// directory tells the vault who is a mission.
+// directory tells the vault who is who.
 type directory struct{ net *network.Network }
 
-func (d directory) Mission(ctx context.Context, agency string) (bool, error) {
+func (d directory) Recipient(ctx context.Context, agency string) (claims.Recipient, error) {
 	a, err := d.net.Agency(ctx, agency)
-	return a.Class == network.DiplomaticMission, err
+	return claims.Recipient{Class: string(a.Class), Country: a.Country}, err
 }
 
 // cases lets the issuer seal to the vault's cases.

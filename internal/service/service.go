@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/internal/config"
@@ -275,8 +276,8 @@ func (m members) PublicKey(ctx context.Context, agency, kid string) (*ecdsa.Publ
 	return nil, network.ErrNotFound
 }
 
-// Mission tells whether an agency is a diplomatic mission.
-func (m members) Mission(ctx context.Context, agency string) (bool, error) {
+// Recipient tells of what class and of which country an agency is.
+func (m members) Recipient(ctx context.Context, agency string) (claims.Recipient, error) {
 	a, err := m.Network.Agency(ctx, agency)
-	return a.Class == network.DiplomaticMission, err
+	return claims.Recipient{Class: string(a.Class), Country: a.Country}, err
 }

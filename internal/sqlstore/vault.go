@@ -62,7 +62,7 @@ func list[T any](ctx context.Context, q querier, scan func(scanner) (T, error), 
 }
 
 // CreateRecord adds a record with its first objects.
-func (v *Vault) CreateRecord(ctx context.Context, r vault.Record, objects []vault.Object, index []byte, entries ...audit.Entry) error {
+func (v *Vault) CreateRecord(ctx context.Context, r vault.Record, objects []vault.Object, places [][]byte, entries ...audit.Entry) error {
 	return v.db.tx(ctx, func(tx *sql.Tx) error {
 		if r.ID != r.Case {
 			if err := openCase(ctx, tx, r.Case); err != nil {
@@ -86,7 +86,7 @@ func (v *Vault) CreateRecord(ctx context.Context, r vault.Record, objects []vaul
 				return err
 			}
 		}
-		return setPlace(ctx, tx, r.ID, index)
+		return setPlaces(ctx, tx, r.ID, places)
 	})
 }
 
@@ -122,17 +122,24 @@ func bytesOrNone(b []byte) any {
 	return b
 }
 
-// setPlace sets or removes a document's place in the number index.
-func setPlace(ctx context.Context, tx *sql.Tx, record string, place []byte) error {
-	if _, err := tx.ExecContext(ctx, "DELETE FROM number_index WHERE record_id = $1", record); err != nil {
-		return fmt.Errorf("sqlstore: change the number index: %w", err)
+// setPlaces sets a document's places in the number index. The first stands in
+// the table that the version before knows, the others in one of their own.
+func setPlaces(ctx context.Context, tx *sql.Tx, record string, places [][]byte) error {
+	for _, statement := range []string{
+		"DELETE FROM number_index WHERE record_id = $1", "DELETE FROM number_places WHERE record_id = $1",
+	} {
+		if _, err := tx.ExecContext(ctx, statement, record); err != nil {
+			return fmt.Errorf("sqlstore: change the number index: %w", err)
+		}
 	}
-	if place == nil {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO number_index (record_id, place) VALUES ($1, $2)", record, place)
-	if err != nil {
-		return fmt.Errorf("sqlstore: change the number index: %w", err)
+	for i, place := range places {
+		into := "INSERT INTO number_places (record_id, place) VALUES ($1, $2)"
+		if i == 0 {
+			into = "INSERT INTO number_index (record_id, place) VALUES ($1, $2)"
+		}
+		if _, err := tx.ExecContext(ctx, into, record, place); err != nil {
+			return fmt.Errorf("sqlstore: change the number index: %w", err)
+		}
 	}
 	return nil
 }
@@ -156,7 +163,7 @@ func (v *Vault) Cases(ctx context.Context, agency, after string, limit int) ([]v
 }
 
 // AddObject adds a version.
-func (v *Vault) AddObject(ctx context.Context, o vault.Object, index []byte, entries ...audit.Entry) error {
+func (v *Vault) AddObject(ctx context.Context, o vault.Object, places [][]byte, entries ...audit.Entry) error {
 	return v.db.tx(ctx, func(tx *sql.Tx) error {
 		r, err := scanRecord(tx.QueryRowContext(ctx, selectRecord+"WHERE r.id = $1", o.Record))
 		if err := found(err); err != nil {
@@ -181,7 +188,7 @@ func (v *Vault) AddObject(ctx context.Context, o vault.Object, index []byte, ent
 		if err := addObject(ctx, tx, o); err != nil || o.Page != 0 {
 			return err
 		}
-		return setPlace(ctx, tx, o.Record, index)
+		return setPlaces(ctx, tx, o.Record, places)
 	})
 }
 
@@ -242,21 +249,23 @@ func (v *Vault) AllObjects(ctx context.Context, after vault.Object, limit int) (
 }
 
 // SetFindable changes a case's consent and its places in the index.
-func (v *Vault) SetFindable(ctx context.Context, caseID string, findable bool, index map[string][]byte, entries ...audit.Entry) error {
+func (v *Vault) SetFindable(ctx context.Context, caseID string, findable bool, places map[string][][]byte, entries ...audit.Entry) error {
 	return v.db.tx(ctx, func(tx *sql.Tx) error {
 		if err := openCase(ctx, tx, caseID); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "UPDATE records SET findable = $1 WHERE id = $2", findable, caseID)
-		if err == nil {
-			_, err = tx.ExecContext(ctx,
-				"DELETE FROM number_index WHERE record_id IN (SELECT id FROM records WHERE case_id = $1)", caseID)
+		for _, table := range []string{"number_index", "number_places"} {
+			if err == nil {
+				_, err = tx.ExecContext(ctx,
+					"DELETE FROM "+table+" WHERE record_id IN (SELECT id FROM records WHERE case_id = $1)", caseID)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("sqlstore: set findable: %w", err)
 		}
-		for record, place := range index {
-			if err := setPlace(ctx, tx, record, place); err != nil {
+		for record, some := range places {
+			if err := setPlaces(ctx, tx, record, some); err != nil {
 				return err
 			}
 		}
@@ -264,10 +273,21 @@ func (v *Vault) SetFindable(ctx context.Context, caseID string, findable bool, i
 	})
 }
 
-// FindNumber returns the records at a place of the index.
-func (v *Vault) FindNumber(ctx context.Context, index []byte) ([]vault.Record, error) {
-	return list(ctx, v.db.read, scanRecord,
-		selectRecord+"WHERE r.id IN (SELECT record_id FROM number_index WHERE place = $1) ORDER BY r.id", index)
+// FindNumber returns the records at any of some places of the index. A version
+// that knows one place only leaves the others where they are when it takes a
+// case's consent back: that the case is findable is asked again.
+func (v *Vault) FindNumber(ctx context.Context, places [][]byte) ([]vault.Record, error) {
+	var all []vault.Record
+	for _, place := range places {
+		found, err := list(ctx, v.db.read, scanRecord, selectRecord+`WHERE c.findable AND r.id IN (
+			SELECT record_id FROM number_index WHERE place = $1 UNION SELECT record_id FROM number_places WHERE place = $1)`, place)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	slices.SortFunc(all, func(a, b vault.Record) int { return strings.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(all, func(a, b vault.Record) bool { return a.ID == b.ID }), nil
 }
 
 // budgetDays is how long the counts of look-ups are kept: today's and
@@ -496,6 +516,7 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 		}
 		for _, statement := range []string{
 			"DELETE FROM number_index WHERE " + ofCase,
+			"DELETE FROM number_places WHERE " + ofCase,
 			"DELETE FROM objects WHERE " + ofCase,
 			"DELETE FROM openings WHERE case_id = $1",
 			"DELETE FROM grants WHERE case_id = $1",

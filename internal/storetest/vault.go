@@ -41,14 +41,14 @@ func newCase(t *testing.T, s vault.Store, agency string) vault.Record {
 	return r
 }
 
-// newDocument makes a document of a case, at a place of the index.
-func newDocument(t *testing.T, s vault.Store, c vault.Record, index []byte) vault.Record {
+// newDocument makes a document of a case, at some places of the index.
+func newDocument(t *testing.T, s vault.Store, c vault.Record, places ...[]byte) vault.Record {
 	t.Helper()
 	r := c
 	r.ID = NewID()
 	r.Recipient = "document " + r.ID
 	e := Entry(t, c.Case)
-	ok(t, s.CreateRecord(t.Context(), r, []vault.Object{object(r, 0, 1, e.ID)}, index, e))
+	ok(t, s.CreateRecord(t.Context(), r, []vault.Object{object(r, 0, 1, e.ID)}, places, e))
 	return r
 }
 
@@ -72,7 +72,7 @@ func vaultRecords(t *testing.T, s vault.Store) {
 
 	c := newCase(t, s, "agency-a")
 	other := newCase(t, s, "agency-b")
-	d := newDocument(t, s, c, nil)
+	d := newDocument(t, s, c)
 	same(t, "case", get[vault.Record](t)(s.Record(ctx, c.ID)), c)
 	same(t, "document", get[vault.Record](t)(s.Record(ctx, d.ID)), d)
 	same(t, "all of the case", get[[]vault.Record](t)(s.Records(ctx, c.ID)), []vault.Record{c, d})
@@ -119,7 +119,7 @@ func historyIDs(t *testing.T, s vault.Store, caseID string) ([]string, error) {
 func vaultObjects(t *testing.T, s vault.Store) {
 	ctx := t.Context()
 	c := newCase(t, s, "agency-a")
-	d := newDocument(t, s, c, nil)
+	d := newDocument(t, s, c)
 	_, err := s.Object(ctx, d.ID, 1)
 	is(t, "no page", err, vault.ErrNotFound)
 
@@ -154,7 +154,7 @@ func vaultObjects(t *testing.T, s vault.Store) {
 	same(t, "entries of the case", len(get[[]string](t)(historyIDs(t, s, c.ID))), 5)
 
 	// Every version of everything, in batches of one and of all.
-	other := newDocument(t, s, c, nil)
+	other := newDocument(t, s, c)
 	want := []vault.Object{fields, added[0], added[2], added[1], get[vault.Object](t)(s.Object(ctx, other.ID, 0))}
 	slices.SortStableFunc(want, func(a, b vault.Object) int { return strings.Compare(a.Record, b.Record) })
 	same(t, "all objects", get[[]vault.Object](t)(s.AllObjects(ctx, vault.Object{}, 100)), want)
@@ -173,31 +173,37 @@ func vaultObjects(t *testing.T, s vault.Store) {
 
 func vaultIndex(t *testing.T, s vault.Store) {
 	ctx := t.Context()
-	place, elsewhere := []byte("0123456789abcdef"), []byte("fedcba9876543210")
+	one, another, third := []byte("0123456789abcdef"), []byte("fedcba9876543210"), []byte("0011223344556677")
 	c := newCase(t, s, "agency-a")
-	d := newDocument(t, s, c, place)
-	find := func(p []byte) (ids []string) {
-		for _, r := range get[[]vault.Record](t)(s.FindNumber(ctx, p)) {
+	d := newDocument(t, s, c, one)
+	find := func(places ...[]byte) (ids []string) {
+		for _, r := range get[[]vault.Record](t)(s.FindNumber(ctx, places)) {
 			ids = append(ids, r.ID)
 		}
 		return ids
 	}
-	same(t, "found", find(place), []string{d.ID})
-	same(t, "not found", len(find(elsewhere)), 0)
+	same(t, "not agreed to", len(find(one)), 0)
+	ok(t, s.SetFindable(ctx, c.ID, true, map[string][][]byte{d.ID: {one}}, Entry(t, c.ID)))
+	same(t, "found", find(one), []string{d.ID})
+	same(t, "not found", len(find(another)), 0)
 
 	e := Entry(t, c.ID)
-	ok(t, s.AddObject(ctx, object(d, 0, 2, e.ID), elsewhere, e))
-	same(t, "moved", find(elsewhere), []string{d.ID})
-	same(t, "not in two places", len(find(place)), 0)
+	ok(t, s.AddObject(ctx, object(d, 0, 2, e.ID), [][]byte{another, third}, e))
+	same(t, "moved", find(another), []string{d.ID})
+	same(t, "in a second place", find(third), []string{d.ID})
+	same(t, "in both, once", find(one, third, another), []string{d.ID})
+	same(t, "gone from where it was", len(find(one)), 0)
 
 	e = Entry(t, c.ID)
 	ok(t, s.AddObject(ctx, object(d, 1, 1, e.ID), nil, e))
-	same(t, "a page moves nothing", find(elsewhere), []string{d.ID})
+	same(t, "a page moves nothing", find(third), []string{d.ID})
 
 	ok(t, s.SetFindable(ctx, c.ID, false, nil, Entry(t, c.ID)))
-	same(t, "taken out", len(find(elsewhere)), 0)
-	ok(t, s.SetFindable(ctx, c.ID, true, map[string][]byte{d.ID: place}, Entry(t, c.ID)))
-	same(t, "put in", find(place), []string{d.ID})
+	same(t, "taken out", len(find(another, third)), 0)
+	ok(t, s.SetFindable(ctx, c.ID, true, nil, Entry(t, c.ID)))
+	same(t, "nothing stayed", len(find(another, third)), 0)
+	ok(t, s.SetFindable(ctx, c.ID, true, map[string][][]byte{d.ID: {one, third}}, Entry(t, c.ID)))
+	same(t, "put in", find(third), []string{d.ID})
 	same(t, "case", get[vault.Record](t)(s.Record(ctx, d.ID)).Findable, true)
 	is(t, "no case", s.SetFindable(ctx, NewID(), true, nil, Entry(t, "")), vault.ErrNotFound)
 }
@@ -238,7 +244,7 @@ func vaultBudgets(t *testing.T, s vault.Store) {
 func vaultGrants(t *testing.T, s vault.Store) {
 	ctx := t.Context()
 	c := newCase(t, s, "agency-a")
-	d := newDocument(t, s, c, nil)
+	d := newDocument(t, s, c)
 	g := vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Until: Day(5), Day: Day(0)}
 	_, err := s.Grant(ctx, d.ID, "agency-b")
 	is(t, "no grant", err, vault.ErrNotFound)
@@ -309,10 +315,11 @@ func vaultOpenings(t *testing.T, s vault.Store) {
 
 func vaultErasure(t *testing.T, s vault.Store) {
 	ctx := t.Context()
-	place := []byte("0123456789abcdef")
+	places := [][]byte{[]byte("0123456789abcdef"), []byte("fedcba9876543210")}
 	c, other := newCase(t, s, "agency-a"), newCase(t, s, "agency-a")
-	d := newDocument(t, s, c, place)
-	kept := newDocument(t, s, other, place)
+	d := newDocument(t, s, c, places...)
+	kept := newDocument(t, s, other)
+	ok(t, s.SetFindable(ctx, other.ID, true, map[string][][]byte{kept.ID: places}, Entry(t, other.ID)))
 	e := Entry(t, c.ID)
 	ok(t, s.AddObject(ctx, object(d, 1, 1, e.ID), nil, e))
 	ok(t, s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Until: Day(5), Day: Day(0)}, Entry(t, c.ID)))
@@ -343,7 +350,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	is(t, "page", err, vault.ErrNotFound)
 	same(t, "history", len(get[[]string](t)(historyIDs(t, s, c.ID))), 0)
 	same(t, "grants", len(get[[]vault.Shared](t)(s.GrantsTo(ctx, "agency-b"))), 0)
-	found := get[[]vault.Record](t)(s.FindNumber(ctx, place))
+	found := get[[]vault.Record](t)(s.FindNumber(ctx, places))
 	same(t, "index finds only the other", len(found), 1)
 	same(t, "the other", found[0].ID, kept.ID)
 	same(t, "journal stays", len(get[[]vault.Erasure](t)(s.Erasures(ctx))), 1)

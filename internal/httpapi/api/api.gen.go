@@ -286,6 +286,7 @@ func (e GrantConsentMethod) Valid() bool {
 const (
 	GrantConsentSafeWithStateNo      GrantConsentSafeWithState = "no"
 	GrantConsentSafeWithStateNotSure GrantConsentSafeWithState = "not_sure"
+	GrantConsentSafeWithStateUnsure  GrantConsentSafeWithState = "unsure"
 	GrantConsentSafeWithStateYes     GrantConsentSafeWithState = "yes"
 )
 
@@ -295,6 +296,8 @@ func (e GrantConsentSafeWithState) Valid() bool {
 	case GrantConsentSafeWithStateNo:
 		return true
 	case GrantConsentSafeWithStateNotSure:
+		return true
+	case GrantConsentSafeWithStateUnsure:
 		return true
 	case GrantConsentSafeWithStateYes:
 		return true
@@ -846,7 +849,8 @@ type DeviceState string
 // Document defines model for Document.
 type Document struct {
 	// Case 128 random bits in lower-case hex
-	Case ID `json:"case"`
+	Case   ID     `json:"case"`
+	Doubts Doubts `json:"doubts,omitempty,omitzero"`
 
 	// ID 128 random bits in lower-case hex
 	ID      ID             `json:"id"`
@@ -857,6 +861,8 @@ type Document struct {
 
 // DocumentKept defines model for DocumentKept.
 type DocumentKept struct {
+	Doubts Doubts `json:"doubts,omitempty,omitzero"`
+
 	// ID 128 random bits in lower-case hex
 	ID      ID  `json:"id"`
 	Version int `json:"version"`
@@ -870,6 +876,23 @@ type DocumentNumber = private.String
 
 // DocumentRecord defines model for DocumentRecord.
 type DocumentRecord = json.RawMessage
+
+// Doubt Something about a record that a person should look at twice. It hinders
+// nothing: a document is recorded as it is printed. `check_digit` is a
+// digit of the machine-readable zone that does not belong to what stands
+// there, `differs_from_mrz` a member that the zone contradicts,
+// `mrz_filler` and `mrz_names` are names that stand in the zone as the
+// standard does not ask.
+type Doubt struct {
+	Code string `json:"code"`
+
+	// Pointer Into the record
+	Pointer string `json:"pointer"`
+	Rule    string `json:"rule,omitempty,omitzero"`
+}
+
+// Doubts defines model for Doubts.
+type Doubts = []Doubt
 
 // Enrolment defines model for Enrolment.
 type Enrolment struct {
@@ -955,10 +978,19 @@ type GrantConsent struct {
 	Language Language           `json:"language"`
 	Method   GrantConsentMethod `json:"method"`
 
-	// Mission The holder agreed separately that a diplomatic mission is told; never a condition of anything else
+	// Mission The holder agreed separately that a diplomatic mission, or an
+	// authority of her own state, is told; never a condition of anything
+	// else
 	Mission bool `json:"mission,omitempty,omitzero"`
 
-	// SafeWithState Is it safe if your country's office knows that you are here? Anything but yes rules a mission out
+	// SafeWithState Is it safe if your country's office knows that you are here? Required
+	// before anything is shared with an authority of her own state: a
+	// mission, police, immigration, a ministry, local government, a hospital
+	// or a school, of each nationality that she stated or a document of hers
+	// shows. Where none is known, or they contradict each other, every
+	// state's authority counts but those of the state where she is. Not asked
+	// is a problem with the code `required`; anything but yes is
+	// `consent_missing`. `not_sure` is read as `unsure` for one more version.
 	SafeWithState GrantConsentSafeWithState `json:"safe_with_state,omitempty,omitzero"`
 }
 
@@ -968,7 +1000,14 @@ type GrantConsentCircumstance string
 // GrantConsentMethod defines model for GrantConsent.Method.
 type GrantConsentMethod string
 
-// GrantConsentSafeWithState Is it safe if your country's office knows that you are here? Anything but yes rules a mission out
+// GrantConsentSafeWithState Is it safe if your country's office knows that you are here? Required
+// before anything is shared with an authority of her own state: a
+// mission, police, immigration, a ministry, local government, a hospital
+// or a school, of each nationality that she stated or a document of hers
+// shows. Where none is known, or they contradict each other, every
+// state's authority counts but those of the state where she is. Not asked
+// is a problem with the code `required`; anything but yes is
+// `consent_missing`. `not_sure` is read as `unsure` for one more version.
 type GrantConsentSafeWithState string
 
 // GrantOrder defines model for GrantOrder.
