@@ -58,6 +58,13 @@ func parseTilePath(path string) (tlog.Tile, bool) {
 	return t, true
 }
 
+// IsTile reports whether path names a tile of a log, whole or partial, as
+// c2sp.org/tlog-tiles spells it.
+func IsTile(path string) bool {
+	_, ok := parseTilePath(path)
+	return ok
+}
+
 // rowLen is how many hashes a tree of size leaves has on a level of tiles.
 func rowLen(size int64, level int) int64 { return size >> (tileHeight * level) }
 

@@ -34,7 +34,7 @@ func TestCardPage(t *testing.T) {
 			t.Errorf("%s is answered with %d and other bytes", path, got.status)
 		}
 	}
-	if got := w.call("", "POST", "/card", `{"number":"123456789012"}`); got.status != 404 {
-		t.Errorf("POST: got %d, want 404", got.status)
+	if got := w.call("", "POST", "/card", `{"number":"123456789012"}`); got.status != 405 {
+		t.Errorf("POST: got %d, want 405", got.status)
 	}
 }

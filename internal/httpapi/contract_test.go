@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"net/http"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -117,8 +118,22 @@ func TestRoutesAreTheContract(t *testing.T) {
 	for _, route := range r.Routes() {
 		key := route.Method + " " + route.Path
 		mounted[key] = true
+		switch route.Method {
+		case http.MethodHead:
+			key = http.MethodGet + " " + route.Path
+		case http.MethodOptions: // on every path, as the contract says at its beginning
+			continue
+		}
 		if ops[key] == nil {
 			t.Errorf("%s is mounted and not in the contract", key)
+		}
+	}
+	for key, o := range ops {
+		if o.method == http.MethodGet && !mounted[http.MethodHead+" "+o.route] {
+			t.Errorf("%s is not answered to HEAD", key)
+		}
+		if !mounted[http.MethodOptions+" "+o.route] {
+			t.Errorf("%s is not answered to OPTIONS", o.route)
 		}
 	}
 	for key, o := range ops {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"net/http"
 	"regexp"
 
 	"github.com/safeconduct/safeconduct/people"
@@ -18,10 +19,13 @@ func Diagnose(err error) (status int, code, after string) {
 	return f.status, f.code, f.again()
 }
 
-// Routes lists what is mounted, with the table of rights' names of parameters.
+// Routes lists what is mounted of the contract's own methods, with the table of rights' names of parameters.
 func (s *Server) Routes() []string {
 	var all []string
 	for _, r := range s.engine.Routes() {
+		if r.Method == http.MethodHead || r.Method == http.MethodOptions {
+			continue
+		}
 		path := pageParam.ReplaceAllString(idParam.ReplaceAllString(r.Path, "{id}"), "{n}")
 		all = append(all, r.Method+" "+path)
 	}

@@ -76,7 +76,7 @@ func TestHostileRequests(t *testing.T) {
 		{"trailing slash", "GET", "/api/v1/cases/", "", nil, 404, "not_found"},
 		{"another case", "GET", "/api/v1/Cases", "", nil, 404, "not_found"},
 		{"path parameter", "GET", "/api/v1/cases;a=b", "", nil, 404, "not_found"},
-		{"other method", "PATCH", "/api/v1/cases", "", nil, 404, "not_found"},
+		{"other method", "PATCH", "/api/v1/cases", "", nil, 405, "method_not_allowed"},
 		{"method override", "GET", "/api/v1/cases/" + made.ID, "", header("X-HTTP-Method-Override", "DELETE"), 200, ""},
 		{"not an id", "GET", "/api/v1/cases/1%27%20OR%201=1", "", nil, 404, "not_found"},
 		{"upper-case id", "GET", "/api/v1/cases/" + strings.ToUpper(made.ID), "", nil, 404, "not_found"},
@@ -466,7 +466,7 @@ func TestPublicFiles(t *testing.T) {
 	w.into(w.call(ngo, "POST", "/api/v1/cases/"+made.ID+"/cards", `{"name":"SITI"}`), 201, nil)
 	w.into(w.call(w.operator, "POST", "/api/v1/publications", nil), 201, nil)
 	for path, mediaType := range map[string]string{
-		"/trust-list": "application/jwt", "/pack": "application/json", "/log/checkpoint": "application/octet-stream",
+		"/trust-list": "application/jwt", "/pack": "application/json", "/log/checkpoint": "text/plain; charset=utf-8",
 		"/status-lists/0": "application/statuslist+jwt", "/answers-lists/0": "application/statuslist+jwt",
 		"/.well-known/security.txt": "text/plain; charset=utf-8", "/api/openapi.yaml": "application/yaml",
 		"/card": "text/html; charset=utf-8",

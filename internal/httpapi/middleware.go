@@ -37,7 +37,11 @@ func (s *Server) nameRequest(c *gin.Context) {
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand
 	c.Set(keyRequest, hex.EncodeToString(id[:]))
 	c.Header("X-Request-Id", requestID(c))
-	c.Set(keyOperation, s.ops[c.Request.Method+" "+c.FullPath()])
+	method := c.Request.Method
+	if method == http.MethodHead {
+		method = http.MethodGet // to everybody further in, and to the contract
+	}
+	c.Set(keyOperation, s.ops[method+" "+c.FullPath()])
 	c.Next()
 }
 
@@ -126,6 +130,11 @@ func (s *Server) setHeaders(c *gin.Context) {
 		"X-Frame-Options":              "DENY",
 	} {
 		c.Header(name, value)
+	}
+	if o := op(c); o != nil && o.published {
+		c.Header(headerAnyOrigin, "*")
+		c.Header("Access-Control-Expose-Headers", "Age, ETag")
+		c.Header("Cross-Origin-Resource-Policy", "cross-origin")
 	}
 	c.Next()
 }

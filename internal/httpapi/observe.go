@@ -11,7 +11,7 @@ import (
 // Observed is what one request was, in words of our own: nothing in it was
 // chosen by a client, so that whoever counts by it counts few things.
 type Observed struct {
-	Method string // of the contract, or "-"
+	Method string // of the contract, HEAD, or "-"
 	Route  string // the template in the contract, as gin writes it, or "-"
 	Status int
 	Role   string // of who asked, or "-"
@@ -39,7 +39,7 @@ func (s *Server) observe(c *gin.Context) {
 func described(c *gin.Context) (method, route, role string) {
 	method, route, role = "-", "-", "-"
 	if o := op(c); o != nil {
-		method, route = o.method, o.route
+		method, route = c.Request.Method, o.route
 	}
 	if by, ok := c.Get(keyActor); ok {
 		role = by.(audit.Actor).Role

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -28,6 +30,8 @@ type operation struct {
 	method string
 	route  string // as gin writes it: /cases/:case
 	public bool
+	// published is what scripts of every site may read, too.
+	published bool
 	// actions are what the operation is, in the words of package people. One of
 	// them is enough to get as far as the handler; where kinds differ, the handler
 	// asks again. Nobody may use an operation without one.
@@ -72,6 +76,22 @@ func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 	return ops, errors.Join(errs...)
 }
 
+// methodsOf lists what may be done with a route, as Allow says it (RFC 9110
+// §10.2.1).
+func methodsOf(ops map[string]*operation, route string) string {
+	methods := []string{http.MethodOptions}
+	for _, o := range ops {
+		if o.route == route {
+			methods = append(methods, o.method)
+		}
+	}
+	if slices.Contains(methods, http.MethodGet) {
+		methods = append(methods, http.MethodHead)
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
+}
+
 // readContract loads the contract for validating requests.
 func readContract() (*openapi3.T, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(contract.Contract)
@@ -103,6 +123,9 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 	var err error
 	if op.actions, err = actionsOf(spec, op.public); err != nil {
 		return nil, err
+	}
+	if answer := spec.Responses.Status(http.StatusOK); answer != nil {
+		_, op.published = answer.Value.Headers[headerAnyOrigin]
 	}
 	if limit, ok := spec.Extensions["x-body-limit"].(float64); ok {
 		op.limit = int64(limit)

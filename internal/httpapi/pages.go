@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"html"
 	"io/fs"
 	"net/http"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -34,7 +34,7 @@ var namedByContent = regexp.MustCompile(`^(parts/[0-9a-f]{32}|[a-z-]+-[0-9a-f]{1
 var pageTypes = map[string]string{
 	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
 	".json": mediaJSON, ".webmanifest": "application/manifest+json", ".svg": "image/svg+xml", ".png": "image/png",
-	"": "application/octet-stream",
+	"": mediaBytes,
 }
 
 // mountPages mounts what people open in a browser.
@@ -94,6 +94,7 @@ func (s *Server) servePage(c *gin.Context, p web.Page, name, cache string) {
 	if packed {
 		c.Header("Content-Encoding", "gzip")
 	}
+	c.Header("Content-Length", strconv.Itoa(len(data)))
 	c.Data(http.StatusOK, mediaType, data)
 }
 
@@ -104,14 +105,11 @@ func (s *Server) readPage(c *gin.Context, files fs.FS, name string) (data []byte
 		return data, false, err
 	}
 	if takesGzip(c.GetHeader("Accept-Encoding")) {
-		if data, err = fs.ReadFile(files, name+".gz"); err == nil {
+		if data, err = readFile(files, name+".gz"); err == nil {
 			return data, true, nil
 		}
 	}
-	data, err = fs.ReadFile(files, name)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
-		return nil, false, fail(faultNotFound)
-	}
+	data, err = readFile(files, name)
 	if err != nil {
 		return nil, false, fmt.Errorf("read page: %w", err)
 	}
@@ -123,10 +121,7 @@ func (s *Server) readPage(c *gin.Context, files fs.FS, name string) (data []byte
 const deskPlace = `<meta name="desk" content="">`
 
 func (s *Server) readHTML(files fs.FS, name string) ([]byte, error) {
-	data, err := fs.ReadFile(files, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fail(faultNotFound)
-	}
+	data, err := readFile(files, name)
 	if err != nil {
 		return nil, fmt.Errorf("read page: %w", err)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // checkPage stands for what scripts/web.sh builds.
-func checkPage(t *testing.T) web.Page {
+func checkPage(t testing.TB) web.Page {
 	t.Helper()
 	script := []byte(strings.Repeat("let calm = true;\n", 100))
 	var packed bytes.Buffer

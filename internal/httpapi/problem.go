@@ -40,6 +40,8 @@ var (
 	faultForbidden       = fault{http.StatusForbidden, "forbidden", "Your role does not allow this"}
 	faultCrossOrigin     = fault{http.StatusForbidden, "cross_origin", "The request came from another site"}
 	faultNotFound        = fault{http.StatusNotFound, "not_found", "No such record"}
+	faultMethod          = fault{http.StatusMethodNotAllowed, "method_not_allowed", "This cannot be done here; Allow says what can"}
+	faultNoHistory       = fault{http.StatusNotImplemented, "history_not_supported", "A past state is not told to anybody"}
 	faultTooLarge        = fault{http.StatusRequestEntityTooLarge, "too_large", "Too large"}
 	faultMediaType       = fault{http.StatusUnsupportedMediaType, "media_type_refused", "This media type is not accepted here"}
 	faultBodyMissing     = fault{http.StatusBadRequest, "body_missing", "The request has no body"}
@@ -250,7 +252,7 @@ func boundOf(err error) []api.InputProblem {
 func (s *Server) refuse(c *gin.Context, err error) {
 	f := diagnose(err)
 	p := api.Problem{Type: "/problems/" + f.code, Title: f.title, Status: f.status, Code: f.code, Problems: f.problems}
-	if f.status >= http.StatusInternalServerError {
+	if f.status >= http.StatusInternalServerError && f.fault != faultNoHistory {
 		p.Request = requestID(c)
 		s.cfg.Log.ErrorContext(c.Request.Context(), "request failed", "request", p.Request, "route", c.FullPath(), "cause", err)
 	}

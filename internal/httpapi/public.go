@@ -7,15 +7,25 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/safeconduct/safeconduct/audit"
 	contract "github.com/safeconduct/safeconduct/docs/api"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+)
+
+// Media types of public files.
+const (
+	mediaBytes      = "application/octet-stream"
+	mediaText       = "text/plain; charset=utf-8"
+	mediaStatusList = "application/statuslist+jwt"
 )
 
 // How long public files may be kept, in seconds. A list is asked for on a
@@ -24,9 +34,11 @@ const (
 	cacheLists = "public, max-age=900"
 	// A pack goes with an envelope of the same number, so that a kept copy has
 	// to be asked after; its ETag makes that cheap.
-	cachePack     = "public, no-cache"
-	cacheTiles    = "public, max-age=31536000, immutable"
-	cacheHead     = "public, max-age=60"
+	cachePack  = "public, no-cache"
+	cacheTiles = "public, max-age=31536000, immutable"
+	// A checkpoint is kept for no longer than a few seconds (c2sp.org/tlog-tiles).
+	cacheHead     = "public, max-age=5"
+	cacheRestart  = "public, max-age=60"
 	cacheContract = "public, max-age=3600"
 )
 
@@ -46,25 +58,29 @@ func (s *Server) mountPublic(r gin.IRouter) {
 		}
 		return json.Marshal(lists)
 	})
-	serve("/status-lists/:list", "application/statuslist+jwt", cacheLists, func(c *gin.Context) ([]byte, error) {
+	serve("/status-lists/:list", mediaStatusList, cacheLists, func(c *gin.Context) ([]byte, error) {
 		status, _, err := s.tokens(c)
 		return []byte(status), err
 	})
-	serve("/answers-lists/:list", "application/statuslist+jwt", cacheLists, func(c *gin.Context) ([]byte, error) {
+	serve("/answers-lists/:list", mediaStatusList, cacheLists, func(c *gin.Context) ([]byte, error) {
 		_, answers, err := s.tokens(c)
 		return []byte(answers), err
 	})
 	s.mountCardPage(r)
-	serve("/log/checkpoint", "application/octet-stream", cacheHead, func(*gin.Context) ([]byte, error) {
+	serve("/log/checkpoint", mediaText, cacheHead, func(*gin.Context) ([]byte, error) {
 		return s.logFile("checkpoint")
 	})
-	serve("/log/restart", mediaJSON, cacheHead, func(*gin.Context) ([]byte, error) {
+	serve("/log/restart", mediaJSON, cacheRestart, func(*gin.Context) ([]byte, error) {
 		return s.logFile("restart.json")
 	})
-	serve(tileRoute, "application/octet-stream", cacheTiles, func(c *gin.Context) ([]byte, error) {
-		return s.logFile("tile" + c.Param("tile"))
+	serve(tileRoute, mediaBytes, cacheTiles, func(c *gin.Context) ([]byte, error) {
+		name := "tile" + c.Param("tile")
+		if !audit.IsTile(name) {
+			return nil, fail(faultNotFound)
+		}
+		return s.logFile(name)
 	})
-	serve("/.well-known/security.txt", "text/plain; charset=utf-8", cacheContract, func(*gin.Context) ([]byte, error) {
+	serve("/.well-known/security.txt", mediaText, cacheContract, func(*gin.Context) ([]byte, error) {
 		if s.cfg.SecurityText == "" {
 			return nil, fail(faultNotFound)
 		}
@@ -76,8 +92,11 @@ func (s *Server) mountPublic(r gin.IRouter) {
 }
 
 func (s *Server) tokens(c *gin.Context) (status, answers string, err error) {
+	if c.Request.URL.Query().Has("time") {
+		return "", "", fail(faultNoHistory)
+	}
 	n, err := strconv.ParseUint(c.Param("list"), 10, 16)
-	if err != nil || strconv.FormatUint(n, 10) != c.Param("list") {
+	if err != nil {
 		return "", "", fail(faultNotFound)
 	}
 	status, answers, err = s.cfg.Board.Tokens(c.Request.Context(), uint16(n))
@@ -87,20 +106,34 @@ func (s *Server) tokens(c *gin.Context) (status, answers string, err error) {
 	return status, answers, err
 }
 
-// logFile reads one of the log's own files: the checkpoint, tiles, and what the
-// log follows, and nothing that another program left in the folder.
+// logFile reads one of the log's own files, and nothing that another program
+// left in the folder.
 func (s *Server) logFile(name string) ([]byte, error) {
-	if !fs.ValidPath(name) || (name != "checkpoint" && name != "restart.json" && !strings.HasPrefix(name, "tile/")) {
-		return nil, fail(faultNotFound)
-	}
-	data, err := fs.ReadFile(s.cfg.LogFiles, name)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
-		return nil, fail(faultNotFound)
-	}
+	data, err := readFile(s.cfg.LogFiles, name)
 	if err != nil {
 		return nil, fmt.Errorf("read log file: %w", err)
 	}
 	return data, nil
+}
+
+// readFile reads a file. Whatever a name cannot name a file with is not found: a
+// folder, a path through a file, a name that is too long.
+func readFile(files fs.FS, name string) ([]byte, error) {
+	f, err := files.Open(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrInvalid),
+		errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG):
+		return nil, fail(faultNotFound)
+	case err != nil:
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fail(faultNotFound)
+	}
+	return io.ReadAll(f)
 }
 
 // serveFile answers with the file, or with 304 to whoever has it.
@@ -120,6 +153,7 @@ func (s *Server) serveFile(c *gin.Context, mediaType, cache string, read func(*g
 		c.Writer.WriteHeaderNow()
 		return
 	}
+	c.Header("Content-Length", strconv.Itoa(len(data))) // also to HEAD (RFC 9110 §9.3.2)
 	c.Data(http.StatusOK, mediaType, data)
 }
 

@@ -131,7 +131,7 @@ func (s *Server) routes() (*gin.Engine, error) {
 	r.ForwardedByClientIP = false
 	r.RedirectTrailingSlash = false
 	r.RedirectFixedPath = false
-	r.HandleMethodNotAllowed = false
+	r.HandleMethodNotAllowed = true
 
 	r.Use(
 		s.nameRequest,  // an id of our own
@@ -157,9 +157,44 @@ func (s *Server) routes() (*gin.Engine, error) {
 	})
 	s.mountPublic(r)
 	s.mountPages(r)
+	s.mountMethods(r)
 	r.NoRoute(func(c *gin.Context) { s.refuse(c, fail(faultNotFound)) })
+	r.NoMethod(func(c *gin.Context) { s.refuse(c, fail(faultMethod)) }) // gin has said what is allowed
 	return r, nil
 }
+
+// mountMethods answers HEAD wherever GET is (RFC 9110 §9.1), with the same
+// handler: net/http sends the headers of what it writes and drops the rest. And
+// it answers OPTIONS on every route.
+func (s *Server) mountMethods(r *gin.Engine) {
+	seen := make(map[string]bool)
+	for _, route := range r.Routes() {
+		if route.Method == http.MethodGet {
+			r.HEAD(route.Path, route.HandlerFunc)
+		}
+		if seen[route.Path] {
+			continue
+		}
+		seen[route.Path] = true
+		allow := methodsOf(s.ops, route.Path)
+		get := s.ops[http.MethodGet+" "+route.Path]
+		r.OPTIONS(route.Path, func(c *gin.Context) {
+			c.Header("Allow", allow)
+			if get != nil && get.published {
+				c.Header(headerAnyOrigin, "*")
+				// The one header of a conditional request that a script may not send
+				// unasked (Fetch, CORS-safelisted request-header).
+				c.Header("Access-Control-Allow-Headers", "If-None-Match")
+				c.Header("Access-Control-Max-Age", "86400")
+			}
+			c.Status(http.StatusNoContent)
+		})
+	}
+}
+
+// headerAnyOrigin lets scripts of another site read an answer. The contract has
+// it where that is wanted.
+const headerAnyOrigin = "Access-Control-Allow-Origin"
 
 // Limits of a connection.
 const (

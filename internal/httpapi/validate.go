@@ -7,6 +7,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -15,6 +18,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -38,6 +42,9 @@ func (s *Server) validate(c *gin.Context) {
 	err := readBody(c, o)
 	if err == nil {
 		err = checkQuery(c, o)
+	}
+	if err == nil {
+		err = checkSpelling(c, o)
 	}
 	if err == nil {
 		err = checkContract(c, o)
@@ -116,8 +123,11 @@ func checkQuery(c *gin.Context, o *operation) error {
 	if raw == "" {
 		return nil
 	}
-	query := c.Request.URL.Query()
 	f := &failure{fault: faultInvalid}
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return f // what is left of it may say something else
+	}
 	for name, values := range query {
 		known := o.spec.Operation.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) != nil
 		switch {
@@ -132,6 +142,45 @@ func checkQuery(c *gin.Context, o *operation) error {
 	}
 	f.problems = f.problems[:min(len(f.problems), maxProblems)]
 	return f
+}
+
+// checkSpelling gives each parameter one spelling: the validator would read
+// "01", "+1" and "1" as one number.
+func checkSpelling(c *gin.Context, o *operation) error {
+	f := &failure{fault: faultInvalid}
+	query := c.Request.URL.Query()
+	for _, p := range slices.Concat(o.spec.PathItem.Parameters, o.spec.Operation.Parameters) {
+		rule := spelling(p.Value.Schema.Value.Type)
+		switch name := p.Value.Name; {
+		case rule == nil:
+		case p.Value.In == openapi3.ParameterInPath && !rule.MatchString(c.Param(name)):
+			return fail(faultNotFound)
+		case p.Value.In == openapi3.ParameterInQuery && query.Has(name) && !rule.MatchString(query.Get(name)):
+			f.problems = append(f.problems, api.InputProblem{Pointer: "query:" + name, Code: invalid.CodeFormat, Rule: "is written as the contract says"})
+		}
+	}
+	if len(f.problems) > 0 {
+		return f
+	}
+	return nil
+}
+
+var (
+	spelledNumber  = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
+	spelledBoolean = regexp.MustCompile(`^(true|false)$`)
+)
+
+// spelling is how values of a type are written, if they could be written
+// otherwise.
+func spelling(t *openapi3.Types) *regexp.Regexp {
+	switch {
+	case t.Is(openapi3.TypeInteger), t.Is(openapi3.TypeNumber):
+		return spelledNumber
+	case t.Is(openapi3.TypeBoolean):
+		return spelledBoolean
+	default:
+		return nil
+	}
 }
 
 // checkContract validates parameters and body against the contract.

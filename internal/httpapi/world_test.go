@@ -38,7 +38,7 @@ import (
 
 // world is a whole service of real parts in a folder of its own.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	http   *httptest.Server
 	server *httpapi.Server
 	cfg    httpapi.Config
@@ -73,7 +73,7 @@ func (l *logged) String() string {
 }
 
 // newWorld opens one. edit may change how the server is set up.
-func newWorld(t *testing.T, edit ...func(*httpapi.Config)) *world {
+func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 	t.Helper()
 	ctx := t.Context()
 	dir := t.TempDir()
@@ -424,7 +424,7 @@ func (w *world) pending(agency string) (e enrolment) {
 	return e
 }
 
-func newPublicKey(t *testing.T) []byte {
+func newPublicKey(t testing.TB) []byte {
 	t.Helper()
 	_, public, err := verifier.NewDevice("", "", nil)
 	if err != nil {
