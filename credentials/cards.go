@@ -356,8 +356,11 @@ func (is *Issuer) answers(ctx context.Context, related []Issued) ([]Answer, erro
 			continue
 		}
 		agency, err := is.cfg.Network.Agency(ctx, r.Agency)
-		if err != nil {
-			continue // an agency that left the network confirms nothing now
+		switch {
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrNotAllowed):
+			continue // an agency that is suspended or gone confirms nothing now
+		case err != nil:
+			return nil, fmt.Errorf("find who confirms: %w", err)
 		}
 		confirming = append(confirming, agency)
 	}

@@ -382,6 +382,52 @@ func TestAnswers(t *testing.T) {
 	w.stands(t, "the card", third.ID, credentials.Withdrawn)
 }
 
+// TestSuspendedConfirmNothing: what a suspended mission has confirmed colours no
+// card, from the next lists on, and does again when it is let in. While nobody can
+// tell who belongs to the network, nothing is changed.
+func TestSuspendedConfirmNothing(t *testing.T) {
+	w := newWorld(t)
+	type opened struct {
+		id, reply credentials.ID
+		card      credentials.Card
+	}
+	open := func(by audit.Actor, state string) opened {
+		t.Helper()
+		caseID := w.cases.open(w.house)
+		s := w.screening(t, w.house, caseID)
+		r := w.issue(t, by, credentials.Order{About: s.ID, Claims: reply(state, "matched")})
+		return opened{s.ID, r.ID, w.card(t, w.house, cardOrder(caseID, s.ID))}
+	}
+	first, second, other := open(w.ethiopia, "ETH"), open(w.ethiopia, "ETH"), open(w.kenya, "KEN")
+	w.issue(t, w.kenya, credentials.Order{About: second.id, Claims: reply("KEN", "matched")})
+	reconsider := func(want int) {
+		t.Helper()
+		if n, err := w.issuer.Reconsider(t.Context(), w.house, w.ethiopia.Agency); err != nil || n != want {
+			t.Fatalf("%d cases were reconsidered, %v, want %d", n, err, want)
+		}
+	}
+	w.agencies.of[w.ethiopia.Agency].suspended = true
+	reconsider(2)
+	w.answers(t, "suspended", first.card, credentials.AnswerNone)
+	w.answers(t, "suspended, with another mission's answer", second.card, credentials.AnswerOther)
+	w.answers(t, "another mission's", other.card, credentials.AnswerOther)
+	w.agencies.of[w.ethiopia.Agency].suspended = false
+	reconsider(2)
+	w.answers(t, "let in again", first.card, credentials.AnswerMission)
+	w.answers(t, "let in again, with another mission's answer", second.card, credentials.AnswerMission)
+
+	w.agencies.away.Store(true)
+	_, err := w.issuer.Reconsider(t.Context(), w.house, w.ethiopia.Agency)
+	wantError(t, "nobody can tell", err, errAway)
+	_, err = w.issuer.SetStatus(t.Context(), w.ethiopia, second.reply, credentials.Withdraw, credentials.ReasonMistake, "")
+	wantError(t, "nobody can tell who else confirms", err, errAway)
+	w.agencies.away.Store(false)
+	w.answers(t, "nobody could tell", first.card, credentials.AnswerMission)
+	w.stands(t, "a reply", second.reply, credentials.Active)
+	w.set(t, w.ethiopia, second.reply, credentials.Withdraw)
+	reconsider(1)
+}
+
 // TestCardsFollowTheirScreening pauses and withdraws what cards state.
 func TestCardsFollowTheirScreening(t *testing.T) {
 	w := newWorld(t)

@@ -193,6 +193,7 @@ type agencies struct {
 	complain func(string, ...any)
 
 	macs, netKeys atomic.Int32 // how often each was asked for
+	away          atomic.Bool  // nobody can tell which agencies there are
 }
 
 func (a *agencies) add(id, class, country string) error {
@@ -228,13 +229,20 @@ type agency struct {
 	suspended bool
 }
 
-var errUnknownAgency = errors.New("no such agency, or suspended")
+// errAway says that nobody can tell now who belongs to the network.
+var errAway = errors.New("the network cannot be asked now")
 
 func (a *agencies) Agency(_ context.Context, id string) (credentials.Agency, error) {
-	if of := a.of[id]; of != nil && !of.suspended {
+	switch of := a.of[id]; {
+	case a.away.Load():
+		return credentials.Agency{}, errAway
+	case of == nil:
+		return credentials.Agency{}, credentials.ErrNotFound
+	case of.suspended:
+		return credentials.Agency{}, credentials.ErrNotAllowed
+	default:
 		return of.Agency, nil
 	}
-	return credentials.Agency{}, errUnknownAgency
 }
 
 func (a *agencies) PublicKey(_ context.Context, id, kid string) (*ecdsa.PublicKey, error) {
@@ -260,7 +268,7 @@ func (a *agencies) NetKey(_ context.Context, epoch uint32) ([]byte, bool, error)
 func (a *agencies) Signer(_ context.Context, id string) (string, crypto.Signer, error) {
 	of := a.of[id]
 	if of == nil {
-		return "", nil, errUnknownAgency
+		return "", nil, credentials.ErrNotFound
 	}
 	return jws.KeyID(&of.key.PublicKey), of.key, nil
 }
@@ -647,7 +655,7 @@ func TestIssueWhere(t *testing.T) {
 		"replaces another agency's":   {w.house, credentials.Order{Case: mine, Replaces: foreignScreening.ID, Claims: screening()}, credentials.ErrNotFound},
 		"replaces another kind":       {w.house, credentials.Order{Case: mine, Replaces: identity.ID, Claims: screening()}, credentials.ErrNotFound},
 		"replaces what is withdrawn":  {w.house, credentials.Order{Case: mine, Replaces: withdrawn.ID, Claims: screening()}, credentials.ErrConflict},
-		"an agency that is not there": {audit.Actor{ID: "x", Agency: "x"}, credentials.Order{Case: mine, Claims: screening()}, errUnknownAgency},
+		"an agency that is not there": {audit.Actor{ID: "x", Agency: "x"}, credentials.Order{Case: mine, Claims: screening()}, credentials.ErrNotFound},
 	} {
 		_, err := w.issuer.Issue(t.Context(), tt.by, tt.order)
 		wantError(t, name, err, tt.want)
@@ -655,9 +663,9 @@ func TestIssueWhere(t *testing.T) {
 	w.issue(t, w.river, credentials.Order{About: paused.ID, Claims: opinion()}) // a pause silences nobody
 	w.agencies.of[w.river.Agency].suspended = true
 	_, err := w.issuer.Issue(t.Context(), w.river, credentials.Order{Case: other, Claims: screening()})
-	wantError(t, "a suspended agency", err, errUnknownAgency)
+	wantError(t, "a suspended agency", err, credentials.ErrNotAllowed)
 	_, err = w.issuer.IssueCard(t.Context(), w.river, credentials.CardOrder{Case: other, Name: private.New("TESFAYE")})
-	wantError(t, "a suspended agency's card", err, errUnknownAgency)
+	wantError(t, "a suspended agency's card", err, credentials.ErrNotAllowed)
 	drafts, err := w.store.Drafts(t.Context())
 	if err != nil || len(drafts) != 0 {
 		t.Errorf("%d drafts are left, %v", len(drafts), err)

@@ -213,6 +213,47 @@ func (is *Issuer) withdrawAll(ctx context.Context, by audit.Actor, caseID string
 	return len(changes), nil
 }
 
+// Reconsider works out anew what the cards show that an agency's replies confirm.
+// It is for whoever has suspended the agency or let it in again, who is by; what
+// it changes is seen with the next published lists. It returns in how many cases
+// there is such a reply. After an error some cases are done, and repeating it does
+// the others.
+func (is *Issuer) Reconsider(ctx context.Context, by audit.Actor, agency string) (cases int, err error) {
+	replies, err := is.cfg.Store.Confirming(ctx, agency)
+	if err != nil {
+		return 0, err
+	}
+	done := map[string]bool{}
+	for _, r := range replies {
+		if done[r.Case] {
+			continue
+		}
+		if err := is.settled(func() error { return is.reconsider(ctx, by, agency, r.Case) }); err != nil {
+			return len(done), fmt.Errorf("reconsider what is confirmed: %w", err)
+		}
+		done[r.Case] = true
+	}
+	return len(done), nil
+}
+
+func (is *Issuer) reconsider(ctx context.Context, by audit.Actor, agency, caseID string) error {
+	related, err := is.cfg.Store.ByCase(ctx, caseID)
+	if err != nil {
+		return err
+	}
+	answers, err := is.answers(ctx, related)
+	if err != nil || len(answers) == 0 {
+		return err
+	}
+	entry, err := is.note(ctx, caseID, "confirmation.reconsidered", noteBody{
+		Actor: by.ID, Agency: agency, Day: day(is.cfg.Now()).Format(time.DateOnly),
+	})
+	if err != nil {
+		return err
+	}
+	return is.cfg.Store.Apply(ctx, See(caseID, related), nil, answers, entry)
+}
+
 // Recover settles the drafts that a crash left behind, or an error that kept
 // the store from being told: each one becomes abandoned, its index is marked
 // out of use for good, and the log says so. Nothing is signed again. It returns

@@ -184,6 +184,9 @@ type Store interface {
 
 	Get(ctx context.Context, id ID) (Issued, error)
 	ByCase(ctx context.Context, caseID string) ([]Issued, error)
+	// Confirming lists the replies of an agency that confirm somebody's identity
+	// and are in use.
+	Confirming(ctx context.Context, agency string) ([]Issued, error)
 	ByRequestKey(ctx context.Context, key string) (Issued, error)
 	// ByHandle and ByNumber find a card by keyed hash.
 	ByHandle(ctx context.Context, handle [16]byte) (Issued, error)
@@ -244,7 +247,9 @@ type Cases interface {
 
 // Network is what the issuer needs to know about the network it issues in.
 type Network interface {
-	// Agency describes an agency that is a member and not suspended.
+	// Agency describes an agency. ErrNotFound for one that nobody knows,
+	// ErrNotAllowed for one that is suspended; any other error says that nobody
+	// could tell.
 	Agency(ctx context.Context, id string) (Agency, error)
 	// PublicKey returns a signing key of an agency, by its key id, also one
 	// that signs nothing new any more.

@@ -60,7 +60,8 @@ func (s *Server) AdmitAgency(ctx context.Context, r api.AdmitAgencyRequestObject
 	return api.AdmitAgency201JSONResponse(agencyOf(a)), nil
 }
 
-// ChangeAgency suspends an agency or lets it in again.
+// ChangeAgency suspends an agency or lets it in again, and has what it confirmed
+// judged anew.
 func (s *Server) ChangeAgency(ctx context.Context, r api.ChangeAgencyRequestObject) (api.ChangeAgencyResponseObject, error) {
 	ctx, by := acting(ctx)
 	ctx = context.WithoutCancel(ctx) // who is shut out is not half shut out
@@ -74,6 +75,9 @@ func (s *Server) ChangeAgency(ctx context.Context, r api.ChangeAgencyRequestObje
 		err = fail(faultInvalid)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if _, err := s.cfg.Issuer.Reconsider(ctx, by, r.Agency); err != nil {
 		return nil, err
 	}
 	a, err := s.cfg.Network.Agency(ctx, r.Agency)

@@ -2,6 +2,10 @@ package httpapi_test
 
 import (
 	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials/private"
 )
 
 // TestSuspension: nobody of a suspended agency is let in from the next call on,
@@ -92,4 +96,42 @@ func TestSuspension(t *testing.T) {
 	people("resumed", 200)
 	publish()
 	check("resumed", "unconfirmed")
+}
+
+// TestSuspendedConfirmNothing: a card that a mission has turned green is so no
+// longer when the mission is suspended, and is again when it is let in.
+func TestSuspendedConfirmNothing(t *testing.T) {
+	w := newWorld(t)
+	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	mission := w.admit("Embassy", "x_DiplomaticMission", "ETH", "mission")
+	var begun, screening struct{ ID string }
+	w.into(w.call(ngo, "POST", "/api/v1/cases", nil), 201, &begun)
+	w.into(w.call(ngo, "POST", "/api/v1/cases/"+begun.ID+"/attestations", screeningBody(t)), 201, &screening)
+	var printed cardAnswer
+	w.into(w.call(ngo, "POST", "/api/v1/cases/"+begun.ID+"/cards", map[string]any{
+		"name": personName, "nationality": "ETH", "attestation": screening.ID,
+	}), 201, &printed)
+	reply := orderOf(t, &claims.Reply{
+		Answer: "matched", Mission: private.New("Embassy (made up)"), MissionState: "ETH", Date: claims.NewDay(time.Now()), Channel: "account",
+	})
+	reply["about"] = screening.ID
+	w.into(w.call(mission, "POST", "/api/v1/attestations", reply), 201, nil)
+	check := func(when, want string) {
+		t.Helper()
+		w.into(w.call(w.operator, "POST", "/api/v1/publications", nil), 201, nil)
+		var v verdictAnswer
+		w.into(w.call(ngo, "POST", "/api/v1/verifications", map[string]string{"digits": printed.Digits, "code": printed.Code}), 200, &v)
+		if v.State != want {
+			t.Errorf("%s: %s (%s), want %s", when, v.State, v.Reason, want)
+		}
+	}
+	change := func(action string) {
+		t.Helper()
+		w.into(w.call(w.operator, "POST", "/api/v1/agencies/"+w.agency["Embassy"]+"/status", map[string]string{"action": action}), 200, nil)
+	}
+	check("confirmed", "confirmed")
+	change("suspend")
+	check("by a mission that is suspended", "unconfirmed")
+	change("resume")
+	check("by a mission that was let in again", "confirmed")
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -183,8 +184,13 @@ type members struct{ net *network.Network }
 
 func (m members) Agency(ctx context.Context, id string) (credentials.Agency, error) {
 	a, err := m.net.Agency(ctx, id)
-	if err != nil {
+	switch {
+	case errors.Is(err, network.ErrNotFound):
+		return credentials.Agency{}, credentials.ErrNotFound
+	case err != nil:
 		return credentials.Agency{}, err
+	case a.Suspended:
+		return credentials.Agency{}, credentials.ErrNotAllowed
 	}
 	return credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.net.Issuer(a.ID)}, nil
 }

@@ -253,11 +253,13 @@ type members struct{ *network.Network }
 // Agency describes an agency that is a member and not suspended.
 func (m members) Agency(ctx context.Context, id string) (credentials.Agency, error) {
 	a, err := m.Network.Agency(ctx, id)
-	if err != nil {
+	switch {
+	case errors.Is(err, network.ErrNotFound):
+		return credentials.Agency{}, credentials.ErrNotFound
+	case err != nil:
 		return credentials.Agency{}, err
-	}
-	if a.Suspended {
-		return credentials.Agency{}, network.ErrForbidden
+	case a.Suspended:
+		return credentials.Agency{}, credentials.ErrNotAllowed
 	}
 	return credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.Issuer(a.ID)}, nil
 }

@@ -272,6 +272,12 @@ func (c *Credentials) ByCase(ctx context.Context, caseID string) ([]credentials.
 	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.case_id = $1 ORDER BY i.issued_day, i.id", caseID)
 }
 
+// Confirming lists the replies of an agency that confirm somebody's identity and
+// are in use.
+func (c *Credentials) Confirming(ctx context.Context, agency string) ([]credentials.Issued, error) {
+	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.agency_id = $1 AND i.matched AND i.state = 'active' ORDER BY i.case_id, i.id", agency)
+}
+
 // Drafts lists what was reserved and neither completed nor abandoned.
 func (c *Credentials) Drafts(ctx context.Context) ([]credentials.Issued, error) {
 	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.state = $1 ORDER BY i.id", credentials.Draft)

@@ -185,6 +185,10 @@ func issuedWhole(t *testing.T, s CredentialsStore) {
 		same(t, f.name, f.got, f.want)
 	}
 	same(t, "by case", get[[]credentials.Issued](t)(s.ByCase(ctx, a.Case)), []credentials.Issued{a, c})
+	same(t, "confirming", get[[]credentials.Issued](t)(s.Confirming(ctx, a.Agency)), []credentials.Issued{a})
+	same(t, "confirming nobody", len(get[[]credentials.Issued](t)(s.Confirming(ctx, b.Agency))), 0)
+	ok(t, s.Apply(ctx, nil, []credentials.Change{{ID: a.ID, From: []credentials.State{credentials.Active}, To: credentials.Withdrawn}}, nil))
+	same(t, "confirming no more", len(get[[]credentials.Issued](t)(s.Confirming(ctx, a.Agency))), 0)
 	_, err := s.ByNumber(ctx, c.Card.Handle)
 	is(t, "a handle is no number", err, credentials.ErrNotFound)
 }
