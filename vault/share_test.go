@@ -394,6 +394,64 @@ func TestLookUp(t *testing.T) {
 	}
 }
 
+// TestLookUpVariants: the keeper is told whether somebody asks for what was typed
+// or for what the zone says, for as much of the date as was known, and by
+// whichever code of the state.
+func TestLookUpVariants(t *testing.T) {
+	zone := passport().MRZ.Reveal()
+	typed := func(edit func(*vault.Document)) vault.Document {
+		d := passport()
+		edit(&d)
+		return d
+	}
+	ask := func(edit func(*vault.Query)) vault.Query {
+		q := specimenQuery()
+		edit(&q)
+		return q
+	}
+	for _, c := range []struct {
+		name string
+		kept vault.Document
+		q    vault.Query
+		want int
+	}{
+		{"year typed, day in the zone", typed(func(d *vault.Document) { d.BirthDate = private.New("1974") }), specimenQuery(), 1},
+		{"year typed, asked as typed", typed(func(d *vault.Document) { d.BirthDate = private.New("1974") }),
+			ask(func(q *vault.Query) { q.BirthDate = private.New("74<<<<") }), 1},
+		{"year typed, no zone", typed(func(d *vault.Document) { d.BirthDate, d.MRZ = private.New("1974"), private.String{} }), specimenQuery(), 1},
+		{"month typed, no zone", typed(func(d *vault.Document) { d.BirthDate, d.MRZ = private.New("1974-08"), private.String{} }), specimenQuery(), 1},
+		{"another year typed, no zone", typed(func(d *vault.Document) { d.BirthDate, d.MRZ = private.New("1975"), private.String{} }), specimenQuery(), 0},
+		{"another day typed, asked for the zone's", typed(func(d *vault.Document) { d.BirthDate = private.New("1974-12-08") }), specimenQuery(), 1},
+		{"another day typed, asked for it", typed(func(d *vault.Document) { d.BirthDate = private.New("1974-12-08") }),
+			ask(func(q *vault.Query) { q.BirthDate = private.New("741208") }), 1},
+		{"another number typed, asked for the zone's", typed(func(d *vault.Document) { d.Number = private.New("L8989O2C3") }), specimenQuery(), 1},
+		{"another number typed, asked for it", typed(func(d *vault.Document) { d.Number = private.New("L8989O2C3") }),
+			ask(func(q *vault.Query) { q.Number = private.New("L8989O2C3") }), 1},
+		{"RKS, asked with XKX", typed(func(d *vault.Document) { d.IssuingState, d.MRZ = "RKS", private.String{} }),
+			ask(func(q *vault.Query) { q.State = "XKX" }), 1},
+		{"XKX typed, RKS in the zone, asked with RKS", typed(func(d *vault.Document) {
+			d.IssuingState, d.MRZ = "XKX", private.New(strings.ReplaceAll(zone, "UTO", "RKS"))
+		}), ask(func(q *vault.Query) { q.State = "RKS" }), 1},
+		{"DEU typed, asked with DEU, D in the zone", typed(func(d *vault.Document) {
+			d.IssuingState, d.MRZ = "DEU", private.New(strings.ReplaceAll(zone, "UTO", "D<<"))
+		}), ask(func(q *vault.Query) { q.State = "DEU" }), 1},
+		{"ROM, asked with ROU", typed(func(d *vault.Document) { d.IssuingState, d.MRZ = "ROM", private.String{} }),
+			ask(func(q *vault.Query) { q.State = "ROU" }), 1},
+		{"another state typed, asked for the zone's", typed(func(d *vault.Document) { d.IssuingState = "THA" }), specimenQuery(), 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			made := w.newCase()
+			w.ok(w.SetFindable(t.Context(), w.worker, made.ID, true))
+			_, err := w.AddDocument(t.Context(), w.worker, made.ID, c.kept)
+			w.ok(err)
+			_, err = w.LookUp(t.Context(), w.second, c.q)
+			w.ok(err)
+			w.has(made.ID, "number.looked_up", c.want)
+		})
+	}
+}
+
 func specimenQuery() vault.Query {
 	return vault.Query{Kind: "PASSPORT", State: "UTO", Number: private.New("L898902C3"), BirthDate: private.New("740812")}
 }
@@ -404,10 +462,12 @@ func TestLookUpBudget(t *testing.T) {
 	w := newWorld(t)
 	var mu sync.Mutex
 	served, refused := 0, 0
+	q := specimenQuery()
+	q.BirthDate = private.New("74<<<<") // asked for in one place, not in three
 	var wait sync.WaitGroup
 	for range 2 * vault.LookUpsPerOfficer {
 		wait.Go(func() {
-			_, err := w.LookUp(t.Context(), w.second, specimenQuery())
+			_, err := w.LookUp(t.Context(), w.second, q)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -425,7 +485,7 @@ func TestLookUpBudget(t *testing.T) {
 		t.Errorf("%d served, %d refused", served, refused)
 	}
 	w.now = w.now.AddDate(0, 0, 1)
-	_, err := w.LookUp(t.Context(), w.second, specimenQuery())
+	_, err := w.LookUp(t.Context(), w.second, q)
 	w.ok(err)
 }
 

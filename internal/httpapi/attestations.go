@@ -13,6 +13,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 // orderOf turns a body into what the issuer takes.
@@ -73,6 +74,10 @@ func (s *Server) issue(ctx context.Context, by audit.Actor, body api.Order, orde
 		return credentials.Attestation{}, err
 	}
 	a, err := s.cfg.Issuer.Issue(ctx, by, order)
+	if err == nil {
+		// Repeating the request repeats this, and changes nothing twice.
+		return a, s.missionAnswered(ctx, by, a.Issued, order.Claims)
+	}
 	input, ok := errors.AsType[*invalid.Error](err)
 	if !ok {
 		return a, err
@@ -87,6 +92,25 @@ func (s *Server) issue(ctx context.Context, by audit.Actor, body api.Order, orde
 		}
 	}
 	return credentials.Attestation{}, pointed
+}
+
+// missionAnswered carries what a mission signed about lost documents into their
+// records. Only what a mission says through its own account counts, as for the
+// cards that it confirms.
+func (s *Server) missionAnswered(ctx context.Context, by audit.Actor, d credentials.Issued, said claims.Claims) error {
+	reply, ok := said.(*claims.Reply)
+	if !ok || !reply.SLTDRecorded || reply.Channel != "account" {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx) // the reply is signed
+	record, err := s.cfg.Issuer.AboutRecord(ctx, d.About)
+	if err != nil {
+		return err
+	}
+	_, err = s.cfg.Vault.MissionAnswered(ctx, by, vault.MissionAnswer{
+		Reply: string(d.ID), Case: d.Case, Document: record, State: reply.MissionState,
+	})
+	return err
 }
 
 // about finds what is answered. A card stands for the attestation it carries,

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials/private"
 )
 
 // keeps makes a case with a document and returns where the document is.
@@ -132,4 +133,104 @@ func TestSafetyQuestion(t *testing.T) {
 		refused("signed no", share(record, "Embassy", yes), "consent_missing", "")
 		refused("not in what she signed", share(record, "Lawyers", nil), "consent_missing", "")
 	}
+}
+
+// TestMissionAnswers: what a mission signs about a lost document stands in its
+// record, and doing it again changes nothing. Whoever only relays an answer, and
+// a mission of another state, change nothing.
+func TestMissionAnswers(t *testing.T) {
+	w := newWorld(t)
+	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	mission := w.admit("Embassy", "x_DiplomaticMission", "ETH", "mission")
+	other := w.admit("Other", "x_DiplomaticMission", "THA", "mission")
+	lost := map[string]any{"kind": "PASSPORT", "issuing_state": "ETH", "loss_report": map[string]string{"event": "stolen"}}
+	at, document := w.keeps(ngo, lost)
+	var second struct{ ID string }
+	w.into(w.call(ngo, "POST", at+"/documents", lost), 201, &second)
+	state := func(path string) string {
+		t.Helper()
+		var d struct {
+			Record struct {
+				Loss struct {
+					Requested string `json:"sltd_requested"`
+				} `json:"loss_report"`
+			}
+		}
+		w.into(w.call(ngo, "GET", path, nil), 200, &d)
+		return d.Record.Loss.Requested
+	}
+	var about struct{ ID string }
+	w.into(w.call(ngo, "POST", at+"/attestations", orderOf(t, &claims.DocumentReport{
+		DocID: document[len("/api/v1/documents/"):], DocumentKind: "PASSPORT", IssuingState: "ETH", Custody: "unknown", RecordStatus: "active",
+	})), 201, &about)
+	reply := func(token, country, channel string, key string) {
+		t.Helper()
+		order := orderOf(t, &claims.Reply{
+			Answer: "matched", Mission: private.New("Embassy (made up)"), MissionState: country, Date: claims.NewDay(time.Now()),
+			Channel: channel, SLTDRecorded: true,
+		})
+		order["about"] = about.ID
+		w.into(w.call(token, "POST", "/api/v1/attestations", order, header("Idempotency-Key", key)), 201, nil)
+	}
+	reply(other, "THA", "account", newKey())
+	reply(mission, "ETH", "relayed", newKey())
+	if got := state(document); got != "" {
+		t.Errorf("another state, or a relayed answer: %q", got)
+	}
+	key := newKey()
+	reply(mission, "ETH", "account", key)
+	reply(mission, "ETH", "account", key)
+	if got := state(document) + ", " + state("/api/v1/documents/"+second.ID); got != "done_by_state, " {
+		t.Errorf("after the mission's answer: %s", got)
+	}
+	var history struct{ Entries []struct{ Kind string } }
+	w.into(w.call(ngo, "GET", at+"/history", nil), 200, &history)
+	n := 0
+	for _, e := range history.Entries {
+		if e.Kind == "document.mission_answered" {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("the history has %d entries of it, want 1", n)
+	}
+}
+
+// TestDoubts: whoever keeps or reads a document is told what to look at twice,
+// and nothing is refused for it.
+func TestDoubts(t *testing.T) {
+	w := newWorld(t)
+	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	record := map[string]any{
+		"kind": "PASSPORT", "issuing_state": "IND", "birth_date": "1990",
+		"mrz": "P<IND<<RAVINDRA" + strings.Repeat("<", 29) + "\r\nL898902C36IND9001012M3001013<<<<<<<<<<<<<<09",
+	}
+	type told struct {
+		ID     string
+		Doubts []struct{ Pointer, Code, Rule string }
+	}
+	is := func(when string, got told, want string) {
+		t.Helper()
+		var all []string
+		for _, d := range got.Doubts {
+			all = append(all, d.Pointer+" "+d.Code)
+		}
+		if s := strings.Join(all, ", "); s != want {
+			t.Errorf("%s: %s, want %s", when, s, want)
+		}
+	}
+	var made, kept told
+	w.into(w.call(ngo, "POST", "/api/v1/cases", nil), 201, &made)
+	w.into(w.call(ngo, "POST", "/api/v1/cases/"+made.ID+"/documents", record), 201, &kept)
+	const odd = "/mrz mrz_filler, /mrz_checks/dob check_digit, /mrz_checks/expiry check_digit, /mrz_checks/composite check_digit"
+	is("added", kept, odd)
+	path := "/api/v1/documents/" + kept.ID
+	var read told
+	got := w.call(ngo, "GET", path, nil)
+	w.into(got, 200, &read)
+	is("read", read, odd)
+	record["birth_date"] = "1991-01-01"
+	var updated told
+	w.into(w.call(ngo, "PUT", path, record, header("If-Match", got.header.Get("ETag"))), 200, &updated)
+	is("updated", updated, odd+", /birth_date differs_from_mrz")
 }
