@@ -123,8 +123,10 @@ var rooms = map[string]room{
 	// that cannot be printed by accident.
 	"internal/httpapi/api": {adapter: true, ours: []string{"credentials/private"}, foreign: []string{"github.com/gin-gonic/gin", "github.com/oapi-codegen/runtime"}},
 
-	// It reads what people photographed; files are opened by whoever asks.
-	"internal/picture": {ours: []string{"verifier"}, foreign: []string{"github.com/makiuchi-d/gozxing"}},
+	// They read what people photographed; files are opened by whoever asks.
+	"internal/picture":       {ours: []string{"internal/picture/zxing", "verifier"}, foreign: []string{"golang.org/x/image"}},
+	"internal/picture/zxing": {foreign: []string{"github.com/tetratelabs/wazero"}},
+	"internal/picturetest":   {ours: []string{"credentials/card/symbol"}, foreign: []string{"github.com/skip2/go-qrcode"}},
 
 	// The story speaks to the service as strangers do, over HTTP; of the domain
 	// it takes what a client needs: claims to write, a pack to open, a message
@@ -195,10 +197,10 @@ var worldly = []string{
 // testOnly may be imported by tests of every room. cbor is there because a test
 // shows that a private value refuses to be encoded with it. argon2 is
 // there because the test of the browser build stretches codes as a page does.
-var testOnly = []string{"github.com/fxamacker/cbor/v2", "github.com/google/go-cmp/cmp", "github.com/rogpeppe/go-internal/testscript", "github.com/makiuchi-d/gozxing", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/argon2", "filippo.io/age"}
+var testOnly = []string{"github.com/fxamacker/cbor/v2", "github.com/google/go-cmp/cmp", "github.com/rogpeppe/go-internal/testscript", "github.com/skip2/go-qrcode", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/argon2", "filippo.io/age"}
 
 // testRooms hold what tests share and nothing else imports.
-var testRooms = []string{"internal/storetest", "internal/s3test", "internal/pgtest", "internal/vaulttest", "internal/vectortest"}
+var testRooms = []string{"internal/storetest", "internal/s3test", "internal/pgtest", "internal/vaulttest", "internal/vectortest", "internal/picturetest"}
 
 func TestRooms(t *testing.T) {
 	files := goFiles(t)
@@ -344,9 +346,9 @@ func check(r room, name string, f *ast.File) []string {
 			if test && r.adapter && slices.Contains(testRooms, mine) {
 				ok = true
 			}
-			// Vectors are data alone, so that a test inside its package may read
-			// them too.
-			if test && mine == "internal/vectortest" {
+			// Vectors and pictures are data alone, so that a test inside its package
+			// may use them too.
+			if test && (mine == "internal/vectortest" || mine == "internal/picturetest") {
 				ok = true
 			}
 			// A test outside its package imports that package.

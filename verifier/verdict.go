@@ -96,6 +96,7 @@ const (
 	ReasonUnknownContent  Reason = "unknown_content"
 	ReasonNoPicture       Reason = "no_picture"
 	ReasonNoCode          Reason = "no_code_in_picture"
+	ReasonDrawnPage       Reason = "drawn_page" // a PDF without a photograph in which there was one
 	ReasonTooLarge        Reason = "too_large"
 	ReasonMoreThanOneCode Reason = "more_than_one_code"
 )

@@ -11,14 +11,15 @@ import (
 	"image/png"
 	"os"
 
-	"github.com/makiuchi-d/gozxing"
-	"github.com/makiuchi-d/gozxing/qrcode"
 	"github.com/rogpeppe/go-internal/testscript"
+	qrcode "github.com/skip2/go-qrcode"
 )
 
 // drawPicture writes a picture to FILE: blank, huge (a header alone, which
 // promises more pixels than there is memory for), cut, noise, address (a QR
-// code with a web address), two CARD CARD, or photograph CARD.
+// code with a web address), two CARD CARD, or of one CARD: beside (an address),
+// inverted, faded, photograph, pdf (the photograph in one), or drawn (a PDF
+// without a photograph).
 func drawPicture(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: picture FILE KIND [CARD...]")
@@ -44,22 +45,56 @@ func drawPicture(ts *testscript.TestScript, _ bool, args []string) {
 	case "noise":
 		out.WriteString("GIF89a\xff\xfe\x00\x80")
 	case "address":
-		code, err := qrcode.NewQRCodeWriter().EncodeWithoutHint("https://example.org/not-a-card", gozxing.BarcodeFormat_QR_CODE, 200, 200)
-		ts.Check(err)
-		ts.Check(png.Encode(&out, code))
+		ts.Check(png.Encode(&out, address(ts)))
+	case "beside":
+		ts.Check(png.Encode(&out, sheet(address(ts), cards[0])))
+	case "inverted":
+		ts.Check(png.Encode(&out, eachGrey(cards[0], func(g uint8) uint8 { return 255 - g })))
+	case "faded":
+		ts.Check(png.Encode(&out, eachGrey(cards[0], func(g uint8) uint8 { return 120 + g/5 })))
 	case "two":
-		size := cards[0].Bounds().Size()
-		sheet := canvas(2*size.X+120, size.Y+80)
-		for i, c := range cards {
-			draw.Draw(sheet, c.Bounds().Add(image.Pt(40+i*(size.X+40), 40)), c, image.Point{}, draw.Src)
-		}
-		ts.Check(png.Encode(&out, sheet))
+		ts.Check(png.Encode(&out, sheet(cards...)))
 	case "photograph":
 		ts.Check(jpeg.Encode(&out, photograph(cards[0]), &jpeg.Options{Quality: 85}))
+	case "pdf":
+		out.WriteString("%PDF-1.7\n1 0 obj\n<< /Subtype /Image /Filter /DCTDecode >>\nstream\n")
+		ts.Check(jpeg.Encode(&out, photograph(cards[0]), &jpeg.Options{Quality: 85}))
+		out.WriteString("\nendstream\nendobj\n")
+	case "drawn":
+		out.WriteString("%PDF-1.7\n1 0 obj\n<< /Length 9 >>\nstream\n0 0 m 1 S\nendstream\nendobj\n")
 	default:
 		ts.Fatalf("no picture is called %s", args[1])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), out.Bytes(), 0o600))
+}
+
+func address(ts *testscript.TestScript) image.Image {
+	code, err := qrcode.New("https://example.org/not-a-card", qrcode.Medium)
+	ts.Check(err)
+	return code.Image(200)
+}
+
+// sheet lays pictures beside each other.
+func sheet(pictures ...image.Image) image.Image {
+	width, height := 40, 0
+	for _, p := range pictures {
+		width, height = width+p.Bounds().Dx()+40, max(height, p.Bounds().Dy()+80)
+	}
+	out, x := canvas(width, height), 40
+	for _, p := range pictures {
+		draw.Draw(out, p.Bounds().Add(image.Pt(x, 40)), p, image.Point{}, draw.Src)
+		x += p.Bounds().Dx() + 40
+	}
+	return out
+}
+
+func eachGrey(p image.Image, change func(uint8) uint8) image.Image {
+	out := image.NewGray(p.Bounds())
+	draw.Draw(out, out.Rect, p, out.Rect.Min, draw.Src)
+	for i, g := range out.Pix {
+		out.Pix[i] = change(g)
+	}
+	return out
 }
 
 func canvas(width, height int) draw.Image {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +16,7 @@ import (
 
 // readInput turns INPUT into text. The reason is set, and the error nil, when
 // there was something to look at in which no code could be read.
-func readInput(stdin io.Reader, input string) (string, verifier.Reason, error) {
+func readInput(ctx context.Context, stdin io.Reader, input string) (string, verifier.Reason, error) {
 	if input == "-" {
 		data, err := io.ReadAll(io.LimitReader(stdin, picture.MaxBytes+1))
 		if err != nil {
@@ -25,8 +26,7 @@ func readInput(stdin io.Reader, input string) (string, verifier.Reason, error) {
 		case len(data) > picture.MaxBytes:
 			return "", verifier.ReasonTooLarge, nil
 		case picture.Is(data):
-			text, reason := picture.Read(data)
-			return text, reason, nil
+			return lookAt(ctx, data)
 		case !utf8.Valid(data): // a picture of another kind, or noise
 			return "", verifier.ReasonNoPicture, nil
 		}
@@ -43,8 +43,17 @@ func readInput(stdin io.Reader, input string) (string, verifier.Reason, error) {
 	if err != nil {
 		return "", "", err
 	}
-	text, reason := picture.Read(data)
-	return text, reason, nil
+	return lookAt(ctx, data)
+}
+
+// lookAt finds the symbol in a file.
+func lookAt(ctx context.Context, data []byte) (string, verifier.Reason, error) {
+	r, err := picture.New(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	text, reason, err := r.Read(ctx, data)
+	return text, reason, errors.Join(err, r.Close(context.WithoutCancel(ctx)))
 }
 
 // looksLikeText tells digits and credentials from file names. A file of that

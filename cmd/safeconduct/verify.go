@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ issuer_unknown, not_ready and code_not_given; 4 for not_ours and unreadable; 2
 for every other state; and 1 when the command itself could not be carried out.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return f.run(c.InOrStdin(), c.OutOrStdout(), args[0], time.Now())
+			return f.run(c.Context(), c.InOrStdin(), c.OutOrStdout(), args[0], time.Now())
 		},
 	}
 	c.Flags().StringVar(&f.pack, "pack", "", "the pack file; without it, the pack under --dir")
@@ -68,11 +69,11 @@ for every other state; and 1 when the command itself could not be carried out.`,
 // empty one.
 const noCode = "\x00"
 
-func (f verifyFlags) run(stdin io.Reader, stdout io.Writer, input string, now time.Time) error {
+func (f verifyFlags) run(ctx context.Context, stdin io.Reader, stdout io.Writer, input string, now time.Time) error {
 	if input == "-" && f.code == "-" {
 		return errors.New("only one of INPUT and --code can come from standard input")
 	}
-	text, seen, err := readInput(stdin, input)
+	text, seen, err := readInput(ctx, stdin, input)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,10 @@ func wordsFor(v verifier.Verdict) words {
 		if v.Kind != verifier.KindUnknown {
 			w.heading += " " + english("kind."+string(v.Kind))
 		}
+	case verifier.Unreadable:
+		if why := english("reason." + string(v.Reason)); why != "" {
+			w.next = why + " " + w.next
+		}
 	case verifier.NotReady:
 		if why := english("reason." + string(v.Reason)); why != "" {
 			w.next = why + " " + english("result.hand_back")

@@ -1,84 +1,121 @@
-// Package picture finds the one QR code in a file: what somebody photographed,
-// scanned or was sent. It knows nothing of what a code says; that is left to the
-// verifier.
+// Package picture finds the one QR symbol in a file: what somebody photographed,
+// scanned or was sent. It gives the answer that the officers' page gives, because
+// the same program reads for both (package zxing) and gets the same to see. It
+// knows nothing of what a symbol says; that is left to the verifier.
 package picture
 
 import (
-	"bytes"
-	"image"
-	_ "image/jpeg" // the two formats that phones and scanners give
-	_ "image/png"
+	"context"
+	"errors"
+	"regexp"
+	"time"
 
-	"github.com/makiuchi-d/gozxing"
-	multi "github.com/makiuchi-d/gozxing/multi/qrcode"
-	"github.com/makiuchi-d/gozxing/qrcode"
-
+	"github.com/safeconduct/safeconduct/internal/picture/zxing"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
-// MaxBytes is the size of the largest file that is looked at.
-const MaxBytes = 32 << 20
-
-// A picture is refused by its header, before any pixel is allocated.
+// Bounds of a file, of one picture in it, and of the time for all of it. A
+// picture is refused by its header, before any pixel is allocated.
 const (
-	maxSide   = 12_000
-	maxPixels = 40_000_000
+	// MaxBytes is the size of the largest file that is looked at.
+	MaxBytes = 30 << 20
+
+	maxPixels = 64_000_000
+	maxTime   = time.Minute
 )
 
-// Is reports whether data begins as a picture does that Read can read.
-func Is(data []byte) bool {
-	return bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")) || bytes.HasPrefix(data, []byte("\xff\xd8\xff"))
+// A Reader reads one file after the other.
+type Reader struct{ symbols *zxing.Reader }
+
+// New starts the program that reads symbols, which takes half a second.
+func New(ctx context.Context) (*Reader, error) {
+	symbols, err := zxing.New(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{symbols}, nil
 }
 
-// Read finds the one QR code in a picture. The reason is set where there is
-// none that could be read.
-func Read(data []byte) (string, verifier.Reason) {
-	header, _, err := image.DecodeConfig(bytes.NewReader(data))
-	if err != nil {
-		return "", verifier.ReasonNoPicture
+// Close ends the program.
+func (r *Reader) Close(ctx context.Context) error { return r.symbols.Close(ctx) }
+
+// Read finds the one symbol of a picture, or of the photographs in a PDF. The
+// reason is set where there is none that could be read. An error means that
+// nobody has looked: the context ended, or the program went wrong.
+func (r *Reader) Read(ctx context.Context, file []byte) (string, verifier.Reason, error) {
+	if len(file) > MaxBytes {
+		return "", verifier.ReasonTooLarge, nil
 	}
-	if header.Width > maxSide || header.Height > maxSide || header.Width*header.Height > maxPixels {
-		return "", verifier.ReasonTooLarge
+	if isPDF(file) {
+		return r.readPDF(ctx, file)
 	}
-	picture, _, err := image.Decode(bytes.NewReader(data))
-	if err != nil {
-		return "", verifier.ReasonNoPicture
-	}
-	return find(picture)
+	return r.readOne(ctx, file)
 }
 
-// find reads the one QR code in a picture. With two of them it is not clear
-// which one was meant, and a code would be tried on the wrong one.
-func find(picture image.Image) (text string, reason verifier.Reason) {
-	// The reader indexes by what it believes to see; a picture made to mislead
-	// it is a picture that cannot be read.
-	defer func() {
-		if recover() != nil {
-			text, reason = "", verifier.ReasonNoCode
+// readPDF looks into every photograph of a PDF. What was drawn with letters and
+// lines is not looked at, and whoever sent it is told so.
+func (r *Reader) readPDF(ctx context.Context, file []byte) (string, verifier.Reason, error) {
+	var found []string
+	for _, one := range photographs(file) {
+		text, reason, err := r.readOne(ctx, one)
+		if err != nil || reason == verifier.ReasonMoreThanOneCode {
+			return "", reason, err
 		}
-	}()
-	bitmap, err := gozxing.NewBinaryBitmapFromImage(picture)
-	if err != nil {
+		if reason == verifier.ReasonNone {
+			found = append(found, text)
+		}
+	}
+	text, reason := onlyOne(found)
+	if reason == verifier.ReasonNoCode {
+		reason = verifier.ReasonDrawnPage
+	}
+	return text, reason, nil
+}
+
+// readOne reads one picture. Its own time is a bound against pictures that were
+// made to take long.
+func (r *Reader) readOne(ctx context.Context, file []byte) (string, verifier.Reason, error) {
+	seen, err := decode(file)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return "", verifier.ReasonTooLarge, nil
+	case err != nil:
+		return "", verifier.ReasonNoPicture, nil
+	}
+	within, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
+	for _, look := range looks(seen) {
+		texts, err := r.symbols.Read(within, look())
+		switch {
+		case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+			return "", verifier.ReasonNoCode, nil
+		case err != nil:
+			return "", verifier.ReasonNone, err
+		}
+		if text, reason := onlyOne(texts); reason != verifier.ReasonNoCode {
+			return text, reason, nil
+		}
+	}
+	return "", verifier.ReasonNoCode, nil
+}
+
+var likeACard = regexp.MustCompile(`^[0-9]{667}$`)
+
+// onlyOne is the symbol that was meant among those in view: ours, if there is
+// one. Of two of ours neither was, for a code would be tried on the wrong one.
+// web/src/check/scanned.ts has this rule for the page.
+func onlyOne(texts []string) (string, verifier.Reason) {
+	meant := ""
+	for _, text := range texts {
+		switch ours := likeACard.MatchString(text); {
+		case ours && likeACard.MatchString(meant) && text != meant:
+			return "", verifier.ReasonMoreThanOneCode
+		case ours || meant == "":
+			meant = text
+		}
+	}
+	if meant == "" {
 		return "", verifier.ReasonNoCode
 	}
-	hints := map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true}
-	// First of all: the other readers give the first code that they come upon.
-	found, err := multi.NewQRCodeMultiReader().DecodeMultiple(bitmap, hints)
-	if err == nil && len(found) > 0 {
-		for _, r := range found {
-			if r.GetText() != found[0].GetText() {
-				return "", verifier.ReasonMoreThanOneCode
-			}
-		}
-		return found[0].GetText(), verifier.ReasonNone
-	}
-	for _, hints := range []map[gozxing.DecodeHintType]any{
-		{gozxing.DecodeHintType_PURE_BARCODE: true}, // a file of the symbol alone
-		hints, // a photograph
-	} {
-		if r, err := qrcode.NewQRCodeReader().Decode(bitmap, hints); err == nil {
-			return r.GetText(), verifier.ReasonNone
-		}
-	}
-	return "", verifier.ReasonNoCode
+	return meant, verifier.ReasonNone
 }

@@ -321,6 +321,7 @@ var (
 	neverStates  = map[string]string{"NewerVersion": "there is no newer version than 1"}
 	neverReasons = map[string]string{
 		"ReasonNoPicture":       "said by whoever reads picture files: internal/picture",
+		"ReasonDrawnPage":       "said by whoever reads picture files: internal/picture",
 		"ReasonMoreThanOneCode": "said by whoever reads picture files: internal/picture",
 	}
 )

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"image/png"
 	"math/rand/v2"
 	"os"
@@ -16,12 +17,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/makiuchi-d/gozxing"
-	"github.com/makiuchi-d/gozxing/qrcode/decoder"
 	qrcode "github.com/skip2/go-qrcode"
 
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/card/symbol"
+	"github.com/safeconduct/safeconduct/internal/picture/zxing"
 )
 
 const side = symbol.Modules + 2*symbol.QuietZone
@@ -45,8 +45,11 @@ func draw(t testing.TB, digits string) *symbol.Symbol {
 	return s
 }
 
-// modules reads the matrix back out of the PNG, quiet zone left out.
-func modules(t *testing.T, b []byte, scale int) *gozxing.BitMatrix {
+// A matrix is the modules by row and column, quiet zone left out; true is dark.
+type matrix [symbol.Modules][symbol.Modules]bool
+
+// modules reads the matrix back out of the PNG.
+func modules(t *testing.T, b []byte, scale int) matrix {
 	t.Helper()
 	img, err := png.Decode(bytes.NewReader(b))
 	if err != nil {
@@ -55,10 +58,7 @@ func modules(t *testing.T, b []byte, scale int) *gozxing.BitMatrix {
 	if got, want := img.Bounds(), image.Rect(0, 0, side*scale, side*scale); got != want {
 		t.Fatalf("PNG is %v, want %v", got, want)
 	}
-	m, err := gozxing.NewSquareBitMatrix(symbol.Modules)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var m matrix
 	for y := range side * scale {
 		for x := range side * scale {
 			r, _, _, _ := img.At(x, y).RGBA()
@@ -68,10 +68,10 @@ func modules(t *testing.T, b []byte, scale int) *gozxing.BitMatrix {
 			case r == 0 && !inside:
 				t.Fatalf("a dark pixel in the quiet zone at %d,%d", x, y)
 			case r == 0:
-				m.Set(mx, my)
+				m[my][mx] = true
 			case r != 0xffff:
 				t.Fatalf("a grey pixel at %d,%d", x, y)
-			case inside && m.Get(mx, my):
+			case inside && m[my][mx]:
 				t.Fatalf("module %d,%d has two colours", mx, my)
 			}
 		}
@@ -79,47 +79,48 @@ func modules(t *testing.T, b []byte, scale int) *gozxing.BitMatrix {
 	return m
 }
 
-// TestVersion12M reads version, level and mode out of the matrix, and the digits
-// with another program's decoder.
+// TestVersion12M reads version and level out of the matrix, and the digits with
+// another program. That the mode is numeric follows: in version 12-M there is room
+// for 691 digits, and for 419 characters in the next larger mode (ISO/IEC 18004,
+// Table 7).
 func TestVersion12M(t *testing.T) {
+	reader, err := zxing.New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Close(t.Context()) }()
 	for name, digits := range map[string]string{
 		"random": someDigits(1), "zeros": card.Card{}.Digits(), "nines": strings.Repeat("9", 667),
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := modules(t, draw(t, digits).PNG(3), 3)
-			parser, err := decoder.NewBitMatrixParser(m)
+			// §7.10: beside the upper right finder, 18 bits of which the first six are
+			// the version, the last bit in the upper left.
+			version := 0
+			for i := 12; i < 18; i++ {
+				if m[i/3][symbol.Modules-11+i%3] {
+					version |= 1 << (i - 12)
+				}
+			}
+			if version != 12 || symbol.Modules != 17+4*version {
+				t.Errorf("got version %d", version)
+			}
+			// §7.9: beside the upper left finder, 15 bits under a mask that begins with
+			// 10; the first two are the level, and 00 is M.
+			if level := [2]bool{!m[8][0], m[8][1]}; level != [2]bool{} {
+				t.Errorf("got level %v, want M", level)
+			}
+			img, err := png.Decode(bytes.NewReader(draw(t, digits).PNG(3)))
 			if err != nil {
 				t.Fatal(err)
 			}
-			v, err := parser.ReadVersion()
-			if err != nil {
-				t.Fatal(err)
+			look := zxing.Luminance{Pix: make([]byte, 9*side*side), Width: 3 * side, Height: 3 * side}
+			for i := range look.Pix {
+				look.Pix[i] = color.GrayModel.Convert(img.At(i%look.Width, i/look.Width)).(color.Gray).Y
 			}
-			if v.GetVersionNumber() != 12 || v.GetDimensionForVersion() != 65 {
-				t.Errorf("got version %d", v.GetVersionNumber())
-			}
-			format, err := parser.ReadFormatInformation()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := format.GetErrorCorrectionLevel(); got != decoder.ErrorCorrectionLevel_M {
-				t.Errorf("got level %v", got)
-			}
-			result, err := decoder.NewDecoder().Decode(m, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if result.GetText() != digits {
-				t.Error("another decoder reads other digits")
-			}
-			// The first four bits are the mode, numeric is 0001; the next twelve are
-			// the count in version 12.
-			raw := result.GetRawBytes()
-			if mode := raw[0] >> 4; mode != 1 {
-				t.Errorf("got mode %d, want 1, numeric", mode)
-			}
-			if n := int(raw[0]&15)<<8 | int(raw[1]); n != 667 {
-				t.Errorf("got %d digits in one segment", n)
+			got, err := reader.Read(t.Context(), look)
+			if err != nil || len(got) != 1 || got[0] != digits {
+				t.Errorf("another program reads %d symbols, and not the digits: %v", len(got), err)
 			}
 		})
 	}
@@ -145,7 +146,7 @@ func TestPNGIsOneBit(t *testing.T) {
 		t.Errorf("got %d bits per pixel", depth)
 	}
 	for _, scale := range []int{1, 2, 5, 8, 13, 40} { // every pixel is looked at
-		if modules(t, s.PNG(scale), scale).String() != modules(t, b, 8).String() {
+		if modules(t, s.PNG(scale), scale) != modules(t, b, 8) {
 			t.Errorf("scale %d draws something else", scale)
 		}
 	}
@@ -190,10 +191,7 @@ func TestSVG(t *testing.T) {
 		t.Fatalf("want one rect and one path, and no text: %v", doc.Rest)
 	}
 	want := modules(t, s.PNG(1), 1)
-	got, err := gozxing.NewSquareBitMatrix(symbol.Modules)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var got matrix
 	path, n := doc.Rest[1].D, 0
 	for _, r := range run.FindAllStringSubmatch(path, -1) {
 		n += len(r[0])
@@ -202,13 +200,13 @@ func TestSVG(t *testing.T) {
 			t.Fatalf("run %q", r[0])
 		}
 		for i := range w {
-			got.Set(x+i-symbol.QuietZone, y-symbol.QuietZone)
+			got[y-symbol.QuietZone][x+i-symbol.QuietZone] = true
 		}
 	}
 	if n != len(path) {
 		t.Errorf("%d of %d bytes of the path are runs", n, len(path))
 	}
-	if got.String() != want.String() {
+	if got != want {
 		t.Error("SVG and PNG differ")
 	}
 	for _, word := range []string{"victim", "survivor", "traffick", "card", "safeconduct", "<text", "<title", "<desc", "<!--"} {
