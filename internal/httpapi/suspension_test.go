@@ -87,6 +87,13 @@ func TestSuspension(t *testing.T) {
 	if got := w.call(other, "GET", "/api/v1/devices/self/envelope", nil); got.status != 200 {
 		t.Errorf("another agency's device: %d %s", got.status, got.body)
 	}
+	at, _ := w.keeps(w.admit("Bridge", "NGO", "THA", "caseworker"), map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"})
+	if got := w.call(w.tokens["Bridge caseworker"], "POST", at+"/grants", map[string]any{
+		"agency": w.agency["Lotus"], "purpose": "confirm_identity", "until": claims.NewDay(time.Now()).Add(30),
+		"consent": map[string]any{"holder": true, "safe_with_state": "no", "method": "signature", "language": "am", "circumstance": "free"},
+	}); got.status != 409 || got.code() != "state_conflict" {
+		t.Errorf("a record is shared with it: %d %s", got.status, got.body)
+	}
 	check("before a publication", "unconfirmed")
 	publish()
 	check("after a publication", "issuer_unknown")

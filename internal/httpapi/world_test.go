@@ -162,6 +162,9 @@ type directory struct{ net *network.Network }
 
 func (d directory) Recipient(ctx context.Context, agency string) (claims.Recipient, error) {
 	a, err := d.net.Agency(ctx, agency)
+	if err == nil && a.Suspended {
+		err = network.ErrConflict
+	}
 	return claims.Recipient{Class: string(a.Class), Country: a.Country}, err
 }
 

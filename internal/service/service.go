@@ -281,5 +281,8 @@ func (m members) PublicKey(ctx context.Context, agency, kid string) (*ecdsa.Publ
 // Recipient tells of what class and of which country an agency is.
 func (m members) Recipient(ctx context.Context, agency string) (claims.Recipient, error) {
 	a, err := m.Network.Agency(ctx, agency)
+	if err == nil && a.Suspended {
+		err = network.ErrConflict // nothing more is shared with it, for the day on which it is let in again
+	}
 	return claims.Recipient{Class: string(a.Class), Country: a.Country}, err
 }
