@@ -134,12 +134,12 @@ simulate: ## what grows with people and devices, and what it costs (PEOPLE=1000,
 	SAFECONDUCT_SIMULATE=$(PEOPLE) $(GO) test -count=1 -timeout 60m -run '^TestSimulate$$' ./internal/service -v
 
 .PHONY: golden
-golden: ## rewrite golden files; read the difference like code
+golden: generate ## rewrite golden files and generated parts; read the difference like code
 	@dirs=$$(grep -rlE 'flag\.Bool\("update"' --include='*_test.go' . | xargs -r -n1 dirname | sort -u); \
 	if [ -z "$$dirs" ]; then echo "no package has golden files"; else $(GO) test -count=1 $$dirs -args -update; fi
 
 .PHONY: generate
-generate: ## rebuild generated code from docs/api/openapi.yaml
+generate: ## rebuild what follows from package claims and docs/api/openapi.yaml
 	$(GO) generate ./...
 
 .PHONY: docs

@@ -102,6 +102,9 @@ var rooms = map[string]room{
 
 	// The contract, embedded, so that the server reads the file that people read.
 	"docs/api": {},
+	// It writes into the contract what follows from the types of claims and of
+	// records.
+	"internal/contract": {adapter: true, ours: []string{"claims", "credentials/private", "invalid", "vault"}},
 
 	// What adapters say of that which they stand on. It reads what the system says
 	// of a full disk.

@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials/private"
@@ -18,24 +19,9 @@ import (
 	"github.com/safeconduct/safeconduct/invalid"
 )
 
-// Kind names what an attestation states. The set is closed.
+// Kind names what an attestation states. The set is closed: the table in
+// kinds.go.
 type Kind string
-
-// The six kinds of attestation, and the card. A card carries claims of other
-// kinds and has none of its own: New refuses KindCard.
-const (
-	KindScreening Kind = "screening"
-	KindIdentity  Kind = "identity"
-	KindDocument  Kind = "document"
-	KindOpinion   Kind = "opinion"
-	KindReliance  Kind = "reliance"
-	KindReply     Kind = "reply"
-)
-
-// Kinds lists every kind of attestation.
-func Kinds() []Kind {
-	return []Kind{KindScreening, KindIdentity, KindDocument, KindOpinion, KindReliance, KindReply}
-}
 
 // ErrUnknownKind says that there is no such kind of claims.
 var ErrUnknownKind = errors.New("claims: unknown kind of attestation")
@@ -46,42 +32,50 @@ const MaxClaims = 64 << 10
 // maxClaimsDepth is how deep claims nest; the deepest of ours is 4.
 const maxClaimsDepth = 6
 
-// Claims is what an attestation says. Only the six types of this package are
-// ever read or encoded. None of them prints: they are about a person even
-// where they hold codes only.
+// Claims is what an attestation says. Only the types of this package are ever
+// read or encoded. None of them prints: they are about a person even where they
+// hold codes only.
 type Claims interface {
 	// Kind returns the kind of attestation that the claims belong to.
 	Kind() Kind
-	// Validate reports everything that is wrong, in the order in which the
-	// members are documented, and nil if the claims may be signed on that day.
-	Validate(now time.Time) []invalid.Problem
+	// rules reports members that do not go together. Each was checked by itself
+	// before.
+	rules(c *invalid.Checker)
 }
 
-// New returns empty claims of a kind, as a pointer: *Screening,
-// *IdentityClaim, *DocumentReport, *Opinion, *Reliance or *Reply. Any other
-// kind is ErrUnknownKind.
-func New(kind Kind) (Claims, error) {
-	switch kind {
-	case KindScreening:
-		return new(Screening), nil
-	case KindIdentity:
-		return new(IdentityClaim), nil
-	case KindDocument:
-		return new(DocumentReport), nil
-	case KindOpinion:
-		return new(Opinion), nil
-	case KindReliance:
-		return new(Reliance), nil
-	case KindReply:
-		return new(Reply), nil
-	default:
-		return nil, ErrUnknownKind
+// Inspect reports everything that keeps claims of this package from being
+// signed: first each member by itself, in the order in which they are documented,
+// and then how they go together.
+func Inspect(k *invalid.Checker, c Claims) {
+	CheckMembers(k, "", c)
+	c.rules(k)
+}
+
+// Check inspects c and returns nil, if it may be signed on that day, or an
+// *invalid.Error with every problem. Claims that are not of this package are
+// ErrUnknownKind.
+func Check(c Claims, now time.Time) error {
+	if _, err := TermsOf(c); err != nil {
+		return err
+	}
+	k := invalid.New(now)
+	Inspect(k, c)
+	return k.Err()
+}
+
+// Complete fills in what is computed and not asked, for the kinds that compute
+// something. Call it between reading a form and issuing; Inspect checks what it
+// did.
+func Complete(c Claims) {
+	if c, ok := c.(interface{ complete() }); ok {
+		c.complete()
 	}
 }
 
 // Decode reads claims of a kind from JSON of at most MaxClaims bytes.
-// It reads strictly (package strictjson) and judges nothing: what it returns
-// may still be refused by Validate. Errors wrap those of strictjson, or are
+// It reads strictly (package strictjson), drops what cannot be seen at the ends
+// of texts, and judges nothing: what it returns may still be refused by
+// Check. Errors wrap those of strictjson, or are
 // ErrUnknownKind.
 func Decode(kind Kind, data []byte) (Claims, error) {
 	claims, err := New(kind)
@@ -95,6 +89,7 @@ func Decode(kind Kind, data []byte) (Claims, error) {
 	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
 		return nil, fmt.Errorf("decode %s claims: %w: not an object", kind, strictjson.ErrInvalid)
 	}
+	invalid.Tidy(claims)
 	return claims, nil
 }
 
@@ -102,8 +97,8 @@ func Decode(kind Kind, data []byte) (Claims, error) {
 // for sealing and signing, and for nothing else. The same claims always give
 // the same bytes. It does not validate.
 func Encode(c Claims) ([]byte, error) {
-	if !Known(c) {
-		return nil, ErrUnknownKind
+	if _, err := TermsOf(c); err != nil {
+		return nil, err
 	}
 	data, err := private.RevealJSON(c)
 	if err != nil {
@@ -115,35 +110,9 @@ func Encode(c Claims) ([]byte, error) {
 	return data, nil
 }
 
-// Check validates c and returns nil or an *invalid.Error with every
-// problem. Claims that are not of this package are ErrUnknownKind.
-func Check(c Claims, now time.Time) error {
-	if !Known(c) {
-		return ErrUnknownKind
-	}
-	if problems := c.Validate(now); len(problems) > 0 {
-		return &invalid.Error{Problems: problems}
-	}
-	return nil
-}
+// hidden is how claims print: by their kind. A printed claim would be the
+// leak that private.String is there to prevent, because the codes alone say
+// what happened to a person.
+func hidden(f fmt.State, k Kind) { _, _ = fmt.Fprintf(f, "[%s claims]", string(k)) }
 
-// Known reports whether c is one of the six types and not a nil pointer. A type
-// from elsewhere could name any kind as its own.
-func Known(c Claims) bool {
-	switch c := c.(type) {
-	case *Screening:
-		return c != nil
-	case *IdentityClaim:
-		return c != nil
-	case *DocumentReport:
-		return c != nil
-	case *Opinion:
-		return c != nil
-	case *Reliance:
-		return c != nil
-	case *Reply:
-		return c != nil
-	default:
-		return false
-	}
-}
+func hiddenLog(k Kind) slog.Value { return slog.StringValue("[" + string(k) + " claims]") }

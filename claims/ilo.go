@@ -27,11 +27,11 @@ const (
 
 // Indicator is one operational indicator that somebody found.
 type Indicator struct {
-	Code      string `json:"code,omitempty"`                         // list of indicators
-	Dimension int    `json:"dimension,omitempty"`                    // as listed; Screening.Complete fills it in
-	Strength  string `json:"strength,omitempty"`                     // as listed; Screening.Complete fills it in
-	Phase     string `json:"phase,omitempty"`                        // as listed; Screening.Complete fills it in
-	Basis     string `json:"basis,omitempty" list:"indicator_basis"` // list indicator_basis: observed, reported, corroborated
+	Code      string `json:"code,omitempty" is:"required,fixed"`           // of the list of indicators
+	Dimension int    `json:"dimension,omitempty"`                          // as listed; Complete fills it in
+	Strength  string `json:"strength,omitempty" list:"indicator_strength"` // as listed; Complete fills it in
+	Phase     string `json:"phase,omitempty" list:"indicator_phase"`       // as listed; Complete fills it in
+	Basis     string `json:"basis,omitempty" list:"indicator_basis" is:"required"`
 }
 
 // DimensionResult is what one dimension came to, and why.
@@ -207,15 +207,15 @@ func (a Assessment) Differs(status string) bool {
 
 // RuleResult is an Assessment as a screening carries it.
 type RuleResult struct {
-	RuleVersion string `json:"rule_version"`
-	D1          string `json:"d1"` // Positive, Negative or NotAssessed, as are the others
-	D2          string `json:"d2"`
-	D3          string `json:"d3"`
-	D4          string `json:"d4"`
-	D5          string `json:"d5"`
-	D6          string `json:"d6"`
-	Outcome     string `json:"outcome" list:"rule_outcome"` // list rule_outcome
-	Differs     bool   `json:"differs"`                     // the stated status points another way
+	RuleVersion string `json:"rule_version" is:"fixed"`
+	D1          string `json:"d1" list:"dimension_result"`
+	D2          string `json:"d2" list:"dimension_result"`
+	D3          string `json:"d3" list:"dimension_result"`
+	D4          string `json:"d4" list:"dimension_result"`
+	D5          string `json:"d5" list:"dimension_result"`
+	D6          string `json:"d6" list:"dimension_result"`
+	Outcome     string `json:"outcome" list:"rule_outcome"`
+	Differs     bool   `json:"differs"` // the stated status points another way
 }
 
 // result returns what a screening with that status carries.

@@ -12,7 +12,7 @@ import (
 // when the list has fewer.
 func marked(dimension, s, m, w int) (out []claims.Indicator, ok bool) {
 	left := map[string]int{"S": s, "M": m, "W": w}
-	for _, x := range claims.ListedIndicators() {
+	for _, x := range claims.Indicators() {
 		if x.Dimension == dimension && left[x.Strength] > 0 {
 			left[x.Strength]--
 			out = append(out, claims.Indicator{Code: x.Code, Basis: "reported"})

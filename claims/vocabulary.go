@@ -64,15 +64,6 @@ type Observable struct {
 	Mark     string   `json:"mark"`
 }
 
-// Unconfirmed is an entry of the vocabulary that nobody has read in the source
-// itself yet.
-type Unconfirmed struct {
-	List   string // name of the list, or "indicators" or "observables"
-	Value  string // one value; "" for the whole list
-	Source string
-	Mark   string // MarkExcerpt or MarkKnown
-}
-
 type vocabularyData struct {
 	Lists       []CodeList        `json:"lists"`
 	Indicators  []ListedIndicator `json:"indicators"`
@@ -131,42 +122,14 @@ func Lists() []CodeList {
 	return lists
 }
 
-// ListedIndicators returns the 67 indicators, dimension by dimension.
-func ListedIndicators() []ListedIndicator { return slices.Clone(vocabulary().Indicators) }
+// Indicators returns the 67 indicators, dimension by dimension.
+func Indicators() []ListedIndicator { return slices.Clone(vocabulary().Indicators) }
 
 // Observables returns what forms may offer beside the indicators.
 func Observables() []Observable {
 	all := slices.Clone(vocabulary().Observables)
 	for i := range all {
 		all[i].Suggests = slices.Clone(all[i].Suggests)
-	}
-	return all
-}
-
-// ToConfirm returns everything that still has to be confirmed against its
-// source, in the order of the data file.
-func ToConfirm() []Unconfirmed {
-	open := func(mark string) bool { return mark == MarkExcerpt || mark == MarkKnown }
-	var all []Unconfirmed
-	for _, l := range vocabulary().Lists {
-		if open(l.Mark) {
-			all = append(all, Unconfirmed{List: l.Name, Source: l.Source, Mark: l.Mark})
-		}
-		for _, v := range l.Values {
-			if m := l.ValueMarks[v]; open(m) {
-				all = append(all, Unconfirmed{List: l.Name, Value: v, Source: l.Source, Mark: m})
-			}
-		}
-	}
-	for _, x := range vocabulary().Indicators {
-		if open(x.Mark) {
-			all = append(all, Unconfirmed{List: "indicators", Value: x.Code, Source: x.Source, Mark: x.Mark})
-		}
-	}
-	for _, x := range vocabulary().Observables {
-		if open(x.Mark) {
-			all = append(all, Unconfirmed{List: "observables", Value: x.Code, Source: x.Source, Mark: x.Mark})
-		}
 	}
 	return all
 }

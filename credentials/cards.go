@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -115,13 +116,13 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 		IssuedAt: d.IssuedOn, Name: o.Name, BirthDate: o.BirthDate, Sex: o.Sex, Nationality: o.Nationality,
 		MissionMayBeContacted: o.MissionMayBeContacted,
 	}
-	var problems []invalid.Problem
+	c := invalid.New(now)
 	switch len(o.Portrait) {
 	case 0:
 	case sha256.Size:
 		content.Portrait = o.Portrait[:16]
 	default:
-		problems = append(problems, invalid.Problem{Pointer: "/portrait", Code: invalid.CodeFormat, Rule: "a SHA-256"})
+		c.Add("/portrait", invalid.CodeFormat, "is a SHA-256")
 	}
 	latest := d.IssuedOn.AddDate(0, 0, maxCardDays)
 	if day(epochEnd).Before(latest) {
@@ -133,7 +134,7 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 		d.ValidUntil = day(o.ValidUntil).AddDate(0, 0, 1)
 		if !d.ValidUntil.After(d.IssuedOn) || d.ValidUntil.After(latest) {
 			d.ValidUntil = latest
-			problems = append(problems, invalid.Problem{Pointer: "/valid_until", Code: invalid.CodeRange, Rule: "from today on, within a card's longest validity"})
+			c.Add("/valid_until", invalid.CodeRange, "is from today on, within a card's longest validity")
 		}
 	}
 	content.Expires = d.ValidUntil
@@ -144,7 +145,7 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 			return Issued{}, card.Claims{}, err
 		}
 		if status == 0 || level == 0 {
-			problems = append(problems, invalid.Problem{Pointer: "/about", Code: invalid.CodeNotAllowed, Rule: "a card carries possible or actual status only"})
+			c.Add("/about", invalid.CodeNotAllowed, "is a screening with a possible or actual status: a card carries no other")
 		} else {
 			content.Status, content.DecisionLevel = status, level
 		}
@@ -154,20 +155,27 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 		if err != nil {
 			return Issued{}, card.Claims{}, err
 		}
-		if !agreed {
-			problems = append(problems, invalid.Problem{Pointer: "/mission_may_be_contacted", Code: invalid.CodeNotAllowed,
-				Rule: "is no until her newest signed consent says that it is safe, and that she wants it"})
-		}
+		c.Must(agreed, "/mission_may_be_contacted", invalid.CodeNotAllowed, "is no until her newest signed consent says that it is safe, and that she wants it")
 	}
+	checkBirthYear(c, o.BirthDate.Reveal())
 	valid := content
 	valid.Handle = [8]byte{1} // drawn when the card is sealed
 	for _, p := range valid.Validate() {
-		problems = append(problems, invalid.Problem{Pointer: "/" + p.Field, Code: invalid.CodeFormat, Rule: p.Problem})
+		c.Add("/"+p.Field, invalid.CodeFormat, p.Problem)
 	}
-	if len(problems) > 0 {
-		return Issued{}, card.Claims{}, &invalid.Error{Problems: problems}
+	if err := c.Err(); err != nil {
+		return Issued{}, card.Claims{}, err
 	}
 	return d, content, nil
+}
+
+// checkBirthYear holds the year of a birth date, YYYYMMDD or less, to those of
+// people alive. A card's format takes every year; the rest of it is its own to
+// judge.
+func checkBirthYear(c *invalid.Checker, date string) {
+	if len(date) >= 4 && strings.Trim(date[:4], "0123456789") == "" {
+		c.PastDate("/birth_date", date[:4], invalid.Optional, invalid.FormYear)
+	}
 }
 
 // screened reads status and decision level from a screening that is in use in
@@ -236,7 +244,7 @@ func (is *Issuer) seal(ctx context.Context, d *Issued, printed *Card, content ca
 	d.Card = &facts
 	sealed, err := card.Seal(content, keys, printed.Code, cose, key, is.cfg.Rand)
 	if errors.Is(err, card.ErrTooLong) {
-		return card.Sealed{}, &invalid.Error{Problems: []invalid.Problem{{Pointer: "/name", Code: invalid.CodeTooLong, Rule: "fits on a card when shortened"}}}
+		return card.Sealed{}, invalid.One("/name", invalid.CodeTooLong, "fits on a card when shortened")
 	}
 	return sealed, err
 }

@@ -270,7 +270,7 @@ func TestIssueCardRefuses(t *testing.T) {
 	identity := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: sample("identity-least")})
 	not := sample("screening-least").(*claims.Screening)
 	not.TraffickingStatus = claims.StatusNot
-	not.Complete()
+	claims.Complete(not)
 	no := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: not})
 	signed := w.key(w.house).count()
 
@@ -460,7 +460,7 @@ func TestCardsFollowTheirScreening(t *testing.T) {
 	// One that may not stand on a card takes it out of use.
 	not := sample("screening-least").(*claims.Screening)
 	not.TraffickingStatus = claims.StatusNot
-	not.Complete()
+	claims.Complete(not)
 	w.issue(t, w.house, credentials.Order{Case: caseID, Replaces: newer.ID, Claims: not})
 	w.stands(t, "replaced by a screening that no card carries", carries.ID, credentials.Withdrawn)
 	w.stands(t, "plain card", plain.ID, credentials.Active)

@@ -144,74 +144,74 @@ func (is *Issuer) Issue(ctx context.Context, by audit.Actor, o Order) (Attestati
 
 // draft validates an order and turns it into what will be reserved.
 func (is *Issuer) draft(ctx context.Context, by audit.Actor, agency Agency, o Order, now time.Time) (Issued, error) {
-	if !claims.Known(o.Claims) {
-		return Issued{}, claims.ErrUnknownKind
+	terms, err := claims.TermsOf(o.Claims)
+	if err != nil {
+		return Issued{}, err
 	}
+	claims.Complete(o.Claims)
+	c := invalid.New(now)
+	claims.Inspect(c, o.Claims)
 	d := Issued{
-		Kind: o.Claims.Kind(), Case: o.Case, Agency: by.Agency, About: o.About, Replaces: o.Replaces,
+		Kind: terms.Kind, Case: o.Case, Agency: by.Agency, About: o.About, Replaces: o.Replaces,
 		State: Draft, IssuedOn: day(now), RequestKey: o.RequestKey,
 	}
-	asked := o.ValidUntil
-	switch c := o.Claims.(type) {
-	case *claims.Screening:
-		c.Complete()
-		if until, ok := c.ValidUntil.Time(); ok && asked.IsZero() {
-			asked = until
-		}
-		d.ReviewBy, _ = c.ReviewBy.Time()
-	case *claims.Reply:
-		// What a relayed answer says is kept and shown, but only a mission's
-		// own account turns a card green: docs/decisions/0006.
-		d.Matched = c.Matched() && c.Channel == "account"
+	d.ReviewBy, _ = claims.ReviewDay(o.Claims).Time()
+	if r, ok := o.Claims.(*claims.Reply); ok {
+		checkReply(c, r, agency)
+		// What a relayed answer says is kept and shown, but only a mission's own
+		// account turns a card green: docs/decisions/0006.
+		d.Matched = r.Matched() && r.Channel == "account"
 	}
-	problems := append(o.Claims.Validate(now), replyProblems(o.Claims, agency)...)
-	if p := aboutProblem(d); p != nil {
-		problems = append(problems, *p)
+	checkAbout(c, d, terms)
+	if d.ValidUntil, err = expiry(c, o, day(now)); err != nil {
+		return Issued{}, err
 	}
-	until, problem := expiry(o.Claims, asked, now)
-	if problem != nil {
-		problems = append(problems, *problem)
+	if err := c.Err(); err != nil {
+		return Issued{}, err
 	}
-	if len(problems) > 0 {
-		return Issued{}, &invalid.Error{Problems: problems}
-	}
-	d.ValidUntil = until
 	return d, is.place(ctx, by, &d)
 }
 
-// aboutProblem checks that an attestation says what it is about.
-func aboutProblem(d Issued) *invalid.Problem {
-	switch d.Kind {
-	case claims.KindScreening, claims.KindIdentity, claims.KindDocument:
-		if d.Case == "" {
-			return &invalid.Problem{Pointer: "/case", Code: invalid.CodeRequired, Rule: "an attestation of this kind is about a case"}
-		}
-		if d.About != "" {
-			return &invalid.Problem{Pointer: "/about", Code: invalid.CodeNotAllowed, Rule: "an attestation of this kind answers no other"}
-		}
-	case claims.KindOpinion, claims.KindReliance, claims.KindReply:
-		if d.About == "" {
-			return &invalid.Problem{Pointer: "/about", Code: invalid.CodeRequired, Rule: "an attestation of this kind answers another one"}
-		}
-	default:
-		return &invalid.Problem{Pointer: "/kind", Code: invalid.CodeNotInList, Rule: "one of the six kinds"}
+// checkAbout checks that an attestation says what it is about.
+func checkAbout(c *invalid.Checker, d Issued, terms claims.Terms) {
+	if terms.Answers {
+		c.Must(d.About != "", "/about", invalid.CodeRequired, "is required: an attestation of this kind answers another one")
+		return
 	}
-	return nil
+	c.Must(d.Case != "", "/case", invalid.CodeRequired, "is required: an attestation of this kind is about a case")
+	c.Must(d.About == "", "/about", invalid.CodeNotAllowed, "is empty: an attestation of this kind answers no other")
 }
 
-// replyProblems keeps an agency from answering in a mission's name.
-func replyProblems(c claims.Claims, agency Agency) []invalid.Problem {
-	r, ok := c.(*claims.Reply)
-	if !ok || r.Channel != "account" {
-		return nil
+// checkReply keeps an agency from answering in a mission's name.
+func checkReply(c *invalid.Checker, r *claims.Reply, agency Agency) {
+	switch {
+	case r.Channel != "account":
+	case agency.Class != claims.ClassMission:
+		c.Add("/channel", invalid.CodeNotAllowed, "is relayed: only a mission answers through its own account")
+	case r.MissionState != agency.Country:
+		c.Add("/mission_state", invalid.CodeInconsistent, "is the state that the mission belongs to")
 	}
-	if agency.Class != claims.ClassMission {
-		return []invalid.Problem{{Pointer: "/channel", Code: invalid.CodeNotAllowed, Rule: "only a mission answers through its own account"}}
+}
+
+// maxLifetime is how long an attestation may last, in days.
+const maxLifetime = 3 * 365
+
+// expiry returns the midnight at which an attestation is over: the one after its
+// last day, as on a card, because whoever reads a date means that day too.
+func expiry(c *invalid.Checker, o Order, today time.Time) (time.Time, error) {
+	last := day(o.ValidUntil)
+	if o.ValidUntil.IsZero() {
+		stated, err := claims.LastDay(o.Claims, claims.NewDay(today))
+		if err != nil {
+			return time.Time{}, err
+		}
+		var ok bool
+		if last, ok = stated.Time(); !ok {
+			return time.Time{}, nil // a day that is none is a problem already
+		}
 	}
-	if r.MissionState != agency.Country {
-		return []invalid.Problem{{Pointer: "/mission_state", Code: invalid.CodeInconsistent, Rule: "the state that the mission belongs to"}}
-	}
-	return nil
+	c.Must(!last.Before(today) && last.Before(today.AddDate(0, 0, maxLifetime)), "/valid_until", invalid.CodeRange, "is from today on, within three years")
+	return last.AddDate(0, 0, 1), nil
 }
 
 // place finds the case that a draft belongs to, and refuses whoever may not

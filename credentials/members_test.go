@@ -17,7 +17,8 @@ var envelopeMembers = []string{"attestation_id", "kind", "about", "supersedes", 
 // signed object.
 func TestNoMemberHasAnEnvelopeName(t *testing.T) {
 	seen := 0
-	for _, kind := range claims.Kinds() {
+	for _, terms := range claims.Kinds() {
+		kind := terms.Kind
 		c, err := claims.New(kind)
 		if err != nil {
 			t.Fatal(err)

@@ -57,7 +57,7 @@ func (is *Issuer) SetStatus(ctx context.Context, by audit.Actor, id ID, action A
 		return Issued{}, err
 	}
 	if !reason.Valid() {
-		return Issued{}, &invalid.Error{Problems: []invalid.Problem{{Pointer: "/reason", Code: invalid.CodeNotInList, Rule: "one of the listed reasons"}}}
+		return Issued{}, invalid.One("/reason", invalid.CodeNotInList, "is one of the listed reasons")
 	}
 	err = is.settled(func() error {
 		if d, err = is.cfg.Store.Get(ctx, id); err != nil {

@@ -2,6 +2,7 @@ package invalid_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,5 +126,28 @@ func TestLists(t *testing.T) {
 	})
 	if want := "/b required, /c not_in_list, /d/2 duplicate, /e too_many, /f not_allowed, /g range, /h format, /i format"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestTidy(t *testing.T) {
+	type inner struct{ Name private.String }
+	type form struct {
+		Name, Empty private.String
+		Code        string
+		One         *inner
+		None        *inner
+		Many        []inner
+		Texts       []private.String
+	}
+	name := func(s string) private.String { return private.New(s) }
+	f := form{
+		Name: name(" Ann "), Empty: name(" \t"), Code: " code ", One: &inner{name("\u202aAnn\u202c")},
+		Many: []inner{{name("Ann\u3000")}, {name("Anna Maria")}}, Texts: []private.String{name("\ufeffAnn\u200b\u200f"), name("ه\u200d")},
+	}
+	invalid.Tidy(&f)
+	got := []string{f.Name.Reveal(), f.Empty.Reveal(), f.Code, f.One.Name.Reveal(), f.Many[0].Name.Reveal(), f.Many[1].Name.Reveal(), f.Texts[0].Reveal(), f.Texts[1].Reveal()}
+	want := []string{"Ann", "", " code ", "Ann", "Ann", "Anna Maria", "Ann", "ه\u200d"}
+	if !slices.Equal(got, want) || !f.Empty.IsZero() {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -69,7 +69,7 @@ func (c *Checker) write(pointer, s string, most int, n Need, may func(rune) bool
 	if i := strings.IndexFunc(s, func(r rune) bool { return !may(r) }); i >= 0 {
 		c.Add(pointer, CodeFormat, fmt.Sprintf("has no control or direction characters; character %d is one", utf8.RuneCountInString(s[:i])+1))
 	}
-	if strings.TrimSpace(s) != s {
-		c.Add(pointer, CodeFormat, "neither begins nor ends with white space")
+	if Trim(s) != s {
+		c.Add(pointer, CodeFormat, "neither begins nor ends with what cannot be seen")
 	}
 }

@@ -196,8 +196,8 @@ func TestTableIsWhole(t *testing.T) {
 // it.
 func TestEveryKindHasItsLine(t *testing.T) {
 	var want []people.Action
-	for _, kind := range claims.Kinds() {
-		want = append(want, people.Issue(string(kind)))
+	for _, terms := range claims.Kinds() {
+		want = append(want, people.Issue(string(terms.Kind)))
 	}
 	got := people.Named("attestation.issue")
 	slices.Sort(want)

@@ -21,29 +21,29 @@ import (
 // struct is its wire form and its sealed form: encode it with
 // private.RevealJSON only. Allowed values stand in docs/vocabulary.md.
 type Document struct {
-	Kind       string         `json:"kind" list:"document_kind"`
+	Kind       string         `json:"kind" list:"document_kind" is:"required"`
 	CustomType private.String `json:"custom_type,omitzero"` // with kind OTHER only
 
-	IssuingState     string         `json:"issuing_state"` // three letters, ICAO Doc 9303-3
+	IssuingState     string         `json:"issuing_state" is:"required,country"` // three letters, ICAO Doc 9303-3
 	Number           private.String `json:"document_number,omitzero"`
-	IssueDate        private.String `json:"issue_date,omitzero"` // YYYY, YYYY-MM or YYYY-MM-DD
-	ExpiryDate       private.String `json:"expiry_date,omitzero"`
+	IssueDate        private.String `json:"issue_date,omitzero" is:"date,past"` // YYYY, YYYY-MM or YYYY-MM-DD
+	ExpiryDate       private.String `json:"expiry_date,omitzero" is:"date"`
 	IssuingAuthority private.String `json:"issuing_authority,omitzero"`
 
-	HolderNames private.String `json:"holder_names,omitzero"` // as printed
-	BirthDate   private.String `json:"birth_date,omitzero"`
+	HolderNames private.String `json:"holder_names,omitzero" is:"name"` // as printed
+	BirthDate   private.String `json:"birth_date,omitzero" is:"date,past"`
 	Sex         private.String `json:"sex,omitzero" list:"sex"` // M, F or X
 
 	// MRZ is the machine-readable zone as printed. On the way in its lines may
 	// end in any of the usual ways; what is kept has a line feed between them.
 	// MRZFormat and MRZChecks are worked out from it; they may be absent
 	// on the way in, and if they are present they must say the same.
-	MRZ       private.String `json:"mrz,omitzero"`
-	MRZFormat mrz.Format     `json:"mrz_format,omitempty"`
+	MRZ       private.String `json:"mrz,omitzero" is:"text"`
+	MRZFormat mrz.Format     `json:"mrz_format,omitempty" list:"mrz_format"`
 	MRZChecks *mrz.Checks    `json:"mrz_checks,omitempty"`
 
-	Custody      string `json:"custody,omitempty" list:"custody"` // who has the paper itself; empty means unknown
-	CustodySince string `json:"custody_since,omitempty"`
+	Custody      string     `json:"custody,omitempty" list:"custody"` // who has the paper itself; empty means unknown
+	CustodySince claims.Day `json:"custody_since,omitempty" is:"past"`
 
 	Loss *Loss `json:"loss_report,omitempty"`
 
@@ -55,38 +55,38 @@ type Document struct {
 // Loss reports that the paper is lost, was taken, or came back. Reporting
 // notifies nobody by itself.
 type Loss struct {
-	Event          string              `json:"event" list:"loss_event"`
+	Event          string              `json:"event" list:"loss_event" is:"required"`
 	SLTDEquivalent string              `json:"sltd_equivalent,omitempty" list:"sltd_equivalent"`
 	EventDate      *claims.PartialDate `json:"event_date,omitempty"`
-	PlaceCountry   private.String      `json:"place_country,omitzero"`
+	PlaceCountry   private.String      `json:"place_country,omitzero" is:"country"`
 	PlaceCity      private.String      `json:"place_city,omitzero"`
 	TakenByRole    string              `json:"taken_by_role,omitempty" list:"taken_by_role"`
-	Circumstances  private.String      `json:"circumstances,omitzero"`
+	Circumstances  private.String      `json:"circumstances,omitzero" is:"text"`
 	PoliceReport   *PoliceReport       `json:"police_report,omitempty"`
 
 	EmbassyNotified string `json:"embassy_notified,omitempty" list:"embassy_notified"` // empty means no
-	EmbassyConsent  string `json:"embassy_consent,omitempty"`                          // the consent's id, with EmbassyNotified yes only
+	EmbassyConsent  string `json:"embassy_consent,omitempty" is:"id"`                  // the consent's id, with EmbassyNotified yes only
 
 	// SLTDRequested changes only through MissionAnswered.
 	SLTDRequested string `json:"sltd_requested,omitempty" list:"sltd_requested"`
 
-	MisuseSuspected bool   `json:"misuse_suspected,omitempty"`
-	ReviewDate      string `json:"review_date,omitempty"`
+	MisuseSuspected bool       `json:"misuse_suspected,omitempty"`
+	ReviewDate      claims.Day `json:"review_date,omitempty"`
 }
 
 // PoliceReport says whether a report was made, and if not, why.
 type PoliceReport struct {
-	Made string         `json:"made" list:"police_report_made"`
+	Made string         `json:"made" list:"police_report_made" is:"required"`
 	Ref  private.String `json:"ref,omitzero"`
-	Date private.String `json:"date,omitzero"`
+	Date private.String `json:"date,omitzero" is:"date,past"`
 }
 
 // maxDocument bounds a document's JSON, in bytes.
 const maxDocument = 64 << 10
 
 // ParseDocument reads a document's JSON strictly: unknown members and trailing
-// bytes are refused. It judges nothing: what it returns may still be refused by
-// Validate.
+// bytes are refused, and what cannot be seen at the ends of texts is dropped. It
+// judges nothing: what it returns may still be refused by Validate.
 func ParseDocument(data []byte) (Document, error) {
 	if len(data) > maxDocument {
 		return Document{}, invalid.One("", "too_large", "is at most 64 KiB")
@@ -101,6 +101,7 @@ func ParseDocument(data []byte) (Document, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return Document{}, invalid.One("", "json_invalid", "has nothing after the document")
 	}
+	invalid.Tidy(&d)
 	return d, nil
 }
 

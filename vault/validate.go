@@ -58,7 +58,7 @@ func (d Document) check(c *invalid.Checker) {
 	c.OneOf("/sex", d.Sex.Reveal(), claims.Values("sex"), invalid.Optional)
 	d.checkZone(c)
 	c.OneOf("/custody", d.Custody, claims.Values("custody"), invalid.Optional)
-	c.PastDay("/custody_since", d.CustodySince, invalid.Optional)
+	c.PastDay("/custody_since", string(d.CustodySince), invalid.Optional)
 	if d.Loss != nil {
 		d.Loss.check(c, "/loss_report")
 	}
@@ -145,7 +145,7 @@ func (l *Loss) check(c *invalid.Checker, pointer string) {
 	c.Only(pointer+"/embassy_consent", l.EmbassyConsent != "", told, "goes with an embassy that was notified")
 	c.ID(pointer+"/embassy_consent", l.EmbassyConsent, invalid.Need(told))
 	c.OneOf(pointer+"/sltd_requested", l.SLTDRequested, claims.Values("sltd_requested"), invalid.Optional)
-	c.Day(pointer+"/review_date", l.ReviewDate, invalid.Optional)
+	c.Day(pointer+"/review_date", string(l.ReviewDate), invalid.Optional)
 }
 
 // Doubts lists what a person should look at twice, without hindering anybody:

@@ -5,6 +5,8 @@ package api
 
 import _ "embed"
 
+//go:generate go run ../../internal/contract -root ../..
+
 // Contract is openapi.yaml, an OpenAPI 3.1 document.
 //
 //go:embed openapi.yaml

@@ -181,7 +181,7 @@ func (s *Server) ChangeAttestation(ctx context.Context, r api.ChangeAttestationR
 // attestation is the wire form of what was issued, without its content.
 func attestation(d credentials.Issued) api.Attestation {
 	return api.Attestation{
-		ID: api.ID(d.ID), Kind: api.Kind(d.Kind), Agency: d.Agency, State: api.AttestationState(d.State),
+		ID: api.ID(d.ID), Kind: string(d.Kind), Agency: d.Agency, State: api.AttestationState(d.State),
 		Issued: formatDay(d.IssuedOn), ValidUntil: formatDay(d.ValidUntil.AddDate(0, 0, -1)), ReviewBy: formatDay(d.ReviewBy),
 		About: api.ID(d.About), Supersedes: api.ID(d.Replaces),
 	}

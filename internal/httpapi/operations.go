@@ -56,7 +56,29 @@ func operations() (map[string]*operation, error) {
 	if err != nil {
 		return nil, err
 	}
+	leaveToClaims(doc)
 	return operationsOf(doc)
+}
+
+// leaveToClaims takes out of the schemas of claims and records what package
+// claims checks anyway: which members are required, and how long they may be.
+// The contract states it for whoever writes a client; here it would be told
+// before everything else that is wrong, and a form would be corrected twice.
+func leaveToClaims(doc *openapi3.T) {
+	free := func(s *openapi3.Schema) {
+		s.Required, s.MaxLength, s.MaxItems = nil, nil, nil
+	}
+	for _, schema := range doc.Components.Schemas {
+		if _, ours := schema.Value.Extensions["x-checked-by"]; !ours {
+			continue
+		}
+		free(schema.Value)
+		for _, member := range schema.Value.Properties {
+			if member.Ref == "" {
+				free(member.Value)
+			}
+		}
+	}
 }
 
 // operationsOf finds everything that is wrong with the operations at once.

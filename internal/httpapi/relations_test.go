@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -132,9 +133,6 @@ func (f *file) open(r reader, record string, parts ...vault.Part) answer {
 // order is the first sample of a kind, among those that every room's tests read.
 func (f *file) order(kind claims.Kind) map[string]any {
 	f.t.Helper()
-	if kind == claims.KindScreening {
-		return screeningBody(f.t) // a screening is made on the day, or lately
-	}
 	files, err := filepath.Glob("../../claims/testdata/" + string(kind) + "*.json")
 	if err != nil || len(files) == 0 {
 		f.t.Fatalf("no sample of a %s: %v", kind, err)
@@ -144,7 +142,18 @@ func (f *file) order(kind claims.Kind) map[string]any {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return map[string]any{"kind": kind, "claims": json.RawMessage(data)}
+	return map[string]any{"kind": kind, "claims": json.RawMessage(asOfToday(data))}
+}
+
+// asOfToday moves every day of a sample by as many days as have passed since the
+// one on which it may be signed: an appointment is not in the past, and an
+// interview is not in the future.
+func asOfToday(sample []byte) []byte {
+	signed := time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC) // claimsNow, in package claims
+	passed := int(time.Since(signed).Hours() / 24)
+	return regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}`).ReplaceAllFunc(sample, func(day []byte) []byte {
+		return []byte(claims.Day(day).Add(passed))
+	})
 }
 
 // deed is one operation on the case, as a reader tries it.
@@ -218,11 +227,10 @@ func (f *file) deeds() []deed {
 				return f.call(r.token, "DELETE", record.path+"/grants/"+f.spare, nil)
 			}, nil})
 	}
-	for _, kind := range claims.Kinds() {
-		body, action := f.order(kind), people.Issue(string(kind))
-		if people.MayIn(audit.Actor{ID: "1", Agency: "1", Role: string(people.Caseworker)}, action, people.None) == nil ||
-			people.MayIn(audit.Actor{ID: "1", Agency: "1", Role: string(people.Mission)}, action, people.None) == nil {
-			body["about"] = f.screening // kinds that answer what somebody has stated
+	for _, terms := range claims.Kinds() {
+		body, action := f.order(terms.Kind), people.Issue(string(terms.Kind))
+		if terms.Answers {
+			body["about"] = f.screening
 			deeds = append(deeds, deed{"answer", action, post("/api/v1/attestations", body), nil})
 		}
 		deeds = append(deeds, deed{"attest", action, post(f.at+"/attestations", body), nil})

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 )
+
+var update = flag.Bool("update", false, "rewrite docs/rights.md")
 
 const rightsFile = "../../docs/rights.md"
 

@@ -38,11 +38,11 @@ const (
 // Checks holds one result per check digit that any layout knows. The names on
 // a document have no check digit in any layout.
 type Checks struct {
-	Number    Result `json:"doc_no"`
-	BirthDate Result `json:"dob"`
-	Expiry    Result `json:"expiry"`
-	Optional  Result `json:"optional"`
-	Composite Result `json:"composite"`
+	Number    Result `json:"doc_no" list:"mrz_check"`
+	BirthDate Result `json:"dob" list:"mrz_check"`
+	Expiry    Result `json:"expiry" list:"mrz_check"`
+	Optional  Result `json:"optional" list:"mrz_check"`
+	Composite Result `json:"composite" list:"mrz_check"`
 }
 
 // Failed reports whether any check digit contradicts its field.

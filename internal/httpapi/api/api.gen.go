@@ -321,36 +321,6 @@ func (e HealthState) Valid() bool {
 	}
 }
 
-// Defines values for Kind.
-const (
-	KindDocument  Kind = "document"
-	KindIdentity  Kind = "identity"
-	KindOpinion   Kind = "opinion"
-	KindReliance  Kind = "reliance"
-	KindReply     Kind = "reply"
-	KindScreening Kind = "screening"
-)
-
-// Valid indicates whether the value is a known member of the Kind enum.
-func (e Kind) Valid() bool {
-	switch e {
-	case KindDocument:
-		return true
-	case KindIdentity:
-		return true
-	case KindOpinion:
-		return true
-	case KindReliance:
-		return true
-	case KindReply:
-		return true
-	case KindScreening:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for LookUpAnswerAnswer.
 const (
 	Received LookUpAnswerAnswer = "received"
@@ -1091,7 +1061,7 @@ type InvitationOrder struct {
 }
 
 // Kind defines model for Kind.
-type Kind string
+type Kind = string
 
 // Label Names a thing and its place, never a person
 type Label = string
@@ -1213,9 +1183,6 @@ type PaperQuestion struct {
 	// Number As it is printed; any decimal digits, spaces and dashes
 	Number private.String `json:"number"`
 }
-
-// PersonNote Text about a person, several lines
-type PersonNote = private.String
 
 // Problem defines model for Problem.
 type Problem struct {

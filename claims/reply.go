@@ -1,0 +1,107 @@
+package claims
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/invalid"
+)
+
+// KindReply is the kind of a Reply.
+const KindReply Kind = "reply"
+
+// Reply is the answer of an embassy or consulate. Which attestation it answers
+// stands in the signed form, not here.
+type Reply struct {
+	Answer       string         `json:"answer,omitempty" list:"reply_answer" is:"required"`
+	Mission      private.String `json:"mission,omitzero" is:"required"`
+	MissionState string         `json:"mission_state,omitempty" is:"required,country"`
+	Ref          private.String `json:"ref,omitzero"`
+	OfficerID    private.String `json:"officer_id,omitzero"`
+	Date         Day            `json:"date,omitempty" is:"required,past"`
+
+	Channel   string     `json:"channel,omitempty" list:"reply_channel" is:"required"`
+	CallBacks []CallBack `json:"callbacks,omitempty" is:"max=8"` // with relayed only
+
+	Needed []string       `json:"needed,omitempty" list:"reply_needed"` // required with more_info_needed, and only then
+	Reason private.String `json:"reason,omitzero" is:"text"`
+
+	ETDRef        private.String `json:"etd_ref,omitzero"`                 // reference of a travel document; with matched only, as are the next four
+	ETDValidUntil Day            `json:"etd_valid_until,omitempty"`        // not before the date
+	Entries       string         `json:"entries,omitempty" list:"entries"` // how often it lets its bearer in
+	CollectWhere  private.String `json:"collect_where,omitzero"`
+	DeliveredOn   Day            `json:"delivered_on,omitempty" is:"past"`
+
+	SLTDRecorded bool `json:"sltd_recorded"` // the state has entered the lost document in INTERPOL's list
+}
+
+// CallBack is one call to a mission that has no account, to hear whether its
+// answer is its own.
+type CallBack struct {
+	By            string `json:"by,omitempty" is:"required,agency"` // who called: a person of an agency
+	On            Day    `json:"on,omitempty" is:"required,past"`
+	FromDirectory bool   `json:"from_directory"` // the number was in the agency's own directory, not in the answer
+	Confirmed     bool   `json:"confirmed"`      // the mission said that the answer is its own
+}
+
+// Kind is KindReply.
+func (*Reply) Kind() Kind { return KindReply }
+
+// Format hides the claims whatever the verb.
+func (r Reply) Format(f fmt.State, _ rune) { hidden(f, KindReply) }
+
+// LogValue hides the claims in structured logs.
+func (r Reply) LogValue() slog.Value { return hiddenLog(KindReply) }
+
+// OfficeVerified reports whether the answer is surely the mission's: it was
+// given through the mission's own account, or two people called back on a
+// directory number and nobody who called was told otherwise. Until then
+// screens say "answered, office not verified".
+func (r *Reply) OfficeVerified() bool {
+	switch r.Channel {
+	case "account":
+		return true
+	case "relayed":
+		var callers []string
+		for _, call := range r.CallBacks {
+			if !call.Confirmed {
+				return false
+			}
+			if call.FromDirectory && call.By != "" && !slices.Contains(callers, call.By) {
+				callers = append(callers, call.By)
+			}
+		}
+		return len(callers) >= 2
+	default:
+		return false
+	}
+}
+
+// Matched reports whether the reply may turn cards green: the person matched
+// the mission's records, and the answer is surely the mission's.
+func (r *Reply) Matched() bool { return r.Answer == "matched" && r.OfficeVerified() }
+
+func (r *Reply) rules(c *invalid.Checker) {
+	c.Only("/callbacks", len(r.CallBacks) > 0, r.Channel == "relayed", "goes with a relayed answer")
+	more := r.Answer == "more_info_needed"
+	c.Only("/needed", len(r.Needed) > 0, more, "goes with more_info_needed")
+	c.There("/needed", len(r.Needed) > 0, invalid.Need(more))
+	matched := r.Answer == "matched"
+	for _, m := range []struct {
+		pointer string
+		is      bool
+	}{
+		{"/etd_ref", !r.ETDRef.IsZero()},
+		{"/etd_valid_until", r.ETDValidUntil != ""},
+		{"/entries", r.Entries != ""},
+		{"/collect_where", !r.CollectWhere.IsZero()},
+		{"/delivered_on", r.DeliveredOn != ""},
+	} {
+		c.Only(m.pointer, m.is, matched, "goes with an answer that matched")
+	}
+	if before(r.ETDValidUntil, r.Date) {
+		c.Add("/etd_valid_until", invalid.CodeRange, "is not before the answer")
+	}
+}
