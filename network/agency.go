@@ -121,11 +121,11 @@ func (n *Network) AddAgency(ctx context.Context, by audit.Actor, a Agency) (Agen
 	if err := n.cfg.Store.AddAgency(ctx, a, entry); err != nil {
 		return Agency{}, fmt.Errorf("store the agency: %w", err)
 	}
-	return a, n.seeKeys(ctx)
+	return a, n.recordGeneration(ctx)
 }
 
-// newKey makes the record of a key that is used from today on. Cards are dated
-// midnight, so that the key is too.
+// newKey makes the record of a key that is used from today on. A key is dated
+// midnight because cards are.
 func (n *Network) newKey(kid string, public *ecdsa.PublicKey) (Key, error) {
 	jwk, err := jws.MarshalKey(public)
 	if err != nil {
@@ -166,15 +166,15 @@ func (n *Network) setSuspended(ctx context.Context, by audit.Actor, agency strin
 	})
 }
 
-// RotateKey makes a new signing key for an agency. The old one signs nothing
-// more; what it signed stays valid. A device knows the new key from the next
-// pack it fetches; until then it cannot tell who issued what the key signs, so
-// rotate when nothing is about to be printed.
+// RotateKey makes a new signing key for an agency. The old key signs nothing more,
+// and what it signed stays valid. A device knows the new key from the next pack
+// that it fetches, and until then cannot tell who issued what the key signs: rotate
+// when nothing is about to be printed.
 func (n *Network) RotateKey(ctx context.Context, by audit.Actor, agency string) (Key, error) {
 	var key Key
 	err := n.changeAgency(ctx, by, agency, "key.rotate", func(a *Agency) (any, error) {
-		// The trust list has room for a few keys; revoked ones and those that
-		// nothing valid carries any more leave it.
+		// The trust list has room for a few keys. Revoked keys leave it, and those
+		// that nothing valid carries any more.
 		a.Keys = slices.DeleteFunc(a.Keys, func(k Key) bool {
 			return len(a.Keys) >= verifier.MaxKeys && (k.Revoked || !n.today().Before(k.To.Add(keyLife)))
 		})
@@ -194,12 +194,12 @@ func (n *Network) RotateKey(ctx context.Context, by audit.Actor, agency string) 
 	if err != nil {
 		return Key{}, err
 	}
-	return key, n.seeKeys(ctx)
+	return key, n.recordGeneration(ctx)
 }
 
-// adoptKeys records signing keys that the keystore has and the store lacks,
-// because a rotation was cut off between the two: what they sign would be
-// trusted by nobody.
+// adoptKeys records signing keys that the keystore has and the store lacks. A
+// rotation that was cut off between the two leaves such a key, and nobody would
+// trust what it signs.
 func (n *Network) adoptKeys(ctx context.Context) error {
 	all, err := n.cfg.Store.Agencies(ctx)
 	if err != nil {
@@ -229,9 +229,9 @@ func (n *Network) adoptKeys(ctx context.Context) error {
 	return nil
 }
 
-// RevokeKey takes a key off for good: nothing it signed is trusted any more.
-// If c is not nil the key was stolen at c.At, and what c lists as logged
-// before stays trusted.
+// RevokeKey ends a key for good: nothing that it signed is trusted any more. If c
+// is not nil, the key was stolen at c.At, and what c lists as logged before stays
+// trusted.
 func (n *Network) RevokeKey(ctx context.Context, by audit.Actor, agency, kid string, c *verifier.Compromise) error {
 	if c != nil {
 		var v invalid.Checker
@@ -284,7 +284,7 @@ func (n *Network) changeAgency(ctx context.Context, by audit.Actor, id, kind str
 	return nil
 }
 
-// active returns an agency that is not suspended, or ErrForbidden.
+// active returns an agency that is not suspended. ErrConflict for one that is.
 func (n *Network) active(ctx context.Context, id string) (Agency, error) {
 	a, err := n.cfg.Store.Agency(ctx, id)
 	switch {

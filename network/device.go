@@ -18,7 +18,7 @@ import (
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
-// A device becomes one in three acts of three hands: somebody invites it, the
+// A device is enrolled in three steps, by three hands: somebody invites it, the
 // device itself takes the invitation up with a key that it made, and a second
 // person looks at both and approves (docs/decisions/0012-devices.md).
 
@@ -57,8 +57,8 @@ type Invitation struct {
 const (
 	invitationLife = 48 * time.Hour
 
-	// approvalTries is how often the symbols of one device may be typed.
-	approvalTries = 5
+	// maxApprovalTries is how often the symbols of one device may be typed.
+	maxApprovalTries = 5
 )
 
 var labelForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
@@ -118,7 +118,8 @@ func (n *Network) EnrolDevice(ctx context.Context, secret string, public []byte)
 	if err != nil {
 		return Enrolment{}, err
 	}
-	// Before the invitation is used up: afterwards the token must not get lost.
+	// The key is read before the invitation is used up: an error afterwards would
+	// lose the token.
 	root, err := n.RootKey(ctx)
 	if err != nil {
 		return Enrolment{}, err
@@ -159,7 +160,7 @@ func (n *Network) invitation(ctx context.Context, secret string) (Invitation, Ag
 	case i.Used || !n.cfg.Now().Before(i.Expires) || subtle.ConstantTimeCompare(i.Secret[:], hash[:]) != 1:
 		return Invitation{}, Agency{}, ErrInvitation
 	}
-	if err := n.maker(ctx, i.InvitedBy, i.Agency); err != nil {
+	if err := n.checkInviter(ctx, i.InvitedBy, i.Agency); err != nil {
 		return Invitation{}, Agency{}, err
 	}
 	a, err := n.active(ctx, i.Agency)
@@ -172,10 +173,10 @@ func (n *Network) invitation(ctx context.Context, secret string) (Invitation, Ag
 	return i, a, nil
 }
 
-// maker refuses, with ErrInvitation, an invitation whose maker could not make it
-// now: somebody who was revoked, whose agency is suspended, or who has another
-// role. What such a person has begun may be what they were sent away for.
-func (n *Network) maker(ctx context.Context, member, agency string) error {
+// checkInviter refuses, with ErrInvitation, an invitation whose maker could not
+// make it now: somebody who was revoked, whose agency is suspended, or who has
+// another role. Such a person may have been sent away for what they began.
+func (n *Network) checkInviter(ctx context.Context, member, agency string) error {
 	by, ok, err := n.cfg.Rights.Present(ctx, member)
 	switch {
 	case err != nil:
@@ -188,11 +189,11 @@ func (n *Network) maker(ctx context.Context, member, agency string) error {
 
 // ApproveDevice lets a pending device in. symbols are what the device shows, as
 // whoever approves read them off it: with them he says that he has looked at the
-// device itself. ErrApproval to whoever invited it; ErrInvitation when whoever did
+// device itself. ErrApproval for whoever invited it; ErrInvitation when whoever did
 // may invite nobody any more; ErrSymbols when the symbols are another device's,
 // and after the fifth time the device is out for good.
 func (n *Network) ApproveDevice(ctx context.Context, by audit.Actor, id, symbols string) error {
-	d, err := n.managed(ctx, by, id)
+	d, err := n.managedDevice(ctx, by, id)
 	switch {
 	case err != nil:
 		return err
@@ -201,7 +202,7 @@ func (n *Network) ApproveDevice(ctx context.Context, by audit.Actor, id, symbols
 	case d.InvitedBy == by.ID:
 		return ErrApproval
 	}
-	if err := n.maker(ctx, d.InvitedBy, d.Agency); err != nil {
+	if err := n.checkInviter(ctx, d.InvitedBy, d.Agency); err != nil {
 		return err
 	}
 	typed := strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(symbols))
@@ -215,12 +216,13 @@ func (n *Network) ApproveDevice(ctx context.Context, by audit.Actor, id, symbols
 	if err != nil {
 		return err
 	}
-	// Counted before they are compared, so that many at once are not more.
+	// A try is counted before the symbols are compared, so that many tries at
+	// once are not more than five.
 	try, err := n.cfg.Store.TryApproval(ctx, id)
 	switch {
 	case err != nil:
 		return fmt.Errorf("count the try: %w", err)
-	case try > approvalTries: // it is on its way out, or a crash kept it from going
+	case try > maxApprovalTries: // another call is revoking it, or a crash kept one from it
 		return errors.Join(ErrConflict, n.revokeDevice(ctx, by, d, "symbols"))
 	}
 	want, err := verifier.Symbols(n.cfg.ID, root, d.Recipient)
@@ -229,7 +231,7 @@ func (n *Network) ApproveDevice(ctx context.Context, by audit.Actor, id, symbols
 		return fmt.Errorf("derive the symbols: %w", err)
 	case subtle.ConstantTimeCompare([]byte(want), []byte(typed)) == 1:
 		return n.approve(ctx, by, d)
-	case try == approvalTries:
+	case try == maxApprovalTries:
 		return errors.Join(ErrSymbols, n.revokeDevice(ctx, by, d, "symbols"))
 	default:
 		return ErrSymbols
@@ -253,7 +255,7 @@ func (n *Network) approve(ctx context.Context, by audit.Actor, d Device) error {
 // holds stay in it until its lease is over, and whoever took it apart keeps
 // them: burn the epochs then.
 func (n *Network) RevokeDevice(ctx context.Context, by audit.Actor, id string) error {
-	d, err := n.managed(ctx, by, id)
+	d, err := n.managedDevice(ctx, by, id)
 	if err != nil {
 		return err
 	}
@@ -274,9 +276,9 @@ func (n *Network) revokeDevice(ctx context.Context, by audit.Actor, d Device, wh
 	return nil
 }
 
-// managed returns a device that by looks after. Of others' he learns nothing: one
-// that exists and one that does not give one answer.
-func (n *Network) managed(ctx context.Context, by audit.Actor, id string) (Device, error) {
+// managedDevice returns a device that the actor may manage. A device of another
+// agency and one that never existed give the same answer.
+func (n *Network) managedDevice(ctx context.Context, by audit.Actor, id string) (Device, error) {
 	if err := n.may(by, actDevices, by.Agency); err != nil {
 		return Device{}, err
 	}
@@ -312,5 +314,5 @@ func (n *Network) Self(ctx context.Context, by audit.Actor) (Device, Agency, err
 	return d, a, err
 }
 
-// fingerprint names a device key in the log.
+// fingerprint identifies a device key in the log.
 func fingerprint(public []byte) string { return fmt.Sprintf("%x", sha256.Sum256(public)) }

@@ -21,14 +21,14 @@ import (
 // longer than its epoch lives. So an epoch lives for 210 days after its first
 // card, and of epochs that start every 30 days seven live at a time.
 const (
-	sealsFor = 30 * day
-	cardLife = 180 * day
-	lives    = sealsFor + cardLife
-	// notice is how long an epoch's keys are in every envelope before the
+	sealingPeriod = 30 * day
+	cardLife      = 180 * day
+	epochLife     = sealingPeriod + cardLife
+	// leadTime is how long an epoch's keys are in every envelope before the
 	// first card is sealed to it: a lease and a week.
-	notice = 14 * day
-	// remembered is how long devices recognise the cards of a closed epoch.
-	remembered = 2 * 365 * day
+	leadTime = 14 * day
+	// recognitionPeriod is how long devices recognise the cards of a closed epoch.
+	recognitionPeriod = 2 * 365 * day
 )
 
 // EpochState is where an epoch stands in its life.
@@ -92,12 +92,12 @@ func (n *Network) newEpoch(ctx context.Context, taken []Epoch, sealFrom time.Tim
 	keys := epochKeys{Tag: make([]byte, 32), Net: make([]byte, 32), Private: private.Bytes()}
 	_, _ = rand.Read(keys.Tag) // never returns an error
 	_, _ = rand.Read(keys.Net)
-	e := Epoch{ID: newEpochID(taken), Created: n.today(), SealFrom: sealFrom, EndsAt: sealFrom.Add(lives)}
+	e := Epoch{ID: newEpochID(taken), Created: n.today(), SealFrom: sealFrom, EndsAt: sealFrom.Add(epochLife)}
 	return n.wrap(ctx, e, keys)
 }
 
-// newEpochID draws an id that no other epoch has, and that is not zero, which
-// would look like an id that was forgotten.
+// newEpochID draws an id that no other epoch has. It is never zero, which would
+// look like an id that was forgotten.
 func newEpochID(taken []Epoch) uint32 {
 	for {
 		var b [4]byte
@@ -134,60 +134,59 @@ func (n *Network) unwrap(ctx context.Context, e Epoch) (epochKeys, error) {
 	return keys, nil
 }
 
-// firstEpochs makes an epoch that seals at once and the next one. That the
-// first has no notice harms nobody in a new network: no device has an
-// envelope without it. After a burn it is the price.
+// firstEpochs makes an epoch that seals at once, and the next one. The first has
+// no lead time. In a new network that harms nobody, for no device has an envelope
+// without it. After a burn it is the price.
 func (n *Network) firstEpochs(ctx context.Context, taken []Epoch) ([]Epoch, error) {
 	first, err := n.newEpoch(ctx, taken, n.today())
 	if err != nil {
 		return nil, err
 	}
-	next, err := n.newEpoch(ctx, append(slices.Clip(taken), first), n.today().Add(sealsFor))
+	next, err := n.newEpoch(ctx, append(slices.Clip(taken), first), n.today().Add(sealingPeriod))
 	if err != nil {
 		return nil, err
 	}
 	return []Epoch{first, next}, nil
 }
 
-// Turn does what time asks of the epochs, and nothing when it is called again
-// the same day: it makes the next epoch when the last one has begun to seal,
-// and destroys the keys of those that are over. Run it daily, and at every
-// start.
+// Turn rotates the epochs: it makes the next one when the last has begun to seal,
+// and destroys the keys of those that are over. It does nothing when it is called
+// again the same day. Run it daily, and at every start.
 func (n *Network) Turn(ctx context.Context) error {
 	epochs, err := n.cfg.Store.Epochs(ctx)
 	if err != nil {
 		return fmt.Errorf("read epochs: %w", err)
 	}
-	add, err := n.due(ctx, epochs)
+	add, err := n.missingEpochs(ctx, epochs)
 	if err != nil {
 		return err
 	}
-	replace, err := n.reduce(ctx, epochs)
+	replace, err := n.retireKeys(ctx, epochs)
 	if err != nil {
 		return err
 	}
 	return n.changeEpochs(ctx, audit.Actor{}, "epoch.turn", len(epochs), add, replace)
 }
 
-// due makes the epochs that are missing today.
-func (n *Network) due(ctx context.Context, epochs []Epoch) ([]Epoch, error) {
+// missingEpochs makes the epochs that today asks for and that are not there.
+func (n *Network) missingEpochs(ctx context.Context, epochs []Epoch) ([]Epoch, error) {
 	now := n.cfg.Now()
 	if slices.ContainsFunc(epochs, func(e Epoch) bool { return e.State(now) == EpochNext }) {
 		return nil, nil
 	}
-	i := sealing(epochs, now)
+	i := sealingEpoch(epochs, now)
 	if i < 0 {
 		return n.firstEpochs(ctx, epochs)
 	}
-	// A service that was down may be late; the notice is kept all the same.
-	sealFrom := later(epochs[i].SealFrom.Add(sealsFor), n.today().Add(notice))
+	// A service that was down may be late. The lead time is kept all the same.
+	sealFrom := later(epochs[i].SealFrom.Add(sealingPeriod), n.today().Add(leadTime))
 	e, err := n.newEpoch(ctx, epochs, sealFrom)
 	return []Epoch{e}, err
 }
 
-// reduce destroys what closed epochs need no more: at once everything but the
-// recognition key, and later that too.
-func (n *Network) reduce(ctx context.Context, epochs []Epoch) ([]Epoch, error) {
+// retireKeys destroys the keys that closed epochs need no more: at once all but
+// the recognition key, and that one at the end of the recognition period.
+func (n *Network) retireKeys(ctx context.Context, epochs []Epoch) ([]Epoch, error) {
 	now := n.cfg.Now()
 	var changed []Epoch
 	for _, e := range epochs {
@@ -196,11 +195,11 @@ func (n *Network) reduce(ctx context.Context, epochs []Epoch) ([]Epoch, error) {
 			continue
 		}
 		switch {
-		case !now.Before(e.closedAt().Add(remembered)):
+		case !now.Before(e.closedAt().Add(recognitionPeriod)):
 			e.Keys, e.Reduced = nil, true
 		case !e.Reduced:
 			var err error
-			if e, err = n.reduced(ctx, e); err != nil {
+			if e, err = n.keepTagKey(ctx, e); err != nil {
 				return nil, err
 			}
 		default:
@@ -211,8 +210,8 @@ func (n *Network) reduce(ctx context.Context, epochs []Epoch) ([]Epoch, error) {
 	return changed, nil
 }
 
-// reduced keeps an epoch's recognition key alone.
-func (n *Network) reduced(ctx context.Context, e Epoch) (Epoch, error) {
+// keepTagKey destroys all keys of an epoch but the recognition key.
+func (n *Network) keepTagKey(ctx context.Context, e Epoch) (Epoch, error) {
 	keys, err := n.unwrap(ctx, e)
 	if err != nil {
 		return Epoch{}, err
@@ -221,11 +220,12 @@ func (n *Network) reduced(ctx context.Context, e Epoch) (Epoch, error) {
 	return n.wrap(ctx, e, epochKeys{Tag: keys.Tag})
 }
 
-// Burn ends every epoch whose keys a stolen device holds, the next one
-// included, and starts new ones that seal at once. The price: no card printed
-// before opens offline any more, and each has to be replaced; and cards
-// printed now open only on devices that have fetched an envelope since. It
-// returns how many epochs were burned.
+// Burn ends every epoch whose keys a stolen device holds, the next one included,
+// and starts new ones that seal at once. It returns how many epochs were burned.
+//
+// The price: no card printed before opens offline any more, and each has to be
+// replaced. Cards printed now open only on devices that have fetched an envelope
+// since.
 func (n *Network) Burn(ctx context.Context, by audit.Actor) (int, error) {
 	if err := n.may(by, actEpochs, ""); err != nil {
 		return 0, err
@@ -240,7 +240,7 @@ func (n *Network) Burn(ctx context.Context, by audit.Actor) (int, error) {
 		if state := e.State(now); state != EpochLive && state != EpochNext {
 			continue
 		}
-		if e, err = n.reduced(ctx, e); err != nil {
+		if e, err = n.keepTagKey(ctx, e); err != nil {
 			return 0, err
 		}
 		e.BurnedAt = n.today()
@@ -286,7 +286,7 @@ func (n *Network) SealKeys(ctx context.Context) (card.SealKeys, time.Time, error
 	if err != nil {
 		return card.SealKeys{}, time.Time{}, fmt.Errorf("read epochs: %w", err)
 	}
-	i := sealing(epochs, n.cfg.Now())
+	i := sealingEpoch(epochs, n.cfg.Now())
 	if i < 0 {
 		return card.SealKeys{}, time.Time{}, ErrNoEpoch
 	}
@@ -303,9 +303,8 @@ func (n *Network) SealKeys(ctx context.Context) (card.SealKeys, time.Time, error
 	}, epochs[i].EndsAt, nil
 }
 
-// NetKey returns the netKey of an epoch that lives or is about to, which is what
-// a code is tried with. For any other epoch, one that ended or was burned
-// included, known is false, after the same work.
+// NetKey returns the netKey of an epoch that is live or next: a code is tried with
+// it. For any other epoch known is false, after the same work.
 func (n *Network) NetKey(ctx context.Context, epoch uint32) (key []byte, known bool, err error) {
 	epochs, err := n.cfg.Store.Epochs(ctx)
 	if err != nil {
@@ -318,7 +317,7 @@ func (n *Network) NetKey(ctx context.Context, epoch uint32) (key []byte, known b
 	})
 	known = i >= 0
 	if !known {
-		i = sealing(epochs, now)
+		i = sealingEpoch(epochs, now)
 	}
 	if i < 0 {
 		return nil, false, nil
@@ -333,9 +332,9 @@ func (n *Network) NetKey(ctx context.Context, epoch uint32) (key []byte, known b
 	return keys.Net, true, nil
 }
 
-// sealing finds the epoch that new cards are sealed to: of the live ones the
-// one that began last. -1 if none is live.
-func sealing(epochs []Epoch, now time.Time) int {
+// sealingEpoch finds the epoch that new cards are sealed to: the live one that
+// began last. -1 if none is live.
+func sealingEpoch(epochs []Epoch, now time.Time) int {
 	best := -1
 	for i, e := range epochs {
 		if e.State(now) == EpochLive && (best < 0 || e.SealFrom.After(epochs[best].SealFrom)) {
@@ -345,9 +344,9 @@ func sealing(epochs []Epoch, now time.Time) int {
 	return best
 }
 
-// deviceKeys is what an envelope seals: the keys of the epochs whose cards
-// open, the one that seals now first because most cards are of it, and the
-// recognition keys of the others.
+// deviceKeys is what an envelope seals: the keys of the epochs whose cards open,
+// and the recognition keys of the others. The epoch that seals now comes first,
+// because most cards are of it.
 func (n *Network) deviceKeys(ctx context.Context) (verifier.EpochKeys, error) {
 	epochs, err := n.cfg.Store.Epochs(ctx)
 	if err != nil {
@@ -357,7 +356,7 @@ func (n *Network) deviceKeys(ctx context.Context) (verifier.EpochKeys, error) {
 	now := n.cfg.Now()
 	out := verifier.EpochKeys{Live: []verifier.Epoch{}, Closed: []verifier.ClosedEpoch{}}
 	for _, e := range epochs {
-		if e.Keys == nil || !now.Before(e.closedAt().Add(remembered)) {
+		if e.Keys == nil || !now.Before(e.closedAt().Add(recognitionPeriod)) {
 			continue
 		}
 		keys, err := n.unwrap(ctx, e)
@@ -380,7 +379,7 @@ func (n *Network) deviceKeys(ctx context.Context) (verifier.EpochKeys, error) {
 func burnedEpochs(epochs []Epoch, now time.Time) []uint32 {
 	ids := []uint32{}
 	for _, e := range epochs {
-		if e.State(now) == EpochBurned && now.Before(e.closedAt().Add(remembered)) {
+		if e.State(now) == EpochBurned && now.Before(e.closedAt().Add(recognitionPeriod)) {
 			ids = append(ids, e.ID)
 		}
 	}

@@ -1,9 +1,9 @@
 // Package network knows what belongs to a network: agencies and their keys, the
 // devices of officers, and the epochs that cards are sealed to. From that it
 // makes what devices carry: the signed trust list, packs, and envelopes sealed to
-// one device each. It keeps nothing itself and holds no key: a Store and the Keys
-// behind an interface do. Who may do an act it asks behind another: people and
-// their roles, and cases, attestations and documents, are left to other rooms.
+// one device each. It keeps nothing itself, holds no key and knows no role: a
+// Store, the Keys and the Rights behind interfaces do. People are left to package
+// people, and cases, attestations and documents to credentials and vault.
 package network
 
 import (
@@ -156,7 +156,8 @@ type Store interface {
 	// TryApproval counts a try to approve a pending device and returns which one
 	// it is. ErrConflict if the device is not pending.
 	TryApproval(ctx context.Context, device string) (try int, err error)
-	// ApproveDevice ends a device's waiting. ErrConflict if it does not wait.
+	// ApproveDevice makes a pending device an active one. ErrConflict if the
+	// device is not pending.
 	ApproveDevice(ctx context.Context, device string, log ...audit.Entry) error
 	// RevokeDevice ends the access of a device, pending or not, for good.
 	// ErrConflict if it was ended before.
@@ -263,10 +264,9 @@ func (n *Network) Init(ctx context.Context, first Founder) error {
 	return nil
 }
 
-// Check compares the keystore and the configuration with what the store
-// remembers; a service does not start before it has returned nil. ErrOldKeys
-// if the keystore was put back to an older copy, ErrConflict if the store
-// belongs to another network.
+// Check compares the keystore and the configuration with the store. A service
+// does not start before Check has returned nil. ErrOldKeys if the keystore was
+// put back to an older copy, ErrConflict if the store belongs to another network.
 func (n *Network) Check(ctx context.Context) error {
 	r, err := n.cfg.Store.Network(ctx)
 	if err != nil {
@@ -285,11 +285,11 @@ func (n *Network) Check(ctx context.Context) error {
 	if err := n.adoptKeys(ctx); err != nil {
 		return err
 	}
-	return n.seeKeys(ctx)
+	return n.recordGeneration(ctx)
 }
 
-// seeKeys remembers the keystore's generation after a change of it.
-func (n *Network) seeKeys(ctx context.Context) error {
+// recordGeneration stores the keystore's generation after a change of it.
+func (n *Network) recordGeneration(ctx context.Context) error {
 	generation, err := n.cfg.Keys.Generation(ctx)
 	if err != nil {
 		return fmt.Errorf("look at the keystore: %w", err)

@@ -231,7 +231,7 @@ func (r *Roster) Authenticate(ctx context.Context, bearer string) (audit.Actor, 
 	m, err := r.cfg.Store.MemberByToken(ctx, hash)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return r.device(ctx, hash)
+		return r.authenticateDevice(ctx, hash)
 	case err != nil:
 		return audit.Actor{}, fmt.Errorf("look the token up: %w", err)
 	// The look-up was by the whole hash; comparing again costs nothing and
@@ -242,8 +242,8 @@ func (r *Roster) Authenticate(ctx context.Context, bearer string) (audit.Actor, 
 	return r.present(ctx, m)
 }
 
-// device is Authenticate for the tokens of devices.
-func (r *Roster) device(ctx context.Context, hash [32]byte) (audit.Actor, error) {
+// authenticateDevice is Authenticate for the tokens of devices.
+func (r *Roster) authenticateDevice(ctx context.Context, hash [32]byte) (audit.Actor, error) {
 	d, err := r.cfg.Store.DeviceByToken(ctx, hash)
 	switch {
 	case errors.Is(err, ErrNotFound):

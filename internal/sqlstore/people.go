@@ -108,7 +108,7 @@ func (p *People) Agency(ctx context.Context, id string) (people.Agency, error) {
 	var a people.Agency
 	err := p.db.read.QueryRowContext(ctx, "SELECT class, suspended FROM agencies WHERE id = $1", id).Scan(&a.Class, &a.Suspended)
 	if err != nil {
-		return people.Agency{}, nobody("agency", err)
+		return people.Agency{}, noPerson("agency", err)
 	}
 	return a, nil
 }
@@ -122,7 +122,7 @@ func (p *People) DeviceByToken(ctx context.Context, hash [32]byte) (people.Devic
 		Scan(&d.ID, &d.Agency, &stored, &d.InvitedBy, &d.Pending, &d.Revoked)
 	switch {
 	case err != nil:
-		return people.Device{}, nobody("device", err)
+		return people.Device{}, noPerson("device", err)
 	case len(stored) != len(d.Token):
 		return people.Device{}, errors.New("sqlstore: a device is damaged")
 	}
@@ -130,8 +130,8 @@ func (p *People) DeviceByToken(ctx context.Context, hash [32]byte) (people.Devic
 	return d, nil
 }
 
-// nobody turns the absence of a row into people.ErrNotFound.
-func nobody(what string, err error) error {
+// noPerson turns the absence of a row into people.ErrNotFound.
+func noPerson(what string, err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return people.ErrNotFound
 	}
