@@ -18,6 +18,7 @@ import (
 
 // TestErase: what was erased opens for nobody, with no key that is left.
 func TestErase(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := t.Context()
 	c, other := w.newCase(), w.newCase()
@@ -138,6 +139,7 @@ func (k everyKey) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 // TestReplay: after a restore the journal makes the backup forget again, and
 // nobody can erase a case by writing a row into it.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := t.Context()
 	c, other := w.newCase(), w.newCase()
@@ -190,6 +192,7 @@ func TestReplay(t *testing.T) {
 
 // TestInterruptedErase: whatever fails on the way, repeating it finishes it.
 func TestInterruptedErase(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := t.Context()
 	c := w.newCase()

@@ -238,7 +238,7 @@ func (v *Vault) place(ctx context.Context, kind, state, number, birth string) ([
 	}
 	salt := sha256.Sum256([]byte(indexLabel + v.network))
 	secret := lengthPrefixed("", kind, state, normalNumber(number), birth)
-	stretched := argon2.IDKey(secret, salt[:16], indexTime, indexMemory, 1, 32)
+	stretched := argon2.IDKey(secret, salt[:16], indexTime, v.indexMemory, 1, 32)
 	mac, err := v.keys.MAC(ctx, indexLabel, stretched)
 	if err != nil {
 		return nil, err

@@ -99,6 +99,7 @@ func (w *world) page(document, media string, data []byte) (vault.PageInfo, error
 }
 
 func TestPages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := t.Context()
 	c := w.newCase()
@@ -231,6 +232,7 @@ func (w *world) in(t *testing.T) *world {
 // TestOrientation: the pixels are turned as the metadata that goes away asked,
 // in a JPEG and in a PNG, wherever the hint stands.
 func TestOrientation(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.newCase()
 	// Where the red corner is, for each orientation of a picture that is 64×32.
@@ -268,6 +270,7 @@ func TestOrientation(t *testing.T) {
 // TestUnusualPictures: whatever begins as a JPEG or PNG is kept, or told why it
 // cannot be read. It is never called another kind of file.
 func TestUnusualPictures(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.newCase()
 	d := w.newDocument(c.ID)
@@ -328,6 +331,7 @@ func TestUnusualPictures(t *testing.T) {
 
 // TestHostilePictures: bombs, polyglots and everything that is no picture.
 func TestHostilePictures(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.newCase()
 	d := w.newDocument(c.ID)
@@ -462,6 +466,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // TestTampering: whatever somebody with the
 // disk and the database does, no byte is released.
 func TestTampering(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := t.Context()
 	c := w.newCase()

@@ -51,12 +51,14 @@ type stock struct {
 // eachStore runs a test on a directory and on an S3 server.
 func eachStore(t *testing.T, documents, pages int, test func(h *stock)) {
 	t.Run("directory", func(t *testing.T) {
+		t.Parallel()
 		w := newWorld(t)
 		h := &stock{world: w, blobs: w.blobs, folder: filepath.Join(w.dir, "blobs")}
 		h.fill(documents, pages)
 		test(h)
 	})
 	t.Run("S3", func(t *testing.T) {
+		t.Parallel()
 		server := s3test.Run(t)
 		cfg := server.Config
 		cfg.Prefix = "vault"
@@ -161,6 +163,7 @@ var changed = []vault.Harm{vault.HarmChanged, vault.HarmUnreadable}
 // TestScrubFlips flips one bit at 500 random places (50 unless
 // SAFECONDUCT_SCRUB_FLIPS says otherwise), 25 objects at a time.
 func TestScrubFlips(t *testing.T) {
+	t.Parallel()
 	flips := 50
 	if text := os.Getenv("SAFECONDUCT_SCRUB_FLIPS"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -202,6 +205,7 @@ func TestScrubFlips(t *testing.T) {
 }
 
 func TestScrub(t *testing.T) {
+	t.Parallel()
 	eachStore(t, 3, 4, func(h *stock) {
 		var bytes int64
 		for _, o := range h.pages {
@@ -252,6 +256,7 @@ func TestScrub(t *testing.T) {
 
 // TestScrubRows has somebody change the database.
 func TestScrubRows(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := &stock{world: w, blobs: w.blobs, folder: filepath.Join(w.dir, "blobs")}
 	h.fill(3, 4)
@@ -306,6 +311,7 @@ func TestScrubRows(t *testing.T) {
 
 // TestScrubErasure: what is erased, or being erased, is not damage.
 func TestScrubErasure(t *testing.T) {
+	t.Parallel()
 	eachStore(t, 2, 2, func(h *stock) {
 		leaving := h.docs[0].Case
 		h.ok(h.store.BeginErasure(h.Context(), vault.Erasure{Case: leaving, Agency: h.worker.Agency, Records: []string{leaving, h.docs[0].ID}, Day: h.now, MAC: make([]byte, 32)}))
@@ -340,6 +346,7 @@ func TestScrubErasure(t *testing.T) {
 }
 
 func TestScrubOrphans(t *testing.T) {
+	t.Parallel()
 	eachStore(t, 1, 2, func(h *stock) {
 		ctx := h.Context()
 		h.now = time.Now()
@@ -370,6 +377,7 @@ func TestScrubOrphans(t *testing.T) {
 
 // TestOutage: a server that is away has not lost anything.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	eachStore(t, 1, 2, func(h *stock) {
 		if h.server == nil {
 			ended, end := context.WithCancel(h.Context())

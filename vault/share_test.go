@@ -176,6 +176,7 @@ func (w *world) agency(class, country string) audit.Actor {
 // TestSignedConsent: what the holder signed last counts, whatever is ticked now;
 // for a second grant, which replaces the first, as for the first.
 func TestSignedConsent(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := t.Context()
 	c := w.newCase()
@@ -333,6 +334,7 @@ func TestOpeningOfAttestations(t *testing.T) {
 }
 
 func TestLookUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := t.Context()
 	c, quiet := w.newCase(), w.newCase()
@@ -398,6 +400,7 @@ func TestLookUp(t *testing.T) {
 // or for what the zone says, for as much of the date as was known, and by
 // whichever code of the state.
 func TestLookUpVariants(t *testing.T) {
+	t.Parallel()
 	zone := passport().MRZ.Reveal()
 	typed := func(edit func(*vault.Document)) vault.Document {
 		d := passport()
@@ -459,6 +462,7 @@ func specimenQuery() vault.Query {
 // TestLookUpBudget: at 30 left, exactly 30 of
 // 60 at once are served.
 func TestLookUpBudget(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var mu sync.Mutex
 	served, refused := 0, 0
@@ -491,6 +495,7 @@ func TestLookUpBudget(t *testing.T) {
 
 // TestSharingAtOnce: many changes of one key file, none of which is lost.
 func TestSharingAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := t.Context()
 	c := w.newCase()
@@ -531,6 +536,7 @@ func TestSharingAtOnce(t *testing.T) {
 // TestKeeperLies: whatever the key keeper answers, nothing is lost, nothing is
 // released, and the key file that was there stays.
 func TestKeeperLies(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := t.Context()
 	c := w.newCase()

@@ -151,6 +151,8 @@ type Vault struct {
 	pixels  *queue        // bounds the memory of the pictures being decoded
 	stretch chan struct{} // bounds the Argon2id computations
 	nobody  string        // a recipient that nobody has the key of
+
+	indexMemory uint32 // KiB; always indexMemory, but in tests that look up much
 }
 
 // New checks the configuration. It starts nothing.
@@ -186,6 +188,8 @@ func New(cfg Config) (*Vault, error) {
 		pixels:  newQueue(maxDecoded, min(2, max(1, cores-1))),
 		stretch: make(chan struct{}, cores),
 		nobody:  nobody.Recipient().String(),
+
+		indexMemory: indexMemory,
 	}, nil
 }
 

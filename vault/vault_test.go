@@ -198,6 +198,7 @@ func newWorld(t *testing.T) *world {
 		Now:       func() time.Time { return w.now },
 	})
 	w.ok(err)
+	vault.CheapIndex(w.Vault)
 	return w
 }
 
