@@ -114,6 +114,11 @@ var (
 	// Nothing was lost; publishing again begins with what it has published.
 	ErrOvertaken = errors.New("audit: another publisher was faster")
 
+	// ErrStopped says that no entry can be appended: what was published and what
+	// the Store has do not hold together, or cannot be read. Nothing that has to
+	// be logged may be done until somebody has found out why.
+	ErrStopped = errors.New("audit: the log has stopped")
+
 	// ErrSequence is what a Store answers when ids cannot be given the numbers
 	// asked for.
 	ErrSequence = errors.New("audit: the leaves cannot be numbered so")
@@ -266,17 +271,23 @@ func NewAct(kind string, by Actor, what any, now time.Time) (Entry, error) {
 	return NewEntry("", note, plain, now), nil
 }
 
-// Store is what the log needs from a database. Entries get there with the
-// change they tell about, in one transaction; the store gives them their
-// places when it is told to, once and for all.
-type Store interface {
+// Leaves are the entries that have their places.
+type Leaves interface {
 	// Size returns how many entries have a leaf number. The numbers are
 	// 0 … Size-1.
 	Size(ctx context.Context) (int64, error)
 
 	// Sequenced returns the hashes of the leaves first, first+1, …, in order,
-	// at most n, and fewer only where the log ends.
+	// at most n, and fewer only where the log ends. ErrFork says that one of them
+	// is gone or damaged.
 	Sequenced(ctx context.Context, first int64, n int) ([][32]byte, error)
+}
+
+// Store is what the log needs from a database. Entries get there with the
+// change they tell about, in one transaction, which asks [Log.MayAppend] before;
+// the store gives them their places when it is told to, once and for all.
+type Store interface {
+	Leaves
 
 	// Unsequenced returns the ids of at most n entries that have no leaf
 	// number yet, in the order in which they were appended.

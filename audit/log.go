@@ -35,7 +35,8 @@ type Log struct {
 
 	mu   sync.Mutex
 	last Checkpoint // the newest head this Log knows to be on disk; zero at first
-	seen Checkpoint // the newest head that this Log has seen, also of another process
+
+	scrub scrub // has a lock of its own: whoever appends does not wait for a Publish
 }
 
 // New checks the configuration and returns a Log. It reads and writes nothing.
@@ -88,6 +89,7 @@ func (l *Log) Publish(ctx context.Context) (Checkpoint, error) {
 		return Checkpoint{}, err
 	}
 	if err := compare(ctx, l.cfg.Dir, head, l.cfg.Store); err != nil {
+		l.scrub.suspect(err)
 		return Checkpoint{}, err
 	}
 	size, err := l.sequence(ctx)
@@ -102,44 +104,19 @@ func (l *Log) Publish(ctx context.Context) (Checkpoint, error) {
 }
 
 // head reads what was promised last. A log that never published has promised
-// the empty tree.
+// the empty tree. It cannot be older than what this Log put there, or saw.
 func (l *Log) head() (Checkpoint, error) {
-	c, err := readCheckpoint(l.cfg.Dir, append([]note.Verifier{l.cfg.Verifier}, l.cfg.Former...)...)
-	if errors.Is(err, fs.ErrNotExist) {
-		c, err = Checkpoint{Origin: l.cfg.Signer.Name(), Root: emptyRoot}, nil
+	l.scrub.mu.Lock()
+	defer l.scrub.mu.Unlock()
+	head, err := l.scrub.readHead(l.cfg.Dir, l.keys())
+	if err == nil && head.Signed == nil {
+		head.Origin = l.cfg.Signer.Name()
 	}
-	if err != nil {
-		return Checkpoint{}, err
-	}
-	// The file cannot be older than what this process put there, or saw.
-	if l.seen.Signed != nil && (c.Size < l.seen.Size || c.Size == l.seen.Size && c.Root != l.seen.Root) {
-		return Checkpoint{}, fmt.Errorf("%w: the checkpoint file went back behind what was published", ErrFork)
-	}
-	return c, nil
+	return head, err
 }
 
-// Check looks, without reading all of it, whether the log may go on: the head
-// is signed, has not gone back behind what this Log has seen, and the Store has
-// the leaves for it. It returns the head.
-func (l *Log) Check(ctx context.Context) (Checkpoint, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	head, err := l.head()
-	if err != nil {
-		return Checkpoint{}, err
-	}
-	size, err := l.cfg.Store.Size(ctx)
-	if err != nil {
-		return Checkpoint{}, fmt.Errorf("read the size of the log: %w", err)
-	}
-	if size < head.Size {
-		return Checkpoint{}, fmt.Errorf("%w: %d leaves are published, the store has %d", ErrFork, head.Size, size)
-	}
-	if head.Signed != nil {
-		l.seen = head
-	}
-	return head, nil
-}
+// keys are those whose checkpoints bind this log.
+func (l *Log) keys() []note.Verifier { return append([]note.Verifier{l.cfg.Verifier}, l.cfg.Former...) }
 
 // sequence gives every waiting entry its place and returns the new size. It
 // comes before the tiles: a place that is only in the tiles would be lost with
@@ -253,6 +230,7 @@ func (l *Log) sign(head Checkpoint, published []byte) (Checkpoint, error) {
 	if err := l.cfg.Dir.ReplaceFile(checkpointPath, published, c.Signed); err != nil {
 		return Checkpoint{}, fmt.Errorf("write the checkpoint: %w", err)
 	}
-	l.last, l.seen = c, c
+	l.last = c
+	l.scrub.published(c)
 	return c, nil
 }

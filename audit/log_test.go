@@ -216,67 +216,77 @@ func TestPublishOrder(t *testing.T) {
 	}
 }
 
-func TestPublishRefuses(t *testing.T) {
+// damage is one way in which a log of three windows can be spoilt, the third of
+// which is not published yet.
+type damage struct {
+	name  string
+	spoil func(t *testing.T, s *memStore, d *memDir, heads []Checkpoint)
+	want  error
+	file  string // that the error must name
+	// forgotten says that only a process can tell which has seen the log before.
+	forgotten bool
+}
+
+func damages(t *testing.T) []damage {
 	other := newKey(t, "another")
-	for _, c := range []struct {
-		name  string
-		spoil func(t *testing.T, s *memStore, d *memDir, heads []Checkpoint)
-		want  error
-		file  string // that the error must name
-	}{
+	return []damage{
 		{"a leaf was rewritten in the store", func(_ *testing.T, s *memStore, _ *memDir, _ []Checkpoint) {
 			s.hash[s.order[258]] = content(-1)
-		}, ErrFork, "tile/0/001"},
+		}, ErrFork, "tile/0/001", false},
 		{"the newest leaf was rewritten", func(_ *testing.T, s *memStore, _ *memDir, _ []Checkpoint) {
 			s.hash[s.order[599]] = content(-1)
-		}, ErrFork, "tile/0/002.p/88"},
+		}, ErrFork, "tile/0/002.p/88", false},
 		{"two leaves changed places", func(_ *testing.T, s *memStore, _ *memDir, _ []Checkpoint) {
 			s.order[3], s.order[4] = s.order[4], s.order[3]
-		}, ErrFork, "tile/0/000"},
+		}, ErrFork, "tile/0/000", false},
 		{"the store lost a leaf", func(_ *testing.T, s *memStore, _ *memDir, _ []Checkpoint) {
 			s.order = s.order[:599]
-		}, ErrFork, ""},
+		}, ErrFork, "", false},
 		{"the store lost all", func(_ *testing.T, s *memStore, _ *memDir, _ []Checkpoint) {
 			s.order = nil
-		}, ErrFork, ""},
+		}, ErrFork, "", false},
 		{"a leaf tile was changed", func(_ *testing.T, _ *memStore, d *memDir, _ []Checkpoint) {
 			d.files["tile/0/000"].Data[77] ^= 1
-		}, ErrTampered, "tile/0/000"},
+		}, ErrTampered, "tile/0/000", false},
 		{"a leaf tile is gone", func(_ *testing.T, _ *memStore, d *memDir, _ []Checkpoint) {
 			delete(d.files, "tile/0/001")
-		}, ErrTampered, "tile/0/001"},
+		}, ErrTampered, "tile/0/001", false},
 		{"the top was changed", func(_ *testing.T, _ *memStore, d *memDir, _ []Checkpoint) {
 			d.files["tile/1/000.p/2"].Data[0] ^= 1
-		}, ErrTampered, "tile/1/000.p/2"},
+		}, ErrTampered, "tile/1/000.p/2", false},
 		{"leaf and tile were changed alike", func(_ *testing.T, s *memStore, d *memDir, _ []Checkpoint) {
 			s.hash[s.order[0]] = content(-1)
 			c := content(-1)
 			h := tlog.RecordHash(c[:])
 			copy(d.files["tile/0/000"].Data, h[:])
-		}, ErrTampered, "tile/0/000"},
+		}, ErrTampered, "tile/0/000", false},
 		{"the checkpoint is another key's", func(t *testing.T, _ *memStore, d *memDir, heads []Checkpoint) {
 			signed, err := note.Sign(&note.Note{Text: heads[1].text()}, other.signer)
 			if err != nil {
 				t.Fatal(err)
 			}
 			d.files["checkpoint"].Data = signed
-		}, ErrCheckpoint, ""},
+		}, ErrCheckpoint, "", false},
 		{"the checkpoint is cut short", func(_ *testing.T, _ *memStore, d *memDir, _ []Checkpoint) {
 			d.files["checkpoint"].Data = d.files["checkpoint"].Data[:40]
-		}, ErrCheckpoint, ""},
+		}, ErrCheckpoint, "", false},
 		{"an older checkpoint was put back", func(_ *testing.T, _ *memStore, d *memDir, heads []Checkpoint) {
 			d.files["checkpoint"].Data = heads[0].Signed
-		}, ErrFork, ""},
+		}, ErrFork, "", true},
 		{"the checkpoint is gone", func(_ *testing.T, _ *memStore, d *memDir, _ []Checkpoint) {
 			delete(d.files, "checkpoint")
-		}, ErrFork, ""},
+		}, ErrFork, "", true},
 		{"a tile ahead of the checkpoint holds something else", func(_ *testing.T, _ *memStore, d *memDir, _ []Checkpoint) {
 			_ = d.WriteFile("tile/0/002", make([]byte, tileBytes))
-		}, ErrFork, "tile/0/002"},
+		}, ErrFork, "tile/0/002", false},
 		{"a tile ahead of the checkpoint is cut short", func(_ *testing.T, _ *memStore, d *memDir, _ []Checkpoint) {
 			_ = d.WriteFile("tile/0/002", make([]byte, 100))
-		}, ErrTampered, "tile/0/002"},
-	} {
+		}, ErrTampered, "tile/0/002", false},
+	}
+}
+
+func TestPublishRefuses(t *testing.T) {
+	for _, c := range damages(t) {
 		t.Run(c.name, func(t *testing.T) {
 			s, d, k := newStore(), newDir(), newKey(t, "log")
 			signs := &countingSigner{Signer: k.signer}

@@ -150,6 +150,12 @@ func (e *edge) paths() []string {
 	return paths
 }
 
+// tampered says that the edge is not that of the signed tree. The root covers one
+// tile of each level together, so that it names them all.
+func (e *edge) tampered() error {
+	return &TileError{strings.Join(e.paths(), ", "), fmt.Errorf("%w: the root differs from the signed one", ErrTampered)}
+}
+
 // add appends a leaf hash and hands every tile that it completes to full,
 // lower levels first. The data handed over is valid during the call only.
 func (e *edge) add(leaf tlog.Hash, full func(tlog.Tile, []byte) error) error {
@@ -206,7 +212,7 @@ func walk(dir fs.FS, c Checkpoint, visit func(tlog.Tile, []byte) error) error {
 		return err
 	}
 	if e.root() != c.Root {
-		return &TileError{strings.Join(e.paths(), ", "), fmt.Errorf("%w: the root differs from the signed one", ErrTampered)}
+		return e.tampered()
 	}
 	for level := len(e.rows) - 1; level >= 0; level-- {
 		t, data := e.tile(level)

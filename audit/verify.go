@@ -62,8 +62,8 @@ func Compare(ctx context.Context, dir fs.FS, vkey string, store Store) error {
 }
 
 // compare checks that tiles and store both still hold the tree that was signed.
-func compare(ctx context.Context, dir fs.FS, head Checkpoint, store Store) error {
-	size, err := store.Size(ctx)
+func compare(ctx context.Context, dir fs.FS, head Checkpoint, leaves Leaves) error {
+	size, err := leaves.Size(ctx)
 	if err != nil {
 		return fmt.Errorf("read the size of the log: %w", err)
 	}
@@ -77,19 +77,6 @@ func compare(ctx context.Context, dir fs.FS, head Checkpoint, store Store) error
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		first := t.N << tileHeight
-		hashes, err := store.Sequenced(ctx, first, t.W)
-		if err != nil {
-			return fmt.Errorf("read leaves: %w", err)
-		}
-		if len(hashes) != t.W {
-			return &TileError{tilePath(t), fmt.Errorf("%w: the store has lost some of its leaves", ErrFork)}
-		}
-		for i := range hashes {
-			if tlog.RecordHash(hashes[i][:]) != hashAt(data, i) {
-				return &TileError{tilePath(t), fmt.Errorf("%w: leaf %d was rewritten in the store", ErrFork, first+int64(i))}
-			}
-		}
-		return nil
+		return compareTile(ctx, t, data, leaves)
 	})
 }

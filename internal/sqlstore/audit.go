@@ -84,7 +84,7 @@ func (l *Log) Sequenced(ctx context.Context, first int64, n int) ([][32]byte, er
 		// A gap or a short hash is damage; it must not shift the leaves
 		// behind it into other places.
 		if position != first+int64(len(hashes)) || len(hash) != 32 {
-			return fmt.Errorf("sqlstore: leaf %d is missing or damaged", first+int64(len(hashes)))
+			return fmt.Errorf("sqlstore: %w: leaf %d is missing or damaged", audit.ErrFork, first+int64(len(hashes)))
 		}
 		hashes = append(hashes, [32]byte(hash))
 		return nil

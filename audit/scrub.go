@@ -1,0 +1,281 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"sync"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// How many full tiles are looked at each time, so that whoever appends waits for
+// a moment, and whoever asks how the log is for a few. A damaged file far from the
+// edge is found when its turn comes: in a log of a million leaves with the 64th
+// question at the latest, and at once in one of sixteen thousand.
+const (
+	scrubOnAppend = 2
+	scrubOnCheck  = 64
+)
+
+// scrub remembers what was looked at. It holds no verdict: a tile that was found
+// damaged is looked at again the next time, until it is mended.
+type scrub struct {
+	mu    sync.Mutex
+	head  Checkpoint // the newest one that was read, its signature checked
+	ahead []byte     // the signed form of the head whose tiles ahead were looked at
+	next  int64      // the full tile of level 0 whose turn it is
+}
+
+// MayAppend looks whether an entry can be appended now: what was published and
+// what the Store has as published hold together. leaves are the Store's, as the
+// transaction sees them that is about to append. Nothing that has to be logged
+// may be done after an error.
+//
+// Each time, the newest checkpoint is read, the Store must have its leaves, the
+// tiles of the right edge must give its root, and the Store's newest leaves those
+// tiles. Two of the full tiles follow, in turn, each of them held against the
+// tiles above it and against the Store.
+//
+// The error is ErrStopped around its cause, or the Store's own.
+func (l *Log) MayAppend(ctx context.Context, leaves Leaves) error {
+	_, err := l.inspect(ctx, leaves, scrubOnAppend)
+	return err
+}
+
+// Check looks as MayAppend does, at more tiles, and returns the newest head.
+func (l *Log) Check(ctx context.Context) (Checkpoint, error) {
+	return l.inspect(ctx, l.cfg.Store, scrubOnCheck)
+}
+
+func (l *Log) inspect(ctx context.Context, leaves Leaves, tiles int) (Checkpoint, error) {
+	l.scrub.mu.Lock()
+	defer l.scrub.mu.Unlock()
+	head, err := l.scrub.readHead(l.cfg.Dir, l.keys())
+	if err == nil {
+		err = l.scrub.look(ctx, l.cfg.Dir, leaves, head, tiles)
+	}
+	if unsound(err) {
+		err = fmt.Errorf("%w: %w", ErrStopped, err)
+	}
+	return head, err
+}
+
+// unsound tells what is wrong with the log from what keeps a store from saying.
+func unsound(err error) bool {
+	tile, _ := errors.AsType[*TileError](err)
+	return tile != nil || errors.Is(err, ErrFork) || errors.Is(err, ErrTampered) || errors.Is(err, ErrCheckpoint) || errors.Is(err, errReadHead)
+}
+
+// errReadHead says that the checkpoint's file cannot be read.
+var errReadHead = errors.New("audit: the checkpoint cannot be read")
+
+// readHead reads the newest checkpoint. Its signature is checked when it is
+// another one than the last time.
+func (s *scrub) readHead(dir fs.FS, keys []note.Verifier) (Checkpoint, error) {
+	signed, err := readFile(dir, checkpointPath, maxCheckpoint)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && s.head.Signed == nil:
+		return Checkpoint{Root: emptyRoot}, nil // nothing was published yet
+	case errors.Is(err, fs.ErrNotExist):
+		return Checkpoint{}, fmt.Errorf("%w: the checkpoint is gone", ErrFork)
+	case err != nil:
+		return Checkpoint{}, fmt.Errorf("%w: %w", errReadHead, err)
+	case bytes.Equal(signed, s.head.Signed):
+		return s.head, nil
+	}
+	head, err := parseCheckpoint(signed, keys...)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if head.Size < s.head.Size || head.Size == s.head.Size && s.head.Signed != nil && head.Root != s.head.Root {
+		return Checkpoint{}, fmt.Errorf("%w: the checkpoint file went back behind one that was there", ErrFork)
+	}
+	s.head = head
+	return head, nil
+}
+
+// published tells of a head that is public now.
+func (s *scrub) published(c Checkpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.head = c
+}
+
+// look holds files and leaves against each other. The files are read first: what
+// they say has had its place in the Store before.
+func (s *scrub) look(ctx context.Context, dir fs.FS, leaves Leaves, head Checkpoint, tiles int) error {
+	e, err := readEdge(dir, head.Size)
+	if err != nil {
+		return err
+	}
+	if e.root() != head.Root {
+		return e.tampered()
+	}
+	var ahead []aheadTile
+	if again := s.ahead == nil || !bytes.Equal(s.ahead, head.Signed); again {
+		if ahead, err = readAhead(dir, head.Size); err != nil {
+			return err
+		}
+	}
+	size, err := leaves.Size(ctx)
+	if err != nil {
+		return fmt.Errorf("read the size of the log: %w", err)
+	}
+	if size < head.Size {
+		return fmt.Errorf("%w: %d leaves are published, the store has %d", ErrFork, head.Size, size)
+	}
+	if len(e.rows) > 0 {
+		t, data := e.tile(0)
+		if err := compareTile(ctx, t, data, leaves); err != nil {
+			return err
+		}
+	}
+	for _, a := range ahead {
+		if err := compareTile(ctx, a.tile, a.data, leaves); err != nil {
+			return err
+		}
+	}
+	s.ahead = append(make([]byte, 0, len(head.Signed)), head.Signed...)
+	return s.inTurn(ctx, dir, e, leaves, tiles)
+}
+
+// inTurn looks at the full tiles whose turn it is. One that is wrong keeps its
+// turn.
+func (s *scrub) inTurn(ctx context.Context, dir fs.FS, e *edge, leaves Leaves, tiles int) error {
+	full := rowLen(e.size, 1)
+	for range min(int64(tiles), full) {
+		if s.next >= full {
+			s.next = 0
+		}
+		data, err := readUnder(dir, e, s.next)
+		if err != nil {
+			return err
+		}
+		if err := compareTile(ctx, tlog.Tile{H: tileHeight, N: s.next, W: tileWidth}, data, leaves); err != nil {
+			return err
+		}
+		s.next++
+	}
+	return nil
+}
+
+// suspect gives the tile that an error is about the next turn.
+func (s *scrub) suspect(err error) {
+	damage, ok := errors.AsType[*TileError](err)
+	if !ok {
+		return
+	}
+	if t, ok := parseTilePath(damage.Path); ok {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.next = t.N << (tileHeight * t.L)
+	}
+}
+
+// readUnder reads full tile n of level 0 and holds it against the tiles above it,
+// from the right edge down, which is known to be as signed.
+func readUnder(dir fs.FS, e *edge, n int64) ([]byte, error) {
+	way := []tlog.Tile{{H: tileHeight, N: n, W: tileWidth}}
+	for {
+		above := tlog.Tile{H: tileHeight, L: way[0].L + 1, N: way[0].N >> tileHeight, W: tileWidth}
+		if edge, _ := e.tile(above.L); above.N == edge.N {
+			break
+		}
+		way = append([]tlog.Tile{above}, way...)
+	}
+	_, above := e.tile(way[0].L + 1)
+	for _, t := range way {
+		data, err := readTile(dir, t)
+		if err != nil {
+			return nil, err
+		}
+		if subtree(data) != hashAt(above, int(t.N%tileWidth)) {
+			return nil, &TileError{tilePath(t), fmt.Errorf("%w: it is not what the tile above was made from", ErrTampered)}
+		}
+		above = data
+	}
+	return above, nil
+}
+
+// compareTile holds the leaves of a tile of level 0 against the Store's.
+func compareTile(ctx context.Context, t tlog.Tile, data []byte, leaves Leaves) error {
+	if t.W == 0 {
+		return nil
+	}
+	first := t.N << tileHeight
+	hashes, err := leaves.Sequenced(ctx, first, t.W)
+	switch {
+	case errors.Is(err, ErrFork):
+		return &TileError{tilePath(t), err}
+	case err != nil:
+		return fmt.Errorf("read leaves: %w", err)
+	case len(hashes) != t.W:
+		return &TileError{tilePath(t), fmt.Errorf("%w: the store has lost some of its leaves", ErrFork)}
+	}
+	for i := range hashes {
+		if tlog.RecordHash(hashes[i][:]) != hashAt(data, i) {
+			return &TileError{tilePath(t), fmt.Errorf("%w: leaf %d was rewritten in the store", ErrFork, first+int64(i))}
+		}
+	}
+	return nil
+}
+
+// aheadTile is a tile of level 0 that a publication wrote which did not come to
+// its checkpoint.
+type aheadTile struct {
+	tile tlog.Tile
+	data []byte
+}
+
+// readAhead reads the tiles of level 0 that reach beyond a tree of size leaves.
+// The next publication will want to write them as they are; where it could not,
+// entries that had their places are gone.
+func readAhead(dir fs.FS, size int64) ([]aheadTile, error) {
+	var found []aheadTile
+	for n := rowLen(size, 1); ; n++ {
+		widths, err := widthsOf(dir, n)
+		if err != nil || len(widths) == 0 {
+			return found, err
+		}
+		for _, w := range widths {
+			if n == rowLen(size, 1) && int64(w) <= size%tileWidth {
+				continue // of an earlier tree
+			}
+			t := tlog.Tile{H: tileHeight, N: n, W: w}
+			data, err := readTile(dir, t)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, aheadTile{t, data})
+		}
+	}
+}
+
+// widthsOf lists the widths in which tile n of level 0 lies in the folder.
+func widthsOf(dir fs.FS, n int64) ([]int, error) {
+	var widths []int
+	narrow := path.Dir(tilePath(tlog.Tile{H: tileHeight, N: n, W: 1}))
+	entries, err := fs.ReadDir(dir, narrow)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, &TileError{narrow, err}
+	}
+	for _, e := range entries {
+		if w, err := strconv.Atoi(e.Name()); err == nil && w > 0 && w < tileWidth {
+			widths = append(widths, w)
+		}
+	}
+	full := tilePath(tlog.Tile{H: tileHeight, N: n, W: tileWidth})
+	switch _, err := fs.Stat(dir, full); {
+	case err == nil:
+		widths = append(widths, tileWidth)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, &TileError{full, err}
+	}
+	return widths, nil
+}
