@@ -118,6 +118,7 @@ var rooms = map[string]room{
 	"internal/hcvault":    {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
 	"internal/blobs":      {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
+	"internal/sqlitetest": {adapter: true, foreign: []string{"modernc.org/sqlite"}},
 	"internal/storetest":  {adapter: true, ours: slices.Concat(domain, []string{"internal/blobs"}), foreign: []string{"github.com/google/go-cmp/cmp", "golang.org/x/mod/sumdb/note"}},
 	"internal/s3test":     {adapter: true, ours: []string{"internal/blobs", "credentials/private"}, foreign: []string{"github.com/aws/aws-sdk-go-v2"}},
 	// It serves pages with the policy that each brings.
@@ -203,7 +204,7 @@ var worldly = []string{
 var testOnly = []string{"github.com/fxamacker/cbor/v2", "github.com/google/go-cmp/cmp", "github.com/rogpeppe/go-internal/testscript", "github.com/skip2/go-qrcode", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/argon2", "filippo.io/age"}
 
 // testRooms hold what tests share and nothing else imports.
-var testRooms = []string{"internal/storetest", "internal/s3test", "internal/pgtest", "internal/vaulttest", "internal/vectortest", "internal/picturetest"}
+var testRooms = []string{"internal/storetest", "internal/sqlitetest", "internal/s3test", "internal/pgtest", "internal/vaulttest", "internal/vectortest", "internal/picturetest"}
 
 func TestRooms(t *testing.T) {
 	files := goFiles(t)
@@ -368,7 +369,7 @@ func check(r room, name string, f *ast.File) []string {
 		case p == "unsafe":
 			refuse(p, "no room needs it")
 		case within(p, []string{"database/sql"}):
-			if path.Dir(name) != "internal/sqlstore" {
+			if dir := path.Dir(name); dir != "internal/sqlstore" && dir != "internal/sqlitetest" {
 				refuse(p, "SQL stays in internal/sqlstore")
 			}
 		case p == "net" || p == "log" || within(p, worldly):

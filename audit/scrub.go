@@ -17,10 +17,12 @@ import (
 // How many full tiles are looked at each time, so that whoever appends waits for
 // a moment, and whoever asks how the log is for a few. A damaged file far from the
 // edge is found when its turn comes: in a log of a million leaves with the 64th
-// question at the latest, and at once in one of sixteen thousand.
+// question at the latest, and at once in one of sixteen thousand. Nobody who
+// appends waits for more than a part of a question.
 const (
 	scrubOnAppend = 2
-	scrubOnCheck  = 64
+	scrubOnCheck  = 8 // eight times over
+	scrubParts    = 8
 )
 
 // scrub remembers what was looked at. It holds no verdict: a tile that was found
@@ -49,8 +51,16 @@ func (l *Log) MayAppend(ctx context.Context, leaves Leaves) error {
 }
 
 // Check looks as MayAppend does, at more tiles, and returns the newest head.
-func (l *Log) Check(ctx context.Context) (Checkpoint, error) {
-	return l.inspect(ctx, l.cfg.Store, scrubOnCheck)
+func (l *Log) Check(ctx context.Context) (head Checkpoint, err error) {
+	for part := range scrubParts {
+		if part > 0 && int64(part*scrubOnCheck) >= rowLen(head.Size, 1) {
+			break // all of them have had their turn
+		}
+		if head, err = l.inspect(ctx, l.cfg.Store, scrubOnCheck); err != nil {
+			return Checkpoint{}, err
+		}
+	}
+	return head, nil
 }
 
 func (l *Log) inspect(ctx context.Context, leaves Leaves, tiles int) (Checkpoint, error) {

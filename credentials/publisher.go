@@ -141,6 +141,9 @@ func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w 
 	if err != nil {
 		return Published{}, err
 	}
+	if err := p.cfg.Store.MayAppend(ctx); err != nil {
+		return Published{}, err
+	}
 	status, answers, err := p.tokens(ctx, n, entries, changed)
 	if err != nil {
 		return Published{}, err

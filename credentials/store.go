@@ -207,6 +207,9 @@ type Store interface {
 	// new decoy's index was reserved meanwhile, and ErrChanged, when the list's
 	// status token is not before any more, leave nothing behind.
 	Publish(ctx context.Context, list uint16, before string, entries []Entry, status, answers string, log ...audit.Entry) error
+	// MayAppend tells whether Publish could append its log entries now. Its tokens
+	// are signed before that, and what cannot be logged is not signed.
+	MayAppend(ctx context.Context) error
 	// Lists names every list that exists.
 	Lists(ctx context.Context) ([]uint16, error)
 	// Frozen tells whether a list came back from a backup, so that places in it

@@ -92,7 +92,8 @@ func (v *Vault) dropBlobs(ctx context.Context, caseID string) error {
 // backup was restored, and returns how many cases it held. The service is not
 // ready before it has returned nil. An entry that the key keeper did not
 // authenticate is ErrIntegrity, and does not keep the others from being
-// carried out: nobody may destroy a case by writing a row.
+// carried out: nobody may destroy a case by writing a row. An audit.ErrStopped says
+// that this is all that is wrong, and that every key file is gone.
 func (v *Vault) Replay(ctx context.Context) (int, error) {
 	journal, err := v.store.Erasures(ctx)
 	if err != nil {
@@ -140,6 +141,7 @@ func (v *Vault) Repeat(ctx context.Context, journal []Erasure) (unknown int, err
 func (v *Vault) replayAll(ctx context.Context, journal []Erasure) (int, error) {
 	done := 0
 	var errs []error
+	var waits error
 	for _, j := range journal {
 		mac, err := v.keys.MAC(ctx, erasureLabel, j.message())
 		if err != nil {
@@ -149,13 +151,20 @@ func (v *Vault) replayAll(ctx context.Context, journal []Erasure) (int, error) {
 			errs = append(errs, fmt.Errorf("vault: replay erasures: %w", ErrIntegrity))
 			continue
 		}
-		if err := v.replay(ctx, j); err != nil {
+		err = v.replay(ctx, j)
+		switch {
+		case errors.Is(err, audit.ErrStopped):
+			waits = err
+		case err != nil:
 			errs = append(errs, err)
-			continue
+		default:
+			done++
 		}
-		done++
 	}
-	return done, errors.Join(errs...)
+	if len(errs) > 0 {
+		return done, errors.Join(errs...)
+	}
+	return done, waits
 }
 
 // replay carries one erasure out, unless nothing is left of the case.

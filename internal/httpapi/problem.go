@@ -147,6 +147,7 @@ var faults = []struct {
 	{network.ErrNoEpoch, faultNotReady},
 
 	{audit.ErrNote, faultInternal},
+	{audit.ErrStopped, faultLog},
 	{audit.ErrCheckpoint, faultLog},
 	{audit.ErrTampered, faultLog},
 	{audit.ErrFork, faultLog},

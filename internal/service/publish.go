@@ -43,7 +43,6 @@ type Board struct {
 	pack     *verifier.Pack
 	opened   time.Time
 	asked    time.Time // when the number of the newest pack was last read
-	broken   error     // why the log may not be published any more
 }
 
 const (
@@ -143,7 +142,6 @@ func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (ht
 	if errors.Is(err, audit.ErrOvertaken) || errors.Is(err, audit.ErrSequence) {
 		head, err = b.log.Publish(ctx) // by somebody whose lease was over; once more, on top
 	}
-	b.noteFork(err)
 	if err != nil {
 		return httpapi.Published{}, fmt.Errorf("publish the log: %w", err)
 	}
@@ -347,23 +345,10 @@ func (b *Board) age() time.Duration {
 	return oldest
 }
 
-// noteFork remembers that the log was found to contradict itself.
-func (b *Board) noteFork(err error) {
-	if errors.Is(err, audit.ErrFork) || errors.Is(err, audit.ErrTampered) || errors.Is(err, audit.ErrCheckpoint) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.broken = err
-	}
-}
-
 // ready says why what is put up here cannot be relied on. A pack may be that
 // old; zero is any age.
 func (b *Board) ready(ctx context.Context, oldest time.Duration) error {
 	_, err := b.log.Check(ctx)
-	b.noteFork(err)
-	b.mu.RLock()
-	err = errors.Join(err, b.broken)
-	b.mu.RUnlock()
 	if fresh := b.refresh(ctx); fresh != nil {
 		err = errors.Join(err, fmt.Errorf("look for a newer pack: %w", fresh))
 	}

@@ -121,8 +121,12 @@ func Open(ctx context.Context, cfg Config) (_ *Service, err error) {
 		_ = s.DB.Leave(context.WithoutCancel(ctx)) // else the others find out by themselves
 		return nil
 	})
-	if err := errors.Join(s.openDoors(), s.Settle(ctx)); err != nil {
+	waits, err := s.settle(ctx)
+	if err := errors.Join(s.openDoors(), err); err != nil {
 		return nil, errors.Join(err, s.Close())
+	}
+	if waits != nil { // packs and lists are served, and /readyz says why nothing else is done
+		cfg.Log.ErrorContext(ctx, "not everything could be settled", "cause", waits.Error())
 	}
 	if err := s.Board.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -155,17 +159,29 @@ func (s *Service) InVault() bool { return s.remote != nil }
 // the process that has the folder: in another one's hands a draft is about to
 // be signed. Where several processes share a database, the drafts of those that
 // live stay.
-func (s *Service) Settle(ctx context.Context) (err error) {
-	if err := s.Network.Check(ctx); err != nil {
-		return err
+func (s *Service) Settle(ctx context.Context) error {
+	waits, err := s.settle(ctx)
+	return errors.Join(waits, err)
+}
+
+// settle is Settle that tells apart what waits until the log goes on from what
+// nobody may be served without. Until it goes on nothing is signed, and of what
+// was to be erased the key files are gone.
+func (s *Service) settle(ctx context.Context) (waits, err error) {
+	for _, step := range []func(context.Context) error{
+		s.Network.Check,
+		func(ctx context.Context) (err error) { s.Settled, err = s.Issuer.Recover(ctx); return err },
+		func(ctx context.Context) error { _, err := s.Vault.Replay(ctx); return err },
+		s.settleErasures,
+	} {
+		switch err := step(ctx); {
+		case errors.Is(err, audit.ErrStopped):
+			waits = errors.Join(waits, err)
+		case err != nil:
+			return waits, err
+		}
 	}
-	if s.Settled, err = s.Issuer.Recover(ctx); err != nil {
-		return err
-	}
-	if _, err := s.Vault.Replay(ctx); err != nil {
-		return err
-	}
-	return s.settleErasures(ctx)
+	return waits, nil
 }
 
 // openRooms wires the domain rooms, which know of each other only what their
@@ -197,6 +213,7 @@ func (s *Service) openRooms(ctx context.Context) (err error) {
 	if s.log, err = s.openLog(ctx); err != nil {
 		return err
 	}
+	s.DB.Guard(s.log.MayAppend)
 	if s.Vault, err = vault.New(vault.Config{
 		Store: journaled{s.DB.Vault(), s.Offsite}, Keyring: s.Keyring, Blobs: s.Objects, Keys: s.Keys,
 		Directory: members{s.Network}, Network: s.Network.ID(), Now: s.cfg.Now,

@@ -23,14 +23,47 @@ func (db *DB) change(ctx context.Context, log []audit.Entry, do func(tx *sql.Tx)
 		if err := do(tx); err != nil {
 			return err
 		}
-		return appendEntries(ctx, tx, log...)
+		return db.appendEntries(ctx, tx, log...)
 	})
+}
+
+// Guard has the log looked at wherever an entry is about to be appended, in that
+// very transaction: whoever cannot log does nothing that has to be logged. mayAppend
+// is audit.Log's MayAppend; its errors are those of the call. Guard is called
+// once, before the database is used.
+func (db *DB) Guard(mayAppend func(ctx context.Context, leaves audit.Leaves) error) {
+	db.mayAppend = mayAppend
+}
+
+// MayAppend tells whether an entry could be appended now, for whoever signs
+// something before the entry that tells about it is written.
+func (l *Log) MayAppend(ctx context.Context) error { return l.db.guarded(ctx, leaves{l.db.read}) }
+
+func (db *DB) guarded(ctx context.Context, published leaves) error {
+	if db.mayAppend == nil {
+		return nil // a database that has no log yet, or whose log is begun anew
+	}
+	if err := db.mayAppend(ctx, published); err != nil {
+		return fmt.Errorf("sqlstore: append to the log: %w", err)
+	}
+	return nil
 }
 
 // appendEntries writes log entries in the transaction of the change that they
 // tell about, so that neither exists without the other. Every method that
 // changes something calls it.
-func appendEntries(ctx context.Context, tx *sql.Tx, entries ...audit.Entry) error {
+func (db *DB) appendEntries(ctx context.Context, tx *sql.Tx, entries ...audit.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	if err := db.guarded(ctx, leaves{tx}); err != nil {
+		return err
+	}
+	return insertEntries(ctx, tx, entries...)
+}
+
+// insertEntries is appendEntries for a log that is being begun anew.
+func insertEntries(ctx context.Context, tx *sql.Tx, entries ...audit.Entry) error {
 	for _, e := range entries {
 		_, err := tx.ExecContext(ctx,
 			"INSERT INTO log_entries (id, case_id, hash, sealed, day) VALUES ($1, $2, $3, $4, $5)",
@@ -45,11 +78,16 @@ func appendEntries(ctx context.Context, tx *sql.Tx, entries ...audit.Entry) erro
 // Append writes entries that tell about no change of the database: an opening,
 // a check of a proof.
 func (l *Log) Append(ctx context.Context, entries ...audit.Entry) error {
-	return l.db.tx(ctx, func(tx *sql.Tx) error { return appendEntries(ctx, tx, entries...) })
+	return l.db.tx(ctx, func(tx *sql.Tx) error { return l.db.appendEntries(ctx, tx, entries...) })
 }
 
 // Size returns how many entries have a leaf number.
-func (l *Log) Size(ctx context.Context) (int64, error) { return logSize(ctx, l.db.read) }
+func (l *Log) Size(ctx context.Context) (int64, error) { return leaves{l.db.read}.Size(ctx) }
+
+// Sequenced returns the hashes of at most n leaves from the number first on.
+func (l *Log) Sequenced(ctx context.Context, first int64, n int) ([][32]byte, error) {
+	return leaves{l.db.read}.Sequenced(ctx, first, n)
+}
 
 // querier is what *sql.DB and *sql.Tx have in common.
 type querier interface {
@@ -57,7 +95,12 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-func logSize(ctx context.Context, q querier) (int64, error) {
+// leaves are the entries that have leaf numbers, as a transaction or anybody sees
+// them.
+type leaves struct{ querier }
+
+// Size is how many there are.
+func (q leaves) Size(ctx context.Context) (int64, error) {
 	var size int64
 	// The numbers have no gaps, so that the highest tells how many there are.
 	err := q.QueryRowContext(ctx, "SELECT COALESCE(MAX(position) + 1, 0) FROM log_entries").Scan(&size)
@@ -67,9 +110,9 @@ func logSize(ctx context.Context, q querier) (int64, error) {
 	return size, nil
 }
 
-// Sequenced returns the hashes of at most n leaves from the number first on.
-func (l *Log) Sequenced(ctx context.Context, first int64, n int) ([][32]byte, error) {
-	rows, err := l.db.read.QueryContext(ctx,
+// Sequenced are the hashes of at most n of them from the number first on.
+func (q leaves) Sequenced(ctx context.Context, first int64, n int) ([][32]byte, error) {
+	rows, err := q.QueryContext(ctx,
 		"SELECT position, hash FROM log_entries WHERE position >= $1 ORDER BY position LIMIT $2", first, n)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read leaves: %w", kind(err))
@@ -123,7 +166,7 @@ func (l *Log) Unsequenced(ctx context.Context, n int) ([]string, error) {
 // repeated or already numbered.
 func (l *Log) Sequence(ctx context.Context, first int64, ids []string) error {
 	return l.db.tx(ctx, func(tx *sql.Tx) error {
-		size, err := logSize(ctx, tx)
+		size, err := leaves{tx}.Size(ctx)
 		if err != nil {
 			return err
 		}

@@ -98,7 +98,7 @@ func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, entries
 				return fmt.Errorf("sqlstore: reserve card: %w", err)
 			}
 		}
-		return appendEntries(ctx, tx, entries...)
+		return c.db.appendEntries(ctx, tx, entries...)
 	})
 }
 
@@ -154,7 +154,7 @@ func (c *Credentials) Complete(ctx context.Context, done credentials.Completion,
 		if err := applyChanges(ctx, tx, done.Changes, done.Answers); err != nil {
 			return err
 		}
-		return appendEntries(ctx, tx, entries...)
+		return c.db.appendEntries(ctx, tx, entries...)
 	})
 }
 
@@ -167,7 +167,7 @@ func (c *Credentials) Apply(ctx context.Context, seen *credentials.Seen, changes
 		if err := applyChanges(ctx, tx, changes, answers); err != nil {
 			return err
 		}
-		return appendEntries(ctx, tx, entries...)
+		return c.db.appendEntries(ctx, tx, entries...)
 	})
 }
 
@@ -390,6 +390,9 @@ func (c *Credentials) Entries(ctx context.Context, list uint16) ([]credentials.E
 	return entries, nil
 }
 
+// MayAppend tells whether an entry could be appended to the log now.
+func (c *Credentials) MayAppend(ctx context.Context) error { return c.db.Log().MayAppend(ctx) }
+
 // Publish writes what became public, with new decoys and the signed lists.
 func (c *Credentials) Publish(ctx context.Context, list uint16, before string, entries []credentials.Entry, status, answers string, log ...audit.Entry) error {
 	return c.db.tx(ctx, func(tx *sql.Tx) error {
@@ -411,7 +414,7 @@ func (c *Credentials) Publish(ctx context.Context, list uint16, before string, e
 				return err
 			}
 		}
-		return appendEntries(ctx, tx, log...)
+		return c.db.appendEntries(ctx, tx, log...)
 	})
 }
 

@@ -198,7 +198,7 @@ func TestCommitWaits(t *testing.T) {
 	defer cancel()
 	err := db.tx(hurried, func(tx *sql.Tx) error {
 		time.AfterFunc(200*time.Millisecond, cancel) // in the middle of COMMIT
-		return appendEntries(hurried, tx, storetest.Entry(t, ""))
+		return db.appendEntries(hurried, tx, storetest.Entry(t, ""))
 	})
 	if !errors.Is(err, ErrUnavailable) {
 		t.Errorf("write: %v, want ErrUnavailable", err)

@@ -286,7 +286,7 @@ func adoptNumbers(ctx context.Context, tx *sql.Tx, a Aftermath, _ *Adopted) erro
 // of the backup gets a place in the new one, behind the entry that names the old
 // one.
 func adoptLog(ctx context.Context, tx *sql.Tx, a Aftermath, _ *Adopted) error {
-	if err := appendEntries(ctx, tx, a.Entry); err != nil {
+	if err := insertEntries(ctx, tx, a.Entry); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, "UPDATE log_entries SET position = NULL"); err != nil {

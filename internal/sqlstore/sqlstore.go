@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/trouble"
 )
 
@@ -44,6 +45,9 @@ var mainMigrations embed.FS
 type DB struct {
 	*base
 	me *instance
+
+	// mayAppend looks whether the log holds together; nil before there is one.
+	mayAppend func(ctx context.Context, leaves audit.Leaves) error
 }
 
 // Open opens the database at where and brings its schema up to date. It refuses

@@ -81,7 +81,7 @@ func TestTxAllOrNothing(t *testing.T) { everywhere(t, testTxAllOrNothing) }
 
 func testTxAllOrNothing(t *testing.T, on place) {
 	db := on.db(t)
-	insert := func(tx *sql.Tx) error { return appendEntries(t.Context(), tx, storetest.Entry(t, "")) }
+	insert := func(tx *sql.Tx) error { return db.appendEntries(t.Context(), tx, storetest.Entry(t, "")) }
 	count := func() int {
 		ids, err := db.Log().Unsequenced(t.Context(), 100)
 		if err != nil {
@@ -125,7 +125,7 @@ func TestViewIsOneMoment(t *testing.T) { everywhere(t, testViewIsOneMoment) }
 func testViewIsOneMoment(t *testing.T, on place) {
 	db := on.db(t)
 	err := db.view(t.Context(), func(tx *sql.Tx) error {
-		before, err := logSize(t.Context(), tx)
+		before, err := leaves{tx}.Size(t.Context())
 		if err != nil {
 			return err
 		}
@@ -133,7 +133,7 @@ func testViewIsOneMoment(t *testing.T, on place) {
 		if err := errors.Join(db.Log().Append(t.Context(), e), db.Log().Sequence(t.Context(), 0, []string{e.ID})); err != nil {
 			return err
 		}
-		after, err := logSize(t.Context(), tx)
+		after, err := leaves{tx}.Size(t.Context())
 		if before != after {
 			t.Errorf("the size changed from %d to %d inside one view", before, after)
 		}
@@ -177,7 +177,7 @@ func TestFull(t *testing.T) {
 	err := db.tx(t.Context(), func(tx *sql.Tx) error {
 		e := storetest.Entry(t, "")
 		e.Sealed = make([]byte, 1<<20)
-		return appendEntries(t.Context(), tx, e)
+		return db.appendEntries(t.Context(), tx, e)
 	})
 	if !errors.Is(err, ErrFull) {
 		t.Errorf("write to a full disk: %v, want ErrFull", err)

@@ -78,7 +78,7 @@ func (v *Vault) CreateRecord(ctx context.Context, r vault.Record, objects []vaul
 		if err != nil {
 			return fmt.Errorf("sqlstore: create a record: %w", err)
 		}
-		if err := appendEntries(ctx, tx, entries...); err != nil {
+		if err := v.db.appendEntries(ctx, tx, entries...); err != nil {
 			return err
 		}
 		for _, o := range objects {
@@ -182,7 +182,7 @@ func (v *Vault) AddObject(ctx context.Context, o vault.Object, places [][]byte, 
 		if o.Version != newest+1 {
 			return vault.ErrConflict
 		}
-		if err := appendEntries(ctx, tx, entries...); err != nil {
+		if err := v.db.appendEntries(ctx, tx, entries...); err != nil {
 			return err
 		}
 		if err := addObject(ctx, tx, o); err != nil || o.Page != 0 {
@@ -269,7 +269,7 @@ func (v *Vault) SetFindable(ctx context.Context, caseID string, findable bool, p
 				return err
 			}
 		}
-		return appendEntries(ctx, tx, entries...)
+		return v.db.appendEntries(ctx, tx, entries...)
 	})
 }
 
@@ -326,7 +326,7 @@ func (v *Vault) Share(ctx context.Context, s vault.Shared, entries ...audit.Entr
 		if err != nil {
 			return fmt.Errorf("sqlstore: share: %w", err)
 		}
-		return appendEntries(ctx, tx, entries...)
+		return v.db.appendEntries(ctx, tx, entries...)
 	})
 }
 
@@ -337,7 +337,7 @@ func (v *Vault) TakeBack(ctx context.Context, record, agency string, entries ...
 		if err := mustChange(res, err, vault.ErrNotFound); err != nil {
 			return fmt.Errorf("sqlstore: take back: %w", err)
 		}
-		return appendEntries(ctx, tx, entries...)
+		return v.db.appendEntries(ctx, tx, entries...)
 	})
 }
 
@@ -424,7 +424,7 @@ func (v *Vault) AddOpening(ctx context.Context, o vault.Opened, entries ...audit
 		if err != nil {
 			return fmt.Errorf("sqlstore: keep an opening: %w", err)
 		}
-		return appendEntries(ctx, tx, entries...)
+		return v.db.appendEntries(ctx, tx, entries...)
 	})
 }
 
@@ -462,7 +462,7 @@ func (v *Vault) Openings(ctx context.Context, caseID, agency string, day time.Ti
 
 // Append adds log entries.
 func (v *Vault) Append(ctx context.Context, entries ...audit.Entry) error {
-	return v.db.tx(ctx, func(tx *sql.Tx) error { return appendEntries(ctx, tx, entries...) })
+	return v.db.tx(ctx, func(tx *sql.Tx) error { return v.db.appendEntries(ctx, tx, entries...) })
 }
 
 // History returns the entries of a case, oldest first.
@@ -536,7 +536,7 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 		if err := forgetHistory(ctx, tx, caseID); err != nil {
 			return err
 		}
-		return appendEntries(ctx, tx, entries...)
+		return v.db.appendEntries(ctx, tx, entries...)
 	})
 	if err != nil {
 		return vault.Erased{}, err

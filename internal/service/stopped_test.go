@@ -1,0 +1,365 @@
+//go:build linux
+
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/pgtest"
+	"github.com/safeconduct/safeconduct/internal/sqlitetest"
+	"github.com/safeconduct/safeconduct/network"
+)
+
+// office is an agency of a network whose log is about to be damaged, with a case
+// and an attestation in it.
+type office struct {
+	by     audit.Actor
+	record string
+	issued credentials.ID
+}
+
+// openOffice lets an agency begin to work, publishes until the log has full
+// tiles, and returns what there is to go on with.
+func openOffice(t *testing.T, s *Service) office {
+	t.Helper()
+	a, err := s.Network.AddAgency(t.Context(), Console, network.Agency{Name: "Lotus", Class: network.NGO, Country: "KHM", Desk: "+855"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := office{by: audit.Actor{ID: randomHex(16), Agency: a.ID, Role: "supervisor"}}
+	c, err := s.Vault.CreateCase(t.Context(), o.by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.record = c.ID
+	if o.issued, err = o.issue(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	for range 600 { // two full tiles, and a part of a third
+		entry := audit.NewEntry("", audit.Note{Kind: "test", Body: []byte("{}")}, []byte("{}"), time.Now())
+		if err := s.DB.Log().Append(t.Context(), entry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, s)
+	return o
+}
+
+func publish(t *testing.T, s *Service) {
+	t.Helper()
+	if _, err := s.Board.Publish(t.Context(), audit.Actor{ID: "test"}, false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (o office) issue(ctx context.Context, s *Service) (credentials.ID, error) {
+	a, err := s.Issuer.Issue(ctx, o.by, credentials.Order{
+		Case: o.record, RequestKey: randomHex(16), Claims: &claims.IdentityClaim{
+			Names:     []claims.Name{{Script: "Latn", Full: private.New("MADE UP"), Type: "used"}},
+			Assurance: "self_asserted", ClaimStatus: "open",
+		},
+	})
+	return a.ID, err
+}
+
+// acts are what has to be logged before it is done.
+func (o office) acts(s *Service) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"issue": func(ctx context.Context) error { _, err := o.issue(ctx, s); return err },
+		"print a card": func(ctx context.Context) error {
+			_, err := s.Issuer.IssueCard(ctx, o.by, credentials.CardOrder{Case: o.record, Name: private.New("MADE UP"), BirthDate: private.New("1990"), RequestKey: randomHex(16)})
+			return err
+		},
+		"pause": func(ctx context.Context) error {
+			_, err := s.Issuer.SetStatus(ctx, o.by, o.issued, credentials.Pause, credentials.ReasonOther, randomHex(16))
+			return err
+		},
+		"open a case": func(ctx context.Context) error { _, err := s.Vault.CreateCase(ctx, o.by); return err },
+		"admit": func(ctx context.Context) error {
+			_, err := s.Network.AddAgency(ctx, Console, network.Agency{Name: "Mill", Class: network.NGO, Country: "KHM", Desk: "+855"})
+			return err
+		},
+		"publish": func(ctx context.Context) error {
+			_, err := s.Board.Publish(ctx, audit.Actor{ID: "test"}, false)
+			return err
+		},
+		"write a note": func(ctx context.Context) error {
+			return s.DB.Log().Append(ctx, audit.NewEntry("", audit.Note{Kind: "test", Body: []byte("{}")}, []byte("{}"), time.Now()))
+		},
+		"log an access": func(ctx context.Context) error {
+			return s.DB.Vault().Append(ctx, audit.NewEntry("", audit.Note{Kind: "test", Body: []byte("{}")}, []byte("{}"), time.Now()))
+		},
+	}
+}
+
+// hasStopped wants nothing to be done or signed, and everybody to be told.
+func (o office) hasStopped(t *testing.T, s *Service) {
+	t.Helper()
+	signed := keystoreCalls(t, s.cfg.Metrics, "sign")
+	for name, act := range o.acts(s) {
+		if err := act(t.Context()); !errors.Is(err, audit.ErrStopped) {
+			t.Errorf("%s: %v, want ErrStopped", name, err)
+		}
+	}
+	if more := keystoreCalls(t, s.cfg.Metrics, "sign") - signed; more != 0 {
+		t.Errorf("%v signatures were made", more)
+	}
+	if err := s.ready(t.Context()); !errors.Is(err, audit.ErrStopped) {
+		t.Errorf("ready: %v, want ErrStopped", err)
+	}
+	if code, body := ask(t, s, http.MethodGet, "/readyz"); code != http.StatusServiceUnavailable {
+		t.Errorf("/readyz: %d %s, want 503", code, body)
+	}
+	// Whoever checks a card is served all the same.
+	for _, path := range []string{"/trust-list", "/pack", "/status-lists/0", "/healthz"} {
+		if code, body := ask(t, s, http.MethodGet, path); code != http.StatusOK {
+			t.Errorf("%s: %d %s, want 200", path, code, body)
+		}
+	}
+}
+
+// goesOn wants everything to be as it was.
+func (o office) goesOn(t *testing.T, s *Service) {
+	t.Helper()
+	s.answered = time.Time{}
+	for name, act := range o.acts(s) {
+		if err := act(t.Context()); err != nil {
+			t.Errorf("%s, after it was mended: %v", name, err)
+		}
+	}
+	if err := s.ready(t.Context()); err != nil {
+		t.Errorf("ready, after it was mended: %v", err)
+	}
+}
+
+func ask(t *testing.T, s *Service, method, path string) (int, string) {
+	t.Helper()
+	s.answered = time.Time{}
+	w := httptest.NewRecorder()
+	s.API.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+	return w.Code, w.Body.String()
+}
+
+// damages are what can happen to a folder while a service works in it, or lies
+// still.
+var damages = []struct {
+	name  string
+	spoil func(t *testing.T, dir string, run func(statement string))
+}{
+	{"a tile changed", func(t *testing.T, dir string, _ func(string)) {
+		spoilFile(t, filepath.Join(dir, "log", "tile", "0", "000"))
+	}},
+	{"a tile is gone", func(t *testing.T, dir string, _ func(string)) {
+		if err := os.Remove(filepath.Join(dir, "log", "tile", "0", "001")); err != nil {
+			t.Fatal(err)
+		}
+	}},
+	{"the edge changed", func(t *testing.T, dir string, _ func(string)) {
+		edge, err := filepath.Glob(filepath.Join(dir, "log", "tile", "1", "000.p", "*"))
+		if err != nil || len(edge) == 0 {
+			t.Fatal("no edge", err)
+		}
+		for _, name := range edge {
+			spoilFile(t, name)
+		}
+	}},
+	{"the checkpoint changed", func(t *testing.T, dir string, _ func(string)) { spoilFile(t, filepath.Join(dir, "log", "checkpoint")) }},
+	{"an entry was removed", func(_ *testing.T, _ string, run func(string)) { run("DELETE FROM log_entries WHERE position = 300") }},
+	{"the newest entries were removed", func(_ *testing.T, _ string, run func(string)) { run("DELETE FROM log_entries WHERE position > 500") }},
+	{"all entries were removed", func(_ *testing.T, _ string, run func(string)) { run("DELETE FROM log_entries") }},
+	{"an entry was rewritten", func(_ *testing.T, _ string, run func(string)) {
+		run("UPDATE log_entries SET hash = (SELECT hash FROM log_entries WHERE position = 8) WHERE position = 7")
+	}},
+}
+
+func spoilFile(t *testing.T, name string) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestStopped: whoever cannot log cannot sign. After any damage to the log nothing
+// is issued, opened or changed, at once and after a start, until it is mended.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	whole := filepath.Join(t.TempDir(), "whole")
+	cfg := Config{
+		Dir: whole, WorkFactor: DemoWork, Passphrase: "a passphrase for a test", Now: time.Now,
+		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(),
+	}
+	if err := os.Mkdir(whole, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	token, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o office
+	opened(t, cfg, func(s *Service) { o = openOffice(t, s) })
+	open := func(t *testing.T) *Service {
+		t.Helper()
+		cfg := cfg
+		cfg.Dir, cfg.Metrics = filepath.Join(t.TempDir(), "copy"), NewMetrics()
+		if err := os.CopyFS(cfg.Dir, os.DirFS(whole)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(cfg.Dir, config.KeysName), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return reopen(t, cfg)
+	}
+	for _, c := range damages {
+		t.Run(c.name, func(t *testing.T) {
+			s := open(t)
+			run := func(statement string) {
+				sqlitetest.Administer(t, filepath.Join(s.cfg.Dir, "safeconduct.db"), statement)
+			}
+			if err := s.ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c.spoil(t, s.cfg.Dir, run)
+			o.hasStopped(t, s)
+			refused(t, s, token)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = reopen(t, s.cfg) // a service starts, and has not forgotten
+			o.hasStopped(t, s)
+		})
+	}
+	t.Run("mended while it runs", func(t *testing.T) {
+		s := open(t)
+		tile := filepath.Join(s.cfg.Dir, "log", "tile", "0", "000")
+		spoilFile(t, tile)
+		o.hasStopped(t, s)
+		spoilFile(t, tile)
+		o.goesOn(t, s)
+	})
+	t.Run("the write-ahead log was removed", func(t *testing.T) {
+		s := open(t)
+		if _, err := o.issue(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, s)
+		database := filepath.Join(s.cfg.Dir, "safeconduct.db")
+		left, err := os.ReadFile(database) // what a crash leaves without the other file
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(database + "-wal"); err != nil || info.Size() == 0 {
+			t.Fatalf("nothing is in the write-ahead log: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(database, left, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o.hasStopped(t, reopen(t, s.cfg))
+	})
+}
+
+// reopen opens a folder until the test ends.
+func reopen(t *testing.T, cfg Config) *Service {
+	t.Helper()
+	cfg.Metrics = NewMetrics()
+	s, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	cfg.Metrics.Watch(s)
+	return s
+}
+
+// refused wants a client to read why nothing is done.
+func refused(t *testing.T, s *Service, token string) {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/agencies", strings.NewReader(`{"name":"Mill","class":"NGO","country":"KHM","desk":"+855 000"}`))
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", randomHex(16))
+	w := httptest.NewRecorder()
+	s.API.ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), `"audit_unavailable"`) {
+		t.Errorf("got %d %s, want 503 with audit_unavailable", w.Code, w.Body)
+	}
+}
+
+// TestStoppedReplicas: where the log's files are in the database too, every
+// replica finds the damage by itself.
+func TestStoppedReplicas(t *testing.T) {
+	t.Parallel()
+	a, b, dsn := twoHouses(t)
+	for _, s := range []*Service{a, b} {
+		s.cfg.Metrics = NewMetrics()
+		s.cfg.Metrics.Watch(s)
+	}
+	o := openOffice(t, a)
+	run := func(statement string) {
+		t.Helper()
+		pgtest.Shared(t).Administer(t, dsn, "SET search_path = safeconduct; "+statement)
+	}
+	// The second key file was copied before the agency had its keys.
+	acts := func(s *Service) map[string]func(context.Context) error {
+		all := o.acts(s)
+		if s == b {
+			for _, name := range []string{"issue", "print a card", "open a case"} {
+				delete(all, name)
+			}
+		}
+		return all
+	}
+	run("CREATE TABLE kept_files AS SELECT * FROM log_files; CREATE TABLE kept_entries AS SELECT id, hash, position FROM log_entries")
+	for _, c := range []struct{ name, spoil, mend string }{
+		{"a tile changed", `UPDATE log_files SET data = set_byte(data, 5, 255 - get_byte(data, 5)) WHERE name = 'tile/0/001'`, "UPDATE log_files f SET data = k.data FROM kept_files k WHERE k.name = f.name"},
+		{"a tile is gone", `DELETE FROM log_files WHERE name = 'tile/0/000'`, "INSERT INTO log_files SELECT * FROM kept_files WHERE name = 'tile/0/000'"},
+		{"entries have lost their places", `UPDATE log_entries SET position = NULL WHERE position > 500`, "UPDATE log_entries e SET position = k.position FROM kept_entries k WHERE k.id = e.id"},
+		{"an entry was rewritten", `UPDATE log_entries SET hash = set_byte(hash, 5, 255 - get_byte(hash, 5)) WHERE position = 3`, "UPDATE log_entries e SET hash = k.hash FROM kept_entries k WHERE k.id = e.id"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			run(c.spoil)
+			for _, s := range []*Service{a, b} {
+				for name, act := range acts(s) {
+					if err := act(t.Context()); !errors.Is(err, audit.ErrStopped) {
+						t.Errorf("%s: %v, want ErrStopped", name, err)
+					}
+				}
+				s.answered = time.Time{}
+				if err := s.ready(t.Context()); !errors.Is(err, audit.ErrStopped) {
+					t.Errorf("ready: %v, want ErrStopped", err)
+				}
+			}
+			run(c.mend)
+			for _, s := range []*Service{a, b} {
+				if err := acts(s)["write a note"](t.Context()); err != nil {
+					t.Errorf("after it was mended: %v", err)
+				}
+				s.answered = time.Time{}
+				if err := s.ready(t.Context()); err != nil {
+					t.Errorf("ready, after it was mended: %v", err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,28 @@
+// Package sqlitetest does to a SQLite file what whoever can write to it could do,
+// past every rule of ours, so that tests can see what is then believed. Stores
+// and what they keep are left to internal/sqlstore.
+package sqlitetest
+
+import (
+	"database/sql"
+	"net/url"
+	"testing"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+// Administer runs statements in the database at path, which others may have open.
+// No foreign keys are looked at.
+func Administer(t testing.TB, path string, statements ...string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for _, s := range statements {
+		if _, err := db.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
