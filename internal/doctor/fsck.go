@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/config"
@@ -82,13 +83,22 @@ func checkLog(ctx context.Context, s *service.Service, found *Health) error {
 	if err != nil {
 		return err
 	}
-	// Before the first window there is nothing to look at.
-	if size, err := s.DB.Log().Size(ctx); err != nil || size == 0 {
-		return err
-	}
 	report, err := audit.Verify(s.LogDir, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Before the first window there is nothing to look at.
+		if size, sizing := s.DB.Log().Size(ctx); sizing != nil || size == 0 {
+			return sizing
+		}
+	}
 	if err == nil {
 		found.Leaves = report.Size
+		here, counting := s.DB.Log().Published(ctx, report.Size)
+		if counting != nil {
+			return counting
+		}
+		if lost := report.Size - here; lost > 0 {
+			found.Problems = append(found.Problems, fmt.Sprintf("%d published leaves have no entry", lost))
+		}
 		err = audit.Compare(ctx, s.LogDir, key, s.DB.Log())
 	}
 	if p := problemOfLog(err); p != "" {

@@ -151,6 +151,10 @@ func Look(ctx context.Context, cfg Config) (_ *Service, err error) {
 	return s, nil
 }
 
+// CheckLog looks whether the log may go on, and returns its newest head:
+// audit.Log's Check.
+func (s *Service) CheckLog(ctx context.Context) (audit.Checkpoint, error) { return s.log.Check(ctx) }
+
 // InVault tells whether the keys are in a HashiCorp Vault.
 func (s *Service) InVault() bool { return s.remote != nil }
 

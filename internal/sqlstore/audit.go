@@ -138,6 +138,15 @@ func (q leaves) Sequenced(ctx context.Context, first int64, n int) ([][32]byte, 
 	return hashes, nil
 }
 
+// Published counts the entries that have a leaf number below size: as many as that
+// unless some are gone.
+func (l *Log) Published(ctx context.Context, size int64) (n int64, err error) {
+	if err := l.db.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM log_entries WHERE position < $1", size).Scan(&n); err != nil {
+		return 0, fmt.Errorf("sqlstore: count published entries: %w", kind(err))
+	}
+	return n, nil
+}
+
 // Unsequenced returns the ids of at most n entries without a leaf number,
 // oldest first.
 func (l *Log) Unsequenced(ctx context.Context, n int) ([]string, error) {
