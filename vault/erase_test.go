@@ -223,3 +223,58 @@ type noErase struct {
 func (s *noErase) Erase(_ context.Context, _ string, _ ...audit.Entry) (vault.Erased, error) {
 	return vault.Erased{}, s.err
 }
+
+// TestErasedIsUnknown: behind every door an id that was erased answers as one
+// that never was, word for word, for its keeper and for whom it was shared with.
+func TestErasedIsUnknown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	_, err := w.page(d.ID, "image/png", pngOf(9, 9))
+	w.ok(err)
+	sealed, err := w.Seal(ctx, c.ID, []byte("token"))
+	w.ok(err)
+	w.share(d.ID, w.embassy)
+	w.share(c.ID, w.embassy)
+	w.open(w.embassy, c.ID, vault.Parts...)
+	_, err = w.Erase(ctx, w.worker, c.ID)
+	w.ok(err)
+	doors := map[string]func(by audit.Actor, caseID, document string) error{
+		"case":           func(by audit.Actor, c, _ string) error { _, err := w.Case(ctx, by, c); return err },
+		"owner":          func(_ audit.Actor, c, _ string) error { _, err := w.Owner(ctx, c); return err },
+		"case of":        func(by audit.Actor, _, d string) error { _, err := w.CaseOf(ctx, by, d); return err },
+		"history":        func(by audit.Actor, c, _ string) error { _, err := w.History(ctx, by, c); return err },
+		"documents":      func(by audit.Actor, c, _ string) error { _, err := w.Documents(ctx, by, c); return err },
+		"grants":         func(by audit.Actor, c, _ string) error { _, err := w.Grants(ctx, by, c); return err },
+		"findable":       func(by audit.Actor, c, _ string) error { return w.SetFindable(ctx, by, c, true) },
+		"erase":          func(by audit.Actor, c, _ string) error { _, err := w.Erase(ctx, by, c); return err },
+		"seal":           func(_ audit.Actor, c, _ string) error { _, err := w.Seal(ctx, c, []byte("x")); return err },
+		"open":           func(by audit.Actor, c, _ string) error { _, err := w.Open(ctx, by, c, sealed); return err },
+		"add document":   func(by audit.Actor, c, _ string) error { _, err := w.AddDocument(ctx, by, c, passport()); return err },
+		"read document":  func(by audit.Actor, _, d string) error { _, err := w.ReadDocument(ctx, by, d); return err },
+		"update":         func(by audit.Actor, _, d string) error { _, err := w.UpdateDocument(ctx, by, d, 1, passport()); return err },
+		"read page":      func(by audit.Actor, _, d string) error { _, err := w.ReadPage(ctx, by, d, 1); return err },
+		"share":          func(by audit.Actor, _, d string) error { return w.Share(ctx, by, w.grant(d, w.second), vault.Signed{}) },
+		"share the case": func(by audit.Actor, c, _ string) error { return w.Share(ctx, by, w.grant(c, w.second), vault.Signed{}) },
+		"take back":      func(by audit.Actor, _, d string) error { return w.TakeBack(ctx, by, d, w.embassy.Agency) },
+		"add page": func(by audit.Actor, _, d string) error {
+			_, err := w.AddPage(ctx, by, d, vault.PageMeta{Role: vault.RoleData}, bytes.NewReader(pngOf(9, 9)))
+			return err
+		},
+		"open record": func(by audit.Actor, c, _ string) error {
+			_, err := w.OpenRecord(ctx, by, w.signed(by, c, vault.PartDocument), cardPublic)
+			return err
+		},
+	}
+	for name, door := range doors {
+		for _, by := range []audit.Actor{w.worker, w.embassy} {
+			gone, unknown := door(by, c.ID, d.ID), door(by, id(), id())
+			w.is(name, gone, vault.ErrNotFound)
+			if gone != nil && unknown != nil && gone.Error() != unknown.Error() {
+				t.Errorf("%s: %q for what was erased, %q for what never was", name, gone, unknown)
+			}
+		}
+	}
+}
