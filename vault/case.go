@@ -24,7 +24,7 @@ func caseOf(r Record) Case { return Case{ID: r.ID, Agency: r.Agency, Findable: r
 // CreateCase opens a case for the actor's agency, with a record of its own to
 // which attestations and the history are sealed.
 func (v *Vault) CreateCase(ctx context.Context, by audit.Actor) (Case, error) {
-	if err := known(by); err != nil {
+	if err := requireActor(by); err != nil {
 		return Case{}, err
 	}
 	id := newID()
@@ -37,7 +37,7 @@ func (v *Vault) CreateCase(ctx context.Context, by audit.Actor) (Case, error) {
 		err = v.store.CreateRecord(ctx, r, nil, nil, entry)
 	}
 	if err != nil {
-		return Case{}, v.abandon(ctx, id, fmt.Errorf("vault: create a case: %w", err))
+		return Case{}, v.discardKeyFile(ctx, id, fmt.Errorf("vault: create a case: %w", err))
 	}
 	return caseOf(r), nil
 }
@@ -61,9 +61,9 @@ func (v *Vault) newRecord(ctx context.Context, by audit.Actor, id, caseID string
 	return Record{ID: id, Case: caseID, Agency: by.Agency, Recipient: public, CaseRecipient: public, Day: v.today()}, nil
 }
 
-// abandon removes the key file of a record that did not come to be. If that is
+// discardKeyFile removes the key file of a record that did not come to be. If that is
 // not possible either, the file opens nothing that exists.
-func (v *Vault) abandon(ctx context.Context, record string, cause error) error {
+func (v *Vault) discardKeyFile(ctx context.Context, record string, cause error) error {
 	// The request may be over; the clearing up is still wanted.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -108,7 +108,7 @@ func (v *Vault) Owner(ctx context.Context, caseID string) (agency string, err er
 // Cases returns at most limit cases of the actor's agency, with ids greater
 // than after, in the order of the ids: no order in time can be seen.
 func (v *Vault) Cases(ctx context.Context, by audit.Actor, after string, limit int) ([]Case, error) {
-	if err := known(by); err != nil {
+	if err := requireActor(by); err != nil {
 		return nil, err
 	}
 	rows, err := v.store.Cases(ctx, by.Agency, after, min(max(limit, 1), 1000))

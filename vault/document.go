@@ -195,7 +195,7 @@ func (v *Vault) AddDocument(ctx context.Context, by audit.Actor, caseID string, 
 		err = v.store.CreateRecord(ctx, r, []Object{o}, places, entries...)
 	}
 	if err != nil {
-		return Kept{}, v.abandon(ctx, id, fmt.Errorf("vault: add a document: %w", err))
+		return Kept{}, v.discardKeyFile(ctx, id, fmt.Errorf("vault: add a document: %w", err))
 	}
 	return Kept{ID: id, Case: c.Case, Version: 1, Document: d}, nil
 }
@@ -258,7 +258,7 @@ type MissionAnswer struct {
 // nothing by it; that it answered is in the holder's history. Doing it again
 // changes nothing.
 func (v *Vault) MissionAnswered(ctx context.Context, by audit.Actor, a MissionAnswer) (recorded int, err error) {
-	if err := known(by); err != nil {
+	if err := requireActor(by); err != nil {
 		return 0, err
 	}
 	if !isID(a.Case) {

@@ -18,14 +18,17 @@ const erasureLabel = "safeconduct/erasure/1"
 
 // Erase destroys a case with everything in it, and counts what is gone.
 //
-// The order makes every crash safe, and from the first step on the case takes
-// nothing new: first the journal says what will be
-// destroyed, then the key files go, and with them every copy of the content
-// anywhere; then the ciphertexts, the rows, the places in the number index,
-// and the salts and bodies of the history. An error leaves it to be repeated,
-// by this call or by Replay. What others keep about the case (attestations,
-// cards, their status) is theirs to withdraw; what was sealed to the case
-// opens for nobody any more.
+// The order makes every crash safe:
+//
+//  1. The journal says what will be destroyed. From here on the case takes
+//     nothing new.
+//  2. The key files go, and with them every copy of the content anywhere.
+//  3. The ciphertexts go, then the rows, the places in the number index, and the
+//     salts and bodies of the history.
+//
+// After an error the erasure is repeated, by this call or by Replay. What other
+// rooms keep about the case (attestations, cards, their status) is theirs to
+// withdraw. What was sealed to the case opens for nobody any more.
 func (v *Vault) Erase(ctx context.Context, by audit.Actor, caseID string) (Erased, error) {
 	c, err := v.ownedCase(ctx, by, caseID)
 	if err != nil {
@@ -56,7 +59,7 @@ func (v *Vault) destroy(ctx context.Context, j Erasure) (Erased, error) {
 	if err := v.keyring.Erase(ctx, j.Records...); err != nil {
 		return Erased{}, fmt.Errorf("vault: erase key files: %w", err)
 	}
-	if err := v.dropBlobs(ctx, j.Case); err != nil {
+	if err := v.deleteBlobs(ctx, j.Case); err != nil {
 		return Erased{}, err
 	}
 	entry, err := v.plainEntry("case.erased", facts{"agency": j.Agency})
@@ -68,11 +71,11 @@ func (v *Vault) destroy(ctx context.Context, j Erasure) (Erased, error) {
 		return Erased{}, fmt.Errorf("vault: erase rows: %w", err)
 	}
 	// A page that was on its way may have come in between. Its key is gone.
-	return done, v.dropBlobs(ctx, j.Case)
+	return done, v.deleteBlobs(ctx, j.Case)
 }
 
-// dropBlobs removes the ciphertexts of a case.
-func (v *Vault) dropBlobs(ctx context.Context, caseID string) error {
+// deleteBlobs removes the ciphertexts of a case.
+func (v *Vault) deleteBlobs(ctx context.Context, caseID string) error {
 	var keys []string
 	for key, err := range v.blobs.List(ctx, caseID+"/") {
 		if err != nil {
@@ -174,7 +177,7 @@ func (v *Vault) replay(ctx context.Context, j Erasure) error {
 		return fmt.Errorf("vault: replay erasures: %w", err)
 	}
 	if _, err := v.store.Record(ctx, j.Case); errors.Is(err, ErrNotFound) {
-		return v.dropBlobs(ctx, j.Case)
+		return v.deleteBlobs(ctx, j.Case)
 	}
 	_, err := v.destroy(ctx, j)
 	return err

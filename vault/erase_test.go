@@ -242,19 +242,22 @@ func TestErasedIsUnknown(t *testing.T) {
 	_, err = w.Erase(ctx, w.worker, c.ID)
 	w.ok(err)
 	doors := map[string]func(by audit.Actor, caseID, document string) error{
-		"case":           func(by audit.Actor, c, _ string) error { _, err := w.Case(ctx, by, c); return err },
-		"owner":          func(_ audit.Actor, c, _ string) error { _, err := w.Owner(ctx, c); return err },
-		"case of":        func(by audit.Actor, _, d string) error { _, err := w.CaseOf(ctx, by, d); return err },
-		"history":        func(by audit.Actor, c, _ string) error { _, err := w.History(ctx, by, c); return err },
-		"documents":      func(by audit.Actor, c, _ string) error { _, err := w.Documents(ctx, by, c); return err },
-		"grants":         func(by audit.Actor, c, _ string) error { _, err := w.Grants(ctx, by, c); return err },
-		"findable":       func(by audit.Actor, c, _ string) error { return w.SetFindable(ctx, by, c, true) },
-		"erase":          func(by audit.Actor, c, _ string) error { _, err := w.Erase(ctx, by, c); return err },
-		"seal":           func(_ audit.Actor, c, _ string) error { _, err := w.Seal(ctx, c, []byte("x")); return err },
-		"open":           func(by audit.Actor, c, _ string) error { _, err := w.Open(ctx, by, c, sealed); return err },
-		"add document":   func(by audit.Actor, c, _ string) error { _, err := w.AddDocument(ctx, by, c, passport()); return err },
-		"read document":  func(by audit.Actor, _, d string) error { _, err := w.ReadDocument(ctx, by, d); return err },
-		"update":         func(by audit.Actor, _, d string) error { _, err := w.UpdateDocument(ctx, by, d, 1, passport()); return err },
+		"case":          func(by audit.Actor, c, _ string) error { _, err := w.Case(ctx, by, c); return err },
+		"owner":         func(_ audit.Actor, c, _ string) error { _, err := w.Owner(ctx, c); return err },
+		"case of":       func(by audit.Actor, _, d string) error { _, err := w.CaseOf(ctx, by, d); return err },
+		"history":       func(by audit.Actor, c, _ string) error { _, err := w.History(ctx, by, c); return err },
+		"documents":     func(by audit.Actor, c, _ string) error { _, err := w.Documents(ctx, by, c); return err },
+		"grants":        func(by audit.Actor, c, _ string) error { _, err := w.Grants(ctx, by, c); return err },
+		"findable":      func(by audit.Actor, c, _ string) error { return w.SetFindable(ctx, by, c, true) },
+		"erase":         func(by audit.Actor, c, _ string) error { _, err := w.Erase(ctx, by, c); return err },
+		"seal":          func(_ audit.Actor, c, _ string) error { _, err := w.Seal(ctx, c, []byte("x")); return err },
+		"open":          func(by audit.Actor, c, _ string) error { _, err := w.Open(ctx, by, c, sealed); return err },
+		"add document":  func(by audit.Actor, c, _ string) error { _, err := w.AddDocument(ctx, by, c, passport()); return err },
+		"read document": func(by audit.Actor, _, d string) error { _, err := w.ReadDocument(ctx, by, d); return err },
+		"update": func(by audit.Actor, _, d string) error {
+			_, err := w.UpdateDocument(ctx, by, d, 1, passport())
+			return err
+		},
 		"read page":      func(by audit.Actor, _, d string) error { _, err := w.ReadPage(ctx, by, d, 1); return err },
 		"share":          func(by audit.Actor, _, d string) error { return w.Share(ctx, by, w.grant(d, w.second), vault.Signed{}) },
 		"share the case": func(by audit.Actor, c, _ string) error { return w.Share(ctx, by, w.grant(c, w.second), vault.Signed{}) },

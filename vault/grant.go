@@ -17,9 +17,12 @@ import (
 type Purpose string
 
 // Purposes lists every purpose.
-var Purposes = []Purpose{
-	"confirm_identity", "travel_document", "protection", "legal_aid", "medical", "shelter", "reunion",
-}
+var Purposes = func() (all []Purpose) {
+	for _, p := range claims.Values("sharing_purpose") {
+		all = append(all, Purpose(p))
+	}
+	return all
+}()
 
 // maxGrant is how long a grant may last. Longer needs are asked again.
 const maxGrant = 180 * 24 * time.Hour
@@ -129,9 +132,9 @@ func (v *Vault) Share(ctx context.Context, by audit.Actor, g Grant, signed Signe
 	if err != nil {
 		return err
 	}
-	// The key file first: a row must never name a key that is not there. A
-	// crash in between leaves an agency that could open the file, and no row
-	// that would let it.
+	// The key file is written first, because a row must never name a key that is
+	// not there. A crash in between leaves an agency that could open the file, and
+	// no row that would let it.
 	if err := v.changeReaders(ctx, r, r.Agency, g.Agency, ""); err != nil {
 		return fmt.Errorf("vault: share: %w", err)
 	}
@@ -262,7 +265,7 @@ func (v *Vault) Grants(ctx context.Context, by audit.Actor, caseID string) ([]Sh
 
 // SharedWith returns the live grants to the actor's agency.
 func (v *Vault) SharedWith(ctx context.Context, by audit.Actor) ([]Shared, error) {
-	if err := known(by); err != nil {
+	if err := requireActor(by); err != nil {
 		return nil, err
 	}
 	return v.live(v.store.GrantsTo(ctx, by.Agency))

@@ -182,7 +182,7 @@ func (p picture) redraw() ([]byte, error) {
 		if p.drawn(shrink) {
 			img = drawn(decoded, p.facts.orientation, shrink)
 		}
-		out := limited{max: maxCleaned}
+		out := limitedBuffer{max: maxCleaned}
 		if p.mediaType == mediaJPEG {
 			err = jpeg.Encode(&out, img, &jpeg.Options{Quality: quality})
 		} else {
@@ -462,13 +462,13 @@ func turnedTo(orientation, x, y, w, h int) (tx, ty int) {
 
 var errLimit = errors.New("vault: longer than its limit")
 
-// limited is a buffer that takes no more than max bytes.
-type limited struct {
+// limitedBuffer is a buffer that takes no more than max bytes.
+type limitedBuffer struct {
 	bytes.Buffer
 	max int
 }
 
-func (l *limited) Write(p []byte) (int, error) {
+func (l *limitedBuffer) Write(p []byte) (int, error) {
 	if l.Len()+len(p) > l.max {
 		return 0, errLimit
 	}

@@ -87,14 +87,15 @@ func (i agencyIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return nil, fmt.Errorf("vault: the key file is not for this agency: %w", age.ErrIncorrectIdentity)
 }
 
-// roll is an identity that opens nothing and remembers whom a file is for.
-type roll struct{ agencies []string }
+// recipientLister is an identity that opens nothing and remembers whom a file is
+// for.
+type recipientLister struct{ agencies []string }
 
 // Unwrap implements age.Identity.
-func (r *roll) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+func (l *recipientLister) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	for _, s := range stanzas {
 		if s.Type == stanzaType && len(s.Args) == 1 {
-			r.agencies = append(r.agencies, s.Args[0])
+			l.agencies = append(l.agencies, s.Args[0])
 		}
 	}
 	return nil, age.ErrIncorrectIdentity
@@ -102,12 +103,12 @@ func (r *roll) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 
 // readers lists the agencies that a key file is for.
 func readers(file []byte) ([]string, error) {
-	var r roll
+	var l recipientLister
 	var nobody *age.NoIdentityMatchError
-	if _, err := age.Decrypt(bytes.NewReader(file), &r); !errors.As(err, &nobody) {
+	if _, err := age.Decrypt(bytes.NewReader(file), &l); !errors.As(err, &nobody) {
 		return nil, ErrIntegrity
 	}
-	return r.agencies, nil
+	return l.agencies, nil
 }
 
 // newKeyFile encrypts a record's identity to agencies.

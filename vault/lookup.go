@@ -70,13 +70,13 @@ func (q Query) check() error {
 // by itself, its month and its year, because whoever typed the record may have
 // known no more. How much work that is, the query alone decides.
 func (v *Vault) LookUp(ctx context.Context, by audit.Actor, q Query) (Receipt, error) {
-	if err := known(by); err != nil {
+	if err := requireActor(by); err != nil {
 		return "", err
 	}
 	if err := q.check(); err != nil {
 		return "", err
 	}
-	// Before the work: a flood must not buy Argon2id.
+	// The budget is spent before the work, so that a flood buys no Argon2id.
 	err := v.store.Spend(ctx, v.today(),
 		Budget{"actor:" + by.ID, LookUpsPerOfficer}, Budget{"agency:" + by.Agency, LookUpsPerAgency}, Budget{"all", LookUpsInTotal})
 	if err != nil {
@@ -125,7 +125,7 @@ func (v *Vault) tell(by audit.Actor, found []Record) ([]audit.Entry, error) {
 	if len(entries) > 1 {
 		return entries, nil
 	}
-	nobody := Record{ID: newID(), CaseRecipient: v.nobody}
+	nobody := Record{ID: newID(), CaseRecipient: v.decoy}
 	if _, err := v.entry(nobody, by, "number.looked_up", nil); err != nil {
 		return nil, err
 	}
@@ -231,8 +231,8 @@ func coarser(birth string) []string {
 // first 16 bytes of SHA-256(label ‖ network id).
 func (v *Vault) place(ctx context.Context, kind, state, number, birth string) ([]byte, error) {
 	select {
-	case v.stretch <- struct{}{}:
-		defer func() { <-v.stretch }()
+	case v.argon <- struct{}{}:
+		defer func() { <-v.argon }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -21,7 +21,7 @@ func (macKeeper) MAC(_ context.Context, label string, data []byte) ([]byte, erro
 // TestPlace holds places in the index of numbers to what older versions wrote:
 // another cost, salt or order would lose every document that can be found.
 func TestPlace(t *testing.T) {
-	v := &Vault{keys: macKeeper{}, network: "test network", stretch: make(chan struct{}, 1), indexMemory: indexMemory}
+	v := &Vault{keys: macKeeper{}, network: "test network", argon: make(chan struct{}, 1), indexMemory: indexMemory}
 	got, err := v.place(t.Context(), "PASSPORT", "UTO", "l898-902 c3<", "740812")
 	if err != nil {
 		t.Fatal(err)

@@ -184,11 +184,11 @@ func (v *Vault) openObject(ctx context.Context, id age.Identity, o Object) ([]by
 func (v *Vault) fetch(ctx context.Context, key string) ([]byte, error) {
 	f, err := v.blobs.Get(ctx, key)
 	if err != nil {
-		return nil, missing(ctx, err)
+		return nil, classifyReadError(ctx, err)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxCiphertext+1))
 	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, missing(ctx, err)
+		return nil, classifyReadError(ctx, err)
 	}
 	if len(data) > maxCiphertext {
 		return nil, fmt.Errorf("%w: it is too long", ErrIntegrity)
@@ -196,9 +196,9 @@ func (v *Vault) fetch(ctx context.Context, key string) ([]byte, error) {
 	return data, nil
 }
 
-// missing is the error for an object that a row promises and that cannot be
+// classifyReadError is the error for an object that a row promises and that cannot be
 // had: unless the caller gave up or nothing can be reached, that is damage.
-func missing(ctx context.Context, err error) error {
+func classifyReadError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -50,7 +50,7 @@ type Challenge struct {
 // Challenge gives the actor a nonce. It serves one opening by the same actor,
 // within two minutes.
 func (v *Vault) Challenge(ctx context.Context, by audit.Actor) (Challenge, error) {
-	if err := known(by); err != nil {
+	if err := requireActor(by); err != nil {
 		return Challenge{}, err
 	}
 	var nonce [16]byte
@@ -127,7 +127,7 @@ func (o Opening) check(now time.Time) error {
 // that the opening would open the answer is ErrNotFound, also when the
 // signature is good; the holder then sees the try in her history.
 func (v *Vault) OpenRecord(ctx context.Context, by audit.Actor, o Opening, openKey ed25519.PublicKey) (expires time.Time, err error) {
-	if err := known(by); err != nil {
+	if err := requireActor(by); err != nil {
 		return time.Time{}, err
 	}
 	now := v.now().UTC()
@@ -184,7 +184,7 @@ func (v *Vault) OpenRecord(ctx context.Context, by audit.Actor, o Opening, openK
 // readable finds a record that the actor may read a part of: as its owner, or
 // with a live grant and an opening of today.
 func (v *Vault) readable(ctx context.Context, by audit.Actor, id string, part Part) (Record, error) {
-	if err := known(by); err != nil {
+	if err := requireActor(by); err != nil {
 		return Record{}, err
 	}
 	if !isID(id) {

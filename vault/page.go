@@ -119,7 +119,7 @@ func (v *Vault) AddPage(ctx context.Context, by audit.Actor, documentID string, 
 	}
 	// Only the row makes the page exist.
 	if err := v.store.AddObject(ctx, o, nil, entry, committed); err != nil {
-		v.drop(ctx, o.Blob)
+		v.deleteBlob(ctx, o.Blob)
 		return PageInfo{}, fmt.Errorf("vault: add a page: %w", err)
 	}
 	return infoOf(o), nil
@@ -154,9 +154,9 @@ func (v *Vault) next(ctx context.Context, record string, page int) (number, vers
 	return len(pages) + 1, 1, nil
 }
 
-// drop removes a ciphertext that no row names. What stays after a failure
+// deleteBlob removes a ciphertext that no row names. What stays after a failure
 // opens only with the record's key and goes with the case.
-func (v *Vault) drop(ctx context.Context, key string) {
+func (v *Vault) deleteBlob(ctx context.Context, key string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	_ = v.blobs.Delete(ctx, key)

@@ -146,11 +146,11 @@ type Vault struct {
 	network   string
 	now       func() time.Time
 
-	cases   locks         // one change of a case at a time
+	cases   keyedMutex    // one change of a case at a time
 	uploads *uploads      // bounds the pictures in memory
 	pixels  *queue        // bounds the memory of the pictures being decoded
-	stretch chan struct{} // bounds the Argon2id computations
-	nobody  string        // a recipient that nobody has the key of
+	argon   chan struct{} // a semaphore for Argon2id computations
+	decoy   string        // a recipient that nobody has the key of
 
 	indexMemory uint32 // KiB; always indexMemory, but in tests that look up much
 }
@@ -175,7 +175,7 @@ func New(cfg Config) (*Vault, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	nobody, err := age.GenerateHybridIdentity()
+	decoy, err := age.GenerateHybridIdentity()
 	if err != nil {
 		return nil, fmt.Errorf("vault: make a recipient: %w", err)
 	}
@@ -185,9 +185,9 @@ func New(cfg Config) (*Vault, error) {
 		network: cfg.Network, now: cfg.Now,
 		uploads: newUploads(maxUploads),
 		// One core stays for everybody else: drawing a picture takes a second.
-		pixels:  newQueue(maxDecoded, min(2, max(1, cores-1))),
-		stretch: make(chan struct{}, cores),
-		nobody:  nobody.Recipient().String(),
+		pixels: newQueue(maxDecoded, min(2, max(1, cores-1))),
+		argon:  make(chan struct{}, cores),
+		decoy:  decoy.Recipient().String(),
 
 		indexMemory: indexMemory,
 	}, nil
@@ -230,8 +230,8 @@ func isAgency(s string) bool {
 	return true
 }
 
-// known refuses a call in nobody's name.
-func known(by audit.Actor) error {
+// requireActor refuses a call in nobody's name.
+func requireActor(by audit.Actor) error {
 	if by.ID == "" || !isAgency(by.Agency) {
 		return ErrActor
 	}
@@ -241,7 +241,7 @@ func known(by audit.Actor) error {
 // owned finds a record of the actor's own agency. A record of another agency
 // and one that never existed take the same way to the same answer.
 func (v *Vault) owned(ctx context.Context, by audit.Actor, id string) (Record, error) {
-	if err := known(by); err != nil {
+	if err := requireActor(by); err != nil {
 		return Record{}, err
 	}
 	if !isID(id) {
@@ -275,40 +275,40 @@ func (v *Vault) ownedDocument(ctx context.Context, by audit.Actor, id string) (R
 	return r, err
 }
 
-// locks is one lock per case that is being changed, so that two changes of a
-// key file do not undo each other. Between processes the keyring's compare and
-// swap does the same, with ErrConflict for the later one.
-type locks struct {
-	mu   sync.Mutex
-	held map[string]*held
+// keyedMutex has one mutex for each case that is being changed, so that two
+// changes of a key file do not undo each other. Between processes the keyring's
+// compare-and-swap does the same, with ErrConflict for the later one.
+type keyedMutex struct {
+	mu      sync.Mutex
+	entries map[string]*mutexEntry
 }
 
-type held struct {
+type mutexEntry struct {
 	mu    sync.Mutex
-	users int
+	users int // that hold it or wait for it
 }
 
 // lock waits for a case and returns how to let it go.
-func (l *locks) lock(id string) (unlock func()) {
-	l.mu.Lock()
-	if l.held == nil {
-		l.held = map[string]*held{}
+func (k *keyedMutex) lock(id string) (unlock func()) {
+	k.mu.Lock()
+	if k.entries == nil {
+		k.entries = map[string]*mutexEntry{}
 	}
-	h := l.held[id]
-	if h == nil {
-		h = &held{}
-		l.held[id] = h
+	e := k.entries[id]
+	if e == nil {
+		e = &mutexEntry{}
+		k.entries[id] = e
 	}
-	h.users++
-	l.mu.Unlock()
+	e.users++
+	k.mu.Unlock()
 
-	h.mu.Lock()
+	e.mu.Lock()
 	return func() {
-		h.mu.Unlock()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if h.users--; h.users == 0 {
-			delete(l.held, id)
+		e.mu.Unlock()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if e.users--; e.users == 0 {
+			delete(k.entries, id)
 		}
 	}
 }
