@@ -46,7 +46,7 @@ func (is *Issuer) Paper(ctx context.Context, number, code private.String) (Paper
 		// No number is written like this, so that it is counted beside all of them.
 		digits = "-" + number.Reveal()
 	}
-	typed, err := card.ParseCode(code.Reveal())
+	typed, err := card.ParseCode(card.WithoutMarks(code.Reveal()))
 	if err != nil {
 		typed = card.Code{} // opens nothing
 	}

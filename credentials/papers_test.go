@@ -116,6 +116,23 @@ func TestPaper(t *testing.T) {
 	}
 }
 
+// TestPaperPasted: number and code come out of a message with marks that nobody
+// sees, and are the same number and code.
+func TestPaperPasted(t *testing.T) {
+	w := newWorld(t)
+	made := w.cardFor(t)
+	number, code := made.Number, made.Code.Reveal()
+	for name, c := range map[string]struct{ number, code string }{
+		"embedded":      {"\u202a" + number + "\u202c", "\u202a" + code + "\u202c"},
+		"isolated":      {"\u2066" + card.FormatNumber(number) + "\u2069", "\u2066" + code + "\u2069"},
+		"marks between": {number[:6] + "\u200b\u200e" + number[6:], "\ufeff" + code[:5] + "\u00ad\u2060" + code[5:]},
+	} {
+		if got := w.paper(t, c.number, c.code); got != credentials.PaperInUse {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // TestPaperUnknowable: cards that the service knows and cannot test a code of.
 func TestPaperUnknowable(t *testing.T) {
 	w := newWorld(t)

@@ -58,6 +58,10 @@ func TestScript(t *testing.T) {
 			e.Setenv("khmer_code", strings.Map(func(r rune) rune { return '០' + r - '0' }, e.Getenv("siti_code")))
 			e.Setenv("flipped_digits", flippedDigits(e.Getenv("siti_digits")))
 			typed := e.Getenv("siti_code")
+			e.Setenv("pasted_code", "\u202a"+typed+"\u202c")
+			if err := os.WriteFile(filepath.Join(e.WorkDir, "pasted"), []byte("\u2066"+typed+"\u2069\n"), 0o600); err != nil {
+				return err
+			}
 			return os.WriteFile(filepath.Join(e.WorkDir, "code"), []byte(typed[:3]+" "+typed[3:6]+"-"+typed[6:]+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
+	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/config"
@@ -41,20 +43,24 @@ func verifyCommand() *cobra.Command {
 		Short: "Check a card or a credential, without a network",
 		Long: `Check a card or a credential, without a network.
 
-INPUT is an image with a QR code, the digits of a card, a credential, or - for
-standard input.
+INPUT is a picture of a card, a PDF with a photograph of one, the digits of a
+card, a credential, or - for standard input.
+
+With --code - the holder's code is asked for, and not shown while it is typed; or
+it is read from standard input, where that is no terminal. Without --code a card
+is looked at as a finder would.
 
 The exit status is 0 for confirmed and unconfirmed; 3 for status_old,
 issuer_unknown, not_ready and code_not_given; 4 for not_ours and unreadable; 2
 for every other state; and 1 when the command itself could not be carried out.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return f.run(c.Context(), c.InOrStdin(), c.OutOrStdout(), args[0], time.Now())
+			return f.run(c.Context(), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr(), args[0], time.Now())
 		},
 	}
 	c.Flags().StringVar(&f.pack, "pack", "", "the pack file; without it, the pack under --dir")
 	c.Flags().StringVar(&f.deviceKey, "device-key", "", "the device key file (default: the pack file with .key added)")
-	c.Flags().StringVar(&f.code, "code", "", "the holder's code, or - to read it from standard input")
+	c.Flags().StringVar(&f.code, "code", "", "- to be asked for the holder's code, or to read it from standard input; digits given here can be seen in ps and in the shell's history")
 	c.Flags().StringVar(&f.dir, "dir", "", "a folder with pack.json; wrong codes are counted there")
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON object and nothing else")
 	c.PreRun = func(c *cobra.Command, _ []string) {
@@ -69,7 +75,7 @@ for every other state; and 1 when the command itself could not be carried out.`,
 // empty one.
 const noCode = "\x00"
 
-func (f verifyFlags) run(ctx context.Context, stdin io.Reader, stdout io.Writer, input string, now time.Time) error {
+func (f verifyFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, input string, now time.Time) error {
 	if input == "-" && f.code == "-" {
 		return errors.New("only one of INPUT and --code can come from standard input")
 	}
@@ -77,7 +83,7 @@ func (f verifyFlags) run(ctx context.Context, stdin io.Reader, stdout io.Writer,
 	if err != nil {
 		return err
 	}
-	code, err := f.readCode(stdin)
+	code, err := f.readCode(stdin, stderr)
 	if err != nil {
 		return err
 	}
@@ -125,22 +131,39 @@ func (f verifyFlags) judge(pack *verifier.Pack, notReady error, text string, see
 	return v, saveTries(f.dir, tries)
 }
 
-// readCode returns nil when no code was given.
-func (f verifyFlags) readCode(stdin io.Reader) (*string, error) {
-	switch f.code {
-	case noCode:
+// readCode returns nil when no code was given. Marks that nobody sees and that
+// came along with what was pasted are no part of a code.
+func (f verifyFlags) readCode(stdin io.Reader, prompt io.Writer) (*string, error) {
+	code := f.code
+	switch {
+	case code == noCode:
 		return nil, nil
-	case "-":
-		line, err := io.ReadAll(io.LimitReader(stdin, 1<<10))
+	case code == "-":
+		line, err := readLine(stdin, prompt)
 		if err != nil {
 			return nil, fmt.Errorf("read the code: %w", err)
 		}
-		code := string(line)
-		return &code, nil
-	default:
-		return &f.code, nil
+		code = line
 	}
+	code = card.WithoutMarks(code)
+	return &code, nil
 }
+
+// readLine asks for the code where somebody sits at a terminal, which then shows
+// nothing of what is typed, and reads all of standard input where nobody does.
+func readLine(stdin io.Reader, prompt io.Writer) (string, error) {
+	if f, ok := stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // file descriptors are small
+		_, _ = io.WriteString(prompt, english("code.ask")+" ")
+		line, err := term.ReadPassword(int(f.Fd())) //nolint:gosec // as above
+		_, _ = io.WriteString(prompt, "\n")
+		return string(line), err
+	}
+	data, err := io.ReadAll(io.LimitReader(stdin, maxCode))
+	return string(data), err
+}
+
+// maxCode is how much is read of a code. It has ten digits.
+const maxCode = 1 << 10
 
 // openPack opens the pack that the flags name. A pack that cannot be used is a
 // verdict; a file that is not there is a mistake in the command.

@@ -30,6 +30,9 @@ func wordsFor(v verifier.Verdict) words {
 	w.heading = headingFor(v)
 	switch v.State {
 	case verifier.WrongCode:
+		if v.Reason == verifier.ReasonCodeFormat {
+			w.next = english("reason.code_format") + " " + w.next
+		}
 		w.next += " " + english("code.tries", "tries", strconv.Itoa(v.TriesLeft))
 	case verifier.CodeLocked:
 		w.next += " " + english("code.locked", "time", v.LockedUntil.Format("15:04")+" UTC")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	"strings"
 
 	"github.com/safeconduct/safeconduct/credentials/private"
 )
@@ -35,6 +36,19 @@ func ParseCode(s string) (Code, error) {
 		return Code{}, ErrCode
 	}
 	return Code{private.New(digits)}, nil
+}
+
+// WithoutMarks drops the characters that nobody sees from what was typed or
+// pasted: digits that are copied out of a message come with U+202A before and
+// U+202C behind them. The format refuses such a code (docs/card.md, The code), so
+// whoever takes input from people drops the marks first, before anything is asked.
+func WithoutMarks(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unseen(r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // Reveal returns the ten ASCII digits, for the slip and the read-back.

@@ -63,6 +63,36 @@ func TestParseCode(t *testing.T) {
 	}
 }
 
+// TestWithoutMarks: what nobody sees is dropped, and nothing else; the format
+// itself goes on to refuse it.
+func TestWithoutMarks(t *testing.T) {
+	for _, marked := range []string{
+		"\u202a4821773056\u202c", "\u20664821773056\u2069", "\u200f4821773056", "4821\u200b773056", "\ufeff4821773056",
+		"4821\u00ad773056", "4\ufe0f821773056", "482\u200d1773056", "4821\u034f773056", "4821773056\U000e0031",
+	} {
+		if got := WithoutMarks(marked); got != "4821773056" {
+			t.Errorf("%+q became %+q", marked, got)
+		}
+		if _, err := ParseCode(marked); !errors.Is(err, ErrCode) {
+			t.Errorf("%+q is a code", marked)
+		}
+	}
+	for _, kept := range []string{"", "4821 773-056", "\u20124821\u00a0773056\u3000", "៤៨២", "O'NEIL", "12\u221234", "\t\r\n", "½", "\x00"} {
+		if got := WithoutMarks(kept); got != kept {
+			t.Errorf("%+q became %+q", kept, got)
+		}
+	}
+	number, err := NewNumber(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pasted := range []string{"\u202a" + FormatNumber(number) + "\u202c", number[:4] + "\u200b" + number[4:]} {
+		if got, ok := ParseNumber(pasted); !ok || got != number {
+			t.Errorf("%+q is no number", pasted)
+		}
+	}
+}
+
 func TestNewCode(t *testing.T) {
 	seen := map[string]bool{}
 	digits := map[byte]int{}

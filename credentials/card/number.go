@@ -21,11 +21,11 @@ func NewNumber(random io.Reader) (string, error) {
 	return s + fmt.Sprintf("%02d", 98-mod97(s+"00")), nil
 }
 
-// ParseNumber reads a card number as people type it, by the same folding as a
-// code, and returns its 12 ASCII digits. It is false if the digits are not
-// twelve or the check digits are wrong.
+// ParseNumber reads a card number as people type or paste it, by the same folding
+// as a code and without the marks that nobody sees, and returns its 12 ASCII
+// digits. It is false if the digits are not twelve or the check digits are wrong.
 func ParseNumber(s string) (string, bool) {
-	digits, ok := fold(s, numberDigits)
+	digits, ok := fold(WithoutMarks(s), numberDigits)
 	if !ok || !ValidNumber(digits) {
 		return "", false
 	}

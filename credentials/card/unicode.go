@@ -52,6 +52,17 @@ func latinRune(r rune) bool {
 	}
 }
 
+// unseen reports whether nobody sees r: what the Unicode Standard calls default
+// ignorable (§5.21), which is direction and joining marks, variation selectors,
+// and the like. Nothing of the format depends on it, so it may be as new as the
+// toolchain.
+func unseen(r rune) bool {
+	if unicode.In(r, unicode.White_Space, unicode.Prepended_Concatenation_Mark) || r >= 0xfff9 && r <= 0xfffb {
+		return false
+	}
+	return unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
+}
+
 // decimal returns the value of a Unicode decimal digit. Digits of one script
 // stand in a row from zero to nine (Unicode stability policy for Nd), so a range
 // of the table is always whole tens; TestUnicodeTables checks that too.
