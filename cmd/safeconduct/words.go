@@ -49,6 +49,9 @@ func wordsFor(v verifier.Verdict) words {
 			w.next = why + " " + english("result.hand_back")
 		}
 	}
+	if v.SaysNothing {
+		w.next = english("result.says_nothing") + " " + w.next
+	}
 	return w
 }
 

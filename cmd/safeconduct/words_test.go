@@ -72,6 +72,7 @@ func TestWordsFor(t *testing.T) {
 		{"mission", verifier.Verdict{State: verifier.Confirmed, Reason: verifier.ReasonMission}, "Card is genuine. Identity confirmed by the mission of the stated nationality.", ""},
 		{"credential", verifier.Verdict{State: verifier.Expired, Credential: &verifier.Credential{}}, "Credential is past its date.", ""},
 		{"credential and mission", verifier.Verdict{State: verifier.Confirmed, Reason: verifier.ReasonMission, Credential: &verifier.Credential{}}, "Credential is genuine. Identity confirmed by the mission of the stated nationality.", ""},
+		{"a credential that says nothing", verifier.Verdict{State: verifier.Confirmed, Credential: &verifier.Credential{}, SaysNothing: true}, "", "Everything in it was left out, so it says nothing."},
 		{"a state that says nothing of a card", verifier.Verdict{State: verifier.Paused, Credential: &verifier.Credential{}}, "Paused.", ""},
 		{"tries", verifier.Verdict{State: verifier.WrongCode, TriesLeft: 3}, "", "Tries left: 3."},
 		{"locked", verifier.Verdict{State: verifier.CodeLocked, LockedUntil: time.Date(2026, 5, 1, 9, 30, 0, 0, time.UTC)}, "", "Locked until 09:30 UTC."},
