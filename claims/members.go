@@ -49,6 +49,7 @@ const (
 	FormScript   Form = "script"   // four letters
 	FormID       Form = "id"       // of an attestation, report, record or consent
 	FormAgency   Form = "agency"   // id of an agency, or of a person of one
+	FormZone     Form = "zone"     // lines of a machine-readable zone, which package vault/mrz judges
 	FormFixed    Form = "fixed"    // words that the rules compute or fix
 )
 
@@ -129,7 +130,7 @@ var (
 // known reports whether there is a check for the member.
 func (m Member) known() bool {
 	plain := []Form{FormCountry, FormLanguage, FormScript, FormID, FormAgency, FormFixed}
-	texts := []Form{FormLine, FormName, FormText, FormDigest, FormDate, FormCountry}
+	texts := []Form{FormLine, FormName, FormText, FormZone, FormDigest, FormDate, FormCountry}
 	switch {
 	case m.Type == textType:
 		return slices.Contains(texts, m.Form) || m.List != "" && m.Form == ""
@@ -230,7 +231,7 @@ func (m Member) checkWords(c *invalid.Checker, at, s string, n invalid.Need) {
 		c.ID(at, s, n)
 	case FormAgency:
 		c.Agency(at, s, n)
-	case FormFixed:
+	case FormFixed, FormZone:
 		c.There(at, s != "", n)
 	default:
 		c.Shape(at, s, shapes[m.Form].shape, shapes[m.Form].rule, n)

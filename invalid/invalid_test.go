@@ -142,11 +142,11 @@ func TestTidy(t *testing.T) {
 	name := func(s string) private.String { return private.New(s) }
 	f := form{
 		Name: name(" Ann "), Empty: name(" \t"), Code: " code ", One: &inner{name("\u202aAnn\u202c")},
-		Many: []inner{{name("Ann\u3000")}, {name("Anna Maria")}}, Texts: []private.String{name("\ufeffAnn\u200b\u200f"), name("ه\u200d")},
+		Many: []inner{{name("Ann\u3000")}, {name("Anna\r\nMaria\rX")}}, Texts: []private.String{name("\ufeffAnn\u200b\u200f"), name("ه\u200d")},
 	}
 	invalid.Tidy(&f)
 	got := []string{f.Name.Reveal(), f.Empty.Reveal(), f.Code, f.One.Name.Reveal(), f.Many[0].Name.Reveal(), f.Many[1].Name.Reveal(), f.Texts[0].Reveal(), f.Texts[1].Reveal()}
-	want := []string{"Ann", "", " code ", "Ann", "Ann", "Anna Maria", "Ann", "ه\u200d"}
+	want := []string{"Ann", "", " code ", "Ann", "Ann", "Anna\nMaria\nX", "Ann", "ه\u200d"}
 	if !slices.Equal(got, want) || !f.Empty.IsZero() {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -9,10 +9,11 @@ import (
 )
 
 // Tidy drops what cannot be seen at both ends of every private text in the
-// struct that v points to. A telephone's keyboard leaves a blank after a name,
-// and a contact copied from one is wrapped in marks of direction; neither is
-// part of the name, and nobody is sent away because of them. What stands inside
-// a text stays as it is.
+// struct that v points to, and ends its lines with line feeds. A telephone's
+// keyboard leaves a blank after a name, a contact copied from one is wrapped in
+// marks of direction, and a form in a browser ends lines as Windows does; none of
+// it is part of the text, and nobody is sent away because of it. What else stands
+// inside a text stays as it is.
 //
 // It is for whoever reads an input, before it is checked.
 func Tidy(v any) { tidy(reflect.ValueOf(v)) }
@@ -29,8 +30,9 @@ func tidy(v reflect.Value) {
 		}
 	case reflect.Struct:
 		if text, ok := v.Interface().(private.String); ok {
-			if s := text.Reveal(); s != Trim(s) {
-				v.Set(reflect.ValueOf(private.New(Trim(s))))
+			given := text.Reveal()
+			if tidied := Trim(lineEnds.Replace(given)); tidied != given {
+				v.Set(reflect.ValueOf(private.New(tidied)))
 			}
 			return
 		}
@@ -42,6 +44,8 @@ func tidy(v reflect.Value) {
 	default: // codes, days, numbers: written in one way only
 	}
 }
+
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
 // Trim returns s without what cannot be seen at its ends: white space, the word
 // break, and marks of direction. The two joiners stay, for they change how the

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/invalid"
@@ -401,3 +402,14 @@ func actorIn(id, agency string) audit.Actor {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// TestClassesAreTheVocabulary: an agency's class is one of the listed ones.
+func TestClassesAreTheVocabulary(t *testing.T) {
+	var got []string
+	for _, class := range network.Classes {
+		got = append(got, string(class))
+	}
+	if want := claims.Values("org_type"); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

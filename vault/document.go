@@ -38,7 +38,7 @@ type Document struct {
 	// end in any of the usual ways; what is kept has a line feed between them.
 	// MRZFormat and MRZChecks are worked out from it; they may be absent
 	// on the way in, and if they are present they must say the same.
-	MRZ       private.String `json:"mrz,omitzero" is:"text"`
+	MRZ       private.String `json:"mrz,omitzero" is:"zone"`
 	MRZFormat mrz.Format     `json:"mrz_format,omitempty" list:"mrz_format"`
 	MRZChecks *mrz.Checks    `json:"mrz_checks,omitempty"`
 

@@ -12,17 +12,13 @@ import (
 	"github.com/safeconduct/safeconduct/invalid"
 )
 
-// Purpose is why a record is shared or opened. The set is closed, so that a
-// purpose cannot carry a story.
+// Purpose is why a record is shared or opened: a value of the list
+// sharing_purpose. The set is closed, so that a purpose cannot carry a story.
 type Purpose string
 
-// Purposes lists every purpose.
-var Purposes = func() (all []Purpose) {
-	for _, p := range claims.Values("sharing_purpose") {
-		all = append(all, Purpose(p))
-	}
-	return all
-}()
+func (p Purpose) check(c *invalid.Checker) {
+	c.OneOf("/purpose", string(p), claims.Values("sharing_purpose"), invalid.Required)
+}
 
 // maxGrant is how long a grant may last. Longer needs are asked again.
 const maxGrant = 180 * 24 * time.Hour
@@ -68,7 +64,7 @@ type Signed struct {
 func (g Grant) check(today time.Time) error {
 	var c invalid.Checker
 	c.Agency("/agency", g.Agency, invalid.Required)
-	c.Must(slices.Contains(Purposes, g.Purpose), "/purpose", invalid.CodeNotInList, "is one of the listed purposes")
+	g.Purpose.check(&c)
 	switch {
 	case g.Until.IsZero() || g.Until != g.Until.UTC().Truncate(24*time.Hour):
 		c.Add("/until", invalid.CodeFormat, "is a day, UTC")

@@ -107,7 +107,7 @@ func lengthPrefixed(label string, fields ...string) []byte {
 func (o Opening) check(now time.Time) error {
 	var c invalid.Checker
 	c.Must(o.Device != "" && len(o.Device) <= 64, "/device", invalid.CodeFormat, "is a device's id")
-	c.Must(slices.Contains(Purposes, o.Purpose), "/purpose", invalid.CodeNotInList, "is one of the listed purposes")
+	o.Purpose.check(&c)
 	c.There("/parts", len(o.Parts) > 0, invalid.Required)
 	for i, part := range o.Parts {
 		c.Must(slices.Contains(Parts, part), invalid.At("/parts", i), invalid.CodeNotInList, "is one of the listed parts")

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,5 +61,30 @@ func TestEveryKindIsInTheContract(t *testing.T) {
 	}
 	if !strings.Contains(text, "    Opinion:\n      type: object\n      additionalProperties: false\n      required: [opinion, authority_class, date]\n") {
 		t.Error("the contract does not say what an opinion needs")
+	}
+}
+
+// TestListsInTheContract: wherever the contract names a list of the vocabulary,
+// also where nothing is made from it, it has that list's values.
+func TestListsInTheContract(t *testing.T) {
+	contract, err := os.ReadFile("../../docs/api/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for _, m := range regexp.MustCompile(`x-vocabulary: (\w+),?\s+enum: \[([^\]]*)\]`).FindAllStringSubmatch(string(contract), -1) {
+		seen[m[1]]++
+		got := strings.Split(strings.ReplaceAll(m[2], "'", ""), ", ")
+		if want := claims.Values(m[1]); !slices.Equal(got, want) {
+			t.Errorf("list %s: got %q, want %q", m[1], got, want)
+		}
+	}
+	if n := strings.Count(string(contract), "x-vocabulary: "); n < 60 || len(seen) < 50 {
+		t.Errorf("%d uses of %d lists: the reading is broken", n, len(seen))
+	}
+	for list, n := range map[string]int{"sharing_purpose": 1, "org_type": 2, "document_kind": 3, "circumstance": 2, "consent_method": 2} {
+		if seen[list] != n {
+			t.Errorf("list %s is used %d times, want %d", list, seen[list], n)
+		}
 	}
 }

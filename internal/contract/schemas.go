@@ -206,7 +206,7 @@ func value(m claims.Member) string {
 	switch {
 	case m.List != "":
 		return fmt.Sprintf("{type: string, x-vocabulary: %s, enum: ['%s']}", m.List, strings.Join(claims.Values(m.List), "', '"))
-	case m.Form == claims.FormText:
+	case m.Form == claims.FormText || m.Form == claims.FormZone:
 		return ref("PersonNote")
 	case m.Type == reflect.TypeFor[private.String]() && described != "":
 		return fmt.Sprintf("{type: string, maxLength: %d%s}", invalid.MaxLine, described)
