@@ -313,6 +313,67 @@ func TestPackageComments(t *testing.T) {
 	}
 }
 
+// mostNames is how many exported names a room at the top may have. Whoever comes
+// new to it reads them all; a room that needs more says why in its comment, in a
+// sentence with the words "exported names because".
+const mostNames = 120
+
+// TestExportedNames counts what each room at the top exports: types, functions,
+// constants and variables. Methods and fields are read with their type.
+func TestExportedNames(t *testing.T) {
+	names, reasons := map[string]int{}, map[string]bool{}
+	for _, name := range goFiles(t) {
+		dir := path.Dir(name)
+		if strings.Contains(dir, "/") || dir == "." || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[dir] += len(exported(f))
+		reasons[dir] = reasons[dir] || strings.Contains(strings.Join(strings.Fields(f.Doc.Text()), " "), "exported names because")
+	}
+	for dir, n := range names {
+		if n > mostNames && !reasons[dir] {
+			t.Errorf("%s has %d exported names, and its comment does not say why there are more than %d", dir, n, mostNames)
+		}
+	}
+	if len(names) < 8 || names["credentials"] == 0 {
+		t.Errorf("counted in %v: the reading of files is broken", names)
+	}
+	t.Logf("exported names: %v", names)
+}
+
+// exported lists the exported names at the top of a file.
+func exported(f *ast.File) (names []string) {
+	add := func(id *ast.Ident) {
+		if id.IsExported() {
+			names = append(names, id.Name)
+		}
+	}
+	for _, decl := range f.Decls {
+		switch d := decl.(type) {
+		case *ast.FuncDecl:
+			if d.Recv == nil {
+				add(d.Name)
+			}
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				switch s := spec.(type) {
+				case *ast.TypeSpec:
+					add(s.Name)
+				case *ast.ValueSpec:
+					for _, id := range s.Names {
+						add(id)
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
 // introduces reports whether f carries the doc comment of its package, which
 // lies in a directory called base.
 func introduces(f *ast.File, base string) bool {

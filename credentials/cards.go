@@ -302,19 +302,6 @@ func (is *Issuer) CardByHandle(ctx context.Context, handle [8]byte) (Issued, err
 	return is.inUse(is.cfg.Store.ByHandle(ctx, tag))
 }
 
-// CardByNumber finds the card in use with a printed number.
-func (is *Issuer) CardByNumber(ctx context.Context, number string) (Issued, error) {
-	digits, ok := card.ParseNumber(number)
-	if !ok {
-		return Issued{}, ErrNotFound
-	}
-	tag, err := is.tag(ctx, "card-number", []byte(digits))
-	if err != nil {
-		return Issued{}, err
-	}
-	return is.inUse(is.cfg.Store.ByNumber(ctx, tag))
-}
-
 // inUse hides every card that is not in use: a replaced card's key is dead.
 func (is *Issuer) inUse(d Issued, err error) (Issued, error) {
 	switch {

@@ -109,9 +109,23 @@ type Attestation struct {
 // Issue makes an attestation. It either returns a signed, stored and logged
 // attestation, or an error and nothing that anybody could use.
 //
-// The order is: validate, reserve and log in one transaction, sign, check,
-// complete. A crash in between leaves a draft, which Recover settles: there is
-// no signature without a record.
+// Write down, then sign (docs/decisions/0002-sequence-of-issuing.md):
+//
+//  1. A request that was made before is answered with what it made.
+//  2. The order is checked. Everything that is wrong with it is told at once, and
+//     nothing is kept.
+//  3. A place in a status list is drawn. Draft, place and log entry are stored in
+//     one transaction, with the digest of the bytes that will be signed. Whoever
+//     cannot write this down does not sign.
+//  4. The agency's key signs these bytes, once.
+//  5. The signature is checked with the public key, as a stranger would.
+//  6. The token is encrypted to the case. Token, what follows from it for the rest
+//     of the case, and a second log entry are stored in one transaction. Only now
+//     is the attestation in use, and returned.
+//
+// A crash, or an error after step 3, leaves a draft, which Recover abandons and
+// logs: there may be a signature that nobody was given, and there is none without
+// a record.
 func (is *Issuer) Issue(ctx context.Context, by audit.Actor, o Order) (Attestation, error) {
 	now := is.cfg.Now().UTC()
 	if a, err := is.repeated(ctx, by, o.RequestKey); err != nil || a != nil {

@@ -1,8 +1,13 @@
 // Package verifier judges cards and credentials: a pack, a presentation and a
 // time go in, and one Verdict comes out. It is the same code behind the
-// command line, the API and the browser, and anybody may import it. It knows
-// no network, no files and no clock: fetching packs, reading pictures and
-// keeping state between checks are left to its callers.
+// command line, the API and the browser, and anybody may import it.
+//
+// It has many exported names because a verdict's states and reasons are a closed
+// list, and so are the parts of packs, trust lists and envelopes: whoever shows a
+// result has a name for each.
+//
+// It knows no network, no files and no clock: fetching packs, reading pictures
+// and keeping state between checks are left to its callers.
 package verifier
 
 import (
