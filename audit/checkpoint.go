@@ -38,6 +38,18 @@ func ParseCheckpoint(signed []byte, vkey string) (Checkpoint, error) {
 	return parseCheckpoint(signed, verifier)
 }
 
+// CheckpointSize is the number of leaves that a checkpoint speaks of. It checks
+// no signature. The error is ErrCheckpoint.
+func CheckpointSize(signed []byte) (int64, error) {
+	_, rest, _ := bytes.Cut(signed, []byte("\n"))
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	size, err := parseNumber(string(line))
+	if err != nil {
+		return 0, fmt.Errorf("%w: size", ErrCheckpoint)
+	}
+	return size, nil
+}
+
 // parseCheckpoint takes a checkpoint that one of the keys signed.
 func parseCheckpoint(signed []byte, keys ...note.Verifier) (Checkpoint, error) {
 	if len(signed) > maxCheckpoint {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -63,6 +64,26 @@ func parseTilePath(path string) (tlog.Tile, bool) {
 func IsTile(path string) bool {
 	_, ok := parseTilePath(path)
 	return ok
+}
+
+// Tiles are the names of the tiles that a log of size leaves has: from the root
+// down, and in each level from the newest to the oldest.
+func Tiles(size int64) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		top := 0
+		for rowLen(size, top+1) > 0 {
+			top++
+		}
+		for level := top; level >= 0; level-- {
+			row := rowLen(size, level)
+			for n := (row - 1) >> tileHeight; n >= 0 && row > 0; n-- {
+				width := min(row-n<<tileHeight, tileWidth)
+				if !yield(tilePath(tlog.Tile{H: tileHeight, L: level, N: n, W: int(width)})) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // rowLen is how many hashes a tree of size leaves has on a level of tiles.

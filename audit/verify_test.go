@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -265,6 +267,41 @@ func FuzzParseCheckpoint(f *testing.F) {
 			t.Fatalf("got %q from %q", c.text(), text)
 		}
 	})
+}
+
+// TestTiles: the names of a log's tiles are those that were published for it.
+func TestTiles(t *testing.T) {
+	for _, size := range []int{1, 255, 256, 257, 600, 70_000} {
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
+			_, d, _, heads := publishedAt(t, size)
+			var want, got []string
+			for name := range d.files {
+				if inTree(name, int64(size)) {
+					want = append(want, name)
+				}
+			}
+			got = slices.Collect(Tiles(int64(size)))
+			if len(got) > 1 && got[len(got)-1] != "tile/0/000" {
+				t.Errorf("the last is %s", got[len(got)-1])
+			}
+			slices.Sort(want)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("got %d tiles, want %d", len(got), len(want))
+			}
+			if n, err := CheckpointSize(heads[0].Signed); err != nil || n != int64(size) {
+				t.Errorf("the checkpoint is of %d leaves, %v", n, err)
+			}
+		})
+	}
+	if got := slices.Collect(Tiles(0)); len(got) != 0 {
+		t.Errorf("an empty log has %q", got)
+	}
+	for _, signed := range []string{"", "log\n", "log\n-1\n", "log\n01\n", "log\n1", "log\n1\n"} {
+		if n, err := CheckpointSize([]byte(signed)); (err == nil) != (n == 1) || err != nil && !errors.Is(err, ErrCheckpoint) {
+			t.Errorf("%q: got %d, %v", signed, n, err)
+		}
+	}
 }
 
 func FuzzTilePath(f *testing.F) {

@@ -23,6 +23,20 @@ type Lists struct {
 	Pack      string `json:"pack"`
 }
 
+// Tokens returns the lists that stand in a pack, for whoever serves them one by
+// one. It checks no signature: Open does.
+func (l Lists) Tokens() (status, answers []ListToken, err error) {
+	m, err := jws.Parse(l.Pack, MaxPack, TypePack)
+	if err != nil {
+		return nil, nil, fmt.Errorf("pack: %w", err)
+	}
+	var s PackStatement
+	if err := readStatement(m.Unverified(), MaxPack, &s); err != nil {
+		return nil, nil, fmt.Errorf("pack: %w", err)
+	}
+	return s.Status, s.Answers, nil
+}
+
 // File is a pack as it lies on a disk or a USB stick.
 type File struct {
 	Lists    Lists  `json:"lists"`

@@ -3,6 +3,7 @@ package verifier
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,6 +23,49 @@ const (
 type Tries struct {
 	// Wrong holds the times of wrong codes, Unix seconds, by TryHandle.
 	Wrong map[string][]int64 `json:"wrong"`
+}
+
+// Merge returns what either has counted within the day before now, each try once.
+// Neither is changed.
+func (t Tries) Merge(other Tries, now time.Time) Tries {
+	var all Tries
+	for _, part := range []Tries{t, other} {
+		for handle := range part.Wrong {
+			if recent := part.since(handle, now.Add(-24*time.Hour)); len(recent) > 0 {
+				all.add(handle, recent)
+			}
+		}
+	}
+	return all
+}
+
+// add takes up tries with one card. Two in one second are two, and the same two
+// seen twice are still two.
+func (t *Tries) add(handle string, times []int64) {
+	if t.Wrong == nil {
+		t.Wrong = map[string][]int64{}
+	}
+	has := t.Wrong[handle]
+	for _, at := range slices.Compact(slices.Clone(times)) {
+		for range count(times, at) - count(has, at) {
+			t.Wrong[handle] = append(t.Wrong[handle], at)
+		}
+	}
+	slices.Sort(t.Wrong[handle])
+}
+
+func count(times []int64, at int64) (n int) {
+	for _, one := range times {
+		if one == at {
+			n++
+		}
+	}
+	return n
+}
+
+// Equal reports whether both have counted the same.
+func (t Tries) Equal(other Tries) bool {
+	return maps.EqualFunc(t.Wrong, other.Wrong, slices.Equal)
 }
 
 // TryHandle names a card for counting, without saying anything about it.

@@ -93,3 +93,33 @@ func TestTriesUnordered(t *testing.T) {
 		t.Error("looking changed what was kept")
 	}
 }
+
+// TestTriesMerge: what two have counted is counted once, and what is older than a
+// day by nobody.
+func TestTriesMerge(t *testing.T) {
+	at := func(s int64) int64 { return noon.Unix() + s }
+	old := noon.Add(-25 * time.Hour).Unix()
+	one := Tries{Wrong: map[string][]int64{"a": {at(1), at(2), at(2)}, "b": {old}, "c": {old, at(9), at(3)}}}
+	two := Tries{Wrong: map[string][]int64{"a": {at(2), at(5)}, "d": {at(4)}}}
+	want := Tries{Wrong: map[string][]int64{"a": {at(1), at(2), at(2), at(5)}, "c": {at(3), at(9)}, "d": {at(4)}}}
+	now := noon.Add(time.Minute)
+	for _, got := range []Tries{one.Merge(two, now), two.Merge(one, now), one.Merge(two, now).Merge(one, now)} {
+		if !got.Equal(want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+	if len(one.Wrong) != 3 || len(two.Wrong["a"]) != 2 {
+		t.Error("merging changed what was merged")
+	}
+	if got := (Tries{}).Merge(Tries{}, now); !got.Equal(Tries{}) || !got.Equal(Tries{Wrong: map[string][]int64{}}) {
+		t.Errorf("nothing and nothing are %v", got)
+	}
+	if one.Equal(two) || one.Equal(Tries{}) {
+		t.Error("what differs is equal")
+	}
+	got := one.Merge(Tries{}, now)
+	got.count("c", now)
+	if len(one.Wrong["c"]) != 3 {
+		t.Error("a copy shares what it copied")
+	}
+}

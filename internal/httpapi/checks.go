@@ -1,9 +1,7 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -53,15 +51,6 @@ func presentation(o api.VerificationOrder) (verifier.Presentation, error) {
 	return p, nil
 }
 
-// Tries keeps the wrong codes that each actor has tried, for all processes of
-// the service: who asks two of them gets no more tries. The text is this
-// room's own; a version of 0 is an actor without any.
-type Tries interface {
-	Read(ctx context.Context, actor string) (text string, version int64, err error)
-	// Write replaces what was read, and reports whether it still stood.
-	Write(ctx context.Context, actor, text string, version int64, now time.Time) (ok bool, err error)
-}
-
 // maxTried is for how many cards wrong codes of one actor are counted within a
 // day. Nobody mistypes so many.
 const maxTried = 500
@@ -76,37 +65,18 @@ func (s *Server) check(ctx context.Context, actor string, pack *verifier.Pack, s
 	}
 	defer leave()
 	for {
-		text, version, err := s.cfg.Tries.Read(ctx, actor)
+		began, err := s.tries.read(ctx, actor, now)
 		if err != nil {
 			return verifier.Verdict{}, err
 		}
-		var wrong verifier.Tries
-		if text != "" {
-			if err := json.Unmarshal([]byte(text), &wrong); err != nil {
-				return verifier.Verdict{}, fmt.Errorf("read tries: %w", err)
-			}
-		}
-		if shown.Code != nil && len(wrong.Wrong) >= maxTried {
+		if shown.Code != nil && len(began.wrong.Wrong) >= maxTried {
 			return verifier.Verdict{}, fail(faultTooMany)
 		}
-		before, err := json.Marshal(wrong)
-		if err != nil {
-			return verifier.Verdict{}, fmt.Errorf("encode tries: %w", err)
-		}
+		wrong := began.wrong.Merge(verifier.Tries{}, now) // a copy
 		shown.Tries = &wrong
 		verdict := pack.Verify(shown, now)
-		after, err := json.Marshal(wrong)
-		if err != nil {
-			return verifier.Verdict{}, fmt.Errorf("encode tries: %w", err)
-		}
-		if bytes.Equal(before, after) {
-			return verdict, nil
-		}
-		switch ok, err := s.cfg.Tries.Write(ctx, actor, string(after), version, now); {
-		case err != nil:
-			return verifier.Verdict{}, err
-		case ok:
-			return verdict, nil
+		if ok, err := s.tries.write(ctx, actor, began, wrong, now); ok || err != nil {
+			return verdict, err
 		}
 	}
 }

@@ -214,7 +214,7 @@ func (s *Server) identify(c *gin.Context) {
 		s.refuse(c, fail(faultUnauthenticated))
 		return
 	}
-	by, err := s.cfg.People.Authenticate(c.Request.Context(), token)
+	by, err := s.authenticate(c.Request.Context(), o, token)
 	if err != nil {
 		if f := diagnose(err); f.status < http.StatusInternalServerError {
 			err = fail(faultUnauthenticated) // why a token lets nobody in is not said

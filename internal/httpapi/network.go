@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
@@ -23,6 +24,9 @@ type Board interface {
 	// Envelope seals the epoch keys to the device that acts, for the newest
 	// pack.
 	Envelope(ctx context.Context, by audit.Actor) (string, error)
+	// Confirmed is when it was last known that nothing newer is published than
+	// what Lists and Tokens return.
+	Confirmed() time.Time
 	// Pack returns the newest pack, opened for the service itself.
 	Pack(ctx context.Context) (*verifier.Pack, error)
 }

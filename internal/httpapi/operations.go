@@ -30,6 +30,8 @@ type operation struct {
 	method string
 	route  string // as gin writes it: /cases/:case
 	public bool
+	// outage is whether it is answered without the database, too.
+	outage bool
 	// published is what scripts of every site may read, too.
 	published bool
 	// actions are what the operation is, in the words of package people. One of
@@ -146,6 +148,7 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 	if op.actions, err = actionsOf(spec, op.public); err != nil {
 		return nil, err
 	}
+	op.outage, _ = spec.Extensions["x-outage"].(bool)
 	if answer := spec.Responses.Status(http.StatusOK); answer != nil {
 		_, op.published = answer.Value.Headers[headerAnyOrigin]
 	}

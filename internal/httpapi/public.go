@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -47,30 +48,40 @@ func (s *Server) mountPublic(r gin.IRouter) {
 	serve := func(path, mediaType, cache string, read func(c *gin.Context) ([]byte, error)) {
 		r.GET(path, func(c *gin.Context) { s.serveFile(c, mediaType, cache, read) })
 	}
-	serve("/trust-list", "application/jwt", cacheLists, func(c *gin.Context) ([]byte, error) {
+	// newest serves what gets a successor from time to time.
+	newest := func(path, mediaType, cache string, read func(c *gin.Context) ([]byte, error)) {
+		serve(path, mediaType, cache, func(c *gin.Context) ([]byte, error) {
+			data, err := read(c)
+			if err == nil {
+				s.setAge(c)
+			}
+			return data, err
+		})
+	}
+	newest("/trust-list", "application/jwt", cacheLists, func(c *gin.Context) ([]byte, error) {
 		lists, err := s.cfg.Board.Lists(c.Request.Context())
 		return []byte(lists.TrustList), err
 	})
-	serve("/pack", mediaJSON, cachePack, func(c *gin.Context) ([]byte, error) {
+	newest("/pack", mediaJSON, cachePack, func(c *gin.Context) ([]byte, error) {
 		lists, err := s.cfg.Board.Lists(c.Request.Context())
 		if err != nil {
 			return nil, err
 		}
 		return json.Marshal(lists)
 	})
-	serve("/status-lists/:list", mediaStatusList, cacheLists, func(c *gin.Context) ([]byte, error) {
+	newest("/status-lists/:list", mediaStatusList, cacheLists, func(c *gin.Context) ([]byte, error) {
 		status, _, err := s.tokens(c)
 		return []byte(status), err
 	})
-	serve("/answers-lists/:list", mediaStatusList, cacheLists, func(c *gin.Context) ([]byte, error) {
+	newest("/answers-lists/:list", mediaStatusList, cacheLists, func(c *gin.Context) ([]byte, error) {
 		_, answers, err := s.tokens(c)
 		return []byte(answers), err
 	})
 	s.mountCardPage(r)
-	serve("/log/checkpoint", mediaText, cacheHead, func(*gin.Context) ([]byte, error) {
+	newest("/log/checkpoint", mediaText, cacheHead, func(*gin.Context) ([]byte, error) {
 		return s.logFile("checkpoint")
 	})
-	serve("/log/restart", mediaJSON, cacheRestart, func(*gin.Context) ([]byte, error) {
+	newest("/log/restart", mediaJSON, cacheRestart, func(*gin.Context) ([]byte, error) {
 		return s.logFile("restart.json")
 	})
 	serve(tileRoute, mediaBytes, cacheTiles, func(c *gin.Context) ([]byte, error) {
@@ -89,6 +100,18 @@ func (s *Server) mountPublic(r gin.IRouter) {
 	serve("/api/openapi.yaml", "application/yaml", cacheContract, func(*gin.Context) ([]byte, error) {
 		return contract.Contract, nil
 	})
+}
+
+// agedAfter is how long it may have been unknown whether there is something newer
+// before an answer says so. It is asked more often than that.
+const agedAfter = 5 * time.Second
+
+// setAge tells how old an answer is, as a cache would that cannot reach its
+// origin (RFC 9111 §5.1): the service then knows no newer one than it has.
+func (s *Server) setAge(c *gin.Context) {
+	if age := time.Since(s.cfg.Board.Confirmed()); age > agedAfter {
+		c.Header("Age", strconv.Itoa(int(age/time.Second)))
+	}
 }
 
 func (s *Server) tokens(c *gin.Context) (status, answers string, err error) {

@@ -76,6 +76,8 @@ type Server struct {
 	strangers *rate.Limiter
 	origin    *http.CrossOriginProtection
 	seats     *seats
+	actors    *actors
+	tries     *counter
 	papers    chan struct{} // seats of those who ask with number and code alone
 }
 
@@ -104,6 +106,8 @@ func New(cfg Config) (*Server, error) {
 		strangers: rate.NewLimiter(cfg.StrangerRate, 2*int(cfg.StrangerRate)+1),
 		origin:    http.NewCrossOriginProtection(),
 		seats:     newSeats(runtime.GOMAXPROCS(0)),
+		actors:    newActors(),
+		tries:     newCounter(cfg.Tries),
 		papers:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	if s.engine, err = s.routes(); err != nil {

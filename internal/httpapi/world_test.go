@@ -278,6 +278,8 @@ func (b *board) Tokens(ctx context.Context, n uint16) (string, string, error) {
 	return b.store.Tokens(ctx, n)
 }
 
+func (b *board) Confirmed() time.Time { return time.Now() }
+
 func (b *board) Envelope(ctx context.Context, by audit.Actor) (string, error) {
 	_, sequence := b.current()
 	return b.net.Envelope(ctx, by, sequence)

@@ -30,6 +30,7 @@ type Board struct {
 	lease     *sqlstore.Lease
 	log       *audit.Log
 	offsite   *offsite.Folder
+	files     *logFiles // nil where the log's public files lie beside the service
 	now       func() time.Time
 	patience  time.Duration // with another process that publishes
 
@@ -37,12 +38,14 @@ type Board struct {
 
 	opening sync.Mutex // one refresh at a time
 
-	mu       sync.RWMutex
-	lists    verifier.Lists
-	sequence uint64
-	pack     *verifier.Pack
-	opened   time.Time
-	asked    time.Time // when the number of the newest pack was last read
+	mu        sync.RWMutex
+	lists     verifier.Lists
+	tokens    map[uint16]listTokens // the lists in the pack
+	sequence  uint64
+	pack      *verifier.Pack
+	opened    time.Time
+	asked     time.Time // when it was last asked whether there is something newer
+	confirmed time.Time // when the answer was last heard
 }
 
 const (
@@ -71,12 +74,19 @@ func newBoard(s *Service) (*Board, error) {
 	if err != nil {
 		return nil, err
 	}
+	var held *logFiles
+	if s.cfg.Engines.Database != "" {
+		held = &logFiles{dir: s.LogDir}
+	}
 	return &Board{
 		network: s.Network, publisher: publisher, store: s.DB.Credentials(), packs: s.DB.Network(),
-		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, offsite: s.Offsite, now: s.cfg.Now,
+		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, offsite: s.Offsite, files: held, now: s.cfg.Now,
 		patience: publishPatience,
 	}, nil
 }
+
+// listTokens are the newest tokens of one list.
+type listTokens struct{ status, answers string }
 
 // open puts up what was published last. A network that has published nothing
 // begins with a window in which nothing happened.
@@ -91,7 +101,7 @@ func (b *Board) open(ctx context.Context) error {
 	if up > 0 {
 		return b.refresh(ctx)
 	}
-	status, _, err := b.tokens(ctx)
+	status, _, err := b.collect(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -147,6 +157,9 @@ func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (ht
 	}
 	if err := b.offsite.KeepCheckpoint(head.Signed); err != nil {
 		return httpapi.Published{}, fmt.Errorf("keep the checkpoint: %w", err)
+	}
+	if err := b.files.update(); err != nil {
+		return httpapi.Published{}, fmt.Errorf("hold the log's files: %w", err)
 	}
 	return httpapi.Published{Sequence: b.Number(), LogSize: head.Size, Waiting: done.Waiting}, nil
 }
@@ -222,7 +235,7 @@ func (b *Board) makePack(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		status, answers, err := b.tokens(ctx)
+		status, answers, err := b.collect(ctx)
 		if err != nil {
 			return err
 		}
@@ -242,8 +255,8 @@ func (b *Board) makePack(ctx context.Context) error {
 	return fmt.Errorf("other processes publish all the time: %w", sqlstore.ErrBusy)
 }
 
-// refresh takes over the newest pack when it is another one than this process
-// has, whoever published it.
+// refresh takes over the newest pack, and the log's newest files, when they are
+// others than this process has, whoever published them.
 func (b *Board) refresh(ctx context.Context) error {
 	b.opening.Lock()
 	defer b.opening.Unlock()
@@ -252,14 +265,31 @@ func (b *Board) refresh(ctx context.Context) error {
 
 // takeOver is refresh for whoever has the turn.
 func (b *Board) takeOver(ctx context.Context) error {
+	asked := time.Now()
+	err := b.takePack(ctx)
+	if err == nil {
+		if err = b.files.update(); err != nil {
+			err = fmt.Errorf("hold the log's files: %w", err)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = asked
+	if err == nil {
+		b.confirmed = asked
+	}
+	return err
+}
+
+// takePack takes over the newest pack.
+func (b *Board) takePack(ctx context.Context) error {
 	up, err := b.packs.PackNumber(ctx)
 	if err != nil {
 		return err
 	}
-	b.mu.Lock()
-	b.asked = time.Now()
+	b.mu.RLock()
 	current := up == b.sequence && time.Since(b.opened) < reopenAfter
-	b.mu.Unlock()
+	b.mu.RUnlock()
 	if current {
 		return nil
 	}
@@ -274,14 +304,34 @@ func (b *Board) takeOver(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the pack: %w", err)
 	}
+	tokens, err := tokensOf(lists)
+	if err != nil {
+		return err
+	}
 	// Before anybody can have it.
 	if err := b.offsite.KeepPack(ctx, lists); err != nil {
 		return fmt.Errorf("keep the pack: %w", err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.lists, b.sequence, b.pack, b.opened = lists, sequence, pack, time.Now()
+	b.lists, b.tokens, b.sequence, b.pack, b.opened = lists, tokens, sequence, pack, time.Now()
 	return nil
+}
+
+// tokensOf sorts the lists in a pack by their numbers.
+func tokensOf(lists verifier.Lists) (map[uint16]listTokens, error) {
+	status, answers, err := lists.Tokens()
+	if err != nil {
+		return nil, err
+	}
+	tokens := make(map[uint16]listTokens, len(status))
+	for _, l := range status {
+		tokens[l.Number] = listTokens{status: l.Token}
+	}
+	for _, l := range answers {
+		tokens[l.Number] = listTokens{status: tokens[l.Number].status, answers: l.Token}
+	}
+	return tokens, nil
 }
 
 // follow keeps up with what other processes publish, until ctx ends.
@@ -294,10 +344,15 @@ func (b *Board) follow(ctx context.Context, every time.Duration, failed func(err
 }
 
 // fresh is refresh for requests: not with every one of them, and what is here
-// will do while the newest cannot be had.
+// will do while the newest cannot be had. Once there was no answer, requests ask
+// no sooner than follow does: each would wait for it.
 func (b *Board) fresh(ctx context.Context) {
 	b.mu.RLock()
-	lately := time.Since(b.asked) < askAgain
+	pause := askAgain
+	if b.confirmed.Before(b.asked) {
+		pause = followEvery
+	}
+	lately := time.Since(b.asked) < pause
 	b.mu.RUnlock()
 	if lately || !b.opening.TryLock() {
 		return
@@ -308,8 +363,8 @@ func (b *Board) fresh(ctx context.Context) {
 	_ = b.takeOver(ctx) // follow reports it
 }
 
-// tokens collects the newest token of every list.
-func (b *Board) tokens(ctx context.Context) (status, answers []verifier.ListToken, err error) {
+// collect reads the newest token of every list.
+func (b *Board) collect(ctx context.Context) (status, answers []verifier.ListToken, err error) {
 	numbers, err := b.store.Lists(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -366,14 +421,22 @@ func (b *Board) Lists(ctx context.Context) (verifier.Lists, error) {
 	return b.lists, nil
 }
 
-// Tokens returns the newest tokens of a status list, empty ones when there is
-// no such list.
+// Tokens returns the tokens of a status list as they stand in the newest pack,
+// empty ones when there is no such list.
 func (b *Board) Tokens(ctx context.Context, list uint16) (status, answers string, err error) {
-	status, answers, err = b.store.Tokens(ctx, list)
-	if errors.Is(err, credentials.ErrNotFound) {
-		return "", "", nil
-	}
-	return status, answers, err
+	b.fresh(ctx)
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	t := b.tokens[list]
+	return t.status, t.answers, nil
+}
+
+// Confirmed is when it was last known that nothing newer is published than what
+// is up here.
+func (b *Board) Confirmed() time.Time {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.confirmed
 }
 
 // Envelope seals the epoch keys to the device that acts, for the newest pack.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -250,6 +251,14 @@ func (s *Service) openLog(ctx context.Context) (*audit.Log, error) {
 	return audit.New(audit.Config{Store: s.DB.Log(), Dir: s.LogDir, Signer: signer, Verifier: verifier})
 }
 
+// publicLog are the log's public files as requests get them.
+func (s *Service) publicLog() fs.FS {
+	if s.Board.files != nil {
+		return s.Board.files
+	}
+	return s.LogDir
+}
+
 // openDoors makes the HTTP face.
 func (s *Service) openDoors() (err error) {
 	card, err := web.CardPage(s.Network.Desk())
@@ -261,7 +270,7 @@ func (s *Service) openDoors() (err error) {
 		CardPage: card, CardStyle: web.CardStyleSHA256,
 		Idempotency: httpapi.Once(s.DB.Idempotency(s.cfg.Now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		Tries:       s.DB.CodeTries(),
-		LogFiles:    s.LogDir, Log: s.cfg.Log, Now: s.cfg.Now, Ready: s.ready,
+		LogFiles:    s.publicLog(), Log: s.cfg.Log, Now: s.cfg.Now, Ready: s.ready,
 		Pages: web.Pages, Desk: s.Network.Desk(),
 		Observe: s.cfg.Metrics.observe,
 	})

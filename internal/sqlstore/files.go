@@ -72,7 +72,7 @@ func (l *LogFiles) change(name string, do func(ctx context.Context, tx *sql.Tx, 
 		return do(ctx, tx, stands)
 	})
 	if err != nil {
-		return fmt.Errorf("sqlstore: write a log file: %w", err)
+		return fileError("write a log file", err)
 	}
 	return nil
 }
@@ -90,7 +90,7 @@ func (l *LogFiles) Open(name string) (fs.File, error) {
 		return &logFile{logEntry{name: name, size: int64(len(data))}, bytes.NewReader(data)}, nil
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("sqlstore: read a log file: %w", kind(err))
+		return nil, fileError("read a log file", err)
 	}
 	entries, err := l.below(ctx, name)
 	if err != nil {
@@ -100,6 +100,16 @@ func (l *LogFiles) Open(name string) (fs.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	return &logFolder{logEntry{name: name, dir: true}, entries}, nil
+}
+
+// fileError is an error of the database as one of a file. Where the server's
+// socket is not there, the file may well be: whoever reads the log must not take
+// it for one that has published nothing.
+func fileError(what string, err error) error {
+	if err = kind(err); errors.Is(err, fs.ErrNotExist) {
+		err = ErrUnavailable
+	}
+	return fmt.Errorf("sqlstore: %s: %w", what, err)
 }
 
 // below lists what is directly in a folder, in order.
@@ -112,7 +122,7 @@ func (l *LogFiles) below(ctx context.Context, dir string) ([]fs.DirEntry, error)
 	rows, err := l.db.read.QueryContext(ctx, "SELECT name, LENGTH(data) FROM log_files WHERE name >= $1 AND ($1 = '' OR name < $2) ORDER BY name",
 		prefix, dir+"0")
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: list log files: %w", kind(err))
+		return nil, fileError("list log files", err)
 	}
 	var entries []fs.DirEntry
 	err = each(rows, func() error {
@@ -131,7 +141,7 @@ func (l *LogFiles) below(ctx context.Context, dir string) ([]fs.DirEntry, error)
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: list log files: %w", kind(err))
+		return nil, fileError("list log files", err)
 	}
 	// A name sorts before another that goes on with less than a slash.
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
