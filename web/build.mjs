@@ -1,7 +1,7 @@
-// Builds the pages into dist/. A page is a folder of src/ with a page.json; what
-// stands in there is said in the package comment of web. Every file but the page
-// itself, its manifest and its service worker is named by its content, so that it
-// can be kept for ever. Run by scripts/web.sh, which has built verifier.wasm before.
+// Builds the pages into dist/. A page is a folder of src/ with a page.json, which
+// the package comment of web describes. The page itself, its manifest and its
+// service worker have fixed names. Every other file is named by its content and
+// can be cached for ever. scripts/web.sh runs this, and builds verifier.wasm before.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
@@ -33,7 +33,7 @@ async function page(name) {
   mkdirSync(join(dist, name, "parts"), { recursive: true });
   const named = (file, extension, bytes) => put(`${name}/${file}-${sha256(bytes).slice(0, 16)}.${extension}`, bytes);
 
-  // Large files first: what they hold is what takes time.
+  // The page downloads large files first, because they take the time.
   const own = loads
     ? await (await import(resolve(here, loads))).loads({ here, verifierWasm, bundle, named, split: (bytes) => split(name, bytes) })
     : { first: [], last: [], files: {}, define: {} };
@@ -58,7 +58,7 @@ async function page(name) {
       VERSION: version, SHELL: shell.map((f) => f.path), PARTS: items,
     })));
   }
-  // For whoever counts: what is fetched once, as it travels.
+  // For tests and people who count: what is fetched once, as it travels.
   const bytes = total(shell) + total(items);
   writeFileSync(join(dist, name, "parts.json"), JSON.stringify({ version, bytes, shell, items, files: own.files }, null, 1) + "\n");
   console.log(`web/dist/${name}: ${kib(bytes)} compressed in all, of which the first screen ${kib(total(shell))}; ${items.length} parts; version ${version}`);
@@ -72,7 +72,7 @@ function manifest(name, { name: title, background, theme }, icon) {
   };
 }
 
-// put writes a file as it is served, and what a browser gets that takes gzip.
+// put writes a file, and its copy for browsers that take gzip.
 function put(path, contents) {
   const bytes = Buffer.from(contents);
   const small = gzipSync(bytes, { level: 9 });
@@ -107,7 +107,7 @@ async function bundle(entry, define = {}) {
     legalComments: "none",
     charset: "utf8",
     alias: { wasm_exec: wasmExec },
-    // wasm_exec.js asks for these in node alone.
+    // wasm_exec.js needs these in node alone.
     external: ["fs", "path", "util", "crypto"],
     define: Object.fromEntries(Object.entries(define).map(([name, value]) => [name, JSON.stringify(value)])),
     logLevel: "warning",
@@ -115,10 +115,10 @@ async function bundle(entry, define = {}) {
   return made.outputFiles[0].contents;
 }
 
-// words are the catalogues and pictograms that every page may use. English is
-// inside of the app: there is always something to say.
+// words are the catalogues and pictograms of every page. English is part of the
+// app, so that there is always something to say.
 function words() {
-  const order = ["en", "km", "my", "th", "zh", "ar"]; // as web.Languages has it; what comes later comes last
+  const order = ["en", "km", "my", "th", "zh", "ar"]; // as in web.Languages; a language that is missing here comes last
   const place = (file) => (order.indexOf(basename(file, ".json")) + order.length + 1) % (order.length + 1);
   const all = readdirSync("catalogues").filter((f) => f.endsWith(".json")).sort((a, b) => place(a) - place(b))
     .map((file) => [basename(file, ".json"), json(join("catalogues", file))]);
@@ -132,14 +132,14 @@ function words() {
   };
 }
 
-// forAPage leaves out the messages of paper, and what is for translators.
+// forAPage leaves out the messages of printed cards and the notes for translators.
 function forAPage(catalogue) {
   const messages = Object.entries(catalogue.messages).filter(([id]) => !id.startsWith("card."))
     .map(([id, { text, mark, pictogram }]) => [id, { text, mark, pictogram }]);
   return { ...catalogue, messages: Object.fromEntries(messages) };
 }
 
-// pictograms are drawings as their elements, for a page that makes nothing from
+// pictograms are the elements of each drawing, because a page makes nothing from
 // markup.
 function pictograms() {
   return Object.fromEntries(readdirSync("pictograms").sort().map((file) => {

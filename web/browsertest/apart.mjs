@@ -69,7 +69,7 @@ export async function firstVisit(config) {
     if (!config.long) line.kbit = 4000;
     await until(async () => steps.add(await percent()) && (await percent()) >= 50, "half of it");
     line.broken = true;
-    await until(async () => /\d/.test(await page.textContent("#strip")) && (await parts(page)).length > 0, "the strip says how far it came");
+    await until(async () => /\d/.test(await page.textContent("#statusbar")) && (await parts(page)).length > 0, "the strip says how far it came");
     await page.waitForTimeout(500);
     const kept = await parts(page);
     expect(kept.length < items.length, "all was here before the line broke");

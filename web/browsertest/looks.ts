@@ -2,12 +2,11 @@
 // own worker. camera.mjs bundles this for a page of its own.
 
 import { differentLooks, look } from "../src/check/camera";
-import { readSymbols } from "../src/check/symbols";
-import { onlyOne } from "../src/shared/text";
+import { onlyOne } from "../src/check/scanned";
 
 async function readFrame(frame: ImageBitmap): Promise<{ text: string | null; looks: number }> {
   for (let turn = 0; turn < differentLooks; turn++) {
-    const text = onlyOne(await readSymbols(look(frame, frame.width, frame.height, turn)));
+    const text = onlyOne(await look(frame, frame.width, frame.height, turn));
     if (text !== null) return { text, looks: turn + 1 };
   }
   return { text: null, looks: differentLooks };

@@ -1,31 +1,32 @@
-// A camera and its frames. One frame is read at a time; what comes meanwhile is
-// dropped.
+// A camera, and the symbols that it sees. One frame is read at a time. Frames that
+// come meanwhile are dropped.
 
-import { pixels } from "./symbols";
+import { pixels, readSymbols } from "./symbols";
 
 interface Features {
   lamp: boolean;
   others: boolean;
 }
 
-// As it is, its middle enlarged, whole but small, and whole enlarged: what one
-// does not see another may. A worn card that cannot be read as it is often can
-// when its edges are spread over more pixels.
+// Ways to look at a frame, in turn: as it is, its middle enlarged, whole but
+// small, whole enlarged, its ink alone. Where one shows nothing, another may: a
+// worn card is often read when its edges are spread over more pixels.
 const looks = [
-  { crop: 1, side: 1280 },
-  { crop: 0.6, side: 1200 },
-  { crop: 1, side: 720 },
-  { crop: 1, side: 1920 },
+  { crop: 1, side: 1280, inkAlone: false },
+  { crop: 0.6, side: 1200, inkAlone: false },
+  { crop: 1, side: 720, inkAlone: false },
+  { crop: 1, side: 1920, inkAlone: false },
+  { crop: 0.8, side: 1200, inkAlone: true },
 ];
 
 export const differentLooks = looks.length;
 
-const most = 1.6; // larger shows nothing more and takes longer
+const maxScale = 1.6; // a larger picture shows nothing more and takes longer
 
-/** look is one of the ways to look at a picture. */
-export function look(from: CanvasImageSource, width: number, height: number, turn: number): ImageData {
-  const { crop, side } = looks[turn % looks.length] ?? { crop: 1, side: 1280 };
-  return pixels(from, width, height, Math.min(most, side / (Math.max(width, height) * crop)), crop);
+/** look reads the symbols that one of the ways to look at a picture shows. */
+export function look(from: CanvasImageSource, width: number, height: number, turn: number): Promise<string[]> {
+  const { crop, side, inkAlone } = looks[turn % looks.length] ?? { crop: 1, side: 1280, inkAlone: false };
+  return readSymbols(pixels(from, width, height, Math.min(maxScale, side / (Math.max(width, height) * crop)), crop), inkAlone);
 }
 
 export class Camera {
@@ -37,7 +38,7 @@ export class Camera {
   private turn = 0;
   private stopped = false;
 
-  constructor(private video: HTMLVideoElement, private frame: (picture: ImageData) => Promise<void>) {}
+  constructor(private video: HTMLVideoElement, private saw: (symbols: string[]) => Promise<void>) {}
 
   async start(device?: string): Promise<void> {
     if (this.stopped) return;
@@ -48,7 +49,7 @@ export class Camera {
       audio: false,
       video: device ? { ...size, deviceId: { exact: device } } : { ...size, facingMode: { ideal: "environment" } },
     });
-    // The screen may have gone while somebody was asked for permission.
+    // The screen may have gone while the browser asked for permission.
     if (this.stopped) return stream.getTracks().forEach((t) => t.stop());
     this.stream = stream;
     this.video.srcObject = stream;
@@ -100,7 +101,7 @@ export class Camera {
       if (this.stopped || this.stream !== stream) return;
       const { videoWidth: width, videoHeight: height } = video;
       if (width > 0) {
-        await this.frame(look(video, width, height, this.turn++)).catch(() => {});
+        await look(video, width, height, this.turn++).then(this.saw).catch(() => {});
       }
       next();
     };

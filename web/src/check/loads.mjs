@@ -1,6 +1,6 @@
-// What this page loads beside its entry: three workers, two large WebAssembly
-// programs, and the sample cards of the self-test, which cmd/verifier-wasm makes
-// (make golden).
+// Builds what this page loads beside its entry: three workers, two large
+// WebAssembly programs, and the sample cards of the self-test, which
+// cmd/verifier-wasm makes (make golden).
 import { readFileSync } from "node:fs";
 
 export async function loads({ here, verifierWasm, bundle, named, split }) {
@@ -14,7 +14,7 @@ export async function loads({ here, verifierWasm, bundle, named, split }) {
   };
   const sample = named("sample", "json", JSON.stringify(JSON.parse(readFileSync(`${here}/sample.json`, "utf8"))));
   return {
-    // In the order in which they are brought: the larger program is needed last.
+    // The page downloads in this order. The larger program is needed last.
     first: [workers.scan, ...zxing, workers.verifier, workers.stretch],
     last: [sample, ...verifier],
     files: { "zxing.wasm": zxing, "verifier.wasm": verifier },

@@ -1,15 +1,14 @@
-// The key that the device key is kept under: from a passkey, or from a PIN. It
-// cannot be read out of the browser, and it goes to the worker that needs it.
+// The key that wraps the device key. It comes from a passkey or from a PIN, cannot
+// be read out of the browser, and goes to the worker that needs it.
 
-import type { Lock } from "./keep";
+import type { Lock } from "./storage";
 import { stretch } from "./verifier";
 
 type Random = Uint8Array<ArrayBuffer>;
 
 const random = (size: number): Random => crypto.getRandomValues(new Uint8Array(size));
 
-/** What a PIN costs to try. The same as a card's code; written here because it
- * is not read from anywhere. */
+/** cost is the cost of trying a PIN, the same as that of a card's code. */
 const cost = { passes: 3, kib: 64 * 1024, lanes: 1, size: 32 };
 
 export async function newPIN(pin: string): Promise<{ lock: Lock; key: CryptoKey }> {
@@ -26,11 +25,11 @@ interface Extensions {
   prf?: { enabled?: boolean; results?: { first?: ArrayBuffer } };
 }
 
-/** passkeys tells whether this browser may have them; whether one gives a
- * secret (the prf extension) is known when it was made. */
+/** passkeys tells whether this browser may have passkeys. Whether a passkey gives
+ * a secret (the prf extension) is known only when it was made. */
 export const passkeys = (): boolean => typeof PublicKeyCredential === "function" && window.isSecureContext;
 
-/** newPasskey makes one; null when it gives no secret. */
+/** newPasskey makes a passkey. It is null when the passkey gives no secret. */
 export async function newPasskey(): Promise<{ lock: Lock; key: CryptoKey } | null> {
   const salt = random(32);
   const made = (await navigator.credentials.create({
@@ -47,7 +46,7 @@ export async function newPasskey(): Promise<{ lock: Lock; key: CryptoKey } | nul
   const found = (made.getClientExtensionResults() as Extensions).prf;
   if (!found?.enabled && !found?.results) return null;
   const lock: Lock = { kind: "passkey", salt, credential: made.rawId };
-  // Some give the secret when the passkey is made, all when it is used.
+  // Some authenticators give the secret at once, all of them when it is used.
   const secret = found.results?.first;
   const key = secret ? await fromSecret(secret) : await fromPasskey(lock.salt, made.rawId);
   return key && { lock, key };
@@ -66,7 +65,7 @@ export async function fromPasskey(salt: Random, credential: ArrayBuffer): Promis
   return secret ? fromSecret(secret) : null;
 }
 
-// RFC 5869, without a salt: the authenticator has salted it.
+// RFC 5869 without a salt, because the authenticator has salted the secret.
 async function fromSecret(secret: ArrayBuffer): Promise<CryptoKey> {
   const ikm = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveKey"]);
   const info = new TextEncoder().encode("card-check/device-key/1");

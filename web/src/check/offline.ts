@@ -1,7 +1,7 @@
 // The first visit: the service worker, and the parts with a progress bar.
 
-import { bring, missing, store } from "./parts";
-import { program } from "./trusted";
+import { download, missing, store } from "./parts";
+import { scriptURL } from "./trusted";
 
 export interface Progress {
   percent: number;
@@ -10,37 +10,37 @@ export interface Progress {
 
 let progress: Progress = { percent: 0, state: "loading" };
 let running = false;
-const watchers = new Set<() => void>();
+const listeners = new Set<() => void>();
 
 export const now = (): Progress => progress;
 export const complete = (): boolean => progress.state === "done";
-export const watch = (tell: () => void): void => { watchers.add(tell); };
+export const onChange = (tell: () => void): void => { listeners.add(tell); };
 
 function changed(next: Progress): void {
   progress = next;
-  for (const tell of watchers) tell();
+  for (const tell of listeners) tell();
 }
 
-/** whenComplete waits until all is here. */
+/** whenComplete waits until the download is complete. */
 export function whenComplete(): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {
       if (!complete()) return;
-      watchers.delete(look);
+      listeners.delete(look);
       resolve();
     };
-    watch(look);
+    onChange(look);
     look();
   });
 }
 
-/** load brings what is missing, and goes on when the network comes back. */
+/** load downloads the missing parts, and goes on when the network comes back. */
 export async function load(): Promise<void> {
   if (running || complete()) return;
   running = true;
   try {
     const cache = await store();
-    await bring(cache, PARTS, (path) => fetch(path, { credentials: "omit" }), (have, all) =>
+    await download(cache, PARTS, (path) => fetch(path, { credentials: "omit" }), (have, all) =>
       changed({ percent: Math.floor((100 * have) / all), state: have === all ? "done" : "loading" }));
     if ((await missing(cache, PARTS)).length === 0) changed({ percent: 100, state: "done" });
   } catch {
@@ -55,7 +55,7 @@ export async function load(): Promise<void> {
 export async function begin(newer: () => void): Promise<void> {
   addEventListener("online", () => void load());
   void load();
-  const registration = await navigator.serviceWorker.register(program("/check/sw.js"), { scope: "/check", updateViaCache: "none" });
+  const registration = await navigator.serviceWorker.register(scriptURL("/check/sw.js"), { scope: "/check", updateViaCache: "none" });
   registration.addEventListener("updatefound", () => {
     const coming = registration.installing;
     coming?.addEventListener("statechange", () => {

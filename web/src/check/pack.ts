@@ -1,11 +1,10 @@
-// The pack: trust list, status and answers lists, and this device's envelope.
-// It is fetched on a timer that begins when the device is opened, with a random
-// delay; a check never starts it, because that would tell when and where one
-// was made.
+// The pack: trust list, status and answers lists, and this device's envelope. A
+// timer fetches it, with a random delay after the device was unlocked. A check
+// never fetches it, because that would tell when and where somebody was checked.
 
 import { ask, Refused } from "../shared/service";
-import * as keep from "./keep";
 import { bearer, onLock, onNews, tell, wipe } from "./session";
+import * as storage from "./storage";
 import { keys, type Opened } from "./verifier";
 
 export type State =
@@ -14,39 +13,39 @@ export type State =
   | { kind: "refused"; reason: string };
 
 let state: State = { kind: "none" };
-let sequence = 0; // of what is open
+let sequence = 0; // of the open pack
 let skew = 0; // seconds that the service's clock is ahead
 let late = false; // the last update did not arrive
-const watchers = new Set<() => void>();
+const listeners = new Set<() => void>();
 
 export const current = (): State => state;
 export const isLate = (): boolean => late;
-/** clockIsOff tells that this device and the service disagree about the time. */
+/** clockIsOff tells whether this device and the service disagree about the time. */
 export const clockIsOff = (): boolean => Math.abs(skew) > 600;
 
-export function watch(tell: () => void): void {
-  watchers.add(tell);
+export function onChange(tell: () => void): void {
+  listeners.add(tell);
 }
 
 function changed(next: State): void {
   state = next;
-  for (const tell of watchers) tell();
+  for (const tell of listeners) tell();
 }
 
 const nowSeconds = (): number => Math.floor(Date.now() / 1000);
 
 async function openFile(file: string): Promise<Opened> {
-  const d = await keep.get("device");
+  const d = await storage.get("device");
   if (!d) throw new Error("no device");
-  const kept = await keep.get("pack");
+  const kept = await storage.get("pack");
   return keys().call<Opened>("openPack", [
     file, { network: d.network, id: d.id, root: d.root, sequence: kept?.sequence ?? 0, seen: kept?.seen ?? 0 }, nowSeconds(),
   ]);
 }
 
-/** open takes the pack that is kept into use. */
+/** open opens the stored pack. */
 export async function open(): Promise<void> {
-  const kept = await keep.get("pack");
+  const kept = await storage.get("pack");
   if (!kept) return changed({ kind: "refused", reason: "no_pack" });
   const opened = await openFile(kept.file);
   if (opened.verdict) return changed({ kind: "refused", reason: opened.verdict.reason });
@@ -55,19 +54,19 @@ export async function open(): Promise<void> {
   changed({ kind: "ready", opened });
 }
 
-/** newest makes sure that no tab judges by a pack older than another tab's. */
+/** newest opens the pack that another tab has stored, if it is newer. */
 export async function newest(): Promise<void> {
-  const kept = await keep.get("pack");
+  const kept = await storage.get("pack");
   if (kept && kept.sequence > sequence) await open();
 }
 
 function remember(file: string, opened: Opened, fetched: number): Promise<boolean> {
-  return keep.putPack({ file, sequence: opened.sequence ?? 0, seen: opened.seen ?? 0, fetched });
+  return storage.putPack({ file, sequence: opened.sequence ?? 0, seen: opened.seen ?? 0, fetched });
 }
 
-/** take accepts a pack from wherever it came. It answers with the reason of a
- * refusal, or with null; one that is refused changes nothing. */
-export async function take(file: string): Promise<string | null> {
+/** accept opens and stores a pack, wherever it came from. It gives the reason of a
+ * refusal, or null. A pack that is refused changes nothing. */
+export async function accept(file: string): Promise<string | null> {
   const opened = await openFile(file);
   if (opened.verdict) return opened.verdict.reason;
   if (await remember(file, opened, Date.now())) {
@@ -80,21 +79,21 @@ export async function take(file: string): Promise<string | null> {
   return null;
 }
 
-/** update fetches the newest pack and takes it. */
+/** update fetches the newest pack and accepts it. */
 export async function update(): Promise<string | null> {
   const token = bearer();
   if (!token) return "no_pack";
   try {
-    // The pack may be replaced between the two requests: then they carry
-    // different numbers, and are asked for again.
+    // The service may publish between the two requests. Their numbers then differ,
+    // and both are made again.
     let reason = await fetchOnce(token);
     if (reason === "pack_broken") reason = await fetchOnce(token);
     late = reason !== null;
-    for (const tell of watchers) tell();
+    for (const tell of listeners) tell();
     return reason;
   } catch (e) {
     late = true;
-    for (const tell of watchers) tell();
+    for (const tell of listeners) tell();
     throw e;
   }
 }
@@ -108,7 +107,7 @@ async function fetchOnce(token: string): Promise<string | null> {
   try {
     sealed = await ask("/api/v1/devices/self/envelope", { token });
   } catch (e) {
-    // Taken out of use: nothing of it stays here.
+    // The device was taken out of use, and nothing of it stays here.
     if (e instanceof Refused && (e.status === 401 || e.status === 403)) {
       await wipe();
       throw new Revoked();
@@ -116,12 +115,12 @@ async function fetchOnce(token: string): Promise<string | null> {
     throw e;
   }
   const { envelope } = (await sealed.json()) as { envelope: string };
-  return take(`{"lists":${text},"envelope":${JSON.stringify(envelope)}}`);
+  return accept(`{"lists":${text},"envelope":${JSON.stringify(envelope)}}`);
 }
 
 export class Revoked extends Error {}
 
-// close forgets what is open; the worker that held it goes with it.
+// close forgets the open pack. Its worker ends at the same time.
 function close(): void {
   sequence = 0;
   clearTimeout(timer);
@@ -131,11 +130,11 @@ function close(): void {
 const hour = 3_600_000;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** keepFresh updates soon after the device was opened, at a random moment, and
- * then every four to six hours. A device that cannot check anything does not
- * wait. Without a network nothing is asked: it looks again, as randomly, after
- * a minute. */
-export function keepFresh(revoked: () => void): void {
+/** scheduleUpdates updates the pack at a random moment of the first minute, and
+ * then every four to six hours. A device that cannot check anything updates at
+ * once. Without a network it sends nothing, and looks again after a minute or
+ * two. */
+export function scheduleUpdates(revoked: () => void): void {
   clearTimeout(timer);
   const wait = (ms: number): void => {
     timer = setTimeout(() => {
@@ -147,8 +146,7 @@ export function keepFresh(revoked: () => void): void {
   wait(state.kind === "ready" ? Math.random() * 60_000 : 0);
 }
 
-/** listen takes the newer pack that another tab has taken, and closes with the
- * device. */
+/** listen opens newer packs of other tabs, and closes the pack with the device. */
 export function listen(): void {
   onNews("pack", () => { if (bearer()) void newest(); });
   onLock(close);

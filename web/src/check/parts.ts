@@ -1,9 +1,9 @@
-// The first download, part by part. A part is named by its content; one that
-// is there is not fetched again, and one that arrives differently is not kept.
+// The first download, part by part. A part is named by its content. It is fetched
+// once, and it is not stored when it arrives with another content.
 
 const cacheName = "card-check-parts";
 
-/** Store is what is needed of a cache, so that a test can bring its own. */
+/** Store is the part of Cache that is used here, so that a test can bring its own. */
 export interface Store {
   match(path: string): Promise<Response | undefined>;
   put(path: string, response: Response): Promise<void>;
@@ -27,10 +27,10 @@ export async function missing(cache: Store, parts: Part[]): Promise<Part[]> {
   return parts.filter((_, i) => !there[i]);
 }
 
-/** bring fetches what is missing, one part after the other, and tells after
- * each how many bytes are there. It throws where the network ends; what has
- * arrived by then stays. */
-export async function bring(cache: Store, parts: Part[], get: Fetch, tell: (have: number, all: number) => void): Promise<void> {
+/** download fetches the missing parts, one after the other, and tells after each
+ * how many bytes are there. It throws where the network ends. Parts that have
+ * arrived by then stay. */
+export async function download(cache: Store, parts: Part[], get: Fetch, tell: (have: number, all: number) => void): Promise<void> {
   const all = parts.reduce((sum, p) => sum + p.bytes, 0);
   const open = await missing(cache, parts);
   let have = all - open.reduce((sum, p) => sum + p.bytes, 0);
@@ -40,7 +40,7 @@ export async function bring(cache: Store, parts: Part[], get: Fetch, tell: (have
     if (!answer.ok) throw new Error(`part: ${answer.status}`);
     const bytes = await answer.arrayBuffer();
     if ((await sha256(bytes)) !== part.sha256) throw new Damaged("part: another content");
-    // As it is kept it is plain: what said that it was compressed is left out.
+    // The stored part is plain, so the headers about its compression are left out.
     const headers = new Headers();
     for (const name of ["content-type", "content-security-policy", "x-content-type-options", "cross-origin-resource-policy"]) {
       const value = answer.headers.get(name);
@@ -52,9 +52,9 @@ export async function bring(cache: Store, parts: Part[], get: Fetch, tell: (have
   }
 }
 
-/** join gives a large file from its parts. A part that went bad on the disk is
- * removed, so that it is fetched again. */
-export async function join(cache: Store, parts: Omit<Part, "bytes">[]): Promise<ArrayBuffer> {
+/** assemble joins the parts of a large file and unpacks it. A part that went bad
+ * on the disk is removed, so that it is fetched again. */
+export async function assemble(cache: Store, parts: Omit<Part, "bytes">[]): Promise<ArrayBuffer> {
   const pieces: ArrayBuffer[] = [];
   for (const part of parts) {
     const kept = await cache.match(part.path);

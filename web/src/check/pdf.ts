@@ -1,20 +1,19 @@
-// The photographs in a PDF. Scanners and telephones put a page into a PDF as the
-// JPEG that their camera made, and that can be taken out as it stands. What was
-// drawn with letters and lines is left to a photograph of the screen or paper:
-// docs/decisions/0014-the-officers-page.md.
+// The photographs in a PDF. Scanners and telephones put a page into a PDF as a
+// JPEG, which can be taken out as it stands. A page that was drawn with letters
+// and lines has to be photographed: docs/decisions/0014-the-officers-page.md.
 
-const most = 20; // pages that anybody would look through
+const maxPhotographs = 20; // more pages than anybody would look through
 
 /** isPDF tells a PDF by its first bytes (ISO 32000-1 §7.5.2). */
 export async function isPDF(file: Blob): Promise<boolean> {
   return (await file.slice(0, 1024).text()).includes("%PDF-");
 }
 
-/** photographs are the JPEG streams of a PDF, the first twenty. An encrypted
- * file has none that could be read. */
+/** photographs gives the JPEG streams of a PDF, the first twenty. An encrypted
+ * file has none. */
 export async function photographs(file: Blob): Promise<Blob[]> {
   const bytes = new Uint8Array(await file.arrayBuffer());
-  // One character for each byte, so that places in the text are places in the file.
+  // Latin-1 has one character for each byte, so that offsets are the same.
   const text = new TextDecoder("latin1").decode(bytes);
   const found: Blob[] = [];
   // A stream begins after the word and a line break, CR LF or LF (§7.3.8.1).
@@ -26,15 +25,15 @@ export async function photographs(file: Blob): Promise<Blob[]> {
     if (end < 0) break;
     const stream = await inflated(bytes.subarray(begin, end), dictionary.includes("/FlateDecode"));
     if (stream && stream[0] === 0xff && stream[1] === 0xd8) found.push(new Blob([stream], { type: "image/jpeg" }));
-    if (found.length === most) break;
+    if (found.length === maxPhotographs) break;
   }
   return found;
 }
 
-const largest = 30 << 20;
+const maxStream = 30 << 20;
 
-// Some programs pack the JPEG once more. What is not packed, or grows beyond
-// all measure, is no photograph.
+// inflated unpacks a JPEG that was packed once more. It is null for a stream that
+// is not packed, or that grows beyond all measure.
 async function inflated(stream: Uint8Array<ArrayBuffer>, packed: boolean): Promise<Uint8Array<ArrayBuffer> | null> {
   if (!packed) return stream;
   const reader = new Blob([stream]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
@@ -45,11 +44,11 @@ async function inflated(stream: Uint8Array<ArrayBuffer>, packed: boolean): Promi
       const { done, value } = await reader.read();
       if (done) break;
       size += value.length;
-      if (size > largest) return null;
+      if (size > maxStream) return null;
       parts.push(value);
     }
   } catch {
-    // The line break before endstream is no part of it, and some browsers say so.
+    // Some browsers complain about the line break before endstream.
     if (size === 0) return null;
   }
   return new Uint8Array(await new Blob(parts).arrayBuffer());

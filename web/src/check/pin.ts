@@ -1,4 +1,4 @@
-// What a PIN has to be.
+// The rules for a PIN.
 
 export const pinDigits = 8;
 

@@ -1,4 +1,4 @@
-// What stands on the card, after the holder's code has opened it.
+// The content of a card that the holder's code has opened.
 
 import { birth } from "../shared/dates";
 import { h, type Child } from "../shared/dom";

@@ -1,4 +1,4 @@
-// Which file shows which screen.
+// The table of screens: which file shows which.
 
 import { begin } from "./router";
 import { code } from "./screens/code";

@@ -1,10 +1,10 @@
-// The session of an open device: its token, what ends when it is locked, and
-// what its tabs tell each other.
+// The session of an unlocked device: its token, the work that ends with it, and
+// the news that its tabs tell each other.
 
-import * as keep from "./keep";
-import { end } from "./verifier";
+import * as storage from "./storage";
+import { terminate } from "./verifier";
 
-let token: string | undefined; // while the device is open
+let token: string | undefined; // while the device is unlocked
 const endings: (() => void)[] = [];
 const channel = new BroadcastChannel("card-check");
 
@@ -14,28 +14,28 @@ export const bearer = (): string | undefined => token;
 /** begin opens the session with the device's token. */
 export const begin = (found: string): void => { token = found; };
 
-/** onLock runs something whenever the device is locked. */
+/** onLock registers work for whenever the device is locked. */
 export const onLock = (work: () => void): void => void endings.push(work);
 
-/** lock closes the device: the worker ends, and every key with it. */
+/** lock locks the device: the worker ends, and every key with it. */
 export function lock(): void {
   token = undefined;
   for (const work of endings) work();
-  end();
+  terminate();
 }
 
-/** wipe removes everything that this device was given. */
+/** wipe locks the device and removes everything that it was given, in all tabs. */
 export async function wipe(): Promise<void> {
   lock();
-  await keep.forget();
+  await storage.forget();
   tell("wiped");
 }
 
 type News = "pack" | "wiped";
 
-/** tell says something to the other tabs; this one does not hear it. */
+/** tell sends news to the other tabs. This one does not hear it. */
 export const tell = (news: News): void => channel.postMessage(news);
 
-/** onNews runs something when another tab has told it. */
+/** onNews registers work for news from another tab. */
 export const onNews = (news: News, work: () => void): void =>
   channel.addEventListener("message", ({ data }) => { if (data === news) work(); });

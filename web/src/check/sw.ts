@@ -1,9 +1,9 @@
-// The service worker: the page opens without a network. It answers for the
-// page's own files and for nothing else; what the page asks of the service goes
-// past it. The shell is installed as a whole, version by version; the parts are
-// brought by the page, with a progress bar.
+// The service worker, by which the page opens without a network. It answers for
+// the page's own files and for nothing else: requests to the service pass by it.
+// It installs the shell as a whole, version by version. The page itself downloads
+// the parts, with a progress bar.
 
-import { bring, store } from "./parts";
+import { download, store } from "./parts";
 
 interface Extendable extends Event {
   waitUntil(work: Promise<unknown>): void;
@@ -29,9 +29,9 @@ async function install(): Promise<void> {
     if (!answer.ok) throw new Error("shell");
     await cache.put(path, answer);
   }));
-  // A newer version takes over only with all of its parts: until then the one
-  // that is here goes on working.
-  if (scope.registration.active) await bring(await store(), PARTS, (path) => fetch(path, { credentials: "omit" }), () => {});
+  // A newer version takes over only with all of its parts. Until then the one that
+  // is here goes on working.
+  if (scope.registration.active) await download(await store(), PARTS, (path) => fetch(path, { credentials: "omit" }), () => {});
 }
 
 async function activate(): Promise<void> {

@@ -1,6 +1,6 @@
-// The one place that turns a text into an address of a program: only our own
-// files, and only because the page's policy asks for it
-// (require-trusted-types-for).
+// The one place that turns a text into the address of a program (Trusted Types).
+// It admits our own files alone. The page's policy asks for it:
+// require-trusted-types-for.
 
 interface Policy {
   createScriptURL(path: string): string;
@@ -14,4 +14,4 @@ const ours = (path: string): string => {
 const types = (globalThis as { trustedTypes?: { createPolicy(name: string, rules: Policy): Policy } }).trustedTypes;
 const policy: Policy = types?.createPolicy("card-check", { createScriptURL: ours }) ?? { createScriptURL: ours };
 
-export const program = (path: string): string => policy.createScriptURL(path);
+export const scriptURL = (path: string): string => policy.createScriptURL(path);

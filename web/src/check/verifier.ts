@@ -1,8 +1,8 @@
-// The page's side of the two workers that check: the verifier, which holds the
-// keys, and Argon2id, which holds none.
+// The page's side of the two workers that check. The verifier holds the keys.
+// Argon2id holds none.
 
-import { Line } from "../shared/rpc";
-import { program } from "./trusted";
+import { Client } from "../shared/rpc";
+import { scriptURL } from "./trusted";
 import type { Work } from "./workers/stretch";
 
 export type Yes = "yes" | "no" | "unchecked";
@@ -67,26 +67,26 @@ export interface Opened {
   seen?: number;
 }
 
-let line: Line | undefined;
-let stretcher: Line | undefined;
+let client: Client | undefined;
+let stretcher: Client | undefined;
 
-/** keys is the worker with the keys; it starts when it is first needed. */
-export function keys(): Line {
-  line ??= new Line(new Worker(program(WORKERS.verifier)));
-  return line;
+/** keys is the worker with the keys. It starts when it is first needed. */
+export function keys(): Client {
+  client ??= new Client(new Worker(scriptURL(WORKERS.verifier)));
+  return client;
 }
 
-/** another is a verifier without this device's keys, for the self-test. */
-export const another = (): Line => new Line(new Worker(program(WORKERS.verifier)));
+/** newVerifier is a verifier without this device's keys, for the self-test. */
+export const newVerifier = (): Client => new Client(new Worker(scriptURL(WORKERS.verifier)));
 
-/** end ends the worker, and with it every key that it held. */
-export function end(): void {
-  line?.end();
-  line = undefined;
+/** terminate ends the worker with the keys, and every key with it. */
+export function terminate(): void {
+  client?.terminate();
+  client = undefined;
 }
 
-function stretching(): Line {
-  stretcher ??= new Line(new Worker(program(WORKERS.stretch)));
+function stretching(): Client {
+  stretcher ??= new Client(new Worker(scriptURL(WORKERS.stretch)));
   return stretcher;
 }
 

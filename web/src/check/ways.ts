@@ -1,17 +1,16 @@
 // The other ways to show a card: a picture, or the digits from a hand scanner.
 
+import { drawn, field, note } from "../shared/components";
 import { h } from "../shared/dom";
-import { drawn, field, note } from "../shared/pieces";
-import { belongs } from "../shared/screen";
+import { onLeaveNext } from "../shared/screen";
 import { beside, has, say } from "../shared/words";
 import { found } from "./found";
 import * as offline from "./offline";
+import { fromScanner, looksLikeCard, nearlyCard } from "./scanned";
 import { open } from "./session";
 import { readPicture } from "./symbols";
 
-const digitsInCard = 667;
-
-/** otherWays are the picture and the digits. */
+/** otherWays are the fields for a picture and for the digits. */
 export function otherWays(): HTMLElement {
   const wrong = note();
   const picture = h("input", {
@@ -21,12 +20,12 @@ export function otherWays(): HTMLElement {
   const digits = h("input", {
     type: "text", inputmode: "numeric", autocomplete: "off", spellcheck: "false", dir: "ltr", "data-testid": "digits",
     keydown: (e: KeyboardEvent) => { if (e.key === "Enter") { e.preventDefault(); send(); } },
-    input: () => { if (digits.value.length === digitsInCard && /^[0-9]+$/.test(digits.value)) send(); },
+    input: () => { if (looksLikeCard(fromScanner(digits.value))) send(); },
   });
   const send = (): void => {
-    const typed = digits.value.trim();
+    const typed = fromScanner(digits.value);
     digits.value = "";
-    if (typed) void found(typed);
+    if (typed) void (nearlyCard(typed) ? found(null, "nearly_card") : found(typed));
   };
   listenForScanner(digits);
   takeDrops((file) => void take(file, wrong));
@@ -47,17 +46,18 @@ async function take(file: File, wrong: HTMLElement): Promise<void> {
   wrong.replaceChildren(beside(has(`reason.${read.reason}`) ? `reason.${read.reason}` : "state.unreadable.next"));
 }
 
-// A hand scanner is a keyboard that types 667 digits, wherever the focus is.
+// A hand scanner types 667 digits, wherever the focus is, and perhaps something
+// before them. The space key is left out, because it presses buttons.
 function listenForScanner(digits: HTMLInputElement): void {
   const listen = (e: KeyboardEvent): void => {
     const typing = document.activeElement instanceof HTMLInputElement || document.activeElement instanceof HTMLSelectElement;
-    if (typing || e.ctrlKey || e.metaKey || e.altKey || !/^[0-9]$/.test(e.key)) return;
+    if (typing || e.ctrlKey || e.metaKey || e.altKey || e.key === " " || [...e.key].length !== 1) return;
     e.preventDefault();
     digits.value = e.key;
     digits.focus();
   };
   addEventListener("keydown", listen);
-  belongs(() => removeEventListener("keydown", listen));
+  onLeaveNext(() => removeEventListener("keydown", listen));
 }
 
 function takeDrops(take: (file: File) => void): void {
@@ -69,5 +69,5 @@ function takeDrops(take: (file: File) => void): void {
   };
   addEventListener("dragover", over);
   addEventListener("drop", drop);
-  belongs(() => { removeEventListener("dragover", over); removeEventListener("drop", drop); });
+  onLeaveNext(() => { removeEventListener("dragover", over); removeEventListener("drop", drop); });
 }

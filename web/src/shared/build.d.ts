@@ -1,4 +1,4 @@
-// What build.mjs writes into the bundles.
+// The constants that build.mjs writes into the bundles.
 
 interface Part {
   path: string;
@@ -29,7 +29,7 @@ declare const VERIFIER: Omit<Part, "bytes">[];
 // Go's own glue, from GOROOT.
 declare module "wasm_exec";
 
-// Argon2 alone, of which the package gives no types apart from its whole.
+// Argon2 alone. The package has types for its whole only.
 declare module "hash-wasm/dist/argon2.umd.min.js" {
   export { argon2id } from "hash-wasm";
 }

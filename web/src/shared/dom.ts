@@ -1,5 +1,5 @@
-// Elements without markup: text goes in as text, so nothing that was read from
-// a card can become anything else.
+// Elements are made without markup. Text goes in as text, so that nothing read
+// from a card can become anything else.
 
 export type Child = Node | string | null | undefined | false;
 
@@ -33,7 +33,7 @@ function present(children: Child[]): (Node | string)[] {
   return children.filter((c): c is Node | string => c != null && c !== false);
 }
 
-/** button is one that submits nothing. */
+/** button makes a button that submits nothing. */
 export function button(label: Child, press: () => void, attributes: Attributes = {}): HTMLButtonElement {
   return h("button", { type: "button", click: press, ...attributes }, label);
 }

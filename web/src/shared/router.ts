@@ -1,6 +1,5 @@
-// The screens of a page by their names. A screen says which one comes next, and
-// imports none: the files of screens then form no circle, and a page's table
-// says all the ways that lead through it.
+// A router shows screens by their names. A screen names the next one and does
+// not import it, so that the files of screens form no import cycle.
 
 /** Loaders show the screens S, each with what it is given. */
 export type Loaders<S> = { [Name in keyof S]: (given: S[Name]) => void | Promise<void> };

@@ -1,4 +1,4 @@
-// Calls into a worker: one message there, one message back.
+// Remote procedure calls into a worker: one message there, one message back.
 
 type Methods = Record<string, (...args: never[]) => unknown>;
 
@@ -14,7 +14,7 @@ interface Answer {
   error?: string;
 }
 
-/** serve answers calls inside of a worker. */
+/** serve answers calls inside a worker. */
 export function serve(methods: Methods): void {
   addEventListener("message", async ({ data }: MessageEvent<Request>) => {
     const answer: Answer = { id: data.id };
@@ -29,11 +29,11 @@ export function serve(methods: Methods): void {
   });
 }
 
-/** Ended is what becomes of a call when its worker is stopped. */
-export class Ended extends Error {}
+/** Terminated is the error of calls that were open when their worker was stopped. */
+export class Terminated extends Error {}
 
-/** Line is a worker that can be called. */
-export class Line {
+/** Client calls into one worker. */
+export class Client {
   private worker: Worker;
   private last = 0;
   private waiting = new Map<number, { resolve: (v: never) => void; reject: (e: Error) => void }>();
@@ -57,10 +57,10 @@ export class Line {
     });
   }
 
-  /** end stops the worker, with all that it holds. */
-  end(): void {
+  /** terminate stops the worker, with all that it holds. */
+  terminate(): void {
     this.worker.terminate();
-    this.fail(new Ended("ended"));
+    this.fail(new Terminated("ended"));
   }
 
   private fail(why: Error): void {

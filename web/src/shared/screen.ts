@@ -1,16 +1,16 @@
-// One screen at a time. What was shown before is gone from the page; the title,
-// the address and the history never change.
+// One screen at a time. The screen before is gone from the page. Title, address
+// and history never change.
 
 import { h, type Child } from "./dom";
 
 let endings: (() => void)[] = [];
 let coming: (() => void)[] = [];
 
-/** onLeave runs something when the screen that is shown now goes away. */
+/** onLeave registers work for when the current screen goes away. */
 export const onLeave = (work: () => void): void => void endings.push(work);
 
-/** belongs does so for the screen that is being made, and will be shown next. */
-export const belongs = (work: () => void): void => void coming.push(work);
+/** onLeaveNext does so for the screen that is being made and will be shown next. */
+export const onLeaveNext = (work: () => void): void => void coming.push(work);
 
 /** show replaces the screen and moves the focus to its heading. */
 export function show(name: string, ...children: Child[]): void {

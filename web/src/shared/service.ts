@@ -1,6 +1,6 @@
-// Requests to the service. None of them is ever made because of a check.
+// Requests to the service. A check never makes one.
 
-/** Refused is an answer that is no success: its status and its stable code. */
+/** Refused is an answer other than a success, with its status and stable code. */
 export class Refused extends Error {
   status: number;
   code: string;
@@ -11,7 +11,7 @@ export class Refused extends Error {
   }
 }
 
-/** Unreachable is no answer at all. */
+/** Unreachable says that there was no answer at all. */
 export class Unreachable extends Error {}
 
 interface Ask {

@@ -1,5 +1,5 @@
-// One shape and one band for every state: never colour alone. Drawn here, so
-// that no font decides whether it can be seen.
+// Every state has a shape and a band, never colour alone. The shapes are drawn
+// here, so that no font decides whether they can be seen.
 
 import { svg } from "./dom";
 
@@ -41,8 +41,8 @@ const marks: Record<string, string> = { yes: "M9 25l10 11L39 13", no: "M12 12l24
 /** mark draws yes, no, or "could not check". */
 export const mark = (answer: string): SVGElement => drawing(marks[answer] ?? "", "mark");
 
-/** pictogram draws what stands beside a message, for who cannot read it; null
- * where the message has none. */
+/** pictogram draws the sign beside a message, for people who cannot read it. It
+ * is null where the message has none. */
 export function pictogram(id: string): SVGElement | null {
   const elements = PICTOGRAMS[ENGLISH.messages[id]?.pictogram ?? ""];
   return elements

@@ -1,15 +1,15 @@
-// Small things about text that have nothing to do with a page.
+// Functions about text that know nothing of a page.
 
-/** fill cuts a message at its {placeholders}. */
-export function fill(message: string): (string | { name: string })[] {
+/** splitPlaceholders cuts a message at its {placeholders}. */
+export function splitPlaceholders(message: string): (string | { name: string })[] {
   return message
     .split(/(\{[a-z_]+\})/)
     .filter((piece) => piece !== "")
     .map((piece) => (/^\{[a-z_]+\}$/.test(piece) ? { name: piece.slice(1, -1) } : piece));
 }
 
-/** lookUp finds a message; what a catalogue lacks is said in English, and what
- * nobody wrote is said by its name, which a test would notice. */
+/** lookUp finds a message. English replaces a message that a catalogue lacks. The
+ * id replaces one that nobody wrote, which a test would notice. */
 export function lookUp(id: string, from: Catalogue, english: Catalogue): { text: string; speaks: Catalogue; byMachine: boolean } {
   const own = from.messages[id];
   return own
@@ -23,20 +23,25 @@ export function inDigits(n: number | string, digits: string): string {
   return String(n).replace(/[0-9]/g, (d) => script[Number(d)] ?? d);
 }
 
-/** countDigits counts decimal digits of any script. */
-export function countDigits(typed: string): number {
-  return typed.match(/\p{Nd}/gu)?.length ?? 0;
-}
+// unseen matches what may stand between digits: spaces, dashes, combining marks,
+// and characters that show nothing. Direction marks, for example, come along when
+// a number is copied.
+const unseen = /[\p{Z}\p{Pd}\p{Cc}\p{Cf}\p{M}\p{Default_Ignorable_Code_Point}]/gu;
 
-/** asciiDigits makes ASCII of the digits of any script, and drops spaces and
- * dashes: a number as it was read off a paper. */
+/** asciiDigits makes ASCII of the digits of any script, and drops unseen
+ * characters, spaces and dashes: a number as it was read off a paper. */
 export function asciiDigits(typed: string): string {
-  return typed.replace(/[\p{Z}\p{Pd}\t\r\n]/gu, "").replace(/\p{Nd}/gu, (d) => {
-    // Blocks of decimal digits run from zero to nine, and begin after something
-    // that is none, or after another block (The Unicode Standard, §4.6).
+  return typed.replace(unseen, "").replace(/\p{Nd}/gu, (d) => {
+    // A block of decimal digits runs from zero to nine. It begins after something
+    // else, or after another block (The Unicode Standard, §4.6).
     const at = d.codePointAt(0) ?? 0;
     let value = 0;
     while (/^\p{Nd}$/u.test(String.fromCodePoint(at - value - 1))) value++;
     return String(value % 10);
   });
 }
+
+/** onlyDigits gives the digits of a text and drops the rest. A field counts the
+ * digits of a code with it, and uses the code that it gives: a digit that is
+ * counted is a digit that is used. */
+export const onlyDigits = (typed: string): string => asciiDigits(typed).replace(/[^0-9]/g, "");

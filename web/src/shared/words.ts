@@ -1,8 +1,9 @@
-// What a page says, in the language that was chosen. English is inside of the
-// app; the other catalogues are fetched, or come with the first download.
+// The messages of a page, in the language that was chosen. English is part of
+// the app. The other catalogues are fetched, or come with the first download.
 
+import * as dates from "./dates";
 import { h } from "./dom";
-import { fill, inDigits, lookUp } from "./text";
+import { splitPlaceholders, inDigits, lookUp } from "./text";
 
 let chosen: Catalogue = ENGLISH;
 const loaded = new Map<string, Catalogue>([["en", ENGLISH]]);
@@ -20,7 +21,7 @@ let memory: Memory | undefined;
 /** language is the one that the officer reads. */
 export const language = (): Catalogue => chosen;
 
-/** catalogue fetches one; null when it has not arrived yet. */
+/** catalogue fetches a catalogue. It is null while it has not arrived. */
 export async function catalogue(code: string): Promise<Catalogue | null> {
   const known = loaded.get(code);
   if (known) return known;
@@ -37,20 +38,20 @@ export async function catalogue(code: string): Promise<Catalogue | null> {
   }
 }
 
-/** choose makes a language the page's, and remembers it. */
+/** choose changes the language of the page, and remembers it. */
 export async function choose(code: string): Promise<boolean> {
   const found = await catalogue(code);
   if (!found) return false;
   use(found);
-  for (const tell of watchers) tell();
+  for (const tell of listeners) tell();
   await memory?.write(code);
   return true;
 }
 
-const watchers = new Set<() => void>();
+const listeners = new Set<() => void>();
 
-/** watch is told when another language was chosen. */
-export const watch = (tell: () => void): void => { watchers.add(tell); };
+/** onChange calls tell whenever another language was chosen. */
+export const onChange = (tell: () => void): void => { listeners.add(tell); };
 
 function use(found: Catalogue): void {
   chosen = found;
@@ -73,19 +74,19 @@ function preferred(): string | undefined {
 
 export type Values = Record<string, string | number | Node>;
 
-/** text says a message plainly, for labels and announcements. */
+/** text is a message as plain text, for labels and announcements. */
 export function text(id: string, values: Values = {}, from: Catalogue = chosen): string {
   return say(id, values, from).textContent ?? "";
 }
 
-/** has tells whether there is such a message at all. */
+/** has tells whether there is such a message. */
 export const has = (id: string): boolean => id in ENGLISH.messages;
 
-/** say is a message with its values in it. What the language lacks is said in English. */
+/** say is a message with its values in it. English replaces what the language lacks. */
 export function say(id: string, values: Values = {}, from: Catalogue = chosen): HTMLSpanElement {
   const { text: message, speaks } = lookUp(id, from, ENGLISH);
   const span = h("span", speaks === chosen ? {} : { lang: speaks.language, dir: speaks.direction });
-  for (const piece of fill(message)) {
+  for (const piece of splitPlaceholders(message)) {
     if (typeof piece === "string") {
       span.append(piece);
       continue;
@@ -97,7 +98,7 @@ export function say(id: string, values: Values = {}, from: Catalogue = chosen): 
   return span;
 }
 
-/** beside is a message, with the English under it where a machine made it. */
+/** beside is a message. The English stands under it where a machine translated it. */
 export function beside(id: string, values: Values = {}, from: Catalogue = chosen): HTMLSpanElement {
   const message = say(id, values, from);
   if (!lookUp(id, from, ENGLISH).byMachine) return message;
@@ -108,24 +109,10 @@ export function beside(id: string, values: Values = {}, from: Catalogue = chosen
 }
 
 /** day is a date as the officer writes it. */
-export function day(at: string | number | Date): string {
-  return format(at, { dateStyle: "long" });
-}
+export const day = (at: dates.When): string => dates.day(at, chosen.language);
 
 /** moment is a date with its time. */
-export function moment(at: string | number | Date): string {
-  return format(at, { dateStyle: "long", timeStyle: "short" });
-}
+export const moment = (at: dates.When): string => dates.moment(at, chosen.language);
 
 /** clock is a time of day. */
-export function clock(at: string | number | Date): string {
-  return format(at, { timeStyle: "short" });
-}
-
-function format(at: string | number | Date, how: Intl.DateTimeFormatOptions): string {
-  try {
-    return new Intl.DateTimeFormat(chosen.language, { ...how, calendar: "gregory" }).format(new Date(at));
-  } catch {
-    return new Date(at).toISOString();
-  }
-}
+export const clock = (at: dates.When): string => dates.clock(at, chosen.language);

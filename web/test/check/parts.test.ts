@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { bring, Damaged, join, missing, type Store } from "../../src/check/parts";
+import { download, Damaged, assemble, missing, type Store } from "../../src/check/parts";
 
 class Memory implements Store {
   kept = new Map<string, ArrayBuffer>();
@@ -33,37 +33,37 @@ const server = (asked: string[], end = Infinity) => async (path: string): Promis
 test("an interrupted download goes on where it stopped", async () => {
   const cache = new Memory();
   const asked: string[] = [];
-  await assert.rejects(bring(cache, parts, server(asked, 2), () => {}), TypeError);
+  await assert.rejects(download(cache, parts, server(asked, 2), () => {}), TypeError);
   assert.equal((await missing(cache, parts)).length, 1);
   const told: number[] = [];
   const again: string[] = [];
-  await bring(cache, parts, server(again), (have) => told.push(have));
+  await download(cache, parts, server(again), (have) => told.push(have));
   assert.deepEqual(asked, ["/check/parts/0", "/check/parts/1"]);
   assert.deepEqual(again, ["/check/parts/2"], "what was there was not asked for again");
   assert.deepEqual(told, [2 * third, packed.length]);
-  assert.deepEqual(Buffer.from(await join(cache, parts)), large);
+  assert.deepEqual(Buffer.from(await assemble(cache, parts)), large);
 });
 
 test("a part with another content is not kept", async () => {
   const cache = new Memory();
   const wrong = async (): Promise<Response> => new Response("something else");
-  await assert.rejects(bring(cache, parts, wrong, () => {}), Damaged);
+  await assert.rejects(download(cache, parts, wrong, () => {}), Damaged);
   assert.equal(cache.kept.size, 0);
 });
 
 test("an answer that is no success is not kept", async () => {
   const cache = new Memory();
-  await assert.rejects(bring(cache, parts, async () => new Response(new Uint8Array(pieces[0] ?? []), { status: 503 }), () => {}));
+  await assert.rejects(download(cache, parts, async () => new Response(new Uint8Array(pieces[0] ?? []), { status: 503 }), () => {}));
   assert.equal(cache.kept.size, 0);
 });
 
 test("a part that went bad is removed, and only it is fetched again", async () => {
   const cache = new Memory();
-  await bring(cache, parts, server([]), () => {});
+  await download(cache, parts, server([]), () => {});
   cache.kept.set("/check/parts/1", new ArrayBuffer(3));
-  await assert.rejects(join(cache, parts), Damaged);
+  await assert.rejects(assemble(cache, parts), Damaged);
   const asked: string[] = [];
-  await bring(cache, parts, server(asked), () => {});
+  await download(cache, parts, server(asked), () => {});
   assert.deepEqual(asked, ["/check/parts/1"]);
-  assert.deepEqual(Buffer.from(await join(cache, parts)), large);
+  assert.deepEqual(Buffer.from(await assemble(cache, parts)), large);
 });

@@ -1,20 +1,22 @@
-// The holder is asked, in the holder's language, and types or says the code.
+// The holder is asked in a language of the holder's, and types or says the code.
 
+import { primary, quiet, secret } from "../../shared/components";
 import { h, button } from "../../shared/dom";
-import { primary, quiet, secret } from "../../shared/pieces";
-import { belongs, heading, onLeave, show } from "../../shared/screen";
+import { onLeaveNext, heading, onLeave, show } from "../../shared/screen";
 import { pictogram } from "../../shared/shapes";
-import { countDigits, inDigits } from "../../shared/text";
+import { inDigits, onlyDigits } from "../../shared/text";
 import { beside, catalogue, language, languages, say, text } from "../../shared/words";
 import { check } from "../check";
 import { go, type Wrong } from "../router";
 
 const codeDigits = 10;
 
+const lastDigit = /\p{Nd}\P{Nd}*$/u; // with the uncounted characters after it
+
 let holder: string | undefined; // the language of the last holder; never kept
 
-/** code asks for the code where the card is one of ours; whatever else was
- * shown is answered at once. */
+/** code asks for the code of a card that is one of ours. Anything else is judged
+ * at once. */
 export async function code({ shown, wrong }: { shown: string; wrong?: Wrong }): Promise<void> {
   if (!wrong) {
     const first = await check(shown, null);
@@ -27,27 +29,27 @@ export async function code({ shown, wrong }: { shown: string; wrong?: Wrong }): 
   const open = primary("code.open", () => void send(), { "data-testid": "open" });
 
   const count = (): void => {
-    const n = countDigits(entry.value);
+    const n = onlyDigits(entry.value).length;
     typed.replaceChildren(say("code.digits", { count: n }));
     open.disabled = n !== codeDigits;
     entry.dataset["full"] = String(n === codeDigits);
   };
   const put = (digit: string): void => {
-    if (countDigits(entry.value) < codeDigits) entry.value += digit;
+    if (onlyDigits(entry.value).length < codeDigits) entry.value += digit;
     count();
   };
   const send = async (): Promise<void> => {
-    const given = entry.value;
+    const given = onlyDigits(entry.value);
     entry.value = "";
     await judge(shown, given);
   };
   entry.addEventListener("input", count);
   entry.addEventListener("keydown", (e) => { if (e.key === "Enter" && !open.disabled) void send(); });
-  belongs(() => { entry.value = ""; });
+  onLeaveNext(() => { entry.value = ""; });
 
   const keypad = h("div", { class: "keypad", dir: "ltr", role: "group", "aria-label": text("code.title") },
     ..."1234567890".split("").map((d) => button(inDigits(d, theirs.digits), () => put(inDigits(d, theirs.digits)), { lang: theirs.language })),
-    button("⌫", () => { entry.value = [...entry.value].slice(0, -1).join(""); count(); }, { "aria-label": text("code.delete"), class: "delete" }));
+    button("⌫", () => { entry.value = entry.value.replace(lastDigit, ""); count(); }, { "aria-label": text("code.delete"), class: "delete" }));
   const eye = button(say("code.show"), () => {
     const shownNow = entry.classList.toggle("secret");
     eye.replaceChildren(say(shownNow ? "code.show" : "code.hide"));
@@ -80,7 +82,7 @@ async function judgeWithout(shown: string): Promise<void> {
   await go("result", { verdict: await check(shown, null), shown });
 }
 
-/** judge stretches and opens, while a bar moves and the seconds count. */
+/** judge checks with the code, while a bar moves and the seconds count. */
 async function judge(shown: string, given: string): Promise<void> {
   const began = Date.now();
   const seconds = h("span", { class: "seconds" });

@@ -1,20 +1,20 @@
 // This device: its lists, its lock, its language.
 
+import { drawn, languageChoice, note, primary, quiet } from "../../shared/components";
 import { h } from "../../shared/dom";
-import { drawn, languageChoice, note, primary, quiet } from "../../shared/pieces";
 import { heading, show } from "../../shared/screen";
 import { beside, has, moment, say } from "../../shared/words";
-import * as keep from "../keep";
 import * as pack from "../pack";
 import { go } from "../router";
 import { lock, wipe } from "../session";
+import * as storage from "../storage";
 
 const maxPack = 16 << 20;
 const good = new Set(["pack.imported", "freshness.updated"]);
 
 export async function device(given?: { said: string }): Promise<void> {
   const said = given?.said;
-  const d = await keep.get("device");
+  const d = await storage.get("device");
   if (!d) return go("home");
   const state = pack.current();
   const wrong = note();
@@ -25,7 +25,7 @@ export async function device(given?: { said: string }): Promise<void> {
   });
   const take = async (chosen: File): Promise<void> => {
     if (chosen.size > maxPack) return tell("pack.too_large");
-    const reason = await pack.take(await chosen.text()).catch(() => "pack_broken");
+    const reason = await pack.accept(await chosen.text()).catch(() => "pack_broken");
     await device({ said: reason === null ? "pack.imported" : reason === "pack_broken" ? "pack.not_for_us" : `reason.${reason}` });
   };
   const fetchNow = async (): Promise<void> => {
@@ -65,7 +65,7 @@ export async function device(given?: { said: string }): Promise<void> {
   );
 }
 
-/** removal asks once more before everything goes. */
+/** removal asks once more before everything is removed. */
 export function removal(): void {
   show("device",
     heading(say("device.remove")),

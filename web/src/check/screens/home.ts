@@ -1,18 +1,18 @@
-// Where one begins: not set up, locked, waiting for approval, or ready.
+// The first screen: not set up, locked, waiting for approval, or ready.
 
+import { languageChoice, primary, quiet } from "../../shared/components";
 import { h } from "../../shared/dom";
-import { languageChoice, primary, quiet } from "../../shared/pieces";
 import { heading, show } from "../../shared/screen";
 import { beside, say } from "../../shared/words";
-import * as keep from "../keep";
 import * as pack from "../pack";
 import { go } from "../router";
 import { open } from "../session";
+import * as storage from "../storage";
 import { otherWays } from "../ways";
 
-/** home shows the screen that this device is at. */
+/** home shows the screen that fits the state of this device. */
 export async function home(): Promise<void> {
-  const d = await keep.get("device");
+  const d = await storage.get("device");
   if (!d) return start();
   if (!open()) return go("unlock");
   if (d.state === "pending") return go("waiting");

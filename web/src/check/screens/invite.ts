@@ -1,18 +1,18 @@
 // An invitation, and the lock that this device's key is kept under.
 
+import { field, note, primary, quiet, secret } from "../../shared/components";
 import { h } from "../../shared/dom";
-import { field, note, primary, quiet, secret } from "../../shared/pieces";
 import { heading, show } from "../../shared/screen";
 import { Refused, Unreachable } from "../../shared/service";
 import { asciiDigits } from "../../shared/text";
 import { beside, say } from "../../shared/words";
 import * as device from "../device";
 import { invitationIn } from "../invitation";
-import * as keep from "../keep";
 import { newPasskey, newPIN, passkeys } from "../lock";
 import * as offline from "../offline";
 import { pinDigits, weakness } from "../pin";
 import { go } from "../router";
+import * as storage from "../storage";
 
 export function invite({ invitation }: { invitation: string }): void {
   const link = h("input", { type: "text", autocomplete: "off", spellcheck: "false", autocapitalize: "off", dir: "ltr", value: invitation, "data-testid": "invitation" });
@@ -21,7 +21,7 @@ export function invite({ invitation }: { invitation: string }): void {
   const wrong = note();
   const say_ = (id: string, values = {}): void => wrong.replaceChildren(beside(id, values));
 
-  const enrol = async (lock: () => Promise<{ lock: keep.Lock; key: CryptoKey } | null>): Promise<void> => {
+  const enrol = async (lock: () => Promise<{ lock: storage.Lock; key: CryptoKey } | null>): Promise<void> => {
     const found = invitationIn(link.value);
     if (found === null) return say_("invite.refused");
     try {

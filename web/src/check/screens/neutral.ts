@@ -1,11 +1,11 @@
-// Without a device every paper gets the same words; whoever has its number and
-// its code may ask whether it is in use.
+// Without a device every paper gets the same words. A person who has its number
+// and its code may ask whether it is in use.
 
+import { desk, field, quiet, secret, telephone } from "../../shared/components";
 import { h } from "../../shared/dom";
-import { desk, field, quiet, secret, telephone } from "../../shared/pieces";
 import { heading, show } from "../../shared/screen";
 import { ask, Refused, Unreachable } from "../../shared/service";
-import { asciiDigits } from "../../shared/text";
+import { onlyDigits } from "../../shared/text";
 import { beside, say } from "../../shared/words";
 import { go } from "../router";
 
@@ -19,7 +19,7 @@ export function neutral(): void {
   const number = h("input", { type: "text", inputmode: "numeric", autocomplete: "off", dir: "ltr", "data-testid": "number" });
   const code = secret({ "data-testid": "code" });
   const send = async (): Promise<void> => {
-    const body = { number: asciiDigits(number.value), code: asciiDigits(code.value) };
+    const body = { number: onlyDigits(number.value), code: onlyDigits(code.value) };
     code.value = "";
     words.replaceChildren(beside("page.loading"));
     let id = "unknown";

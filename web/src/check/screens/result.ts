@@ -1,8 +1,8 @@
-// The answer: one band, one shape, words, and what to do next. It closes by
-// itself, and then nothing of it is left in the page.
+// The answer: one band, one shape, words, and the next step. It closes by itself
+// and leaves nothing in the page.
 
+import { desk, primary, quiet, telephone } from "../../shared/components";
 import { h, type Child } from "../../shared/dom";
-import { desk, primary, quiet, telephone } from "../../shared/pieces";
 import { onLeave, show } from "../../shared/screen";
 import { bands, mark, pictogram, shape } from "../../shared/shapes";
 import { inDigits } from "../../shared/text";
@@ -49,13 +49,13 @@ export async function result({ verdict, shown, why }: { verdict: Verdict | null;
         h("div", {},
           h("h1", { "data-focus": true }, beside(headingFor(v))),
           v.state === "status_old" && v.status_as_of && h("p", {}, beside("state.status_old.days", { days: daysSince(v.status_as_of) })),
-          // Grey is also the colour of two answers that are answers.
+          // Two answers are grey although they are sure, so they get no word for it.
           !["replaced", "out_of_use"].includes(v.state) && h("p", { class: "colour" }, say(`band.${band}`)))),
       v.demo && h("p", { class: "demo" }, say("page.demo")),
       h("div", { class: "next" },
         h("h2", {}, say("result.next")),
-        h("p", { class: "step" }, pictogram(`state.${v.state}.next`), beside(`state.${v.state}.next`)),
-        reason && has(`reason.${reason}`) && v.state !== "does_not_match" && h("p", { class: "why" }, beside(`reason.${reason}`)),
+        ...steps(v.state, reason),
+        saysNothing(v) && h("p", { class: "step", "data-testid": "says-nothing" }, pictogram("result.says_nothing"), beside("result.says_nothing")),
         v.kind && has(`kind.${v.kind}`) && h("p", { class: "why" }, beside(`kind.${v.kind}`)),
         v.state === "wrong_code" && h("p", { class: "why" }, say("code.tries", { tries: v.tries_left ?? 0 })),
         v.locked_until && h("p", { class: "why" }, say("code.locked", { time: clock(v.locked_until) })),
@@ -78,12 +78,32 @@ function headingFor(v: Verdict): string {
   return v.reason === "mission_of_nationality" && has(`${credential}.mission`) ? `${credential}.mission` : credential;
 }
 
+// More light does not help with these reasons. They say themselves what to do.
+const ownStep = ["drawn_page", "nearly_card", "more_than_one_code", "too_large"];
+
+function steps(state: string, reason: string): Child[] {
+  const step = (id: string): Child => h("p", { class: "step" }, pictogram(id), beside(id));
+  if (state === "unreadable" && ownStep.includes(reason) && has(`reason.${reason}`)) {
+    return [step(`reason.${reason}`), step("result.hand_back")];
+  }
+  const why = reason && has(`reason.${reason}`) && state !== "does_not_match";
+  return [step(`state.${state}.next`), why && h("p", { class: "why" }, beside(`reason.${reason}`))];
+}
+
+// The members that are open in every credential: who signed it, when, and where
+// its status is (RFC 7519 §4.1, draft-ietf-oauth-sd-jwt-vc-19 §2.2.2.1). The holder
+// decides about the rest.
+const alwaysOpen = new Set(["iss", "sub", "iat", "nbf", "exp", "jti", "cnf", "vct", "vct#integrity", "status"]);
+
+const saysNothing = (v: Verdict): boolean =>
+  v.credential !== undefined && Object.keys(v.credential).every((name) => alwaysOpen.has(name));
+
 function daysSince(at: string): number {
   return Math.max(0, Math.floor((Date.now() - Date.parse(at)) / 86_400_000));
 }
 
-// checks are the three questions, each yes, no, or "could not check". A state
-// that asked none of them shows none.
+// checks shows the three questions, each with yes, no, or "could not check". It
+// shows none of them for a state that asked none.
 function checks(v: Verdict): Child {
   const all = ["signature", "issuer", "status"] as const;
   if (all.every((c) => v.checks[c] === "unchecked") && !v.issuer) return null;

@@ -1,15 +1,14 @@
 // The card's square, by camera.
 
+import { desk, quiet, telephone } from "../../shared/components";
 import { h, button } from "../../shared/dom";
-import { desk, quiet, telephone } from "../../shared/pieces";
-import { belongs, heading, onLeave, show } from "../../shared/screen";
+import { onLeaveNext, heading, onLeave, show } from "../../shared/screen";
 import { beside, say } from "../../shared/words";
 import { Camera } from "../camera";
 import { found } from "../found";
 import * as offline from "../offline";
 import { go } from "../router";
-import { onlyOne } from "../scanned";
-import { readSymbols } from "../symbols";
+import { looksLikeCard, onlyOne } from "../scanned";
 import { otherWays } from "../ways";
 
 export function scan(): void {
@@ -21,16 +20,16 @@ export function scan(): void {
 
   let foreign = "";
   let since = 0;
-  const camera = new Camera(video, async (frame) => {
-    const seen = onlyOne(await readSymbols(frame));
+  const camera = new Camera(video, async (symbols) => {
+    const seen = onlyOne(symbols);
     if (seen === "several") return tell("reason.more_than_one_code");
     if (seen === null) {
       foreign = "";
       return;
     }
-    // A square that is not ours may hang on the wall behind: it has to stay in
-    // view a moment before it is taken for what was meant.
-    if (!/^[0-9]{667}$/.test(seen)) {
+    // A symbol that is not ours may hang on the wall behind. It counts only after
+    // it has stayed in view for a moment.
+    if (!looksLikeCard(seen)) {
       if (seen !== foreign) [foreign, since] = [seen, performance.now()];
       if (performance.now() - since < 1200) return;
     }
@@ -42,16 +41,16 @@ export function scan(): void {
     other.hidden = !features.others;
   };
 
-  // Who sees nothing happen is told one thing to try after the other.
+  // An officer who sees nothing happen gets one hint after the other.
   let turn = 0;
   const hints = setInterval(() => tell(tips[turn++ % tips.length] ?? "scan.hint"), 6000);
-  belongs(() => clearInterval(hints));
+  onLeaveNext(() => clearInterval(hints));
   const looking = (): void => {
     if (document.hidden) camera.pause();
     else begin();
   };
   document.addEventListener("visibilitychange", looking);
-  belongs(() => document.removeEventListener("visibilitychange", looking));
+  onLeaveNext(() => document.removeEventListener("visibilitychange", looking));
   const begin = (): void => void offline.whenComplete().then(() => camera.start()).catch((e: unknown) => {
     const why = e instanceof DOMException ? e.name : "";
     clearInterval(hints);

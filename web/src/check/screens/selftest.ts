@@ -1,24 +1,24 @@
-// The self-test: what this device needs for a check, tried one by one, and
-// then sample cards, read from their symbols and judged as any card is.
+// The self-test tries one by one what this device needs for a check. Then it reads
+// and judges sample cards as any card.
 
+import { note, quiet } from "../../shared/components";
 import { h } from "../../shared/dom";
-import { note, quiet } from "../../shared/pieces";
-import type { Line } from "../../shared/rpc";
+import type { Client } from "../../shared/rpc";
 import { heading, onLeave, show } from "../../shared/screen";
 import { mark } from "../../shared/shapes";
 import { beside, say } from "../../shared/words";
-import * as keep from "../keep";
 import * as offline from "../offline";
 import * as pack from "../pack";
 import { go } from "../router";
 import { onlyOne } from "../scanned";
+import * as storage from "../storage";
 import { readSymbols } from "../symbols";
-import { another, fromHex, stretch, type Answer, type Opened } from "../verifier";
+import { newVerifier, fromHex, stretch, type Answer, type Opened } from "../verifier";
 
 type Outcome = "yes" | "no" | "unchecked";
 
 const tests: [string, () => Promise<Outcome>][] = [
-  ["selftest.storage", storage],
+  ["selftest.storage", storageWorks],
   ["selftest.clock", async () => (pack.clockIsOff() ? "no" : "yes")],
   ["selftest.lists", async () => (pack.current().kind === "ready" ? "yes" : "no")],
   ["selftest.camera", camera],
@@ -64,7 +64,7 @@ export async function selftest(): Promise<void> {
   end.replaceChildren(say("page.loading"));
   try {
     const { verifier, sample } = await openSample();
-    onLeave(() => verifier.end());
+    onLeave(() => verifier.terminate());
     for (const card of sample.cards) {
       if (left) return;
       const r = row(`sample.${card.state}`, say(`state.${card.state}.heading`));
@@ -73,7 +73,7 @@ export async function selftest(): Promise<void> {
       settle(r, found === card.state ? "yes" : "no");
       bad ||= found !== card.state;
     }
-    verifier.end();
+    verifier.terminate();
   } catch {
     bad = true;
   }
@@ -96,10 +96,10 @@ interface SampleCard {
   side: number;
 }
 
-async function openSample(): Promise<{ verifier: Line; sample: Sample }> {
+async function openSample(): Promise<{ verifier: Client; sample: Sample }> {
   const kept = (await caches.match(SAMPLE)) ?? (await fetch(SAMPLE));
   const sample = (await kept.json()) as Sample;
-  const verifier = another();
+  const verifier = newVerifier();
   const { network, device: id, root } = sample.device;
   await verifier.call("take", [sample.device.private]);
   const opened = await verifier.call<Opened>("openPack", [
@@ -109,9 +109,9 @@ async function openSample(): Promise<{ verifier: Line; sample: Sample }> {
   return { verifier, sample };
 }
 
-// judge draws a symbol, reads it as a camera's picture is read, and checks it
-// at the sample's own time; wrong codes are counted nowhere.
-async function judge(verifier: Line, card: SampleCard, now: number): Promise<string> {
+// judge draws a symbol, reads it as a picture of the camera, and checks it at the
+// sample's own time. Wrong codes are counted nowhere.
+async function judge(verifier: Client, card: SampleCard, now: number): Promise<string> {
   const text = onlyOne(await readSymbols(draw(card)));
   const asked = await verifier.call<Answer>("recognise", [text, card.code, null, now]);
   if (!asked.stretch) return asked.verdict?.state ?? "";
@@ -139,9 +139,9 @@ function draw({ modules, side }: SampleCard): ImageData {
   return picture;
 }
 
-async function storage(): Promise<Outcome> {
-  const tries = await keep.get("tries");
-  if (tries !== undefined) await keep.put("tries", tries);
+async function storageWorks(): Promise<Outcome> {
+  const tries = await storage.get("tries");
+  if (tries !== undefined) await storage.put("tries", tries);
   return offline.complete() ? "yes" : "no";
 }
 

@@ -1,20 +1,20 @@
-// A device that was set up before.
+// The lock screen of a device that was set up before.
 
+import { field, languageChoice, note, primary, quiet, secret } from "../../shared/components";
 import { h } from "../../shared/dom";
-import { field, languageChoice, note, primary, quiet, secret } from "../../shared/pieces";
 import { heading, show } from "../../shared/screen";
 import { asciiDigits } from "../../shared/text";
 import { beside, clock, say } from "../../shared/words";
 import * as device from "../device";
-import { begun } from "../inuse";
-import * as keep from "../keep";
 import * as offline from "../offline";
 import * as pack from "../pack";
 import { go } from "../router";
+import * as storage from "../storage";
+import { unlocked } from "../unlocked";
 
 export async function unlock(given?: { why: string }): Promise<void> {
   const why = given?.why;
-  const d = await keep.get("device");
+  const d = await storage.get("device");
   if (!d) return go("home");
   const pin = secret({ "data-testid": "pin" });
   const wrong = note();
@@ -32,7 +32,7 @@ export async function unlock(given?: { why: string }): Promise<void> {
       }
       if (d.state === "active") {
         await pack.open();
-        begun();
+        unlocked();
       }
       await go("home");
     } catch {

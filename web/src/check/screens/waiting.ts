@@ -1,21 +1,21 @@
 // Six symbols that two people compare, until the device is approved.
 
+import { note, quiet } from "../../shared/components";
 import { h } from "../../shared/dom";
-import { note, quiet } from "../../shared/pieces";
 import { heading, onLeave, show } from "../../shared/screen";
 import { Refused } from "../../shared/service";
 import { beside, say, text } from "../../shared/words";
 import * as device from "../device";
-import { begun } from "../inuse";
-import * as keep from "../keep";
 import * as pack from "../pack";
 import { go } from "../router";
 import { wipe } from "../session";
+import * as storage from "../storage";
+import { unlocked } from "../unlocked";
 
-const every = 4000;
+const pollInterval = 4000;
 
 export async function waiting(): Promise<void> {
-  const d = await keep.get("device");
+  const d = await storage.get("device");
   if (!d) return go("home");
   const signs = h("ol", { class: "signs", dir: "ltr", "data-testid": "symbols" });
   const wrong = note();
@@ -37,7 +37,7 @@ export async function waiting(): Promise<void> {
         wrong.replaceChildren(beside("page.offline"));
       }
     }
-    timer = setTimeout(() => void look(), every);
+    timer = setTimeout(() => void look(), pollInterval);
   };
 
   show("waiting",
@@ -56,7 +56,7 @@ export async function waiting(): Promise<void> {
   void look();
 }
 
-// first gets the first pack; this is no check, so it need not wait.
+// first fetches the first pack at once: no check could be inferred from it.
 async function first(): Promise<void> {
   show("waiting", heading(say("waiting.title")), h("p", { class: "lead" }, beside("waiting.approved")), h("progress", {}));
   try {
@@ -65,6 +65,6 @@ async function first(): Promise<void> {
     // The screen that follows says that there is no pack yet.
   }
   if (pack.current().kind === "none") await pack.open();
-  begun();
+  unlocked();
   await go("home");
 }

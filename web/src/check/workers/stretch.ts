@@ -1,5 +1,5 @@
-// Argon2id, away from the page's own thread and from the keys: it sees a code
-// or a PIN and a salt, and nothing else.
+// The worker that runs Argon2id, outside the page's own thread and away from the
+// keys. It sees a code or a PIN, and a salt.
 
 import { argon2id } from "hash-wasm/dist/argon2.umd.min.js";
 import { serve } from "../../shared/rpc";

@@ -1,9 +1,9 @@
-// The verifier, the device's key and the epoch keys live here and nowhere else.
-// Locking the device ends this worker.
+// The worker with the verifier, the device's key and the epoch keys, which are
+// nowhere else. Locking the device ends it.
 
 import "wasm_exec";
 import { serve } from "../../shared/rpc";
-import { join, store } from "../parts";
+import { assemble, store } from "../parts";
 import type { Answer, Opened } from "../verifier";
 
 declare class Go {
@@ -36,7 +36,7 @@ function start(): Promise<Safeconduct> {
     const ours = globalThis as unknown as { safeconduct: Safeconduct; safeconductReady: () => void };
     ours.safeconductReady = () => resolve(ours.safeconduct);
     store()
-      .then((cache) => join(cache, VERIFIER))
+      .then((cache) => assemble(cache, VERIFIER))
       .then((bytes) => WebAssembly.instantiate(bytes, go.importObject))
       .then(({ instance }) => go.run(instance))
       .catch(reject);
@@ -50,7 +50,7 @@ function good<T extends { error?: string }>(answer: T): T {
 }
 
 function withoutOpenKey(answer: Answer): Answer {
-  // It asks for a record online, which this page does not do.
+  // The key opens records online, which this page does not do.
   if (answer.verdict) delete (answer.verdict as { open_key?: string }).open_key;
   return answer;
 }
@@ -58,7 +58,7 @@ function withoutOpenKey(answer: Answer): Answer {
 serve({
   begin: () => start().then(() => true),
 
-  /** newDevice makes the key; its private half stays. */
+  /** newDevice makes the key pair. The private key stays here. */
   async newDevice(): Promise<string> {
     const made = good((await start()).newDevice());
     secrets = { private: made.private, token: "" };
@@ -78,7 +78,7 @@ serve({
     return { iv, sealed };
   },
 
-  /** unlock gives the token; false when the key does not fit. */
+  /** unlock gives the token, or false when the key does not fit. */
   async unlock(key: CryptoKey, iv: Uint8Array<ArrayBuffer>, sealed: ArrayBuffer): Promise<string | false> {
     try {
       const plain = new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv }, key, sealed));
@@ -95,7 +95,7 @@ serve({
     secrets = { private: key, token: "" };
   },
 
-  /** openPack opens a pack in place of the one before; one that is refused
+  /** openPack opens a pack in place of the one before. A pack that is refused
    * changes nothing. */
   async openPack(file: string, device: { network: string; id: string; root: string; sequence: number; seen: number }, now: number): Promise<Opened> {
     const sc = await start();

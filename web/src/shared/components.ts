@@ -1,4 +1,4 @@
-// What several screens are made of.
+// Components that several screens are made of.
 
 import { h, button, type Child } from "./dom";
 import { pictogram } from "./shapes";
@@ -10,8 +10,8 @@ export function field(label: Child, input: HTMLElement, hint?: Child): HTMLEleme
   return h("p", { class: "field" }, h("label", { for: input.id }, label), input, hint && h("span", { class: "hint" }, hint));
 }
 
-/** secret is a field for digits that does not show them, and that no password
- * manager offers to remember. */
+/** secret is a field that hides its digits. No password manager offers to
+ * remember them. */
 export function secret(attributes: Record<string, string> = {}): HTMLInputElement {
   return h("input", {
     type: "text", inputmode: "numeric", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
@@ -19,7 +19,7 @@ export function secret(attributes: Record<string, string> = {}): HTMLInputElemen
   });
 }
 
-/** note is where a form says what is wrong. */
+/** note is the place where a form says what is wrong. */
 export function note(): HTMLParagraphElement {
   return h("p", { class: "note", role: "alert" });
 }
@@ -30,7 +30,7 @@ export const primary = (id: string, press: () => void, attributes = {}): HTMLBut
 export const quiet = (id: string, press: () => void, attributes = {}): HTMLButtonElement =>
   button(drawn(id), press, { class: "quiet", ...attributes });
 
-/** drawn is a message behind its pictogram. */
+/** drawn is a message with its pictogram before it. */
 export function drawn(id: string): DocumentFragment {
   const both = document.createDocumentFragment();
   both.append(...[pictogram(id), say(id)].filter((n) => n !== null));

@@ -1,22 +1,22 @@
-// The strip on top of every screen: how old the lists are, until when this
+// The status bar on top of every screen: how old the lists are, until when this
 // device may check, and what it waits for.
 
 import { h, type Child } from "../shared/dom";
-import { beside, day, say, watch } from "../shared/words";
-import * as keep from "./keep";
+import { beside, day, onChange, say } from "../shared/words";
 import * as offline from "./offline";
 import * as pack from "./pack";
 import { open } from "./session";
+import * as storage from "./storage";
 
 const hour = 3_600_000;
 
 export async function draw(): Promise<void> {
-  const strip = document.getElementById("strip");
-  if (!strip) return;
-  const d = await keep.get("device").catch(() => undefined);
+  const bar = document.getElementById("statusbar");
+  if (!bar) return;
+  const d = await storage.get("device").catch(() => undefined);
   const [level, lines] = says(d);
-  strip.dataset["level"] = level;
-  strip.replaceChildren(...download(), ...lines);
+  bar.dataset["level"] = level;
+  bar.replaceChildren(...download(), ...lines);
 }
 
 function download(): Child[] & Node[] {
@@ -26,8 +26,8 @@ function download(): Child[] & Node[] {
   return [h("p", { class: "download" }, say(id, { percent }), h("progress", { max: 100, value: percent, "data-testid": "download" }))];
 }
 
-// says gives the level of the strip (good, late, stop or none) and its lines.
-function says(d: keep.Device | undefined): [string, Node[]] {
+// says gives the level of the bar (good, late, stop or none) and its lines.
+function says(d: storage.Device | undefined): [string, Node[]] {
   if (!d || !open() || d.state === "pending") return ["none", []];
   const state = pack.current();
   const lines: Node[] = [];
@@ -56,12 +56,12 @@ function says(d: keep.Device | undefined): [string, Node[]] {
   return [late || pack.clockIsOff() || lease < 24 * hour ? "late" : "good", lines];
 }
 
-/** begin draws it now, whenever something changes, and every minute. */
+/** begin draws the bar now, whenever something changes, and every minute. */
 export function begin(): void {
   const again = (): void => void draw();
-  pack.watch(again);
-  offline.watch(again);
-  watch(again);
+  pack.onChange(again);
+  offline.onChange(again);
+  onChange(again);
   addEventListener("online", again);
   addEventListener("offline", again);
   setInterval(again, 60_000);

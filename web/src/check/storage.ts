@@ -1,5 +1,5 @@
-// What stays on this device: the sealed key, the pack, the tries, the language.
-// Nothing about a card. IndexedDB is used as it is: five keys need no library.
+// The storage of this device: the sealed key, the pack, the tries, the language,
+// and nothing about a card. IndexedDB is used directly: five keys need no library.
 
 export interface Device {
   id: string;
@@ -15,7 +15,7 @@ export interface Device {
   sealed: ArrayBuffer;
 }
 
-/** Lock is how the key of this device is wrapped. */
+/** Lock says how the key of this device is wrapped. */
 export type Lock =
   | { kind: "pin"; salt: Uint8Array<ArrayBuffer> }
   | { kind: "passkey"; salt: Uint8Array<ArrayBuffer>; credential: ArrayBuffer };
@@ -28,8 +28,8 @@ export interface Pack {
   fetched: number;
 }
 
-/** Guesses are wrong PINs in a row, and until when nothing is tried. */
-export interface Guesses {
+/** PinAttempts counts wrong PINs in a row, and says until when none is tried. */
+export interface PinAttempts {
   wrong: number;
   until: number;
 }
@@ -39,7 +39,7 @@ interface Kept {
   pack: Pack;
   tries: string;
   language: string;
-  guesses: Guesses;
+  guesses: PinAttempts;
 }
 
 const store = "kept";
@@ -59,7 +59,7 @@ function run<T>(mode: IDBTransactionMode, work: (s: IDBObjectStore) => IDBReques
   return database().then(
     (db) =>
       new Promise((resolve, reject) => {
-        // Written down means on the disk: tries outlive a pulled battery.
+        // Strict durability is on the disk: tries survive a pulled battery.
         const tx = db.transaction(store, mode, { durability: "strict" });
         const request = work(tx.objectStore(store));
         tx.oncomplete = () => resolve(request?.result);
@@ -74,7 +74,7 @@ export const put = async <K extends keyof Kept>(key: K, value: Kept[K]): Promise
   await run("readwrite", (s) => s.put(value, key));
 };
 
-/** putPack keeps a pack, unless another tab has kept a newer one meanwhile. */
+/** putPack stores a pack, unless another tab has stored a newer one meanwhile. */
 export async function putPack(pack: Pack): Promise<boolean> {
   let newer = false;
   await run("readwrite", (s) => {
@@ -88,7 +88,7 @@ export async function putPack(pack: Pack): Promise<boolean> {
   return !newer;
 }
 
-/** forget removes keys, token, lists and tries; the language may stay. */
+/** forget removes keys, token, lists and tries. The language stays. */
 export async function forget(): Promise<void> {
   await run("readwrite", (s) => {
     for (const key of ["device", "pack", "tries", "guesses"]) s.delete(key);
