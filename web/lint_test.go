@@ -228,20 +228,22 @@ func width(text string, s script) int {
 func TestEveryCatalogue(t *testing.T) {
 	english, _ := Words.Catalogue(English)
 	for _, language := range Languages {
-		// As it stands in the file: a review that is past its source is told
-		// here, and dropped in Words.
-		data, err := catalogueFiles.ReadFile("catalogues/" + language + ".json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := parseCatalogue(language, data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, fault := range lint(c, english) {
-			t.Error(fault)
-		}
-		t.Logf("%s: %d messages, %d reviewed", language, len(c.Messages), count(c, Reviewed))
+		t.Run(language, func(t *testing.T) {
+			// Words drops a review that is older than its source. So the file itself
+			// is read, and such a review is told.
+			data, err := catalogueFiles.ReadFile("catalogues/" + language + ".json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := parseCatalogue(language, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, fault := range lint(c, english) {
+				t.Error(fault)
+			}
+			t.Logf("%d messages, %d reviewed", len(c.Messages), count(c, Reviewed))
+		})
 	}
 }
 
@@ -281,19 +283,21 @@ func TestEveryFault(t *testing.T) {
 		return slices.Compact(found)
 	}
 	for language, text := range good {
-		if found := rules(with(language, text)); found != nil {
-			t.Errorf("%s: a good catalogue is refused: %v", language, found)
-		}
-		for _, word := range avoided[language] {
-			if found := rules(with(language, word+text)); !slices.Contains(found, "avoided") {
-				t.Errorf("%s: %q is let through: %v", language, word, found)
+		t.Run(language, func(t *testing.T) {
+			if found := rules(with(language, text)); found != nil {
+				t.Errorf("a good catalogue is refused: %v", found)
 			}
-		}
-		for _, word := range carriedWords[language] {
-			if found := rules(with(language, word+text)); !slices.Contains(found, "carried") {
-				t.Errorf("%s: %q is let through: %v", language, word, found)
+			for _, word := range avoided[language] {
+				if found := rules(with(language, word+text)); !slices.Contains(found, "avoided") {
+					t.Errorf("%q is let through: %v", word, found)
+				}
 			}
-		}
+			for _, word := range carriedWords[language] {
+				if found := rules(with(language, word+text)); !slices.Contains(found, "carried") {
+					t.Errorf("%q is let through: %v", word, found)
+				}
+			}
+		})
 	}
 	for _, word := range slices.Concat(avoided[English], carriedWords[English]) {
 		c := Catalogue{Language: English, Digits: english.Digits, Messages: map[string]Message{id: {Text: "A " + strings.ToUpper(word), Mark: Source}}}
@@ -326,11 +330,13 @@ func TestEveryFault(t *testing.T) {
 		},
 		"pictogram": func(c *Catalogue) { c.Messages[id] = Message{Text: good["km"], Mark: Machine, Pictogram: "dragon"} },
 	} {
-		c := with("km", good["km"])
-		spoil(&c)
-		if found := rules(c); !slices.Contains(found, rule) {
-			t.Errorf("%s: let through, the lint says %v", rule, found)
-		}
+		t.Run(rule, func(t *testing.T) {
+			c := with("km", good["km"])
+			spoil(&c)
+			if found := rules(c); !slices.Contains(found, rule) {
+				t.Errorf("let through, the lint says %v", found)
+			}
+		})
 	}
 	fresh := with("km", good["km"])
 	fresh.Messages[id] = Message{Text: good["km"], Mark: Reviewed, Of: Fingerprint(english.Messages[id].Text)}
@@ -368,13 +374,15 @@ func TestCataloguesAreReadStrictly(t *testing.T) {
 		"an id that is none":        {`"a.b"`, `"A b"`},
 		"bytes after the catalogue": {`}}}`, `}}}{}`},
 	} {
-		broken := strings.Replace(km, change[0], change[1], 1)
-		if broken == km {
-			t.Fatalf("%s: nothing was changed", name)
-		}
-		if _, err := parse(en, broken); err == nil {
-			t.Errorf("%s: read", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			broken := strings.Replace(km, change[0], change[1], 1)
+			if broken == km {
+				t.Fatal("nothing was changed")
+			}
+			if _, err := parse(en, broken); err == nil {
+				t.Error("read")
+			}
+		})
 	}
 	if _, err := ParseCatalogues(fstest.MapFS{"km.json": {Data: []byte(km)}}, []string{"km"}); err == nil {
 		t.Error("a build without English is read")
@@ -402,10 +410,11 @@ func TestLookup(t *testing.T) {
 		{"xx", "a.b", Found{Message{Text: "Yes", Mark: Source, Pictogram: "call"}, "en"}, true},
 		{"km", "a.e", Found{}, false},
 	} {
-		found, ok := c.Lookup(want.language, want.id)
-		if found != want.found || ok != want.ok {
-			t.Errorf("%s %s: %+v %v", want.language, want.id, found, ok)
-		}
+		t.Run(want.language+" "+want.id, func(t *testing.T) {
+			if found, ok := c.Lookup(want.language, want.id); found != want.found || ok != want.ok {
+				t.Errorf("got %+v %v, want %+v %v", found, ok, want.found, want.ok)
+			}
+		})
 	}
 	if got := Fill("{tries} left, {tries}; {other}", "tries", "3"); got != "3 left, 3; {other}" {
 		t.Errorf("filled: %q", got)

@@ -13,17 +13,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
-	"image"
-	"image/color"
-	"image/draw"
-	"image/png"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +37,9 @@ type config struct {
 	Films   []film          `json:"films"`   // what a camera sees
 	Long    bool            `json:"long"`
 
-	BlankPNG string `json:"blankPNG"`
+	BlankPNG    string          `json:"blankPNG"`
+	Pictures    []picture       `json:"pictures"`    // of the card that is unconfirmed
+	Credentials madeCredentials `json:"credentials"` // of the network of madeUp
 }
 
 // film is a card before a camera.
@@ -53,54 +49,40 @@ type film struct {
 	Expect string `json:"expect"`
 }
 
-// scenarios run side by side in two groups, as there are two cores. The long
-// form adds a slow processor, and holds times to figures.
-var (
-	scenarios = [][]string{
-		{"english", "arabic", "packs", "tries", "pinDevice", "closing"},
-		{"khmer", "tabs", "stranger", "firstVisit", "passkey", "offline", "camera"},
-	}
-	longScenarios = append(slices.Clone(scenarios), []string{"slow"})
-)
+// scenarios are the tests in the .mjs files, each by its name.
+var scenarios = []string{
+	"english", "khmer", "arabic", "otherWays", "packs", "tabs", "tries",
+	"pinDevice", "passkey", "offline", "camera", "closing", "stranger", "firstVisit",
+}
 
-// TestBrowser plays the page in Chromium, against the real service.
+// TestBrowser plays the page in Chromium, against the real service. Each scenario
+// can be played alone: go test -run 'TestBrowser/offline'. Most share a browser,
+// each with storage of its own.
 func TestBrowser(t *testing.T) {
 	needBrowser(t)
 	c := config{Long: long(), BlankPNG: blank(t)}
 	c.Service, c.Folder, c.Demo = startDemo(t)
 	made := newMadeUp(t)
 	c.MadeUp, c.Cards = made.serve(t, c.Service), made.Cards
+	c.Pictures, c.Credentials = pictures(t, made.card("unconfirmed").Digits), made.credentials(t)
 	c.Films = films(t, c.Demo)
 	if os.Getenv("SAFECONDUCT_SCREENS") != "" {
 		c.Screens = t.TempDir()
 	}
-	data, err := json.Marshal(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "config.json")
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	groups := scenarios
-	if c.Long {
-		groups = longScenarios
-	}
-	if only := os.Getenv("SAFECONDUCT_BROWSER_ONLY"); only != "" {
-		groups = [][]string{strings.Fields(only)}
-	}
+	players := newPlayer(t, c)
 	t.Run("scenarios", func(t *testing.T) {
-		for _, names := range groups {
-			t.Run(names[0], func(t *testing.T) {
+		for _, name := range scenarios {
+			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				said := strings.TrimSpace(string(node(t, append([]string{"run.mjs", file}, names...)...)))
-				t.Log("\n" + said)
-				if n := len(strings.Split(said, "\n")); n != len(names) {
-					t.Errorf("%d of %d scenarios held", n, len(names))
-				}
+				players.play(t, name)
 			})
 		}
 	})
+	// It stops and continues processes of a browser, so that nothing may run beside
+	// it. The long form alone holds its times to figures.
+	if c.Long {
+		t.Run("slow", func(t *testing.T) { players.play(t, "slow") })
+	}
 	if c.Screens != "" && !t.Failed() {
 		keepScreens(t, c.Screens)
 	}
@@ -201,16 +183,4 @@ func freePort(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return port
-}
-
-// blank is a picture with nothing on it.
-func blank(t *testing.T) string {
-	t.Helper()
-	picture := image.NewGray(image.Rect(0, 0, 320, 240))
-	draw.Draw(picture, picture.Bounds(), image.NewUniform(color.Gray{Y: 200}), image.Point{}, draw.Src)
-	var b bytes.Buffer
-	if err := png.Encode(&b, picture); err != nil {
-		t.Fatal(err)
-	}
-	return base64.StdEncoding.EncodeToString(b.Bytes())
 }

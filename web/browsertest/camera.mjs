@@ -1,6 +1,6 @@
 // Shows the frames of a folder (frames.mjpeg, frames.json) to the page's own
-// code, in Chromium: its looks at a frame, and its scan worker from web/dist.
-// Prints as JSON, for every frame, whether its digits came back, by which look,
+// code, in Chromium: its looks at a frame, and its scan worker from web/dist. It
+// prints as JSON, for every frame, whether its digits came back, by which look,
 // and how long it took.
 //
 //   node camera.mjs FOLDER
@@ -8,7 +8,7 @@ import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { build } from "esbuild";
-import { start } from "./chromium.mjs";
+import { startAlone } from "./chromium.mjs";
 
 const here = import.meta.dirname;
 const dist = join(here, "../dist");
@@ -32,12 +32,12 @@ const server = createServer((request, response) => {
 });
 await new Promise((ready) => server.listen(0, "localhost", ready));
 
-const { context, stop } = await start();
+const { context, stop } = await startAlone();
 try {
   const page = await context.newPage();
   await page.goto(`http://localhost:${server.address().port}/`);
   const results = await page.evaluate(async ({ frames, parts }) => {
-    // The worker takes its program from where the page's download puts it.
+    // The worker takes its program from the place where the page's download puts it.
     const cache = await caches.open("card-check-parts");
     await cache.addAll(parts);
     const all = await (await fetch("/frames")).blob();

@@ -1,5 +1,5 @@
-// Starts Chromium as the tests use it: the distribution's own, a fresh profile,
-// nothing that asks the network by itself.
+// Starts Chromium as the tests use it: the distribution's own, fresh storage, and
+// nothing that uses the network by itself.
 import { accessSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -26,10 +26,10 @@ function installed() {
   throw new Error("chromium is missing: scripts/install.sh test installs it");
 }
 
-/** throttle lets a browser's pages run for a quarter of the time only, with all
- * of their workers, by stopping and continuing their processes: the browser's own
- * throttling slows a page's thread, and not the workers that do the work. It
- * returns how to end it. */
+/** throttle lets a browser's pages and their workers run for a quarter of the time,
+ * by stopping and continuing their processes. The browser's own throttling slows
+ * a page's thread and not the workers, which do the work. It returns how to end
+ * it. */
 export function throttle(profile, times = 4) {
   const renderers = readdirSync("/proc").filter((pid) => /^[0-9]+$/.test(pid)).filter((pid) => {
     try {
@@ -46,7 +46,7 @@ export function throttle(profile, times = 4) {
   const began = performance.now();
   const step = () => {
     if (ended) return;
-    // By the share that it had so far, because timers are late.
+    // Timers are late, so the share that the pages had so far decides.
     const share = ran / Math.max(1, performance.now() - began);
     if (share > 1 / times) {
       all("SIGSTOP");
@@ -70,9 +70,22 @@ function under(pid, profile) {
   return false;
 }
 
-// start opens a browser whose camera shows a file of frames, if one is named.
-// Everything that it keeps, it keeps until stop.
-export async function start({ video, width = 320, height = 640, ...options } = {}) {
+let shared; // the browser of most scenarios
+
+/** start gives a scenario storage of its own in the shared browser. It keeps until
+ * stop all that it keeps. */
+export async function start({ width = 320, height = 640, ...options } = {}) {
+  shared ??= chromium.launch({ executablePath: installed(), ignoreDefaultArgs: ["--headless=new"], args: flags });
+  const context = await (await shared).newContext({ viewport: { width, height }, serviceWorkers: "allow", ...options });
+  return { context, stop: () => context.close() };
+}
+
+/** stopShared ends the shared browser. */
+export const stopShared = async () => { await (await shared)?.close(); };
+
+/** startAlone opens a browser with a profile of its own, whose camera shows a file
+ * of frames, if one is named. */
+export async function startAlone({ video, width = 320, height = 640, ...options } = {}) {
   const profile = mkdtempSync(join(tmpdir(), "safeconduct-browser-"));
   const camera = video
     ? ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${video}`]

@@ -2,9 +2,9 @@
 // cards, with a camera and without a network, and what it keeps.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { start, throttle } from "./chromium.mjs";
+import { start, startAlone, throttle } from "./chromium.mjs";
 import { slowLine } from "./line.mjs";
-import { at, check, enrolWithPIN, expect, kept, open, pin, press, ready, result, show, symbols, type, unlock } from "./page.mjs";
+import { approved, at, check, enrolWithPIN, expect, kept, open, pin, press, ready, result, show, symbols, type, unlock } from "./page.mjs";
 
 /** api asks the service as one of its people. */
 async function api(config, actor, method, path, body) {
@@ -33,7 +33,7 @@ async function approve(config, page, label) {
   const waiting = devices.find((d) => d.label === label && d.state === "pending");
   expect(waiting, "no device waits");
   await api(config, operators(config)[1], "POST", `/api/v1/devices/${waiting.id}/approval`, { symbols: read });
-  await at(page, "ready");
+  await approved(page);
   return read;
 }
 
@@ -46,8 +46,8 @@ async function enrolled(context, config, label) {
 }
 
 /** pinDevice enrols with a PIN, and reads every card of the demo from its
- * picture. What the service is asked meanwhile is what it is asked by a device
- * that checks nothing: the pack, on its timer, or not even that. */
+ * picture. Meanwhile the service is asked no more than by a device that checks
+ * nothing: for the pack, on its timer, or not even for that. */
 export async function pinDevice(config) {
   const { context, stop } = await start();
   const line = await slowLine(config.service, 1_000_000);
@@ -62,8 +62,8 @@ export async function pinDevice(config) {
       shown.push(`${state} (${band})`);
       expect(page.url() === `${line.address}/check` && (await page.title()) === "Card check", "the address or the title changed");
     }
-    // A browser looks by itself whether there is a newer service worker, some time
-    // after a page was opened.
+    // A browser looks by itself for a newer service worker, some time after a page
+    // was opened.
     const asked = line.log.slice(before).filter((path) => path !== "/check/sw.js");
     expect(["", "/pack /api/v1/devices/self/envelope"].includes(asked.join(" ")), `the service was asked: ${asked.join(", ")}`);
     expect(page.problems.length === 0, `the page complains: ${page.problems.join("; ")}`);
@@ -115,7 +115,7 @@ export async function offline(config) {
     cdp.on("Network.requestWillBeSent", ({ request }) => requests.push(request.url));
     const states = {};
     const count = (state) => { states[state] = (states[state] ?? 0) + 1; };
-    // With code first, as officers do; then what needs no code.
+    // Checks with a code come first, then texts that need none.
     for (const c of config.demo.cards) {
       const { state } = await check(page, c.digits, c.code);
       expect(state === c.expect, `offline a card shows ${state}, want ${c.expect}`);
@@ -141,10 +141,10 @@ export async function camera(config) {
   const times = [];
   let misread = 0;
   for (const [i, film] of config.films.entries()) {
-    const { context, stop } = await start({ video: film.file, permissions: ["camera"] });
+    const { context, stop } = await startAlone({ video: film.file, permissions: ["camera"] });
     try {
-      // A clock inside of the page: from the first frame of the camera to the
-      // screen that asks for the code.
+      // A clock inside the page runs from the camera's first frame to the screen
+      // that asks for the code.
       await context.addInitScript(() => {
         document.addEventListener("loadeddata", (e) => { if (e.target instanceof HTMLVideoElement) globalThis.sawFirst = performance.now(); }, true);
         new MutationObserver(() => { if (document.body?.dataset.screen === "code") globalThis.recognised ??= performance.now(); })
@@ -180,7 +180,7 @@ export async function camera(config) {
 /** slow measures code to result with the processor throttled four times, workers
  * included. Only the long form holds it to a figure. */
 export async function slow(config) {
-  const { context, stop, profile } = await start();
+  const { context, stop, profile } = await startAlone();
   try {
     const page = await enrolled(context, config, "gate-15");
     const c = config.demo.cards.find((c) => c.expect === "confirmed");
@@ -220,7 +220,7 @@ export async function closing(config) {
     const { text } = await check(page, c.digits, c.code);
     const name = c.person;
     expect(text.includes(name), "the name was not shown, so that its going away would prove nothing");
-    // The half minute that a result stays is waited for, not shortened.
+    // A result stays for half a minute, and this waits for all of it.
     await page.waitForFunction(() => document.body.dataset.screen !== "result", null, { timeout: 45_000 });
     const left = await kept(page);
     const pieces = { name, digits: c.digits, code: c.code, number: c.number, "half of the digits": c.digits.slice(100, 400), "the name's first part": name.split(",")[0] };

@@ -1,13 +1,14 @@
-// Cards that were withdrawn, paused or replaced, and lists that are not what
-// they should be: none of them is ever green or blue. All on the made-up
-// network, whose first pack has the cards in use and whose second has not.
+// Cards that were withdrawn, paused or replaced, and lists that are not as they
+// should be. None of them is ever green or blue. The made-up network has the cards
+// in use in its first pack, and not in its second.
 import { start } from "./chromium.mjs";
+import { rememberStretches } from "./stretches.mjs";
 import { at, check, enrolWithPIN, expect, open, press, ready, screen, shiftClock, unlock } from "./page.mjs";
 
 const hour = 3600;
 const good = ["green", "blue"];
 
-/** never checks the three cards, and is sure of what they show. */
+/** never checks the three cards, and knows what they have to show. */
 async function never(page, config, want, when, all = true) {
   let checks = 0;
   const cards = config.cards.filter((c) => c.name.startsWith("soon"));
@@ -44,10 +45,8 @@ async function bring(page, config, lists, envelope = lists) {
   await ready(page);
   await page.locator("main .actions button").last().click();
   await at(page, "device");
-  const before = await page.textContent("main");
   await page.setInputFiles("[data-testid=pack]", { name: "pack.json", mimeType: "application/json", buffer: Buffer.from(file) });
-  await page.waitForFunction((before) => document.getElementById("main").textContent !== before, before);
-  await page.waitForTimeout(100);
+  await page.waitForSelector("main [role=status]"); // what became of it
   const said = await page.textContent("main");
   await press(page, "back");
   await at(page, "ready");
@@ -56,17 +55,18 @@ async function bring(page, config, lists, envelope = lists) {
 
 export async function packs(config) {
   const { context, stop } = await start();
+  await rememberStretches(context);
   try {
     let page = await enrolled(context, config, "packs-0001");
     let checks = 0;
-    // While the lists are young nothing is known against the cards: this shows
-    // that the second half of the scenario could have failed.
+    // While the lists are young nothing is known against the cards. So the second
+    // half of the scenario can fail.
     for (const card of config.cards.filter((c) => c.name.startsWith("soon"))) {
       const { band } = await check(page, card.digits, card.code);
       expect(good.includes(band), `${card.name} in the first pack: ${band}`);
     }
-    // The first pack, when its lists are past their date: a status that is not
-    // known is not shown as one that is.
+    // The lists of the first pack are past their date: a status that is not known
+    // is not shown as one that is.
     await shiftClock(page, 4 * 24 * hour);
     checks += await never(page, config, "status_old", "four days later");
     await shiftClock(page, 8 * 24 * hour);
@@ -75,7 +75,7 @@ export async function packs(config) {
     checks += await never(page, config, "not_ready", "with the clock two days behind");
     await shiftClock(page, 0);
 
-    // Half of an update: nothing of it is taken.
+    // The page takes nothing of half an update.
     await bring(page, config, 2, 1);
     await bring(page, config, 1, 2);
     const { state } = await check(page, config.cards.find((c) => c.name === "soon paused").digits, "0123456789");
@@ -105,6 +105,7 @@ export async function packs(config) {
 
 export async function tabs(config) {
   const { context, stop } = await start();
+  await rememberStretches(context);
   try {
     const first = await enrolled(context, config, "tabs-0001");
     const second = await open(context, config.madeUp);
@@ -121,7 +122,7 @@ export async function tabs(config) {
     await at(first, "result");
     expect((await first.getAttribute("#main [data-state]", "data-state")) === "paused", "a tab goes on with the older pack");
     const checks = (await never(first, config, "second", "in the tab that did not fetch", false)) + (await never(second, config, "second", "in the tab that did"));
-    // And nobody gets back to the older one.
+    // Neither tab gets back to the older pack.
     await bring(first, config, 1);
     return `${checks + 1 + (await never(second, config, "second", "after the other tab brought the older pack", false))} checks in two tabs, one of them with the older pack: none green, none blue`;
   } finally {
@@ -129,9 +130,10 @@ export async function tabs(config) {
   }
 }
 
-/** tries shows that wrong codes are counted once and for all. */
+/** tries shows that nothing gives wrong codes back. */
 export async function tries(config) {
   const { context, stop } = await start();
+  await rememberStretches(context);
   try {
     let page = await enrolled(context, config, "tries-0001");
     const { digits, code } = config.cards.find((c) => c.name === "unconfirmed");

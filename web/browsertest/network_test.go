@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/credentials/sdjwt"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -47,14 +49,25 @@ type madeUp struct {
 // madeCard is a card with what a check of it is to show, under the first pack
 // and under the second.
 type madeCard struct {
-	Name   string `json:"name"`
-	Digits string `json:"digits"`
-	Code   string `json:"code"`
-	First  string `json:"first"`
-	Second string `json:"second"`
+	Name    string `json:"name"`
+	Digits  string `json:"digits"`
+	Code    string `json:"code"`
+	First   string `json:"first"`
+	Second  string `json:"second"`
+	LastDay string `json:"lastDay"` // YYYY-MM-DD
 }
 
-const madeNetwork = "0123456789abcdef0123456789abcdef"
+// madeCredentials are one credential, with all that it says and with all of that
+// cut off.
+type madeCredentials struct {
+	Whole string `json:"whole"`
+	Cut   string `json:"cut"`
+}
+
+const (
+	madeNetwork = "0123456789abcdef0123456789abcdef"
+	madeIssuer  = "https://agencies.example/a"
+)
 
 // entry is what stands in the lists about a card in a pack.
 type entry struct{ status, answer uint8 }
@@ -147,13 +160,44 @@ func newMadeUp(t *testing.T) *madeUp {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sealed, err := card.Seal(person(c.index, c.change), n.seal[c.epoch], code, [8]byte(id), c.key, nil)
+		claims := person(c.index, c.change)
+		sealed, err := card.Seal(claims, n.seal[c.epoch], code, [8]byte(id), c.key, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
-		n.Cards = append(n.Cards, madeCard{c.name, sealed.Card.Digits(), madeCode, c.first, c.second})
+		n.Cards = append(n.Cards, madeCard{
+			Name: c.name, Digits: sealed.Card.Digits(), Code: madeCode, First: c.first, Second: c.second,
+			LastDay: claims.Expires.AddDate(0, 0, -1).Format(time.DateOnly),
+		})
 	}
 	return n
+}
+
+// card is the card of that name.
+func (n *madeUp) card(name string) madeCard {
+	return n.Cards[slices.IndexFunc(n.Cards, func(c madeCard) bool { return c.Name == name })]
+}
+
+// credentials are signed by the agency, and in use.
+func (n *madeUp) credentials(t *testing.T) madeCredentials {
+	t.Helper()
+	signed := n.now.Add(-24 * time.Hour)
+	whole, err := sdjwt.Sign(
+		sdjwt.Header{Type: sdjwt.TypeVC, KeyID: jws.KeyID(&n.agent.PublicKey)},
+		[]sdjwt.Member{
+			{Name: "iss", Value: madeIssuer},
+			{Name: "iat", Value: signed.Unix()},
+			{Name: "exp", Value: signed.AddDate(0, 1, 0).Unix()},
+			{Name: "vct", Value: "https://safeconduct.example/attestation"},
+			{Name: "status", Value: map[string]any{"status_list": map[string]any{"idx": 12, "uri": "https://lists.example/status-lists/1"}}},
+		},
+		[]sdjwt.Member{{Name: "kind", Value: "screening"}, {Name: "assessed_on", Value: signed.Format(time.DateOnly)}},
+		0, n.agent, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwt, _, _ := strings.Cut(whole, "~")
+	return madeCredentials{Whole: whole, Cut: jwt + "~"}
 }
 
 func newKey(t *testing.T) *ecdsa.PrivateKey {
@@ -230,7 +274,7 @@ func (n *madeUp) trust(made time.Time) verifier.TrustList {
 		},
 		Agencies: []verifier.Agency{{
 			ID: "0000000000000000000000000000000a", Name: "Lotus House", Class: "ngo", Country: "KHM",
-			Issuer: "https://agencies.example/a", Desk: "+00 00 000 001",
+			Issuer: madeIssuer, Desk: "+00 00 000 001",
 			Keys: []verifier.AgencyKey{{KeyID: jws.KeyID(&n.agent.PublicKey), JWK: n.jwk(n.agent), From: made.AddDate(-1, 0, 0).Unix(), To: made.AddDate(1, 0, 0).Unix()}},
 		}},
 	}

@@ -1,5 +1,5 @@
-// What an officer does on the page, step by step. A step waits for what the
-// officer would wait for, and fails when it does not come.
+// The steps of an officer on the page. A step waits for what the officer would
+// wait for, and fails when it does not come.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
@@ -14,7 +14,7 @@ export function expect(holds, what) {
   if (!holds) throw new Failure(what);
 }
 
-/** open opens the page, and waits until all of it is here. */
+/** open opens the page, and waits for the whole download. */
 export async function open(context, address, { hash = "" } = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(patience);
@@ -33,10 +33,10 @@ export async function complete(page, address) {
   await until(async () => (await parts(page)).length >= items.length, "the download ends");
 }
 
-/** parts are those of the download that are here. */
+/** parts are the parts of the download that have arrived. */
 export const parts = (page) => page.evaluate(async () => (await (await caches.open("card-check-parts")).keys()).map((r) => new URL(r.url).pathname));
 
-/** until asks again and again. */
+/** until asks again and again until something holds. */
 export async function until(holds, what, ms = patience) {
   for (const began = Date.now(); !(await holds());) {
     expect(Date.now() - began < ms, `waited in vain: ${what}`);
@@ -50,7 +50,7 @@ export const at = (page, ...names) => page.waitForFunction((names) => names.incl
 
 export const press = (page, id) => page.click(`[data-testid=${id}]`);
 
-/** enrolWithPIN takes an invitation up; then the device waits for approval. */
+/** enrolWithPIN accepts an invitation. The device then waits for approval. */
 export async function enrolWithPIN(page) {
   await at(page, "invite");
   await page.fill("[data-testid=pin]", pin);
@@ -58,7 +58,14 @@ export async function enrolWithPIN(page) {
   await press(page, "enrol");
 }
 
-/** symbols are the six that are read out. */
+/** approved has the officer press the button that asks whether the device was
+ * approved, instead of waiting for the page to ask. */
+export async function approved(page) {
+  await press(page, "check-approval");
+  await at(page, "ready");
+}
+
+/** symbols are the six symbols that are read out. */
 export async function symbols(page) {
   await page.waitForFunction(() => document.querySelectorAll("[data-testid=symbols] li").length === 6);
   return page.evaluate(() => [...document.querySelectorAll("[data-testid=symbols] li")].map((li) => li.textContent.trim()).join(""));
@@ -71,19 +78,15 @@ export async function unlock(page) {
   await at(page, "ready");
 }
 
-/** ready goes back to where the next card is shown. A result may have closed by
- * itself meanwhile. */
+/** ready goes back to the screen on which the next card is shown. A result may have
+ * closed by itself meanwhile. */
 export async function ready(page) {
   for (let i = 0; i < 20; i++) {
     const now = await screen(page);
     if (now === "ready") return;
     const way = { result: "close", scan: "back", device: "back", code: "no-code" }[now];
-    if (way) {
-      await page.click(`[data-testid=${way}]`, { timeout: 5000 }).catch(() => {});
-      // The next screen comes a moment later; asked too early, the button that
-      // is about to go would be waited for.
-      await page.waitForFunction((now) => document.body.dataset.screen !== now, now, { timeout: 5000 }).catch(() => {});
-    } else await page.waitForTimeout(200);
+    if (way) await page.click(`[data-testid=${way}]`, { timeout: 5000 }).catch(() => {});
+    await page.waitForFunction((now) => document.body.dataset.screen !== now, now, { timeout: 5000 }).catch(() => {});
   }
   throw new Failure(`no way back from ${await screen(page)}`);
 }
@@ -130,7 +133,7 @@ export async function check(page, shown, code) {
   return type(page, code);
 }
 
-/** language chooses one, on a screen that has the choice. */
+/** language chooses a language, on a screen that has the choice. */
 export async function language(page, code) {
   await page.selectOption("[data-testid=language]", code);
   await page.waitForFunction((code) => document.documentElement.lang === code, code);
@@ -148,7 +151,7 @@ export const shiftClock = (page, seconds) => page.evaluate((seconds) => {
  * needs scrolling sideways. */
 export async function problems(page) {
   await page.evaluate(() => { document.documentElement.style.fontSize = "200%"; });
-  // What fades in is measured when it is there.
+  // Animations end before anything is measured.
   await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => Number.isFinite(a.effect?.getComputedTiming().endTime)).map((a) => a.finished)));
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axe);
   const found = await page.evaluate(async () => {
@@ -165,7 +168,7 @@ export async function problems(page) {
   return found;
 }
 
-/** kept is everything that the browser keeps for the page, as text. */
+/** kept is everything that the browser stores for the page, as text. */
 export const kept = (page) => page.evaluate(async () => {
   const said = [document.documentElement.outerHTML, document.title, location.href, JSON.stringify({ ...localStorage }), JSON.stringify({ ...sessionStorage })];
   for (const { name } of await indexedDB.databases()) {

@@ -1,36 +1,38 @@
-// Plays scenarios on the page in Chromium, each by its name, and prints one line
-// for each that held. Those that did not are on the other output, and make the
-// status 1.
+// Plays scenarios on the page in Chromium. It reads their names from the standard
+// input, a line each, and plays them side by side as they come. For each it prints
+// one line of JSON: its name, what held or what did not, and how long it took.
 //
-//   node run.mjs CONFIG.json NAME...
+//   node run.mjs CONFIG.json
 import { readFileSync } from "node:fs";
-import * as states from "./states.mjs";
-import * as lists from "./lists.mjs";
-import * as device from "./device.mjs";
+import { createInterface } from "node:readline";
 import * as apart from "./apart.mjs";
+import { stopShared } from "./chromium.mjs";
+import * as device from "./device.mjs";
+import * as lists from "./lists.mjs";
+import * as states from "./states.mjs";
+import * as ways from "./ways.mjs";
 
-const scenarios = { ...states, ...lists, ...device, ...apart };
+const scenarios = { ...states, ...ways, ...lists, ...device, ...apart };
 const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const longest = config.long ? 900_000 : 240_000;
 
-for (const name of process.argv.slice(3)) {
-  const scenario = scenarios[name];
-  if (!scenario) {
-    console.error(`no scenario ${name}`);
-    process.exit(2);
-  }
+async function play(name) {
   const began = Date.now();
   let timer;
-  const tooLong = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error("takes too long")), config.long ? 900_000 : 240_000); });
+  const outcome = { name };
   try {
-    const said = await Promise.race([scenario(config), tooLong]);
-    console.log(`${name}: ${said} (${Math.round((Date.now() - began) / 1000)} s)`);
+    if (!scenarios[name]) throw new Error("no such scenario");
+    const tooLong = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error("takes too long")), longest); });
+    outcome.said = await Promise.race([scenarios[name](config), tooLong]);
   } catch (e) {
-    console.error(`${name}: ${e.stack}`);
-    process.exitCode = 1;
-  } finally {
-    clearTimeout(timer);
+    outcome.problem = e.stack;
   }
+  clearTimeout(timer);
+  outcome.seconds = (Date.now() - began) / 1000;
+  process.stdout.write(`${JSON.stringify(outcome)}\n`);
 }
 
-// A browser that a scenario gave up on does not keep this process.
-process.exit();
+createInterface({ input: process.stdin }).on("line", (name) => void play(name)).on("close", async () => {
+  await stopShared();
+  process.exit(); // whatever a scenario that was given up on still does
+});

@@ -1,28 +1,36 @@
-// Every screen and every state, in three languages, at 320 px: what axe-core
-// says of it with text at 200 %, and what it looks like.
+// Every screen and every state, in three languages, at 320 px. axe-core looks at
+// each with text at 200 %, and a picture is taken of it.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { start } from "./chromium.mjs";
-import { at, check, enrolWithPIN, expect, language, open, press, problems, ready, result, screen, show, symbols, type, unlock } from "./page.mjs";
+import { approved, at, check, enrolWithPIN, expect, language, open, press, problems, ready, result, screen, show, symbols, type, unlock } from "./page.mjs";
+import { rememberStretches, stretchAnew } from "./stretches.mjs";
 
-export const english = (config) => inLanguage(config, "en");
-export const arabic = (config) => inLanguage(config, "ar");
-export const khmer = (config) => inLanguage(config, "km");
+// Each on a device in another part of the world: a day is the same day in all.
+export const english = (config) => inLanguage(config, "en", "America/Mexico_City");
+export const arabic = (config) => inLanguage(config, "ar", "Africa/Cairo");
+export const khmer = (config) => inLanguage(config, "km", "Asia/Phnom_Penh");
 
 const all = [
   "confirmed", "unconfirmed", "status_old", "not_yet_in_use", "expired", "paused", "replaced", "out_of_use", "issuer_unknown",
   "does_not_match", "code_not_given", "wrong_code", "code_locked", "not_ours", "unreadable", "newer_version", "not_ready",
 ];
 
-async function inLanguage(config, code) {
-  const { context, stop } = await start();
+// dayIn is a day as the page has to write it: Chromium has words for all of these
+// languages but Khmer.
+const dayIn = (code, day) =>
+  code === "km" ? day : new Intl.DateTimeFormat(code, { dateStyle: "long", calendar: "gregory", timeZone: "UTC" }).format(new Date(day));
+
+async function inLanguage(config, code, timezoneId) {
+  const { context, stop } = await start({ timezoneId });
+  await rememberStretches(context);
   const found = [];
   const seen = new Set();
   const catalogue = JSON.parse(readFileSync(join(import.meta.dirname, "../catalogues", `${code}.json`), "utf8"));
   const words = (id) => catalogue.messages[id].text;
   try {
-    // No card of version 1 is of a newer version; what a page of version 1 would
-    // show is tried by changing what its verifier answers, on the way.
+    // No card of version 1 is of a newer version. So the answer of the verifier is
+    // changed on its way, and the page shows what it would show then.
     await context.addInitScript(() => {
       const listen = Worker.prototype.addEventListener;
       Worker.prototype.addEventListener = function (kind, listener, ...more) {
@@ -45,10 +53,12 @@ async function inLanguage(config, code) {
       }
       seen.add(name);
     };
-    const state = async (shown, given, want) => {
+    const state = async (shown, given, want, lastDay = "") => {
       const { state, text } = await check(page, shown, given);
       expect(state === want, `a card shows ${state}, want ${want}`);
       expect(text.length > 40, `${want} says nothing`);
+      const last = lastDay && dayIn(code, lastDay);
+      expect(!text.includes(words("record.last_day")) || text.includes(last), `the last day of a card is not ${last}: ${text}`);
       if (!seen.has(`state-${want}`)) await look(`state-${want}`);
     };
 
@@ -70,11 +80,11 @@ async function inLanguage(config, code) {
     await symbols(page);
     await look("waiting");
     await fetch(`${config.madeUp}/made-up/approve?invitation=sci_nobody-approves-${code}`, { method: "POST" });
-    await at(page, "ready");
+    await approved(page);
     await look("ready");
 
     const card = (name) => config.cards.find((c) => c.name === name);
-    for (const c of config.cards.filter((c) => !c.name.startsWith("soon") && c.name !== "to be locked")) await state(c.digits, c.code, c.first);
+    for (const c of config.cards.filter((c) => !c.name.startsWith("soon") && c.name !== "to be locked")) await state(c.digits, c.code, c.first, c.lastDay);
     const locked = card("to be locked");
     await ready(page);
     await show(page, locked.digits);
@@ -85,6 +95,7 @@ async function inLanguage(config, code) {
     await state(locked.digits, "9999999999", "wrong_code");
     for (let i = 0; i < 3; i++) await state(locked.digits, `999999999${i}`, "wrong_code");
     // The progress screen is there for as long as the code is stretched.
+    await stretchAnew(page);
     await ready(page);
     await show(page, locked.digits);
     await page.fill("[data-testid=code]", "9999999998");

@@ -71,15 +71,17 @@ func TestReview(t *testing.T) {
 func TestReviewRefuses(t *testing.T) {
 	dir := filepath.Join("..", "catalogues")
 	for _, args := range [][]string{nil, {"en"}, {"xx"}, {"../km"}, {"km", "card.nothing"}} {
-		before, err := os.ReadFile(filepath.Join(dir, "km.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := run(&bytes.Buffer{}, dir, args); err == nil {
-			t.Errorf("%q: done", args)
-		}
-		if after, err := os.ReadFile(filepath.Join(dir, "km.json")); err != nil || !bytes.Equal(before, after) {
-			t.Errorf("%q: the catalogue was changed: %v", args, err)
-		}
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			before, err := os.ReadFile(filepath.Join(dir, "km.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := run(&bytes.Buffer{}, dir, args); err == nil {
+				t.Error("done")
+			}
+			if after, err := os.ReadFile(filepath.Join(dir, "km.json")); err != nil || !bytes.Equal(before, after) {
+				t.Errorf("the catalogue was changed: %v", err)
+			}
+		})
 	}
 }

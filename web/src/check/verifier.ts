@@ -21,6 +21,7 @@ export interface Verdict {
   locked_until?: string;
   card?: Card;
   credential?: Record<string, unknown>;
+  says_nothing?: boolean;
 }
 
 export interface Card {

@@ -55,7 +55,7 @@ export async function result({ verdict, shown, why }: { verdict: Verdict | null;
       h("div", { class: "next" },
         h("h2", {}, say("result.next")),
         ...steps(v.state, reason),
-        saysNothing(v) && h("p", { class: "step", "data-testid": "says-nothing" }, pictogram("result.says_nothing"), beside("result.says_nothing")),
+        v.says_nothing && h("p", { class: "step", "data-testid": "says-nothing" }, pictogram("result.says_nothing"), beside("result.says_nothing")),
         v.kind && has(`kind.${v.kind}`) && h("p", { class: "why" }, beside(`kind.${v.kind}`)),
         v.state === "wrong_code" && h("p", { class: "why" }, say("code.tries", { tries: v.tries_left ?? 0 })),
         v.locked_until && h("p", { class: "why" }, say("code.locked", { time: clock(v.locked_until) })),
@@ -89,14 +89,6 @@ function steps(state: string, reason: string): Child[] {
   const why = reason && has(`reason.${reason}`) && state !== "does_not_match";
   return [step(`state.${state}.next`), why && h("p", { class: "why" }, beside(`reason.${reason}`))];
 }
-
-// The members that are open in every credential: who signed it, when, and where
-// its status is (RFC 7519 §4.1, draft-ietf-oauth-sd-jwt-vc-19 §2.2.2.1). The holder
-// decides about the rest.
-const alwaysOpen = new Set(["iss", "sub", "iat", "nbf", "exp", "jti", "cnf", "vct", "vct#integrity", "status"]);
-
-const saysNothing = (v: Verdict): boolean =>
-  v.credential !== undefined && Object.keys(v.credential).every((name) => alwaysOpen.has(name));
 
 function daysSince(at: string): number {
   return Math.max(0, Math.floor((Date.now() - Date.parse(at)) / 86_400_000));

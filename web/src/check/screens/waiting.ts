@@ -47,7 +47,7 @@ export async function waiting(): Promise<void> {
     h("p", {}, beside("waiting.why")),
     h("p", { class: "hint" }, beside("waiting.keep")),
     wrong,
-    h("div", { class: "actions" }, quiet("waiting.check", () => void look())),
+    h("div", { class: "actions" }, quiet("waiting.check", () => void look(), { "data-testid": "check-approval" })),
   );
   onLeave(() => { left = true; clearTimeout(timer); });
   const symbols = await device.symbols(d);
