@@ -64,10 +64,11 @@ type agencyIdentity struct {
 	ctx            context.Context //nolint:containedctx // as agencyRecipient
 	keys           KeyKeeper
 	agency, record string
+	refused        error // what the key keeper said
 }
 
 // Unwrap implements age.Identity.
-func (i agencyIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+func (i *agencyIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	for _, s := range stanzas {
 		if s.Type != stanzaType || len(s.Args) != 1 || s.Args[0] != i.agency {
 			continue
@@ -77,10 +78,12 @@ func (i agencyIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 		}
 		key, err := i.keys.Unwrap(i.ctx, i.agency, i.record, s.Body)
 		if err != nil {
-			return nil, fmt.Errorf("unwrap the file key: %w", err)
+			i.refused = fmt.Errorf("unwrap the file key: %w", err)
+			return nil, i.refused
 		}
 		if len(key) != fileKeyLen {
-			return nil, ErrKeeper
+			i.refused = ErrKeeper
+			return nil, i.refused
 		}
 		return key, nil
 	}
@@ -101,8 +104,9 @@ func (l *recipientLister) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return nil, age.ErrIncorrectIdentity
 }
 
-// readers lists the agencies that a key file is for.
-func readers(file []byte) ([]string, error) {
+// Readers lists the agencies that a key file is for. It needs no key. What is no
+// key file is ErrIntegrity.
+func Readers(file []byte) ([]string, error) {
 	var l recipientLister
 	var nobody *age.NoIdentityMatchError
 	if _, err := age.Decrypt(bytes.NewReader(file), &l); !errors.As(err, &nobody) {
@@ -148,13 +152,18 @@ func (v *Vault) openKeyFile(ctx context.Context, r Record, agency string, file [
 	if len(file) > maxKeyFile {
 		return nil, ErrIntegrity
 	}
-	plain, err := age.Decrypt(bytes.NewReader(file), agencyIdentity{ctx, v.keys, agency, r.ID})
+	identity := &agencyIdentity{ctx: ctx, keys: v.keys, agency: agency, record: r.ID}
+	plain, err := age.Decrypt(bytes.NewReader(file), identity)
 	var nobody *age.NoIdentityMatchError
 	switch {
+	case errors.As(err, &nobody) && agency == r.Agency: // nobody takes a record from its owner
+		return nil, fmt.Errorf("%w: a key file is not for its record's owner", ErrIntegrity)
 	case errors.As(err, &nobody):
 		return nil, ErrNotFound // taken back
-	case err != nil:
-		return nil, fmt.Errorf("vault: open a key file: %w", err)
+	case identity.refused != nil:
+		return nil, fmt.Errorf("vault: open a key file: %w", identity.refused)
+	case err != nil: // of the file itself: age's own text may tell what stands in it
+		return nil, fmt.Errorf("%w: a key file does not open", ErrIntegrity)
 	}
 	text, err := io.ReadAll(io.LimitReader(plain, 4<<10))
 	if err != nil {
@@ -169,6 +178,49 @@ func (v *Vault) openKeyFile(ctx context.Context, r Record, agency string, file [
 	return id, nil
 }
 
+// MendReaders rewrites the key file of a record unless exactly those can open it
+// who may read the record: its owner, and whom it is shared with. A keyring that
+// came back from a copy may be older than the grants. Nobody may share or take
+// back meanwhile.
+func (v *Vault) MendReaders(ctx context.Context, record string) (mended bool, err error) {
+	r, err := v.store.Record(ctx, record)
+	if err != nil {
+		return false, err
+	}
+	file, err := v.keyring.Get(ctx, record)
+	if err != nil {
+		return false, err
+	}
+	is, err := Readers(file)
+	if err != nil {
+		return false, err
+	}
+	grants, err := v.store.Grants(ctx, r.Case)
+	if err != nil {
+		return false, err
+	}
+	may := []string{r.Agency}
+	for _, g := range grants {
+		if g.Record == record {
+			may = append(may, g.Agency)
+		}
+	}
+	slices.Sort(is)
+	slices.Sort(may)
+	if slices.Equal(is, may) {
+		return false, nil
+	}
+	id, err := v.openKeyFile(ctx, r, r.Agency, file)
+	if err != nil {
+		return false, err
+	}
+	fresh, err := v.newKeyFile(ctx, record, id, may)
+	if err != nil {
+		return false, err
+	}
+	return true, v.keyring.Swap(ctx, record, file, fresh)
+}
+
 // changeReaders rewrites a key file with add and without remove.
 func (v *Vault) changeReaders(ctx context.Context, r Record, owner, add, remove string) error {
 	old, err := v.keyring.Get(ctx, r.ID)
@@ -179,7 +231,7 @@ func (v *Vault) changeReaders(ctx context.Context, r Record, owner, add, remove 
 	if err != nil {
 		return err
 	}
-	agencies, err := readers(old)
+	agencies, err := Readers(old)
 	if err != nil {
 		return err
 	}

@@ -109,13 +109,14 @@ func TestRecipient(t *testing.T) {
 	if len(stanzas) != 1 || stanzas[0].Type != "safeconduct.org/transit" || !slices.Equal(stanzas[0].Args, []string{"agency-a"}) {
 		t.Errorf("stanzas %+v", stanzas)
 	}
-	got, err := agencyIdentity{t.Context(), keys, "agency-a", "record"}.Unwrap(stanzas)
+	got, err := (&agencyIdentity{ctx: t.Context(), keys: keys, agency: "agency-a", record: "record"}).Unwrap(stanzas)
 	if err != nil || !bytes.Equal(got, fileKey) {
 		t.Errorf("unwrapped %x, %v", got, err)
 	}
-	for _, i := range []agencyIdentity{{t.Context(), keys, "agency-b", "record"}, {t.Context(), keys, "", "record"}} {
+	for _, agency := range []string{"agency-b", ""} {
+		i := &agencyIdentity{ctx: t.Context(), keys: keys, agency: agency, record: "record"}
 		if _, err := i.Unwrap(stanzas); !errors.Is(err, age.ErrIncorrectIdentity) {
-			t.Errorf("%q: %v", i.agency, err)
+			t.Errorf("%q: %v", agency, err)
 		}
 	}
 	// It stands beside a hybrid recipient, and beside nothing weaker.

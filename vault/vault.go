@@ -108,7 +108,8 @@ type KeyKeeper interface {
 	// Wrap encrypts a file key so that Unwrap opens it only for the same
 	// agency and record.
 	Wrap(ctx context.Context, agency, record string, fileKey []byte) ([]byte, error)
-	// Unwrap reverses Wrap.
+	// Unwrap reverses Wrap. ErrIntegrity if wrapped is not what Wrap made for this
+	// agency and record.
 	Unwrap(ctx context.Context, agency, record string, wrapped []byte) ([]byte, error)
 	// MAC is HMAC-SHA-256 under a key of its own for each label: 32 bytes.
 	MAC(ctx context.Context, label string, data []byte) ([]byte, error)

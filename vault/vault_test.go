@@ -78,7 +78,7 @@ func (k *keeper) Wrap(_ context.Context, agency, record string, fileKey []byte) 
 func (k *keeper) Unwrap(_ context.Context, agency, record string, wrapped []byte) ([]byte, error) {
 	out, err := k.aead(agency).Open(nil, nil, wrapped, []byte(agency+"|"+record))
 	if out = k.say("unwrap", wrapped, out); err != nil && out == nil {
-		return nil, errors.New("keeper: does not open")
+		return nil, fmt.Errorf("keeper: does not open: %w", vault.ErrIntegrity)
 	}
 	return out, nil
 }
@@ -182,7 +182,7 @@ func newWorld(t *testing.T) *world {
 	db, err := sqlstore.Open(t.Context(), filepath.Join(w.dir, "safeconduct.db"))
 	w.ok(err)
 	w.db = db
-	w.keyring, err = sqlstore.OpenKeyring(t.Context(), filepath.Join(w.dir, "keyring.db"))
+	w.keyring, err = sqlstore.CreateKeyring(t.Context(), filepath.Join(w.dir, "keyring.db"), "0123")
 	w.ok(err)
 	w.blobs, err = blobs.Open(filepath.Join(w.dir, "blobs"), nil)
 	w.ok(err)

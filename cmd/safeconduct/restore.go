@@ -48,6 +48,44 @@ In the end it says what is lost.`,
 	c.Flags().StringVar(&f.order.Checkpoint, "checkpoint", "", "file of the log's newest checkpoint")
 	enginesFlags(c, &f.order.Engines)
 	_ = c.MarkFlagRequired("identity")
+	c.AddCommand(restoreKeyringCommand())
+	return c
+}
+
+// restoreKeyringCommand is for the day on which the keyring alone is lost.
+func restoreKeyringCommand() *cobra.Command {
+	var f operateFlags
+	var order recovery.KeyringOrder
+	c := &cobra.Command{
+		Use:   "keyring [KEYRING-BACKUP]",
+		Short: "Give a network whose database is whole its keyring back",
+		Long: `Give a network whose database is whole its keyring back: the keys of records.
+
+With KEYRING-BACKUP they come from the keyring's own backup, into a place where
+no keyring lies. Without it the keyring that lies there is taken as it is, if it
+is this network's and not damaged, or an empty one is made.
+
+Records whose keys do not come back stay shut for good. It says how many, and
+does nothing unless --yes gives the network's name. Stop the service first.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				order.Backup = args[0]
+			}
+			order.Folder, order.Progress = f.Folder, c.ErrOrStderr()
+			done, err := recovery.RestoreKeyring(c.Context(), order)
+			if err != nil {
+				return err
+			}
+			return f.report(c.OutOrStdout(), func() {
+				_, _ = fmt.Fprintf(c.OutOrStdout(), "%d key files came back; %d were written anew for who may read now; %d records stay shut.\n",
+					done.KeyFiles, done.Mended, done.Shut)
+			}, done, done.Problems)
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&order.Identity, "identity", "", "a file with a key that opens the backup")
+	c.Flags().StringVar(&order.Yes, "yes", "", "the network's name: records may stay shut")
 	return c
 }
 
@@ -78,8 +116,8 @@ func tellRestored(out io.Writer, d recovery.Restored) {
 			d.Erasures, d.Adopted.Changed, d.Adopted.Burned, d.Adopted.Ended),
 		fmt.Sprintf("Back: %d rows, %d pages, %d key files. New status list: %d. Pack: %d. Log: %s", sum(d.Rows), d.Pages, d.KeyFiles, d.NewList, d.Sequence, d.Log),
 	)
-	if d.KeyFiles == 0 {
-		lines = append(lines, "Records stay shut: their keys did not come back.")
+	if d.Shut > 0 {
+		lines = append(lines, fmt.Sprintf("%d records stay shut: their keys did not come back.", d.Shut))
 	}
 	lines = append(lines, "Members and devices that were ended after the backup are back: look through them before you serve.")
 	for _, l := range lines {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -23,6 +24,7 @@ import (
 //	                          values; name= wants it empty, !name wants it absent
 //	object name=value...      the same for any one JSON object
 //	flip FILE                 change one byte in the middle of a file
+//	changekey FILE            change one byte of a key file in a keyring
 //	credential FILE           write a credential that the served demo issued
 //	picture FILE KIND         write a picture: see drawPicture
 //	copytree FROM TO          copy a folder
@@ -65,7 +67,7 @@ func TestScript(t *testing.T) {
 			return os.WriteFile(filepath.Join(e.WorkDir, "code"), []byte(typed[:3]+" "+typed[3:6]+"-"+typed[6:]+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"let": let, "exits": exits, "verdict": wantVerdict, "object": wantObject, "flip": flip, "picture": drawPicture,
+			"let": let, "exits": exits, "verdict": wantVerdict, "object": wantObject, "flip": flip, "changekey": changeKey, "picture": drawPicture,
 			"credential": func(ts *testscript.TestScript, neg bool, args []string) { fetchCredential(ts, live, args) },
 			"copytree": func(ts *testscript.TestScript, neg bool, args []string) {
 				ts.Check(copyTree(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
@@ -206,6 +208,19 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 	data, err := os.ReadFile(name)
 	ts.Check(err)
 	data[len(data)/2] ^= 1
+	ts.Check(os.WriteFile(name, data, 0o600))
+}
+
+// changeKey changes a byte in the last key file of a keyring.
+func changeKey(ts *testscript.TestScript, _ bool, args []string) {
+	name := ts.MkAbs(args[0])
+	data, err := os.ReadFile(name)
+	ts.Check(err)
+	at := bytes.LastIndex(data, []byte("age-encryption.org/v1"))
+	if at < 0 {
+		ts.Fatalf("there is no key file in it")
+	}
+	data[at+100] ^= 1
 	ts.Check(os.WriteFile(name, data, 0o600))
 }
 

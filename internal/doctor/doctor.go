@@ -241,13 +241,16 @@ func (d *doctor) database(ctx context.Context, name, where string, look func(con
 	i, err := look(ctx, where)
 	switch {
 	case errors.Is(err, sqlstore.ErrMissing):
-		d.fault(name, "the file is not there", "Put it back from a backup: docs/restore.md.")
+		d.fault(name, "it is not there", "Put it back, or bring it back from a backup: docs/restore.md.")
 		return i, false
 	case errors.Is(err, sqlstore.ErrConnectionString):
 		d.fault(name, "its address cannot be used", "postgres://USER@HOST/DATABASE?sslmode=verify-full&passfile=FILE; without verify-full only on this machine.")
 		return i, false
 	case errors.Is(err, sqlstore.ErrUnavailable):
 		d.fault(name, "the server cannot be reached, or none that takes changes", "Start it, or let this machine reach it; after a failover see that one of the hosts takes changes.")
+		return i, false
+	case errors.Is(err, sqlstore.ErrDamaged):
+		d.fault(name, "it is damaged, or something else", "Keep what is there, and bring it back from a backup: docs/restore.md.")
 		return i, false
 	case err != nil:
 		d.fault(name, "it cannot be read", "Look into the server's log, or at the file; fsck says more. Put it back from a backup when it is damaged.")
@@ -428,11 +431,17 @@ func (d *doctor) network(ctx context.Context) {
 		cfg.Now = d.now
 		s, err = service.Look(ctx, cfg)
 	}
-	if err != nil {
+	var keyring *service.KeyringError
+	switch {
+	case errors.As(err, &keyring):
+		d.fault("keyring fits", "it "+keyring.Found, keyring.Do)
+		return
+	case err != nil:
 		d.unchecked("network", "it cannot be opened", "Mend what is marked ✕ above; fsck says more.")
 		return
 	}
 	defer func() { _ = s.Close() }()
+	d.ok("keyring fits", "whole, and of the records of this network")
 	served := false
 	if unlock, err := files.Lock(d.folder.Dir); err == nil {
 		_ = unlock()

@@ -41,6 +41,10 @@ func Fsck(ctx context.Context, folder config.Folder) (found Health, err error) {
 		defer func() { err = errors.Join(err, unlock()) }()
 	}
 	s, err := service.Look(ctx, cfg)
+	if keyring, ok := errors.AsType[*service.KeyringError](err); ok {
+		// Nothing is settled over the wrong keys, and nothing else compared.
+		return Health{Health: sqlstore.Health{Problems: []string{keyring.Error()}}, Served: served}, nil
+	}
 	if err != nil {
 		return found, err
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/trouble"
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 var (
@@ -47,7 +48,7 @@ var (
 	// ErrWrapped says that wrapped bytes do not open for the record, agency or
 	// epoch they were presented for, were altered, or are under a version of
 	// the key that was ended.
-	ErrWrapped = errors.New("hcvault: the wrapped key does not open")
+	ErrWrapped = fmt.Errorf("hcvault: the wrapped key does not open: %w", vault.ErrIntegrity)
 
 	// ErrExists says that the network's keys were made already.
 	ErrExists = errors.New("hcvault: the network has keys")

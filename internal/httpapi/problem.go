@@ -64,6 +64,7 @@ var (
 	faultNotReady        = fault{http.StatusServiceUnavailable, "not_ready", "The service cannot do this yet"}
 	faultLog             = fault{http.StatusServiceUnavailable, "audit_unavailable", "The log cannot be written, so nothing is done"}
 	faultFull            = fault{http.StatusInsufficientStorage, "storage_full", "There is no room to keep more"}
+	faultDamaged         = fault{http.StatusInternalServerError, "integrity_failure", "What was kept is damaged, and nothing of it was released"}
 	faultInternal        = fault{http.StatusInternalServerError, "internal", "Something went wrong on our side"}
 )
 
@@ -126,7 +127,7 @@ var faults = []struct {
 	{vault.ErrImageTooLarge, fault{http.StatusUnprocessableEntity, "image_too_large", "The picture has too many bytes or pixels"}},
 	{vault.ErrTooMany, fault{http.StatusConflict, "too_many_pages", "The document has all the pages that it may have"}},
 	{vault.ErrBusy, faultBusy},
-	{vault.ErrIntegrity, fault{http.StatusInternalServerError, "integrity_failure", "What was kept is damaged, and nothing of it was released"}},
+	{vault.ErrIntegrity, faultDamaged},
 	{vault.ErrUnavailable, fault{http.StatusServiceUnavailable, "storage_unavailable", "What is kept cannot be reached now; try again shortly"}},
 	{vault.ErrKeeper, faultKeystore},
 
@@ -161,6 +162,7 @@ var faults = []struct {
 	{web.ErrNotBuilt, faultNoPages},
 
 	// After the rooms' own, which say more.
+	{trouble.ErrDamaged, faultDamaged},
 	{trouble.ErrFull, faultFull},
 	{trouble.ErrBusy, faultBusy},
 	{trouble.ErrUnavailable, faultBusy},

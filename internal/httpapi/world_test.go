@@ -89,7 +89,7 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 	w.db, err = sqlstore.Open(ctx, filepath.Join(dir, "main.db"))
 	must(err)
 	t.Cleanup(func() { _ = w.db.Close() })
-	keyring, err := sqlstore.OpenKeyring(ctx, filepath.Join(dir, "keyring.db"))
+	keyring, err := sqlstore.CreateKeyring(ctx, filepath.Join(dir, "keyring.db"), strings.Repeat("0", 32))
 	must(err)
 	t.Cleanup(func() { _ = keyring.Close() })
 	w.keys, err = keyfile.Create(ctx, keyfile.Config{Path: filepath.Join(dir, "keys.age"), Passphrase: "made up", WorkFactor: 1}, "example.org/log")

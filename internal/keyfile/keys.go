@@ -19,12 +19,13 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // ErrWrapped says that wrapped bytes do not open for the record, agency or
 // epoch they were presented for, or were altered.
-var ErrWrapped = errors.New("keyfile: the wrapped key does not open")
+var ErrWrapped = fmt.Errorf("keyfile: the wrapped key does not open: %w", vault.ErrIntegrity)
 
 // signer is a key that signs and shows its public half, and nothing else.
 type signer struct{ key *ecdsa.PrivateKey }

@@ -263,21 +263,14 @@ func (c *copying) keyring(ctx context.Context, w io.Writer, to []backup.Recipien
 		return 0, err
 	}
 	b := backup.Bundle{Emit: c.part("keyfiles", ".tar")}
-	for after := ""; ; {
-		page, err := c.Keyring.All(ctx, after, 500)
+	for f, err := range c.Keyring.Files(ctx) {
 		if err != nil {
 			return count, fmt.Errorf("copy key files: %w", err)
 		}
-		if len(page) == 0 {
-			break
+		if err := b.Add(f.Record, f.File); err != nil {
+			return count, err
 		}
-		for _, f := range page {
-			if err := b.Add(f.Record, f.File); err != nil {
-				return count, err
-			}
-			count++
-		}
-		after = page[len(page)-1].Record
+		count++
 	}
 	if err := b.Flush(); err != nil {
 		return count, err

@@ -54,6 +54,10 @@ type Restored struct {
 	Rows     map[string]int64 `json:"rows"`
 	Pages    int64            `json:"pages"`
 	KeyFiles int              `json:"key_files"`
+	// Shut is how many records have no key any more.
+	Shut int `json:"shut"`
+	// Mended is how many key files were older than who may read the record now.
+	Mended int `json:"mended"`
 	// Erasures is how many the backup did not know of, Drafts what was about to
 	// be signed and now never is.
 	Erasures int              `json:"erasures"`
@@ -379,14 +383,20 @@ func (r *restoring) checkKeyring(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the keyring's backup: %w", err)
 	}
-	if signed.Kind != backup.Keyring || signed.Network != r.manifest.Network {
-		return errors.New("--keyring-file: not a backup of this network's keyring")
+	return r.checkKeyringBackup(ctx, signed, r.manifest.Network, r.now)
+}
+
+// checkKeyringBackup refuses what is no backup of this network's keyring, or one
+// that may not be used any more.
+func (r *restoring) checkKeyringBackup(ctx context.Context, signed backup.Signed, network string, now time.Time) error {
+	if signed.Kind != backup.Keyring || signed.Network != network {
+		return errors.New("the keyring's backup: not one of this network's keyring")
 	}
 	if err := r.verify(ctx, signed); err != nil {
 		return fmt.Errorf("the keyring's backup: %w", err)
 	}
-	if r.now.After(signed.Made.Add(KeyringLife)) {
-		return fmt.Errorf("--keyring-file: it is older than %d days, and what was erased then is gone for good", int(KeyringLife.Hours()/24))
+	if now.After(signed.Made.Add(KeyringLife)) {
+		return fmt.Errorf("the keyring's backup: it is older than %d days, and what was erased then is gone for good", int(KeyringLife.Hours()/24))
 	}
 	return nil
 }
@@ -445,7 +455,7 @@ func clearFolder(dir string) error {
 
 // stores fills the engines.
 func (r *restoring) stores(ctx context.Context) (restart sqlstore.LogRestart, err error) {
-	s, err := service.OpenStores(ctx, r.cfg)
+	s, err := service.CreateStores(ctx, r.cfg, r.manifest.Network)
 	if err != nil {
 		return restart, err
 	}
@@ -484,7 +494,11 @@ func (r *restoring) stores(ctx context.Context) (restart sqlstore.LogRestart, er
 		return restart, err
 	}
 	r.done.NewList, r.done.Sequence = after.NewList, after.Sequence
-	return after.Restart, r.fillKeyring(ctx, s)
+	if err := r.fillKeyring(ctx, s); err != nil {
+		return restart, err
+	}
+	r.done.Shut, err = bindKeyring(ctx, s)
+	return after.Restart, err
 }
 
 // fill reads the backup a second time, each part against its digest, and puts
@@ -708,6 +722,38 @@ func (r *restoring) fillKeyring(ctx context.Context, s *service.Stores) error {
 	return r.verify(ctx, signed)
 }
 
+// bindKeyring notes which keyring belongs to the records, and that those without
+// a key in it stay shut.
+func bindKeyring(ctx context.Context, s *service.Stores) (shut int, err error) {
+	missing, _, err := s.MatchKeyring(ctx, false)
+	if err != nil {
+		return 0, err
+	}
+	bond, err := s.Keyring.Bond(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return len(missing), s.DB.BindKeyring(ctx, bond, missing)
+}
+
+// mendReaders rewrites key files that came back from before a grant was given or
+// taken back.
+func mendReaders(ctx context.Context, s *service.Service) (mended int, err error) {
+	for f, err := range s.Keyring.Files(ctx) {
+		if err != nil {
+			return mended, err
+		}
+		changed, err := s.Vault.MendReaders(ctx, f.Record)
+		if err != nil && !errors.Is(err, vault.ErrNotFound) { // a key file that a crash left without a record
+			return mended, err
+		}
+		if changed {
+			mended++
+		}
+	}
+	return mended, nil
+}
+
 // begin opens the network as serve does, carries out what was erased since,
 // publishes, and looks whether all is whole. Nobody is served before.
 func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err error) {
@@ -730,6 +776,9 @@ func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err
 		return err
 	}
 	if r.done.Erasures, err = s.Vault.Repeat(ctx, erasures); err != nil {
+		return err
+	}
+	if r.done.Mended, err = mendReaders(ctx, s); err != nil {
 		return err
 	}
 	if err := s.Settle(ctx); err != nil {

@@ -68,10 +68,17 @@ func Found(ctx context.Context, cfg Config, f Founding) (token string, err error
 		return "", err
 	}
 	// Empty, and there from the first day: one that is missing later is a loss.
-	keyring, err := sqlstore.OpenKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir))
+	keyring, err := sqlstore.CreateKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir), f.ID)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, keyring.Close()) }()
+	bond, err := keyring.Bond(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := db.BindKeyring(ctx, bond, nil); err != nil {
+		return "", err
+	}
 	return token, cfg.Engines.Write(cfg.Dir)
 }

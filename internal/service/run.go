@@ -134,7 +134,7 @@ func (s *Service) recoverDrafts(ctx context.Context) {
 		if n > 0 {
 			s.cfg.Log.InfoContext(ctx, "drafts settled", "settled", n)
 		}
-		if err = errors.Join(err, recovering); err != nil && ctx.Err() == nil {
+		if err = errors.Join(err, recovering, s.noteKeyring(ctx)); err != nil && ctx.Err() == nil {
 			s.cfg.Log.WarnContext(ctx, "not everything could be settled", "cause", err.Error())
 		}
 	})

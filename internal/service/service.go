@@ -90,6 +90,8 @@ type Service struct {
 	remote *hcvault.Vault // the same keys, when they are in a Vault
 	log    *audit.Log
 
+	keyring *watchedKeyring // as the vault has it
+
 	window   time.Duration // how often Serve publishes; zero when nobody does
 	draining atomic.Bool   // no new requests, please
 	beating  atomic.Bool   // heartbeats are sent
@@ -109,7 +111,7 @@ func Open(ctx context.Context, cfg Config) (_ *Service, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := Look(ctx, cfg)
+	s, err := look(ctx, cfg, true)
 	if err != nil {
 		return nil, errors.Join(err, unlock())
 	}
@@ -137,7 +139,11 @@ func Open(ctx context.Context, cfg Config) (_ *Service, err error) {
 
 // Look opens a folder, served or not, and changes nothing of what it says. The
 // caller closes it.
-func Look(ctx context.Context, cfg Config) (_ *Service, err error) {
+func Look(ctx context.Context, cfg Config) (*Service, error) { return look(ctx, cfg, false) }
+
+// look is Look; with bind a keyring of the version before is taken for ours, if
+// it is.
+func look(ctx context.Context, cfg Config, bind bool) (_ *Service, err error) {
 	if cfg.Engines, err = config.ReadEngines(cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -145,8 +151,8 @@ func Look(ctx context.Context, cfg Config) (_ *Service, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{Stores: stores}
-	if err := s.openRooms(ctx); err != nil {
+	s := &Service{Stores: stores, keyring: &watchedKeyring{Keyring: stores.Keyring}}
+	if err := s.openRooms(ctx, bind); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -191,7 +197,7 @@ func (s *Service) settle(ctx context.Context) (waits, err error) {
 
 // openRooms wires the domain rooms, which know of each other only what their
 // interfaces say.
-func (s *Service) openRooms(ctx context.Context) (err error) {
+func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	r, err := s.DB.Network().Network(ctx)
 	if err != nil {
 		return err
@@ -204,6 +210,9 @@ func (s *Service) openRooms(ctx context.Context) (err error) {
 	s.Keys = keys
 	s.remote, _ = keys.(*hcvault.Vault)
 	if err := errors.Join(s.nameLog(ctx, r.ID), s.openOffsite(r.ID)); err != nil {
+		return err
+	}
+	if err := s.checkKeyring(ctx, r.ID, bind); err != nil {
 		return err
 	}
 	s.Keys = s.cfg.Metrics.countedKeys(s.Keys)
@@ -220,7 +229,7 @@ func (s *Service) openRooms(ctx context.Context) (err error) {
 	}
 	s.DB.Guard(s.log.MayAppend)
 	if s.Vault, err = vault.New(vault.Config{
-		Store: journaled{s.DB.Vault(), s.Offsite}, Keyring: s.Keyring, Blobs: s.Objects, Keys: s.Keys,
+		Store: journaled{s.DB.Vault(), s.Offsite}, Keyring: s.keyring, Blobs: s.Objects, Keys: s.Keys,
 		Directory: members{s.Network}, Network: s.Network.ID(), Now: s.cfg.Now,
 	}); err != nil {
 		return err

@@ -36,22 +36,43 @@ type Stores struct {
 	closings []func() error
 }
 
-// OpenStores opens the engines that cfg names. The caller closes them.
-func OpenStores(ctx context.Context, cfg Config) (_ *Stores, err error) {
+// OpenStores opens the engines that cfg names. It makes no database: one that is
+// not there is a loss. The caller closes them.
+func OpenStores(ctx context.Context, cfg Config) (*Stores, error) {
 	s := &Stores{cfg: cfg.withDefaults()}
-	if err := s.open(ctx); err != nil {
+	free, err := sqlstore.Vacant(ctx, cfg.Engines.DatabaseAt(cfg.Dir))
+	if err == nil && free {
+		err = errors.New("the database is not there: put it back from a backup (docs/restore.md). Nothing was changed")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx, openKeyring); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Stores) open(ctx context.Context) (err error) {
+// CreateStores makes the databases of a network where there are none, and opens
+// them with the rest. It is for whoever founds a network or brings one back.
+func CreateStores(ctx context.Context, cfg Config, network string) (*Stores, error) {
+	s := &Stores{cfg: cfg.withDefaults()}
+	err := s.open(ctx, func(ctx context.Context, cfg Config) (*sqlstore.Keyring, error) {
+		return sqlstore.CreateKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir), network)
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Stores) open(ctx context.Context, keyring func(context.Context, Config) (*sqlstore.Keyring, error)) (err error) {
 	cfg := s.cfg
 	if s.DB, err = sqlstore.Open(ctx, cfg.Engines.DatabaseAt(cfg.Dir)); err != nil {
 		return err
 	}
 	s.closeWith(s.DB.Close)
-	if s.Keyring, err = sqlstore.OpenKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir)); err != nil {
+	if s.Keyring, err = keyring(ctx, cfg); err != nil {
 		return err
 	}
 	s.closeWith(s.Keyring.Close)

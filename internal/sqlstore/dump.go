@@ -35,8 +35,9 @@ const (
 // process was heard a moment ago, what was asked two minutes ago, and the
 // migrations' own book. A process that a backup brought back as living would
 // keep its drafts from being settled. The log's files are
-// copied as files: what they are depends on where they go.
-var passing = []string{"goose_db_version", "sqlite_sequence", "turn", "leases", "instances", "nonces", "log_files"}
+// copied as files: what they are depends on where they go. Which keyring belongs
+// to the rows is for a restore to say, which makes one.
+var passing = []string{"goose_db_version", "sqlite_sequence", "turn", "leases", "instances", "nonces", "log_files", "keyring_bond"}
 
 // The kinds of values, the same in both engines.
 const (
@@ -405,17 +406,4 @@ func vacant(ctx context.Context, where, schema string) (bool, error) {
 	var taken bool
 	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)", schema).Scan(&taken)
 	return !taken, kind(err)
-}
-
-// KeyFile is one key file of the keyring.
-type KeyFile struct {
-	Record string
-	File   []byte
-}
-
-// All returns at most limit key files of records behind after, in the order of
-// the records. It waits for nobody and keeps nobody waiting.
-func (k *Keyring) All(ctx context.Context, after string, limit int) ([]KeyFile, error) {
-	return list(ctx, k.read, func(row scanner) (f KeyFile, err error) { return f, row.Scan(&f.Record, &f.File) },
-		"SELECT record_id, file FROM key_files WHERE record_id > $1 ORDER BY record_id LIMIT $2", after, limit)
 }

@@ -25,7 +25,7 @@ var sqlitePlace = place{
 	db: openDB,
 	keyring: func(t *testing.T) *Keyring {
 		return closed(t, func() (*Keyring, error) {
-			return OpenKeyring(t.Context(), filepath.Join(t.TempDir(), "keyring.db"))
+			return CreateKeyring(t.Context(), filepath.Join(t.TempDir(), "keyring.db"), "0123")
 		})
 	},
 	holds: func(t *testing.T, b *base, text string) bool { return onDisk(t, b.path, text) },
@@ -38,7 +38,7 @@ var postgresPlace = place{
 	},
 	keyring: func(t *testing.T) *Keyring {
 		dsn := pgtest.Start(t)
-		return closed(t, func() (*Keyring, error) { return OpenKeyring(t.Context(), dsn) })
+		return closed(t, func() (*Keyring, error) { return CreateKeyring(t.Context(), dsn, "0123") })
 	},
 	holds: func(t *testing.T, _ *base, text string) bool { return pgtest.Shared(t).Holds(t, text) },
 }
@@ -54,7 +54,7 @@ var repeatedPlace = place{
 	},
 	keyring: func(t *testing.T) *Keyring {
 		dsn := pgtest.Start(t)
-		k := closed(t, func() (*Keyring, error) { return OpenKeyring(t.Context(), dsn) })
+		k := closed(t, func() (*Keyring, error) { return CreateKeyring(t.Context(), dsn, "0123") })
 		refuseOnce(t, dsn, "keyring")
 		return k
 	},

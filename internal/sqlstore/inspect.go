@@ -16,9 +16,6 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// ErrMissing says that there is no such database yet.
-var ErrMissing = errors.New("sqlstore: there is no database")
-
 // Inspection is what a look at a database found. Looking changes nothing: no
 // file is made and no migration run.
 type Inspection struct {
@@ -46,7 +43,7 @@ func Inspect(ctx context.Context, where string) (Inspection, error) {
 
 // InspectKeyring looks at the keyring.
 func InspectKeyring(ctx context.Context, where string) (Inspection, error) {
-	return inspect(ctx, where, schema{name: "keyring", files: keyringMigrations, dir: "keyring", keys: "key_files"})
+	return inspect(ctx, where, keyringSchema)
 }
 
 func inspect(ctx context.Context, where string, s schema) (i Inspection, err error) {

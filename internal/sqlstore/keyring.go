@@ -3,10 +3,14 @@ package sqlstore
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"database/sql"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/safeconduct/safeconduct/vault"
@@ -22,21 +26,158 @@ type Keyring struct{ *base }
 
 var _ vault.Keyring = (*Keyring)(nil)
 
-// OpenKeyring opens the database at where as Open does. In PostgreSQL the table
-// stands in the schema keyring, of the main database or better of one of its
-// own (docs/decisions/0008-postgresql.md).
+// keyringSchema is that of a keyring which has to be there.
+var keyringSchema = schema{name: "keyring", files: keyringMigrations, dir: "keyring", keys: "key_files", kept: true}
+
+// Bond says whose keyring one is. The network's database notes the same id.
+type Bond struct {
+	Network string // its id
+	ID      string // drawn when the keyring was bound
+	Changes uint64 // how often it has been written to
+}
+
+// OpenKeyring opens the keyring at where. It makes none: ErrMissing where there
+// is none, or something else. In PostgreSQL the tables stand in the schema
+// keyring, of the main database or better of one of its own
+// (docs/decisions/0008-postgresql.md).
 func OpenKeyring(ctx context.Context, where string) (*Keyring, error) {
-	b, err := open(ctx, where, schema{name: "keyring", files: keyringMigrations, dir: "keyring", keys: "key_files"})
+	b, err := open(ctx, where, keyringSchema)
 	if err != nil {
 		return nil, err
 	}
 	return &Keyring{base: b}, nil
 }
 
+// CreateKeyring makes an empty keyring for a network where there is none. Whoever
+// founds a network or restores one does this, and nobody else: a keyring that is
+// not there is a loss.
+func CreateKeyring(ctx context.Context, where, network string) (*Keyring, error) {
+	free, err := VacantKeyring(ctx, where)
+	if err != nil {
+		return nil, err
+	}
+	if !free {
+		return nil, errors.New("sqlstore: there is a keyring already")
+	}
+	s := keyringSchema
+	s.kept = false
+	b, err := open(ctx, where, s)
+	if err != nil {
+		return nil, err
+	}
+	k := &Keyring{base: b}
+	if err := k.Bind(ctx, network); err != nil {
+		return nil, errors.Join(err, k.Close())
+	}
+	return k, nil
+}
+
+// Bond reads whose keyring this is: the zero Bond where nobody has said so yet.
+func (k *Keyring) Bond(ctx context.Context) (b Bond, err error) {
+	var changes int64
+	err = k.read.QueryRowContext(ctx, "SELECT network, id, changes FROM bond").Scan(&b.Network, &b.ID, &changes)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Bond{}, nil
+	}
+	if err != nil {
+		return Bond{}, fmt.Errorf("sqlstore: read whose keyring this is: %w", kind(err))
+	}
+	b.Changes = uint64(changes) //nolint:gosec // counts from zero
+	return b, nil
+}
+
+// Bind says whose keyring this is, if nobody has yet: of several processes that
+// say it at once the first one counts.
+func (k *Keyring) Bind(ctx context.Context, network string) error { return k.bind(ctx, network, 0) }
+
+// Rebind says it anew, under another id, and counts on behind changes.
+func (k *Keyring) Rebind(ctx context.Context, network string, changes uint64) error {
+	err := k.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "DELETE FROM bond")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sqlstore: bind the keyring: %w", err)
+	}
+	return k.bind(ctx, network, changes)
+}
+
+func (k *Keyring) bind(ctx context.Context, network string, changes uint64) error {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never returns an error
+	err := k.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO bond (network, id, changes) SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM bond)",
+			network, hex.EncodeToString(id[:]), int64(changes)+1) //nolint:gosec // counts by hand
+		if err != nil {
+			return err
+		}
+		return digestAll(ctx, tx)
+	})
+	if err != nil {
+		return fmt.Errorf("sqlstore: bind the keyring: %w", err)
+	}
+	return nil
+}
+
+// digestAll notes the digests of key files that have none, a few at a time.
+func digestAll(ctx context.Context, tx *sql.Tx) error {
+	for {
+		some, err := list(ctx, tx, scanKeyFile, "SELECT record_id, file, sha256 FROM key_files WHERE sha256 IS NULL ORDER BY record_id LIMIT 500")
+		if err != nil || len(some) == 0 {
+			return err
+		}
+		for _, f := range some {
+			if _, err := tx.ExecContext(ctx, "UPDATE key_files SET sha256 = $1 WHERE record_id = $2", digestOf(f.File), f.Record); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func digestOf(file []byte) []byte {
+	sum := sha256.Sum256(file)
+	return sum[:]
+}
+
+// change runs a change of the keyring, and counts it.
+func (k *Keyring) change(ctx context.Context, do func(tx *sql.Tx) error) error {
+	return k.tx(ctx, func(tx *sql.Tx) error {
+		if err := do(tx); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "UPDATE bond SET changes = changes + 1")
+		return err
+	})
+}
+
+// Check tells what the engine finds damaged, and the records whose key files are
+// not what was kept. It reads everything, and opens nothing.
+func (k *Keyring) Check(ctx context.Context) (problems, records []string, err error) {
+	err = k.view(ctx, func(tx *sql.Tx) error {
+		if err := k.unhurried(ctx, tx); err != nil {
+			return err
+		}
+		problems, err = k.damage(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("sqlstore: check the keyring: %w", err)
+	}
+	for f, err := range k.Files(ctx) {
+		if err != nil {
+			return nil, nil, err
+		}
+		if f.sum != nil && !bytes.Equal(f.sum, digestOf(f.File)) {
+			records = append(records, f.Record)
+		}
+	}
+	return problems, records, nil
+}
+
 // Create keeps the first key file of a record.
 func (k *Keyring) Create(ctx context.Context, record string, file []byte) error {
-	return k.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO key_files (record_id, file) VALUES ($1, $2)", record, file)
+	return k.change(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO key_files (record_id, file, sha256) VALUES ($1, $2, $3)", record, file, digestOf(file))
 		if isTaken(err) {
 			return vault.ErrConflict
 		}
@@ -47,26 +188,30 @@ func (k *Keyring) Create(ctx context.Context, record string, file []byte) error 
 	})
 }
 
-// Get returns a record's key file.
+// Get returns a record's key file. One that is not what was kept is
+// vault.ErrIntegrity.
 func (k *Keyring) Get(ctx context.Context, record string) ([]byte, error) {
 	return keyFile(ctx, k.read, record)
 }
 
 func keyFile(ctx context.Context, q querier, record string) ([]byte, error) {
-	var file []byte
-	err := q.QueryRowContext(ctx, "SELECT file FROM key_files WHERE record_id = $1", record).Scan(&file)
-	if errors.Is(err, sql.ErrNoRows) {
+	f, err := scanKeyFile(q.QueryRowContext(ctx, "SELECT record_id, file, sha256 FROM key_files WHERE record_id = $1", record))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
 		return nil, vault.ErrNotFound
-	}
-	if err != nil {
+	case errors.Is(kind(err), ErrDamaged):
+		return nil, fmt.Errorf("sqlstore: read a key file: %w: %w", vault.ErrIntegrity, kind(err))
+	case err != nil:
 		return nil, fmt.Errorf("sqlstore: read a key file: %w", kind(err))
+	case f.sum != nil && !bytes.Equal(f.sum, digestOf(f.File)):
+		return nil, fmt.Errorf("sqlstore: read a key file: %w", vault.ErrIntegrity)
 	}
-	return file, nil
+	return f.File, nil
 }
 
 // Swap replaces old by new, if old is what is kept.
 func (k *Keyring) Swap(ctx context.Context, record string, old, new []byte) error {
-	err := k.tx(ctx, func(tx *sql.Tx) error {
+	err := k.change(ctx, func(tx *sql.Tx) error {
 		kept, err := keyFile(ctx, tx, record)
 		if err != nil {
 			return err
@@ -74,7 +219,7 @@ func (k *Keyring) Swap(ctx context.Context, record string, old, new []byte) erro
 		if !bytes.Equal(kept, old) {
 			return vault.ErrConflict
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE key_files SET file = $1 WHERE record_id = $2", new, record)
+		_, err = tx.ExecContext(ctx, "UPDATE key_files SET file = $1, sha256 = $2 WHERE record_id = $3", new, digestOf(new), record)
 		if err != nil {
 			return fmt.Errorf("sqlstore: replace a key file: %w", err)
 		}
@@ -93,7 +238,7 @@ func (k *Keyring) Erase(ctx context.Context, records ...string) error {
 	if len(records) == 0 {
 		return nil
 	}
-	err := k.tx(ctx, func(tx *sql.Tx) error {
+	err := k.change(ctx, func(tx *sql.Tx) error {
 		for _, r := range records {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM key_files WHERE record_id = $1", r); err != nil {
 				return fmt.Errorf("sqlstore: erase a key file: %w", err)
@@ -120,4 +265,46 @@ func (k *Keyring) forget(ctx context.Context, records ...string) error {
 		err = k.wipe(ctx, k.write, records...)
 	}
 	return err
+}
+
+// KeyFile is one key file of the keyring.
+type KeyFile struct {
+	Record string
+	File   []byte
+
+	sum []byte // nil in a keyring that nobody has bound yet
+}
+
+func scanKeyFile(row scanner) (f KeyFile, err error) {
+	var sum any // a driver may give NULL and no bytes the same []byte
+	err = row.Scan(&f.Record, &f.File, &sum)
+	f.sum, _ = sum.([]byte)
+	return f, err
+}
+
+// keyFilesAtOnce is how many key files are read at a time: some hundred KB.
+const keyFilesAtOnce = 200
+
+// Files yields every key file, in the order of the records. It waits for nobody
+// and keeps nobody waiting.
+func (k *Keyring) Files(ctx context.Context) iter.Seq2[KeyFile, error] {
+	return func(yield func(KeyFile, error) bool) {
+		for after := ""; ; {
+			some, err := list(ctx, k.read, scanKeyFile,
+				"SELECT record_id, file, sha256 FROM key_files WHERE record_id > $1 ORDER BY record_id LIMIT $2", after, keyFilesAtOnce)
+			if err != nil {
+				yield(KeyFile{}, fmt.Errorf("sqlstore: read key files: %w", err))
+				return
+			}
+			for _, f := range some {
+				if !yield(f, nil) {
+					return
+				}
+			}
+			if len(some) < keyFilesAtOnce {
+				return
+			}
+			after = some[len(some)-1].Record
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -230,8 +231,12 @@ func (e *postgresEngine) migrate(ctx context.Context) (err error) {
 	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(migrateLock)); err != nil {
 		return fmt.Errorf("%w: %w", ErrMigration, kind(err))
 	}
-	var exists bool
-	err = conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)", e.schema.name).Scan(&exists)
+	var exists, filled bool
+	err = conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1), to_regclass($2) IS NOT NULL",
+		e.schema.name, pgx.Identifier{e.schema.name, cmp.Or(e.schema.keys, "network")}.Sanitize()).Scan(&exists, &filled)
+	if err == nil && e.schema.kept && !filled {
+		return ErrMissing
+	}
 	if err == nil && !exists {
 		_, err = conn.ExecContext(ctx, "CREATE SCHEMA "+pgx.Identifier{e.schema.name}.Sanitize())
 	}
@@ -448,6 +453,8 @@ func postgresKind(err error) error {
 		return ErrBusy
 	case "53100": // disk_full
 		return ErrFull
+	case "XX001", "XX002", "42P01", "3F000": // data or index corrupted, undefined table, no such schema
+		return ErrDamaged
 	case "25006", "25P03", "57P01", "57P02", "57P03", "57P04": // read-only, idle too long, server going or coming
 		return ErrUnavailable
 	}

@@ -84,7 +84,7 @@ func TestPostgresSettings(t *testing.T) {
 func TestPostgresSchema(t *testing.T) {
 	dsn := pgtest.Start(t)
 	openAt(t, dsn)
-	closed(t, func() (*Keyring, error) { return OpenKeyring(t.Context(), dsn) })
+	closed(t, func() (*Keyring, error) { return CreateKeyring(t.Context(), dsn, "0123") })
 	server := pgtest.Shared(t)
 	for _, c := range []struct{ what, query, want string }{
 		{"columns of text that are not compared byte by byte", `SELECT COUNT(*) FROM information_schema.columns
@@ -134,7 +134,7 @@ func TestPostgresMigrations(t *testing.T) {
 		for i := range cap(errs) {
 			go func() {
 				if i == 0 { // the keyring beside it, in the same database
-					k, err := OpenKeyring(context.Background(), dsn)
+					k, err := CreateKeyring(context.Background(), dsn, "0123")
 					if err == nil {
 						err = k.Close()
 					}

@@ -27,7 +27,14 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 	}
 	// SQLite gives the WAL and shared-memory files the mode of the main file,
 	// so that creating this one with 0600 covers all three.
-	f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600)
+	how := os.O_RDWR | os.O_CREATE
+	if s.kept {
+		how = os.O_RDWR
+	}
+	f, err := os.OpenFile(abs, how, 0o600)
+	if s.kept && errors.Is(err, os.ErrNotExist) {
+		return nil, ErrMissing
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: open file: %w", err)
 	}
@@ -36,10 +43,18 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 	}
 
 	b := &base{engine: sqliteEngine{}, path: abs}
+	if b.file, err = os.Stat(abs); err != nil {
+		return nil, fmt.Errorf("sqlstore: open file: %w", err)
+	}
 	if b.write, err = sql.Open("sqlite", sqliteDSN(abs, "immediate", false)); err != nil {
 		return nil, fmt.Errorf("sqlstore: open writer: %w", err)
 	}
 	b.write.SetMaxOpenConns(1)
+	if s.kept {
+		if err := hasTable(ctx, b.write, s.keys); err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
+	}
 	if err := migrate(ctx, b.write, goose.DialectSQLite3, s); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
@@ -53,6 +68,19 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
+}
+
+// hasTable returns ErrMissing for a file that is empty, or of something else.
+func hasTable(ctx context.Context, q querier, name string) error {
+	var tables int
+	err := q.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = $1", name).Scan(&tables)
+	if err != nil {
+		return fmt.Errorf("sqlstore: open: %w", kind(err))
+	}
+	if tables == 0 {
+		return ErrMissing
+	}
+	return nil
 }
 
 // sqliteDSN names the file and every setting a connection must have. Settings
@@ -199,11 +227,16 @@ func sqliteKind(err error) error {
 	if !errors.As(err, &e) {
 		return nil
 	}
+	if e.Code() == sqlite3.SQLITE_IOERR_SHORT_READ { // the file ends too soon
+		return ErrDamaged
+	}
 	switch e.Code() & 0xff { // the low byte is the primary result code
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return ErrBusy
 	case sqlite3.SQLITE_FULL:
 		return ErrFull
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return ErrDamaged
 	default:
 		return nil
 	}

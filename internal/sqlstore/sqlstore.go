@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -26,6 +27,13 @@ var (
 	// more connections, takes no changes now, or was lost before it answered.
 	// A change may or may not have happened: repeat it with the same key.
 	ErrUnavailable = fmt.Errorf("sqlstore: the database is %w", trouble.ErrUnavailable)
+
+	// ErrMissing says that there is no such database.
+	ErrMissing = errors.New("sqlstore: there is no database")
+
+	// ErrDamaged says that the database is not what was written: pages of its
+	// file have changed, or a part of it is gone.
+	ErrDamaged = fmt.Errorf("sqlstore: the database is %w", trouble.ErrDamaged)
 
 	// ErrMigration says that the schema could not be brought up to date, so
 	// the database was not opened.
@@ -73,6 +81,9 @@ type schema struct {
 	files fs.FS  // its migrations
 	dir   string // the folder that they lie in
 	keys  string // the table whose rows must leave no trace when they go, if any
+	// kept says that a database which is not there must not be made: it would be
+	// taken for the one that was lost.
+	kept bool
 }
 
 // base is one database: a single connection that writes, so that writers queue
@@ -81,7 +92,8 @@ type base struct {
 	engine
 	write *sql.DB
 	read  *sql.DB
-	path  string // of a SQLite file
+	path  string      // of a SQLite file
+	file  os.FileInfo // which one it was when it was opened
 
 	// patience is how long a call waits for its turn inside this process, and
 	// then for its COMMIT; zero is as long as it takes.
@@ -146,8 +158,15 @@ func (b *base) Close() error {
 	return errors.Join(errs...)
 }
 
-// Ping reports whether the database can be read and written to.
+// Ping reports whether the database can be read and written to. A file that was
+// taken away or replaced while it is open can be, and all of it would be lost:
+// that is ErrMissing.
 func (b *base) Ping(ctx context.Context) error {
+	if b.path != "" {
+		if now, err := os.Stat(b.path); err != nil || !os.SameFile(b.file, now) {
+			return errors.Join(ErrMissing, err)
+		}
+	}
 	if err := b.read.PingContext(ctx); err != nil {
 		return fmt.Errorf("sqlstore: ping readers: %w", kind(err))
 	}
@@ -304,7 +323,7 @@ func (b *base) view(ctx context.Context, do func(tx *sql.Tx) error) error {
 
 // kind puts our name on the engines' errors that callers act upon.
 func kind(err error) error {
-	if err == nil || errors.Is(err, ErrBusy) || errors.Is(err, ErrFull) || errors.Is(err, ErrUnavailable) {
+	if err == nil || errors.Is(err, ErrDamaged) || errors.Is(err, ErrBusy) || errors.Is(err, ErrFull) || errors.Is(err, ErrUnavailable) {
 		return err
 	}
 	if named := cmp.Or(sqliteKind(err), postgresKind(err)); named != nil {

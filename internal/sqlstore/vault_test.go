@@ -28,7 +28,7 @@ func TestKeyringForgets(t *testing.T) {
 	t.Run("postgres", func(t *testing.T) {
 		server := pgtest.New(t)
 		dsn := server.Database(t)
-		k := closed(t, func() (*Keyring, error) { return OpenKeyring(t.Context(), dsn) })
+		k := closed(t, func() (*Keyring, error) { return CreateKeyring(t.Context(), dsn, "0123") })
 		testKeyringForgets(t, k, func(s string) bool {
 			server.Administer(t, dsn, "CHECKPOINT") // from memory to the files
 			return server.Holds(t, s, "pg_wal")

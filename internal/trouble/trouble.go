@@ -28,6 +28,10 @@ var (
 	// repeat it with the same key.
 	ErrUnavailable = errors.New("not available")
 
+	// ErrDamaged says that what is kept is not what was written: bytes have
+	// changed, or a part is gone. Nothing of it is used.
+	ErrDamaged = errors.New("damaged")
+
 	// ErrKeystore is the ErrUnavailable of a keystore. Nothing was done that
 	// counts.
 	ErrKeystore = fmt.Errorf("the keystore is %w", ErrUnavailable)

@@ -1,0 +1,246 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// A network without the key files of its records has lost these records, and one
+// with other key files would lose what it writes. So nothing is opened unless the
+// keyring is the one that belongs to the records: it is bound to the network, it
+// is not an older copy, none of its files is damaged, and every record has one.
+// Only Found and a restore make a keyring.
+
+// KeyringError says why the keyring that was found is not the one that belongs
+// here. Nothing was changed.
+type KeyringError struct {
+	Found string // what is so
+	Do    string // what to do
+	Cause error  // nil when the keyring itself says so
+}
+
+// Error says both.
+func (e *KeyringError) Error() string { return "the keyring " + e.Found + ". " + e.Do }
+
+// Unwrap returns the cause.
+func (e *KeyringError) Unwrap() error { return e.Cause }
+
+// What to do stands in docs/restore.md, The keyring alone.
+const (
+	doPutBack = "Put the newest one back, or bring it back from its backup: safeconduct restore keyring, docs/restore.md. Until then nothing is served and nothing was changed."
+	doCompare = "Compare --keyring with the one that init was given. docs/restore.md, The keyring alone, says what to do when it is lost. Until then nothing is served and nothing was changed."
+)
+
+func keyringError(found, do string, cause error) *KeyringError {
+	return &KeyringError{Found: found, Do: do, Cause: cause}
+}
+
+// openKeyring opens the keyring of a network that is there.
+func openKeyring(ctx context.Context, cfg Config) (*sqlstore.Keyring, error) {
+	k, err := sqlstore.OpenKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir))
+	switch {
+	case errors.Is(err, sqlstore.ErrMissing):
+		return nil, keyringError("is not there, or empty", doPutBack, err)
+	case errors.Is(err, sqlstore.ErrDamaged):
+		return nil, keyringError("is damaged", doPutBack, err)
+	}
+	return k, err
+}
+
+// checkKeyring compares the keyring with the records. With bind it notes what it
+// has seen, and binds a keyring of the version before, which says nothing of
+// itself, when its key files are those of the records.
+func (s *Service) checkKeyring(ctx context.Context, network string, bind bool) error {
+	is, err := s.Keyring.Bond(ctx)
+	if err != nil {
+		return damagedOr(err)
+	}
+	noted, err := s.DB.KeyringBond(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case is.ID != "" && is.Network != network:
+		return keyringError("is another network's", doCompare, nil)
+	case is.ID == "" && noted.ID != "":
+		return keyringError("is an older copy", doPutBack, nil)
+	case noted.ID != "" && is.ID != noted.ID:
+		return keyringError("is not the one that belongs to this database: it is of another restore of this network", doCompare, nil)
+	case is.Changes < noted.Changes:
+		return keyringError(fmt.Sprintf("is an older copy: %d changes of it were seen, and it has %d", noted.Changes, is.Changes), doPutBack, nil)
+	}
+	if err := s.compareKeyring(ctx, is.ID == ""); err != nil || !bind {
+		return err
+	}
+	if is.ID == "" {
+		if err := s.Keyring.Bind(ctx, network); err != nil {
+			return err
+		}
+		if is, err = s.Keyring.Bond(ctx); err != nil {
+			return err
+		}
+	}
+	if noted.ID == "" {
+		return s.DB.BindKeyring(ctx, is, nil)
+	}
+	return s.DB.SeeKeyring(ctx, is)
+}
+
+// compareKeyring looks at every key file: whether it is whole, and whether every
+// record has one. Of a keyring that says nothing of itself each has to be for
+// agencies of this network, too.
+func (s *Service) compareKeyring(ctx context.Context, stranger bool) error {
+	problems, damaged, err := s.Keyring.Check(ctx)
+	if err != nil {
+		return damagedOr(err)
+	}
+	if len(problems)+len(damaged) > 0 {
+		return keyringError(fmt.Sprintf("is damaged: %d key files are not what was kept", len(damaged)), doPutBack, vault.ErrIntegrity)
+	}
+	missing, foreign, err := s.MatchKeyring(ctx, stranger)
+	if err != nil {
+		return damagedOr(err)
+	}
+	// The database may have been put back to before an erasure. Opening the
+	// folder carries that out again.
+	erased, err := s.Offsite.Read(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range erased.Erasures {
+		missing = slices.DeleteFunc(missing, func(record string) bool { return slices.Contains(e.Records, record) })
+	}
+	switch {
+	case foreign > 0:
+		return keyringError(fmt.Sprintf("is another network's: %d key files are for agencies that are not known here", foreign), doCompare, nil)
+	case len(missing) > 0:
+		return keyringError(fmt.Sprintf("is an older copy, or another one: %d records have no key file in it", len(missing)), doPutBack, nil)
+	}
+	return nil
+}
+
+// damagedOr puts a KeyringError around what the engine calls damage.
+func damagedOr(err error) error {
+	if errors.Is(err, sqlstore.ErrDamaged) || errors.Is(err, vault.ErrIntegrity) {
+		return keyringError("is damaged", doPutBack, err)
+	}
+	return err
+}
+
+// MatchKeyring compares ids: it returns the records that must have a key file
+// and have none, and, if readers is set, how many key files are for an agency
+// that this network does not know. The records are read first: a key file is
+// kept before its record, and erased before it.
+func (s *Stores) MatchKeyring(ctx context.Context, readers bool) (missing []string, foreign int, err error) {
+	var records []string
+	for after := ""; ; {
+		some, err := s.DB.Keyed(ctx, after, recordsAtOnce)
+		if err != nil {
+			return nil, 0, err
+		}
+		records = append(records, some...)
+		if len(some) < recordsAtOnce {
+			break
+		}
+		after = some[len(some)-1]
+	}
+	known := map[string]bool{}
+	if readers {
+		agencies, err := s.DB.Network().Agencies(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, a := range agencies {
+			known[a.ID] = true
+		}
+	}
+	next := 0 // both come in the order of the ids
+	for f, err := range s.Keyring.Files(ctx) {
+		if err != nil {
+			return nil, 0, err
+		}
+		for next < len(records) && records[next] < f.Record {
+			missing = append(missing, records[next])
+			next++
+		}
+		if next < len(records) && records[next] == f.Record {
+			next++
+		}
+		if !readers {
+			continue
+		}
+		agencies, err := vault.Readers(f.File)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, a := range agencies {
+			if !known[a] {
+				foreign++
+				break
+			}
+		}
+	}
+	missing = append(missing, records[next:]...)
+	// Some may have been erased while we looked.
+	missing, err = s.DB.Keyless(ctx, missing)
+	return missing, foreign, err
+}
+
+const recordsAtOnce = 1000
+
+// watchedKeyring is the keyring of a service. It remembers that a key file was
+// found damaged, so that whoever asks whether the service works is told.
+type watchedKeyring struct {
+	*sqlstore.Keyring
+
+	mu      sync.Mutex
+	damaged error
+	seen    uint64 // changes that were noted in the database
+}
+
+// Get remembers damage.
+func (k *watchedKeyring) Get(ctx context.Context, record string) ([]byte, error) {
+	file, err := k.Keyring.Get(ctx, record)
+	if errors.Is(err, vault.ErrIntegrity) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.damaged = keyringError("is damaged", doPutBack, err)
+	}
+	return file, err
+}
+
+// ready says why the keyring cannot be relied on.
+func (k *watchedKeyring) ready(ctx context.Context) error {
+	k.mu.Lock()
+	damaged := k.damaged
+	k.mu.Unlock()
+	return errors.Join(damaged, k.Ping(ctx))
+}
+
+// noteKeyring notes in the database how often the keyring was written to, so that
+// an older copy is known for one.
+func (s *Service) noteKeyring(ctx context.Context) error {
+	is, err := s.Keyring.Bond(ctx)
+	if err != nil || is.ID == "" {
+		return err
+	}
+	s.keyring.mu.Lock()
+	fresh := is.Changes > s.keyring.seen
+	s.keyring.mu.Unlock()
+	if !fresh {
+		return nil
+	}
+	if err := s.DB.SeeKeyring(ctx, is); err != nil {
+		return err
+	}
+	s.keyring.mu.Lock()
+	defer s.keyring.mu.Unlock()
+	s.keyring.seen = max(s.keyring.seen, is.Changes)
+	return nil
+}

@@ -1,0 +1,281 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/pgtest"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// refusesKeyring wants every way into a folder to be shut, and the keyring to be
+// as it was.
+func refusesKeyring(t *testing.T, cfg Config, found string) {
+	t.Helper()
+	for name, open := range map[string]func(context.Context, Config) (*Service, error){"Open": Open, "Look": Look} {
+		s, err := open(t.Context(), cfg)
+		refused, ok := errors.AsType[*KeyringError](err)
+		if err == nil {
+			_ = s.Close()
+		}
+		if !ok || !strings.Contains(refused.Found, found) || refused.Do == "" {
+			t.Errorf("%s: %v, want a keyring that %s", name, err, found)
+		}
+	}
+}
+
+// TestKeyringOfAFile puts something else in the place of a keyring that is a
+// file. Nothing opens then, nothing is made, and with the right one back
+// everything is as it was.
+func TestKeyringOfAFile(t *testing.T) {
+	cfg, agency, record, by := withAgency(t, config.Engines{})
+	where := filepath.Join(cfg.Dir, config.KeyringName)
+	copied := func() []byte {
+		t.Helper()
+		data, err := os.ReadFile(where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	put := func(data []byte) {
+		t.Helper()
+		for _, ext := range []string{"", "-wal", "-shm"} {
+			if err := os.Remove(where + ext); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
+		if data == nil {
+			return
+		}
+		if err := os.WriteFile(where, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unborn := copied() // one record
+	opened(t, cfg, func(s *Service) {
+		if _, err := s.Vault.CreateCase(t.Context(), by); err != nil {
+			t.Fatal(err)
+		}
+	})
+	unshared := copied() // two records
+	opened(t, cfg, func(s *Service) {
+		other, err := s.Network.AddAgency(t.Context(), Console, network.Agency{Name: "Bridge", Class: network.NGO, Country: "THA", Desk: "+66"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Vault.Share(t.Context(), by, vault.Grant{
+			Record: record, Agency: other.ID, Purpose: "legal_aid", Until: time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 7),
+			Consent: vault.Consent{Holder: true, Method: "signature", Language: "en", Circumstance: "free"},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.noteKeyring(t.Context()); err != nil { // as the service does each second
+			t.Fatal(err)
+		}
+	})
+	right := copied()
+	strangers, _, _, _ := withAgency(t, config.Engines{})
+	stranger, err := os.ReadFile(filepath.Join(strangers.Dir, config.KeyringName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobodys := filepath.Join(t.TempDir(), "empty.db")
+	k, err := sqlstore.CreateKeyring(t.Context(), nobodys, "another network")
+	if err := errors.Join(err, k.Close()); err != nil {
+		t.Fatal(err)
+	}
+	empty, err := os.ReadFile(nobodys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := slices.Clone(right)
+	flipped[bytes.LastIndex(right, []byte("age-encryption.org/v1"))+100] ^= 1 // in a key file
+	for _, c := range []struct {
+		what, found string
+		data        []byte
+	}{
+		{"none", "is not there", nil},
+		{"no byte", "is not there", []byte{}},
+		{"another file", "is damaged", []byte(strings.Repeat("nothing of ours\n", 400))},
+		{"cut in half", "is damaged", right[:len(right)/2]},
+		{"a bit flipped", "is damaged", flipped},
+		{"from before a record", "is an older copy", unborn},
+		{"from before a grant", "is an older copy", unshared},
+		{"another network's", "is another network's", stranger},
+		{"an empty one of another network", "is another network's", empty},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			put(c.data)
+			refusesKeyring(t, cfg, c.found)
+			if _, err := os.Stat(where); c.data == nil && !errors.Is(err, os.ErrNotExist) {
+				t.Error("a keyring was made")
+			}
+			put(right)
+			opened(t, cfg, func(s *Service) {
+				if _, err := s.Vault.History(t.Context(), by, record); err != nil {
+					t.Errorf("with the right one back: %v", err)
+				}
+			})
+		})
+	}
+	if agency == "" {
+		t.Error("nobody owns the records")
+	}
+}
+
+// TestKeyringOfAServer is the same where the keyring is a database of a server.
+func TestKeyringOfAServer(t *testing.T) {
+	server := pgtest.Shared(t)
+	e := config.Engines{Database: server.Database(t), Keyring: server.Database(t)}
+	cfg, _, record, by := withAgency(t, e)
+	theirs := config.Engines{Database: server.Database(t), Keyring: server.Database(t)}
+	withAgency(t, theirs)
+	run := func(sql string) { server.Administer(t, e.Keyring, "SET search_path = keyring; "+sql) }
+	engines := func(e config.Engines) {
+		t.Helper()
+		if err := e.Write(cfg.Dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		what, found string
+		spoil, mend func()
+	}{
+		{"no database of ours", "is not there", func() { run("ALTER SCHEMA keyring RENAME TO away") }, func() { run("ALTER SCHEMA away RENAME TO keyring") }},
+		{"a record's key file gone", "is an older copy", func() { run("CREATE TABLE kept AS SELECT * FROM key_files; DELETE FROM key_files") },
+			func() { run("INSERT INTO key_files SELECT * FROM kept; DROP TABLE kept") }},
+		{"fewer changes", "is an older copy", func() { run("UPDATE bond SET changes = changes - 1") }, func() { run("UPDATE bond SET changes = changes + 1") }},
+		{"a byte changed", "is damaged", func() { run(`UPDATE key_files SET file = file || '\x00'`) },
+			func() { run("UPDATE key_files SET file = substring(file FROM 1 FOR length(file) - 1)") }},
+		{"of another restore", "of another restore", func() { run("UPDATE bond SET id = reverse(id)") }, func() { run("UPDATE bond SET id = reverse(id)") }},
+		{"another network's", "is another network's", func() { e := e; e.Keyring = theirs.Keyring; engines(e) }, func() { engines(e) }},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			c.spoil()
+			refusesKeyring(t, cfg, c.found)
+			c.mend()
+			opened(t, cfg, func(s *Service) {
+				if _, err := s.Vault.History(t.Context(), by, record); err != nil {
+					t.Errorf("with the right one back: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// TestKeyringOfBefore: a keyring of the version before, which says nothing of
+// itself, is taken for ours when it fits, once, and for nobody's otherwise. Looking
+// takes nothing.
+func TestKeyringOfBefore(t *testing.T) {
+	server := pgtest.Shared(t)
+	unbound := func() (cfg Config, e config.Engines) {
+		e = config.Engines{Database: server.Database(t), Keyring: server.Database(t)}
+		cfg, _, _, _ = withAgency(t, e)
+		server.Administer(t, e.Database, "DELETE FROM safeconduct.keyring_bond")
+		server.Administer(t, e.Keyring, "DELETE FROM keyring.bond; UPDATE keyring.key_files SET sha256 = NULL")
+		return cfg, e
+	}
+	cfg, ours := unbound()
+	_, theirs := unbound()
+	wrong := ours
+	wrong.Keyring = theirs.Keyring
+	if err := wrong.Write(cfg.Dir); err != nil {
+		t.Fatal(err)
+	}
+	refusesKeyring(t, cfg, "another network's")
+	if err := ours.Write(cfg.Dir); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Look(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bond, err := s.Keyring.Bond(t.Context())
+	if err := errors.Join(err, s.Close()); err != nil || bond.ID != "" {
+		t.Errorf("looking has bound it: %+v, %v", bond, err)
+	}
+	opened(t, cfg, func(s *Service) {
+		is, err := s.Keyring.Bond(t.Context())
+		noted, err2 := s.DB.KeyringBond(t.Context())
+		if err := errors.Join(err, err2); err != nil || is.ID == "" || is.ID != noted.ID || is.Network != s.Network.ID() {
+			t.Errorf("not bound: %+v, %+v, %v", is, noted, err)
+		}
+	})
+	if got := server.Administer(t, ours.Keyring, "SELECT COUNT(*) FROM keyring.key_files WHERE sha256 IS NULL"); got != "0" {
+		t.Errorf("%s key files have no digest", got)
+	}
+	// From now on the copy from before it was bound is an older one.
+	server.Administer(t, ours.Keyring, "DELETE FROM keyring.bond")
+	refusesKeyring(t, cfg, "is an older copy")
+}
+
+// TestKeyringWhileServing: a key file that turns out to be damaged, and a
+// keyring that was taken away, keep the service from being ready.
+func TestKeyringWhileServing(t *testing.T) {
+	ready := func(s *Service) error {
+		s.answered = time.Time{}
+		return s.ready(t.Context())
+	}
+	t.Run("a file taken away", func(t *testing.T) {
+		cfg, _, _, _ := withAgency(t, config.Engines{})
+		opened(t, cfg, func(s *Service) {
+			if err := ready(s); err != nil {
+				t.Fatal(err)
+			}
+			where := filepath.Join(cfg.Dir, config.KeyringName)
+			if err := os.Rename(where, where+".away"); err != nil {
+				t.Fatal(err)
+			}
+			if ready(s) == nil {
+				t.Error("ready without the file")
+			}
+			if err := os.Rename(where+".away", where); err != nil {
+				t.Fatal(err)
+			}
+			if err := ready(s); err != nil {
+				t.Errorf("with the file back: %v", err)
+			}
+		})
+	})
+	t.Run("a key file damaged", func(t *testing.T) {
+		server := pgtest.Shared(t)
+		e := config.Engines{Database: server.Database(t), Keyring: server.Database(t)}
+		cfg, agency, record, by := withAgency(t, e)
+		opened(t, cfg, func(s *Service) {
+			if err := ready(s); err != nil {
+				t.Fatal(err)
+			}
+			server.Administer(t, e.Keyring, `UPDATE keyring.key_files SET file = file || '\x00'`)
+			if _, err := s.Vault.History(t.Context(), by, record); !errors.Is(err, vault.ErrIntegrity) {
+				t.Errorf("a damaged key file: %v, want ErrIntegrity", err)
+			}
+			if ready(s) == nil {
+				t.Error("ready with a damaged key file")
+			}
+			_, token, err := s.People.AddMember(t.Context(), Console, agency, people.Supervisor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/cases/"+record+"/history", nil)
+			r.Header.Set("Authorization", "Bearer "+token)
+			s.API.ServeHTTP(w, r)
+			if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), `"integrity_failure"`) {
+				t.Errorf("over HTTP: %d %s", w.Code, w.Body)
+			}
+		})
+	})
+}
