@@ -100,7 +100,7 @@ func FuzzKeyFile(f *testing.F) {
 				t.Fatalf("%s, edited is %v: %v", agency, !bytes.Equal(edited, file), err)
 			}
 		}
-		listed, err := readers(edited)
+		listed, err := Readers(edited)
 		if err != nil && !errors.Is(err, ErrIntegrity) {
 			t.Fatal(err)
 		}

@@ -80,7 +80,7 @@ func TestKeyringOfAFile(t *testing.T) {
 		if err := s.Vault.Share(t.Context(), by, vault.Grant{
 			Record: record, Agency: other.ID, Purpose: "legal_aid", Until: time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 7),
 			Consent: vault.Consent{Holder: true, Method: "signature", Language: "en", Circumstance: "free"},
-		}); err != nil {
+		}, vault.Signed{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.noteKeyring(t.Context()); err != nil { // as the service does each second
