@@ -1,0 +1,110 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"image"
+	"image/png"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/claims"
+)
+
+// TestErasedIsUnknown: whatever is asked with the id of an erased case, or of
+// something in it, gets the answer of an id that never was: status, body and
+// headers alike, in every operation that names one.
+func TestErasedIsUnknown(t *testing.T) {
+	w := newWorld(t)
+	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	w.admit("Bridge", "NGO", "THA", "supervisor")
+	var c, document, attestation struct{ ID string }
+	var printed cardAnswer
+	w.into(w.call(ngo, "POST", "/api/v1/cases", `{"findable":true}`), 201, &c)
+	at := "/api/v1/cases/" + c.ID
+	record := map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"}
+	w.into(w.call(ngo, "POST", at+"/documents", record), 201, &document)
+	w.into(w.call(ngo, "POST", at+"/attestations", screeningBody(t)), 201, &attestation)
+	w.into(w.call(ngo, "POST", at+"/cards", `{"name":"SITI"}`), 201, &printed)
+	grant := map[string]any{
+		"agency": w.agency["Bridge"], "purpose": "confirm_identity", "until": claims.NewDay(time.Now()).Add(30),
+		"consent": map[string]any{"holder": true, "mission": true, "safe_with_state": "yes", "method": "signature", "language": "am", "circumstance": "free"},
+	}
+	var picture bytes.Buffer
+	if err := png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
+		t.Fatal(err)
+	}
+	page := func(path string) answer {
+		return w.call(ngo, "POST", path, picture.Bytes(), header("Content-Type", "image/png"))
+	}
+	w.into(page("/api/v1/documents/"+document.ID+"/pages?role=data"), 201, nil)
+	w.into(w.call(ngo, "DELETE", at, nil), 200, nil)
+
+	order := screeningBody(t)
+	for _, op := range []struct {
+		method, path string
+		body         any
+	}{
+		{"GET", "/api/v1/cases/{case}", nil},
+		{"HEAD", "/api/v1/cases/{case}", nil},
+		{"DELETE", "/api/v1/cases/{case}", nil},
+		{"PUT", "/api/v1/cases/{case}/findable", `{"findable":true}`},
+		{"GET", "/api/v1/cases/{case}/history", nil},
+		{"GET", "/api/v1/cases/{case}/attestations", nil},
+		{"POST", "/api/v1/cases/{case}/attestations", order},
+		{"POST", "/api/v1/cases/{case}/cards", `{"name":"SITI"}`},
+		{"POST", "/api/v1/cases/{case}/documents", record},
+		{"POST", "/api/v1/cases/{case}/grants", grant},
+		{"DELETE", "/api/v1/cases/{case}/grants/" + w.agency["Bridge"], nil},
+		{"GET", "/api/v1/documents/{document}", nil},
+		{"PUT", "/api/v1/documents/{document}", record},
+		{"POST", "/api/v1/documents/{document}/pages?role=data", picture.Bytes()},
+		{"POST", "/api/v1/documents/{document}/pages?role=data&page=1", picture.Bytes()},
+		{"GET", "/api/v1/documents/{document}/pages/1", nil},
+		{"POST", "/api/v1/documents/{document}/grants", grant},
+		{"DELETE", "/api/v1/documents/{document}/grants/" + w.agency["Bridge"], nil},
+		{"GET", "/api/v1/attestations/{attestation}", nil},
+		{"POST", "/api/v1/attestations/{attestation}/status", `{"action":"withdraw","reason":"other"}`},
+		{"POST", "/api/v1/attestations/{attestation}/status", `{"action":"pause","reason":"other"}`},
+		{"POST", "/api/v1/cards/{card}/status", `{"action":"withdraw","reason":"other"}`},
+		// A document's id where a case's is asked for, and the reverse.
+		{"GET", "/api/v1/cases/{document}", nil},
+		{"DELETE", "/api/v1/cases/{document}", nil},
+		{"GET", "/api/v1/documents/{case}", nil},
+	} {
+		t.Run(op.method+" "+op.path, func(t *testing.T) {
+			ask := func(ids *strings.Replacer) answer {
+				var edit []func(*http.Request)
+				if _, raw := op.body.([]byte); raw {
+					edit = append(edit, header("Content-Type", "image/png"))
+				}
+				if op.method == "PUT" && strings.Contains(op.path, "/documents/") {
+					edit = append(edit, header("If-Match", `"v1"`))
+				}
+				return w.call(ngo, op.method, ids.Replace(op.path), op.body, edit...)
+			}
+			got := ask(strings.NewReplacer("{case}", c.ID, "{document}", document.ID, "{attestation}", attestation.ID, "{card}", printed.ID))
+			want := ask(strings.NewReplacer("{case}", randomID(), "{document}", randomID(), "{attestation}", randomID(), "{card}", randomID()))
+			if want.status != 404 {
+				t.Fatalf("an unknown id: got %d %s", want.status, want.body)
+			}
+			if got.status != want.status || !bytes.Equal(got.body, want.body) {
+				t.Errorf("got %d %s, want %d %s", got.status, got.body, want.status, want.body)
+			}
+			for _, name := range aside {
+				got.header.Del(name)
+				want.header.Del(name)
+			}
+			for name, values := range want.header {
+				if !slices.Equal(got.header[name], values) {
+					t.Errorf("%s is %q, want %q", name, got.header[name], values)
+				}
+			}
+			if len(got.header) != len(want.header) {
+				t.Errorf("got headers %v, want %v", got.header, want.header)
+			}
+		})
+	}
+}
