@@ -103,13 +103,14 @@ func empty(v any) bool {
 // signatureAnswer says what is known of the signature of a credential that is
 // not accepted.
 func signatureAnswer(err error) Answer {
-	switch code := reasonOf(err); {
-	case code == sdjwt.CodeBindingRequired:
-		return Unchecked // said before anything is verified
-	case strings.HasPrefix(string(code), "sd_"):
+	switch code := string(reasonOf(err)); {
+	case strings.HasPrefix(code, "sd_"):
 		return No // its disclosures are not those that were signed
+	case code == sdjwt.CodeClaimMissing, code == sdjwt.CodeClaimInvalid, code == sdjwt.CodeBindingInvalid,
+		code == jws.CodeMalformed, strings.HasPrefix(code, "json_"):
+		return Yes // found in what was signed
 	default:
-		return Yes
+		return Unchecked // kb_required is said before anything is verified
 	}
 }
 

@@ -177,6 +177,8 @@ func (p *Pack) judgeStatus(v Verdict, s standing, now time.Time) Verdict {
 		return with(v, NotYetInUse, ReasonBlank, statusAnswer(status, current))
 	case status == statuslist.Suspended:
 		return with(v, Paused, ReasonNone, No)
+	case status != statuslist.Valid: // two bits hold no other; what it would say is not that it is in use
+		return with(v, OutOfUse, ReasonNone, No)
 	}
 	switch { // step 6, no skew
 	case !s.expires.IsZero() && !now.Before(s.expires):

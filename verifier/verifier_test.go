@@ -467,6 +467,35 @@ func TestForeignText(t *testing.T) {
 	}
 }
 
+// TestUnknownStatus: a value that no list of two bits can hold says at least not
+// that something is in use, and one of the answers list confirms nobody.
+func TestUnknownStatus(t *testing.T) {
+	i := newIssued(t)
+	p := i.open(noon)
+	odd := func(value uint8) *statuslist.Token {
+		l, err := statuslist.New(8, statuslist.Entries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Set(int(person().Index), value); err != nil {
+			t.Fatal(err)
+		}
+		return &statuslist.Token{IssuedAt: noon.Add(-time.Hour), Expires: noon.Add(time.Hour), List: l}
+	}
+	see := func(what string, want State) {
+		t.Helper()
+		if v := p.verifyOnce(Presentation{Text: i.digits, Code: ptr(rightCode)}, noon); v.State != want || v.Checks.Status == Yes && want == OutOfUse {
+			t.Errorf("%s: got %v with status %s, want %s", what, v, v.Checks.Status, want)
+		}
+	}
+	for _, value := range []uint8{4, 7, 0xff} {
+		p.status[1] = odd(value)
+		see(fmt.Sprintf("status %d", value), OutOfUse)
+		p.status[1], p.answers[1] = odd(0), odd(value)
+		see(fmt.Sprintf("answer %d", value), Unconfirmed)
+	}
+}
+
 // TestLists is about the place of a card in its list.
 func TestLists(t *testing.T) {
 	i := newIssued(t)

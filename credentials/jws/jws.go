@@ -109,11 +109,18 @@ func (p Profile) Parse(compact string) (*Message, error) {
 	if m.header.typ == "" || !slices.Contains(p.Types, m.header.typ) {
 		return nil, refuse(CodeTyp, "typ is not the one expected")
 	}
-	switch {
-	case m.header.named && p.KeyID == KeyIDAbsent:
-		return nil, refuse(CodeHeader, "kid is not expected here")
-	case !m.header.named && p.KeyID != KeyIDOptional && p.KeyID != KeyIDAbsent:
-		return nil, refuse(CodeKeyID, "kid is missing")
+	switch p.KeyID {
+	case KeyIDRequired:
+		if !m.header.named {
+			return nil, refuse(CodeKeyID, "kid is missing")
+		}
+	case KeyIDOptional:
+	case KeyIDAbsent:
+		if m.header.named {
+			return nil, refuse(CodeHeader, "kid is not expected here")
+		}
+	default:
+		return nil, refuse(CodeKeyID, "the profile has no rule for kid")
 	}
 	return m, nil
 }

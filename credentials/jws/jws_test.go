@@ -273,6 +273,8 @@ func TestKeyIDRules(t *testing.T) {
 		{"required, missing", without, jws.KeyIDRequired, jws.CodeKeyID},
 		{"optional, there", with, jws.KeyIDOptional, ""},
 		{"optional, missing", without, jws.KeyIDOptional, ""},
+		{"a rule that is none, there", with, jws.KeyIDRule(9), "token_kid_invalid"},
+		{"a rule that is none, missing", without, jws.KeyIDRule(-1), "token_kid_invalid"},
 		{"absent, there", with, jws.KeyIDAbsent, jws.CodeHeader},
 		{"absent, missing", without, jws.KeyIDAbsent, ""},
 		{"unknown rule, missing", without, 99, jws.CodeKeyID},
