@@ -230,7 +230,7 @@ func TestTilePath(t *testing.T) {
 }
 
 func FuzzVerify(f *testing.F) {
-	_, good, k, _ := publishedAt(f, 5, 300)
+	s, good, k, _ := publishedAt(f, 5, 300)
 	all := good.names()
 	for i, name := range all {
 		f.Add(uint8(i), good.files[name].Data)
@@ -245,6 +245,12 @@ func FuzzVerify(f *testing.F) {
 		// The one change that may pass is a line by a witness, below the log's.
 		if cosigned := name == "checkpoint" && bytes.HasPrefix(data, good.files[name].Data); (err == nil) != same && !cosigned {
 			t.Fatalf("%s: same is %v, and Verify says %v", name, same, err)
+		}
+		// With one full tile every look sees all that is signed. What it does not
+		// see are tiles of earlier trees.
+		earlier := name == "tile/0/000.p/5"
+		if stops := newLog(t, s, d, k).MayAppend(t.Context(), s); (stops == nil) != (err == nil) && !earlier || stops != nil && !errors.Is(stops, ErrStopped) {
+			t.Fatalf("%s: Verify says %v, and MayAppend %v", name, err, stops)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"testing"
@@ -63,6 +64,51 @@ func FuzzVerify(f *testing.F) {
 		// Only digits of a card open one.
 		if _, err := card.Parse(text); err != nil && v.Card != nil {
 			t.Error("opened what is no card")
+		}
+	})
+}
+
+// FuzzStatement is the inner face of FuzzOpenPack, behind every signature and seal:
+// what a reader takes it takes again from what a writer makes of it, and nothing
+// passes that says it is for a newer reader.
+func FuzzStatement(f *testing.F) {
+	i := newIssued(f)
+	i.trust.Agencies[0].Keys[0].Compromised = &Compromise{At: 1, Logged: []string{"00"}}
+	i.keys.Closed = []ClosedEpoch{{ID: 7, TagKey: []byte{1}, Burned: true}}
+	i.statement.Status = []ListToken{{Number: 1, Token: "x"}}
+	for _, v := range []any{i.trust, i.statement, i.envelope, i.keys, File{Lists: Lists{TrustList: "x"}, Envelope: "y"}} {
+		b, err := json.Marshal(v)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		for _, head := range []string{`{"version":1,`, `{"version":2,`, `{"crit":["agencies.keys.from","later"],"later":[{}],`, `{"crit":[],"Version":1,`} {
+			f.Add([]byte(head + string(b[1:])))
+		}
+	}
+	f.Add([]byte(`{"crit":["live.net","live","version"],"live":[{"id":1,"more":{"ID":1}}]}`))
+	f.Add([]byte(`{"agencies":[{"keys":[{"kid":"a","KID":"b"}]}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, v := range []any{&TrustList{}, &PackStatement{}, &Envelope{}, &EpochKeys{}, &File{}} {
+			err := readStatement(data, MaxEnvelope, v)
+			if err != nil {
+				continue
+			}
+			var said preface
+			if json.Unmarshal(data, &said) != nil || said.Version != nil && *said.Version != Version {
+				t.Fatalf("%T was taken and says version %v", v, said.Version)
+			}
+			again := reflect.New(reflect.TypeOf(v).Elem()).Interface()
+			b, err := json.Marshal(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := readStatement(b, len(b), again); err != nil {
+				t.Fatalf("%T is not taken again: %v", v, err)
+			}
+			if b2, err := json.Marshal(again); err != nil || !bytes.Equal(b, b2) {
+				t.Fatalf("%T is read otherwise again (%v)", v, err)
+			}
 		}
 	})
 }
