@@ -201,7 +201,7 @@ var worldly = []string{
 // testOnly may be imported by tests of every room. cbor is there because a test
 // shows that a private value refuses to be encoded with it. argon2 is
 // there because the test of the browser build stretches codes as a page does.
-var testOnly = []string{"github.com/fxamacker/cbor/v2", "github.com/google/go-cmp/cmp", "github.com/rogpeppe/go-internal/testscript", "github.com/skip2/go-qrcode", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/argon2", "filippo.io/age"}
+var testOnly = []string{"github.com/fxamacker/cbor/v2", "github.com/google/go-cmp/cmp", "github.com/rogpeppe/go-internal/testscript", "github.com/skip2/go-qrcode", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/argon2", "golang.org/x/sys/unix", "filippo.io/age"}
 
 // testRooms hold what tests share and nothing else imports.
 var testRooms = []string{"internal/storetest", "internal/sqlitetest", "internal/s3test", "internal/pgtest", "internal/vaulttest", "internal/vectortest", "internal/picturetest"}
