@@ -18,8 +18,8 @@ import (
 // from it, so that they cannot differ.
 //
 // Tag json has the name. Tag list has the code list that the value is of. Tag is
-// has the rest, in words with commas between them: required; past, for a day
-// that has come; min=N and max=N, for the value of a number or the length of a
+// has the rest, in words with commas between them: required; past or coming, for a
+// day that has come or is not over yet; min=N and max=N, for the value of a number or the length of a
 // list; and the Form of a text.
 type Member struct {
 	Name     string       // in JSON
@@ -29,6 +29,7 @@ type Member struct {
 	Many     bool         // a list
 	Required bool         // has to be there; whether others have to, hangs on them
 	Past     bool         // a day or date that has come
+	Coming   bool         // a day that is not over yet
 	Min, Max int          // of a number, or of the length of a list
 
 	index int
@@ -104,6 +105,8 @@ func member(t reflect.Type, i int) Member {
 			m.Required = true
 		case word == "past":
 			m.Past = true
+		case word == "coming":
+			m.Coming = true
 		case name == "min" && err == nil:
 			m.Min = n
 		case name == "max" && err == nil:
@@ -182,6 +185,8 @@ func (m Member) check(c *invalid.Checker, at string, v reflect.Value, n invalid.
 		m.checkText(c, at, v.Interface().(private.String), n)
 	case m.Type == dayType && m.Past:
 		c.PastDay(at, v.String(), n)
+	case m.Type == dayType && m.Coming:
+		c.ComingDay(at, v.String(), n)
 	case m.Type == dayType:
 		c.Day(at, v.String(), n)
 	case m.Type == partialType:

@@ -27,6 +27,7 @@ type form struct {
 	Code     string           `json:"code,omitempty" list:"alone"`
 	Day      claims.Day       `json:"day,omitempty"`
 	Came     claims.Day       `json:"came,omitempty" is:"past"`
+	Comes    claims.Day       `json:"comes,omitempty" is:"coming"`
 	Number   int              `json:"number" is:"min=2,max=3"`
 	Codes    []string         `json:"codes,omitempty" list:"alone"`
 	Lines    []private.String `json:"lines,omitempty" is:"max=2"`
@@ -51,7 +52,7 @@ func TestCheckMembers(t *testing.T) {
 			form{
 				Line: p("a line"), Name: p("Ann"), Text: p("two\nlines"), Digest: p(strings.Repeat("0a", 32)), Date: p("1999-07"), Sex: p("X"),
 				Country: "UTO", Language: "khm", Script: "Khmr", ID: strings.Repeat("a", 32), Agency: "open-door", Code: "unsure", Day: "2030-01-01",
-				Came: "2026-03-10", Number: 3, Codes: []string{"yes", "no"}, Lines: texts("a", "b"),
+				Came: "2026-03-10", Comes: "2026-03-10", Number: 3, Codes: []string{"yes", "no"}, Lines: texts("a", "b"),
 				Inner: &inner{&claims.PartialDate{Value: p("1999"), Precision: "year"}}, Many: []inner{{&claims.PartialDate{Value: p("1999"), Precision: "estimated"}}},
 			},
 			"",
@@ -61,11 +62,11 @@ func TestCheckMembers(t *testing.T) {
 			form{
 				Line: p("two\nlines"), Name: p("..."), Text: p("\x00"), Digest: p("0A"), Date: p("2540-05-01"), Sex: p("W"),
 				Country: "Utopia", Language: "Khmer", Script: "khmr", ID: "1", Agency: "../", Code: "not_sure", Day: "soon",
-				Came: "2030-01-01", Number: 4, Codes: []string{"yes", "yes"}, Lines: texts("a", "b", "c"),
+				Came: "2030-01-01", Comes: "2026-03-01", Number: 4, Codes: []string{"yes", "yes"}, Lines: texts("a", "b", "c"),
 				Inner: &inner{}, Many: []inner{{}, {}},
 			},
 			"/line format, /name format, /text format, /digest format, /date range, /sex not_in_list, /country format, /language format, " +
-				"/script format, /id format, /agency format, /code not_in_list, /day format, /came range, /number range, /codes/1 duplicate, " +
+				"/script format, /id format, /agency format, /code not_in_list, /day format, /came range, /comes range, /number range, /codes/1 duplicate, " +
 				"/lines too_many, /inner/known required, /many too_many",
 		},
 		{"inside", form{Line: p("a"), Number: 2, Codes: []string{"x"}, Lines: texts("a", "\x00"), Many: []inner{{}}}, "/codes/0 not_in_list, /lines/1 format, /many/0/known required"},

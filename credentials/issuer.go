@@ -233,6 +233,9 @@ func expiry(c *invalid.Checker, o Order, today time.Time) (time.Time, error) {
 func (is *Issuer) place(ctx context.Context, by audit.Actor, d *Issued) error {
 	if d.About != "" {
 		about, err := is.cfg.Store.Get(ctx, d.About)
+		if err == nil {
+			err = is.shows(ctx, by, about)
+		}
 		switch {
 		case err != nil:
 			return err
@@ -350,11 +353,31 @@ func (is *Issuer) Read(ctx context.Context, by audit.Actor, id ID) (Attestation,
 	if d.State == Draft || d.State == Abandoned || d.Kind == KindCard {
 		return Attestation{}, ErrNotFound
 	}
+	if err := is.shows(ctx, by, d); err != nil {
+		return Attestation{}, err
+	}
 	token, err := is.cfg.Cases.Open(ctx, by, d.Case, d.Sealed)
 	if err != nil {
 		return Attestation{}, err
 	}
 	return Attestation{Issued: d, Token: string(token)}, nil
+}
+
+// shows refuses whoever does not keep the case of an attestation that is for its
+// keeper alone. To everybody else it does not exist.
+func (is *Issuer) shows(ctx context.Context, by audit.Actor, d Issued) error {
+	if d.Kind == KindCard {
+		return nil // it has no content to be read
+	}
+	terms, err := claims.TermsFor(d.Kind)
+	if err != nil || !terms.KeeperOnly {
+		return err
+	}
+	owner, err := is.cfg.Cases.Owner(ctx, d.Case)
+	if err == nil && owner != by.Agency {
+		err = ErrNotFound
+	}
+	return err
 }
 
 // List returns what was issued in a case, without content, for the agency that

@@ -109,10 +109,12 @@ func (w *world) use(s credentials.Store) (err error) {
 	w.store = s
 	w.issuer, err = credentials.NewIssuer(credentials.IssuerConfig{
 		Store: s, Keys: w.agencies, Cases: w.cases, Network: w.agencies, StatusLists: statusLists,
-		Now: func() time.Time { return w.clock },
+		Now: w.now,
 	})
 	return err
 }
+
+func (w *world) now() time.Time { return w.clock }
 
 // cases keeps cases: each has an owner, and a key of its own.
 type cases struct {

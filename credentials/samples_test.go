@@ -2,7 +2,9 @@ package credentials_test
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/safeconduct/safeconduct/claims"
@@ -25,6 +27,16 @@ func sample(name string) claims.Claims {
 		panic(err)
 	}
 	return c
+}
+
+// least returns the last sample of a kind: of everything and least, the least.
+func least(t *testing.T, kind claims.Kind) claims.Claims {
+	t.Helper()
+	files, err := filepath.Glob("../claims/testdata/" + string(kind) + "*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no sample of a %s: %v", kind, err)
+	}
+	return sample(strings.TrimSuffix(filepath.Base(files[len(files)-1]), ".json"))
 }
 
 // said writes problems as pointers and codes.

@@ -19,17 +19,22 @@ const (
 )
 
 // Checker collects problems in the order in which it is asked. The zero value
-// is ready for everything but days that have to have come: it takes none.
+// is ready for everything but days that have come or are to come: it takes none.
 type Checker struct {
-	latest   string // the last day that is not in the future, YYYY-MM-DD
+	earliest string // the first day that is not in the past, YYYY-MM-DD
+	latest   string // the last day that is not in the future
 	problems []Problem
 }
 
 // New returns a Checker for whom now is the present.
 func New(now time.Time) *Checker {
 	// Days are local and "now" is not: in the time zone furthest ahead
-	// (UTC+14) tomorrow has already begun.
-	return &Checker{latest: now.UTC().Add(14 * time.Hour).Format(time.DateOnly)}
+	// (UTC+14) tomorrow has already begun, and in the one furthest behind (UTC-12)
+	// it is still yesterday.
+	return &Checker{
+		earliest: now.UTC().Add(-12 * time.Hour).Format(time.DateOnly),
+		latest:   now.UTC().Add(14 * time.Hour).Format(time.DateOnly),
+	}
 }
 
 // Problems returns what was found so far; nil if nothing was.

@@ -33,6 +33,20 @@ func (c *Checker) PastDay(pointer, value string, n Need) bool {
 	return ok
 }
 
+// ComingDay checks a day that is not over yet, and is within a year.
+func (c *Checker) ComingDay(pointer, value string, n Need) bool {
+	if !c.Day(pointer, value, n) {
+		return false
+	}
+	day, _ := time.Parse(FormDay, value)
+	first, err := time.Parse(FormDay, c.earliest)
+	if err != nil || day.Before(first) || day.After(first.AddDate(1, 0, 0)) {
+		c.Add(pointer, CodeRange, "is today or later, within a year")
+		return false
+	}
+	return true
+}
+
 // Date checks a date of any time, written in one of the forms, and returns
 // which it is. It reports whether there is a right date.
 func (c *Checker) Date(pointer, value string, n Need, forms ...string) (form string, ok bool) {

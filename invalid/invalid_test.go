@@ -102,11 +102,25 @@ func TestBuddhistYears(t *testing.T) {
 	}
 }
 
+func TestComingDay(t *testing.T) {
+	for day, want := range map[string]string{
+		"2026-03-10": "", "2026-03-09": "/d range", "2027-03-10": "", "2027-03-12": "/d range", "2569-03-10": "/d range", "soon": "/d format", "": "/d required",
+	} {
+		if got := found(func(c *invalid.Checker) { c.ComingDay("/d", day, invalid.Required) }); got != want {
+			t.Errorf("%s: got %q, want %q", day, got, want)
+		}
+	}
+}
+
 // The zero Checker knows no present, and so takes no day for past.
 func TestZeroChecker(t *testing.T) {
 	var c invalid.Checker
 	if c.PastDay("/d", "2020-01-01", invalid.Required); c.Err() == nil {
 		t.Error("a day has come and nobody said what day it is")
+	}
+	c = invalid.Checker{}
+	if c.ComingDay("/d", "2199-01-01", invalid.Required); c.Err() == nil {
+		t.Error("a day is to come and nobody said what day it is")
 	}
 }
 
