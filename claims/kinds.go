@@ -23,6 +23,7 @@ type Terms struct {
 // the rights. CONTRIBUTING.md tells how a kind is added.
 var kinds = []Terms{
 	{Kind: KindScreening, Days: 90, empty: func() Claims { return new(Screening) }},
+	{Kind: KindAppointment, Days: 90, KeeperOnly: true, empty: func() Claims { return new(Appointment) }},
 	{Kind: KindIdentity, Days: 365, empty: func() Claims { return new(IdentityClaim) }},
 	{Kind: KindDocument, Days: 365, empty: func() Claims { return new(DocumentReport) }},
 	{Kind: KindOpinion, Days: 365, Answers: true, empty: func() Claims { return new(Opinion) }},

@@ -112,6 +112,7 @@ var rights = []Right{
 	{Erase, AboutCase, kept, []Role{Supervisor}},
 
 	{Issue("screening"), AboutCase, kept, []Role{Caseworker, Supervisor}},
+	{Issue("appointment"), AboutCase, kept, []Role{Caseworker, Supervisor}},
 	{Issue("identity"), AboutCase, kept, []Role{Caseworker, Supervisor}},
 	{Issue("document"), AboutCase, kept, []Role{Caseworker, Supervisor}},
 	// These answer an attestation that was shown, whoever keeps the case.
