@@ -1,8 +1,8 @@
 // Package credentials issues what an agency states about a case: attestations
-// of six kinds, and the cards that carry them on paper. Each one is checked,
-// written down, logged, signed, checked again and only then released; later it
-// can be withdrawn, paused, resumed or replaced, and its status is published
-// in lists that say nothing about anybody.
+// of every kind of package claims, and the cards that carry them on paper. Each
+// one is checked, written down, logged, signed, checked again and only then
+// released; later it can be withdrawn, paused, resumed or replaced, and its
+// status is published in lists that say nothing about anybody.
 //
 // It leaves reading to package verifier, keeping and encrypting records to
 // package vault, and who belongs to a network to package network. The three
