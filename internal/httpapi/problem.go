@@ -221,22 +221,15 @@ func retryAfter(err error) string {
 	return ""
 }
 
-// inputOf lists what a room found wrong with the input, all of it at once.
+// inputOf lists what a room found wrong with the input, all of it at once. What
+// the card's format finds has become that in package credentials.
 func inputOf(err error) (problems []api.InputProblem) {
-	add := func(pointer, code, rule string) {
-		if len(problems) < maxProblems {
-			problems = append(problems, api.InputProblem{Pointer: pointer, Code: code, Rule: rule})
-		}
+	e, ok := errors.AsType[*invalid.Error](err)
+	if !ok {
+		return nil
 	}
-	if e, ok := errors.AsType[*invalid.Error](err); ok {
-		for _, p := range e.Problems {
-			add(p.Pointer, p.Code, p.Rule)
-		}
-	}
-	if e, ok := errors.AsType[*card.InvalidError](err); ok {
-		for _, p := range e.Problems {
-			add("/"+p.Field, "invalid", p.Problem)
-		}
+	for _, p := range e.Problems[:min(len(e.Problems), maxProblems)] {
+		problems = append(problems, api.InputProblem{Pointer: p.Pointer, Code: p.Code, Rule: p.Rule})
 	}
 	return problems
 }
