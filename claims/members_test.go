@@ -89,7 +89,7 @@ func TestTagsThatCannotBeRead(t *testing.T) {
 			A string `json:"a"`
 		}](),
 		"a word that is none": reflect.TypeFor[struct {
-			A private.String `json:"a" is:"nmae"`
+			A private.String `json:"a" is:"nonsense"`
 		}](),
 		"a name for a bool": reflect.TypeFor[struct {
 			A bool `json:"a" is:"name"`

@@ -53,7 +53,6 @@ func sample(name string) claims.Claims {
 }
 
 func someScreening() *claims.Screening { return sample("screening-everything").(*claims.Screening) }
-func someConsent() *claims.Consent     { return someScreening().Consent }
 func someIdentity() *claims.IdentityClaim {
 	return sample("identity-everything").(*claims.IdentityClaim)
 }

@@ -434,7 +434,7 @@ func mean(rows *image.RGBA, from, to int) []byte {
 		}
 	}
 	n := (to - from) * rows.Rect.Dy()
-	return []byte{byte(sum[0] / n), byte(sum[1] / n), byte(sum[2] / n), byte(sum[3] / n)}
+	return []byte{byte(sum[0] / n), byte(sum[1] / n), byte(sum[2] / n), byte(sum[3] / n)} //nolint:gosec // a mean of bytes is one
 }
 
 // turnedTo is where the pixel at x, y of a w×h picture stands after turning as an

@@ -32,7 +32,7 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(*page) //nolint:gosec // html/template made it
+	_, _ = w.Write(*page)
 }
 
 // stageCard is a card as the page shows it.

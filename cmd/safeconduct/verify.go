@@ -135,10 +135,10 @@ func (f verifyFlags) judge(pack *verifier.Pack, notReady error, text string, see
 // came along with what was pasted are no part of a code.
 func (f verifyFlags) readCode(stdin io.Reader, prompt io.Writer) (*string, error) {
 	code := f.code
-	switch {
-	case code == noCode:
+	switch code {
+	case noCode:
 		return nil, nil
-	case code == "-":
+	case "-":
 		line, err := readLine(stdin, prompt)
 		if err != nil {
 			return nil, fmt.Errorf("read the code: %w", err)
@@ -152,9 +152,9 @@ func (f verifyFlags) readCode(stdin io.Reader, prompt io.Writer) (*string, error
 // readLine asks for the code where somebody sits at a terminal, which then shows
 // nothing of what is typed, and reads all of standard input where nobody does.
 func readLine(stdin io.Reader, prompt io.Writer) (string, error) {
-	if f, ok := stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // file descriptors are small
+	if f, ok := stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		_, _ = io.WriteString(prompt, english("code.ask")+" ")
-		line, err := term.ReadPassword(int(f.Fd())) //nolint:gosec // as above
+		line, err := term.ReadPassword(int(f.Fd()))
 		_, _ = io.WriteString(prompt, "\n")
 		return string(line), err
 	}

@@ -36,7 +36,7 @@ var programs = map[string]func() (string, error){"": built(""), "failpoints": bu
 func built(tags string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
 		path := filepath.Join(scratch, "bin"+tags, "safeconduct")
-		out, err := exec.Command("go", "build", "-tags", tags, "-o", path, "../../cmd/safeconduct").CombinedOutput() //nolint:noctx,gosec // shared by tests; the tags are ours
+		out, err := exec.Command("go", "build", "-tags", tags, "-o", path, "../../cmd/safeconduct").CombinedOutput() //nolint:noctx // shared by tests
 		if err != nil {
 			return "", fmt.Errorf("build: %w\n%s", err, out)
 		}

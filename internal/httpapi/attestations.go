@@ -70,7 +70,7 @@ func (s *Server) Answer(ctx context.Context, r api.AnswerRequestObject) (api.Ans
 // issuer finds wrong with the claims points into the claims; to it, they are
 // the whole.
 func (s *Server) issue(ctx context.Context, by audit.Actor, body api.Order, order credentials.Order) (credentials.Attestation, error) {
-	if err := people.May(by, people.Issue(string(body.Kind))); err != nil {
+	if err := people.May(by, people.Issue(body.Kind)); err != nil {
 		return credentials.Attestation{}, err
 	}
 	a, err := s.cfg.Issuer.Issue(ctx, by, order)

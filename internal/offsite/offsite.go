@@ -101,6 +101,7 @@ type Journal struct {
 	Erasures []Entry   `json:"erasures"`
 }
 
+// Entry is one erasure, as the journal tells it to a restore.
 type Entry struct {
 	Case    string   `json:"case"`
 	Agency  string   `json:"agency"`

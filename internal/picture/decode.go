@@ -10,9 +10,9 @@ import (
 	_ "image/png"
 	"io"
 
-	_ "golang.org/x/image/bmp"
+	_ "golang.org/x/image/bmp" // and what else telephones and scanners give
 	"golang.org/x/image/draw"
-	_ "golang.org/x/image/webp"
+	_ "golang.org/x/image/webp" // likewise
 
 	"github.com/safeconduct/safeconduct/internal/picture/zxing"
 )

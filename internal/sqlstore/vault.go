@@ -255,10 +255,12 @@ func (v *Vault) SetFindable(ctx context.Context, caseID string, findable bool, p
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "UPDATE records SET findable = $1 WHERE id = $2", findable, caseID)
-		for _, table := range []string{"number_index", "number_places"} {
+		for _, forget := range []string{
+			"DELETE FROM number_index WHERE record_id IN (SELECT id FROM records WHERE case_id = $1)",
+			"DELETE FROM number_places WHERE record_id IN (SELECT id FROM records WHERE case_id = $1)",
+		} {
 			if err == nil {
-				_, err = tx.ExecContext(ctx,
-					"DELETE FROM "+table+" WHERE record_id IN (SELECT id FROM records WHERE case_id = $1)", caseID)
+				_, err = tx.ExecContext(ctx, forget, caseID)
 			}
 		}
 		if err != nil {

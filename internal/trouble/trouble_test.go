@@ -39,8 +39,8 @@ func TestLater(t *testing.T) {
 		1001 * time.Millisecond: 2 * time.Second, time.Minute: time.Minute,
 	} {
 		t.Run(after.String(), func(t *testing.T) {
-			var err error = &trouble.Later{Err: trouble.ErrKeystore, Cause: "it is sealed", After: after}
-			if got := err.(*trouble.Later).RetryAfter(); got != want {
+			err := &trouble.Later{Err: trouble.ErrKeystore, Cause: "it is sealed", After: after}
+			if got := err.RetryAfter(); got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
 			if !errors.Is(err, trouble.ErrKeystore) || !errors.Is(err, trouble.ErrUnavailable) || errors.Is(err, trouble.ErrBusy) {

@@ -49,7 +49,7 @@ func indirectCalls(imports []api.FunctionDefinition) []byte {
 		exports.add(text(name), []byte{0x00}, number(uint32(functions.count-1))) //nolint:gosec // as above
 		body := []byte{0x00}                                                     // no locals
 		for i := range s.params {
-			body = append(append(body, 0x20), number(uint32(i+1))...) //nolint:gosec // as above
+			body = append(append(body, 0x20), number(uint32(i+1))...)
 		}
 		body = append(append(append(body, 0x20, 0x00, 0x11), number(n)...), 0x00, 0x0b)
 		code.add(number(uint32(len(body))), body) //nolint:gosec // as above

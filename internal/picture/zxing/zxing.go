@@ -179,7 +179,7 @@ func (in *instance) read(ctx context.Context, l Luminance, formats string) ([]st
 		}
 		in.callTable(ctx, field.setter, uint64(field.setterContext), o, value)
 	}
-	results := in.callTable(ctx, f.invoker, f.context, pixels, uint64(l.Width), uint64(l.Height), o)
+	results := in.callTable(ctx, f.invoker, f.context, pixels, uint64(l.Width), uint64(l.Height), o) //nolint:gosec // sides of a picture, never negative
 	count := in.callMember(ctx, "size", results)
 	for i := range count {
 		in.callMember(ctx, "get", results, i) // which arrives in invoke
