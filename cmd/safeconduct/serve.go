@@ -81,6 +81,7 @@ func (f initFlags) run(ctx context.Context, out io.Writer) error {
 
 type serveFlags struct {
 	dir, passphraseFile string
+	securityContact     string
 	at                  service.Serving
 }
 
@@ -101,7 +102,8 @@ func serveCommand() *cobra.Command {
 	c.Flags().StringVar(&f.at.Metrics, "metrics", "", "address to answer Prometheus on, as 127.0.0.1:9090 (default: nowhere)")
 	c.Flags().BoolVar(&f.at.MetricsOpen, "metrics-open", false, "let --metrics be an address that other machines reach")
 	c.Flags().DurationVar(&f.at.DrainDelay, "drain-delay", 0, "how long /readyz says no before the service stops taking requests (as long as what stands before it takes to notice)")
-	isSetting(c, "passphrase-file", "listen", "window", "metrics", "metrics-open", "drain-delay")
+	c.Flags().StringVar(&f.securityContact, "security-contact", "", "where to report a weakness, for /.well-known/security.txt: a mailto:, https: or tel: address (default: none)")
+	isSetting(c, "passphrase-file", "listen", "window", "metrics", "metrics-open", "drain-delay", "security-contact")
 	_ = c.MarkFlagRequired("dir")
 	return c
 }
@@ -119,6 +121,6 @@ func (f serveFlags) run(ctx context.Context, logTo io.Writer) error {
 		return err
 	}
 	return service.Serve(ctx, service.Config{
-		Dir: f.dir, Passphrase: passphrase, Log: slog.New(slog.NewJSONHandler(logTo, nil)),
+		Dir: f.dir, Passphrase: passphrase, SecurityContact: f.securityContact, Log: slog.New(slog.NewJSONHandler(logTo, nil)),
 	}, f.at)
 }

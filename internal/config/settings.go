@@ -54,6 +54,7 @@ var Settings = []Setting{
 	{"drain-delay", "how long /readyz says no before the service stops taking requests", nil},
 	{"metrics", "address to answer Prometheus on (default: nowhere)", nil},
 	{"metrics-open", "let --metrics be an address that other machines reach", nil},
+	{"security-contact", "where to report a weakness, for security.txt (default: none)", nil},
 }
 
 // maskAll hides a value, and that it is there does not.

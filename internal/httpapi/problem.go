@@ -93,6 +93,7 @@ var faults = []struct {
 
 	{ErrKeyMismatch, faultKeyMismatch},
 	{ErrKeyBusy, faultKeyBusy},
+	{ErrContact, faultInternal}, // said at the start, never to a client
 
 	{credentials.ErrNotFound, faultNotFound},
 	{credentials.ErrNotAllowed, faultForbidden},

@@ -92,10 +92,10 @@ func (s *Server) mountPublic(r gin.IRouter) {
 		return s.logFile(name)
 	})
 	serve("/.well-known/security.txt", mediaText, cacheContract, func(*gin.Context) ([]byte, error) {
-		if s.cfg.SecurityText == "" {
+		if s.cfg.SecurityContact == "" {
 			return nil, fail(faultNotFound)
 		}
-		return []byte(s.cfg.SecurityText), nil
+		return []byte(securityText(s.cfg.SecurityContact, s.cfg.Now())), nil
 	})
 	serve("/api/openapi.yaml", "application/yaml", cacheContract, func(*gin.Context) ([]byte, error) {
 		return contract.Contract, nil

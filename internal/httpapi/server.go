@@ -46,8 +46,9 @@ type Config struct {
 	// Ready says why the service cannot work now, nil when it can; a nil func
 	// is always ready.
 	Ready func(ctx context.Context) error
-	// SecurityText is served as security.txt (RFC 9116); empty means none.
-	SecurityText string
+	// SecurityContact is where to report a weakness, a mailto:, https: or tel:
+	// address for security.txt (RFC 9116); empty means that there is no such file.
+	SecurityContact string
 	// CardPage is what somebody reads who found a card, and CardStyle the
 	// SHA-256 of its one style element, in base64. Without a page none is served.
 	CardPage  []byte
@@ -95,6 +96,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.StrangerRate == 0 {
 		cfg.StrangerRate = 10
+	}
+	if err := CheckSecurityContact(cfg.SecurityContact); err != nil {
+		return nil, err
 	}
 	ops, err := operations()
 	if err != nil {

@@ -143,8 +143,8 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 		Idempotency: httpapi.Once(w.db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		Tries:       w.db.CodeTries(),
 		LogFiles:    folder, Log: slog.New(slog.NewJSONHandler(w.log, nil)), Build: "test",
-		SecurityText: "Contact: mailto:security@example.org\n",
-		CardPage:     []byte("<!doctype html><title>A card was found</title>"), CardStyle: "c3R5bGU=",
+		SecurityContact: "mailto:security@example.org",
+		CardPage:        []byte("<!doctype html><title>A card was found</title>"), CardStyle: "c3R5bGU=",
 		Pages: notBuilt(),
 	}
 	for _, e := range edit {

@@ -43,6 +43,8 @@ type Config struct {
 	Now        func() time.Time // nil means time.Now
 	Log        *slog.Logger     // nil means nowhere
 	Metrics    *Metrics         // nil when nobody counts
+	// SecurityContact is where to report a weakness: httpapi.Config.
+	SecurityContact string
 }
 
 // DemoWork is the scrypt work of a demo's key file, low because its keys protect
@@ -280,7 +282,7 @@ func (s *Service) openDoors() (err error) {
 		Idempotency: httpapi.Once(s.DB.Idempotency(s.cfg.Now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		Tries:       s.DB.CodeTries(),
 		LogFiles:    s.publicLog(), Log: s.cfg.Log, Now: s.cfg.Now, Ready: s.ready,
-		Pages: web.Pages, Desk: s.Network.Desk(),
+		Pages: web.Pages, Desk: s.Network.Desk(), SecurityContact: s.cfg.SecurityContact,
 		Observe: s.cfg.Metrics.observe,
 	})
 	return err
