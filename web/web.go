@@ -14,7 +14,8 @@
 //   - offline, if it works without a network: its service worker, and its name
 //     as an installed application.
 //
-// Its two routes stand in docs/api/openapi.yaml, as those of /check do.
+// Its two routes stand in docs/api/openapi.yaml, as those of /check do. Decision
+// 0030 (docs/decisions/0030-pages-in-rooms.md) says why pages are cut like this.
 //
 // What the pages show, and serving them, is left to others.
 package web
