@@ -153,7 +153,7 @@ var rooms = map[string]room{
 	// It asks the engines themselves when the service cannot be opened.
 	"internal/doctor": {
 		adapter: true,
-		ours:    slices.Concat(stores, []string{"audit", "credentials", "network", "internal/config", "internal/files", "internal/service"}),
+		ours:    slices.Concat(stores, []string{"audit", "credentials", "network", "internal/config", "internal/files", "internal/service", "web"}), // whether the pages are there
 	},
 	"internal/recovery": {
 		adapter: true,

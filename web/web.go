@@ -43,8 +43,11 @@ var dist embed.FS
 //go:embed src/*/page.json
 var described embed.FS
 
+// HowToBuild says to people how a binary gets its pages.
+const HowToBuild = "Build it from the source tree with make build, or run scripts/web.sh before go build or go install."
+
 // ErrNotBuilt is what a binary says that was built without its pages.
-var ErrNotBuilt = errors.New("web: the pages are not in this binary; build it from the source tree with make build, or run scripts/web.sh before go build or go install")
+var ErrNotBuilt = errors.New("web: the pages are not in this binary")
 
 // Page is one page that a browser loads from an address of its own.
 type Page struct {

@@ -22,6 +22,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/web"
 )
 
 type demoFlags struct {
@@ -103,6 +104,9 @@ func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("the story stopped: %w", err)
 	}
 	_, _ = fmt.Fprintf(told, "\nEvery step held, in %s. %d cards are in %s.\n", time.Since(began).Round(100*time.Millisecond), len(story.Cards), filepath.Join(f.dir, "cards"))
+	if err := f.pages(told, web.Built()); err != nil {
+		return err
+	}
 	if f.json {
 		if err := json.NewEncoder(out).Encode(map[string]any{
 			"url": url, "dir": f.dir, "network": story.Network, "steps": len(story.Steps), "cards": len(story.Cards),
@@ -123,6 +127,19 @@ func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 	case <-ctx.Done():
 		return nil
 	}
+}
+
+// pages says it when nobody can open a page of this demo. A script that asks
+// whether the demo holds gets no for an answer; a person can look at the rest.
+func (f demoFlags) pages(told io.Writer, missing error) error {
+	if missing == nil {
+		return nil
+	}
+	if f.once || f.json {
+		return fmt.Errorf("the story held, and the demo does not: %w. %s", missing, web.HowToBuild)
+	}
+	_, err := fmt.Fprintf(told, "\nNobody can open /check here: the pages are not in this binary. %s\n", web.HowToBuild)
+	return err
 }
 
 // foundDemo makes room in the folder and a throw-away network in it.

@@ -8,6 +8,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -406,6 +407,25 @@ func TestDemoAgain(t *testing.T) {
 	}
 	if blobs != 1 {
 		t.Errorf("got %d pages, want the one that was not erased", blobs)
+	}
+}
+
+// TestDemoWithoutPages: a script is told that the demo does not hold, a person how
+// to get the pages.
+func TestDemoWithoutPages(t *testing.T) {
+	for name, f := range map[string]demoFlags{"once": {once: true}, "json": {json: true}} {
+		t.Run(name, func(t *testing.T) {
+			if err := f.pages(io.Discard, web.ErrNotBuilt); !errors.Is(err, web.ErrNotBuilt) || !strings.Contains(err.Error(), "make build") {
+				t.Errorf("got %v", err)
+			}
+			if err := f.pages(io.Discard, nil); err != nil {
+				t.Errorf("with the pages: %v", err)
+			}
+		})
+	}
+	var told bytes.Buffer
+	if err := (demoFlags{}).pages(&told, web.ErrNotBuilt); err != nil || !strings.Contains(told.String(), "make build") {
+		t.Errorf("a person is told %q, %v", told.String(), err)
 	}
 }
 

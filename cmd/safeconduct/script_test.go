@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/safeconduct/safeconduct/web"
 )
 
 // TestScript runs testdata/script/*.txt: what a person at a terminal sees. The
@@ -65,6 +68,12 @@ func TestScript(t *testing.T) {
 				return err
 			}
 			return os.WriteFile(filepath.Join(e.WorkDir, "code"), []byte(typed[:3]+" "+typed[3:6]+"-"+typed[6:]+"\n"), 0o600)
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "pages" {
+				return web.Built() == nil, nil
+			}
+			return false, fmt.Errorf("no condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"let": let, "exits": exits, "verdict": wantVerdict, "object": wantObject, "flip": flip, "changekey": changeKey, "picture": drawPicture,

@@ -31,6 +31,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/web"
 )
 
 // A Finding is one thing that was looked at.
@@ -100,6 +101,7 @@ func (d *doctor) examine(ctx context.Context) {
 		d.fault("configuration", config.EnginesName+" cannot be read", "Compare it with docs/operate.md, Engines; safeconduct config show says more.")
 		return
 	}
+	d.pages(web.Built())
 	d.modes()
 	d.disk()
 	d.passphraseFile()
@@ -112,6 +114,13 @@ func (d *doctor) examine(ctx context.Context) {
 		return
 	}
 	d.network(ctx)
+}
+
+// pages tells whether this binary has the pages that people open. It is the one
+// that serves, or should be.
+func (d *doctor) pages(missing error) {
+	d.judge(missing == nil, "web pages", tell(missing == nil, "are in this binary", "are not in this binary, so that nobody can open /check"),
+		web.HowToBuild)
 }
 
 // modes looks at who may read what lies in the folder.

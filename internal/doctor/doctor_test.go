@@ -16,6 +16,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/s3test"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/vaulttest"
+	"github.com/safeconduct/safeconduct/web"
 )
 
 // elsewhere is a file with a passphrase on another disk than the test's
@@ -47,6 +48,9 @@ func examined(t *testing.T, dir, passphrase string, later ...time.Duration) (sta
 	all = Examine(t.Context(), config.Folder{Dir: dir, PassphraseFile: passphrase}, now)
 	states = map[string]string{}
 	for _, f := range all {
+		if f.Check == "web pages" && web.Built() != nil {
+			continue // a tree in which nobody has built them: TestDoctorPages
+		}
 		if states[f.Check] == "" || f.State != OK {
 			states[f.Check] = f.State
 		}
@@ -149,6 +153,18 @@ func TestDoctorAllAtOnce(t *testing.T) {
 	}
 	if states, _ := examined(t, t.TempDir(), ""); states["folder"] != Fault {
 		t.Errorf("a folder of nobody's: %v", states)
+	}
+}
+
+// TestDoctorPages: a binary without its pages needs somebody, who is told how to
+// build it.
+func TestDoctorPages(t *testing.T) {
+	for missing, state := range map[error]string{nil: OK, web.ErrNotBuilt: Fault} {
+		d := &doctor{}
+		d.pages(missing)
+		if f := d.found[0]; f.Check != "web pages" || f.State != state || (f.Do == "") != (missing == nil) || (missing != nil && !strings.Contains(f.Do, "make build")) {
+			t.Errorf("%v: %+v", missing, f)
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func (c *canary) runEngines(tags string) []leak {
 	if err := os.WriteFile(secret, []byte(bucket.Config.SecretKey.Reveal()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	binary, dir := program(t, tags), filepath.Join(temp, "demo")
+	binary, dir := demoProgram(t, tags), filepath.Join(temp, "demo")
 	c.env = []string{
 		"SAFECONDUCT_DATABASE=" + dsn, "SAFECONDUCT_KEYRING=" + keys,
 		"SAFECONDUCT_OBJECTS=s3://" + bucket.Config.Bucket + "/canary?endpoint=" + bucket.Config.Endpoint + "&region=" + bucket.Config.Region + "&path-style=true",

@@ -116,7 +116,7 @@ func forms(value string) [][]byte {
 func (c *canary) run(tags string) []leak {
 	t := c.t
 	t.Helper()
-	binary, dir := program(t, tags), filepath.Join(t.TempDir(), "demo")
+	binary, dir := demoProgram(t, tags), filepath.Join(t.TempDir(), "demo")
 	story, err := exec.CommandContext(t.Context(), binary, "demo", "--once", "--dir", dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("demo: %v\n%s", err, story)

@@ -58,7 +58,7 @@ func TestMatrix(t *testing.T) {
 		}},
 	}
 
-	binary := program(t, "")
+	binary := demoProgram(t, "")
 	lines := 0
 	for _, database := range databases {
 		for _, keys := range keystores {

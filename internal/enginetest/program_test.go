@@ -13,6 +13,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/internal/backup"
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/web"
 )
 
 // scratch holds what several tests share: the program, once for each tag.
@@ -51,6 +52,19 @@ func program(t testing.TB, tags string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// demoProgram is a program whose demo holds, which takes the pages.
+func demoProgram(t testing.TB, tags string) string {
+	t.Helper()
+	switch err := web.Built(); {
+	case err == nil:
+	case os.Getenv("CI") != "":
+		t.Fatal(err)
+	default:
+		t.Skipf("%v: scripts/web.sh builds them", err)
+	}
+	return program(t, tags)
 }
 
 // manifest is what these tests need of demo.json.

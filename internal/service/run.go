@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/web"
 )
 
 // Serving says where and how a network is served.
@@ -65,6 +67,7 @@ func Serve(ctx context.Context, cfg Config, at Serving) (err error) {
 	served := make(chan error, 1)
 	go func() { served <- server.ListenAndServe() }()
 	cfg.Log.InfoContext(ctx, "serving", "settled", s.Settled)
+	warnOfPages(ctx, cfg.Log, web.Built())
 	// The chores go on while the last requests are answered: a process without a
 	// heartbeat has its drafts taken away. The rooms stay open until the last
 	// chore is done with them.
@@ -95,6 +98,14 @@ func Serve(ctx context.Context, cfg Config, at Serving) (err error) {
 	case <-ctx.Done():
 	}
 	return s.drain(working, server, at.DrainDelay)
+}
+
+// warnOfPages says it when a binary was built without its pages. Everything else
+// is served, so that this is no reason not to start.
+func warnOfPages(ctx context.Context, log *slog.Logger, missing error) {
+	if missing != nil {
+		log.WarnContext(ctx, "nobody can open a page here", "cause", missing.Error(), "do", web.HowToBuild)
+	}
 }
 
 // drain says that no new requests are wanted, waits until they go elsewhere, and
