@@ -81,9 +81,9 @@ func (s *Server) check(ctx context.Context, actor string, pack *verifier.Pack, s
 	}
 }
 
-// seats let each actor stretch one code at a time, and all of them as many as
+// stretchLimiter lets each actor stretch one code at a time, and all of them as many as
 // this machine has cores: a code costs 64 MiB and a seventh of a second.
-type seats struct {
+type stretchLimiter struct {
 	mu  sync.Mutex
 	of  map[string]*seat
 	all chan struct{} // one for each core
@@ -94,16 +94,16 @@ type seat struct {
 	touched time.Time
 }
 
-func newSeats(cores int) *seats {
-	return &seats{of: make(map[string]*seat), all: make(chan struct{}, max(1, cores))}
+func newStretchLimiter(cores int) *stretchLimiter {
+	return &stretchLimiter{of: make(map[string]*seat), all: make(chan struct{}, max(1, cores))}
 }
 
-// seatPatience is how long a check waits for its turn.
-const seatPatience = 5 * time.Second
+// stretchPatience is how long a check waits for its turn.
+const stretchPatience = 5 * time.Second
 
 // take waits for an actor's turn and returns how to end it.
-func (s *seats) take(ctx context.Context, actor string, now time.Time) (leave func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, seatPatience)
+func (s *stretchLimiter) take(ctx context.Context, actor string, now time.Time) (leave func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, stretchPatience)
 	defer cancel()
 	mine := s.find(actor, now)
 	// The actor's own seat comes first, so that one actor's queue takes no
@@ -128,7 +128,7 @@ func (s *seats) take(ctx context.Context, actor string, now time.Time) (leave fu
 
 // find returns an actor's seat, and forgets those of actors who have been
 // quiet for an hour.
-func (s *seats) find(actor string, now time.Time) *seat {
+func (s *stretchLimiter) find(actor string, now time.Time) *seat {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, a := range s.of {
@@ -150,7 +150,7 @@ func (s *Server) AskPaper(ctx context.Context, r api.AskPaperRequestObject) (api
 	ctx, _ = acting(ctx)
 	// Strangers share seats of their own, so that those who check cards always
 	// have a core left.
-	waiting, cancel := context.WithTimeout(ctx, seatPatience)
+	waiting, cancel := context.WithTimeout(ctx, stretchPatience)
 	defer cancel()
 	select {
 	case s.papers <- struct{}{}:

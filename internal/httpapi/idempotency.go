@@ -84,16 +84,16 @@ func (c claimed[C]) Finish(ctx context.Context, caseID string, answer []byte) er
 
 func (c claimed[C]) Abandon(ctx context.Context) error { return c.keys.Abandon(ctx, c.claim) }
 
-// kept is an answer as it is stored.
-type kept struct {
+// storedAnswer is an answer as it is stored.
+type storedAnswer struct {
 	Status int    `json:"status"`
 	ETag   string `json:"etag,omitempty"`
 	Body   []byte `json:"body,omitempty"` // none where the answer was shown once
 }
 
-// onlyOnce gives each POST one effect. A request that comes again gets the
+// idempotent gives each POST one effect. A request that comes again gets the
 // first answer; where that was shown once, it learns that it was.
-func (s *Server) onlyOnce(c *gin.Context) {
+func (s *Server) idempotent(c *gin.Context) {
 	o := op(c)
 	if o == nil || o.replay == "" || o.replay == replayNone {
 		c.Next()
@@ -126,7 +126,7 @@ func (s *Server) answerFirst(c *gin.Context, o *operation, claim Claim) {
 			s.cfg.Log.ErrorContext(ctx, "idempotency key was not freed", "request", requestID(c), "cause", err)
 		}
 	}()
-	w := &heldBack{ResponseWriter: c.Writer}
+	w := &bufferedWriter{ResponseWriter: c.Writer}
 	c.Writer = w
 	defer func() { c.Writer = w.ResponseWriter }()
 	c.Next()
@@ -134,7 +134,7 @@ func (s *Server) answerFirst(c *gin.Context, o *operation, claim Claim) {
 		w.release()
 		return
 	}
-	answer := kept{Status: w.status(), ETag: w.Header().Get("ETag")}
+	answer := storedAnswer{Status: w.status(), ETag: w.Header().Get("ETag")}
 	if o.replay == replayBody {
 		answer.Body = w.body.Bytes()
 	}
@@ -152,7 +152,7 @@ func (s *Server) answerFirst(c *gin.Context, o *operation, claim Claim) {
 }
 
 func (s *Server) answerAgain(c *gin.Context, answer []byte) {
-	var first kept
+	var first storedAnswer
 	switch {
 	case json.Unmarshal(answer, &first) != nil:
 		s.refuse(c, fail(faultInternal))
@@ -200,14 +200,14 @@ func digest(label string, parts ...[]byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// heldBack keeps an answer until it has been remembered.
-type heldBack struct {
+// bufferedWriter keeps an answer until it has been remembered.
+type bufferedWriter struct {
 	gin.ResponseWriter
 	code int
 	body bytes.Buffer
 }
 
-func (w *heldBack) status() int {
+func (w *bufferedWriter) status() int {
 	if w.code == 0 {
 		return http.StatusOK
 	}
@@ -215,27 +215,27 @@ func (w *heldBack) status() int {
 }
 
 // WriteHeader notes the status.
-func (w *heldBack) WriteHeader(code int) { w.code = code }
+func (w *bufferedWriter) WriteHeader(code int) { w.code = code }
 
 // WriteHeaderNow does nothing: nothing goes out yet.
-func (w *heldBack) WriteHeaderNow() {}
+func (w *bufferedWriter) WriteHeaderNow() {}
 
 // Write keeps the bytes.
-func (w *heldBack) Write(b []byte) (int, error) { return w.body.Write(b) }
+func (w *bufferedWriter) Write(b []byte) (int, error) { return w.body.Write(b) }
 
 // WriteString keeps the text.
-func (w *heldBack) WriteString(s string) (int, error) { return w.body.WriteString(s) }
+func (w *bufferedWriter) WriteString(s string) (int, error) { return w.body.WriteString(s) }
 
 // Status is what will be sent.
-func (w *heldBack) Status() int { return w.status() }
+func (w *bufferedWriter) Status() int { return w.status() }
 
 // Written reports whether anything was written here.
-func (w *heldBack) Written() bool { return w.code != 0 || w.body.Len() > 0 }
+func (w *bufferedWriter) Written() bool { return w.code != 0 || w.body.Len() > 0 }
 
 // Size is how much was written here.
-func (w *heldBack) Size() int { return w.body.Len() }
+func (w *bufferedWriter) Size() int { return w.body.Len() }
 
-func (w *heldBack) release() {
+func (w *bufferedWriter) release() {
 	w.ResponseWriter.WriteHeader(w.status())
 	_, _ = w.ResponseWriter.Write(w.body.Bytes())
 }

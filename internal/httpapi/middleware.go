@@ -176,10 +176,10 @@ func formLike(r *http.Request) bool {
 	}
 }
 
-// slowDown holds the whole API to one rate, and those who come without a token
+// limitRate holds the whole API to one rate, and those who come without a token
 // to a lower one of their own. The public files are spared: they are static, and
 // a device must get its lists.
-func (s *Server) slowDown(c *gin.Context) {
+func (s *Server) limitRate(c *gin.Context) {
 	limiter := s.global
 	if o := op(c); o != nil && o.public {
 		limiter = nil

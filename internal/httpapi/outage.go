@@ -111,7 +111,7 @@ type Tries interface {
 
 // counter counts wrong codes in Tries, and alone while those are away. What it
 // has counted alone is added to Tries with the actor's next check. An actor's
-// checks come one after the other (seats).
+// checks come one after the other (stretchLimiter).
 type counter struct {
 	store Tries
 

@@ -76,7 +76,7 @@ type Server struct {
 	// a token takes nothing from those who have one.
 	strangers *rate.Limiter
 	origin    *http.CrossOriginProtection
-	seats     *seats
+	seats     *stretchLimiter
 	actors    *actors
 	tries     *counter
 	papers    chan struct{} // seats of those who ask with number and code alone
@@ -109,7 +109,7 @@ func New(cfg Config) (*Server, error) {
 		global:    rate.NewLimiter(cfg.Rate, 2*int(cfg.Rate)+1),
 		strangers: rate.NewLimiter(cfg.StrangerRate, 2*int(cfg.StrangerRate)+1),
 		origin:    http.NewCrossOriginProtection(),
-		seats:     newSeats(runtime.GOMAXPROCS(0)),
+		seats:     newStretchLimiter(runtime.GOMAXPROCS(0)),
 		actors:    newActors(),
 		tries:     newCounter(cfg.Tries),
 		papers:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
@@ -149,10 +149,10 @@ func (s *Server) routes() (*gin.Engine, error) {
 		s.setHeaders,   // nothing is cached, sniffed or framed
 		s.refusePaths,  // one spelling for every path
 		s.refuseOrigin, // no other site acts for a signed-in browser
-		s.slowDown,     // one limit for all
+		s.limitRate,    // one limit for all
 		s.identify,     // nobody, or one actor whose role may do this
 		s.validate,     // bounded, one reading, as the contract says
-		s.onlyOnce,     // one key, one effect
+		s.idempotent,   // one key, one effect
 	)
 	api.RegisterHandlersWithOptions(r, api.NewStrictHandlerWithOptions(s, nil, api.StrictGinServerOptions{
 		// What the generated code finds wrong was found by validate before;
