@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
@@ -26,7 +27,8 @@ type CardOrder struct {
 	// nothing but opening a card tells the two apart.
 	About ID
 	// Name is in Latin letters: as in the passport, or a transliteration that
-	// a person entered. Other scripts stay in the record.
+	// a person entered. Other scripts stay in the record. Signs that a card does
+	// not have are transcribed (card.Transcribe).
 	Name private.String
 	// BirthDate is YYYYMMDD, YYYYMM or YYYY, or empty.
 	BirthDate private.String
@@ -54,6 +56,10 @@ type Card struct {
 	Digits string    // 667 digits, what the symbol holds
 	// NamesShortened says that the name did not fit whole.
 	NamesShortened bool
+	// PrintedName is the name as the card says it, where that is not letter by
+	// letter what was ordered: transcribed, shortened or both. Otherwise it is
+	// empty.
+	PrintedName private.String
 }
 
 // maxCardDays is how long a card may be valid: docs/card.md, Epochs.
@@ -98,6 +104,9 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 		return Card{}, err
 	}
 	printed.Digits, printed.NamesShortened = sealed.Card.Digits(), sealed.Shortened
+	if says := sealed.Claims.Name; says.Reveal() != o.Name.Reveal() {
+		printed.PrintedName = says
+	}
 	draft.Card.OpenKey, draft.Card.Salt = sealed.OpenKey, sealed.Salt
 	return is.completeCard(ctx, by, draft, printed)
 }
@@ -113,7 +122,7 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 		return Issued{}, card.Claims{}, err
 	}
 	content := card.Claims{
-		IssuedAt: d.IssuedOn, Name: o.Name, BirthDate: o.BirthDate, Sex: o.Sex, Nationality: o.Nationality,
+		IssuedAt: d.IssuedOn, Name: private.New(card.Transcribe(o.Name.Reveal())), BirthDate: o.BirthDate, Sex: o.Sex, Nationality: o.Nationality,
 		MissionMayBeContacted: o.MissionMayBeContacted,
 	}
 	c := invalid.New(now)
@@ -158,15 +167,43 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 		c.Must(agreed, "/mission_may_be_contacted", invalid.CodeNotAllowed, "is no until her newest signed consent says that it is safe, and that she wants it")
 	}
 	checkBirthYear(c, o.BirthDate.Reveal())
-	valid := content
-	valid.Handle = [8]byte{1} // drawn when the card is sealed
-	for _, p := range valid.Validate() {
-		c.Add("/"+p.Field, invalid.CodeFormat, p.Problem)
-	}
+	checkPrintable(c, content, o.Name)
 	if err := c.Err(); err != nil {
 		return Issued{}, card.Claims{}, err
 	}
 	return d, content, nil
+}
+
+// checkPrintable reports what a card cannot say. A name is held to the rule for
+// every name (invalid.Checker.Name), and where it keeps that, to the one for
+// cards; ordered is the name as it was typed.
+func checkPrintable(c *invalid.Checker, content card.Claims, ordered private.String) {
+	before := len(c.Problems())
+	c.Name("/name", content.Name, invalid.Required)
+	isName := len(c.Problems()) == before
+	content.Handle = [8]byte{1} // drawn when the card is sealed
+	for _, p := range content.Validate() {
+		switch {
+		case p.Field != "name":
+			c.Add("/"+p.Field, invalid.CodeFormat, p.Problem)
+		case isName:
+			c.Add("/name", invalid.CodeFormat, p.Problem+unprintable(ordered))
+		}
+	}
+}
+
+// unprintable says which character of a name a card does not have. One sign tells
+// nothing about a name, and without it nobody finds the mistake.
+func unprintable(name private.String) string {
+	place, r := card.Unprintable(name.Reveal())
+	switch {
+	case place == 0:
+		return ""
+	case unicode.IsGraphic(r) && !unicode.IsLetter(r) && !unicode.IsMark(r):
+		return fmt.Sprintf("; character %d is %c (U+%04X)", place, r, r)
+	default:
+		return fmt.Sprintf("; character %d is U+%04X", place, r)
+	}
 }
 
 // checkBirthYear holds the year of a birth date, YYYYMMDD or less, to those of

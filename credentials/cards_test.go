@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -305,6 +306,51 @@ func TestIssueCardRefuses(t *testing.T) {
 	wantError(t, "a screening past its date", err, credentials.ErrConflict)
 	if got := w.key(w.house).count(); got != signed {
 		t.Errorf("%d more signatures, want none", got-signed)
+	}
+}
+
+// TestCardNames: a name is printed as it stands where that is possible, else
+// transcribed, and whoever ordered the card is told; a refusal names the character.
+func TestCardNames(t *testing.T) {
+	w := newWorld(t)
+	order := func(name string) (credentials.Card, error) {
+		o := cardOrder(w.cases.open(w.house), "")
+		o.Name = private.New(name)
+		return w.issuer.IssueCard(t.Context(), w.house, o)
+	}
+	for name, printed := range map[string]string{
+		"SAMY, MUTHU": "", "MUTHU A/L SAMY": "MUTHU A L SAMY", "O\u2019NEIL": "O'NEIL", "SITI  NUR": "SITI NUR", ",SITI": "SITI",
+		"\u2066SITI\u2069": "SITI",
+		strings.TrimSpace(strings.Repeat("NILAVADHANANANDA ", 7)): "NILAVADHANANANDA NILAVADHANANANDA NILAVADHANANANDA N",
+	} {
+		made, err := order(name)
+		if err != nil {
+			t.Errorf("%+q: %v", name, err)
+			continue
+		}
+		switch got := made.PrintedName.Reveal(); {
+		case made.NamesShortened && printed != "" && strings.HasPrefix(printed, "NILA"):
+			if !strings.HasPrefix(got, "NILAVADHANANANDA ") || len(got) >= len(name) {
+				t.Errorf("shortened to %q", got)
+			}
+		case got != printed:
+			t.Errorf("%+q: printed %+q, want %+q", name, got, printed)
+		}
+	}
+	for name, want := range map[string]string{
+		" SITI ":       "/name neither begins nor ends with what cannot be seen",
+		"SITI @ NUR":   "/name holds a character that a name cannot have; character 6 is @ (U+0040)",
+		"SITI ស":       "/name must be in Latin letters, as in the passport or as a person transliterated it; character 6 is U+179F",
+		"SITI\nNUR":    "/name has no control or direction characters; character 5 is one",
+		"12":           "/name has a letter",
+		"\u200b":       "/name is required",
+		"SECRET<NAME>": "/name holds a character that a name cannot have; character 7 is < (U+003C)",
+	} {
+		_, err := order(name)
+		var refused *invalid.Error
+		if !errors.As(err, &refused) || len(refused.Problems) != 1 || refused.Problems[0].Pointer+" "+refused.Problems[0].Rule != want {
+			t.Errorf("%+q: got %v", name, err)
+		}
 	}
 }
 

@@ -96,6 +96,52 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// TestTranscribe: what people type and paste becomes what a card can say, and the
+// format takes it. What it cannot say is named by its place and its sign.
+func TestTranscribe(t *testing.T) {
+	for _, c := range []struct {
+		name, in, want string
+		place          int
+		sign           rune
+	}{
+		{"as it is", "O'NEIL-SMITH, J. R.", "O'NEIL-SMITH, J. R.", 0, 0},
+		{"Malaysian", "MUTHU A/L SAMY", "MUTHU A L SAMY", 0, 0},
+		{"fraction, division and full-width strokes", "A\u2044L B\u2215C D\uff0fE", "A L B C D E", 0, 0},
+		{"apostrophes", "D\u2019ARC O\u2018B P\u2032Q R\u00b4S T`U V\uff07W X\u201bY", "D'ARC O'B P'Q R'S T'U V'W X'Y", 0, 0},
+		{"hyphens", "A\u2010B\u2011C\u2012D\u2013E\u2014F\u2212G\uff0dH\ufe63I", "A-B-C-D-E-F-G-H-I", 0, 0},
+		{"blanks", "A\u00a0B\u202fC\u2003D\u3000E\tF", "A B C D E F", 0, 0},
+		{"several blanks", "SITI  NUR \u00a0 AINI", "SITI NUR AINI", 0, 0},
+		{"unseen marks", "\u202aSI\u200bTI\u202c N\u00adUR\u2060\ufeff\u200d", "SITI NUR", 0, 0},
+		{"full-width comma and stop", "TRAN\uff0c J\uff0e", "TRAN, J.", 0, 0},
+		{"no primary identifier", ",SITI", "SITI", 0, 0},
+		{"nor a secondary one", "SITI ,", "SITI", 0, 0},
+		{"letters that look like apostrophes", "ʿABD AL-RAḤMĀN", "ʿABD AL-RAḤMĀN", 0, 0},
+		{"accents", "NGUYE\u0302\u0303N", "NGUYE\u0302\u0303N", 0, 0},
+		// The blanks at its ends are for the rule of all names to refuse.
+		{"ends", " SITI ", " SITI ", 0, 0},
+		{"nothing", "", "", 0, 0},
+
+		{"at sign", "SITI @ NUR", "SITI @ NUR", 6, '@'},
+		{"bracket behind a mark", "\u202aSITI (NUR)", "SITI (NUR)", 7, '('},
+		{"Khmer", "SITI សុខ", "SITI សុខ", 6, 'ស'},
+		{"line end", "SI\nTI", "SI\nTI", 3, '\n'},
+		{"markup", "<b>", "<b>", 1, '<'},
+		{"invalid UTF-8", "SITI\xff", "SITI\ufffd", 5, '\ufffd'},
+	} {
+		if got := Transcribe(c.in); got != c.want {
+			t.Errorf("%s: got %+q, want %+q", c.name, got, c.want)
+		}
+		if place, sign := Unprintable(c.in); place != c.place || sign != c.sign {
+			t.Errorf("%s: got character %d, %U, want %d, %U", c.name, place, sign, c.place, c.sign)
+		}
+		claims := someone()
+		claims.Name = private.New(c.want)
+		if refused := len(claims.Validate()) > 0; refused != (c.place > 0 || c.want == "") {
+			t.Errorf("%s: refused is %t", c.name, refused)
+		}
+	}
+}
+
 func TestInvalidError(t *testing.T) {
 	claims := someone()
 	claims.Name, claims.Sex = private.New("<SECRET>"), 7

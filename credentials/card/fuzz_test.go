@@ -71,6 +71,35 @@ func FuzzCode(f *testing.F) {
 	})
 }
 
+// FuzzTranscribe: a name is transcribed once and for all, letters come through
+// whole and in order, and a name with nothing unprintable in it can be printed or
+// is not a name.
+func FuzzTranscribe(f *testing.F) {
+	for _, s := range []string{"MUTHU A/L SAMY", "O\u2019NEIL", ",SITI", "SITI  NUR,,", "\u202aA\u00ad\u2060", " ", "សុខ", "\xff", "`-,./"} {
+		f.Add(s)
+	}
+	letters := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if !unicode.IsLetter(r) || unseen(r) {
+				return -1
+			}
+			return r
+		}, s)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		printed := Transcribe(name)
+		if again := Transcribe(printed); again != printed {
+			t.Errorf("%+q, then %+q", printed, again)
+		}
+		if letters(printed) != letters(name) {
+			t.Errorf("%+q has other letters than %+q", printed, name)
+		}
+		if place, _ := Unprintable(name); place == 0 && printed != "" && !validName(printed) {
+			t.Errorf("%+q cannot be printed", printed)
+		}
+	})
+}
+
 // FuzzContent: plaintext that is read encodes again to the same bytes, from what
 // was understood of it alone, and go-cose reads the COSE_Sign1 the same way.
 func FuzzContent(f *testing.F) {

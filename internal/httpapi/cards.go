@@ -50,7 +50,7 @@ func drawn(made credentials.Card) (api.IssueCard201JSONResponse, error) {
 		Svg: string(drawing.SVG()), Png: drawing.PNG(pngScale),
 		// The printed date is the day before exp: docs/card.md, Opening, step 6.
 		Expires:        formatDay(made.ValidUntil.AddDate(0, 0, -1)),
-		NamesShortened: made.NamesShortened, Replaces: api.ID(made.Replaces),
+		NamesShortened: made.NamesShortened, PrintedName: made.PrintedName.Reveal(), Replaces: api.ID(made.Replaces),
 	}, nil
 }
 

@@ -705,6 +705,11 @@ type Card struct {
 	// Png Standard base64
 	Png Base64 `json:"png"`
 
+	// PrintedName The name as the card says it, where that is not letter by letter what
+	// was sent: transcribed, shortened or both. To be shown to whoever
+	// ordered the card, before it is given out.
+	PrintedName string `json:"printed_name,omitempty,omitzero"`
+
 	// Replaces 128 random bits in lower-case hex
 	Replaces ID     `json:"replaces,omitempty,omitzero"`
 	Svg      string `json:"svg"`
@@ -725,7 +730,12 @@ type CardOrder struct {
 	// that it is safe if her state knows, and that she wants it.
 	MissionMayBeContacted bool `json:"mission_may_be_contacted,omitempty,omitzero"`
 
-	// Name In Latin letters as in the passport, else a transliteration that a person entered
+	// Name In Latin letters as in the passport, else a transliteration that a
+	// person entered. Signs that a card does not have are transcribed:
+	// look-alikes of the apostrophe, the hyphen and the blank become those, a
+	// stroke becomes a blank, marks that nobody sees go. `printed_name` in
+	// the answer says what came of it; a sign that cannot be transcribed is
+	// refused, with its place.
 	Name         private.String `json:"name"`
 	Nationality  private.String `json:"nationality,omitempty,omitzero"`
 	PortraitPage *PageName      `json:"portrait_page,omitempty"`
