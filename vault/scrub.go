@@ -25,6 +25,9 @@ const (
 	// orphan: a page is put first and named after (docs/threat-model.md,
 	// Retention).
 	orphanAge = 24 * time.Hour
+
+	// collectAge is how old an orphan must be to be removed.
+	collectAge = 30 * 24 * time.Hour
 )
 
 // Harm is what can be wrong with an object.
@@ -76,17 +79,19 @@ func (v *Vault) Scrub(ctx context.Context) (Scrubbed, error) {
 	if err != nil {
 		return s, fmt.Errorf("vault: scrub: %w", err)
 	}
-	if err := v.findOrphans(ctx, &s, named); err != nil {
+	orphans, fresh, err := v.findOrphans(ctx, named, orphanAge)
+	if err != nil {
 		return s, fmt.Errorf("vault: scrub for orphans: %w", err)
 	}
+	s.Orphans, s.Fresh = append(s.Orphans, orphans...), fresh
 	return s, nil
 }
 
-// CollectOrphans removes ciphertexts that Scrub reported as orphans and that no
-// row names now, and returns how many. After a database was restored from a
-// backup, look at the report first: pages that came after the backup are
-// orphans, too.
-func (v *Vault) CollectOrphans(ctx context.Context, orphans []string) (removed int, err error) {
+// CollectOrphans removes ciphertexts that no row has named for collectAge, and
+// returns how many. It reads names alone. So long they stay because an
+// administrator may have put the database back by hand: pages that came after
+// that copy are orphans, too, until the right one is found.
+func (v *Vault) CollectOrphans(ctx context.Context) (removed int, err error) {
 	named := keySet{}
 	err = v.walk(ctx, func(_ Object, batch []Object) error {
 		for _, o := range batch {
@@ -97,10 +102,11 @@ func (v *Vault) CollectOrphans(ctx context.Context, orphans []string) (removed i
 	if err != nil {
 		return 0, fmt.Errorf("vault: collect orphans: %w", err)
 	}
+	orphans, _, err := v.findOrphans(ctx, named, collectAge)
+	if err != nil {
+		return 0, fmt.Errorf("vault: collect orphans: %w", err)
+	}
 	for _, key := range orphans {
-		if named.has(key) {
-			continue
-		}
 		if err := v.blobs.Delete(ctx, key); err != nil {
 			return removed, fmt.Errorf("vault: collect orphans: %w", err)
 		}
@@ -269,12 +275,13 @@ func (v *Vault) leaving(ctx context.Context, o Object) (bool, error) {
 	return slices.ContainsFunc(journal, func(e Erasure) bool { return e.Case == r.Case }), err
 }
 
-// findOrphans looks for ciphertexts that no row names. The rows were walked
-// first, so that a page which comes while we look is fresh and no orphan.
-func (v *Vault) findOrphans(ctx context.Context, s *Scrubbed, named keySet) error {
+// findOrphans looks for ciphertexts that no row names: those that are older than
+// age, and how many are younger and may be pages on their way. The rows were
+// walked first, so that a page which comes while we look is young.
+func (v *Vault) findOrphans(ctx context.Context, named keySet, age time.Duration) (orphans []string, fresh int, err error) {
 	for key, err := range v.blobs.List(ctx, "") {
 		if err != nil {
-			return err
+			return nil, 0, err
 		}
 		if named.has(key) {
 			continue
@@ -282,16 +289,16 @@ func (v *Vault) findOrphans(ctx context.Context, s *Scrubbed, named keySet) erro
 		since, err := v.blobs.Since(ctx, key)
 		switch {
 		case err != nil && (ctx.Err() != nil || errors.Is(err, ErrUnavailable)):
-			return err
+			return nil, 0, err
 		case err != nil:
 			continue // erased while we looked
-		case v.now().Sub(since) > orphanAge:
-			s.Orphans = append(s.Orphans, key)
+		case v.now().Sub(since) > age:
+			orphans = append(orphans, key)
 		default:
-			s.Fresh++
+			fresh++
 		}
 	}
-	return nil
+	return orphans, fresh, nil
 }
 
 // keySet is the keys that rows name, at 16 bytes each: a million pages must

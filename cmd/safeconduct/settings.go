@@ -86,7 +86,10 @@ func configCommand() *cobra.Command {
 		Long: `Say what each setting is, and where that is from: a flag, the environment,
 engines.json in the folder, or the default, in this order of strength. Secrets,
 and who logs in to a database, are masked. Give it the flags that you would give
-to serve.`,
+to serve.
+
+Of the environment nothing but SAFECONDUCT_... is asked: no PG..., VAULT_... or
+AWS_... and no proxy for engines.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			file, err := config.ReadFile(dir)
@@ -134,5 +137,6 @@ func showSettings(c *cobra.Command, file map[string]string, asJSON bool, out io.
 			return err
 		}
 	}
-	return nil
+	_, err := fmt.Fprintln(out, "\nOf the environment nothing else is asked: no PG…, VAULT_… or AWS_…, and no proxy for engines.")
+	return err
 }

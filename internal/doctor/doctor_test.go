@@ -168,6 +168,30 @@ func TestDoctorPages(t *testing.T) {
 	}
 }
 
+// TestDoctorAtFirst: right after init nothing is missing that a service would
+// make.
+func TestDoctorAtFirst(t *testing.T) {
+	passphrase := elsewhere(t)
+	cfg := service.Config{Dir: filepath.Join(t.TempDir(), "net"), WorkFactor: service.DemoWork}
+	var err error
+	if cfg.Passphrase, err = config.ReadPassphrase(passphrase); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(cfg.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := service.Found(t.Context(), cfg, service.Founding{ID: strings.Repeat("d0", 16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"}); err != nil {
+		t.Fatal(err)
+	}
+	_, all := examined(t, cfg.Dir, passphrase)
+	for _, f := range all {
+		// The one thing that init cannot know better: --aside names another disk.
+		if f.State != OK && (f.Check != "aside" || !strings.Contains(f.Found, "same disk")) {
+			t.Errorf("%s: %s", f.Check, f.Found)
+		}
+	}
+}
+
 // TestDoctorTime: what was not published in time, and epochs that nobody turned,
 // are found by the clock.
 func TestDoctorTime(t *testing.T) {

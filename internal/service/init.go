@@ -31,17 +31,21 @@ func Found(ctx context.Context, cfg Config, f Founding) (token string, err error
 	}
 	defer func() {
 		if err != nil {
-			for _, name := range []string{config.KeysName, config.KeysName + ".lock", config.DatabaseName, config.DatabaseName + "-wal", config.DatabaseName + "-shm",
+			for _, name := range []string{config.AsideName, config.KeysName, config.KeysName + ".lock", config.DatabaseName, config.DatabaseName + "-wal", config.DatabaseName + "-shm",
 				config.KeyringName, config.KeyringName + "-wal", config.KeyringName + "-shm"} {
 				_ = os.Remove(filepath.Join(cfg.Dir, name)) // made above, and of no use to anybody
 			}
 		}
 	}()
 	// Before anything is made: the service would not start without it.
-	if cfg.Engines.Aside != "" {
-		if err := offsite.New(offsite.Config{Dir: cfg.Engines.Aside}).Check(); err != nil {
+	aside := cfg.Engines.AsideAt(cfg.Dir)
+	if cfg.Engines.Aside == "" {
+		if err := os.MkdirAll(aside, 0o700); err != nil {
 			return "", err
 		}
+	}
+	if err := offsite.New(offsite.Config{Dir: aside}).Check(); err != nil {
+		return "", err
 	}
 	keys, done, err := cfg.createKeys(ctx, f.ID)
 	if err != nil {

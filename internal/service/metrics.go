@@ -39,6 +39,7 @@ type Metrics struct {
 	chores    *prometheus.CounterVec
 	choreDone *prometheus.GaugeVec
 	settled   prometheus.Counter
+	orphans   prometheus.Counter
 }
 
 // NewMetrics returns counters at zero.
@@ -73,7 +74,10 @@ func NewMetrics() *Metrics {
 			Name: "safeconduct_drafts_settled_total", Help: "Drafts that a crash had left behind and that were settled.",
 		}),
 	}
-	m.registry.MustRegister(m.requests, m.inFlight, m.keystore, m.keyErrors, m.objects, m.chores, m.choreDone, m.settled,
+	m.orphans = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "safeconduct_orphans_removed_total", Help: "Ciphertexts that no row had named for a month and that were removed.",
+	})
+	m.registry.MustRegister(m.requests, m.inFlight, m.keystore, m.keyErrors, m.objects, m.chores, m.choreDone, m.settled, m.orphans,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	// What nothing has happened to yet is there with zero: an alarm on a rate
 	// needs a number to begin from.
@@ -88,9 +92,9 @@ func NewMetrics() *Metrics {
 			m.objects.WithLabelValues(operation, outcome)
 		}
 	}
-	for _, chore := range chores {
-		m.chores.WithLabelValues(chore, "ok")
-		m.chores.WithLabelValues(chore, "failed")
+	for _, chore := range (&Service{}).chores(0) {
+		m.chores.WithLabelValues(chore.name, "ok")
+		m.chores.WithLabelValues(chore.name, "failed")
 	}
 	return m
 }
@@ -119,15 +123,17 @@ func rounded(d time.Duration) time.Duration {
 	return time.Minute
 }
 
-// chores are what the service does on its own.
-var chores = []string{
-	"publish", "take expired grants back", "forget tries with numbers", "forget old answers", "forget old tries", "collect broken uploads",
-}
-
 // settle counts drafts that were ended for somebody who could not.
 func (m *Metrics) settle(n int) {
 	if m != nil {
 		m.settled.Add(float64(n))
+	}
+}
+
+// orphan counts ciphertexts that were removed because no row names them.
+func (m *Metrics) orphan(n int) {
+	if m != nil {
+		m.orphans.Add(float64(n))
 	}
 }
 

@@ -178,20 +178,8 @@ func (s *Service) housekeeping(ctx context.Context, leaving <-chan struct{}, eve
 			return
 		case <-tick.C:
 		}
-		for _, chore := range []struct {
-			name string
-			do   func() error
-		}{
-			{"publish", func() error {
-				return s.Board.publishDue(ctx, every)
-			}},
-			{"take expired grants back", func() error { _, err := s.Vault.Expire(ctx); return err }},
-			{"forget tries with numbers", func() error { return s.Issuer.SweepPapers(ctx) }},
-			{"forget old answers", func() error { _, err := s.DB.Idempotency(s.cfg.Now).Sweep(ctx); return err }},
-			{"forget old tries", func() error { return s.DB.CodeTries().Sweep(ctx, s.cfg.Now()) }},
-			{"collect broken uploads", func() error { _, err := s.Objects.CollectTemp(ctx); return err }},
-		} {
-			err := chore.do()
+		for _, chore := range s.chores(every) {
+			err := chore.do(ctx)
 			s.cfg.Metrics.chore(chore.name, err)
 			if err != nil {
 				s.cfg.Log.ErrorContext(ctx, "housekeeping", "chore", chore.name, "error", err.Error())
@@ -199,4 +187,42 @@ func (s *Service) housekeeping(ctx context.Context, leaving <-chan struct{}, eve
 		}
 		tick.Reset(max(every/4, every-s.Board.age()))
 	}
+}
+
+// A chore is what the service does by itself with every window. Its name is a
+// metric's label.
+type chore struct {
+	name string
+	do   func(ctx context.Context) error
+}
+
+func (s *Service) chores(every time.Duration) []chore {
+	return []chore{
+		{"publish", func(ctx context.Context) error { return s.Board.publishDue(ctx, every) }},
+		{"take expired grants back", func(ctx context.Context) error { _, err := s.Vault.Expire(ctx); return err }},
+		{"forget tries with numbers", func(ctx context.Context) error { return s.Issuer.SweepPapers(ctx) }},
+		{"forget old answers", func(ctx context.Context) error { _, err := s.DB.Idempotency(s.cfg.Now).Sweep(ctx); return err }},
+		{"forget old tries", func(ctx context.Context) error { return s.DB.CodeTries().Sweep(ctx, s.cfg.Now()) }},
+		{"collect broken uploads", func(ctx context.Context) error { _, err := s.Objects.CollectTemp(ctx); return err }},
+		{"collect orphans", s.collectOrphans},
+	}
+}
+
+// orphansEvery is how often all names of ciphertexts are listed.
+const orphansEvery = 24 * time.Hour
+
+// collectOrphans removes ciphertexts that a crash left without a row, once a day.
+func (s *Service) collectOrphans(ctx context.Context) error {
+	if time.Since(s.collected) < orphansEvery {
+		return nil
+	}
+	removed, err := s.Vault.CollectOrphans(ctx)
+	s.cfg.Metrics.orphan(removed)
+	if removed > 0 {
+		s.cfg.Log.InfoContext(ctx, "orphans removed", "removed", removed)
+	}
+	if err == nil {
+		s.collected = time.Now()
+	}
+	return err
 }

@@ -98,6 +98,8 @@ type Service struct {
 	draining atomic.Bool   // no new requests, please
 	beating  atomic.Bool   // heartbeats are sent
 
+	collected time.Time // when orphans were last looked for; of the housekeeping alone
+
 	asking   sync.Mutex // whether we are ready, once at a time
 	answered time.Time
 	answer   error

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -99,7 +101,7 @@ func openPostgres(ctx context.Context, dsn string, s schema) (*base, error) {
 // postgresConfig reads a connection string and adds every setting that a
 // connection must have.
 func postgresConfig(dsn, schema string, statement, lock time.Duration) (*pgx.ConnConfig, error) {
-	cfg, err := pgx.ParseConfig(dsn)
+	cfg, err := parseAlone(dsn)
 	if err != nil {
 		return nil, ErrConnectionString // the parser's own text repeats parts of it
 	}
@@ -139,6 +141,29 @@ func postgresConfig(dsn, schema string, statement, lock time.Duration) (*pgx.Con
 	cfg.AfterConnect = discreet
 	cfg.Tracer = withoutValues{}
 	return cfg, nil
+}
+
+// parsing keeps parsers from seeing each other's empty environment.
+var parsing sync.Mutex
+
+// parseAlone reads a connection string and nothing else. As libpq does, pgx would
+// fill in what it does not say from PG… in the environment and from files in the
+// home folder: another host, user or password than an operator wrote down, or
+// weaker TLS. It can be told not to in no other way.
+func parseAlone(dsn string) (*pgx.ConnConfig, error) {
+	parsing.Lock()
+	defer parsing.Unlock()
+	for _, one := range os.Environ() {
+		name, value, _ := strings.Cut(one, "=")
+		if name != "HOME" && !strings.HasPrefix(name, "PG") {
+			continue
+		}
+		if err := os.Unsetenv(name); err != nil {
+			return nil, err
+		}
+		defer func() { _ = os.Setenv(name, value) }()
+	}
+	return pgx.ParseConfig(dsn)
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -205,6 +207,51 @@ func TestConnectionStrings(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestEnvironmentIsNotAsked: nothing that pgx takes from the environment, or from
+// files in the home folder, gets into a connection.
+func TestEnvironmentIsNotAsked(t *testing.T) {
+	home := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(home, name)
+		ok(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		ok(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	write(".pgpass", "*:*:*:*:of-the-home-folder\n")
+	write("service", "[other]\nhost=elsewhere.example\npassword=of-the-service\n")
+	write(".postgresql/root.crt", "no certificate\n") // reading it would be an error
+	for name, value := range map[string]string{
+		"HOME": home, "PGHOST": "elsewhere.example", "PGPORT": "1", "PGDATABASE": "other", "PGUSER": "somebody", "PGPASSWORD": "of-the-environment",
+		"PGPASSFILE": filepath.Join(home, ".pgpass"), "PGSERVICE": "other", "PGSERVICEFILE": filepath.Join(home, "service"),
+		"PGSSLMODE": "disable", "PGSSLROOTCERT": filepath.Join(home, ".postgresql/root.crt"), "PGAPPNAME": "other", "PGCONNECT_TIMEOUT": "99",
+		"PGTARGETSESSIONATTRS": "standby", "PGTZ": "Asia/Phnom_Penh", "PGOPTIONS": "-c fsync=off",
+	} {
+		t.Setenv(name, value)
+	}
+	cfg, err := postgresConfig("postgres://app@/ours?host=/run/postgresql", "s", statementTimeout, busyTimeout)
+	ok(t, err)
+	if cfg.Host != "/run/postgresql" || cfg.Port != 5432 || cfg.Database != "ours" || cfg.User != "app" || cfg.Password != "" ||
+		cfg.ConnectTimeout != connectTimeout || cfg.RuntimeParams["application_name"] != "safeconduct" ||
+		cfg.RuntimeParams["timezone"] != "" || cfg.RuntimeParams["options"] != "" {
+		t.Errorf("host %s, port %d, database %s, user %s, password of %d characters, timeout %s, %v",
+			cfg.Host, cfg.Port, cfg.Database, cfg.User, len(cfg.Password), cfg.ConnectTimeout, cfg.RuntimeParams)
+	}
+	if cfg, err = postgresConfig("postgres://app@/?host=/run/postgresql", "s", statementTimeout, busyTimeout); err != nil || cfg.Database == "other" {
+		t.Errorf("a database from the environment: %v", err)
+	}
+	// And TLS stays what the address says.
+	if _, err := postgresConfig("postgres://app@db.example/x?sslmode=verify-full", "s", statementTimeout, busyTimeout); err != nil {
+		t.Errorf("the environment got in the way: %v", err)
+	}
+	t.Setenv("PGSSLMODE", "verify-full")
+	if _, err := postgresConfig("postgres://app@db.example/x", "s", statementTimeout, busyTimeout); !errors.Is(err, ErrConnectionString) {
+		t.Errorf("TLS by the environment's word: %v", err)
+	}
+	if os.Getenv("PGHOST") != "elsewhere.example" || os.Getenv("HOME") != home {
+		t.Error("the environment was changed for others")
 	}
 }
 
