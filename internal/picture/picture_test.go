@@ -107,19 +107,19 @@ type page struct {
 // openPage starts it; nil where node or the page's packages are not installed.
 func openPage(t *testing.T) *page {
 	t.Helper()
-	modules, err := filepath.Abs("../../web/node_modules")
+	web, err := filepath.Abs("../../web")
 	if err != nil {
 		t.Fatal(err)
 	}
 	node, err := exec.LookPath("node")
-	if _, there := os.Stat(filepath.Join(modules, "zxing-wasm")); err != nil || there != nil {
+	if _, there := os.Stat(filepath.Join(web, "node_modules", "zxing-wasm")); err != nil || there != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("node or the page's packages are missing: make web")
 		}
 		t.Log("not compared with the page: node or its packages are not here (make web)")
 		return nil
 	}
-	cmd := exec.CommandContext(t.Context(), node, filepath.Join("testdata", "page.mjs"), modules)
+	cmd := exec.CommandContext(t.Context(), node, filepath.Join("testdata", "page.mjs"), web)
 	cmd.Stderr = os.Stderr
 	in, inErr := cmd.StdinPipe()
 	out, outErr := cmd.StdoutPipe()

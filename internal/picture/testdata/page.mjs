@@ -5,15 +5,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-const [modules] = process.argv.slice(2);
-const { prepareZXingModule, readBarcodes } = await import(pathToFileURL(join(modules, "zxing-wasm/dist/es/reader/index.js")));
-const wasmBinary = readFileSync(join(modules, "zxing-wasm/dist/reader/zxing_reader.wasm"));
+const [web] = process.argv.slice(2);
+const dist = join(web, "node_modules/zxing-wasm/dist");
+const { prepareZXingModule, readBarcodes } = await import(pathToFileURL(join(dist, "es/reader/index.js")));
+const wasmBinary = readFileSync(join(dist, "reader/zxing_reader.wasm"));
 await prepareZXingModule({ overrides: { wasmBinary }, fireImmediately: true });
 
-const options = {
-  formats: ["QRCode"], tryHarder: true, tryRotate: true, tryInvert: true, tryDownscale: true,
-  maxNumberOfSymbols: 8, textMode: "Plain",
-};
+// The page's own options: the one object in the file that has them.
+const [, literal] = readFileSync(join(web, "src/check/reading.ts"), "utf8").match(/options: ReaderOptions = (\{[^{}]*\});/);
+const options = new Function(`return ${literal}`)();
 for await (const line of createInterface({ input: process.stdin })) {
   const { width, height, grey } = JSON.parse(line);
   const bytes = Buffer.from(grey, "base64");

@@ -152,7 +152,7 @@ func (in *instance) stop(ctx context.Context) {
 	}
 }
 
-// options are those of web/src/check/workers/scan.ts, and the package's own defaults
+// options are those of web/src/check/reading.ts, and the package's own defaults
 // for what is not set there. What is left out is 0.
 var options = map[string]uint32{
 	"tryHarder":             1,
