@@ -164,6 +164,23 @@ func TestConsent(t *testing.T) {
 		t.Error("shared with an agency that the network does not know")
 	}
 	w.has(c.ID, "record.shared", 3)
+
+	// What documents show decides whose state it is.
+	third := w.agency("LawEnforcement", "THA")
+	unasked := func(record string, with audit.Actor) error {
+		g := w.grant(record, with)
+		g.Consent.SafeWithState = ""
+		return w.Share(ctx, w.worker, g, vault.Signed{})
+	}
+	unknown := w.newCase()
+	w.is("police of some state, nothing known of her", unasked(unknown.ID, third), invalid.ErrInput)
+	w.is("police where she is, nothing known of her", unasked(unknown.ID, host), nil)
+	w.is("police of another state than hers", unasked(d.ID, third), nil)
+	local := passport()
+	local.IssuingState, local.MRZ = "KHM", private.String{}
+	_, err := w.AddDocument(ctx, w.worker, unknown.ID, local)
+	w.ok(err)
+	w.is("police where she is, which is her state", unasked(unknown.ID, host), invalid.ErrInput)
 }
 
 // agency is somebody of a class and a country.
