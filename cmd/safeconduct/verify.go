@@ -55,7 +55,7 @@ issuer_unknown, not_ready and code_not_given; 4 for not_ours and unreadable; 2
 for every other state; and 1 when the command itself could not be carried out.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return f.run(c.Context(), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr(), args[0], time.Now())
+			return f.run(c.Context(), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr(), args[0], time.Now)
 		},
 	}
 	c.Flags().StringVar(&f.pack, "pack", "", "the pack file; without it, the pack under --dir")
@@ -75,7 +75,7 @@ for every other state; and 1 when the command itself could not be carried out.`,
 // empty one.
 const noCode = "\x00"
 
-func (f verifyFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, input string, now time.Time) error {
+func (f verifyFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, input string, clock func() time.Time) error {
 	if input == "-" && f.code == "-" {
 		return errors.New("only one of INPUT and --code can come from standard input")
 	}
@@ -87,11 +87,11 @@ func (f verifyFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io
 	if err != nil {
 		return err
 	}
-	pack, notReady, err := f.openPack(now)
+	pack, notReady, err := f.openPack(clock)
 	if err != nil {
 		return err
 	}
-	verdict, err := f.judge(pack, notReady, text, seen, code, now)
+	verdict, err := f.judge(pack, notReady, text, seen, code, clock())
 	if err != nil {
 		return err
 	}
@@ -166,8 +166,10 @@ func readLine(stdin io.Reader, prompt io.Writer) (string, error) {
 const maxCode = 1 << 10
 
 // openPack opens the pack that the flags name. A pack that cannot be used is a
-// verdict; a file that is not there is a mistake in the command.
-func (f verifyFlags) openPack(now time.Time) (*verifier.Pack, error, error) {
+// verdict; a file that is not there is a mistake in the command. The clock is
+// asked after the file was read, so that a pack which was published while
+// somebody typed the code is not from the future.
+func (f verifyFlags) openPack(clock func() time.Time) (*verifier.Pack, error, error) {
 	path := f.pack
 	if path == "" {
 		if f.dir == "" {
@@ -197,7 +199,7 @@ func (f verifyFlags) openPack(now time.Time) (*verifier.Pack, error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	pack, err := verifier.OpenPack(file, device, now)
+	pack, err := verifier.OpenPack(file, device, clock())
 	if _, ok := errors.AsType[*verifier.NotReadyError](err); ok {
 		return nil, err, nil
 	}

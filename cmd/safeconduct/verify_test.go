@@ -1,9 +1,14 @@
 package main
 
 import (
+	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/safeconduct/safeconduct/internal/demo"
 	"github.com/safeconduct/safeconduct/verifier"
@@ -40,3 +45,29 @@ func TestEveryState(t *testing.T) {
 		t.Errorf("a state that is not known gives %d, want %d", got, exitNo)
 	}
 }
+
+// TestTimeIsTakenLast: a pack that was published while somebody typed the code is
+// not from the future, so the clock is asked when nothing is waited for any more.
+func TestTimeIsTakenLast(t *testing.T) {
+	input := filepath.Join(t.TempDir(), "card.txt")
+	if err := os.WriteFile(input, []byte(strings.Repeat("5", 667)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	asked, typed := false, false
+	clock := func() time.Time { asked = true; return time.Now() }
+	typing := readerFunc(func(p []byte) (int, error) {
+		typed = true
+		if asked {
+			t.Error("the clock was asked before the code was typed")
+		}
+		return copy(p, "0123456789\n"), io.EOF
+	})
+	_ = verifyFlags{code: "-"}.run(t.Context(), typing, io.Discard, io.Discard, input, clock) // not ready: there is no pack
+	if !asked || !typed {
+		t.Errorf("the clock was asked: %v; the code was typed: %v", asked, typed)
+	}
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
