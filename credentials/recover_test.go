@@ -201,7 +201,11 @@ func TestTwoProcessesAtOneCase(t *testing.T) {
 	w.stands(t, "the card that was made meanwhile", card.ID, credentials.Withdrawn)
 
 	s = w.screening(t, w.house, caseID)
-	between.meanwhile = func() { makeCard() }
+	between.meanwhile = func() {
+		if _, err := other.Issue(t.Context(), w.house, credentials.Order{Case: caseID, Claims: sample("identity-least")}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	_, err := w.issuer.SetStatus(t.Context(), w.house, s.ID, credentials.Withdraw, credentials.ReasonOther, "")
 	wantError(t, "against one who never stops", err, credentials.ErrChanged)
 	w.stands(t, "what was to be withdrawn", s.ID, credentials.Active)

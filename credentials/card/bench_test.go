@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"testing"
+
+	"golang.org/x/crypto/argon2"
 )
 
 // BenchmarkOpenStretched opens and verifies a card, without the stretch. Its
@@ -52,6 +54,9 @@ func BenchmarkSealStretched(b *testing.B) {
 
 // BenchmarkStretch is the Argon2id of one attempt.
 func BenchmarkStretch(b *testing.B) {
+	remembering := argon2id
+	argon2id = argon2.IDKey
+	defer func() { argon2id = remembering }()
 	c := Code{}
 	for b.Loop() {
 		stretch(c, make([]byte, encSize))
