@@ -80,7 +80,7 @@ unit: web ## all other tests, with the race detector
 	$(call tests,unit,pkgname) $(RACE) -vet=off -timeout 20m -skip '$(ENGINES)' $$($(GO) list ./... | grep -v /web/browsertest)
 
 .PHONY: engines
-engines: ## real engines, kill -9, a restore, everything that breaks: short forms
+engines: web ## real engines, kill -9, a restore, everything that breaks: short forms
 	$(call tests,engines,standard-verbose) -count=1 -timeout 20m -run '$(ENGINES)' ./internal/enginetest
 
 # The tag lets this test remember what a code stretches to; no target builds
@@ -92,7 +92,7 @@ cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 f
 .PHONY: browser
 browser: web ## the officers' page in Chromium, and printed cards before its camera
 	@scripts/install.sh test
-	$(call tests,browser,standard-verbose) -count=1 -timeout 20m ./web/browsertest/...
+	$(call tests,browser,standard-verbose) -count=1 -parallel 3 -timeout 20m ./web/browsertest/...
 
 .PHONY: browser-long
 browser-long: web ## the same with its times held to figures, on a quiet machine
