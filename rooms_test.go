@@ -114,12 +114,14 @@ var rooms = map[string]room{
 	"internal/sqlstore":   {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
 	"internal/pgtest":     {adapter: true},
 	"internal/vectortest": {adapter: true},
-	"internal/keyfile":    {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"filippo.io/age", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto"}},
-	"internal/hcvault":    {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
+	// It is below every adapter that keeps keys, and beside none of them.
+	"internal/keystore":   {adapter: true, ours: []string{"credentials/jws", "verifier", "internal/trouble"}, foreign: []string{"golang.org/x/mod/sumdb/note"}},
+	"internal/keyfile":    {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"filippo.io/age", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto"}},
+	"internal/hcvault":    {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
 	"internal/blobs":      {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
 	"internal/sqlitetest": {adapter: true, foreign: []string{"modernc.org/sqlite"}},
-	"internal/storetest":  {adapter: true, ours: slices.Concat(domain, []string{"internal/blobs"}), foreign: []string{"github.com/google/go-cmp/cmp", "golang.org/x/mod/sumdb/note"}},
+	"internal/storetest":  {adapter: true, ours: slices.Concat(domain, []string{"internal/blobs", "internal/keystore"}), foreign: []string{"github.com/google/go-cmp/cmp", "golang.org/x/mod/sumdb/note"}},
 	"internal/s3test":     {adapter: true, ours: []string{"internal/blobs", "credentials/private"}, foreign: []string{"github.com/aws/aws-sdk-go-v2"}},
 	// It serves pages with the policy that each brings.
 	"internal/httpapi": {adapter: true, ours: slices.Concat(domain, []string{"credentials/card/symbol", "docs/api", "internal/httpapi/api", "internal/trouble", "web"}), foreign: []string{"github.com/gin-gonic/gin", "github.com/getkin/kin-openapi", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/text"}},
@@ -142,12 +144,12 @@ var rooms = map[string]room{
 	// below knows the commands. files and config know no engine.
 	"internal/files":   {adapter: true},
 	"internal/config":  {adapter: true, ours: []string{"credentials/strictjson", "internal/files"}},
-	"internal/offsite": {adapter: true, ours: []string{"credentials/strictjson", "vault", "verifier", "internal/files"}},
+	"internal/offsite": {adapter: true, ours: []string{"credentials/strictjson", "vault", "verifier", "internal/files", "internal/keystore"}},
 	// It wires the domain to the adapters, so it may import them all. Its tests
 	// drive every route of the contract.
 	"internal/service": {
 		adapter: true,
-		ours:    slices.Concat(domain, stores, []string{"docs/api", "internal/config", "internal/files", "internal/httpapi", "internal/offsite", "internal/trouble", "web"}),
+		ours:    slices.Concat(domain, stores, []string{"docs/api", "internal/config", "internal/files", "internal/httpapi", "internal/keystore", "internal/offsite", "internal/trouble", "web"}),
 		foreign: []string{"golang.org/x/mod/sumdb/note", "github.com/prometheus/client_golang"},
 	},
 	// It asks the engines themselves when the service cannot be opened.
@@ -159,7 +161,7 @@ var rooms = map[string]room{
 		adapter: true,
 		ours: []string{
 			"audit", "credentials/jws", "vault", "verifier", "internal/backup", "internal/config", "internal/doctor",
-			"internal/files", "internal/offsite", "internal/service", "internal/sqlstore",
+			"internal/files", "internal/keystore", "internal/offsite", "internal/service", "internal/sqlstore",
 		},
 	},
 	// It holds tests alone.

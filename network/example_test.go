@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -41,7 +42,7 @@ func Example() {
 		return
 	}
 	n, err := network.New(network.Config{
-		Store: db.Network(), Keys: keys, Rights: roster, ID: "5eed5eed5eed5eed5eed5eed5eed5eed",
+		Store: db.Network(), Keys: keystore.New(keys), Rights: roster, ID: "5eed5eed5eed5eed5eed5eed5eed5eed",
 		Name: "Made-up network", BaseURL: "https://network.example", Desk: "+855 00 000 000",
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/network"
@@ -34,7 +35,7 @@ type bench struct {
 	cfg    network.Config
 	store  *sqlstore.Network
 	log    *sqlstore.Log
-	keys   *keyfile.File
+	keys   keystore.Keys
 	root   audit.Actor // the first operator
 	token  string      // the operator's
 	after  atomic.Int64
@@ -43,13 +44,14 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	dir := t.TempDir()
-	keys, err := keyfile.Create(t.Context(), keyfile.Config{
+	file, err := keyfile.Create(t.Context(), keyfile.Config{
 		Path: filepath.Join(dir, "keys.age"), Passphrase: "made up for a test",
 		WorkFactor: 2, // nobody depends on these keys
 	}, "network.example/log")
 	if err != nil {
 		t.Fatal(err)
 	}
+	keys := keystore.New(file)
 	db, err := sqlstore.Open(t.Context(), filepath.Join(dir, "safeconduct.db"))
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/internal/s3test"
 	"github.com/safeconduct/safeconduct/internal/service"
@@ -496,7 +497,7 @@ func (c *chaos) rotateKey() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	n, err := network.New(network.Config{Store: c.db.Network(), Keys: keys, Rights: roster, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo})
+	n, err := network.New(network.Config{Store: c.db.Network(), Keys: keystore.New(keys), Rights: roster, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 )
 
 // bulk is how many digests one round of BenchmarkBulk signs.
@@ -27,7 +28,7 @@ const bulk = 2000
 // the engine's, the median of the rounds.
 func BenchmarkBulk(b *testing.B) {
 	v, cfg, p := network(b)
-	_, _, err := v.NewAgency(b.Context(), "aa01")
+	_, _, err := keystore.New(v).NewAgency(b.Context(), "aa01")
 	must(b, err)
 	digests := make([][]byte, bulk)
 	for i := range digests {
@@ -39,7 +40,7 @@ func BenchmarkBulk(b *testing.B) {
 	var ratios []float64
 	for b.Loop() {
 		began := time.Now()
-		_, signatures, err := v.SignBatch(b.Context(), "aa01", digests)
+		_, signatures, err := signBatch(b.Context(), v, "aa01", digests)
 		took := time.Since(began)
 		must(b, err)
 		if len(signatures) != bulk {

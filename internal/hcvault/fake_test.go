@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 )
 
 // fake is a Vault that can be told to lie, to stall and to refuse, which the
@@ -326,7 +327,7 @@ func (f *fake) created(t testing.TB, cfg hcvault.Config) *hcvault.Vault {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = v.Close(t.Context()) })
-	if _, _, err := v.NewAgency(t.Context(), "aa01"); err != nil {
+	if _, _, err := keystore.New(v).NewAgency(t.Context(), "aa01"); err != nil {
 		t.Fatal(err)
 	}
 	return v

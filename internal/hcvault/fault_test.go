@@ -26,6 +26,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/internal/trouble"
 )
@@ -45,14 +46,14 @@ func TestFake(t *testing.T) {
 
 func openKeys(v *hcvault.Vault, cfg hcvault.Config) storetest.OpenKeys {
 	return storetest.OpenKeys{
-		Keystore: v, NoKey: hcvault.ErrNoKey, Wrapped: hcvault.ErrWrapped,
+		Keystore: keystore.New(v), NoKey: hcvault.ErrNoKey, Wrapped: hcvault.ErrWrapped,
 		Again: func(t *testing.T) storetest.Keystore {
 			t.Helper()
 			again, err := hcvault.Open(t.Context(), cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return again
+			return keystore.New(again)
 		},
 	}
 }
@@ -61,7 +62,7 @@ var digest = sha256.Sum256([]byte("what is to be signed"))
 
 // sign is what most tests here do with a keystore.
 func sign(ctx context.Context, v *hcvault.Vault) ([]byte, error) {
-	_, key, err := v.Signer(ctx, "aa01")
+	_, key, err := keystore.New(v).Signer(ctx, "aa01")
 	if err != nil {
 		return nil, err
 	}
@@ -111,14 +112,14 @@ func TestLies(t *testing.T) {
 			d := sha256.Sum256([]byte{byte(i)})
 			all = append(all, d[:])
 		}
-		_, sigs, err := v.SignBatch(ctx, "aa01", all)
+		_, sigs, err := signBatch(ctx, v, "aa01", all)
 		if err != nil && sigs != nil {
 			return errors.New("signatures came back beside an error")
 		}
 		return err
 	}
 	checkpoint := func(ctx context.Context, v *hcvault.Vault) error {
-		s, err := v.LogSigner(ctx)
+		s, err := keystore.New(v).LogSigner(ctx)
 		if err != nil {
 			return err
 		}
@@ -133,7 +134,7 @@ func TestLies(t *testing.T) {
 		}
 	}
 	find := func(ctx context.Context, v *hcvault.Vault) error {
-		_, _, err := v.Signer(ctx, "aa01")
+		_, _, err := keystore.New(v).Signer(ctx, "aa01")
 		return err
 	}
 	aes := func(n int) string { return base64.StdEncoding.EncodeToString(make([]byte, n)) }
@@ -838,7 +839,7 @@ func TestOlderState(t *testing.T) {
 	cfg := f.config(t)
 	cfg.Now = func() time.Time { return now }
 	v := f.created(t, cfg)
-	if _, _, err := v.RotateAgency(t.Context(), "aa01"); err != nil {
+	if _, _, err := keystore.New(v).RotateAgency(t.Context(), "aa01"); err != nil {
 		t.Fatal(err)
 	}
 	f.mu.Lock()
@@ -846,7 +847,7 @@ func TestOlderState(t *testing.T) {
 	k.secrets, k.minEncode = k.secrets[:1], 0
 	f.mu.Unlock()
 	now = now.Add(time.Minute)
-	if _, _, err := v.Signer(t.Context(), "aa01"); !errors.Is(err, hcvault.ErrBadResponse) {
+	if _, _, err := keystore.New(v).Signer(t.Context(), "aa01"); !errors.Is(err, hcvault.ErrBadResponse) {
 		t.Errorf("%v, want ErrBadResponse", err)
 	}
 }
@@ -883,7 +884,7 @@ func freePort(t testing.TB) string {
 func TestErrorsReachTheTop(t *testing.T) {
 	f := newFake(t)
 	v := f.created(t, f.config(t))
-	kid, key, err := v.Signer(t.Context(), "aa01")
+	kid, key, err := keystore.New(v).Signer(t.Context(), "aa01")
 	if err != nil {
 		t.Fatal(err)
 	}

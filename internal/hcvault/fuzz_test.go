@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/safeconduct/safeconduct/internal/keystore"
 )
 
 // FuzzAnswer has the server answer anything at all, to a signature and to a
@@ -29,7 +31,7 @@ func FuzzAnswer(f *testing.F) {
 	cfg := server.config(f)
 	cfg.Now = func() time.Time { return now }
 	v := server.created(f, cfg)
-	_, pub, err := v.NewAgency(f.Context(), "aa01")
+	_, pub, err := keystore.New(v).NewAgency(f.Context(), "aa01")
 	must(f, err)
 	f.Fuzz(func(t *testing.T, look bool, status int, answer []byte) {
 		now = now.Add(time.Minute) // so that keys are looked at, and the breaker tries again
@@ -53,7 +55,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatal("a signature came back beside an error")
 		}
 		d := sha256.Sum256(answer)
-		if _, sigs, err := v.SignBatch(t.Context(), "aa01", [][]byte{d[:], digest[:]}); err == nil && len(sigs) != 2 {
+		if _, sigs, err := signBatch(t.Context(), v, "aa01", [][]byte{d[:], digest[:]}); err == nil && len(sigs) != 2 {
 			t.Fatal("a batch lost a signature")
 		}
 		if _, err := v.Wrap(t.Context(), "aa01", "rec1", []byte("key")); err != nil && !look {

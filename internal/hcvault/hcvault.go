@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/vault"
 )
@@ -39,7 +40,7 @@ var (
 	ErrDenied = errors.New("hcvault: the keystore's policy does not allow this")
 
 	// ErrNoKey says that Vault holds no such key.
-	ErrNoKey = errors.New("hcvault: no such key")
+	ErrNoKey = fmt.Errorf("hcvault: %w", keystore.ErrNoKey)
 
 	// ErrKey says that a key in Vault is not as it must be: of another type,
 	// exportable, deletable, or brought in from outside.
@@ -48,7 +49,7 @@ var (
 	// ErrWrapped says that wrapped bytes do not open for the record, agency or
 	// epoch they were presented for, were altered, or are under a version of
 	// the key that was ended.
-	ErrWrapped = fmt.Errorf("hcvault: the wrapped key does not open: %w", vault.ErrIntegrity)
+	ErrWrapped = fmt.Errorf("hcvault: %w, %w", keystore.ErrWrapped, vault.ErrIntegrity)
 
 	// ErrExists says that the network's keys were made already.
 	ErrExists = errors.New("hcvault: the network has keys")

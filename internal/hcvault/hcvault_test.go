@@ -18,21 +18,21 @@ import (
 
 	"github.com/hashicorp/vault/api"
 
-	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/internal/trouble"
-	networkroom "github.com/safeconduct/safeconduct/network"
-	"github.com/safeconduct/safeconduct/vault"
 )
 
-// One Vault is what three rooms ask of a keystore.
-var (
-	_ credentials.Keys   = (*hcvault.Vault)(nil)
-	_ networkroom.Keys   = (*hcvault.Vault)(nil)
-	_ vault.KeyKeeper    = (*hcvault.Vault)(nil)
-	_ storetest.Keystore = (*hcvault.Vault)(nil)
-)
+// signBatch signs many digests with an agency's key, in one go.
+func signBatch(ctx context.Context, v *hcvault.Vault, agency string, digests [][]byte) (kid string, signatures [][]byte, err error) {
+	p, err := v.Public(ctx, keystore.Agency(agency))
+	if err != nil {
+		return "", nil, err
+	}
+	signatures, err = v.Sign(ctx, keystore.Agency(agency), p.KeyID, digests)
+	return p.KeyID, signatures, err
+}
 
 // TestKeys is the suite that every keystore passes, against the real server
 // over TLS, with no more rights than the policies give.
@@ -48,11 +48,11 @@ func TestCreateTwice(t *testing.T) {
 	if _, err := hcvault.Create(t.Context(), cfg); !errors.Is(err, hcvault.ErrExists) {
 		t.Errorf("create again: %v, want ErrExists", err)
 	}
-	root, err := v.Root(t.Context())
+	root, err := keystore.New(v).Root(t.Context())
 	must(t, err)
 	again, err := hcvault.Open(t.Context(), cfg)
 	must(t, err)
-	same, err := again.Root(t.Context())
+	same, err := keystore.New(again).Root(t.Context())
 	must(t, err)
 	if root.KeyID != same.KeyID {
 		t.Errorf("root %s, want %s", same.KeyID, root.KeyID)
@@ -77,7 +77,7 @@ func TestCreateTwice(t *testing.T) {
 // TestDuties gives a process one duty and has it try everything.
 func TestDuties(t *testing.T) {
 	full, _, p := network(t)
-	_, _, err := full.NewAgency(t.Context(), "aa01")
+	_, _, err := keystore.New(full).NewAgency(t.Context(), "aa01")
 	must(t, err)
 	wrapped, err := full.Wrap(t.Context(), "aa01", "rec1", []byte("file key"))
 	must(t, err)
@@ -91,29 +91,29 @@ func TestDuties(t *testing.T) {
 	}{
 		{"sign as an agency", "signer", signAgency},
 		{"sign many as an agency", "signer", func(ctx context.Context, v *hcvault.Vault) error {
-			_, _, err := v.SignBatch(ctx, "aa01", [][]byte{digest[:], digest[:]})
+			_, _, err := signBatch(ctx, v, "aa01", [][]byte{digest[:], digest[:]})
 			return err
 		}},
 		{"sign a status list", "signer", func(ctx context.Context, v *hcvault.Vault) error {
-			s, err := v.Status(ctx)
+			s, err := keystore.New(v).Status(ctx)
 			must(t, err)
 			_, err = s.Key.Sign(nil, digest[:], crypto.SHA256)
 			return err
 		}},
 		{"sign a pack", "signer", func(ctx context.Context, v *hcvault.Vault) error {
-			s, err := v.Pack(ctx)
+			s, err := keystore.New(v).Pack(ctx)
 			must(t, err)
 			_, err = s.Key.Sign(nil, digest[:], crypto.SHA256)
 			return err
 		}},
 		{"sign a checkpoint", "signer", func(ctx context.Context, v *hcvault.Vault) error {
-			s, err := v.LogSigner(ctx)
+			s, err := keystore.New(v).LogSigner(ctx)
 			must(t, err)
 			_, err = s.Sign([]byte("text\n"))
 			return err
 		}},
 		{"sign a trust list", "root", func(ctx context.Context, v *hcvault.Vault) error {
-			s, err := v.Root(ctx)
+			s, err := keystore.New(v).Root(ctx)
 			must(t, err)
 			_, err = s.Key.Sign(nil, digest[:], crypto.SHA256)
 			return err
@@ -139,11 +139,11 @@ func TestDuties(t *testing.T) {
 			return err
 		}},
 		{"make an agency's keys", "keys", func(ctx context.Context, v *hcvault.Vault) error {
-			_, _, err := v.NewAgency(ctx, "bb"+storetest.NewID())
+			_, _, err := keystore.New(v).NewAgency(ctx, "bb"+storetest.NewID())
 			return err
 		}},
 		{"rotate an agency's key", "keys", func(ctx context.Context, v *hcvault.Vault) error {
-			_, _, err := v.RotateAgency(ctx, "aa01")
+			_, _, err := keystore.New(v).RotateAgency(ctx, "aa01")
 			return err
 		}},
 		{"rotate a wrapping key", "keys", func(ctx context.Context, v *hcvault.Vault) error { return v.RotateWrapping(ctx, "aa01") }},
@@ -164,7 +164,7 @@ func TestDuties(t *testing.T) {
 			}
 		}
 		// Whatever the duty, an agency that is there can be looked at.
-		if _, _, err := v.NewAgency(t.Context(), "aa01"); err != nil {
+		if _, _, err := keystore.New(v).NewAgency(t.Context(), "aa01"); err != nil {
 			t.Errorf("%s: look at an agency: %v", duty, err)
 		}
 	}
@@ -173,7 +173,7 @@ func TestDuties(t *testing.T) {
 // TestPoliciesRefuse tries with each duty what none of them needs, directly.
 func TestPoliciesRefuse(t *testing.T) {
 	full, _, p := network(t)
-	_, _, err := full.NewAgency(t.Context(), "aa01")
+	_, _, err := keystore.New(full).NewAgency(t.Context(), "aa01")
 	must(t, err)
 	sign, wrap := p.mount+"-sign-aa01", p.mount+"-wrap-aa01"
 	attempts := []struct {
@@ -252,15 +252,15 @@ func TestKeysAsTheyMustBe(t *testing.T) {
 		agency := fmt.Sprintf("bad%d", i)
 		_, err := p.root.Logical().WriteWithContext(t.Context(), p.mount+"/keys/"+p.mount+"-sign-"+agency, body)
 		must(t, err)
-		if _, _, err := v.Signer(t.Context(), agency); !errors.Is(err, hcvault.ErrKey) {
+		if _, _, err := keystore.New(v).Signer(t.Context(), agency); !errors.Is(err, hcvault.ErrKey) {
 			t.Errorf("%v: sign: %v, want ErrKey", body, err)
 		}
-		if _, _, err := v.NewAgency(t.Context(), agency); !errors.Is(err, hcvault.ErrKey) {
+		if _, _, err := keystore.New(v).NewAgency(t.Context(), agency); !errors.Is(err, hcvault.ErrKey) {
 			t.Errorf("%v: new agency: %v, want ErrKey", body, err)
 		}
 	}
 	// One that was good, and was made deletable behind our back.
-	_, _, err := v.NewAgency(t.Context(), "aa01")
+	_, _, err := keystore.New(v).NewAgency(t.Context(), "aa01")
 	must(t, err)
 	_, err = p.root.Logical().WriteWithContext(t.Context(), p.mount+"/keys/"+p.mount+"-sign-aa01/config", map[string]any{"deletion_allowed": true})
 	must(t, err)
@@ -363,9 +363,9 @@ func TestTokens(t *testing.T) {
 // cut the old key signs nothing.
 func TestRotationUnderLoad(t *testing.T) {
 	v, cfg, p := network(t)
-	_, _, err := v.NewAgency(t.Context(), "aa01")
+	_, _, err := keystore.New(v).NewAgency(t.Context(), "aa01")
 	must(t, err)
-	_, old, err := v.Signer(t.Context(), "aa01")
+	_, old, err := keystore.New(v).Signer(t.Context(), "aa01")
 	must(t, err)
 
 	other, err := hcvault.Open(t.Context(), cfg) // another replica
@@ -382,7 +382,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		wg.Go(func() {
 			for n := 0; !stop.Load(); n++ {
 				d := sha256.Sum256(fmt.Appendf(nil, "%d/%d", i, n))
-				kid, key, err := ks.Signer(context.WithoutCancel(t.Context()), "aa01")
+				kid, key, err := keystore.New(ks).Signer(context.WithoutCancel(t.Context()), "aa01")
 				if err != nil {
 					t.Errorf("find the key: %v", err)
 					return
@@ -403,7 +403,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		// A rotation each second and a half, so that each replica has seen one
 		// before the next cuts the key before it off.
 		time.Sleep(1500 * time.Millisecond)
-		last, _, err = v.RotateAgency(t.Context(), "aa01")
+		last, _, err = keystore.New(v).RotateAgency(t.Context(), "aa01")
 		must(t, err)
 	}
 	time.Sleep(1500 * time.Millisecond)
@@ -419,9 +419,9 @@ func TestRotationUnderLoad(t *testing.T) {
 	if _, err := old.Sign(nil, digest[:], crypto.SHA256); !errors.Is(err, hcvault.ErrUnavailable) {
 		t.Errorf("the first key after %d rotations: %v, want a refusal", rotations, err)
 	}
-	_, before, err := v.Signer(t.Context(), "aa01")
+	_, before, err := keystore.New(v).Signer(t.Context(), "aa01")
 	must(t, err)
-	_, _, err = v.RotateAgency(t.Context(), "aa01")
+	_, _, err = keystore.New(v).RotateAgency(t.Context(), "aa01")
 	must(t, err)
 	if _, err := before.Sign(nil, digest[:], crypto.SHA256); err != nil {
 		t.Errorf("an act that began before the rotation: %v", err)
@@ -431,7 +431,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		t.Errorf("after the cut: %v, want a refusal", err)
 	}
 	must(t, signAgency(t.Context(), v))
-	if kid, _, err := other.NewAgency(t.Context(), "aa01"); err != nil || kid == last {
+	if kid, _, err := keystore.New(other).NewAgency(t.Context(), "aa01"); err != nil || kid == last {
 		t.Errorf("another replica: %s, %v, want the newest key", kid, err)
 	}
 	state, err := p.root.Logical().ReadWithContext(t.Context(), p.mount+"/keys/"+p.mount+"-sign-aa01")
@@ -444,7 +444,7 @@ func TestRotationUnderLoad(t *testing.T) {
 func TestRewrap(t *testing.T) {
 	v, cfg, p := network(t)
 	for _, id := range []string{"aa01", "aa02"} {
-		_, _, err := v.NewAgency(t.Context(), id)
+		_, _, err := keystore.New(v).NewAgency(t.Context(), id)
 		must(t, err)
 	}
 	const records = 20
@@ -503,14 +503,14 @@ func TestRewrap(t *testing.T) {
 
 func TestBatch(t *testing.T) {
 	v, _, _ := network(t)
-	kid, pub, err := v.NewAgency(t.Context(), "aa01")
+	kid, pub, err := keystore.New(v).NewAgency(t.Context(), "aa01")
 	must(t, err)
 	digests := make([][]byte, 1203) // two full calls and a bit
 	for i := range digests {
 		d := sha256.Sum256(fmt.Append(nil, i))
 		digests[i] = d[:]
 	}
-	got, sigs, err := v.SignBatch(t.Context(), "aa01", digests)
+	got, sigs, err := signBatch(t.Context(), v, "aa01", digests)
 	must(t, err)
 	if got != kid || len(sigs) != len(digests) {
 		t.Fatalf("%d signatures by %s, want %d by %s", len(sigs), got, len(digests), kid)
@@ -520,16 +520,16 @@ func TestBatch(t *testing.T) {
 			t.Fatalf("signature %d does not verify", i)
 		}
 	}
-	if _, sigs, err := v.SignBatch(t.Context(), "aa01", nil); err != nil || len(sigs) != 0 {
+	if _, sigs, err := signBatch(t.Context(), v, "aa01", nil); err != nil || len(sigs) != 0 {
 		t.Errorf("nothing to sign: %d signatures, %v", len(sigs), err)
 	}
-	if _, _, err := v.SignBatch(t.Context(), "aa01", [][]byte{digest[:], []byte("short")}); err == nil {
+	if _, _, err := signBatch(t.Context(), v, "aa01", [][]byte{digest[:], []byte("short")}); err == nil {
 		t.Error("a short digest was taken")
 	}
-	if _, _, err := v.SignBatch(t.Context(), "aa02", digests[:2]); !errors.Is(err, hcvault.ErrNoKey) {
+	if _, _, err := signBatch(t.Context(), v, "aa02", digests[:2]); !errors.Is(err, hcvault.ErrNoKey) {
 		t.Errorf("an unknown agency: %v, want ErrNoKey", err)
 	}
-	_, key, err := v.Signer(t.Context(), "aa01")
+	_, key, err := keystore.New(v).Signer(t.Context(), "aa01")
 	must(t, err)
 	if _, err := key.Sign(nil, digest[:], crypto.SHA512); err == nil {
 		t.Error("another hash was taken")
@@ -540,7 +540,7 @@ func TestBatch(t *testing.T) {
 // else.
 func TestQuota(t *testing.T) {
 	v, _, p := network(t)
-	_, _, err := v.NewAgency(t.Context(), "aa01")
+	_, _, err := keystore.New(v).NewAgency(t.Context(), "aa01")
 	must(t, err)
 	_, err = p.root.Logical().WriteWithContext(t.Context(), "sys/quotas/rate-limit/"+p.mount, map[string]any{
 		"path": p.mount + "/hmac/*", "rate": 2, "interval": "2s",
@@ -604,7 +604,7 @@ disable_mlock = true
 	cfg.Timeout = 2 * time.Second
 	v, err := hcvault.Create(t.Context(), cfg)
 	must(t, err)
-	kid, _, err := v.NewAgency(t.Context(), "aa01")
+	kid, _, err := keystore.New(v).NewAgency(t.Context(), "aa01")
 	must(t, err)
 	wrapped, err := v.Wrap(t.Context(), "aa01", "rec1", []byte("file key"))
 	must(t, err)
@@ -642,7 +642,7 @@ disable_mlock = true
 	eventually(t, "it works after the start", func() error { return signAgency(t.Context(), v) })
 	again, err := hcvault.Open(t.Context(), cfg)
 	must(t, err)
-	if got, _, err := again.Signer(t.Context(), "aa01"); err != nil || got != kid {
+	if got, _, err := keystore.New(again).Signer(t.Context(), "aa01"); err != nil || got != kid {
 		t.Errorf("after the start %s signs, %v, want %s", got, err, kid)
 	}
 	if got, err := again.Unwrap(t.Context(), "aa01", "rec1", wrapped); err != nil || string(got) != "file key" {
@@ -650,7 +650,7 @@ disable_mlock = true
 	}
 
 	// A rotation, and then the storage of before it.
-	_, _, err = again.RotateAgency(t.Context(), "aa01")
+	_, _, err = keystore.New(again).RotateAgency(t.Context(), "aa01")
 	must(t, err)
 	s.stop()
 	must(t, os.RemoveAll(storage))
@@ -667,7 +667,7 @@ disable_mlock = true
 		t.Errorf("generation %d, %v, want %d as before the rotation", got, err, generation)
 	}
 	eventually(t, "a process that saw the newer state notices", func() error {
-		if _, _, err := again.Signer(t.Context(), "aa01"); !errors.Is(err, hcvault.ErrBadResponse) {
+		if _, _, err := keystore.New(again).Signer(t.Context(), "aa01"); !errors.Is(err, hcvault.ErrBadResponse) {
 			return fmt.Errorf("%w, want ErrBadResponse", err)
 		}
 		return nil
@@ -702,7 +702,7 @@ func BenchmarkSignBatch(b *testing.B) {
 	}
 	n := 0
 	for b.Loop() {
-		_, _, err := v.SignBatch(b.Context(), "aa01", digests)
+		_, _, err := signBatch(b.Context(), v, "aa01", digests)
 		must(b, err)
 		n += len(digests)
 	}
@@ -732,7 +732,7 @@ func BenchmarkUnwrap(b *testing.B) {
 func benchNetwork(b *testing.B) *hcvault.Vault {
 	b.Helper()
 	v, _, _ := network(b)
-	_, _, err := v.NewAgency(b.Context(), "aa01")
+	_, _, err := keystore.New(v).NewAgency(b.Context(), "aa01")
 	must(b, err)
 	return v
 }

@@ -2,20 +2,19 @@ package hcvault
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"errors"
 	"fmt"
 
-	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 )
 
 // NewAgency makes an agency's signing key and key-encryption key, and returns
 // the signing key's id and public half. For an agency that has keys it returns
 // those and asks for no right to make any, so that a set-up which was
 // interrupted can be repeated.
-func (v *Vault) NewAgency(ctx context.Context, agency string) (string, *ecdsa.PublicKey, error) {
+func (v *Vault) NewAgency(ctx context.Context, agency string) (keystore.Public, error) {
 	if known(agency) != nil {
-		return "", nil, errors.New("hcvault: an agency's id must be 1 to 64 letters, digits, - and _")
+		return keystore.Public{}, errors.New("hcvault: an agency's id must be 1 to 64 letters, digits, - and _")
 	}
 	missing := false
 	// The signing key is made last: an agency that can sign can also read.
@@ -28,45 +27,37 @@ func (v *Vault) NewAgency(ctx context.Context, agency string) (string, *ecdsa.Pu
 			continue
 		}
 		if !errors.Is(err, ErrNoKey) {
-			return "", nil, fmt.Errorf("look at the agency's keys: %w", err)
+			return keystore.Public{}, fmt.Errorf("look at the agency's keys: %w", err)
 		}
 		if !missing {
 			missing = true
 			if err := v.count(ctx); err != nil {
-				return "", nil, err
+				return keystore.Public{}, err
 			}
 		}
 		if err := v.makeKey(ctx, k.name, k.kind); err != nil {
-			return "", nil, fmt.Errorf("make the agency's keys: %w", err)
+			return keystore.Public{}, fmt.Errorf("make the agency's keys: %w", err)
 		}
 	}
-	return v.publicOf(ctx, agency)
-}
-
-func (v *Vault) publicOf(ctx context.Context, agency string) (string, *ecdsa.PublicKey, error) {
-	_, s, err := v.signer(ctx, v.signingName(agency))
-	if err != nil {
-		return "", nil, fmt.Errorf("find the agency's key: %w", err)
-	}
-	return jws.KeyID(s.public), s.public, nil
+	return v.Public(ctx, keystore.Agency(agency))
 }
 
 // RotateAgency makes a new version of an agency's signing key. It signs from
 // now on, in other processes within a second. The one before it could still
 // sign for an act that has begun, until the next rotation or RetireSigning;
 // Vault refuses all older ones.
-func (v *Vault) RotateAgency(ctx context.Context, agency string) (string, *ecdsa.PublicKey, error) {
+func (v *Vault) RotateAgency(ctx context.Context, agency string) (keystore.Public, error) {
 	if err := known(agency); err != nil {
-		return "", nil, err
+		return keystore.Public{}, err
 	}
 	latest, err := v.rotate(ctx, v.signingName(agency), kindSigning)
 	if err != nil {
-		return "", nil, fmt.Errorf("rotate the agency's key: %w", err)
+		return keystore.Public{}, fmt.Errorf("rotate the agency's key: %w", err)
 	}
 	if err := v.floor(ctx, v.signingName(agency), "min_encryption_version", latest-1); err != nil {
-		return "", nil, fmt.Errorf("end the agency's old keys: %w", err)
+		return keystore.Public{}, fmt.Errorf("end the agency's old keys: %w", err)
 	}
-	return v.publicOf(ctx, agency)
+	return v.Public(ctx, keystore.Agency(agency))
 }
 
 // RetireSigning has Vault refuse to sign with any version but the latest of an

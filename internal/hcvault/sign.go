@@ -2,14 +2,12 @@ package hcvault
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"strconv"
 	"strings"
@@ -19,10 +17,9 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
-	"golang.org/x/mod/sumdb/note"
 
 	"github.com/safeconduct/safeconduct/credentials/jws"
-	"github.com/safeconduct/safeconduct/verifier"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 )
 
 const (
@@ -37,27 +34,10 @@ const (
 // signer is one version of a P-256 key in Vault.
 type signer struct {
 	v       *Vault
-	ctx     context.Context //nolint:containedctx // crypto.Signer has no context; a signer is made for one act
+	ctx     context.Context //nolint:containedctx // it is made for one call
 	name    string
 	version int
 	public  *ecdsa.PublicKey
-}
-
-// Public is the public half, an *ecdsa.PublicKey on P-256.
-func (s signer) Public() crypto.PublicKey { return s.public }
-
-// Sign has Vault sign a SHA-256 digest. The signature is ASN.1, as
-// crypto.Signer promises, and was checked with the public half. The
-// randomness is Vault's own; random is not read.
-func (s signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if opts == nil || opts.HashFunc() != crypto.SHA256 {
-		return nil, errors.New("hcvault: only SHA-256 digests are signed")
-	}
-	all, err := s.signAll([][]byte{digest})
-	if err != nil {
-		return nil, err
-	}
-	return all[0], nil
 }
 
 // signAll signs digests in one call: all of them or none.
@@ -168,54 +148,72 @@ func (v *Vault) sign(ctx context.Context, name string, version int, inputs [][]b
 // prefix begins everything that a version of a key made.
 func prefix(version int) string { return "vault:v" + strconv.Itoa(version) + ":" }
 
-// signer finds the latest version of a signing key.
-func (v *Vault) signer(ctx context.Context, name string) (string, signer, error) {
+var _ keystore.Store = (*Vault)(nil)
+
+// nameOf is the name in Vault of the key for a use. ErrNoKey for a use that there
+// is no key for.
+func (v *Vault) nameOf(use keystore.Use) (string, error) {
+	if agency, ok := use.OfAgency(); ok {
+		return v.signingName(agency), known(agency)
+	}
+	switch use {
+	case keystore.Root:
+		return v.keyName(rootKey), nil // only a login with the duty root may sign with it
+	case keystore.Status:
+		return v.keyName(statusKey), nil
+	case keystore.Pack:
+		return v.keyName(packKey), nil
+	default:
+		return "", ErrNoKey
+	}
+}
+
+// Public is the latest version of the key for a use. ErrNoKey if there is none.
+func (v *Vault) Public(ctx context.Context, use keystore.Use) (keystore.Public, error) {
+	name, err := v.nameOf(use)
+	if err != nil {
+		return keystore.Public{}, err
+	}
 	k, err := v.key(ctx, name, kindSigning)
 	if err != nil {
-		return "", signer{}, err
+		return keystore.Public{}, fmt.Errorf("find the key of %s: %w", kindOfUse(use), err)
 	}
 	pub, ok := k.public[k.latest].(*ecdsa.PublicKey)
 	if !ok {
-		return "", signer{}, ErrBadResponse
+		return keystore.Public{}, ErrBadResponse
 	}
-	// Once an act has got as far as signing, its own deadline or a client that
-	// hung up shall not decide whether a signature exists; Timeout bounds it.
-	return jws.KeyID(pub), signer{v, context.WithoutCancel(ctx), name, k.latest, pub}, nil
+	return keystore.PublicOf(pub)
 }
 
-// Signer is the key an agency signs attestations and cards with now, and its
-// id. ErrNoKey if it has none. The signer stays with its version of the key:
-// get a new one for each act.
-func (v *Vault) Signer(ctx context.Context, agency string) (string, crypto.Signer, error) {
-	if err := known(agency); err != nil {
-		return "", nil, err
+// kindOfUse says whose key it is, without an id.
+func kindOfUse(use keystore.Use) string {
+	if _, ok := use.OfAgency(); ok {
+		return "the agency"
 	}
-	kid, s, err := v.signer(ctx, v.signingName(agency))
-	if err != nil {
-		return "", nil, fmt.Errorf("find the agency's key: %w", err)
-	}
-	return kid, s, nil
+	return string(use)
 }
 
-// SignBatch signs many SHA-256 digests with an agency's key, which is what a
-// hundred cards in one go are for. It returns the key's id and the signatures
-// in the order of the digests, each ASN.1 and checked; or an error, and then
-// none of them.
-func (v *Vault) SignBatch(ctx context.Context, agency string, digests [][]byte) (kid string, signatures [][]byte, err error) {
-	if err := known(agency); err != nil {
-		return "", nil, err
-	}
-	kid, s, err := v.signer(ctx, v.signingName(agency))
+// Sign has Vault sign SHA-256 digests with the version of a key that has this id:
+// as long as Vault lets it, for an act that has begun. The signatures are in the
+// order of the digests, each ASN.1 and checked; or there is an error, and then
+// none of them. A hundred cards in one go take one call.
+func (v *Vault) Sign(ctx context.Context, use keystore.Use, kid string, digests [][]byte) ([][]byte, error) {
+	name, err := v.nameOf(use)
 	if err != nil {
-		return "", nil, fmt.Errorf("find the agency's key: %w", err)
+		return nil, err
 	}
-	signatures = make([][]byte, len(digests))
+	s, err := v.version(ctx, name, kid)
+	if err != nil {
+		return nil, err
+	}
+	signatures := make([][]byte, len(digests))
 	// A hundred thousand take no more memory on their way than a thousand.
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	s.ctx = ctx
 	var next atomic.Int64
 	var calls sync.WaitGroup
-	for range abreast {
+	for range min(abreast, (len(digests)+maxBatch-1)/maxBatch) {
 		calls.Go(func() {
 			for ctx.Err() == nil {
 				last := int(next.Add(maxBatch))
@@ -233,79 +231,77 @@ func (v *Vault) SignBatch(ctx context.Context, agency string, digests [][]byte) 
 	}
 	calls.Wait()
 	if err := context.Cause(ctx); err != nil {
-		return "", nil, err
-	}
-	return kid, signatures, nil
-}
-
-// Root is the key that signs trust lists, and nothing else. Only a process
-// with the policy "root" may sign with it.
-func (v *Vault) Root(ctx context.Context) (verifier.Signer, error) { return v.named(ctx, rootKey) }
-
-// Status is the key that signs status and answers lists.
-func (v *Vault) Status(ctx context.Context) (verifier.Signer, error) { return v.named(ctx, statusKey) }
-
-// Pack is the key that signs packs and envelopes.
-func (v *Vault) Pack(ctx context.Context) (verifier.Signer, error) { return v.named(ctx, packKey) }
-
-func (v *Vault) named(ctx context.Context, use string) (verifier.Signer, error) {
-	kid, s, err := v.signer(ctx, v.keyName(use))
-	if err != nil {
-		return verifier.Signer{}, fmt.Errorf("find the %s key: %w", use, err)
-	}
-	return verifier.Signer{KeyID: kid, Key: s}, nil
-}
-
-// logSigner is the version of the log's key that was the latest when the
-// keystore was opened. It stays that one: the log knows it by its hash.
-type logSigner struct {
-	v       *Vault
-	ctx     context.Context //nolint:containedctx // note.Signer has no context
-	version int
-	public  ed25519.PublicKey
-	check   note.Verifier
-}
-
-// Name is the log's origin.
-func (s logSigner) Name() string { return s.check.Name() }
-
-// KeyHash names the key beside the origin (C2SP signed-note).
-func (s logSigner) KeyHash() uint32 { return s.check.KeyHash() }
-
-// Sign has Vault sign the text of a note, and checks the signature.
-func (s logSigner) Sign(text []byte) ([]byte, error) {
-	sigs, err := s.v.sign(s.ctx, s.v.keyName(logKey), s.version, [][]byte{text}, map[string]any{"marshaling_algorithm": "jws"})
-	if err != nil {
 		return nil, err
 	}
-	if len(sigs[0]) != ed25519.SignatureSize || !ed25519.Verify(s.public, text, sigs[0]) {
-		return nil, ErrBadResponse
-	}
-	return sigs[0], nil
+	return signatures, nil
 }
 
-// LogSigner is the Ed25519 key that signs the log's checkpoints (C2SP
-// signed-note). It works until the keystore is closed, whatever becomes of
-// ctx.
-func (v *Vault) LogSigner(ctx context.Context) (note.Signer, error) {
-	check, err := note.NewVerifier(v.log)
+// version finds the version of a key that has an id.
+func (v *Vault) version(ctx context.Context, name, kid string) (signer, error) {
+	k, err := v.key(ctx, name, kindSigning)
 	if err != nil {
-		return nil, fmt.Errorf("hcvault: read the log key: %w", err)
+		return signer{}, fmt.Errorf("find the key: %w", err)
 	}
+	is := func(version int) (*ecdsa.PublicKey, bool) {
+		pub, ok := k.public[version].(*ecdsa.PublicKey)
+		return pub, ok && jws.KeyID(pub) == kid
+	}
+	if pub, ok := is(k.latest); ok { // almost always
+		return signer{v: v, name: name, version: k.latest, public: pub}, nil
+	}
+	for version := range k.public {
+		if pub, ok := is(version); ok {
+			return signer{v: v, name: name, version: version, public: pub}, nil
+		}
+	}
+	return signer{}, unavailable("it does not have this version of the key any more", time.Second)
+}
+
+// SignLog has Vault sign the text of one of the log's checkpoints, with the
+// version of the log's key that was the latest when the keystore was opened. It
+// stays that one: the log knows it by its hash.
+func (v *Vault) SignLog(ctx context.Context, text []byte) ([]byte, error) {
 	k, err := v.key(ctx, v.keyName(logKey), kindLog)
 	if err != nil {
 		return nil, fmt.Errorf("look at the log key: %w", err)
 	}
 	for version, p := range k.public {
-		pub, ok := p.(ed25519.PublicKey)
+		public, ok := p.(ed25519.PublicKey)
 		if !ok {
 			return nil, ErrBadResponse
 		}
-		if text, err := noteKey(v.cfg.Origin, pub); err == nil && text == v.log {
-			return logSigner{v, context.WithoutCancel(ctx), version, pub, check}, nil
+		if known, err := noteKey(v.cfg.Origin, public); err != nil || known != v.log {
+			continue
 		}
+		signatures, err := v.sign(ctx, v.keyName(logKey), version, [][]byte{text}, map[string]any{"marshaling_algorithm": "jws"})
+		if err != nil {
+			return nil, err
+		}
+		if len(signatures[0]) != ed25519.SignatureSize || !ed25519.Verify(public, text, signatures[0]) {
+			return nil, ErrBadResponse
+		}
+		return signatures[0], nil
 	}
 	return nil, ErrNoKey
+}
+
+// SignDerived signs with a key that is derived for one label and one network from
+// Vault's keyed hash. It is in this process for a moment: Vault has no such key.
+func (v *Vault) SignDerived(ctx context.Context, label, network string, data []byte) ([]byte, error) {
+	key, err := keystore.Derived(ctx, v.MAC, label, network)
+	if err != nil {
+		return nil, err
+	}
+	return ed25519.Sign(key, keystore.Labelled(label, data)), nil
+}
+
+// DerivedKey is the public half of the key of SignDerived.
+func (v *Vault) DerivedKey(ctx context.Context, label, network string) (ed25519.PublicKey, error) {
+	key, err := keystore.Derived(ctx, v.MAC, label, network)
+	if err != nil {
+		return nil, err
+	}
+	return key.Public().(ed25519.PublicKey), nil //nolint:forcetypeassert // ed25519's own
 }
 
 // LogKey is the text by which strangers check the log's checkpoints, a note

@@ -30,6 +30,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/blobs"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -45,7 +46,7 @@ type world struct {
 	cfg    httpapi.Config
 	people *people.Roster
 	net    *network.Network
-	keys   *keyfile.File
+	keys   keystore.Keys
 	log    *logged
 	vkey   string
 	db     *sqlstore.DB
@@ -92,8 +93,9 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 	keyring, err := sqlstore.CreateKeyring(ctx, filepath.Join(dir, "keyring.db"), strings.Repeat("0", 32))
 	must(err)
 	t.Cleanup(func() { _ = keyring.Close() })
-	w.keys, err = keyfile.Create(ctx, keyfile.Config{Path: filepath.Join(dir, "keys.age"), Passphrase: "made up", WorkFactor: 1}, "example.org/log")
+	file, err := keyfile.Create(ctx, keyfile.Config{Path: filepath.Join(dir, "keys.age"), Passphrase: "made up", WorkFactor: 1}, "example.org/log")
 	must(err)
+	w.keys = keystore.New(file)
 	pages, err := blobs.Open(filepath.Join(dir, "blobs"), nil)
 	must(err)
 	t.Cleanup(func() { _ = pages.Close() })

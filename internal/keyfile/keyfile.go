@@ -30,6 +30,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/trouble"
 )
 
@@ -60,7 +61,7 @@ var (
 	ErrFull = fmt.Errorf("keyfile: the disk is %w", trouble.ErrFull)
 
 	// ErrNoKey says that the file holds no such key.
-	ErrNoKey = errors.New("keyfile: no such key")
+	ErrNoKey = fmt.Errorf("keyfile: %w", keystore.ErrNoKey)
 )
 
 // maxFile bounds the file in bytes; two thousand agencies fit.

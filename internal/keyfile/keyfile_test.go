@@ -20,19 +20,10 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
-	"github.com/safeconduct/safeconduct/network"
-	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/verifier"
-)
-
-// One file is what three rooms ask of a keystore.
-var (
-	_ credentials.Keys = (*keyfile.File)(nil)
-	_ network.Keys     = (*keyfile.File)(nil)
-	_ vault.KeyKeeper  = (*keyfile.File)(nil)
 )
 
 const origin = "example.org/log"
@@ -74,7 +65,7 @@ func must[T any](v T, err error) T {
 
 func TestCreateAndOpen(t *testing.T) {
 	f, cfg := create(t)
-	kid, pub, err := f.NewAgency(t.Context(), "aa01")
+	kid, pub, err := keystore.New(f).NewAgency(t.Context(), "aa01")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,11 +77,11 @@ func TestCreateAndOpen(t *testing.T) {
 		name string
 		get  func(*keyfile.File) (verifier.Signer, error)
 	}{
-		{"root", func(f *keyfile.File) (verifier.Signer, error) { return f.Root(t.Context()) }},
-		{"status", func(f *keyfile.File) (verifier.Signer, error) { return f.Status(t.Context()) }},
-		{"pack", func(f *keyfile.File) (verifier.Signer, error) { return f.Pack(t.Context()) }},
+		{"root", func(f *keyfile.File) (verifier.Signer, error) { return keystore.New(f).Root(t.Context()) }},
+		{"status", func(f *keyfile.File) (verifier.Signer, error) { return keystore.New(f).Status(t.Context()) }},
+		{"pack", func(f *keyfile.File) (verifier.Signer, error) { return keystore.New(f).Pack(t.Context()) }},
 		{"agency", func(f *keyfile.File) (verifier.Signer, error) {
-			kid, key, err := f.Signer(t.Context(), "aa01")
+			kid, key, err := keystore.New(f).Signer(t.Context(), "aa01")
 			return verifier.Signer{KeyID: kid, Key: key}, err
 		}},
 	} {
@@ -107,7 +98,7 @@ func TestCreateAndOpen(t *testing.T) {
 			t.Errorf("%s: the signature does not verify", c.name)
 		}
 	}
-	signer, vkey := must(again.LogSigner(t.Context())), must(again.LogKey(t.Context()))
+	signer, vkey := must(keystore.New(again).LogSigner(t.Context())), must(again.LogKey(t.Context()))
 	signed := must(note.Sign(&note.Note{Text: "text\n"}, signer))
 	if _, err := note.Open(signed, note.VerifierList(must(note.NewVerifier(vkey)))); err != nil {
 		t.Errorf("checkpoint under %s: %v", signer.Name(), err)
@@ -137,7 +128,7 @@ func TestCreateAndOpen(t *testing.T) {
 // exactly what was written is used.
 func TestRefuses(t *testing.T) {
 	f, good := create(t)
-	if _, _, err := f.NewAgency(t.Context(), "aa01"); err != nil {
+	if _, _, err := keystore.New(f).NewAgency(t.Context(), "aa01"); err != nil {
 		t.Fatal(err)
 	}
 	data := must(os.ReadFile(good.Path))
@@ -215,14 +206,14 @@ func write(t *testing.T, path string, data []byte) {
 func TestOlderCopy(t *testing.T) {
 	f, cfg := create(t)
 	old := must(os.ReadFile(cfg.Path))
-	if _, _, err := f.NewAgency(t.Context(), "aa01"); err != nil {
+	if _, _, err := keystore.New(f).NewAgency(t.Context(), "aa01"); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(cfg.Path); err != nil {
 		t.Fatal(err)
 	}
 	write(t, cfg.Path, old)
-	if _, _, err := f.NewAgency(t.Context(), "aa02"); !errors.Is(err, keyfile.ErrOlder) {
+	if _, _, err := keystore.New(f).NewAgency(t.Context(), "aa02"); !errors.Is(err, keyfile.ErrOlder) {
 		t.Errorf("update over an older copy: %v, want ErrOlder", err)
 	}
 	if got := must(os.ReadFile(cfg.Path)); !bytes.Equal(got, old) {
@@ -233,7 +224,7 @@ func TestOlderCopy(t *testing.T) {
 func TestWrap(t *testing.T) {
 	f, _ := create(t)
 	for _, id := range []string{"aa01", "aa02"} {
-		if _, _, err := f.NewAgency(t.Context(), id); err != nil {
+		if _, _, err := keystore.New(f).NewAgency(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -321,31 +312,31 @@ func TestMAC(t *testing.T) {
 
 func TestAgencies(t *testing.T) {
 	f, cfg := create(t)
-	first, _, err := f.NewAgency(t.Context(), "aa01")
+	first, _, err := keystore.New(f).NewAgency(t.Context(), "aa01")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, _, err := f.NewAgency(t.Context(), "aa01"); err != nil || again != first {
+	if again, _, err := keystore.New(f).NewAgency(t.Context(), "aa01"); err != nil || again != first {
 		t.Errorf("repeated: %s, %v, want %s", again, err, first)
 	}
 	wrapped := must(f.Wrap(t.Context(), "aa01", "rec1", []byte("file key")))
-	second, _, err := f.RotateAgency(t.Context(), "aa01")
+	second, _, err := keystore.New(f).RotateAgency(t.Context(), "aa01")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if kid, _, err := f.Signer(t.Context(), "aa01"); err != nil || kid != second || kid == first {
+	if kid, _, err := keystore.New(f).Signer(t.Context(), "aa01"); err != nil || kid != second || kid == first {
 		t.Errorf("after rotation %s signs, %v, want %s", kid, err, second)
 	}
 	if got := must(open(t, cfg).Unwrap(t.Context(), "aa01", "rec1", wrapped)); string(got) != "file key" {
 		t.Error("rotation lost what was wrapped before")
 	}
-	if _, _, err := f.RotateAgency(t.Context(), "aa02"); !errors.Is(err, keyfile.ErrNoKey) {
+	if _, _, err := keystore.New(f).RotateAgency(t.Context(), "aa02"); !errors.Is(err, keyfile.ErrNoKey) {
 		t.Errorf("rotate an unknown agency: %v, want ErrNoKey", err)
 	}
-	if _, _, err := f.Signer(t.Context(), ""); !errors.Is(err, keyfile.ErrNoKey) {
+	if _, _, err := keystore.New(f).Signer(t.Context(), ""); !errors.Is(err, keyfile.ErrNoKey) {
 		t.Errorf("signer of no agency: %v, want ErrNoKey", err)
 	}
-	if _, _, err := f.NewAgency(t.Context(), ""); err == nil {
+	if _, _, err := keystore.New(f).NewAgency(t.Context(), ""); err == nil {
 		t.Error("an agency without an id was taken")
 	}
 }
@@ -363,7 +354,7 @@ func TestTwoProcesses(t *testing.T) {
 			f = b
 		}
 		wg.Go(func() {
-			if _, _, err := f.NewAgency(context.Background(), fmt.Sprintf("aa%02d", i)); err != nil {
+			if _, _, err := keystore.New(f).NewAgency(context.Background(), fmt.Sprintf("aa%02d", i)); err != nil {
 				t.Errorf("agency %d: %v", i, err)
 			}
 		})
@@ -371,8 +362,8 @@ func TestTwoProcesses(t *testing.T) {
 	wg.Wait()
 	for i := range 8 {
 		id := fmt.Sprintf("aa%02d", i)
-		kidA, _, errA := a.Signer(t.Context(), id)
-		kidB, _, errB := b.Signer(t.Context(), id)
+		kidA, _, errA := keystore.New(a).Signer(t.Context(), id)
+		kidB, _, errB := keystore.New(b).Signer(t.Context(), id)
 		if errA != nil || errB != nil || kidA != kidB {
 			t.Errorf("agency %d: %s, %v and %s, %v", i, kidA, errA, kidB, errB)
 		}
@@ -391,7 +382,7 @@ func TestLockGivesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
-	if _, _, err := f.NewAgency(ctx, "aa01"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := keystore.New(f).NewAgency(ctx, "aa01"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("update under another's lock: %v, want DeadlineExceeded", err)
 	}
 }
@@ -425,7 +416,7 @@ func ExampleCreate() {
 		fmt.Println(err)
 		return
 	}
-	kid, _, err := keys.NewAgency(ctx, "5eed")
+	kid, _, err := keystore.New(keys).NewAgency(ctx, "5eed")
 	fmt.Println(len(kid), err)
 	// Output: 16 <nil>
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -14,63 +15,108 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/vault"
-	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // ErrWrapped says that wrapped bytes do not open for the record, agency or
 // epoch they were presented for, or were altered.
-var ErrWrapped = fmt.Errorf("keyfile: the wrapped key does not open: %w", vault.ErrIntegrity)
+var ErrWrapped = fmt.Errorf("keyfile: %w, %w", keystore.ErrWrapped, vault.ErrIntegrity)
 
-// signer is a key that signs and shows its public half, and nothing else.
-type signer struct{ key *ecdsa.PrivateKey }
+var _ keystore.Store = (*File)(nil)
 
-// Public is the public half, an *ecdsa.PublicKey on P-256.
-func (s signer) Public() crypto.PublicKey { return s.key.Public() }
-
-// Sign signs a digest; the signature is ASN.1, as crypto.Signer promises.
-func (s signer) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return s.key.Sign(random, digest, opts)
-}
-
-func named(key *ecdsa.PrivateKey) verifier.Signer {
-	return verifier.Signer{KeyID: keyID(key), Key: signer{key}}
-}
-
-// Root is the key that signs trust lists, and nothing else. In this keystore
-// it lies beside the online keys; a network that wants it offline keeps it
-// elsewhere.
-func (f *File) Root(context.Context) (verifier.Signer, error) {
+// key is the key that signs for a use now.
+func (f *File) key(use keystore.Use) (*ecdsa.PrivateKey, error) {
+	if id, ok := use.OfAgency(); ok {
+		a, err := f.agency(id)
+		if err != nil {
+			return nil, err
+		}
+		return a.signing[len(a.signing)-1], nil
+	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return named(f.keys.root), nil
+	switch use {
+	case keystore.Root:
+		// In this keystore it lies beside the online keys; a network that wants
+		// it offline keeps it elsewhere.
+		return f.keys.root, nil
+	case keystore.Status:
+		return f.keys.status, nil
+	case keystore.Pack:
+		return f.keys.pack, nil
+	default:
+		return nil, ErrNoKey
+	}
 }
 
-// Status is the key that signs status and answers lists.
-func (f *File) Status(context.Context) (verifier.Signer, error) {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return named(f.keys.status), nil
+// Public is the key that signs for a use now. ErrNoKey if there is none.
+func (f *File) Public(_ context.Context, use keystore.Use) (keystore.Public, error) {
+	key, err := f.key(use)
+	if err != nil {
+		return keystore.Public{}, err
+	}
+	return keystore.PublicOf(&key.PublicKey)
 }
 
-// Pack is the key that signs packs and envelopes.
-func (f *File) Pack(context.Context) (verifier.Signer, error) {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return named(f.keys.pack), nil
+// errReplaced says that a key was replaced between finding it and signing.
+var errReplaced = &trouble.Later{Err: trouble.ErrKeystore, Cause: "the key was replaced meanwhile", After: time.Second}
+
+// Sign signs SHA-256 digests with the key that signs for a use now, if it is the
+// one that the caller means.
+func (f *File) Sign(_ context.Context, use keystore.Use, kid string, digests [][]byte) ([][]byte, error) {
+	key, err := f.key(use)
+	if err != nil {
+		return nil, err
+	}
+	if keyID(key) != kid {
+		return nil, errReplaced
+	}
+	signatures := make([][]byte, len(digests))
+	for i, digest := range digests {
+		if len(digest) != sha256.Size {
+			return nil, errors.New("keyfile: a digest must have 32 bytes")
+		}
+		if signatures[i], err = key.Sign(rand.Reader, digest, crypto.SHA256); err != nil {
+			return nil, fmt.Errorf("keyfile: sign: %w", err)
+		}
+	}
+	return signatures, nil
 }
 
-// LogSigner is the Ed25519 key that signs the log's checkpoints (C2SP
-// signed-note).
-func (f *File) LogSigner(context.Context) (note.Signer, error) {
+// SignLog signs the text of one of the log's checkpoints.
+func (f *File) SignLog(_ context.Context, text []byte) ([]byte, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return note.NewSigner(f.keys.log)
+	signer, err := note.NewSigner(f.keys.log)
+	if err != nil {
+		return nil, fmt.Errorf("keyfile: the log's key: %w", err)
+	}
+	return signer.Sign(text)
+}
+
+// SignDerived signs with a key that is derived for one label and one network.
+func (f *File) SignDerived(ctx context.Context, label, network string, data []byte) ([]byte, error) {
+	key, err := keystore.Derived(ctx, f.MAC, label, network)
+	if err != nil {
+		return nil, err
+	}
+	return ed25519.Sign(key, keystore.Labelled(label, data)), nil
+}
+
+// DerivedKey is the public half of the key of SignDerived.
+func (f *File) DerivedKey(ctx context.Context, label, network string) (ed25519.PublicKey, error) {
+	key, err := keystore.Derived(ctx, f.MAC, label, network)
+	if err != nil {
+		return nil, err
+	}
+	return key.Public().(ed25519.PublicKey), nil //nolint:forcetypeassert // ed25519's own
 }
 
 // LogKey is the text by which strangers check the log's checkpoints, a note
@@ -84,9 +130,9 @@ func (f *File) LogKey(context.Context) (string, error) {
 // NewAgency makes an agency's signing key and key-encryption key, and returns
 // the signing key's id and public half. For an agency that has keys it returns
 // those, so that a set-up which was interrupted can be repeated.
-func (f *File) NewAgency(ctx context.Context, agency string) (string, *ecdsa.PublicKey, error) {
+func (f *File) NewAgency(ctx context.Context, agency string) (keystore.Public, error) {
 	if agency == "" {
-		return "", nil, errors.New("keyfile: an agency needs an id")
+		return keystore.Public{}, errors.New("keyfile: an agency needs an id")
 	}
 	key, err := f.agency(agency)
 	if errors.Is(err, ErrNoKey) {
@@ -101,17 +147,16 @@ func (f *File) NewAgency(ctx context.Context, agency string) (string, *ecdsa.Pub
 		}
 	}
 	if err != nil {
-		return "", nil, err
+		return keystore.Public{}, err
 	}
-	last := key.signing[len(key.signing)-1]
-	return keyID(last), &last.PublicKey, nil
+	return keystore.PublicOf(&key.signing[len(key.signing)-1].PublicKey)
 }
 
 // RotateAgency makes a new signing key for an agency. It signs from now on;
 // the old ones stay in the file and sign nothing.
-func (f *File) RotateAgency(ctx context.Context, agency string) (string, *ecdsa.PublicKey, error) {
+func (f *File) RotateAgency(ctx context.Context, agency string) (keystore.Public, error) {
 	if _, err := f.agency(agency); err != nil {
-		return "", nil, err
+		return keystore.Public{}, err
 	}
 	var made *ecdsa.PrivateKey
 	err := f.update(ctx, func(k *keys) error {
@@ -123,9 +168,9 @@ func (f *File) RotateAgency(ctx context.Context, agency string) (string, *ecdsa.
 		return nil
 	})
 	if err != nil {
-		return "", nil, err
+		return keystore.Public{}, err
 	}
-	return keyID(made), &made.PublicKey, nil
+	return keystore.PublicOf(&made.PublicKey)
 }
 
 // addSigning gives an agency a new signing key, and its first key-encryption
@@ -143,17 +188,6 @@ func (k *keys) addSigning(agency string) error {
 	}
 	k.agencies[agency] = a
 	return nil
-}
-
-// Signer is the key an agency signs attestations and cards with now, and its
-// id. ErrNoKey if it has none.
-func (f *File) Signer(_ context.Context, agency string) (string, crypto.Signer, error) {
-	a, err := f.agency(agency)
-	if err != nil {
-		return "", nil, err
-	}
-	last := a.signing[len(a.signing)-1]
-	return keyID(last), signer{last}, nil
 }
 
 // agency finds an agency's keys, also those that another process made after

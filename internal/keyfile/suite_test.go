@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/storetest"
 )
 
@@ -12,8 +13,8 @@ func TestKeys(t *testing.T) {
 	storetest.Keys(t, func(t *testing.T) storetest.OpenKeys {
 		f, cfg := create(t)
 		return storetest.OpenKeys{
-			Keystore: f, NoKey: keyfile.ErrNoKey, Wrapped: keyfile.ErrWrapped,
-			Again: func(t *testing.T) storetest.Keystore { return open(t, cfg) },
+			Keystore: keystore.New(f), NoKey: keyfile.ErrNoKey, Wrapped: keyfile.ErrWrapped,
+			Again: func(t *testing.T) storetest.Keystore { return keystore.New(open(t, cfg)) },
 		}
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,20 +20,23 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
-// MAC is the keystore's keyed hash.
-type MAC interface {
-	MAC(ctx context.Context, label string, data []byte) ([]byte, error)
+// Keys signs and shows the public half of the key for a label and a network: a
+// keystore.
+type Keys interface {
+	SignDerived(ctx context.Context, label, network string, data []byte) ([]byte, error)
+	DerivedKey(ctx context.Context, label, network string) (ed25519.PublicKey, error)
 }
 
 // Config is what a folder needs.
 type Config struct {
 	Dir     string
 	Network string // its id
-	Keys    MAC
+	Keys    Keys
 	// State reads what the database says now: the number of the last pack, and
 	// then the erasures.
 	State func(ctx context.Context) (sequence uint64, erasures []vault.Erasure, err error)
@@ -67,29 +69,11 @@ const (
 	CheckpointName = "checkpoint"
 )
 
-// What the two keys that sign for a restore are derived for. Each has one use;
-// they come from the keystore's keyed hash, so that no keystore needs another
-// kind of key.
+// What the two keys that sign for a restore are derived for. Each has one use.
 const (
 	LabelJournal = "safeconduct/erasure-journal/1"
 	LabelBackup  = "safeconduct/backup-manifest/1"
 )
-
-// SigningKey derives the key for one use.
-func SigningKey(ctx context.Context, keys MAC, label, network string) (ed25519.PrivateKey, error) {
-	seed, err := keys.MAC(ctx, label, []byte(network))
-	if err != nil {
-		return nil, err
-	}
-	if len(seed) != ed25519.SeedSize {
-		return nil, errors.New("the keystore's keyed hash has another length")
-	}
-	return ed25519.NewKeyFromSeed(seed), nil
-}
-
-// Signed is what a signature covers: the label separates the uses, also for
-// whoever only has the public halves.
-func Signed(label string, data []byte) []byte { return append([]byte(label+"\n"), data...) }
 
 // Journal is the erasure journal as it leaves the service. It holds ids only.
 type Journal struct {
@@ -117,32 +101,32 @@ const MaxJournal = 128 << 20
 var ErrJournal = errors.New("the erasure journal is damaged, or not of this network")
 
 // Marshal signs a journal: a line with the signature, and the journal.
-func (j Journal) Marshal(ctx context.Context, keys MAC) ([]byte, error) {
+func (j Journal) Marshal(ctx context.Context, keys Keys) ([]byte, error) {
 	data, err := json.Marshal(j)
 	if err != nil {
 		return nil, err
 	}
-	key, err := SigningKey(ctx, keys, LabelJournal, j.Network)
+	signature, err := keys.SignDerived(ctx, LabelJournal, j.Network, data)
 	if err != nil {
 		return nil, err
 	}
-	line := base64.StdEncoding.EncodeToString(ed25519.Sign(key, Signed(LabelJournal, data)))
+	line := base64.StdEncoding.EncodeToString(signature)
 	return append([]byte(line+"\n"), append(data, '\n')...), nil
 }
 
 // ParseJournal reads what Marshal wrote.
-func ParseJournal(ctx context.Context, keys MAC, network string, data []byte) (Journal, error) {
+func ParseJournal(ctx context.Context, keys Keys, network string, data []byte) (Journal, error) {
 	line, rest, ok := bytes.Cut(data, []byte("\n"))
 	signature, err := base64.StdEncoding.Strict().DecodeString(string(line))
 	if !ok || err != nil || len(data) > MaxJournal || !bytes.HasSuffix(rest, []byte("\n")) {
 		return Journal{}, ErrJournal
 	}
 	rest = bytes.TrimSuffix(rest, []byte("\n"))
-	key, err := SigningKey(ctx, keys, LabelJournal, network)
+	key, err := keys.DerivedKey(ctx, LabelJournal, network)
 	if err != nil {
 		return Journal{}, err
 	}
-	if !ed25519.Verify(key.Public().(ed25519.PublicKey), Signed(LabelJournal, rest), signature) { //nolint:forcetypeassert // ed25519's own
+	if !ed25519.Verify(key, keystore.Labelled(LabelJournal, rest), signature) {
 		return Journal{}, ErrJournal
 	}
 	var j Journal
@@ -258,9 +242,4 @@ func (f *Folder) Check() error {
 		return errors.Join(errors.New("the aside folder is not there; is its disk mounted?"), err)
 	}
 	return nil
-}
-
-// PublicKey is how somebody outside checks a signature: in hex.
-func PublicKey(key ed25519.PrivateKey) string {
-	return hex.EncodeToString(key.Public().(ed25519.PublicKey)) //nolint:forcetypeassert // ed25519's own
 }

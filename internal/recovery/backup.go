@@ -6,7 +6,7 @@ package recovery
 
 import (
 	"context"
-	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -73,12 +73,12 @@ func Backup(ctx context.Context, order BackupOrder) (made BackedUp, err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 
-	key, err := offsite.SigningKey(ctx, s.Keys, offsite.LabelBackup, s.Network.ID())
+	key, err := s.Keys.DerivedKey(ctx, offsite.LabelBackup, s.Network.ID())
 	if err != nil {
 		return made, err
 	}
-	sign := func(m []byte) ([]byte, error) { return ed25519.Sign(key, offsite.Signed(offsite.LabelBackup, m)), nil }
-	made = BackedUp{File: order.To, PublicKey: offsite.PublicKey(key)}
+	sign := func(m []byte) ([]byte, error) { return s.Keys.SignDerived(ctx, offsite.LabelBackup, s.Network.ID(), m) }
+	made = BackedUp{File: order.To, PublicKey: hex.EncodeToString(key)}
 	err = files.Create(order.To, func(w io.Writer) error {
 		c := copying{Service: s, dir: order.Folder, say: newProgress(order.Progress)}
 		m, err := c.data(ctx, w, to, sign)

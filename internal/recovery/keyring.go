@@ -14,6 +14,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/doctor"
 	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 )
@@ -153,7 +154,7 @@ func (r *restoringKeyring) read(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	from := &restoring{keys: keys}
+	from := &restoring{keys: keystore.New(keys)}
 	if from.ids, err = readIdentities(r.order.Identity); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/doctor"
 	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
@@ -92,7 +93,7 @@ type restoring struct {
 	path        string // of the backup
 	ids         []backup.Identity
 	manifest    backup.Manifest
-	keys        service.Keystore
+	keys        keystore.Keys
 	keyData     []byte // the key file, if the keys are in one
 	keyringPath string
 	public      *verifier.Public
@@ -223,7 +224,8 @@ func (r *restoring) openKeys(ctx context.Context, network string) (err error) {
 		if r.keyData != nil {
 			return errors.New("the keys of this network are in the backup, and not in a Vault")
 		}
-		r.keys, r.closeVault, err = service.OpenKeys(ctx, r.cfg, network)
+		store, done, err := service.OpenKeys(ctx, r.cfg, network)
+		r.keys, r.closeVault = keystore.New(store), done
 		return err
 	}
 	if r.keyData == nil {
@@ -235,17 +237,18 @@ func (r *restoring) openKeys(ctx context.Context, network string) (err error) {
 	if err := files.Replace(filepath.Join(r.temp, config.KeysName), r.keyData); err != nil {
 		return err
 	}
-	r.keys, r.closeVault, err = service.OpenKeys(ctx, service.Config{Dir: r.temp, Passphrase: r.cfg.Passphrase}, network)
+	store, done, err := service.OpenKeys(ctx, service.Config{Dir: r.temp, Passphrase: r.cfg.Passphrase}, network)
+	r.keys, r.closeVault = keystore.New(store), done
 	return err
 }
 
 // verify checks a manifest's signature.
 func (r *restoring) verify(ctx context.Context, s backup.Signed) error {
-	key, err := offsite.SigningKey(ctx, r.keys, offsite.LabelBackup, s.Network)
+	key, err := r.keys.DerivedKey(ctx, offsite.LabelBackup, s.Network)
 	if err != nil {
 		return err
 	}
-	if !ed25519.Verify(key.Public().(ed25519.PublicKey), offsite.Signed(offsite.LabelBackup, s.Raw), s.Signature) { //nolint:forcetypeassert // ed25519's own
+	if !ed25519.Verify(key, keystore.Labelled(offsite.LabelBackup, s.Raw), s.Signature) {
 		return backup.ErrDamaged
 	}
 	return nil

@@ -33,6 +33,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/internal/vectortest"
 	"github.com/safeconduct/safeconduct/network"
@@ -163,7 +164,7 @@ func unpack(t *testing.T, name string) map[string][]byte {
 type service struct {
 	*network.Network
 	t      *testing.T
-	keys   *keyfile.File
+	keys   keystore.Keys
 	device verifier.Device
 	agency network.Agency
 	by     audit.Actor // the device
@@ -175,10 +176,11 @@ func newService(t *testing.T) *service {
 	s := &service{t: t, now: time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC)}
 	dir := t.TempDir()
 	var err error
-	s.keys, err = keyfile.Create(t.Context(), keyfile.Config{
+	file, err := keyfile.Create(t.Context(), keyfile.Config{
 		Path: filepath.Join(dir, "keys.age"), Passphrase: "made up for a test", WorkFactor: 2, // nobody depends on these keys
 	}, "network.example/log")
 	s.ok(err)
+	s.keys = keystore.New(file)
 	db, err := sqlstore.Open(t.Context(), filepath.Join(dir, "safeconduct.db"))
 	s.ok(err)
 	t.Cleanup(func() { _ = db.Close() })

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
@@ -62,7 +63,7 @@ func Found(ctx context.Context, cfg Config, f Founding) (token string, err error
 		return "", err
 	}
 	n, err := network.New(network.Config{
-		Store: db.Network(), Keys: keys, Rights: roster, ID: f.ID, Name: f.Name, BaseURL: f.BaseURL, Desk: f.Desk, Demo: f.Demo, Now: cfg.Now,
+		Store: db.Network(), Keys: keystore.New(keys), Rights: roster, ID: f.ID, Name: f.Name, BaseURL: f.BaseURL, Desk: f.Desk, Demo: f.Demo, Now: cfg.Now,
 	})
 	if err != nil {
 		return "", err

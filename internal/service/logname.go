@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 )
 
 // Names of the log's public files, besides its tiles.
@@ -43,49 +44,22 @@ func isRestarted(origin, first string) bool {
 }
 
 // namedLog is a keystore whose log has another name than the one that the
-// keystore was made with.
+// keystore was made with. An Ed25519 signature covers the text alone (C2SP
+// signed-note); the name stands beside it.
 type namedLog struct {
-	Keystore
+	keystore.Store
 
 	origin string
 }
 
 // LogKey is the text by which strangers check the log.
 func (k namedLog) LogKey(ctx context.Context) (string, error) {
-	vkey, err := k.Keystore.LogKey(ctx)
+	vkey, err := k.Store.LogKey(ctx)
 	if err != nil {
 		return "", err
 	}
 	return renamedKey(vkey, k.origin)
 }
-
-// LogSigner signs the log's checkpoints.
-func (k namedLog) LogSigner(ctx context.Context) (note.Signer, error) {
-	signer, err := k.Keystore.LogSigner(ctx)
-	if err != nil {
-		return nil, err
-	}
-	vkey, err := k.LogKey(ctx)
-	if err != nil {
-		return nil, err
-	}
-	check, err := note.NewVerifier(vkey)
-	if err != nil {
-		return nil, err
-	}
-	return renamedSigner{signer, check}, nil
-}
-
-// renamedSigner signs with one key under another name. An Ed25519 signature
-// covers the text alone (C2SP signed-note); the name stands beside it.
-type renamedSigner struct {
-	note.Signer
-
-	check note.Verifier
-}
-
-func (s renamedSigner) Name() string    { return s.check.Name() }
-func (s renamedSigner) KeyHash() uint32 { return s.check.KeyHash() }
 
 // renamedKey is a note verifier key under another name.
 func renamedKey(vkey, origin string) (string, error) {
@@ -101,17 +75,16 @@ func renamedKey(vkey, origin string) (string, error) {
 }
 
 // nameLog gives the log the name that it has had since the last restore.
-func (s *Service) nameLog(ctx context.Context, network string) error {
+func (s *Service) nameLog(ctx context.Context, network string, keys keystore.Store) (keystore.Store, error) {
 	restarts, err := s.DB.Log().Restarts(ctx)
 	if err != nil || len(restarts) == 0 {
-		return err
+		return keys, err
 	}
 	origin := restarts[len(restarts)-1].Origin
 	if !isRestarted(origin, LogOrigin(network)) {
-		return errors.New("the database names the log as no restore does")
+		return nil, errors.New("the database names the log as no restore does")
 	}
-	s.Keys = namedLog{s.Keys, origin}
-	return nil
+	return namedLog{keys, origin}, nil
 }
 
 // ErrUnlinked says that a log which began anew does not prove what it follows.

@@ -2,23 +2,19 @@ package service
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"io"
+	"crypto/ed25519"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
-	"github.com/safeconduct/safeconduct/verifier"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 )
 
 // keystoreOperations are what the service asks of a keystore.
 var keystoreOperations = []string{
-	"find", "sign", "sign_log", "wrap", "unwrap", "wrap_epoch", "unwrap_epoch", "mac", "new_agency", "rotate_agency", "generation",
+	"find", "sign", "sign_log", "sign_derived", "wrap", "unwrap", "wrap_epoch", "unwrap_epoch", "mac", "new_agency", "rotate_agency", "generation",
 }
 
 // countedKeys counts and times what is asked of a keystore.
-func (m *Metrics) countedKeys(k Keystore) Keystore {
+func (m *Metrics) countedKeys(k keystore.Store) keystore.Store {
 	if m == nil {
 		return k
 	}
@@ -26,7 +22,7 @@ func (m *Metrics) countedKeys(k Keystore) Keystore {
 }
 
 type countedKeys struct {
-	Keystore
+	keystore.Store
 	m *Metrics
 }
 
@@ -38,101 +34,67 @@ func (c countedKeys) count(operation string, began time.Time, err *error) {
 	}
 }
 
-func (c countedKeys) Signer(ctx context.Context, agency string) (kid string, key crypto.Signer, err error) {
+func (c countedKeys) Public(ctx context.Context, use keystore.Use) (p keystore.Public, err error) {
 	defer c.count("find", time.Now(), &err)
-	kid, key, err = c.Keystore.Signer(ctx, agency)
-	return kid, c.key(key), err
+	return c.Store.Public(ctx, use)
 }
 
-func (c countedKeys) Root(ctx context.Context) (s verifier.Signer, err error) {
-	return c.named(c.Keystore.Root(ctx))
+func (c countedKeys) Sign(ctx context.Context, use keystore.Use, kid string, digests [][]byte) (s [][]byte, err error) {
+	defer c.count("sign", time.Now(), &err)
+	return c.Store.Sign(ctx, use, kid, digests)
 }
 
-func (c countedKeys) Status(ctx context.Context) (s verifier.Signer, err error) {
-	return c.named(c.Keystore.Status(ctx))
+func (c countedKeys) SignLog(ctx context.Context, text []byte) (s []byte, err error) {
+	defer c.count("sign_log", time.Now(), &err)
+	return c.Store.SignLog(ctx, text)
 }
 
-func (c countedKeys) Pack(ctx context.Context) (s verifier.Signer, err error) {
-	return c.named(c.Keystore.Pack(ctx))
+func (c countedKeys) SignDerived(ctx context.Context, label, network string, data []byte) (s []byte, err error) {
+	defer c.count("sign_derived", time.Now(), &err)
+	return c.Store.SignDerived(ctx, label, network, data)
 }
 
-func (c countedKeys) named(s verifier.Signer, err error) (verifier.Signer, error) {
-	s.Key = c.key(s.Key)
-	return s, err
-}
-
-func (c countedKeys) LogSigner(ctx context.Context) (s note.Signer, err error) {
+func (c countedKeys) DerivedKey(ctx context.Context, label, network string) (p ed25519.PublicKey, err error) {
 	defer c.count("find", time.Now(), &err)
-	if s, err = c.Keystore.LogSigner(ctx); err != nil {
-		return s, err
-	}
-	return countedNote{s, c}, nil
+	return c.Store.DerivedKey(ctx, label, network)
 }
 
 func (c countedKeys) Wrap(ctx context.Context, agency, record string, fileKey []byte) (w []byte, err error) {
 	defer c.count("wrap", time.Now(), &err)
-	return c.Keystore.Wrap(ctx, agency, record, fileKey)
+	return c.Store.Wrap(ctx, agency, record, fileKey)
 }
 
 func (c countedKeys) Unwrap(ctx context.Context, agency, record string, wrapped []byte) (p []byte, err error) {
 	defer c.count("unwrap", time.Now(), &err)
-	return c.Keystore.Unwrap(ctx, agency, record, wrapped)
+	return c.Store.Unwrap(ctx, agency, record, wrapped)
 }
 
 func (c countedKeys) WrapEpoch(ctx context.Context, epoch uint32, plain []byte) (w []byte, err error) {
 	defer c.count("wrap_epoch", time.Now(), &err)
-	return c.Keystore.WrapEpoch(ctx, epoch, plain)
+	return c.Store.WrapEpoch(ctx, epoch, plain)
 }
 
 func (c countedKeys) UnwrapEpoch(ctx context.Context, epoch uint32, wrapped []byte) (p []byte, err error) {
 	defer c.count("unwrap_epoch", time.Now(), &err)
-	return c.Keystore.UnwrapEpoch(ctx, epoch, wrapped)
+	return c.Store.UnwrapEpoch(ctx, epoch, wrapped)
 }
 
 func (c countedKeys) MAC(ctx context.Context, label string, data []byte) (m []byte, err error) {
 	defer c.count("mac", time.Now(), &err)
-	return c.Keystore.MAC(ctx, label, data)
+	return c.Store.MAC(ctx, label, data)
 }
 
-func (c countedKeys) NewAgency(ctx context.Context, agency string) (kid string, p *ecdsa.PublicKey, err error) {
+func (c countedKeys) NewAgency(ctx context.Context, agency string) (p keystore.Public, err error) {
 	defer c.count("new_agency", time.Now(), &err)
-	return c.Keystore.NewAgency(ctx, agency)
+	return c.Store.NewAgency(ctx, agency)
 }
 
-func (c countedKeys) RotateAgency(ctx context.Context, agency string) (kid string, p *ecdsa.PublicKey, err error) {
+func (c countedKeys) RotateAgency(ctx context.Context, agency string) (p keystore.Public, err error) {
 	defer c.count("rotate_agency", time.Now(), &err)
-	return c.Keystore.RotateAgency(ctx, agency)
+	return c.Store.RotateAgency(ctx, agency)
 }
 
 func (c countedKeys) Generation(ctx context.Context) (n uint64, err error) {
 	defer c.count("generation", time.Now(), &err)
-	return c.Keystore.Generation(ctx)
-}
-
-// key counts the signatures of a key, if there is one.
-func (c countedKeys) key(k crypto.Signer) crypto.Signer {
-	if k == nil {
-		return nil
-	}
-	return countedKey{k, c}
-}
-
-type countedKey struct {
-	crypto.Signer
-	c countedKeys
-}
-
-func (k countedKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) (sig []byte, err error) {
-	defer k.c.count("sign", time.Now(), &err)
-	return k.Signer.Sign(random, digest, opts)
-}
-
-type countedNote struct {
-	note.Signer
-	c countedKeys
-}
-
-func (n countedNote) Sign(text []byte) (sig []byte, err error) {
-	defer n.c.count("sign_log", time.Now(), &err)
-	return n.Signer.Sign(text)
+	return c.Store.Generation(ctx)
 }

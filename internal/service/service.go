@@ -25,6 +25,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
@@ -79,7 +80,7 @@ func (c Config) withDefaults() Config {
 type Service struct {
 	*Stores
 
-	Keys    Keystore
+	Keys    keystore.Keys
 	Offsite *offsite.Folder
 	People  *people.Roster
 	Network *network.Network
@@ -211,15 +212,18 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 		return err
 	}
 	s.closeWith(done)
-	s.Keys = keys
 	s.remote, _ = keys.(*hcvault.Vault)
-	if err := errors.Join(s.nameLog(ctx, r.ID), s.openOffsite(r.ID)); err != nil {
+	named, err := s.nameLog(ctx, r.ID, keys)
+	if err != nil {
+		return err
+	}
+	s.Keys = keystore.New(s.cfg.Metrics.countedKeys(watched(named)))
+	if err := s.openOffsite(r.ID); err != nil {
 		return err
 	}
 	if err := s.checkKeyring(ctx, r.ID, bind); err != nil {
 		return err
 	}
-	s.Keys = s.cfg.Metrics.countedKeys(s.Keys)
 	if s.People, err = people.New(people.Config{Store: s.DB.People(), Now: s.cfg.Now}); err != nil {
 		return err
 	}
@@ -239,7 +243,7 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 		return err
 	}
 	if s.Issuer, err = credentials.NewIssuer(credentials.IssuerConfig{
-		Store: s.DB.Credentials(), Keys: watched(s.Keys), Cases: s.Vault, Network: members{s.Network},
+		Store: s.DB.Credentials(), Keys: s.Keys, Cases: s.Vault, Network: members{s.Network},
 		StatusLists: s.Network.StatusLists(), Now: s.cfg.Now,
 	}); err != nil {
 		return err

@@ -9,18 +9,15 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"github.com/safeconduct/safeconduct/audit"
-	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/blobs"
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
-	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -114,17 +111,8 @@ func (s *Stores) Close() error {
 	return errors.Join(errs...)
 }
 
-// Keystore is where the network's and the agencies' keys are: a key file, or a
-// HashiCorp Vault.
-type Keystore interface {
-	credentials.Keys
-	vault.KeyKeeper
-	network.Keys
-	LogSigner(ctx context.Context) (note.Signer, error)
-}
-
 // createKeys makes the keys of a new network.
-func (c Config) createKeys(ctx context.Context, id string) (Keystore, func() error, error) {
+func (c Config) createKeys(ctx context.Context, id string) (keystore.Store, func() error, error) {
 	if c.Engines.Vault == "" {
 		keys, err := keyfile.Create(ctx, c.keyfile(), LogOrigin(id))
 		return keys, func() error { return nil }, err
@@ -137,7 +125,7 @@ func (c Config) createKeys(ctx context.Context, id string) (Keystore, func() err
 }
 
 // OpenKeys opens the keys of a network. The caller calls done in the end.
-func OpenKeys(ctx context.Context, c Config, id string) (keys Keystore, done func() error, err error) {
+func OpenKeys(ctx context.Context, c Config, id string) (keys keystore.Store, done func() error, err error) {
 	if c.Engines.Vault == "" {
 		keys, err := keyfile.Open(c.keyfile())
 		return keys, func() error { return nil }, err

@@ -2,8 +2,8 @@
 
 package service
 
-import "github.com/safeconduct/safeconduct/credentials"
+import "github.com/safeconduct/safeconduct/internal/keystore"
 
 // watched is the keys themselves. A build with the tag failpoints, which tests
 // alone make, writes down every digest that is signed.
-func watched(k credentials.Keys) credentials.Keys { return k }
+func watched(k keystore.Store) keystore.Store { return k }

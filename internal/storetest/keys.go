@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"slices"
@@ -14,20 +15,13 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/jws"
-	"github.com/safeconduct/safeconduct/network"
-	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
-// Keystore is everything that the rooms ask of a keystore.
-type Keystore interface {
-	credentials.Keys
-	network.Keys
-	vault.KeyKeeper
-	LogSigner(ctx context.Context) (note.Signer, error)
-}
+// Keystore is a keystore as the rooms see it.
+type Keystore = keystore.Keys
 
 // OpenKeys is a keystore of a new network, and what a test has to know of it.
 type OpenKeys struct {
@@ -49,6 +43,7 @@ func Keys(t *testing.T, open func(t *testing.T) OpenKeys) {
 	t.Run("wrapping", func(t *testing.T) { wrapping(t, open(t)) })
 	t.Run("epochs", func(t *testing.T) { epochs(t, open(t), open(t)) })
 	t.Run("keyed hashes", func(t *testing.T) { keyedHashes(t, open(t), open(t)) })
+	t.Run("derived keys", func(t *testing.T) { derivedKeys(t, open(t), open(t)) })
 	t.Run("rotation", func(t *testing.T) { rotation(t, open(t)) })
 	t.Run("unknown agencies", func(t *testing.T) { unknownAgencies(t, open(t)) })
 	t.Run("at the same time", func(t *testing.T) { sameTime(t, open(t)) })
@@ -105,7 +100,7 @@ func agenciesSign(t *testing.T, k OpenKeys) {
 	if kids[0] == kids[1] {
 		t.Error("two agencies have one key")
 	}
-	for _, ks := range []Keystore{k, k.Again(t)} {
+	for _, ks := range []Keystore{k.Keystore, k.Again(t)} {
 		for i, id := range ids {
 			kid, key, err := ks.Signer(t.Context(), id)
 			ok(t, err)
@@ -126,7 +121,7 @@ func networkKeys(t *testing.T, k OpenKeys) {
 		{"status", func(ks Keystore) (verifier.Signer, error) { return ks.Status(t.Context()) }},
 		{"pack", func(ks Keystore) (verifier.Signer, error) { return ks.Pack(t.Context()) }},
 	} {
-		s, err := c.get(k)
+		s, err := c.get(k.Keystore)
 		ok(t, err)
 		signs(t, c.name, s.KeyID, s.Key)
 		if use, used := seen[s.KeyID]; used {
@@ -192,7 +187,7 @@ func wrapping(t *testing.T, k OpenKeys) {
 		b[i] ^= 1
 		attempts = append(attempts, attempt{"a bit flipped", "aa01", "rec1", b, k.Wrapped})
 	}
-	for _, ks := range []Keystore{k, k.Again(t)} {
+	for _, ks := range []Keystore{k.Keystore, k.Again(t)} {
 		for _, a := range attempts {
 			got, err := ks.Unwrap(t.Context(), a.agency, a.record, a.wrapped)
 			is(t, "unwrap, "+a.name, err, a.want)
@@ -237,24 +232,56 @@ func keyedHashes(t *testing.T, k, other OpenKeys) {
 		}
 		return string(m)
 	}
-	want := mac(k, "card number", "1")
+	want := mac(k.Keystore, "card number", "1")
 	same(t, "the same opened again", mac(k.Again(t), "card number", "1"), want)
 	_, _, err := k.NewAgency(t.Context(), "aa01")
 	ok(t, err)
 	_, _, err = k.RotateAgency(t.Context(), "aa01")
 	ok(t, err)
-	same(t, "the same after keys were made", mac(k, "card number", "1"), want)
+	same(t, "the same after keys were made", mac(k.Keystore, "card number", "1"), want)
 	for name, got := range map[string]string{
-		"other data":          mac(k, "card number", "2"),
-		"no data":             mac(k, "card number", ""),
-		"another label":       mac(k, "card handle", "1"),
-		"the border moved":    mac(k, "card numbe", "r1"),
-		"the label as data":   mac(k, "", "card number1"),
-		"another network":     mac(other, "card number", "1"),
-		"a length as a label": mac(k, "\x00\x00\x00\x0bcard number", "1"),
+		"other data":          mac(k.Keystore, "card number", "2"),
+		"no data":             mac(k.Keystore, "card number", ""),
+		"another label":       mac(k.Keystore, "card handle", "1"),
+		"the border moved":    mac(k.Keystore, "card numbe", "r1"),
+		"the label as data":   mac(k.Keystore, "", "card number1"),
+		"another network":     mac(other.Keystore, "card number", "1"),
+		"a length as a label": mac(k.Keystore, "\x00\x00\x00\x0bcard number", "1"),
 	} {
 		if got == want {
 			t.Errorf("%s: the same value", name)
+		}
+	}
+}
+
+// derivedKeys: a label and a network have one key, which serves for nothing else.
+func derivedKeys(t *testing.T, k, other OpenKeys) {
+	type use struct{ label, network string }
+	public := func(ks Keystore, u use) ed25519.PublicKey {
+		t.Helper()
+		p, err := ks.DerivedKey(t.Context(), u.label, u.network)
+		ok(t, err)
+		return p
+	}
+	ours := use{"backup", "net"}
+	key := public(k.Keystore, ours)
+	if !key.Equal(public(k.Again(t), ours)) {
+		t.Error("opened again it is another key")
+	}
+	signature, err := k.SignDerived(t.Context(), ours.label, ours.network, []byte("what is signed"))
+	ok(t, err)
+	if !ed25519.Verify(key, keystore.Labelled(ours.label, []byte("what is signed")), signature) {
+		t.Error("the signature does not verify")
+	}
+	if ed25519.Verify(key, []byte("what is signed"), signature) {
+		t.Error("the signature does not cover its label")
+	}
+	for what, p := range map[string]ed25519.PublicKey{
+		"another label": public(k.Keystore, use{"journal", "net"}), "another network": public(k.Keystore, use{"backup", "ten"}),
+		"the border moved": public(k.Keystore, use{"backu", "pnet"}), "other keys": public(other.Keystore, ours),
+	} {
+		if key.Equal(p) {
+			t.Errorf("%s: the same key", what)
 		}
 	}
 }
@@ -287,7 +314,7 @@ func rotation(t *testing.T, k OpenKeys) {
 	if g2 := generation(); g2 <= g1 {
 		t.Errorf("a rotation: generation %d after %d", g2, g1)
 	}
-	for _, ks := range []Keystore{k, k.Again(t)} {
+	for _, ks := range []Keystore{k.Keystore, k.Again(t)} {
 		kid, key, err := ks.Signer(t.Context(), "aa01")
 		ok(t, err)
 		same(t, "who signs", kid, second)
@@ -328,7 +355,7 @@ func unknownAgencies(t *testing.T, k OpenKeys) {
 // sameTime has two openings of one keystore make the same agencies at once:
 // everybody gets the same keys, and nothing is lost.
 func sameTime(t *testing.T, k OpenKeys) {
-	stores := []Keystore{k, k.Again(t)}
+	stores := []Keystore{k.Keystore, k.Again(t)}
 	ids := []string{"aa01", "aa02", "aa03", "aa04"}
 	var mu sync.Mutex
 	kids := map[string][]string{}

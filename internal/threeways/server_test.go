@@ -21,6 +21,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -51,8 +52,9 @@ func newStations(t *testing.T, n int) []*station {
 	db, err := sqlstore.Open(ctx, filepath.Join(dir, "main.db"))
 	must(t, err)
 	t.Cleanup(func() { _ = db.Close() })
-	keys, err := keyfile.Create(ctx, keyfile.Config{Path: filepath.Join(dir, "keys.age"), Passphrase: "made up", WorkFactor: 1}, "example.org/log")
+	file, err := keyfile.Create(ctx, keyfile.Config{Path: filepath.Join(dir, "keys.age"), Passphrase: "made up", WorkFactor: 1}, "example.org/log")
 	must(t, err)
+	keys := keystore.New(file)
 	roster, err := people.New(people.Config{Store: db.People()})
 	must(t, err)
 	net, err := network.New(network.Config{Store: db.Network(), Keys: keys, Rights: roster, ID: networkID, Name: "Made up", BaseURL: "http://localhost", Desk: "+855 00 000 000", Demo: true})

@@ -1,0 +1,164 @@
+package keystore
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/internal/trouble"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// Keys is a Store as the rooms of the domain see it: they sign through a
+// crypto.Signer, which asks the Store for each signature.
+type Keys struct{ Store }
+
+// New returns the keys of a Store.
+func New(s Store) Keys { return Keys{s} }
+
+// Signer is the key an agency signs attestations and cards with now, and its id.
+// It stays with that key: get a new one for each act.
+func (k Keys) Signer(ctx context.Context, agency string) (kid string, key crypto.Signer, err error) {
+	return k.signer(ctx, Agency(agency))
+}
+
+// Root is the key that signs trust lists, and nothing else.
+func (k Keys) Root(ctx context.Context) (verifier.Signer, error) { return k.named(ctx, Root) }
+
+// Status is the key that signs status and answers lists.
+func (k Keys) Status(ctx context.Context) (verifier.Signer, error) { return k.named(ctx, Status) }
+
+// Pack is the key that signs packs and envelopes.
+func (k Keys) Pack(ctx context.Context) (verifier.Signer, error) { return k.named(ctx, Pack) }
+
+func (k Keys) named(ctx context.Context, use Use) (verifier.Signer, error) {
+	kid, key, err := k.signer(ctx, use)
+	return verifier.Signer{KeyID: kid, Key: key}, err
+}
+
+func (k Keys) signer(ctx context.Context, use Use) (string, crypto.Signer, error) {
+	p, err := k.Store.Public(ctx, use)
+	if err != nil {
+		return "", nil, err
+	}
+	public, err := p.Key()
+	if err != nil {
+		return "", nil, err
+	}
+	// Once an act has got as far as signing, its own deadline or a client that
+	// hung up shall not decide whether a signature exists; the Store bounds it.
+	return p.KeyID, signer{k.Store, context.WithoutCancel(ctx), use, p.KeyID, public}, nil
+}
+
+// NewAgency makes an agency's keys, or finds those it has.
+func (k Keys) NewAgency(ctx context.Context, agency string) (kid string, public *ecdsa.PublicKey, err error) {
+	return opened(k.Store.NewAgency(ctx, agency))
+}
+
+// RotateAgency makes a new signing key for an agency that has one.
+func (k Keys) RotateAgency(ctx context.Context, agency string) (kid string, public *ecdsa.PublicKey, err error) {
+	return opened(k.Store.RotateAgency(ctx, agency))
+}
+
+func opened(p Public, err error) (string, *ecdsa.PublicKey, error) {
+	if err != nil {
+		return "", nil, err
+	}
+	public, err := p.Key()
+	return p.KeyID, public, err
+}
+
+// PublicOf is the public half of a key as a Store gives it.
+func PublicOf(key *ecdsa.PublicKey) (Public, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return Public{}, fmt.Errorf("keystore: a public key: %w", err)
+	}
+	return Public{KeyID: jws.KeyID(key), DER: der}, nil
+}
+
+// Key reads a public half. One that is not the key of its id is refused.
+func (p Public) Key() (*ecdsa.PublicKey, error) {
+	parsed, err := x509.ParsePKIXPublicKey(p.DER)
+	key, ok := parsed.(*ecdsa.PublicKey)
+	if err != nil || !ok || key.Curve != elliptic.P256() || jws.KeyID(key) != p.KeyID {
+		return nil, fmt.Errorf("keystore: a public key is not what its id says: %w", trouble.ErrWrongAnswer)
+	}
+	return key, nil
+}
+
+// LogSigner signs the log's checkpoints, under the name that LogKey has.
+func (k Keys) LogSigner(ctx context.Context) (note.Signer, error) {
+	vkey, err := k.Store.LogKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	check, err := note.NewVerifier(vkey)
+	if err != nil {
+		return nil, fmt.Errorf("keystore: the log's key: %w", err)
+	}
+	return logSigner{k.Store, context.WithoutCancel(ctx), check}, nil
+}
+
+// signer is one key of a Store.
+type signer struct {
+	store  Store
+	ctx    context.Context //nolint:containedctx // crypto.Signer has no context; a signer is made for one act
+	use    Use
+	kid    string
+	public *ecdsa.PublicKey
+}
+
+// Public is the public half, an *ecdsa.PublicKey on P-256.
+func (s signer) Public() crypto.PublicKey { return s.public }
+
+// Sign has the Store sign a SHA-256 digest. The signature is ASN.1, as
+// crypto.Signer promises. The randomness is the Store's own; random is not read.
+func (s signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if opts == nil || opts.HashFunc() != crypto.SHA256 || len(digest) != crypto.SHA256.Size() {
+		return nil, errors.New("keystore: only SHA-256 digests are signed")
+	}
+	all, err := s.store.Sign(s.ctx, s.use, s.kid, [][]byte{digest})
+	if err != nil {
+		return nil, err
+	}
+	// A Store may be another process: nothing leaves that the public key does not
+	// verify for this very digest.
+	if len(all) != 1 || !ecdsa.VerifyASN1(s.public, digest, all[0]) {
+		return nil, fmt.Errorf("keystore: a signature: %w", trouble.ErrWrongAnswer)
+	}
+	return all[0], nil
+}
+
+// logSigner is the log's key.
+type logSigner struct {
+	store Store
+	ctx   context.Context //nolint:containedctx // note.Signer has no context
+	check note.Verifier
+}
+
+// Name is the log's origin.
+func (s logSigner) Name() string { return s.check.Name() }
+
+// KeyHash names the key beside the origin (C2SP signed-note).
+func (s logSigner) KeyHash() uint32 { return s.check.KeyHash() }
+
+// Sign has the Store sign the text of a note.
+func (s logSigner) Sign(text []byte) ([]byte, error) {
+	signature, err := s.store.SignLog(s.ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	if !s.check.Verify(text, signature) {
+		return nil, fmt.Errorf("keystore: a signature of the log: %w", trouble.ErrWrongAnswer)
+	}
+	return signature, nil
+}

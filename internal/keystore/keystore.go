@@ -1,0 +1,115 @@
+// Package keystore is the one way to the private keys of a network and its
+// agencies. A [Store] keeps them and does with them what it is asked: it takes
+// plain values and returns plain values, so that it may be a file in this
+// process, a server, or a process of its own behind a socket. [Keys] gives the
+// rooms of the domain what they ask for, on top of any Store; no key is in it.
+// How keys are kept is for internal/keyfile and internal/hcvault, and who may
+// ask for a signature for others.
+package keystore
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+)
+
+// Conditions that a caller can act on. Every Store wraps them in words of its
+// own; what a server that is away says is in internal/trouble.
+var (
+	// ErrNoKey says that there is no such key.
+	ErrNoKey = errors.New("keystore: no such key")
+
+	// ErrWrapped says that wrapped bytes do not open for the record, agency or
+	// epoch that they were presented for, or were altered.
+	ErrWrapped = errors.New("keystore: the wrapped key does not open")
+)
+
+// Use is what a signing key is for. Each key has one use.
+type Use string
+
+// The network's own uses. Agency is that of an agency.
+const (
+	Root   Use = "root"   // signs trust lists, and nothing else
+	Status Use = "status" // signs status and answers lists
+	Pack   Use = "pack"   // signs packs and envelopes
+)
+
+// agencyUse begins the use of an agency's key.
+const agencyUse = "agency/"
+
+// Agency is the use of an agency's key: it signs attestations and cards.
+func Agency(id string) Use { return Use(agencyUse + id) }
+
+// OfAgency returns the agency of a use, and whether it is an agency's.
+func (u Use) OfAgency() (id string, ok bool) {
+	if len(u) < len(agencyUse) || u[:len(agencyUse)] != agencyUse {
+		return "", false
+	}
+	return string(u[len(agencyUse):]), true
+}
+
+// Public is the public half of a P-256 signing key.
+type Public struct {
+	KeyID string // RFC 7638 thumbprint, as the trust list names it
+	DER   []byte // SubjectPublicKeyInfo (RFC 5280 §4.1.2.7)
+}
+
+// Store keeps private keys and works with them. Nothing that it takes or returns
+// is a private key, refers to one, or has to be in the same process.
+type Store interface {
+	// Public is the key that signs for a use now. ErrNoKey if there is none.
+	Public(ctx context.Context, use Use) (Public, error)
+	// Sign signs SHA-256 digests with the key that has this id, all of them or
+	// none. The signatures are ASN.1 (RFC 3279 §2.2.3), in the order of the
+	// digests. A key that was replaced meanwhile signs nothing: nothing was
+	// done then, and who asks Public again gets the new one.
+	Sign(ctx context.Context, use Use, kid string, digests [][]byte) ([][]byte, error)
+
+	// LogKey is the text by which strangers check the log's checkpoints, a note
+	// verifier key (C2SP signed-note), and SignLog the Ed25519 signature over
+	// the text of a checkpoint.
+	LogKey(ctx context.Context) (string, error)
+	SignLog(ctx context.Context, text []byte) ([]byte, error)
+
+	// SignDerived signs with an Ed25519 key that is derived for one label and
+	// one network, and DerivedKey is its public half. What is signed begins with
+	// the label, so that no signature serves for another use.
+	SignDerived(ctx context.Context, label, network string, data []byte) ([]byte, error)
+	DerivedKey(ctx context.Context, label, network string) (ed25519.PublicKey, error)
+
+	// NewAgency makes an agency's keys, or finds those it has. RotateAgency
+	// makes a new signing key for an agency that has one.
+	NewAgency(ctx context.Context, agency string) (Public, error)
+	RotateAgency(ctx context.Context, agency string) (Public, error)
+
+	// Wrap encrypts a record's file key to an agency; Unwrap opens it for the
+	// same agency and record only, ErrWrapped otherwise.
+	Wrap(ctx context.Context, agency, record string, fileKey []byte) ([]byte, error)
+	Unwrap(ctx context.Context, agency, record string, wrapped []byte) ([]byte, error)
+	// WrapEpoch encrypts an epoch's keys for keeping in a database; UnwrapEpoch
+	// opens them for the same epoch only, ErrWrapped otherwise.
+	WrapEpoch(ctx context.Context, epoch uint32, plain []byte) ([]byte, error)
+	UnwrapEpoch(ctx context.Context, epoch uint32, wrapped []byte) ([]byte, error)
+	// MAC is HMAC-SHA-256 under a key of its own for each label: 32 bytes.
+	MAC(ctx context.Context, label string, data []byte) ([]byte, error)
+
+	// Generation rises with every change of the keys. Whoever keeps the highest
+	// one it has seen can refuse an older copy.
+	Generation(ctx context.Context) (uint64, error)
+}
+
+// Derived is for Stores: it makes the key of SignDerived from the keyed hash of
+// its label and network, so that no Store needs another kind of key for it.
+func Derived(ctx context.Context, mac func(ctx context.Context, label string, data []byte) ([]byte, error), label, network string) (ed25519.PrivateKey, error) {
+	seed, err := mac(ctx, label, []byte(network))
+	if err != nil {
+		return nil, err
+	}
+	if len(seed) != ed25519.SeedSize {
+		return nil, errors.New("keystore: a keyed hash has another length")
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// Labelled is what a signature of SignDerived covers.
+func Labelled(label string, data []byte) []byte { return append([]byte(label+"\n"), data...) }
