@@ -135,7 +135,9 @@ func TestMetricsAreBounded(t *testing.T) {
 		}
 		for _, method := range []string{"BREW", canary, canary + seed, "HEAD", "OPTIONS", "TRACE", "get", "", "A\nB"} {
 			for _, path := range []string{"/", "/pack", "/api/v1/cases", "/" + canary + seed, "//pack", "/pack/", "/api/v1/cases/" + seed, "*", "/" + strings.Repeat("a", 4000)} {
-				ask(method, path, token, "")
+				for _, asker := range []string{"", token} {
+					ask(method, path, asker, "")
+				}
 			}
 		}
 	}
