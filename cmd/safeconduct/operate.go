@@ -112,6 +112,9 @@ func (f *operateFlags) fsck(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	return f.report(out, func() {
+		if found.Logged == 0 {
+			return // nothing was opened: noughts would read as if all were gone
+		}
 		_, _ = fmt.Fprintf(out, "%d records, %d status entries, %d log entries, %d of them published, %d pages and fields; %d drafts settled now\n",
 			found.Issued, found.Entries, found.Logged, found.Leaves, found.Pages, found.Settled)
 		if found.Served {

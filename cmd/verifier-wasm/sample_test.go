@@ -23,7 +23,11 @@ import (
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
-var update = flag.Bool("update", false, "make the sample of the self-test anew")
+// It has a flag of its own, for its keys are fresh each time: `make golden` would
+// change it whenever anything else changed.
+//
+//	go test ./cmd/verifier-wasm -run TestSample -args -sample
+var update = flag.Bool("sample", false, "make the sample of the self-test anew")
 
 // sampleFile is what the page's self-test reads: a made-up network whose only
 // device is in the file, its pack, and one card for each answer. It is judged

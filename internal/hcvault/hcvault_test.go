@@ -561,7 +561,7 @@ func TestQuota(t *testing.T) {
 	}
 }
 
-// TestSealed runs the server with file storage, five key shares and a real
+// TestSealed runs the server with its own raft storage, five key shares and a real
 // unseal: what is sealed does not answer, what is unsealed has its keys, and
 // a storage that was put back shows.
 func TestSealed(t *testing.T) {
@@ -571,13 +571,20 @@ func TestSealed(t *testing.T) {
 	settings := filepath.Join(dir, "vault.hcl")
 	storage := filepath.Join(dir, "data")
 	must(t, os.WriteFile(settings, fmt.Appendf(nil, `
-storage "file" { path = %q }
+storage "raft" {
+  path    = %q
+  node_id = "one"
+}
+api_addr     = "http://%[2]s"
+cluster_addr = "http://%[3]s"
 listener "tcp" {
-  address     = %q
-  tls_disable = true
+  address         = %[2]q
+  cluster_address = %[3]q
+  tls_disable     = true
 }
 disable_mlock = true
-`, storage, listen), 0o600))
+`, storage, listen, freePort(t)), 0o600))
+	must(t, os.Mkdir(storage, 0o700))
 	run := func() { start(t, s, "server", "-config="+settings) }
 	run()
 	t.Cleanup(func() { s.stop() })

@@ -33,7 +33,7 @@ func (e *KeyringError) Unwrap() error { return e.Cause }
 
 // What to do stands in docs/restore.md, The keyring alone.
 const (
-	doPutBack = "Put the newest one back, or bring it back from its backup: safeconduct restore keyring, docs/restore.md. Until then nothing is served and nothing was changed."
+	doPutBack = "Put the newest one back, or bring it back from its backup: safeconduct restore keyring (docs/restore.md, The keyring alone). Until then nothing is served and nothing was changed."
 	doCompare = "Compare --keyring with the one that init was given. docs/restore.md, The keyring alone, says what to do when it is lost. Until then nothing is served and nothing was changed."
 )
 

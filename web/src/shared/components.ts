@@ -2,7 +2,7 @@
 
 import { h, button, type Child } from "./dom";
 import { pictogram } from "./shapes";
-import { choose, language, languages, say } from "./words";
+import { byMachine, choose, language, languages, say } from "./words";
 
 /** field is an input with its label, and a hint under it. */
 export function field(label: Child, input: HTMLElement, hint?: Child): HTMLElement {
@@ -43,7 +43,10 @@ export function languageChoice(again: () => void): HTMLElement {
     "data-testid": "language",
     change: () => void choose(select.value).then((found) => { if (found) again(); else select.value = language().language; }),
   }, ...languages.map((l) => h("option", { value: l.language, lang: l.language, selected: l.language === language().language }, l.name)));
-  return field(say("settings.language"), select);
+  const choice = field(say("settings.language"), select);
+  // Whoever reads a machine's words is told so where the language is chosen.
+  if (byMachine("settings.machine")) choice.append(h("p", { class: "machine" }, say("settings.machine")));
+  return choice;
 }
 
 /** telephone makes a number that can be called. */

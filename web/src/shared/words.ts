@@ -98,6 +98,9 @@ export function say(id: string, values: Values = {}, from: Catalogue = chosen): 
   return span;
 }
 
+/** byMachine tells whether nobody has read a message since a machine translated it. */
+export const byMachine = (id: string): boolean => lookUp(id, chosen, ENGLISH).byMachine;
+
 /** beside is a message. The English stands under it where a machine translated it. */
 export function beside(id: string, values: Values = {}, from: Catalogue = chosen): HTMLSpanElement {
   const message = say(id, values, from);
