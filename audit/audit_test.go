@@ -113,9 +113,11 @@ func TestParseNoteRefuses(t *testing.T) {
 		{"character that must be escaped", strings.Replace(good, `{"a":1}`, `"<"`, 1)},
 		{"large", strings.Replace(good, `{"a":1}`, `"`+strings.Repeat("a", maxNote)+`"`, 1)},
 	} {
-		if _, err := ParseNote([]byte(c.data)); !errors.Is(err, ErrNote) {
-			t.Errorf("%s: got %v, want ErrNote", c.name, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := ParseNote([]byte(c.data)); !errors.Is(err, ErrNote) {
+				t.Errorf("got %v, want ErrNote", err)
+			}
+		})
 	}
 	if _, err := json.Marshal(Note{Kind: "issued", Body: json.RawMessage(`{`)}); !errors.Is(err, ErrNote) {
 		t.Errorf("a body that is not JSON: got %v, want ErrNote", err)

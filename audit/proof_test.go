@@ -68,11 +68,13 @@ func TestCheckInclusionRefuses(t *testing.T) {
 		{"another tree's head", func(p *Proof) { p.Checkpoint = other.files["checkpoint"].Data }, ErrProof},
 		{"no head", func(p *Proof) { p.Checkpoint = nil }, ErrCheckpoint},
 	} {
-		p := Proof{Index: good.Index, Path: slices.Clone(good.Path), Checkpoint: bytes.Clone(good.Checkpoint)}
-		c.edit(&p)
-		if _, err := CheckInclusion(k.vkey, content(7), p); !errors.Is(err, c.want) {
-			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			p := Proof{Index: good.Index, Path: slices.Clone(good.Path), Checkpoint: bytes.Clone(good.Checkpoint)}
+			c.edit(&p)
+			if _, err := CheckInclusion(k.vkey, content(7), p); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
 	}
 	if _, err := CheckInclusion(newKey(t, "another").vkey, content(7), good); !errors.Is(err, ErrCheckpoint) {
 		t.Errorf("another key: got %v, want ErrCheckpoint", err)
@@ -172,9 +174,11 @@ func TestParseProofRefuses(t *testing.T) {
 		{"carriage return", proofHeader + "\nindex 1\n" + hash + "\r\n\n"},
 		{"large", proofHeader + "\nindex 1\n\n" + strings.Repeat("a", maxProof)},
 	} {
-		if _, err := ParseProof([]byte(c.text)); !errors.Is(err, ErrProof) {
-			t.Errorf("%s: got %v, want ErrProof", c.name, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := ParseProof([]byte(c.text)); !errors.Is(err, ErrProof) {
+				t.Errorf("got %v, want ErrProof", err)
+			}
+		})
 	}
 }
 

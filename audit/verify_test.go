@@ -95,11 +95,13 @@ func TestVerifySeesTamperingInALargeLog(t *testing.T) {
 		"tile/0/000", "tile/0/128", "tile/0/255", "tile/0/256", "tile/0/272", "tile/0/273.p/112",
 		"tile/1/000", "tile/1/001.p/17", "tile/2/000.p/1",
 	} {
-		d := good.clone()
-		d.files[name].Data[0] ^= 0x80
-		if _, err := Verify(d, k.vkey); !errors.Is(err, ErrTampered) || !names(err, name) {
-			t.Errorf("%s: got %v, want ErrTampered and its name", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			d := good.clone()
+			d.files[name].Data[0] ^= 0x80
+			if _, err := Verify(d, k.vkey); !errors.Is(err, ErrTampered) || !names(err, name) {
+				t.Errorf("got %v, want ErrTampered and its name", err)
+			}
+		})
 	}
 }
 
@@ -112,11 +114,13 @@ func TestVerifyOtherFiles(t *testing.T) {
 		"tile/8/0/000", "tile/data/000", "tile/entries/000", "tile/-1/000", "tile/64/000", "tile/0/000.tmp", "tile/readme",
 		"tile/0/x999/x999/x999/x999/x999/x999/999",
 	} {
-		d := good.clone()
-		d.files[name] = &fstest.MapFile{Data: make([]byte, tileBytes)}
-		if _, err := Verify(d, k.vkey); !errors.Is(err, ErrTampered) || !names(err, name) {
-			t.Errorf("%s: got %v, want ErrTampered and its name", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			d := good.clone()
+			d.files[name] = &fstest.MapFile{Data: make([]byte, tileBytes)}
+			if _, err := Verify(d, k.vkey); !errors.Is(err, ErrTampered) || !names(err, name) {
+				t.Errorf("got %v, want ErrTampered and its name", err)
+			}
+		})
 	}
 	ref := newReference(t, 600)
 	ahead := 0
@@ -176,13 +180,15 @@ func TestParseCheckpointRefuses(t *testing.T) {
 		{"root with unused bits", origin + "\n3\n" + zero[:42] + "B=\n"},
 		{"root in base64url", origin + "\n3\n" + strings.Repeat("_", 42) + "8=\n"},
 	} {
-		signed, err := note.Sign(&note.Note{Text: c.text}, k.signer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := ParseCheckpoint(signed, k.vkey); !errors.Is(err, ErrCheckpoint) {
-			t.Errorf("%s: got %v, want ErrCheckpoint", c.name, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			signed, err := note.Sign(&note.Note{Text: c.text}, k.signer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := ParseCheckpoint(signed, k.vkey); !errors.Is(err, ErrCheckpoint) {
+				t.Errorf("got %v, want ErrCheckpoint", err)
+			}
+		})
 	}
 	long := append(bytes.Clone(heads[0].Signed), bytes.Repeat([]byte("— witness.example AAAAAAAA\n"), 4000)...)
 	if _, err := ParseCheckpoint(long, k.vkey); !errors.Is(err, ErrCheckpoint) {

@@ -141,14 +141,16 @@ func TestDecodeClaimsRefuses(t *testing.T) {
 		"too large":        {`{"tool":"` + strings.Repeat("x", claims.MaxClaims) + `"}`, strictjson.ErrTooLarge},
 		"nothing":          {"", strictjson.ErrInvalid},
 	} {
-		c, err := claims.Decode(claims.KindScreening, []byte(tt.data))
-		if !errors.Is(err, tt.want) || c != nil {
-			t.Errorf("%s: got %v, %v, want %v", name, c, err, tt.want)
-			continue
-		}
-		if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "4711") {
-			t.Errorf("%s: the error repeats the input: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			c, err := claims.Decode(claims.KindScreening, []byte(tt.data))
+			if !errors.Is(err, tt.want) || c != nil {
+				t.Errorf("got %v, %v, want %v", c, err, tt.want)
+				return
+			}
+			if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "4711") {
+				t.Errorf("the error repeats the input: %v", err)
+			}
+		})
 	}
 }
 

@@ -110,19 +110,21 @@ func TestOutcome(t *testing.T) {
 		{"---n--", not, not, not},    //
 		{"p---n-", not, not2, not2},  //
 	} {
-		var given []claims.Indicator
-		for i := range 6 {
-			given = append(given, state(t, i+1, tt.dimensions[i])...)
-		}
-		for minor, want := range map[string]string{"no": tt.adult, "yes": tt.child, "unknown": tt.unknown, "": tt.unknown} {
-			a := claims.DimensionResults(given, minor)
-			if a.Outcome != want || a.RuleVersion != claims.RuleVersion || a.Explanation == "" {
-				t.Errorf("%s, minor %q: got %s (%s), want %s", tt.dimensions, minor, a.Outcome, a.Explanation, want)
+		t.Run(tt.dimensions, func(t *testing.T) {
+			var given []claims.Indicator
+			for i := range 6 {
+				given = append(given, state(t, i+1, tt.dimensions[i])...)
 			}
-			if suggests := a.Suggests(); (suggests == claims.StatusPossible) != (want == met) || suggests != "" && want != met {
-				t.Errorf("%s, minor %q: suggests %q", tt.dimensions, minor, suggests)
+			for minor, want := range map[string]string{"no": tt.adult, "yes": tt.child, "unknown": tt.unknown, "": tt.unknown} {
+				a := claims.DimensionResults(given, minor)
+				if a.Outcome != want || a.RuleVersion != claims.RuleVersion || a.Explanation == "" {
+					t.Errorf("%s, minor %q: got %s (%s), want %s", tt.dimensions, minor, a.Outcome, a.Explanation, want)
+				}
+				if suggests := a.Suggests(); (suggests == claims.StatusPossible) != (want == met) || suggests != "" && want != met {
+					t.Errorf("%s, minor %q: suggests %q", tt.dimensions, minor, suggests)
+				}
 			}
-		}
+		})
 	}
 }
 

@@ -34,11 +34,13 @@ func TestIdentityClaim(t *testing.T) {
 		"supported by a picture": {func(c *claims.IdentityClaim) { c.Assurance = "document_supported" }, nil},
 		"empty reply":            {func(c *claims.IdentityClaim) { *c.MissionReply = claims.MissionReply{} }, []string{"/mission_reply/mission required", "/mission_reply/date required"}},
 	} {
-		c := someIdentity()
-		tt.edit(c)
-		if diff := cmp.Diff(said(found(c)), append([]string{}, tt.want...)); diff != "" {
-			t.Errorf("%s: got, want:\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			c := someIdentity()
+			tt.edit(c)
+			if diff := cmp.Diff(said(found(c)), append([]string{}, tt.want...)); diff != "" {
+				t.Errorf("got, want:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -66,11 +68,13 @@ func TestDocumentReport(t *testing.T) {
 			"/loss/event required", "/loss/embassy_notified required", "/loss/sltd_requested required",
 		}},
 	} {
-		d := someDocument()
-		tt.edit(d)
-		if diff := cmp.Diff(said(found(d)), append([]string{}, tt.want...)); diff != "" {
-			t.Errorf("%s: got, want:\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			d := someDocument()
+			tt.edit(d)
+			if diff := cmp.Diff(said(found(d)), append([]string{}, tt.want...)); diff != "" {
+				t.Errorf("got, want:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -111,11 +115,13 @@ func TestReliance(t *testing.T) {
 		"relied and refused":    {claims.Reliance{Reliance: "relied_no_reinterview", OfficerDecision: "refused"}, []string{"/officer_decision inconsistent"}},
 		"officer refused":       {claims.Reliance{OfficerDecision: "refused"}, nil},
 	} {
-		r := tt.claims
-		r.AuthorityClass, r.Date = "Police", "2026-03-10"
-		if diff := cmp.Diff(said(found(&r)), append([]string{}, tt.want...)); diff != "" {
-			t.Errorf("%s: got, want:\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			r := tt.claims
+			r.AuthorityClass, r.Date = "Police", "2026-03-10"
+			if diff := cmp.Diff(said(found(&r)), append([]string{}, tt.want...)); diff != "" {
+				t.Errorf("got, want:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -166,10 +172,12 @@ func TestMatched(t *testing.T) {
 		"unknown channel": {func(r *claims.Reply) { r.Channel = "letter" }, false},
 		"no channel":      {func(r *claims.Reply) { r.Channel = "" }, false},
 	} {
-		r := someReply()
-		tt.edit(r)
-		if got := r.Matched(); got != tt.want {
-			t.Errorf("%s: got %v, want %v", name, got, tt.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			r := someReply()
+			tt.edit(r)
+			if got := r.Matched(); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
 	}
 }

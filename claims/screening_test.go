@@ -237,18 +237,20 @@ func TestScreening(t *testing.T) {
 			want: []string{"/referral/previous_attestations/0 format"},
 		},
 	} {
-		s := someScreening()
-		s.ReviewBy, s.AskAgainInPrivate = "", false
-		if tt.edit != nil {
-			tt.edit(s)
-		}
-		claims.Complete(s)
-		if tt.spoil != nil {
-			tt.spoil(s)
-		}
-		if diff := cmp.Diff(said(found(s)), append([]string{}, tt.want...)); diff != "" {
-			t.Errorf("%s: got, want:\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			s := someScreening()
+			s.ReviewBy, s.AskAgainInPrivate = "", false
+			if tt.edit != nil {
+				tt.edit(s)
+			}
+			claims.Complete(s)
+			if tt.spoil != nil {
+				tt.spoil(s)
+			}
+			if diff := cmp.Diff(said(found(s)), append([]string{}, tt.want...)); diff != "" {
+				t.Errorf("got, want:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -368,11 +370,13 @@ func TestConsent(t *testing.T) {
 		"no controller":        {func(c *claims.Consent) { c.Controller = private.String{} }, []string{"/consent/controller required"}},
 		"witness is no letter": {func(c *claims.Consent) { c.Witness = private.New("12") }, []string{"/consent/witness format"}},
 	} {
-		s := someScreening()
-		tt.edit(s.Consent)
-		if diff := cmp.Diff(said(found(s)), append([]string{}, tt.want...)); diff != "" {
-			t.Errorf("%s: got, want:\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			s := someScreening()
+			tt.edit(s.Consent)
+			if diff := cmp.Diff(said(found(s)), append([]string{}, tt.want...)); diff != "" {
+				t.Errorf("got, want:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -385,13 +389,15 @@ func TestNames(t *testing.T) {
 		strings.Repeat("x", invalid.MaxLine): true, strings.Repeat("x", invalid.MaxLine+1): false,
 		strings.Repeat("ស", invalid.MaxLine): true,
 	} {
-		c := &claims.IdentityClaim{
-			Names:     []claims.Name{{Script: "Zyyy", Full: private.New(name), Type: "used"}},
-			Assurance: "self_asserted", ClaimStatus: "open",
-		}
-		if problems := found(c); (len(problems) == 0) != ok {
-			t.Errorf("%q: got %v, want ok %v", name, problems, ok)
-		}
+		t.Run(fmt.Sprintf("%.20q", name), func(t *testing.T) {
+			c := &claims.IdentityClaim{
+				Names:     []claims.Name{{Script: "Zyyy", Full: private.New(name), Type: "used"}},
+				Assurance: "self_asserted", ClaimStatus: "open",
+			}
+			if problems := found(c); (len(problems) == 0) != ok {
+				t.Errorf("%q: got %v, want ok %v", name, problems, ok)
+			}
+		})
 	}
 }
 
@@ -406,14 +412,16 @@ func TestPartialDates(t *testing.T) {
 		{"2026-03-12", "day", "/dob/value range"}, {"1999", "", "/dob/precision required"}, {"1999", "about", "/dob/precision not_in_list"},
 		{"", "year", "/dob/value required"},
 	} {
-		c := &claims.IdentityClaim{
-			Names:     []claims.Name{{Script: "Latn", Full: private.New("Anna"), Type: "used"}},
-			Assurance: "self_asserted", ClaimStatus: "open",
-			BirthDate: &claims.PartialDate{Value: private.New(tt.value), Precision: tt.precision},
-		}
-		if got := strings.Join(said(found(c)), " "); got != tt.want {
-			t.Errorf("%s %s: got %q, want %q", tt.value, tt.precision, got, tt.want)
-		}
+		t.Run(tt.value+" "+tt.precision, func(t *testing.T) {
+			c := &claims.IdentityClaim{
+				Names:     []claims.Name{{Script: "Latn", Full: private.New("Anna"), Type: "used"}},
+				Assurance: "self_asserted", ClaimStatus: "open",
+				BirthDate: &claims.PartialDate{Value: private.New(tt.value), Precision: tt.precision},
+			}
+			if got := strings.Join(said(found(c)), " "); got != tt.want {
+				t.Errorf("%s %s: got %q, want %q", tt.value, tt.precision, got, tt.want)
+			}
+		})
 	}
 }
 

@@ -659,8 +659,10 @@ func TestIssueWhere(t *testing.T) {
 		"replaces what is withdrawn":  {w.house, credentials.Order{Case: mine, Replaces: withdrawn.ID, Claims: screening()}, credentials.ErrConflict},
 		"an agency that is not there": {audit.Actor{ID: "x", Agency: "x"}, credentials.Order{Case: mine, Claims: screening()}, credentials.ErrNotFound},
 	} {
-		_, err := w.issuer.Issue(t.Context(), tt.by, tt.order)
-		wantError(t, name, err, tt.want)
+		t.Run(name, func(t *testing.T) {
+			_, err := w.issuer.Issue(t.Context(), tt.by, tt.order)
+			wantError(t, name, err, tt.want)
+		})
 	}
 	w.issue(t, w.river, credentials.Order{About: paused.ID, Claims: opinion()}) // a pause silences nobody
 	w.agencies.of[w.river.Agency].suspended = true

@@ -67,9 +67,11 @@ func TestPaper(t *testing.T) {
 		{"words", "not a number", "nor a code", credentials.PaperUnknown},
 		{"nothing", "", "", credentials.PaperUnknown},
 	} {
-		if got := w.paper(t, c.number, c.code); got != c.want {
-			t.Errorf("%s: %s, want %s", c.name, got, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if got := w.paper(t, c.number, c.code); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
 	}
 
 	// Five questions about the number were counted: now the right code is

@@ -2,6 +2,7 @@ package invalid_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -48,9 +49,11 @@ func TestNames(t *testing.T) {
 		"An\nn": "/n format", "An\u2028n": "/n format", "An\u202en": "/n format", "An\u2066n": "/n format", "An\x00n": "/n format", "An\ufeffn": "/n format", "An\ue000n": "/n format", "\xff": "/n format",
 		strings.Repeat("ស", invalid.MaxLine): "", strings.Repeat("ស", invalid.MaxLine+1): "/n too_long",
 	} {
-		if got := found(func(c *invalid.Checker) { c.Name("/n", private.New(name), invalid.Required) }); got != want {
-			t.Errorf("%q: got %q, want %q", name, got, want)
-		}
+		t.Run(fmt.Sprintf("%.20q", name), func(t *testing.T) {
+			if got := found(func(c *invalid.Checker) { c.Name("/n", private.New(name), invalid.Required) }); got != want {
+				t.Errorf("%q: got %q, want %q", name, got, want)
+			}
+		})
 	}
 }
 
@@ -75,12 +78,14 @@ func TestDates(t *testing.T) {
 		{"2199-12-31", "", "/d range"}, {"2200-01-01", "/d range", "/d range"},
 		{"2026-02-30", "/d format", "/d format"}, {"26-03-10", "/d format", "/d format"}, {"2026-3-1", "/d format", "/d format"}, {"", "/d required", "/d required"},
 	} {
-		if got := found(func(k *invalid.Checker) { k.Day("/d", c.value, invalid.Required) }); got != c.day {
-			t.Errorf("day %s: got %q, want %q", c.value, got, c.day)
-		}
-		if got := found(func(k *invalid.Checker) { k.PastDate("/d", c.value, invalid.Required, all...) }); got != c.past {
-			t.Errorf("past date %s: got %q, want %q", c.value, got, c.past)
-		}
+		t.Run(c.value, func(t *testing.T) {
+			if got := found(func(k *invalid.Checker) { k.Day("/d", c.value, invalid.Required) }); got != c.day {
+				t.Errorf("day %s: got %q, want %q", c.value, got, c.day)
+			}
+			if got := found(func(k *invalid.Checker) { k.PastDate("/d", c.value, invalid.Required, all...) }); got != c.past {
+				t.Errorf("past date %s: got %q, want %q", c.value, got, c.past)
+			}
+		})
 	}
 }
 

@@ -292,13 +292,15 @@ func TestBinding(t *testing.T) {
 		{"asked for without a nonce", good, &Binding{Audience: want.Audience}, DoesNotMatch, sdjwt.CodeBindingInvalid, Yes},
 	}
 	for _, test := range tests {
-		v := p.Verify(Presentation{Text: test.text, Binding: test.binding}, noon)
-		if v.State != test.state || v.Reason != test.reason || v.Checks.Signature != test.signature {
-			t.Errorf("%s: got %v, signature %s; want %s (%s), signature %s", test.name, v, v.Checks.Signature, test.state, test.reason, test.signature)
-		}
-		if err := honest(v); err != nil {
-			t.Errorf("%s: %v", test.name, err)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			v := p.Verify(Presentation{Text: test.text, Binding: test.binding}, noon)
+			if v.State != test.state || v.Reason != test.reason || v.Checks.Signature != test.signature {
+				t.Errorf("got %v, signature %s; want %s (%s), signature %s", v, v.Checks.Signature, test.state, test.reason, test.signature)
+			}
+			if err := honest(v); err != nil {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }
 
@@ -477,14 +479,16 @@ func TestPasted(t *testing.T) {
 	p := i.open(noon)
 	good := i.credential(t, nil)
 	for _, around := range []string{" ", "\n", "\r\n", "\t", "\u00a0", "\u2028", "\ufeff", "\u200b", "\u2066", " \n\u202a\ufeff "} {
-		for name, text := range map[string]string{"before": around + good, "behind": good + around, "around": around + good + around} {
-			if v := p.Verify(Presentation{Text: text}, noon); v.State != Unconfirmed || v.Credential == nil {
-				t.Errorf("%q %s: got %v, want unconfirmed", around, name, v)
+		t.Run(fmt.Sprintf("%q", around), func(t *testing.T) {
+			for name, text := range map[string]string{"before": around + good, "behind": good + around, "around": around + good + around} {
+				if v := p.Verify(Presentation{Text: text}, noon); v.State != Unconfirmed || v.Credential == nil {
+					t.Errorf("%q %s: got %v, want unconfirmed", around, name, v)
+				}
 			}
-		}
-		if v := p.Verify(Presentation{Text: around + i.digits}, noon); v.State != NotOurs {
-			t.Errorf("%q before a card: got %v, want not_ours", around, v)
-		}
+			if v := p.Verify(Presentation{Text: around + i.digits}, noon); v.State != NotOurs {
+				t.Errorf("%q before a card: got %v, want not_ours", around, v)
+			}
+		})
 	}
 }
 

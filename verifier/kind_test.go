@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,9 +46,11 @@ func TestRecognise(t *testing.T) {
 		{strings.Repeat("é", 40), KindUnknown},
 	}
 	for _, test := range tests {
-		if got := Recognise(test.text); got != test.want {
-			t.Errorf("%.20q: got %q, want %q", test.text, got, test.want)
-		}
+		t.Run(fmt.Sprintf("%.20q", test.text), func(t *testing.T) {
+			if got := Recognise(test.text); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
 	}
 	t.Logf("recognise: %d cases", len(tests))
 }

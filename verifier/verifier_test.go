@@ -458,12 +458,14 @@ func TestForeignText(t *testing.T) {
 		{"words with dots", "eyewear.example.org", Unreadable, jws.CodeMalformed, KindUnknown},
 	}
 	for _, test := range tests {
-		for _, code := range []*string{nil, ptr(rightCode)} {
-			v := p.Verify(Presentation{Text: test.text, Code: code}, noon)
-			if v.State != test.state || v.Reason != test.reason || v.Kind != test.kind {
-				t.Errorf("%s: got %v and kind %q, want %s (%s) and kind %q", test.name, v, v.Kind, test.state, test.reason, test.kind)
+		t.Run(test.name, func(t *testing.T) {
+			for _, code := range []*string{nil, ptr(rightCode)} {
+				v := p.Verify(Presentation{Text: test.text, Code: code}, noon)
+				if v.State != test.state || v.Reason != test.reason || v.Kind != test.kind {
+					t.Errorf("got %v and kind %q, want %s (%s) and kind %q", v, v.Kind, test.state, test.reason, test.kind)
+				}
 			}
-		}
+		})
 	}
 }
 

@@ -215,9 +215,11 @@ func TestParseRefuses(t *testing.T) {
 		"block of 9s":     strings.Repeat("9", 29) + good[29:],
 		"web address":     "https://example.org/" + good[:647],
 	} {
-		if _, err := Parse(s); !errors.Is(err, ErrNotOurs) {
-			t.Errorf("%s: got %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, err := Parse(s); !errors.Is(err, ErrNotOurs) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 
@@ -389,17 +391,19 @@ func TestSealRefuses(t *testing.T) {
 		{"reader fails", someone(), e.seal, good, key, iotest.ErrReader(broken), broken},
 		{"reader ends", someone(), e.seal, good, key, bytes.NewReader(make([]byte, 31)), io.ErrUnexpectedEOF},
 	} {
-		s, err := Seal(c.claims, c.keys, c.code, testKID, c.key, c.random)
-		if errors.As(c.err, new(*InvalidError)) {
-			if !errors.As(err, new(*InvalidError)) {
-				t.Errorf("%s: got %v", c.name, err)
+		t.Run(c.name, func(t *testing.T) {
+			s, err := Seal(c.claims, c.keys, c.code, testKID, c.key, c.random)
+			if errors.As(c.err, new(*InvalidError)) {
+				if !errors.As(err, new(*InvalidError)) {
+					t.Errorf("got %v", err)
+				}
+			} else if !errors.Is(err, c.err) {
+				t.Errorf("got %v, want %v", err, c.err)
 			}
-		} else if !errors.Is(err, c.err) {
-			t.Errorf("%s: got %v, want %v", c.name, err, c.err)
-		}
-		if s.Card != (Card{}) {
-			t.Errorf("%s: a card came back with the error", c.name)
-		}
+			if s.Card != (Card{}) {
+				t.Error("a card came back with the error")
+			}
+		})
 	}
 }
 

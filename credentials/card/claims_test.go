@@ -81,18 +81,20 @@ func TestValidate(t *testing.T) {
 			c.Sex, c.Status, c.Index = 9, 9, 1<<30
 		}, "index name birth_date nationality sex status"},
 	} {
-		claims := someone()
-		c.edit(&claims)
-		var got []string
-		for _, p := range claims.Validate() {
-			got = append(got, p.Field)
-			if p.Problem == "" {
-				t.Errorf("%s: %s has no words", c.name, p.Field)
+		t.Run(c.name, func(t *testing.T) {
+			claims := someone()
+			c.edit(&claims)
+			var got []string
+			for _, p := range claims.Validate() {
+				got = append(got, p.Field)
+				if p.Problem == "" {
+					t.Errorf("%s has no words", p.Field)
+				}
 			}
-		}
-		if strings.Join(got, " ") != c.want {
-			t.Errorf("%s: got %v, want %s", c.name, got, c.want)
-		}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("got %v, want %s", got, c.want)
+			}
+		})
 	}
 }
 
@@ -128,17 +130,19 @@ func TestTranscribe(t *testing.T) {
 		{"markup", "<b>", "<b>", 1, '<'},
 		{"invalid UTF-8", "SITI\xff", "SITI\ufffd", 5, '\ufffd'},
 	} {
-		if got := Transcribe(c.in); got != c.want {
-			t.Errorf("%s: got %+q, want %+q", c.name, got, c.want)
-		}
-		if place, sign := Unprintable(c.in); place != c.place || sign != c.sign {
-			t.Errorf("%s: got character %d, %U, want %d, %U", c.name, place, sign, c.place, c.sign)
-		}
-		claims := someone()
-		claims.Name = private.New(c.want)
-		if refused := len(claims.Validate()) > 0; refused != (c.place > 0 || c.want == "") {
-			t.Errorf("%s: refused is %t", c.name, refused)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if got := Transcribe(c.in); got != c.want {
+				t.Errorf("got %+q, want %+q", got, c.want)
+			}
+			if place, sign := Unprintable(c.in); place != c.place || sign != c.sign {
+				t.Errorf("got character %d, %U, want %d, %U", place, sign, c.place, c.sign)
+			}
+			claims := someone()
+			claims.Name = private.New(c.want)
+			if refused := len(claims.Validate()) > 0; refused != (c.place > 0 || c.want == "") {
+				t.Errorf("refused is %t", refused)
+			}
+		})
 	}
 }
 
@@ -184,10 +188,12 @@ func TestShorten(t *testing.T) {
 		{"too long still", "ABCD EFGH, IJKL", 3, ""},
 		{"spaces", "  AB  ,  CD   EF  ", 8, "AB, CD E"},
 	} {
-		got, ok := shorten(c.in, fitsIn(c.n))
-		if got != c.want || ok != (c.want != "") {
-			t.Errorf("%s: got %q, %t, want %q", c.name, got, ok, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			got, ok := shorten(c.in, fitsIn(c.n))
+			if got != c.want || ok != (c.want != "") {
+				t.Errorf("got %q, %t, want %q", got, ok, c.want)
+			}
+		})
 	}
 }
 

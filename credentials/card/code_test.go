@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -50,16 +51,18 @@ func TestParseCode(t *testing.T) {
 		{"replacement character", "4821773056\ufffd", ""},
 		{"very long", strings.Repeat(" ", 5000) + "4821773056", ""},
 	} {
-		got, err := ParseCode(c.in)
-		if c.want == "" {
-			if !errors.Is(err, ErrCode) || !got.IsZero() {
-				t.Errorf("%s: got %v", c.name, err)
+		t.Run(c.name, func(t *testing.T) {
+			got, err := ParseCode(c.in)
+			if c.want == "" {
+				if !errors.Is(err, ErrCode) || !got.IsZero() {
+					t.Errorf("got %v", err)
+				}
+				return
 			}
-			continue
-		}
-		if err != nil || got.Reveal() != c.want {
-			t.Errorf("%s: got %q, %v", c.name, got.Reveal(), err)
-		}
+			if err != nil || got.Reveal() != c.want {
+				t.Errorf("got %q, %v", got.Reveal(), err)
+			}
+		})
 	}
 }
 
@@ -70,17 +73,21 @@ func TestWithoutMarks(t *testing.T) {
 		"\u202a4821773056\u202c", "\u20664821773056\u2069", "\u200f4821773056", "4821\u200b773056", "\ufeff4821773056",
 		"4821\u00ad773056", "4\ufe0f821773056", "482\u200d1773056", "4821\u034f773056", "4821773056\U000e0031",
 	} {
-		if got := WithoutMarks(marked); got != "4821773056" {
-			t.Errorf("%+q became %+q", marked, got)
-		}
-		if _, err := ParseCode(marked); !errors.Is(err, ErrCode) {
-			t.Errorf("%+q is a code", marked)
-		}
+		t.Run(fmt.Sprintf("%+q", marked), func(t *testing.T) {
+			if got := WithoutMarks(marked); got != "4821773056" {
+				t.Errorf("%+q became %+q", marked, got)
+			}
+			if _, err := ParseCode(marked); !errors.Is(err, ErrCode) {
+				t.Errorf("%+q is a code", marked)
+			}
+		})
 	}
 	for _, kept := range []string{"", "4821 773-056", "\u20124821\u00a0773056\u3000", "៤៨២", "O'NEIL", "12\u221234", "\t\r\n", "½", "\x00"} {
-		if got := WithoutMarks(kept); got != kept {
-			t.Errorf("%+q became %+q", kept, got)
-		}
+		t.Run(fmt.Sprintf("%+q", kept), func(t *testing.T) {
+			if got := WithoutMarks(kept); got != kept {
+				t.Errorf("%+q became %+q", kept, got)
+			}
+		})
 	}
 	number, err := NewNumber(nil)
 	if err != nil {

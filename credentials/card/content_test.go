@@ -151,11 +151,13 @@ func TestReadClaims(t *testing.T) {
 		{"blank false", func(p m) { st(p)[7] = false }, false},
 		{"blank and all else", func(p m) { st(p)[7] = true }, false},
 	} {
-		p := raw()
-		c.edit(p)
-		if _, ok := readClaims(marshal(t, p)); ok != c.ok {
-			t.Errorf("%s: got %t, want %t", c.name, ok, c.ok)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			p := raw()
+			c.edit(p)
+			if _, ok := readClaims(marshal(t, p)); ok != c.ok {
+				t.Errorf("got %t, want %t", ok, c.ok)
+			}
+		})
 	}
 	for name, edit := range map[string]func(m){
 		"identity":        func(p m) { p[169] = m{4: "SITI"} },
@@ -261,13 +263,15 @@ func TestReadContent(t *testing.T) {
 		"claims: an array":            envelope([]byte{0x80}),
 		"claims: two maps":            envelope(append(bytes.Clone(rawBlankBytes(t)), 0xa0)),
 	} {
-		if len(b) > maxSigned {
-			t.Fatalf("%s: %d bytes do not fit", name, len(b))
-		}
-		if _, ok := readContent(pad(b)); ok {
-			t.Errorf("%s is read", name)
-		}
-		sameAsLibrary(t, b)
+		t.Run(name, func(t *testing.T) {
+			if len(b) > maxSigned {
+				t.Fatalf("%d bytes do not fit", len(b))
+			}
+			if _, ok := readContent(pad(b)); ok {
+				t.Error("it is read")
+			}
+			sameAsLibrary(t, b)
+		})
 	}
 	for name, plain := range map[string][]byte{
 		"nothing":              nil,
@@ -280,9 +284,11 @@ func TestReadContent(t *testing.T) {
 		"one byte more":        append(pad(good), 0),
 		"padding without text": pad(nil),
 	} {
-		if _, ok := readContent(plain); ok {
-			t.Errorf("padding: %s is read", name)
-		}
+		t.Run("padding: "+name, func(t *testing.T) {
+			if _, ok := readContent(plain); ok {
+				t.Error("it is read")
+			}
+		})
 	}
 }
 

@@ -55,14 +55,16 @@ func TestKept(t *testing.T) {
 		{"nothing at all", func(k *Kept) { *k = Kept{} }, Code{}, false},
 		{"the key of nothing", func(k *Kept) { *k = Kept{OpenKey: nobodys} }, code(t, "0000000000"), false},
 	} {
-		k := kept
-		c.edit(&k)
-		var got bool
-		if n := countArgon2id(t, func() { got = k.Knows(c.code) }); n != 1 {
-			t.Errorf("%s: %d stretches, want 1", c.name, n)
-		}
-		if got != c.want {
-			t.Errorf("%s: known is %v, want %v", c.name, got, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			k := kept
+			c.edit(&k)
+			var got bool
+			if n := countArgon2id(t, func() { got = k.Knows(c.code) }); n != 1 {
+				t.Errorf("%d stretches, want 1", n)
+			}
+			if got != c.want {
+				t.Errorf("known is %v, want %v", got, c.want)
+			}
+		})
 	}
 }

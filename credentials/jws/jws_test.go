@@ -279,10 +279,12 @@ func TestKeyIDRules(t *testing.T) {
 		{"absent, missing", without, jws.KeyIDAbsent, ""},
 		{"unknown rule, missing", without, 99, jws.CodeKeyID},
 	} {
-		_, err := jws.Profile{Types: []string{"x+jwt"}, KeyID: c.rule}.Parse(c.token)
-		if got := code(err); got != c.code {
-			t.Errorf("%s: got %q, want %q", c.name, got, c.code)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			_, err := jws.Profile{Types: []string{"x+jwt"}, KeyID: c.rule}.Parse(c.token)
+			if got := code(err); got != c.code {
+				t.Errorf("got %q, want %q", got, c.code)
+			}
+		})
 	}
 	if _, err := (jws.Profile{}).Parse(with); code(err) != jws.CodeTyp {
 		t.Errorf("a profile without types takes a token: %v", err)
@@ -322,15 +324,17 @@ func TestSignerThatLies(t *testing.T) {
 		{"number of 33 bytes", append([]byte{0x30, 38, 2, 33, 1}, append(make([]byte, 32), 2, 1, 1)...), nil, jws.ErrSigner},
 		{"down", nil, down, down},
 	} {
-		signer := answering{key, func([]byte) ([]byte, error) { return c.answer, c.err }}
-		for name, sign := range map[string]func() (string, error){
-			"Sign":            func() (string, error) { return jws.Sign("x+jwt", "k", signer, []byte(`{}`)) },
-			"Header.SignHere": func() (string, error) { return jws.Header{Type: "x+jwt"}.SignHere(signer, []byte(`{}`)) },
-		} {
-			if got, err := sign(); !errors.Is(err, c.want) || got != "" {
-				t.Errorf("%s, %s: got %q, %v, want %v", name, c.name, got, err, c.want)
+		t.Run(c.name, func(t *testing.T) {
+			signer := answering{key, func([]byte) ([]byte, error) { return c.answer, c.err }}
+			for name, sign := range map[string]func() (string, error){
+				"Sign":            func() (string, error) { return jws.Sign("x+jwt", "k", signer, []byte(`{}`)) },
+				"Header.SignHere": func() (string, error) { return jws.Header{Type: "x+jwt"}.SignHere(signer, []byte(`{}`)) },
+			} {
+				if got, err := sign(); !errors.Is(err, c.want) || got != "" {
+					t.Errorf("%s, %s: got %q, %v, want %v", name, c.name, got, err, c.want)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -422,10 +426,12 @@ func TestParseKeyRefuses(t *testing.T) {
 		{"symmetric", `{"kty":"oct","k":"AA"}`, false},
 		{"nothing", ``, false},
 	} {
-		pub, err := jws.ParseKey([]byte(c.jwk))
-		if (err == nil) != c.ok || (pub != nil) != c.ok || err != nil && !errors.Is(err, jws.ErrKey) {
-			t.Errorf("%s: got %v, %v", c.name, pub, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			pub, err := jws.ParseKey([]byte(c.jwk))
+			if (err == nil) != c.ok || (pub != nil) != c.ok || err != nil && !errors.Is(err, jws.ErrKey) {
+				t.Errorf("got %v, %v", pub, err)
+			}
+		})
 	}
 }
 

@@ -113,12 +113,14 @@ func TestNewRefuses(t *testing.T) {
 		{0, 8}, {3, 8}, {5, 8}, {16, 8}, {-1, 8}, {1 << 32, 8},
 		{1, 0}, {1, -8}, {1, 7}, {2, 12}, {8, 1<<26 + 8},
 	} {
-		if _, err := statuslist.New(c.bits, c.entries); !errors.Is(err, statuslist.ErrShape) {
-			t.Errorf("New(%d, %d): got %v, want ErrShape", c.bits, c.entries, err)
-		}
-		if _, err := statuslist.Decode(c.bits, "eNrbuRgAAhcBXQ", c.entries); !errors.Is(err, statuslist.ErrShape) {
-			t.Errorf("Decode(%d, …, %d): got %v, want ErrShape", c.bits, c.entries, err)
-		}
+		t.Run(fmt.Sprintf("%d bits, %d entries", c.bits, c.entries), func(t *testing.T) {
+			if _, err := statuslist.New(c.bits, c.entries); !errors.Is(err, statuslist.ErrShape) {
+				t.Errorf("New(%d, %d): got %v, want ErrShape", c.bits, c.entries, err)
+			}
+			if _, err := statuslist.Decode(c.bits, "eNrbuRgAAhcBXQ", c.entries); !errors.Is(err, statuslist.ErrShape) {
+				t.Errorf("Decode(%d, …, %d): got %v, want ErrShape", c.bits, c.entries, err)
+			}
+		})
 	}
 }
 
@@ -208,9 +210,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{"bomb", deflate(t, make([]byte, 256<<10)), statuslist.ErrTooLarge}, // its text is short enough
 		{"long text", strings.Repeat("A", 1<<20), statuslist.ErrTooLarge},
 	} {
-		if _, err := statuslist.Decode(2, c.lst, entries); !errors.Is(err, c.want) {
-			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := statuslist.Decode(2, c.lst, entries); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
 	}
 }
 

@@ -100,11 +100,13 @@ func TestTokenSignRefuses(t *testing.T) {
 		{"no list", func(k *statuslist.Token) { k.List = nil }, statuslist.ErrShape},
 		{"empty list", func(k *statuslist.Token) { k.List = new(statuslist.List) }, statuslist.ErrShape},
 	} {
-		token := newToken(t)
-		c.edit(&token)
-		if _, err := token.Sign(keyID, key); !errors.Is(err, c.want) {
-			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			token := newToken(t)
+			c.edit(&token)
+			if _, err := token.Sign(keyID, key); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
 	}
 	if _, err := newToken(t).Sign("../../etc/passwd", key); err == nil {
 		t.Error("a kid that is a path was signed")
@@ -178,9 +180,11 @@ func TestParseRefuses(t *testing.T) {
 		{"bytes after", plain + "{}", statuslist.ErrClaims},
 		{"nested", payload(`{"sub":%s}`, strings.Repeat("[", 1000)), statuslist.ErrClaims},
 	} {
-		if _, err := statuslist.Parse(sign("statuslist+jwt", c.payload), address, 64, keyOf(key)); !errors.Is(err, c.want) {
-			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := statuslist.Parse(sign("statuslist+jwt", c.payload), address, 64, keyOf(key)); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
 	}
 
 	// Never the letter that is already there: signatures differ from run to run.

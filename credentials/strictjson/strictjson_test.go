@@ -252,9 +252,11 @@ func TestKnows(t *testing.T) {
 		"": false, "canary": false, "NAME": false, "bare": false, "Not": false, "not": false, "keys.": false, ".kid": false, "kid": false,
 		"keys.canary": false, "keys.kid.x": false, "raw.x": false, "any.x": false, "seal.x": false, "next.canary": false,
 	} {
-		if got := strictjson.Knows(&open{}, path); got != want {
-			t.Errorf("%q: got %v, want %v", path, got, want)
-		}
+		t.Run(path, func(t *testing.T) {
+			if got := strictjson.Knows(&open{}, path); got != want {
+				t.Errorf("%q: got %v, want %v", path, got, want)
+			}
+		})
 	}
 	if strictjson.Knows(map[string]any{}, "x") || strictjson.Knows(nil, "x") {
 		t.Error("a map, or nothing, knows a member")
