@@ -117,10 +117,12 @@ func TestInvitationRefused(t *testing.T) {
 		"cut": late[:len(late)-1], "one bit": string(swapped), "a space": " " + late, "without prefix": strings.TrimPrefix(late, "sci_"),
 		"another network's": "sci_" + strings.TrimPrefix(b.token, "sc_"),
 	} {
-		_, err := b.EnrolDevice(t.Context(), secret, public)
-		if !errors.Is(err, network.ErrInvitation) || err.Error() != network.ErrInvitation.Error() {
-			t.Errorf("%s: %v, want ErrInvitation and nothing more", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := b.EnrolDevice(t.Context(), secret, public)
+			if !errors.Is(err, network.ErrInvitation) || err.Error() != network.ErrInvitation.Error() {
+				t.Errorf("%v, want ErrInvitation and nothing more", err)
+			}
+		})
 	}
 	secret := invite(border.ID)
 	for name, key := range map[string][]byte{

@@ -183,17 +183,19 @@ func TestNew(t *testing.T) {
 		{"a lease without end", func(c *network.Config) { c.Lease = 365 * day }, 1},
 		{"a negative lease", func(c *network.Config) { c.Lease = -1 }, 1},
 	} {
-		cfg := good
-		c.edit(&cfg)
-		_, err := network.New(cfg)
-		var refused *invalid.Error
-		got := 0
-		if errors.As(err, &refused) {
-			got = len(refused.Problems)
-		}
-		if got != c.want || (err == nil) != (c.want == 0) {
-			t.Errorf("%s: %v, want %d problems", c.name, err, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			cfg := good
+			c.edit(&cfg)
+			_, err := network.New(cfg)
+			var refused *invalid.Error
+			got := 0
+			if errors.As(err, &refused) {
+				got = len(refused.Problems)
+			}
+			if got != c.want || (err == nil) != (c.want == 0) {
+				t.Errorf("%v, want %d problems", err, c.want)
+			}
+		})
 	}
 }
 
@@ -373,20 +375,22 @@ func TestEveryActIsLoggedAndGuarded(t *testing.T) {
 		{"revoke device", func(by audit.Actor) error { return b.RevokeDevice(t.Context(), by, device.ID) }},
 		{"burn", func(by audit.Actor) error { _, err := b.Burn(t.Context(), by); return err }},
 	} {
-		for _, by := range []audit.Actor{{}, officer, worker} {
-			before := b.logged()
-			wantErr(t, c.name+" by "+by.Role, c.do(by), network.ErrForbidden)
-			if got := b.logged(); got != before {
-				t.Errorf("%s by %q: %d entries logged, want none", c.name, by.Role, got-before)
+		t.Run(c.name, func(t *testing.T) {
+			for _, by := range []audit.Actor{{}, officer, worker} {
+				before := b.logged()
+				wantErr(t, c.name+" by "+by.Role, c.do(by), network.ErrForbidden)
+				if got := b.logged(); got != before {
+					t.Errorf("%s by %q: %d entries logged, want none", c.name, by.Role, got-before)
+				}
 			}
-		}
-		before := b.logged()
-		if err := c.do(b.root); err != nil {
-			t.Errorf("%s by the operator: %v", c.name, err)
-		}
-		if got := b.logged(); got != before+1 {
-			t.Errorf("%s by the operator: %d entries logged, want 1", c.name, got-before)
-		}
+			before := b.logged()
+			if err := c.do(b.root); err != nil {
+				t.Errorf("%s by the operator: %v", c.name, err)
+			}
+			if got := b.logged(); got != before+1 {
+				t.Errorf("%s by the operator: %d entries logged, want 1", c.name, got-before)
+			}
+		})
 	}
 	for name, read := range map[string]func(by audit.Actor) error{
 		"devices": func(by audit.Actor) error { _, err := b.Devices(t.Context(), by, border.ID); return err },

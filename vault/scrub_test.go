@@ -287,16 +287,18 @@ func TestScrubRows(t *testing.T) {
 		{"a ciphertext that never was", first, func(o *vault.Object) { o.Blob = first.Record + "/00" }, vault.HarmMissing},
 		{"a ciphertext outside the store", first, func(o *vault.Object) { o.Blob = "../../keyring.db" }, vault.HarmMissing},
 	} {
-		h.rows.row = func(o *vault.Object) bool {
-			if same(*o, c.at) {
-				c.edit(o)
+		t.Run(c.name, func(t *testing.T) {
+			h.rows.row = func(o *vault.Object) bool {
+				if same(*o, c.at) {
+					c.edit(o)
+				}
+				return true
 			}
-			return true
-		}
-		s := h.scrub()
-		if len(s.Damaged) != 1 || s.Damaged[0].Harm != c.want || s.Damaged[0].Record != c.at.Record || s.Damaged[0].Page != c.at.Page {
-			t.Errorf("%s: %+v, want %s", c.name, s.Damaged, c.want)
-		}
+			s := h.scrub()
+			if len(s.Damaged) != 1 || s.Damaged[0].Harm != c.want || s.Damaged[0].Record != c.at.Record || s.Damaged[0].Page != c.at.Page {
+				t.Errorf("%+v, want %s", s.Damaged, c.want)
+			}
+		})
 	}
 
 	// A row that is gone leaves a gap before the next one.

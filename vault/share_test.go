@@ -584,19 +584,21 @@ func TestKeeperLies(t *testing.T) {
 		"unwrap a longer key": only("unwrap", func(_, out []byte) []byte { return append(out, 0) }),
 		"unwrap no key":       only("unwrap", func(_, _ []byte) []byte { return nil }),
 	} {
-		w.keeper.lie = lie
-		if err := w.Share(ctx, w.worker, w.grant(d.ID, w.second), vault.Signed{}); err == nil {
-			t.Errorf("%s: shared", name)
-		}
-		if _, err := w.CreateCase(ctx, w.worker); err == nil {
-			t.Errorf("%s: created a case", name)
-		}
-		w.keeper.lie = nil
-		after, err := w.keyring.Get(ctx, d.ID)
-		w.ok(err)
-		if !slices.Equal(before, after) {
-			t.Fatalf("%s: the key file changed", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			w.keeper.lie = lie
+			if err := w.Share(ctx, w.worker, w.grant(d.ID, w.second), vault.Signed{}); err == nil {
+				t.Error("shared")
+			}
+			if _, err := w.CreateCase(ctx, w.worker); err == nil {
+				t.Error("created a case")
+			}
+			w.keeper.lie = nil
+			after, err := w.keyring.Get(ctx, d.ID)
+			w.ok(err)
+			if !slices.Equal(before, after) {
+				t.Fatal("the key file changed")
+			}
+		})
 	}
 	_, err = w.SharedWith(ctx, w.second)
 	w.ok(err)

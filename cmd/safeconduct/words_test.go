@@ -79,18 +79,20 @@ func TestWordsFor(t *testing.T) {
 		{"kind", verifier.Verdict{State: verifier.NotOurs, Kind: verifier.KindWiFi}, "Not one of our cards. It looks like access to a wireless network.", ""},
 		{"clock", verifier.Verdict{State: verifier.NotReady, Reason: verifier.ReasonClock}, "", "Its clock is wrong. Set it, then try again."},
 	} {
-		w := wordsFor(c.v)
-		if c.heading != "" && w.heading != c.heading {
-			t.Errorf("%s: heading %q, want %q", c.name, w.heading, c.heading)
-		}
-		if !strings.Contains(w.next, c.next) {
-			t.Errorf("%s: next step %q does not say %q", c.name, w.next, c.next)
-		}
-		for _, text := range []string{w.heading, w.next} {
-			if strings.ContainsAny(text, "{}") {
-				t.Errorf("%s: %q was not filled in", c.name, text)
+		t.Run(c.name, func(t *testing.T) {
+			w := wordsFor(c.v)
+			if c.heading != "" && w.heading != c.heading {
+				t.Errorf("heading %q, want %q", w.heading, c.heading)
 			}
-		}
+			if !strings.Contains(w.next, c.next) {
+				t.Errorf("next step %q does not say %q", w.next, c.next)
+			}
+			for _, text := range []string{w.heading, w.next} {
+				if strings.ContainsAny(text, "{}") {
+					t.Errorf("%q was not filled in", text)
+				}
+			}
+		})
 	}
 }
 

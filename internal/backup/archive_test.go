@@ -148,9 +148,11 @@ func TestSwapped(t *testing.T) {
 		"two manifests":            {now[0], now[1], old[2], now[2], now[3]},
 		"a name that climbs":       {{"../../etc/passwd", nil}, now[0], now[1], now[2], now[3]},
 	} {
-		if _, err := Read(bytes.NewReader(sealed(t, k.to, files)), k.first, nothing); !errors.Is(err, ErrDamaged) {
-			t.Errorf("%s: %v", what, err)
-		}
+		t.Run(what, func(t *testing.T) {
+			if _, err := Read(bytes.NewReader(sealed(t, k.to, files)), k.first, nothing); !errors.Is(err, ErrDamaged) {
+				t.Errorf("got %v, want ErrDamaged", err)
+			}
+		})
 	}
 	// An older signature under the newer manifest is the caller's to see.
 	s, err := Read(bytes.NewReader(sealed(t, k.to, []File{now[0], now[1], now[2], old[3]})), k.first, nothing)
@@ -242,10 +244,12 @@ func TestRecipients(t *testing.T) {
 		"a line without end":  {one + "\n" + two + "\n" + strings.Repeat("a", 1<<20), false},
 		"a secret by mistake": {one + "\n" + two + "\n" + identityPrefix, false},
 	} {
-		got, err := ParseRecipients(strings.NewReader(c.text))
-		if (err == nil) != c.ok || err != nil && !errors.Is(err, ErrRecipients) {
-			t.Errorf("%s: %d, %v", what, len(got), err)
-		}
+		t.Run(what, func(t *testing.T) {
+			got, err := ParseRecipients(strings.NewReader(c.text))
+			if (err == nil) != c.ok || err != nil && !errors.Is(err, ErrRecipients) {
+				t.Errorf("%d, %v", len(got), err)
+			}
+		})
 	}
 	if _, err := ParseIdentities(strings.NewReader(classic.String())); !errors.Is(err, ErrIdentity) {
 		t.Errorf("an identity that is not hybrid: %v", err)

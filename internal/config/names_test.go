@@ -17,8 +17,10 @@ func TestCheckURL(t *testing.T) {
 		"network.example":              false,
 		"":                             false,
 	} {
-		if got := CheckURL(address) == nil; got != want {
-			t.Errorf("%q: got %v, want %v", address, got, want)
-		}
+		t.Run(address, func(t *testing.T) {
+			if got := CheckURL(address) == nil; got != want {
+				t.Errorf("%q: got %v, want %v", address, got, want)
+			}
+		})
 	}
 }

@@ -725,15 +725,17 @@ func TestConfig(t *testing.T) {
 		{"a negative time", func(c *hcvault.Config) { c.Timeout = -1 }, "timeout"},
 		{"no such authorities", func(c *hcvault.Config) { c.CACert = "missing.pem" }, "authorities"},
 	} {
-		cfg := good()
-		c.edit(&cfg)
-		_, err := hcvault.Open(t.Context(), cfg)
-		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want one about %q", c.name, err, c.want)
-		}
-		if err != nil && strings.Contains(err.Error(), "a:b") {
-			t.Errorf("%s: the error repeats the input", c.name)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			cfg := good()
+			c.edit(&cfg)
+			_, err := hcvault.Open(t.Context(), cfg)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want one about %q", err, c.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "a:b") {
+				t.Error("the error repeats the input")
+			}
+		})
 	}
 	_, err := hcvault.Open(t.Context(), hcvault.Config{Address: "http://vault.example"})
 	if err == nil || strings.Count(err.Error(), "\n") < 3 {

@@ -178,10 +178,12 @@ func TestTokens(t *testing.T) {
 		"in a query": func(r *http.Request) { r.URL.RawQuery = "access_token=" + ngo },
 		"cookie":     header("Cookie", "token="+ngo),
 	} {
-		got := w.call("", "GET", "/api/v1/cases", nil, edit)
-		if got.status != 401 || got.code() != "unauthenticated" {
-			t.Errorf("%s: got %d %s", name, got.status, got.body)
-		}
+		t.Run(name, func(t *testing.T) {
+			got := w.call("", "GET", "/api/v1/cases", nil, edit)
+			if got.status != 401 || got.code() != "unauthenticated" {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+		})
 	}
 	if strings.Contains(w.log.String(), ngo) {
 		t.Error("the log holds a token")

@@ -135,13 +135,15 @@ func TestPages(t *testing.T) {
 		"/check/parts", "/check/parts/", "/check//sw.js", "/check/%2e%2e/secret.txt", "/check/check.html", "/check.html",
 		"/check?x=1", "/check/sw.js?x=1",
 	} {
-		resp, _ := get(path)
-		if resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusUnprocessableEntity && resp.StatusCode != http.StatusBadRequest {
-			t.Errorf("%s: %d", path, resp.StatusCode)
-		}
-		if policy := resp.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "sandbox") {
-			t.Errorf("%s: an answer that is no page has the policy of one", path)
-		}
+		t.Run(path, func(t *testing.T) {
+			resp, _ := get(path)
+			if resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusUnprocessableEntity && resp.StatusCode != http.StatusBadRequest {
+				t.Errorf("status %d", resp.StatusCode)
+			}
+			if policy := resp.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "sandbox") {
+				t.Error("an answer that is no page has the policy of one")
+			}
+		})
 	}
 }
 

@@ -112,15 +112,17 @@ func TestLoadRefuses(t *testing.T) {
 			"no JSON":              head + "[1,\n",
 			"a row twice":          head + "[5,1,1,1,true]\n[5,1,1,1,true]\n",
 		} {
-			target := on.db(t)
-			if _, err := load(t, target, append(slices.Clone(parts), []byte(bad))); err == nil {
-				t.Errorf("%s: taken", what)
-			} else if strings.Contains(err.Error(), "VALUES (1)") || what != "a row twice" && !errors.Is(err, ErrRows) {
-				t.Errorf("%s: %v", what, err)
-			}
-			if d, _ := dumpOf(t, target); d.Rows["records"] != 0 {
-				t.Errorf("%s: rows stayed", what)
-			}
+			t.Run(what, func(t *testing.T) {
+				target := on.db(t)
+				if _, err := load(t, target, append(slices.Clone(parts), []byte(bad))); err == nil {
+					t.Error("taken")
+				} else if strings.Contains(err.Error(), "VALUES (1)") || what != "a row twice" && !errors.Is(err, ErrRows) {
+					t.Error(err)
+				}
+				if d, _ := dumpOf(t, target); d.Rows["records"] != 0 {
+					t.Error("rows stayed")
+				}
+			})
 		}
 	})
 }

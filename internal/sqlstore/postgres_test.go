@@ -263,16 +263,18 @@ func TestPostgresKind(t *testing.T) {
 		"53100": ErrFull, "53000": ErrUnavailable, "53200": ErrUnavailable, "53300": ErrUnavailable, "53400": ErrUnavailable,
 		"25006": ErrUnavailable, "57P01": ErrUnavailable, "57P03": ErrUnavailable, "08006": ErrUnavailable,
 	} {
-		err := db.tx(t.Context(), func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(t.Context(), "DO $$ BEGIN RAISE EXCEPTION 'a canary' USING ERRCODE = '"+code+"', DETAIL = 'a canary'; END $$")
-			return err
+		t.Run(code, func(t *testing.T) {
+			err := db.tx(t.Context(), func(tx *sql.Tx) error {
+				_, err := tx.ExecContext(t.Context(), "DO $$ BEGIN RAISE EXCEPTION 'a canary' USING ERRCODE = '"+code+"', DETAIL = 'a canary'; END $$")
+				return err
+			})
+			if !errors.Is(err, want) {
+				t.Errorf("%v, want %v", err, want)
+			}
+			if strings.Contains(fmt.Sprintf("%v %+v", err, err), "canary") {
+				t.Error("the error repeats what the server said")
+			}
 		})
-		if !errors.Is(err, want) {
-			t.Errorf("%s: %v, want %v", code, err, want)
-		}
-		if strings.Contains(fmt.Sprintf("%v %+v", err, err), "canary") {
-			t.Errorf("%s: the error repeats what the server said", code)
-		}
 	}
 	for _, code := range []string{"23505", "23503", "22P02", "42601", "XX001"} {
 		err := db.tx(t.Context(), func(tx *sql.Tx) error {
