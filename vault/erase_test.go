@@ -272,12 +272,16 @@ func TestErasedIsUnknown(t *testing.T) {
 		},
 	}
 	for name, door := range doors {
-		for _, by := range []audit.Actor{w.worker, w.embassy} {
-			gone, unknown := door(by, c.ID, d.ID), door(by, id(), id())
-			w.is(name, gone, vault.ErrNotFound)
-			if gone != nil && unknown != nil && gone.Error() != unknown.Error() {
-				t.Errorf("%s: %q for what was erased, %q for what never was", name, gone, unknown)
+		t.Run(name, func(t *testing.T) {
+			for _, by := range []audit.Actor{w.worker, w.embassy} {
+				gone, unknown := door(by, c.ID, d.ID), door(by, id(), id())
+				if !errors.Is(gone, vault.ErrNotFound) {
+					t.Errorf("%v, want ErrNotFound", gone)
+				}
+				if gone != nil && unknown != nil && gone.Error() != unknown.Error() {
+					t.Errorf("%q for what was erased, %q for what never was", gone, unknown)
+				}
 			}
-		}
+		})
 	}
 }

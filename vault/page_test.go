@@ -372,13 +372,17 @@ func TestHostilePictures(t *testing.T) {
 		{"PDF", "application/pdf", []byte("%PDF-1.7"), vault.ErrMediaType},
 		{"SVG by name", "image/svg+xml", small, vault.ErrMediaType},
 	} {
-		_, err := w.page(d.ID, one.media, one.data)
-		w.is(one.name, err, one.want)
-		// Whoever is told that it is too large is told what would not be.
-		beyond, ok := errors.AsType[*vault.PictureError](err)
-		if ok != errors.Is(err, vault.ErrImageTooLarge) || ok && (beyond.Code == "" || beyond.Rule == "") {
-			t.Errorf("%s: without a figure: %v", one.name, err)
-		}
+		t.Run(one.name, func(t *testing.T) {
+			_, err := w.page(d.ID, one.media, one.data)
+			if !errors.Is(err, one.want) {
+				t.Errorf("%v, want %v", err, one.want)
+			}
+			// Whoever is told that it is too large is told what would not be.
+			beyond, ok := errors.AsType[*vault.PictureError](err)
+			if ok != errors.Is(err, vault.ErrImageTooLarge) || ok && (beyond.Code == "" || beyond.Rule == "") {
+				t.Errorf("without a figure: %v", err)
+			}
+		})
 	}
 	w.noBlobs(c.ID)
 	w.has(c.ID, "page.added", 0)

@@ -109,14 +109,15 @@ func TestValueIsWhatJSONReads(t *testing.T) {
 			continue
 		}
 		read++
-		got, err := strictjson.Value([]byte(c.text), strictjson.Limits{})
-		if err != nil {
-			t.Errorf("%s: %v", c.name, err)
-			continue
-		}
-		if diff := cmp.Diff(lenient(t, []byte(c.text)), got); diff != "" {
-			t.Errorf("%s: -want +got\n%s", c.name, diff)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			got, err := strictjson.Value([]byte(c.text), strictjson.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(lenient(t, []byte(c.text)), got); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
 	}
 	if read < 10 {
 		t.Errorf("only %d texts were read", read)

@@ -155,13 +155,15 @@ func TestDuties(t *testing.T) {
 			t.Fatalf("%s: open: %v", duty, err)
 		}
 		for _, a := range acts {
-			var want error
-			if a.duty != duty {
-				want = hcvault.ErrDenied
-			}
-			if err := a.do(t.Context(), v); !errors.Is(err, want) || want == nil && err != nil {
-				t.Errorf("%s: %s: %v, want %v", duty, a.name, err, want)
-			}
+			t.Run(fmt.Sprintf("%s: %s", duty, a.name), func(t *testing.T) {
+				var want error
+				if a.duty != duty {
+					want = hcvault.ErrDenied
+				}
+				if err := a.do(t.Context(), v); !errors.Is(err, want) || want == nil && err != nil {
+					t.Errorf("%v, want %v", err, want)
+				}
+			})
 		}
 		// Whatever the duty, an agency that is there can be looked at.
 		if _, _, err := keystore.New(v).NewAgency(t.Context(), "aa01"); err != nil {
