@@ -71,8 +71,12 @@ func (c *Consent) allows(s Showing) bool {
 	if !c.Interview || !listed || !c.standsOn(s.On) {
 		return false
 	}
-	authority := slices.Contains(authorities, s.To.Class)
-	switch mission := s.To.Class == ClassMission; {
+	mission, authority := s.To.Class == ClassMission, slices.Contains(authorities, s.To.Class)
+	switch {
+	case s.Purpose == PurposeContact && !(mission && hasState(known(s.About.Stated), s.To.Country)):
+		// A card names the mission of a state that she stated, and nobody else.
+		// That a state might be hers is a reason to be careful, not to ring there.
+		return false
 	case s.About.Involves(s.To):
 		// Her own state is told only by a consent of its own, given in freedom.
 		// Whoever is held or has just come out is not free, and one agency's
@@ -84,8 +88,6 @@ func (c *Consent) allows(s Showing) bool {
 			return s.Purpose == PurposeContact || slices.Contains(c.ShareScope, "mission_of_origin")
 		}
 		return slices.Contains(c.ShareScope, scopes[s.To.Class]) && c.names(s.To.Country)
-	case s.Purpose == PurposeContact:
-		return false // a card names the mission of her state, and nobody else
 	case authority && !mission && !sameState(s.To.Country, s.About.Host):
 		return slices.Contains(c.ShareScope, scopes[s.To.Class]) && c.names(s.To.Country)
 	default:

@@ -39,7 +39,8 @@ type CardOrder struct {
 	// Portrait is the SHA-256 of the portrait in the record, or nil.
 	Portrait []byte
 	// MissionMayBeContacted says that the holder agreed to it. It is refused
-	// unless her newest signed consent says so too.
+	// unless her newest signed consent says so too, and a signed identity states
+	// the Nationality, because that is the mission that the card names.
 	MissionMayBeContacted bool
 	// Replaces is the holder's earlier card.
 	Replaces ID
@@ -164,7 +165,7 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 		if err != nil {
 			return Issued{}, card.Claims{}, err
 		}
-		c.Must(agreed, "/mission_may_be_contacted", invalid.CodeNotAllowed, "is no until her newest signed consent says that it is safe, and that she wants it")
+		c.Must(agreed, "/mission_may_be_contacted", invalid.CodeNotAllowed, "is no until her newest signed consent says that it is safe and that she wants it, and a signed identity states the nationality on the card")
 	}
 	checkBirthYear(c, o.BirthDate.Reveal())
 	checkPrintable(c, content, o.Name)

@@ -85,6 +85,14 @@ func agreed(edit func(*claims.Consent)) *claims.Screening {
 	return s
 }
 
+// states signs that the holder of a case stated nationalities.
+func (w *world) states(tb testing.TB, caseID string, citizenship ...string) credentials.Attestation {
+	tb.Helper()
+	c := sample("identity-least").(*claims.IdentityClaim)
+	c.Citizenship = citizenship
+	return w.issue(tb, w.house, credentials.Order{Case: caseID, Claims: c})
+}
+
 // TestCardsAskConsent: a card says that a mission may be contacted only if the
 // newest signed consent does.
 func TestCardsAskConsent(t *testing.T) {
@@ -102,6 +110,7 @@ func TestCardsAskConsent(t *testing.T) {
 			wantProblems(t, what, err, "/mission_may_be_contacted not_allowed")
 		}
 	}
+	w.states(t, caseID, "ETH")
 	may("nobody asked her", false)
 	first := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: agreed(nil)})
 	may("she agreed", true)
@@ -130,9 +139,110 @@ func TestCardsAskConsent(t *testing.T) {
 	}
 }
 
+// TestCardsAskNewestWord: a no is not undone by a newer paper with an older yes,
+// nor is the yes that a no corrects brought back by the no's earlier date.
+func TestCardsAskNewestWord(t *testing.T) {
+	w := newWorld(t)
+	today := claims.NewDay(w.clock)
+	yes := func(back int) *claims.Screening {
+		return agreed(func(c *claims.Consent) { c.GivenOn = today.Add(-back) })
+	}
+	no := func(back int) *claims.Screening {
+		return agreed(func(c *claims.Consent) {
+			c.GivenOn, c.SafeIfStateKnows, c.MissionMayBeContacted = today.Add(-back), "no", false
+		})
+	}
+	for name, c := range map[string]struct {
+		chain    []*claims.Screening // each replaces the one before
+		withdraw bool                // the last of them
+		beside   *claims.Screening
+		want     bool
+	}{
+		"a no, replaced by an older yes":                     {[]*claims.Screening{no(0), yes(100)}, false, nil, false},
+		"a no, replaced by a yes of its day":                 {[]*claims.Screening{no(3), yes(3)}, false, nil, false},
+		"a no, replaced by a newer yes":                      {[]*claims.Screening{no(3), yes(0)}, false, nil, true},
+		"a no, replaced twice by older ones":                 {[]*claims.Screening{no(0), yes(100), yes(50)}, false, nil, false},
+		"a no, its older yes withdrawn":                      {[]*claims.Screening{no(0), yes(100)}, true, nil, false},
+		"a no, replaced, and an older yes beside":            {[]*claims.Screening{no(2), yes(100)}, false, yes(50), false},
+		"a no, replaced, and a newer yes beside":             {[]*claims.Screening{no(2), yes(100)}, false, yes(1), true},
+		"a yes, replaced by an older no":                     {[]*claims.Screening{yes(0), no(100)}, false, nil, false},
+		"a yes, replaced twice, at last by a no":             {[]*claims.Screening{yes(0), yes(50), no(100)}, false, nil, false},
+		"a yes, replaced by an older one":                    {[]*claims.Screening{yes(0), yes(100)}, false, nil, true},
+		"a yes, and the older that took its place withdrawn": {[]*claims.Screening{yes(0), yes(100)}, true, nil, false},
+		"a no that was withdrawn, an older yes":              {[]*claims.Screening{no(0)}, true, yes(100), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			caseID := w.cases.open(w.house)
+			w.states(t, caseID, "ETH")
+			var last credentials.ID
+			for _, s := range c.chain {
+				last = w.issue(t, w.house, credentials.Order{Case: caseID, Claims: s, Replaces: last}).ID
+			}
+			if c.withdraw {
+				w.set(t, w.house, last, credentials.Withdraw)
+			}
+			if c.beside != nil {
+				w.issue(t, w.house, credentials.Order{Case: caseID, Claims: c.beside})
+			}
+			order := cardOrder(caseID, "")
+			order.MissionMayBeContacted = true
+			_, err := w.issuer.IssueCard(t.Context(), w.house, order)
+			switch {
+			case c.want && err != nil:
+				t.Error(err)
+			case !c.want:
+				wantProblems(t, name, err, "/mission_may_be_contacted not_allowed")
+			}
+		})
+	}
+}
+
+// TestCardsNameHerMission: the mission that a card names is that of a state that
+// she stated, in what is signed and in use.
+func TestCardsNameHerMission(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	w.issue(t, w.house, credentials.Order{Case: caseID, Claims: agreed(nil)})
+	may := func(what, nationality string, want bool) {
+		t.Helper()
+		order := cardOrder(caseID, "")
+		order.Nationality, order.MissionMayBeContacted = private.New(nationality), true
+		_, err := w.issuer.IssueCard(t.Context(), w.house, order)
+		switch {
+		case want && err != nil:
+			t.Errorf("%s: %v", what, err)
+		case !want:
+			wantProblems(t, what, err, "/mission_may_be_contacted not_allowed")
+		}
+	}
+	may("she stated nothing", "ETH", false)
+	passport := sample("document-least").(*claims.DocumentReport)
+	passport.DocumentKind, passport.IssuingState = "PASSPORT", "KHM"
+	w.issue(t, w.house, credentials.Order{Case: caseID, Claims: passport})
+	may("a passport shows it, and she did not state it", "KHM", false)
+	stated := w.states(t, caseID, "ETH", "RKS")
+	may("she stated it", "ETH", true)
+	may("she stated it by another code", "XKX", true)
+	may("the state where she is", "KHM", false)
+	may("a third state", "KEN", false)
+	may("no nationality", "", false)
+	may("a code of no state", "XXA", false)
+	w.set(t, w.house, stated.ID, credentials.Pause)
+	may("what states it is paused", "ETH", false)
+	w.set(t, w.house, stated.ID, credentials.Resume)
+	corrected := sample("identity-least").(*claims.IdentityClaim)
+	corrected.Citizenship = []string{"KEN"}
+	second := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: corrected, Replaces: stated.ID})
+	may("what stated it is replaced", "ETH", false)
+	may("she stated it instead", "KEN", true)
+	w.set(t, w.house, second.ID, credentials.Withdraw)
+	may("what states it is withdrawn", "KEN", false)
+}
+
 func TestIssueCard(t *testing.T) {
 	w := newWorld(t)
 	caseID := w.cases.open(w.house)
+	w.states(t, caseID, "ETH")
 	s := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: agreed(nil)})
 	portrait := sha256.Sum256([]byte("portrait"))
 	o := credentials.CardOrder{
@@ -140,8 +250,8 @@ func TestIssueCard(t *testing.T) {
 		Nationality: private.New("ETH"), Portrait: portrait[:], MissionMayBeContacted: true, RequestKey: "a hash",
 	}
 	made := w.card(t, w.house, o)
-	if got := w.key(w.house).count(); got != 2 {
-		t.Errorf("%d signatures, want one of the screening and one of the card", got)
+	if got := w.key(w.house).count(); got != 3 {
+		t.Errorf("%d signatures, want one each of identity, screening and card", got)
 	}
 
 	opened := w.openCard(t, made)
@@ -178,7 +288,7 @@ func TestIssueCard(t *testing.T) {
 		t.Error("the record is not that of this card")
 	}
 	w.inUse(t, "in use", made, handle, true)
-	if kinds, _ := w.notes(t, caseID); !slices.Equal(kinds[2:], []string{"card.reserved", "card.issued"}) {
+	if kinds, _ := w.notes(t, caseID); !slices.Equal(kinds[4:], []string{"card.reserved", "card.issued"}) {
 		t.Errorf("log: %v", kinds)
 	}
 	_, err = w.issuer.Read(t.Context(), w.house, made.ID)
@@ -187,8 +297,8 @@ func TestIssueCard(t *testing.T) {
 	// The same request again shows no code, and signs nothing.
 	_, err = w.issuer.IssueCard(t.Context(), w.house, o)
 	wantError(t, "the same request", err, credentials.ErrCodeShown)
-	if got := w.key(w.house).count(); got != 2 {
-		t.Errorf("%d signatures, want 2 still", got)
+	if got := w.key(w.house).count(); got != 3 {
+		t.Errorf("%d signatures, want 3 still", got)
 	}
 
 	// Another card in its place; a plain one has no status.

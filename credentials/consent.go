@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
@@ -12,9 +14,13 @@ import (
 
 // Consents returns what the holder of a case has agreed to, as it stands in the
 // signed screenings of the case; claims.Allows finds her newest word among them.
-// A screening that was replaced does not count, because the newer one does. One
-// that is paused or withdrawn counts as a day on which she agreed to nothing:
+// One that is paused or withdrawn counts as a day on which she agreed to nothing:
 // nobody acts on a yes that its agency has taken out of use.
+//
+// One that was replaced still counts, because a newer paper may hold an older
+// word. Whatever replaced it counts as said on no earlier day, so that neither
+// hides the other: a correction cannot lift a no by an earlier date, nor leave
+// behind the yes that it corrects.
 //
 // It is for the agency that keeps the case. Anybody else gets ErrNotFound.
 func (is *Issuer) Consents(ctx context.Context, by audit.Actor, caseID string) ([]*claims.Consent, error) {
@@ -22,21 +28,29 @@ func (is *Issuer) Consents(ctx context.Context, by audit.Actor, caseID string) (
 	if err != nil {
 		return nil, err
 	}
-	var words []*claims.Consent
+	screenings := map[ID]Issued{}
+	words := map[ID]*claims.Consent{}
 	for _, d := range all {
-		if d.Kind != claims.KindScreening || d.State == Replaced {
+		if d.Kind != claims.KindScreening {
 			continue
 		}
 		word, err := is.consent(ctx, by, d)
 		if err != nil {
 			return nil, err
 		}
-		if d.State != Active {
+		if d.State != Active && d.State != Replaced {
 			word = &claims.Consent{GivenOn: word.GivenOn}
 		}
-		words = append(words, word)
+		screenings[d.ID], words[d.ID] = d, word
 	}
-	return words, nil
+	for range screenings { // each round carries a day one replacement further
+		for id, d := range screenings {
+			if older := words[d.Replaces]; older != nil {
+				words[id].GivenOn = max(words[id].GivenOn, older.GivenOn)
+			}
+		}
+	}
+	return slices.Collect(maps.Values(words)), nil
 }
 
 // consent reads the consent of a signed screening.
@@ -61,13 +75,18 @@ func (is *Issuer) consent(ctx context.Context, by audit.Actor, d Issued) (*claim
 //
 // It is for the agency that keeps the case. Anybody else gets ErrNotFound.
 func (is *Issuer) Origin(ctx context.Context, by audit.Actor, caseID string) (claims.Origin, error) {
+	return is.origin(ctx, by, caseID, func(s State) bool { return s != Replaced })
+}
+
+// origin gathers it from the attestations whose state counts.
+func (is *Issuer) origin(ctx context.Context, by audit.Actor, caseID string, counts func(State) bool) (claims.Origin, error) {
 	all, err := is.List(ctx, by, caseID)
 	if err != nil {
 		return claims.Origin{}, err
 	}
 	var origin claims.Origin
 	for _, d := range all {
-		if d.State == Replaced || d.Kind != claims.KindIdentity && d.Kind != claims.KindDocument {
+		if !counts(d.State) || d.Kind != claims.KindIdentity && d.Kind != claims.KindDocument {
 			continue
 		}
 		var said struct {
@@ -127,15 +146,21 @@ func (is *Issuer) said(ctx context.Context, by audit.Actor, d Issued, members an
 }
 
 // contact tells whether a card may say that the mission of a nationality may be
-// contacted.
+// contacted. Only what is in use says where she is from: a state that was
+// withdrawn is one to be careful with, and none to be rung.
 func (is *Issuer) contact(ctx context.Context, by audit.Actor, keeper Agency, caseID, nationality string) (bool, error) {
 	words, err := is.Consents(ctx, by, caseID)
 	if err != nil {
 		return false, err
 	}
+	origin, err := is.origin(ctx, by, caseID, func(s State) bool { return s == Active })
+	if err != nil {
+		return false, err
+	}
+	origin.Host = keeper.Country
 	return claims.Allows(words, claims.Showing{
 		To:      claims.Recipient{Class: claims.ClassMission, Country: nationality},
-		About:   claims.Origin{Stated: []string{nationality}, Host: keeper.Country},
+		About:   origin,
 		Purpose: claims.PurposeContact, On: claims.NewDay(is.cfg.Now()),
 	}), nil
 }

@@ -135,6 +135,69 @@ func TestSafetyQuestion(t *testing.T) {
 	}
 }
 
+// TestNewestWord: a signed no is not undone by a newer screening that holds an
+// older yes, and a card names the mission of a state that she stated.
+func TestNewestWord(t *testing.T) {
+	w := newWorld(t)
+	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	w.admit("Embassy", "x_DiplomaticMission", "ETH", "mission")
+	at, document := w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "ETH"})
+	today := claims.NewDay(time.Now())
+	screen := func(givenOn claims.Day, safe, supersedes string) string {
+		t.Helper()
+		s := screening()
+		s.Consent.GivenOn, s.Consent.SafeIfStateKnows, s.Consent.MissionMayBeContacted = givenOn, safe, safe == "yes"
+		if safe != "yes" {
+			s.Consent.ShareScope = []string{"other_mission"}
+		}
+		order := orderOf(t, s)
+		if supersedes != "" {
+			order["supersedes"] = supersedes
+		}
+		var made struct{ ID string }
+		w.into(w.call(ngo, "POST", at+"/attestations", order), 201, &made)
+		return made.ID
+	}
+	grant := func() answer {
+		return w.call(ngo, "POST", document+"/grants", map[string]any{
+			"agency": w.agency["Embassy"], "purpose": "protection", "until": today.Add(30),
+			"consent": map[string]any{"holder": true, "mission": true, "safe_with_state": "yes", "method": "signature", "language": "am", "circumstance": "free"},
+		})
+	}
+	card := func(nationality string) answer {
+		body := map[string]any{"name": personName, "mission_may_be_contacted": true}
+		if nationality != "" {
+			body["nationality"] = nationality
+		}
+		return w.call(ngo, "POST", at+"/cards", body)
+	}
+	refused := func(what string, got answer) {
+		t.Helper()
+		var p struct {
+			Problems []struct{ Pointer, Code string }
+		}
+		w.into(got, 422, &p)
+		if len(p.Problems) != 1 || p.Problems[0].Pointer != "/mission_may_be_contacted" || p.Problems[0].Code != "not_allowed" {
+			t.Errorf("%s: %s", what, got.body)
+		}
+	}
+	w.into(w.call(ngo, "POST", at+"/attestations", orderOf(t, &claims.IdentityClaim{
+		Names:       []claims.Name{{Script: "Latn", Full: private.New(personName), Type: "used"}},
+		Citizenship: []string{"ETH"}, Assurance: "self_asserted", ClaimStatus: "open",
+	})), 201, nil)
+	no := screen(today.Add(-1), "no", "")
+	older := screen(today.Add(-100), "yes", no)
+	if got := grant(); got.status != 422 || got.code() != "consent_missing" {
+		t.Errorf("a grant after an older yes: %d %s", got.status, got.body)
+	}
+	refused("a card after an older yes", card("ETH"))
+	screen(today, "yes", older)
+	w.into(grant(), 201, nil)
+	w.into(card("ETH"), 201, nil)
+	refused("another state's mission", card("KHM"))
+	refused("no nationality", card(""))
+}
+
 // TestMissionAnswers: what a mission signs about a lost document stands in its
 // record, and doing it again changes nothing. Whoever only relays an answer, and
 // a mission of another state, change nothing.

@@ -727,7 +727,8 @@ type CardOrder struct {
 	BirthDate private.String `json:"birth_date,omitempty,omitzero"`
 
 	// MissionMayBeContacted Refused unless the holder's newest signed consent in the case says
-	// that it is safe if her state knows, and that she wants it.
+	// that it is safe if her state knows, and that she wants it, and unless
+	// a signed identity in use states the nationality of the card.
 	MissionMayBeContacted bool `json:"mission_may_be_contacted,omitempty,omitzero"`
 
 	// Name In Latin letters as in the passport, else a transliteration that a
