@@ -119,7 +119,7 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 		Kind: KindCard, Case: o.Case, Agency: by.Agency, Replaces: o.Replaces,
 		State: Draft, IssuedOn: day(now), RequestKey: o.RequestKey, Card: &CardFacts{},
 	}
-	if err := is.place(ctx, by, &d); err != nil {
+	if err := is.place(ctx, by, &d, false); err != nil {
 		return Issued{}, card.Claims{}, err
 	}
 	content := card.Claims{

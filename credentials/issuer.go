@@ -89,7 +89,9 @@ type Order struct {
 	// Case is whom it is about. It is empty when About says it.
 	Case string
 	// About is the attestation that an opinion, a reliance or a reply answers.
-	About  ID
+	About ID
+	// Shown says that the asker opened a card in use that carries About.
+	Shown  bool
 	Claims claims.Claims
 	// Replaces withdraws an earlier attestation of the same kind, case and
 	// agency in favour of this one.
@@ -183,7 +185,7 @@ func (is *Issuer) draft(ctx context.Context, by audit.Actor, agency Agency, o Or
 	if err := c.Err(); err != nil {
 		return Issued{}, err
 	}
-	return d, is.place(ctx, by, &d)
+	return d, is.place(ctx, by, &d, o.Shown)
 }
 
 // checkAbout checks that an attestation says what it is about.
@@ -230,17 +232,13 @@ func expiry(c *invalid.Checker, o Order, today time.Time) (time.Time, error) {
 
 // place finds the case that a draft belongs to, and refuses whoever may not
 // add to it. Somebody else's case is as unknown as one that does not exist.
-func (is *Issuer) place(ctx context.Context, by audit.Actor, d *Issued) error {
+// shown says that the actor has a card that carries what the draft is about.
+func (is *Issuer) place(ctx context.Context, by audit.Actor, d *Issued, shown bool) error {
 	if d.About != "" {
-		about, err := is.cfg.Store.Get(ctx, d.About)
-		if err == nil {
-			err = is.shows(ctx, by, about)
-		}
+		about, err := is.answered(ctx, by, d.About, shown)
 		switch {
 		case err != nil:
 			return err
-		case about.State != Active && about.State != Paused:
-			return ErrConflict
 		case d.Case != "" && d.Case != about.Case:
 			return ErrNotFound
 		}
@@ -267,6 +265,37 @@ func (is *Issuer) place(ctx context.Context, by audit.Actor, d *Issued) error {
 		return ErrConflict
 	}
 	return nil
+}
+
+// answered finds what an attestation answers. One that is out of use is a
+// conflict only to whoever keeps, issued, was shown or may read it; to everybody
+// else, and to all once its case is erased, it is what never was: a refusal of
+// its own would say that there had been something about somebody.
+func (is *Issuer) answered(ctx context.Context, by audit.Actor, id ID, shown bool) (Issued, error) {
+	about, err := is.cfg.Store.Get(ctx, id)
+	if err != nil {
+		return Issued{}, err
+	}
+	if err := is.shows(ctx, by, about); err != nil {
+		return Issued{}, err
+	}
+	keeper, err := is.cfg.Cases.Owner(ctx, about.Case)
+	switch {
+	case err != nil:
+		return Issued{}, err
+	case about.State == Draft || about.State == Abandoned:
+		return Issued{}, ErrNotFound // nobody was given it
+	case about.State == Active || about.State == Paused:
+		return about, nil
+	case shown || keeper == by.Agency || about.Agency == by.Agency:
+		return Issued{}, ErrConflict
+	case about.Kind == KindCard: // it has nothing to be read
+		return Issued{}, ErrNotFound
+	}
+	if _, err := is.cfg.Cases.Open(ctx, by, about.Case, about.Sealed); err != nil {
+		return Issued{}, ErrNotFound // also if nobody could tell: the less is said
+	}
+	return Issued{}, ErrConflict
 }
 
 // complete stores the signed token, encrypted to the case, and what follows
@@ -411,6 +440,12 @@ func (is *Issuer) repeated(ctx context.Context, by audit.Actor, key string) (*At
 		return nil, err
 	case d.Agency != by.Agency:
 		return nil, ErrNotFound
+	}
+	// What was made before the case was erased is not told any more.
+	if _, err := is.cfg.Cases.Owner(ctx, d.Case); err != nil {
+		return nil, err
+	}
+	switch {
 	case d.State == Draft:
 		return nil, ErrInFlight
 	case d.Kind == KindCard:

@@ -194,8 +194,8 @@ type agencies struct {
 	store    credentials.Store
 	complain func(string, ...any)
 
-	macs, netKeys atomic.Int32 // how often each was asked for
-	away          atomic.Bool  // nobody can tell which agencies there are
+	macs, netKeys, asked atomic.Int32 // how often each was asked for; asked is Agency
+	away                 atomic.Bool  // nobody can tell which agencies there are
 }
 
 func (a *agencies) add(id, class, country string) error {
@@ -235,6 +235,7 @@ type agency struct {
 var errAway = errors.New("the network cannot be asked now")
 
 func (a *agencies) Agency(_ context.Context, id string) (credentials.Agency, error) {
+	a.asked.Add(1)
 	switch of := a.of[id]; {
 	case a.away.Load():
 		return credentials.Agency{}, errAway
@@ -408,7 +409,15 @@ func (w *world) notes(tb testing.TB, caseID string) (kinds []string, bodies []ma
 
 func (w *world) set(tb testing.TB, by audit.Actor, id credentials.ID, a credentials.Action) {
 	tb.Helper()
-	if _, err := w.issuer.SetStatus(tb.Context(), by, id, a, credentials.ReasonOther, ""); err != nil {
+	d, err := w.store.Get(tb.Context(), id)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	change := w.issuer.ChangeAttestation
+	if d.Kind == credentials.KindCard {
+		change = w.issuer.ChangeCard
+	}
+	if _, err := change(tb.Context(), by, id, a, credentials.ReasonOther, ""); err != nil {
 		tb.Fatalf("%s: %v", a, err)
 	}
 }
@@ -652,7 +661,9 @@ func TestIssueWhere(t *testing.T) {
 		"another agency's case":       {w.house, credentials.Order{Case: other, Claims: screening()}, credentials.ErrNotFound},
 		"about a random id":           {w.river, credentials.Order{About: nobody, Claims: opinion()}, credentials.ErrNotFound},
 		"about, in another case":      {w.river, credentials.Order{About: s.ID, Case: other, Claims: opinion()}, credentials.ErrNotFound},
-		"about what is withdrawn":     {w.river, credentials.Order{About: withdrawn.ID, Claims: opinion()}, credentials.ErrConflict},
+		"about what was withdrawn":    {w.river, credentials.Order{About: withdrawn.ID, Claims: opinion()}, credentials.ErrNotFound},
+		"the same, with its card":     {w.river, credentials.Order{About: withdrawn.ID, Shown: true, Claims: opinion()}, credentials.ErrConflict},
+		"the same, by its keeper":     {w.house, credentials.Order{About: withdrawn.ID, Claims: opinion()}, credentials.ErrConflict},
 		"replaces a random id":        {w.house, credentials.Order{Case: mine, Replaces: nobody, Claims: screening()}, credentials.ErrNotFound},
 		"replaces another agency's":   {w.house, credentials.Order{Case: mine, Replaces: foreignScreening.ID, Claims: screening()}, credentials.ErrNotFound},
 		"replaces another kind":       {w.house, credentials.Order{Case: mine, Replaces: identity.ID, Claims: screening()}, credentials.ErrNotFound},
@@ -714,8 +725,54 @@ func TestReplace(t *testing.T) {
 	w.stands(t, "the second", second.ID, credentials.Active)
 	_, err := w.issuer.Issue(t.Context(), w.house, o)
 	wantError(t, "replace it again", err, credentials.ErrConflict)
-	_, err = w.issuer.SetStatus(t.Context(), w.house, first.ID, credentials.Resume, credentials.ReasonOther, "")
+	_, err = w.issuer.ChangeAttestation(t.Context(), w.house, first.ID, credentials.Resume, credentials.ReasonOther, "")
 	wantError(t, "resume what was replaced", err, credentials.ErrConflict)
+}
+
+// TestStatusByKind: who says card means a card, and who says attestation means
+// none. The other kind is as unknown as an id that never was, in every action.
+func TestStatusByKind(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	s := w.screening(t, w.house, caseID)
+	c := w.card(t, w.house, cardOrder(caseID, ""))
+	for _, action := range []credentials.Action{credentials.Pause, credentials.Resume, credentials.Withdraw} {
+		_, err := w.issuer.ChangeCard(t.Context(), w.house, s.ID, action, credentials.ReasonOther, "")
+		wantError(t, "a screening as a card: "+string(action), err, credentials.ErrNotFound)
+		_, err = w.issuer.ChangeAttestation(t.Context(), w.house, c.ID, action, credentials.ReasonOther, "")
+		wantError(t, "a card as an attestation: "+string(action), err, credentials.ErrNotFound)
+		w.set(t, w.house, s.ID, action)
+		w.set(t, w.house, c.ID, action)
+	}
+}
+
+// TestErasedTellsNothing: what the same request did before its case was erased
+// is not told afterwards, and nothing of the case can be answered.
+func TestErasedTellsNothing(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	order := cardOrder(caseID, "")
+	order.RequestKey = "card"
+	made := w.card(t, w.house, order)
+	s := w.screening(t, w.house, caseID)
+	withdraw := func() error {
+		_, err := w.issuer.ChangeAttestation(t.Context(), w.house, s.ID, credentials.Withdraw, credentials.ReasonOther, "status")
+		return err
+	}
+	reprint := func() error { _, err := w.issuer.IssueCard(t.Context(), w.house, order); return err }
+	wantError(t, "withdrawn", withdraw(), nil)
+	wantError(t, "withdrawn, told again", withdraw(), nil)
+	wantError(t, "printed, told again", reprint(), credentials.ErrCodeShown)
+
+	w.cases.erase(caseID)
+	wantError(t, "withdrawn, after erasure", withdraw(), credentials.ErrNotFound)
+	wantError(t, "printed, after erasure", reprint(), credentials.ErrNotFound)
+	for _, about := range []credentials.ID{s.ID, made.ID} {
+		for _, by := range []audit.Actor{w.house, w.river} {
+			_, err := w.issuer.Issue(t.Context(), by, credentials.Order{About: about, Shown: true, Claims: sample("opinion")})
+			wantError(t, "answered after erasure", err, credentials.ErrNotFound)
+		}
+	}
 }
 
 func TestSetStatus(t *testing.T) {
@@ -737,7 +794,7 @@ func TestSetStatus(t *testing.T) {
 		{credentials.Withdraw, credentials.ErrConflict, credentials.Withdrawn},
 		{credentials.Resume, credentials.ErrConflict, credentials.Withdrawn},
 	} {
-		d, err := w.issuer.SetStatus(t.Context(), w.house, s.ID, step.action, credentials.ReasonNewInformation, "")
+		d, err := w.issuer.ChangeAttestation(t.Context(), w.house, s.ID, step.action, credentials.ReasonNewInformation, "")
 		wantError(t, string(step.action), err, step.err)
 		if err == nil && d.State != step.want {
 			t.Errorf("%s: answered %s, want %s", step.action, d.State, step.want)
@@ -753,11 +810,11 @@ func TestSetStatus(t *testing.T) {
 	}
 
 	again := w.screening(t, w.house, caseID)
-	_, err := w.issuer.SetStatus(t.Context(), w.river, again.ID, credentials.Withdraw, credentials.ReasonLost, "")
+	_, err := w.issuer.ChangeAttestation(t.Context(), w.river, again.ID, credentials.Withdraw, credentials.ReasonLost, "")
 	wantError(t, "another agency", err, credentials.ErrNotFound)
-	_, err = w.issuer.SetStatus(t.Context(), w.house, credentials.ID(storetest.NewID()), credentials.Withdraw, credentials.ReasonLost, "")
+	_, err = w.issuer.ChangeAttestation(t.Context(), w.house, credentials.ID(storetest.NewID()), credentials.Withdraw, credentials.ReasonLost, "")
 	wantError(t, "a random id", err, credentials.ErrNotFound)
-	_, err = w.issuer.SetStatus(t.Context(), w.house, again.ID, credentials.Withdraw, "fraud", "")
+	_, err = w.issuer.ChangeAttestation(t.Context(), w.house, again.ID, credentials.Withdraw, "fraud", "")
 	wantProblems(t, "a reason of one's own", err, "/reason not_in_list")
 	w.stands(t, "after refusals", again.ID, credentials.Active)
 }
@@ -1027,7 +1084,7 @@ func TestNothingIsReleased(t *testing.T) {
 			}
 			_, err = w.issuer.Read(t.Context(), w.house, d.ID)
 			wantError(t, "read it", err, credentials.ErrNotFound)
-			_, err = w.issuer.SetStatus(t.Context(), w.house, d.ID, credentials.Withdraw, credentials.ReasonOther, "")
+			_, err = w.issuer.ChangeAttestation(t.Context(), w.house, d.ID, credentials.Withdraw, credentials.ReasonOther, "")
 			wantError(t, "withdraw it", err, credentials.ErrNotFound)
 			if list, err := w.issuer.List(t.Context(), w.house, caseID); err != nil || len(list) != 0 {
 				t.Errorf("%d in the list: %v", len(list), err)
@@ -1119,7 +1176,7 @@ func ExampleIssuer() {
 	})
 	fmt.Println(err)
 
-	_, err = issuer.SetStatus(ctx, w.house, finding.ID, credentials.Withdraw, credentials.ReasonHolderAsked, "")
+	_, err = issuer.ChangeAttestation(ctx, w.house, finding.ID, credentials.Withdraw, credentials.ReasonHolderAsked, "")
 	fmt.Println(err)
 	// Output:
 	// screening active through 2027-03-09

@@ -20,9 +20,12 @@ const (
 	// PaperUnknown is everything that is not number and code of one card
 	// together: a guess, a slip of the finger, too many tries, a card from before
 	// the salt was kept, and one whose epoch is over.
-	PaperUnknown  PaperAnswer = "unknown"
-	PaperInUse    PaperAnswer = "in_use"
-	PaperNotInUse PaperAnswer = "not_in_use" // paused, replaced, withdrawn, past its date
+	PaperUnknown PaperAnswer = "unknown"
+	PaperInUse   PaperAnswer = "in_use"
+	// PaperNotInUse is a card that is paused, replaced, withdrawn or past its
+	// date, and one of an agency that is suspended: an officer's check trusts
+	// none of these.
+	PaperNotInUse PaperAnswer = "not_in_use"
 )
 
 // Limits on tries with one number, whoever makes them and whether or not there
@@ -62,13 +65,17 @@ func (is *Issuer) Paper(ctx context.Context, number, code private.String) (Paper
 	if err != nil {
 		return "", err
 	}
+	stands, err := is.stands(ctx, d)
+	if err != nil {
+		return "", err
+	}
 	if !whole || !within {
 		kept = card.Kept{}
 	}
 	switch {
 	case !knows(kept, typed):
 		return PaperUnknown, nil
-	case d.State == Active && day(is.cfg.Now()).Before(d.ValidUntil):
+	case stands && d.State == Active && day(is.cfg.Now()).Before(d.ValidUntil):
 		return PaperInUse, nil
 	default:
 		return PaperNotInUse, nil
@@ -116,6 +123,19 @@ func (is *Issuer) kept(ctx context.Context, d Issued) (card.Kept, error) {
 		return card.Kept{}, nil
 	}
 	return card.Kept{Salt: facts.Salt, NetKey: netKey, OpenKey: facts.OpenKey}, nil
+}
+
+// stands tells whether the agency that issued a card may speak. It is asked for
+// in either case, also when there is no card.
+func (is *Issuer) stands(ctx context.Context, d Issued) (bool, error) {
+	_, err := is.cfg.Network.Agency(ctx, d.Agency)
+	switch {
+	case errors.Is(err, ErrNotFound) || errors.Is(err, ErrNotAllowed):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("find agency: %w", err)
+	}
+	return true, nil
 }
 
 // SweepPapers forgets the tries of more than two days ago.

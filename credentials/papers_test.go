@@ -13,12 +13,12 @@ import (
 )
 
 // paper asks once, and makes sure that the question cost what every one costs:
-// one stretch, two keyed hashes, and an epoch's key.
+// one stretch, two keyed hashes, an epoch's key and one agency.
 func (w *world) paper(t *testing.T, number, code string) credentials.PaperAnswer {
 	t.Helper()
 	var answer credentials.PaperAnswer
 	var err error
-	macs, netKeys := w.agencies.macs.Load(), w.agencies.netKeys.Load()
+	macs, netKeys, asked := w.agencies.macs.Load(), w.agencies.netKeys.Load(), w.agencies.asked.Load()
 	if n := credentials.CountStretches(func() {
 		answer, err = w.issuer.Paper(t.Context(), private.New(number), private.New(code))
 	}); n != 1 || err != nil {
@@ -27,7 +27,37 @@ func (w *world) paper(t *testing.T, number, code string) credentials.PaperAnswer
 	if m, k := w.agencies.macs.Load()-macs, w.agencies.netKeys.Load()-netKeys; m != 2 || k != 1 {
 		t.Errorf("%d keyed hashes and %d epoch keys, want 2 and 1", m, k)
 	}
+	if n := w.agencies.asked.Load() - asked; n != 1 {
+		t.Errorf("%d agencies were asked for, want 1", n)
+	}
 	return answer
+}
+
+// TestPaperSuspended: a card of an agency that may not speak is not in use, as an
+// officer's check says that nobody knows who issued it; and is again afterwards.
+func TestPaperSuspended(t *testing.T) {
+	w := newWorld(t)
+	made := w.cardFor(t)
+	of := w.agencies.of[w.house.Agency]
+	for _, step := range []struct {
+		suspended bool
+		code      string
+		want      credentials.PaperAnswer
+	}{
+		{false, made.Code.Reveal(), credentials.PaperInUse},
+		{true, made.Code.Reveal(), credentials.PaperNotInUse},
+		{true, otherDigits(made.Code.Reveal()), credentials.PaperUnknown},
+		{false, made.Code.Reveal(), credentials.PaperInUse},
+	} {
+		of.suspended = step.suspended
+		if got := w.paper(t, made.Number, step.code); got != step.want {
+			t.Errorf("suspended %t: %s, want %s", step.suspended, got, step.want)
+		}
+	}
+	delete(w.agencies.of, w.house.Agency)
+	if got := w.paper(t, made.Number, made.Code.Reveal()); got != credentials.PaperNotInUse {
+		t.Errorf("an agency that nobody knows: %s", got)
+	}
 }
 
 // cardFor is a card in a case of its own.

@@ -206,23 +206,23 @@ func TestTwoProcessesAtOneCase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := w.issuer.SetStatus(t.Context(), w.house, s.ID, credentials.Withdraw, credentials.ReasonOther, "")
+	_, err := w.issuer.ChangeAttestation(t.Context(), w.house, s.ID, credentials.Withdraw, credentials.ReasonOther, "")
 	wantError(t, "against one who never stops", err, credentials.ErrChanged)
 	w.stands(t, "what was to be withdrawn", s.ID, credentials.Active)
 }
 
-// TestSetStatusTwice sends the same withdrawal again, as a client does whose
+// TestChangeTwice sends the same withdrawal again, as a client does whose
 // answer was lost.
-func TestSetStatusTwice(t *testing.T) {
+func TestChangeTwice(t *testing.T) {
 	w := newWorld(t)
 	s := w.screening(t, w.house, w.cases.open(w.house))
 	for range 2 {
-		d, err := w.issuer.SetStatus(t.Context(), w.house, s.ID, credentials.Withdraw, credentials.ReasonOther, "request")
+		d, err := w.issuer.ChangeAttestation(t.Context(), w.house, s.ID, credentials.Withdraw, credentials.ReasonOther, "request")
 		if err != nil || d.State != credentials.Withdrawn {
 			t.Errorf("%s, %v", d.State, err)
 		}
 	}
-	_, err := w.issuer.SetStatus(t.Context(), w.house, s.ID, credentials.Withdraw, credentials.ReasonOther, "another")
+	_, err := w.issuer.ChangeAttestation(t.Context(), w.house, s.ID, credentials.Withdraw, credentials.ReasonOther, "another")
 	wantError(t, "another request", err, credentials.ErrConflict)
 	kinds, _ := w.notes(t, s.Case)
 	if n := len(kinds); n != 3 { // reserved, issued, withdrawn

@@ -47,11 +47,22 @@ func (r Reason) Valid() bool {
 	}
 }
 
-// SetStatus withdraws, pauses or resumes an attestation or a card of the
-// actor's own agency. What is true of a screening holds for the cards that
-// carry it: they follow. requestKey makes the same request, sent twice, have
-// one effect; it may be empty.
-func (is *Issuer) SetStatus(ctx context.Context, by audit.Actor, id ID, action Action, reason Reason, requestKey string) (d Issued, err error) {
+// ChangeAttestation withdraws, pauses or resumes an attestation of the actor's
+// own agency. What is true of a screening holds for the cards that carry it:
+// they follow. requestKey makes the same request, sent twice, have one effect;
+// it may be empty. The id of a card gives ErrNotFound: who may change cards is
+// not asked about findings.
+func (is *Issuer) ChangeAttestation(ctx context.Context, by audit.Actor, id ID, action Action, reason Reason, requestKey string) (Issued, error) {
+	return is.setStatus(ctx, by, id, action, reason, requestKey, func(d Issued) bool { return d.Kind != KindCard })
+}
+
+// ChangeCard does the same for a card. The id of an attestation gives
+// ErrNotFound.
+func (is *Issuer) ChangeCard(ctx context.Context, by audit.Actor, id ID, action Action, reason Reason, requestKey string) (Issued, error) {
+	return is.setStatus(ctx, by, id, action, reason, requestKey, func(d Issued) bool { return d.Kind == KindCard })
+}
+
+func (is *Issuer) setStatus(ctx context.Context, by audit.Actor, id ID, action Action, reason Reason, requestKey string, meant func(Issued) bool) (d Issued, err error) {
 	from, to, err := transition(action)
 	if err != nil {
 		return Issued{}, err
@@ -63,8 +74,12 @@ func (is *Issuer) SetStatus(ctx context.Context, by audit.Actor, id ID, action A
 		if d, err = is.cfg.Store.Get(ctx, id); err != nil {
 			return err
 		}
-		if d.Agency != by.Agency || d.State == Draft || d.State == Abandoned {
+		if d.Agency != by.Agency || d.State == Draft || d.State == Abandoned || !meant(d) {
 			return ErrNotFound
+		}
+		// What was done before the case was erased is not told any more.
+		if _, err = is.cfg.Cases.Owner(ctx, d.Case); err != nil {
+			return err
 		}
 		if d.State == to && requestKey != "" && d.ChangeKey == requestKey {
 			return nil // this very request has done it; its answer was lost

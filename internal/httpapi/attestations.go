@@ -49,9 +49,9 @@ func (s *Server) Attest(ctx context.Context, r api.AttestRequestObject) (api.Att
 
 // Answer issues an attestation about another agency's one, which is named by
 // its id or by the card that the holder opened.
-func (s *Server) Answer(ctx context.Context, r api.AnswerRequestObject) (api.AnswerResponseObject, error) {
-	key := requestKey(ctx)
-	ctx, by := acting(ctx)
+func (s *Server) Answer(c context.Context, r api.AnswerRequestObject) (api.AnswerResponseObject, error) {
+	key := requestKey(c)
+	ctx, by := acting(c)
 	order, err := orderOf(*r.Body, "", key)
 	if err != nil {
 		return nil, err
@@ -59,10 +59,12 @@ func (s *Server) Answer(ctx context.Context, r api.AnswerRequestObject) (api.Ans
 	if order.About, err = s.about(ctx, *r.Body); err != nil {
 		return nil, err
 	}
+	order.Shown = r.Body.CardHandle != ""
 	a, err := s.issue(ctx, by, *r.Body, order)
 	if err != nil {
 		return nil, err
 	}
+	tellsAbout(c, a.Case)
 	return api.Answer201JSONResponse(attestation(a.Issued)), nil
 }
 
@@ -168,13 +170,14 @@ func (s *Server) ReadAttestation(ctx context.Context, r api.ReadAttestationReque
 }
 
 // ChangeAttestation withdraws, pauses or resumes an attestation.
-func (s *Server) ChangeAttestation(ctx context.Context, r api.ChangeAttestationRequestObject) (api.ChangeAttestationResponseObject, error) {
-	key := requestKey(ctx)
-	ctx, by := acting(ctx)
-	d, err := s.cfg.Issuer.SetStatus(ctx, by, credentials.ID(r.Attestation), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason), key)
+func (s *Server) ChangeAttestation(c context.Context, r api.ChangeAttestationRequestObject) (api.ChangeAttestationResponseObject, error) {
+	key := requestKey(c)
+	ctx, by := acting(c)
+	d, err := s.cfg.Issuer.ChangeAttestation(ctx, by, credentials.ID(r.Attestation), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason), key)
 	if err != nil {
 		return nil, err
 	}
+	tellsAbout(c, d.Case)
 	return api.ChangeAttestation200JSONResponse{ID: api.ID(d.ID), State: api.StatusChangedState(d.State)}, nil
 }
 

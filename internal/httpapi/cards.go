@@ -55,12 +55,13 @@ func drawn(made credentials.Card) (api.IssueCard201JSONResponse, error) {
 }
 
 // ChangeCard withdraws, pauses or resumes a card.
-func (s *Server) ChangeCard(ctx context.Context, r api.ChangeCardRequestObject) (api.ChangeCardResponseObject, error) {
-	key := requestKey(ctx)
-	ctx, by := acting(ctx)
-	d, err := s.cfg.Issuer.SetStatus(ctx, by, credentials.ID(r.Card), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason), key)
+func (s *Server) ChangeCard(c context.Context, r api.ChangeCardRequestObject) (api.ChangeCardResponseObject, error) {
+	key := requestKey(c)
+	ctx, by := acting(c)
+	d, err := s.cfg.Issuer.ChangeCard(ctx, by, credentials.ID(r.Card), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason), key)
 	if err != nil {
 		return nil, err
 	}
+	tellsAbout(c, d.Case)
 	return api.ChangeCard200JSONResponse{ID: api.ID(d.ID), State: api.StatusChangedState(d.State)}, nil
 }

@@ -8,8 +8,8 @@ import (
 )
 
 // OpenCase begins a case for the actor's agency.
-func (s *Server) OpenCase(ctx context.Context, r api.OpenCaseRequestObject) (api.OpenCaseResponseObject, error) {
-	ctx, by := acting(ctx)
+func (s *Server) OpenCase(c context.Context, r api.OpenCaseRequestObject) (api.OpenCaseResponseObject, error) {
+	ctx, by := acting(c)
 	made, err := s.cfg.Vault.CreateCase(ctx, by)
 	if err != nil {
 		return nil, err
@@ -20,6 +20,7 @@ func (s *Server) OpenCase(ctx context.Context, r api.OpenCaseRequestObject) (api
 		}
 		made.Findable = true
 	}
+	tellsAbout(c, made.ID)
 	return api.OpenCase201JSONResponse(caseOf(made)), nil
 }
 

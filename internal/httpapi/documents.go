@@ -93,14 +93,19 @@ func versionOf(tag string) (int, bool) {
 func hexOf(b []byte) string { return hex.EncodeToString(b) }
 
 // AddPage keeps a picture of a page. The vault draws it anew.
-func (s *Server) AddPage(ctx context.Context, r api.AddPageRequestObject) (api.AddPageResponseObject, error) {
-	ctx, by := acting(ctx)
+func (s *Server) AddPage(c context.Context, r api.AddPageRequestObject) (api.AddPageResponseObject, error) {
+	ctx, by := acting(c)
+	caseID, err := s.cfg.Vault.CaseOf(ctx, by, r.Document)
+	if err != nil {
+		return nil, err
+	}
 	page, err := s.cfg.Vault.AddPage(ctx, by, r.Document, vault.PageMeta{
 		Page: r.Params.Page, Role: vault.PageRole(r.Params.Role), MediaType: r.ContentType, SeenOriginal: r.Params.SeenOriginal,
 	}, r.Body)
 	if err != nil {
 		return nil, err
 	}
+	tellsAbout(c, caseID)
 	return api.AddPage201JSONResponse(pageOf(page)), nil
 }
 

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"image"
 	"image/png"
 	"net/http"
@@ -42,6 +43,17 @@ func TestErasedIsUnknown(t *testing.T) {
 	w.into(page("/api/v1/documents/"+document.ID+"/pages?role=data"), 201, nil)
 	w.into(w.call(ngo, "DELETE", at, nil), 200, nil)
 
+	officer := w.admit("Gate", "ImmigrationService", "THA", "officer")
+	mission := w.admit("Embassy", "x_DiplomaticMission", "ETH", "mission")
+	about := func(id string, kind claims.Kind) string {
+		body := (&file{t: t, world: w}).order(kind)
+		body["about"] = id
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(encoded)
+	}
 	order := screeningBody(t)
 	for _, op := range []struct {
 		method, path string
@@ -69,6 +81,12 @@ func TestErasedIsUnknown(t *testing.T) {
 		{"POST", "/api/v1/attestations/{attestation}/status", `{"action":"withdraw","reason":"other"}`},
 		{"POST", "/api/v1/attestations/{attestation}/status", `{"action":"pause","reason":"other"}`},
 		{"POST", "/api/v1/cards/{card}/status", `{"action":"withdraw","reason":"other"}`},
+		{"POST", "/api/v1/attestations", about("{attestation}", claims.KindOpinion)},
+		{"POST", "/api/v1/attestations", about("{card}", claims.KindOpinion)},
+		{"POST", "/api/v1/attestations", about("{attestation}", claims.KindReliance)},
+		{"POST", "/api/v1/attestations", about("{card}", claims.KindReliance)},
+		{"POST", "/api/v1/attestations", about("{attestation}", claims.KindReply)},
+		{"POST", "/api/v1/attestations", about("{card}", claims.KindReply)},
 		// A document's id where a case's is asked for, and the reverse.
 		{"GET", "/api/v1/cases/{document}", nil},
 		{"DELETE", "/api/v1/cases/{document}", nil},
@@ -83,7 +101,17 @@ func TestErasedIsUnknown(t *testing.T) {
 				if op.method == "PUT" && strings.Contains(op.path, "/documents/") {
 					edit = append(edit, header("If-Match", `"v1"`))
 				}
-				return w.call(ngo, op.method, ids.Replace(op.path), op.body, edit...)
+				body, by := op.body, ngo
+				if text, ok := body.(string); ok {
+					body = ids.Replace(text)
+					switch {
+					case strings.Contains(text, `"kind":"reliance"`):
+						by = officer
+					case strings.Contains(text, `"kind":"reply"`):
+						by = mission
+					}
+				}
+				return w.call(by, op.method, ids.Replace(op.path), body, edit...)
 			}
 			got := ask(strings.NewReplacer("{case}", c.ID, "{document}", document.ID, "{attestation}", attestation.ID, "{card}", printed.ID))
 			want := ask(strings.NewReplacer("{case}", randomID(), "{document}", randomID(), "{attestation}", randomID(), "{card}", randomID()))

@@ -11,7 +11,7 @@ import (
 // ShareDocument lets one agency read a document record until a day, with the
 // holder's consent.
 func (s *Server) ShareDocument(ctx context.Context, r api.ShareDocumentRequestObject) (api.ShareDocumentResponseObject, error) {
-	grant, err := s.share(ctx, r.Document, *r.Body)
+	grant, err := s.share(ctx, r.Document, false, *r.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -20,15 +20,16 @@ func (s *Server) ShareDocument(ctx context.Context, r api.ShareDocumentRequestOb
 
 // ShareCase does the same for the attestations of a case.
 func (s *Server) ShareCase(ctx context.Context, r api.ShareCaseRequestObject) (api.ShareCaseResponseObject, error) {
-	grant, err := s.share(ctx, r.Case, *r.Body)
+	grant, err := s.share(ctx, r.Case, true, *r.Body)
 	if err != nil {
 		return nil, err
 	}
 	return api.ShareCase201JSONResponse(grant), nil
 }
 
-func (s *Server) share(ctx context.Context, record api.ID, order api.GrantOrder) (api.Grant, error) {
-	ctx, by := acting(ctx)
+// share shares a case, or a document of one; whole says which is meant.
+func (s *Server) share(c context.Context, record api.ID, whole bool, order api.GrantOrder) (api.Grant, error) {
+	ctx, by := acting(c)
 	until, err := parseDay("/until", order.Until)
 	if err != nil {
 		return api.Grant{}, err
@@ -37,7 +38,11 @@ func (s *Server) share(ctx context.Context, record api.ID, order api.GrantOrder)
 	if given.SafeWithState == "not_sure" { // the word of the version before
 		given.SafeWithState = "unsure"
 	}
-	signed, err := s.signed(ctx, by, record)
+	caseID, err := s.caseNamed(ctx, by, record, whole)
+	if err != nil {
+		return api.Grant{}, err
+	}
+	signed, err := s.signed(ctx, by, caseID)
 	if err != nil {
 		return api.Grant{}, err
 	}
@@ -51,16 +56,23 @@ func (s *Server) share(ctx context.Context, record api.ID, order api.GrantOrder)
 	if err != nil {
 		return api.Grant{}, err
 	}
+	tellsAbout(c, caseID)
 	return api.Grant{Record: record, Agency: order.Agency, Purpose: order.Purpose, Until: order.Until}, nil
 }
 
-// signed reads what attestations of the record's case say about sharing it. The
-// rooms that keep the two never meet.
-func (s *Server) signed(ctx context.Context, by audit.Actor, record api.ID) (vault.Signed, error) {
+// caseNamed finds the case of a record. A document where a case is meant, and the
+// reverse, is as unknown as an id that never was.
+func (s *Server) caseNamed(ctx context.Context, by audit.Actor, record api.ID, whole bool) (string, error) {
 	caseID, err := s.cfg.Vault.CaseOf(ctx, by, record)
-	if err != nil {
-		return vault.Signed{}, err
+	if err == nil && (caseID == record) != whole {
+		err = vault.ErrNotFound
 	}
+	return caseID, err
+}
+
+// signed reads what attestations of a case say about sharing it. The rooms that
+// keep the two never meet.
+func (s *Server) signed(ctx context.Context, by audit.Actor, caseID string) (vault.Signed, error) {
 	words, err := s.cfg.Issuer.Consents(ctx, by, caseID)
 	if err != nil {
 		return vault.Signed{}, err
@@ -72,6 +84,9 @@ func (s *Server) signed(ctx context.Context, by audit.Actor, record api.ID) (vau
 // UnshareDocument takes a grant of a document back at once.
 func (s *Server) UnshareDocument(ctx context.Context, r api.UnshareDocumentRequestObject) (api.UnshareDocumentResponseObject, error) {
 	ctx, by := acting(ctx)
+	if _, err := s.caseNamed(ctx, by, r.Document, false); err != nil {
+		return nil, err
+	}
 	if err := s.cfg.Vault.TakeBack(ctx, by, r.Document, r.Agency); err != nil {
 		return nil, err
 	}
@@ -81,6 +96,9 @@ func (s *Server) UnshareDocument(ctx context.Context, r api.UnshareDocumentReque
 // UnshareCase takes a grant of a case's attestations back at once.
 func (s *Server) UnshareCase(ctx context.Context, r api.UnshareCaseRequestObject) (api.UnshareCaseResponseObject, error) {
 	ctx, by := acting(ctx)
+	if _, err := s.caseNamed(ctx, by, r.Case, true); err != nil {
+		return nil, err
+	}
 	if err := s.cfg.Vault.TakeBack(ctx, by, r.Case, r.Agency); err != nil {
 		return nil, err
 	}

@@ -143,12 +143,30 @@ func (s *Server) answerFirst(c *gin.Context, o *operation, claim Claim) {
 	done = true
 	encoded, err := json.Marshal(answer)
 	if err == nil {
-		err = claim.Finish(ctx, c.Param("case"), encoded)
+		err = claim.Finish(ctx, caseTold(c), encoded)
 	}
 	if err != nil {
 		s.cfg.Log.ErrorContext(ctx, "answer was not kept", "request", requestID(c), "cause", err)
 	}
 	w.release()
+}
+
+// keyCase is where a handler leaves the case that its answer tells about.
+const keyCase = "case"
+
+// tellsAbout says which case the answer tells about, so that erasing the case
+// takes it along. Every POST has to say it whose path does not name the case.
+func tellsAbout(ctx context.Context, caseID string) {
+	if c, ok := ctx.(*gin.Context); ok {
+		c.Set(keyCase, caseID)
+	}
+}
+
+func caseTold(c *gin.Context) string {
+	if told := c.GetString(keyCase); told != "" {
+		return told
+	}
+	return c.Param("case")
 }
 
 func (s *Server) answerAgain(c *gin.Context, answer []byte) {

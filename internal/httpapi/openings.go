@@ -15,8 +15,8 @@ import (
 
 // ChallengeOpening gives a nonce, and names the records that may be opened with
 // the card: what was shared of its case with the actor's agency.
-func (s *Server) ChallengeOpening(ctx context.Context, r api.ChallengeOpeningRequestObject) (api.ChallengeOpeningResponseObject, error) {
-	ctx, by := acting(ctx)
+func (s *Server) ChallengeOpening(asked context.Context, r api.ChallengeOpeningRequestObject) (api.ChallengeOpeningResponseObject, error) {
+	ctx, by := acting(asked)
 	card, err := s.cardOf(ctx, r.Body.CardHandle)
 	if err != nil {
 		return nil, err
@@ -29,13 +29,14 @@ func (s *Server) ChallengeOpening(ctx context.Context, r api.ChallengeOpeningReq
 	if err != nil {
 		return nil, err
 	}
+	tellsAbout(asked, card.Case)
 	return api.ChallengeOpening201JSONResponse{Nonce: c.Nonce, Expires: formatTime(c.Expires), Records: records}, nil
 }
 
 // OpenRecord opens a record for the rest of the day with a signature that only
 // the card and the holder's code together can make.
-func (s *Server) OpenRecord(ctx context.Context, r api.OpenRecordRequestObject) (api.OpenRecordResponseObject, error) {
-	ctx, by := acting(ctx)
+func (s *Server) OpenRecord(asked context.Context, r api.OpenRecordRequestObject) (api.OpenRecordResponseObject, error) {
+	ctx, by := acting(asked)
 	card, err := s.cardOf(ctx, r.Body.CardHandle)
 	if err != nil {
 		return nil, err
@@ -65,6 +66,7 @@ func (s *Server) OpenRecord(ctx context.Context, r api.OpenRecordRequestObject) 
 	if err != nil {
 		return nil, err
 	}
+	tellsAbout(asked, card.Case)
 	return api.OpenRecord201JSONResponse{Expires: formatTime(expires)}, nil
 }
 

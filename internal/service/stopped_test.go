@@ -85,7 +85,7 @@ func (o office) acts(s *Service) map[string]func(context.Context) error {
 			return err
 		},
 		"pause": func(ctx context.Context) error {
-			_, err := s.Issuer.SetStatus(ctx, o.by, o.issued, credentials.Pause, credentials.ReasonOther, randomHex(16))
+			_, err := s.Issuer.ChangeAttestation(ctx, o.by, o.issued, credentials.Pause, credentials.ReasonOther, randomHex(16))
 			return err
 		},
 		"open a case": func(ctx context.Context) error { _, err := s.Vault.CreateCase(ctx, o.by); return err },

@@ -1,0 +1,172 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"net/http"
+
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/people"
+)
+
+// TestOtherKindIsUnknown: an id of another kind than the path says is answered
+// as an id that never was, in every operation whose path names one, and does
+// nothing: who may change cards does not resume a finding that was paused.
+func TestOtherKindIsUnknown(t *testing.T) {
+	f := newFile(t)
+	record := map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"}
+	document := f.document[len("/api/v1/documents/"):]
+	f.into(f.call(f.keeper, "POST", "/api/v1/attestations/"+f.screening+"/status", `{"action":"pause","reason":"safety"}`), 200, nil)
+	shared := f.readers[2].agency
+	for _, op := range []struct {
+		method, before, after string
+		body                  any
+		others                []string
+	}{
+		{"POST", "cards", "/status", `{"action":"resume","reason":"other"}`, []string{f.screening, f.id, document}},
+		{"POST", "cards", "/status", `{"action":"withdraw","reason":"other"}`, []string{f.screening, f.id, document}},
+		{"POST", "attestations", "/status", `{"action":"pause","reason":"other"}`, []string{f.card, f.id, document}},
+		{"GET", "attestations", "", nil, []string{f.card, f.id, document}},
+		{"GET", "documents", "", nil, []string{f.id, f.card, f.screening}},
+		{"GET", "documents", "/pages/1", nil, []string{f.id, f.card, f.screening}},
+		{"POST", "documents", "/pages?role=data", scan(t), []string{f.id, f.card, f.screening}},
+		{"PUT", "documents", "", record, []string{f.id, f.card, f.screening}},
+		{"DELETE", "documents", "/grants/" + shared, nil, []string{f.id, f.card, f.screening}},
+		{"GET", "cases", "", nil, []string{document, f.card, f.screening}},
+		{"GET", "cases", "/history", nil, []string{document, f.card, f.screening}},
+		{"GET", "cases", "/attestations", nil, []string{document, f.card, f.screening}},
+		{"PUT", "cases", "/findable", `{"findable":true}`, []string{document, f.card, f.screening}},
+		{"POST", "cases", "/documents", record, []string{document, f.card, f.screening}},
+		{"POST", "cases", "/cards", `{"name":"SITI"}`, []string{document, f.card, f.screening}},
+		{"POST", "cases", "/attestations", screeningBody(t), []string{document, f.card, f.screening}},
+		{"DELETE", "cases", "/grants/" + shared, nil, []string{document, f.card, f.screening}},
+		{"DELETE", "cases", "", nil, []string{document, f.card, f.screening}},
+	} {
+		for _, other := range op.others {
+			got := f.call(f.keeper, op.method, "/api/v1/"+op.before+"/"+other+op.after, op.body, mediaOf(op.body, op.method))
+			if got.status != http.StatusNotFound || got.code() != "not_found" {
+				t.Errorf("%s %s/…%s: %d %s", op.method, op.before, op.after, got.status, got.body)
+			}
+		}
+	}
+	for at, other := range map[string]string{"/api/v1/documents/": f.id, "/api/v1/cases/": document} {
+		if got := f.share(f.keeper, at+other, f.spare); got.status != http.StatusNotFound {
+			t.Errorf("share under %s: %d %s", at, got.status, got.body)
+		}
+	}
+	var kept struct{ State string }
+	f.into(f.call(f.keeper, "GET", "/api/v1/attestations/"+f.screening, nil), 200, &kept)
+	if kept.State != "paused" {
+		t.Errorf("the finding is %s, want paused", kept.State)
+	}
+}
+
+// mediaOf says what a body of a test is, and which version of a document it is for.
+func mediaOf(body any, method string) func(*http.Request) {
+	return func(r *http.Request) {
+		if _, picture := body.([]byte); picture {
+			r.Header.Set("Content-Type", "image/png")
+		}
+		if method == http.MethodPut {
+			r.Header.Set("If-Match", `"v1"`)
+		}
+	}
+}
+
+// TestOutOfUseIsUnknown: to answer what is out of use is a conflict only to who
+// may know of it.
+func TestOutOfUseIsUnknown(t *testing.T) {
+	f := newFile(t)
+	for _, status := range []string{"/api/v1/attestations/" + f.screening, "/api/v1/cards/" + f.card} {
+		f.into(f.call(f.keeper, "POST", status+"/status", `{"action":"withdraw","reason":"other"}`), 200, nil)
+	}
+	for _, r := range f.readers {
+		for _, kind := range []claims.Kind{claims.KindOpinion, claims.KindReliance, claims.KindReply} {
+			for _, about := range []string{f.screening, f.card} {
+				body := f.order(kind)
+				ask := func(id string) answer {
+					body["about"] = id
+					return f.call(r.token, "POST", "/api/v1/attestations", body)
+				}
+				got, unknown := ask(about), ask(randomID())
+				knows := r.relation == people.Own || r.relation == people.Opened && about == f.screening
+				switch {
+				case unknown.status != http.StatusNotFound: // not for this role
+				case knows && got.code() != "state_conflict":
+					t.Errorf("%s by a %s to whom it is %s: %d %s", kind, r.role, r.relation, got.status, got.body)
+				case !knows && (got.status != unknown.status || !bytes.Equal(got.body, unknown.body)):
+					t.Errorf("%s by a %s to whom it is %s: %d %s, want as for an unknown id", kind, r.role, r.relation, got.status, got.body)
+				}
+			}
+		}
+	}
+}
+
+// TestAnswersAreErased: no answer that was kept for a repeated request outlives
+// the case that it tells about. Every POST that keeps one is here, or has none
+// to tell about.
+func TestAnswersAreErased(t *testing.T) {
+	f := newFile(t)
+	var opened reader
+	for _, r := range f.readers {
+		if r.relation == people.Opened && r.role == people.Officer {
+			opened = r
+		}
+	}
+	grant := map[string]any{
+		"agency": f.spare, "purpose": "confirm_identity", "until": claims.NewDay(time.Now()).Add(30),
+		"consent": map[string]any{"holder": true, "mission": true, "safe_with_state": "yes", "method": "signature", "language": "am", "circumstance": "free"},
+	}
+	opinion := f.order(claims.KindOpinion)
+	opinion["about"] = f.screening
+	handle := map[string]string{"card_handle": f.seen.Card.Handle}
+	asks := []struct {
+		name, token, path string
+		body              any
+	}{
+		{"attest", f.keeper, f.at + "/attestations", screeningBody(t)},
+		{"issueCard", f.keeper, f.at + "/cards", `{"name":"SITI"}`},
+		{"addDocument", f.keeper, f.at + "/documents", map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"}},
+		{"answer", f.keeper, "/api/v1/attestations", opinion},
+		{"addPage", f.keeper, f.document + "/pages?role=data", scan(t)},
+		{"shareDocument", f.keeper, f.document + "/grants", grant},
+		{"shareCase", f.keeper, f.at + "/grants", grant},
+		{"challengeOpening", opened.token, "/api/v1/openings/challenges", handle},
+		{"changeAttestation", f.keeper, "/api/v1/attestations/" + f.screening + "/status", `{"action":"withdraw","reason":"other"}`},
+		{"changeCard", f.keeper, "/api/v1/cards/" + f.card + "/status", `{"action":"withdraw","reason":"other"}`},
+	}
+	keys := map[string]string{}
+	repeat := func(i int) answer {
+		ask := asks[i]
+		return f.call(ask.token, "POST", ask.path, ask.body, mediaOf(ask.body, "POST"), header("Idempotency-Key", keys[ask.name]))
+	}
+	for i, ask := range asks {
+		keys[ask.name] = newKey()
+		if got := repeat(i); got.status >= 300 {
+			t.Fatalf("%s: %d %s", ask.name, got.status, got.body)
+		}
+	}
+	for i, ask := range asks { // told again, or that it was told
+		if got := repeat(i); got.status >= 300 && got.status != http.StatusConflict {
+			t.Fatalf("%s again: %d %s", ask.name, got.status, got.body)
+		}
+	}
+	f.into(f.call(f.keeper, "DELETE", f.at, nil), 200, nil)
+	for i, ask := range asks {
+		if got := repeat(i); got.status != http.StatusNotFound {
+			t.Errorf("%s after erasure: %d %s", ask.name, got.status, got.body)
+		}
+	}
+
+	// A case that was opened and erased is not told of; another one begins.
+	key := header("Idempotency-Key", newKey())
+	var first, second struct{ ID string }
+	f.into(f.call(f.keeper, "POST", "/api/v1/cases", nil, key), 201, &first)
+	f.into(f.call(f.keeper, "DELETE", "/api/v1/cases/"+first.ID, nil), 200, nil)
+	f.into(f.call(f.keeper, "POST", "/api/v1/cases", nil, key), 201, &second)
+	if first.ID == second.ID {
+		t.Error("openCase told of an erased case")
+	}
+}
