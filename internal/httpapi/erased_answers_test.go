@@ -3,12 +3,15 @@ package httpapi_test
 import (
 	"bytes"
 	"net/http"
+	"regexp"
 
 	"testing"
 	"time"
 
 	"github.com/safeconduct/safeconduct/claims"
+	contract "github.com/safeconduct/safeconduct/docs/api"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 // TestOtherKindIsUnknown: an id of another kind than the path says is answered
@@ -133,6 +136,7 @@ func TestAnswersAreErased(t *testing.T) {
 		{"addPage", f.keeper, f.document + "/pages?role=data", scan(t)},
 		{"shareDocument", f.keeper, f.document + "/grants", grant},
 		{"shareCase", f.keeper, f.at + "/grants", grant},
+		{"openRecord", opened.token, "/api/v1/openings", f.opening(opened, f.id, vault.PartAttestations)},
 		{"challengeOpening", opened.token, "/api/v1/openings/challenges", handle},
 		{"changeAttestation", f.keeper, "/api/v1/attestations/" + f.screening + "/status", `{"action":"withdraw","reason":"other"}`},
 		{"changeCard", f.keeper, "/api/v1/cards/" + f.card + "/status", `{"action":"withdraw","reason":"other"}`},
@@ -157,6 +161,25 @@ func TestAnswersAreErased(t *testing.T) {
 	for i, ask := range asks {
 		if got := repeat(i); got.status != http.StatusNotFound {
 			t.Errorf("%s after erasure: %d %s", ask.name, got.status, got.body)
+		}
+	}
+
+	tried := map[string]bool{
+		"openCase": true, // below
+		"lookUp":   true, // its answer is the same for everybody
+		// These tell about no case.
+		"admitAgency": true, "changeAgency": true, "addMember": true, "inviteDevice": true, "approveDevice": true, "publish": true,
+	}
+	for _, ask := range asks {
+		tried[ask.name] = true
+	}
+	kept := regexp.MustCompile(`(?s)operationId: (\w+)\n(?:[^\n]*\n){0,20}?\s+x-replay: (\w+)`).FindAllSubmatch(contract.Contract, -1)
+	if len(kept) < len(tried) {
+		t.Fatalf("%d operations were found in the contract", len(kept))
+	}
+	for _, op := range kept {
+		if name := string(op[1]); string(op[2]) != "none" && !tried[name] {
+			t.Errorf("%s keeps its answer, and nobody tried whether it is erased", name)
 		}
 	}
 

@@ -113,6 +113,12 @@ func (f *file) share(token, record, agency string) answer {
 // open opens a record with the card and its code, as a device does.
 func (f *file) open(r reader, record string, parts ...vault.Part) answer {
 	f.t.Helper()
+	return f.call(r.token, "POST", "/api/v1/openings", f.opening(r, record, parts...))
+}
+
+// opening is the body of a request that opens a record.
+func (f *file) opening(r reader, record string, parts ...vault.Part) map[string]any {
+	f.t.Helper()
 	var challenge struct{ Nonce string }
 	f.into(f.call(r.token, "POST", "/api/v1/openings/challenges", map[string]string{"card_handle": f.seen.Card.Handle}), 201, &challenge)
 	seed, err := base64.RawURLEncoding.DecodeString(f.seen.OpenKey)
@@ -124,10 +130,10 @@ func (f *file) open(r reader, record string, parts ...vault.Part) answer {
 		Parts: parts, Minute: time.Now().Unix() / 60,
 	}
 	signature := ed25519.Sign(ed25519.NewKeyFromSeed(seed), vault.OpeningMessage(o, r.agency))
-	return f.call(r.token, "POST", "/api/v1/openings", map[string]any{
+	return map[string]any{
 		"nonce": o.Nonce, "device": o.Device, "record": o.Record, "card_handle": f.seen.Card.Handle, "purpose": o.Purpose,
 		"parts": o.Parts, "minute": o.Minute, "signature": base64.RawURLEncoding.EncodeToString(signature),
-	})
+	}
 }
 
 // order is the first sample of a kind, among those that every room's tests read.

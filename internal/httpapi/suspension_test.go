@@ -52,6 +52,14 @@ func TestSuspension(t *testing.T) {
 			}
 		}
 	}
+	paper := func(when, want string) {
+		t.Helper()
+		var a struct{ Answer string }
+		w.into(w.call("", "POST", "/api/v1/papers", map[string]string{"number": printed.Number, "code": printed.Code}), 200, &a)
+		if a.Answer != want {
+			t.Errorf("%s, its paper is %s, want %s", when, a.Answer, want)
+		}
+	}
 	check := func(when, want string) {
 		t.Helper()
 		var v verdictAnswer
@@ -63,6 +71,7 @@ func TestSuspension(t *testing.T) {
 
 	people("before", 200)
 	check("before", "unconfirmed")
+	paper("before", "in_use")
 	for who, token := range map[string]string{"its supervisor": supervisor, "another's officer": officer, "a device": other} {
 		if got := change(token, w.agency["Lotus"], "suspend"); got.status != 403 {
 			t.Errorf("%s suspends: %d %s", who, got.status, got.body)
@@ -97,12 +106,14 @@ func TestSuspension(t *testing.T) {
 	check("before a publication", "unconfirmed")
 	publish()
 	check("after a publication", "issuer_unknown")
+	paper("after a publication", "not_in_use")
 
 	w.into(change(w.operator, w.agency["Lotus"], "resume"), 200, nil)
 	state("active")
 	people("resumed", 200)
 	publish()
 	check("resumed", "unconfirmed")
+	paper("resumed", "in_use")
 }
 
 // TestSuspendedConfirmNothing: a card that a mission has turned green is so no
