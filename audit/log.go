@@ -15,7 +15,7 @@ import (
 // batch is how many entries are numbered, or read, in one call to the Store.
 const batch = 4096
 
-// Config is what a Log is made of. All but Former is required.
+// Config is what a Log is made of. All but Former and Kept is required.
 type Config struct {
 	Store    Store
 	Dir      Dir
@@ -25,6 +25,11 @@ type Config struct {
 	// Former are the public keys that signed this log's checkpoints before
 	// Signer did, under the same name. What they signed still binds.
 	Former []note.Verifier
+
+	// Kept reads the newest checkpoint of this log that was kept outside of Dir
+	// and Store, its signature checked; the zero Checkpoint when none was. A log
+	// that is behind it, or contradicts it, was put back, and has stopped.
+	Kept func() (Checkpoint, error)
 }
 
 // Log publishes the entries of a Store. Within one process its calls wait for
@@ -92,6 +97,9 @@ func (l *Log) Publish(ctx context.Context) (Checkpoint, error) {
 		l.scrub.suspect(err)
 		return Checkpoint{}, err
 	}
+	if err := l.follows(head); err != nil {
+		return Checkpoint{}, err
+	}
 	size, err := l.sequence(ctx)
 	if err != nil {
 		return Checkpoint{}, err
@@ -106,6 +114,9 @@ func (l *Log) Publish(ctx context.Context) (Checkpoint, error) {
 // head reads what was promised last. A log that never published has promised
 // the empty tree. It cannot be older than what this Log put there, or saw.
 func (l *Log) head() (Checkpoint, error) {
+	if err := l.readKept(); err != nil {
+		return Checkpoint{}, err
+	}
 	l.scrub.mu.Lock()
 	defer l.scrub.mu.Unlock()
 	head, err := l.scrub.readHead(l.cfg.Dir, l.keys())
@@ -113,6 +124,13 @@ func (l *Log) head() (Checkpoint, error) {
 		head.Origin = l.cfg.Signer.Name()
 	}
 	return head, err
+}
+
+// follows holds the head against what was kept outside.
+func (l *Log) follows(head Checkpoint) error {
+	l.scrub.mu.Lock()
+	defer l.scrub.mu.Unlock()
+	return l.scrub.follows(l.cfg.Dir, head)
 }
 
 // keys are those whose checkpoints bind this log.

@@ -32,6 +32,10 @@ type scrub struct {
 	head  Checkpoint // the newest one that was read, its signature checked
 	ahead []byte     // the signed form of the head whose tiles ahead were looked at
 	next  int64      // the full tile of level 0 whose turn it is
+
+	asked bool       // whether Kept was read
+	kept  Checkpoint // the newest one that Kept gave
+	under []byte     // the signed form of the head that was found to follow kept
 }
 
 // MayAppend looks whether an entry can be appended now: what was published and
@@ -42,7 +46,9 @@ type scrub struct {
 // Each time, the newest checkpoint is read, the Store must have its leaves, the
 // tiles of the right edge must give its root, and the Store's newest leaves those
 // tiles. Two of the full tiles follow, in turn, each of them held against the
-// tiles above it and against the Store.
+// tiles above it and against the Store. What was kept outside (Config.Kept) is
+// read by the first call, by Check and by Publish, and held against the head by
+// all of them.
 //
 // The error is ErrStopped around its cause, or the Store's own.
 func (l *Log) MayAppend(ctx context.Context, leaves Leaves) error {
@@ -52,6 +58,9 @@ func (l *Log) MayAppend(ctx context.Context, leaves Leaves) error {
 
 // Check looks as MayAppend does, at more tiles, and returns the newest head.
 func (l *Log) Check(ctx context.Context) (head Checkpoint, err error) {
+	if err := l.readKept(); err != nil {
+		return Checkpoint{}, stopped(err)
+	}
 	for part := range scrubParts {
 		if part > 0 && int64(part*scrubOnCheck) >= rowLen(head.Size, 1) {
 			break // all of them have had their turn
@@ -65,25 +74,87 @@ func (l *Log) Check(ctx context.Context) (head Checkpoint, err error) {
 
 func (l *Log) inspect(ctx context.Context, leaves Leaves, tiles int) (Checkpoint, error) {
 	l.scrub.mu.Lock()
+	asked := l.scrub.asked
+	l.scrub.mu.Unlock()
+	if !asked {
+		if err := l.readKept(); err != nil {
+			return Checkpoint{}, stopped(err)
+		}
+	}
+	l.scrub.mu.Lock()
 	defer l.scrub.mu.Unlock()
 	head, err := l.scrub.readHead(l.cfg.Dir, l.keys())
 	if err == nil {
 		err = l.scrub.look(ctx, l.cfg.Dir, leaves, head, tiles)
 	}
-	if unsound(err) {
-		err = fmt.Errorf("%w: %w", ErrStopped, err)
+	if err == nil {
+		err = l.scrub.follows(l.cfg.Dir, head)
 	}
-	return head, err
+	return head, stopped(err)
+}
+
+// readKept reads what was kept outside. It comes before the head is read: another
+// process may publish between the two, and keeps what it has published. One that
+// was seen stays seen when its file has gone.
+func (l *Log) readKept() error {
+	if l.cfg.Kept == nil {
+		return nil
+	}
+	kept, err := l.cfg.Kept()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errReadKept, err)
+	}
+	l.scrub.mu.Lock()
+	defer l.scrub.mu.Unlock()
+	l.scrub.asked = true
+	if kept.Size >= l.scrub.kept.Size && !bytes.Equal(kept.Signed, l.scrub.kept.Signed) {
+		l.scrub.kept, l.scrub.under = kept, nil
+	}
+	return nil
+}
+
+// follows holds the head against what was kept outside: the log has all of those
+// leaves, and they gave that root.
+func (s *scrub) follows(dir fs.FS, head Checkpoint) error {
+	if s.kept.Size == 0 || s.under != nil && bytes.Equal(s.under, head.Signed) {
+		return nil
+	}
+	if head.Size < s.kept.Size {
+		return fmt.Errorf("%w: %d leaves are published here, and a checkpoint of %d was kept outside", ErrFork, head.Size, s.kept.Size)
+	}
+	root := head.Root
+	if head.Size > s.kept.Size {
+		var err error
+		if root, err = tlog.TreeHash(s.kept.Size, tlog.TileHashReader(tlog.Tree{N: head.Size, Hash: head.Root}, tileReader{dir})); err != nil {
+			return tampered(err)
+		}
+	}
+	if root != s.kept.Root {
+		return fmt.Errorf("%w: the checkpoint that was kept outside is of another tree", ErrFork)
+	}
+	s.under = head.Signed
+	return nil
+}
+
+// stopped marks what is wrong with the log.
+func stopped(err error) error {
+	if unsound(err) {
+		return fmt.Errorf("%w: %w", ErrStopped, err)
+	}
+	return err
 }
 
 // unsound tells what is wrong with the log from what keeps a store from saying.
 func unsound(err error) bool {
 	tile, _ := errors.AsType[*TileError](err)
-	return tile != nil || errors.Is(err, ErrFork) || errors.Is(err, ErrTampered) || errors.Is(err, ErrCheckpoint) || errors.Is(err, errReadHead)
+	return tile != nil || errors.Is(err, ErrFork) || errors.Is(err, ErrTampered) || errors.Is(err, ErrCheckpoint) || errors.Is(err, errReadHead) || errors.Is(err, errReadKept)
 }
 
-// errReadHead says that the checkpoint's file cannot be read.
-var errReadHead = errors.New("audit: the checkpoint cannot be read")
+// Why a checkpoint's file says nothing.
+var (
+	errReadHead = errors.New("audit: the checkpoint cannot be read")
+	errReadKept = errors.New("audit: the checkpoint that was kept outside says nothing of this log")
+)
 
 // readHead reads the newest checkpoint. Its signature is checked when it is
 // another one than the last time.

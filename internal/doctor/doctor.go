@@ -549,7 +549,7 @@ func oldestList(ctx context.Context, store credentials.Store) (oldest time.Time,
 // log looks at the log as every append does, and at more of it: fsck and log
 // verify read everything.
 func (d *doctor) log(ctx context.Context, s *service.Service) {
-	const fsck = "Change nothing. Run safeconduct log verify and fsck, and hold the checkpoint against one that somebody outside kept."
+	const fsck = "Change nothing. Run safeconduct log verify and fsck, and hold the checkpoint against the aside folder's, and one that somebody outside kept: docs/operate.md, When the log has stopped."
 	size, err := s.DB.Log().Size(ctx)
 	if err != nil {
 		d.unchecked("log", "the database did not say", "Run this again.")
@@ -557,7 +557,7 @@ func (d *doctor) log(ctx context.Context, s *service.Service) {
 	}
 	switch head, err := s.CheckLog(ctx); {
 	case errors.Is(err, audit.ErrStopped):
-		d.fault("log", "what was published and what the database has do not hold together, so that nothing is issued", fsck)
+		d.fault("log", "what was published and what the database has do not hold together, or the aside folder has another state of it, so that nothing is issued", fsck)
 	case err != nil:
 		d.unchecked("log", "the database did not say", "Run this again.")
 	case head.Size > 0:

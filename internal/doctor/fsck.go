@@ -74,8 +74,18 @@ func Check(ctx context.Context, s *service.Service, served bool) (Health, error)
 	if rows.Drafts > 0 && !served {
 		found.Problems = append(found.Problems, fmt.Sprintf("%d drafts that nobody settled", rows.Drafts))
 	}
+	before := len(found.Problems)
 	if err := checkLog(ctx, s, &found); err != nil {
 		return Health{}, err
+	}
+	if len(found.Problems) == before {
+		// Whole in itself it may still be an older state, or another history.
+		switch _, err := s.CheckLog(ctx); {
+		case errors.Is(err, audit.ErrStopped):
+			found.Problems = append(found.Problems, err.Error()+"; docs/operate.md, When the log has stopped, says what to do")
+		case err != nil:
+			return Health{}, err
+		}
 	}
 	return found, checkPages(ctx, s, &found)
 }

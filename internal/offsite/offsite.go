@@ -165,20 +165,27 @@ func (f *Folder) Journal(ctx context.Context) (Journal, error) {
 // KeepJournal writes the journal as the database has it. It only grows: what it
 // knows and the database does not, because that is an older copy, stays in it.
 func (f *Folder) KeepJournal(ctx context.Context) error {
+	_, err := f.keepJournal(ctx)
+	return err
+}
+
+// keepJournal is KeepJournal. It reports whether the folder knows of a newer pack
+// than the database does, which then was put back.
+func (f *Folder) keepJournal(ctx context.Context) (behind bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	unlock, err := files.WaitLock(ctx, f.cfg.Dir)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = unlock() }()
 	j, err := f.Journal(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	before, err := f.Read(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	known := make(map[string]bool, len(j.Erasures))
 	for _, e := range j.Erasures {
@@ -189,12 +196,13 @@ func (f *Folder) KeepJournal(ctx context.Context) error {
 			j.Erasures = append(j.Erasures, e)
 		}
 	}
+	behind = before.Sequence > j.Sequence
 	j.Sequence = max(j.Sequence, before.Sequence)
 	data, err := j.Marshal(ctx, f.cfg.Keys)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return f.put(JournalName, data)
+	return behind, f.put(JournalName, data)
 }
 
 // Read returns the journal in the folder, an empty one if there is none.
@@ -210,10 +218,15 @@ func (f *Folder) Read(ctx context.Context) (Journal, error) {
 }
 
 // KeepPack writes what is about to be published. The journal comes first, so
-// that it is never older than a pack.
+// that it is never older than a pack. A database that was put back behind the
+// folder does not take the newer pack from it: a restore needs that one.
 func (f *Folder) KeepPack(ctx context.Context, lists verifier.Lists) error {
-	if err := f.KeepJournal(ctx); err != nil {
+	behind, err := f.keepJournal(ctx)
+	if err != nil {
 		return fmt.Errorf("keep the erasure journal: %w", err)
+	}
+	if behind {
+		return nil
 	}
 	data, err := json.Marshal(lists)
 	if err != nil {
@@ -224,6 +237,19 @@ func (f *Folder) KeepPack(ctx context.Context, lists verifier.Lists) error {
 
 // KeepCheckpoint writes the log's newest checkpoint.
 func (f *Folder) KeepCheckpoint(checkpoint []byte) error { return f.put(CheckpointName, checkpoint) }
+
+// Checkpoint returns the log's newest checkpoint that was kept, nil if none was.
+// Whoever signed it is for the caller to check.
+func (f *Folder) Checkpoint() ([]byte, error) {
+	data, err := files.Read(filepath.Join(f.cfg.Dir, CheckpointName), maxCheckpoint)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// maxCheckpoint bounds a checkpoint in bytes: three lines and some signatures.
+const maxCheckpoint = 64 << 10
 
 func (f *Folder) put(name string, data []byte) error {
 	if err := files.Replace(filepath.Join(f.cfg.Dir, name), data); err != nil {

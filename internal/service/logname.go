@@ -84,6 +84,14 @@ func (s *Service) nameLog(ctx context.Context, network string, keys keystore.Sto
 	if !isRestarted(origin, LogOrigin(network)) {
 		return nil, errors.New("the database names the log as no restore does")
 	}
+	s.former = []string{LogOrigin(network)}
+	for _, r := range restarts {
+		s.former = append(s.former, r.Origin)
+		// Which may be that of another restore, which was given up.
+		if before, _, _ := strings.Cut(r.Former, "\n"); before != "" {
+			s.former = append(s.former, before)
+		}
+	}
 	return namedLog{keys, origin}, nil
 }
 

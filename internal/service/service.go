@@ -92,6 +92,7 @@ type Service struct {
 
 	remote *hcvault.Vault // the same keys, when they are in a Vault
 	log    *audit.Log
+	former []string // names that the log had, or has
 
 	keyring *watchedKeyring // as the vault has it
 
@@ -265,7 +266,7 @@ func (s *Service) openLog(ctx context.Context) (*audit.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return audit.New(audit.Config{Store: s.DB.Log(), Dir: s.LogDir, Signer: signer, Verifier: verifier})
+	return audit.New(audit.Config{Store: s.DB.Log(), Dir: s.LogDir, Signer: signer, Verifier: verifier, Kept: s.keptCheckpoint(key)})
 }
 
 // publicLog are the log's public files as requests get them.

@@ -19,6 +19,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/internal/sqlitetest"
 	"github.com/safeconduct/safeconduct/network"
@@ -277,6 +278,108 @@ func TestStopped(t *testing.T) {
 		}
 		o.hasStopped(t, reopen(t, s.cfg))
 	})
+}
+
+// TestPutBack: a log that was made anew, or put back with all that belongs to it,
+// contradicts itself nowhere. The off-site folder knows better, and keeps what it
+// has.
+func TestPutBack(t *testing.T) {
+	t.Parallel()
+	temp := t.TempDir()
+	cfg := Config{
+		Dir: filepath.Join(temp, "network"), WorkFactor: DemoWork, Passphrase: "a passphrase for a test", Now: time.Now,
+		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(), Engines: config.Engines{Aside: filepath.Join(temp, "aside")},
+	}
+	for _, dir := range []string{cfg.Dir, cfg.Engines.Aside} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"}); err != nil {
+		t.Fatal(err)
+	}
+	var o office
+	opened(t, cfg, func(s *Service) { o = openOffice(t, s) })
+	older := copyOf(t, cfg.Dir)
+	work := func(s *Service) {
+		if _, err := o.issue(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, s)
+	}
+	opened(t, cfg, work)
+	newer := copyOf(t, cfg.Dir)
+	kept := map[string]string{}
+	for _, name := range []string{offsite.CheckpointName, offsite.PackName} {
+		kept[name] = readFile(t, filepath.Join(cfg.Engines.Aside, name))
+	}
+	stopped := func(t *testing.T, dir string) {
+		t.Helper()
+		cfg := cfg
+		cfg.Dir = dir
+		s := reopen(t, cfg)
+		o.hasStopped(t, s)
+		for name, want := range kept {
+			if readFile(t, filepath.Join(cfg.Engines.Aside, name)) != want {
+				t.Errorf("%s in the off-site folder was overwritten", name)
+			}
+		}
+	}
+	forget := func(dir string) {
+		database := filepath.Join(dir, "safeconduct.db")
+		if err := os.RemoveAll(filepath.Join(dir, "log")); err != nil {
+			t.Fatal(err)
+		}
+		sqlitetest.Administer(t, database, "DELETE FROM log_entries WHERE position = 300")
+		sqlitetest.Administer(t, database, "UPDATE log_entries SET position = -position WHERE position > 300")
+		sqlitetest.Administer(t, database, "UPDATE log_entries SET position = -position - 1 WHERE position < 0")
+	}
+	t.Run("the public files were removed and an entry with them", func(t *testing.T) {
+		dir := copyOf(t, newer)
+		forget(dir)
+		stopped(t, dir)
+	})
+	t.Run("the whole folder was put back", func(t *testing.T) { stopped(t, copyOf(t, older)) })
+	t.Run("it was put back and has grown since", func(t *testing.T) {
+		cfg := cfg
+		cfg.Dir = copyOf(t, older)
+		checkpoint := filepath.Join(cfg.Engines.Aside, offsite.CheckpointName)
+		if err := os.Remove(checkpoint); err != nil {
+			t.Fatal(err)
+		}
+		opened(t, cfg, func(s *Service) { work(s); work(s); work(s) })
+		if err := os.WriteFile(checkpoint, []byte(kept[offsite.CheckpointName]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		delete(kept, offsite.PackName) // its pack has a higher number by now
+		stopped(t, cfg.Dir)
+	})
+	t.Run("the newest state came back", func(t *testing.T) {
+		cfg := cfg
+		cfg.Dir = copyOf(t, newer)
+		o.goesOn(t, reopen(t, cfg))
+	})
+}
+
+func copyOf(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(to, config.KeysName), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 // reopen opens a folder until the test ends.
