@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 	"testing/fstest"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // TestMayAppendRefuses: as long as the log is spoilt nothing is appended, by
@@ -206,5 +208,64 @@ func BenchmarkMayAppend(b *testing.B) {
 		if err := l.MayAppend(b.Context(), s); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestKept: a log goes on only from what was kept outside of it.
+func TestKept(t *testing.T) {
+	s, d, k, heads := publishedAt(t, 300, 600, 900)
+	signed, err := note.Sign(&note.Note{Text: Checkpoint{Origin: heads[0].Origin, Size: 600, Root: heads[0].Root}.text()}, k.signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forked, err := parseCheckpoint(signed, k.verifier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		kept Checkpoint
+		err  error
+		upTo int // how much of the log is there
+		want error
+	}{
+		{"nothing", Checkpoint{}, nil, 2, nil},
+		{"the newest", heads[2], nil, 2, nil},
+		{"an older one", heads[0], nil, 2, nil},
+		{"one of another tree", forked, nil, 2, ErrFork},
+		{"one of another tree and as large", forked, nil, 1, ErrFork},
+		{"a newer one", heads[2], nil, 1, ErrFork},
+		{"a newer one than nothing", heads[0], nil, -1, ErrFork},
+		{"one that nobody can read", Checkpoint{}, ErrCheckpoint, 2, ErrCheckpoint},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			here := d.clone()
+			delete(here.files, checkpointPath)
+			if c.upTo >= 0 {
+				here.files[checkpointPath] = &fstest.MapFile{Data: heads[c.upTo].Signed}
+			}
+			before := here.clone()
+			kept := func() (Checkpoint, error) { return c.kept, c.err }
+			l, err := New(Config{Store: s, Dir: here, Signer: k.signer, Verifier: k.verifier, Kept: kept})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // refusing once must not make it better
+				appending := l.MayAppend(t.Context(), s)
+				_, checking := l.Check(t.Context())
+				for _, err := range []error{appending, checking} {
+					if c.want == nil && err != nil || c.want != nil && (!errors.Is(err, ErrStopped) || !errors.Is(err, c.want)) {
+						t.Errorf("got %v, want %v", err, c.want)
+					}
+				}
+				if _, err := l.Publish(t.Context()); c.want == nil && err != nil || !errors.Is(err, c.want) {
+					t.Errorf("publish: got %v, want %v", err, c.want)
+				}
+			}
+			same := func(a, b *fstest.MapFile) bool { return bytes.Equal(a.Data, b.Data) }
+			if c.want != nil && !maps.EqualFunc(here.files, before.files, same) {
+				t.Error("something was published")
+			}
+		})
 	}
 }
