@@ -148,7 +148,12 @@ func (v *Vault) identity(ctx context.Context, r Record, agency string) (*age.Hyb
 }
 
 // openKeyFile is identity with the file at hand.
-func (v *Vault) openKeyFile(ctx context.Context, r Record, agency string, file []byte) (*age.HybridIdentity, error) {
+func (v *Vault) openKeyFile(ctx context.Context, r Record, agency string, file []byte) (_ *age.HybridIdentity, err error) {
+	defer func() {
+		if v.damaged != nil && errors.Is(err, ErrIntegrity) {
+			v.damaged(err)
+		}
+	}()
 	if len(file) > maxKeyFile {
 		return nil, ErrIntegrity
 	}

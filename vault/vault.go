@@ -135,6 +135,10 @@ type Config struct {
 	Network string
 
 	Now func() time.Time // nil means time.Now
+
+	// KeyringDamaged is told, with ErrIntegrity, of a key file that does not open
+	// as the record's own. Nil if nobody wants to know.
+	KeyringDamaged func(error)
 }
 
 // Vault is the one door to all records. It is safe for use by many goroutines.
@@ -146,6 +150,7 @@ type Vault struct {
 	directory Directory
 	network   string
 	now       func() time.Time
+	damaged   func(error)
 
 	cases   keyedMutex    // one change of a case at a time
 	uploads *uploads      // bounds the pictures in memory
@@ -183,7 +188,7 @@ func New(cfg Config) (*Vault, error) {
 	cores := max(1, runtime.GOMAXPROCS(0))
 	return &Vault{
 		store: cfg.Store, keyring: cfg.Keyring, blobs: cfg.Blobs, keys: cfg.Keys, directory: cfg.Directory,
-		network: cfg.Network, now: cfg.Now,
+		network: cfg.Network, now: cfg.Now, damaged: cfg.KeyringDamaged,
 		uploads: newUploads(maxUploads),
 		// One core stays for everybody else: drawing a picture takes a second.
 		pixels: newQueue(maxDecoded, min(2, max(1, cores-1))),

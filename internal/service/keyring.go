@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -47,8 +48,12 @@ func openKeyring(ctx context.Context, cfg Config) (*sqlstore.Keyring, error) {
 	switch {
 	case errors.Is(err, sqlstore.ErrMissing):
 		return nil, keyringError("is not there, or empty", doPutBack, err)
+	case errors.Is(err, trouble.ErrUnavailable), errors.Is(err, trouble.ErrBusy), errors.Is(err, trouble.ErrFull):
+		return nil, err // it may be whole
 	case errors.Is(err, sqlstore.ErrDamaged):
 		return nil, keyringError("is damaged", doPutBack, err)
+	case errors.Is(err, sqlstore.ErrMigration):
+		return nil, keyringError("is damaged, or of another program: its tables could not be brought up to date", doPutBack, err)
 	}
 	return k, err
 }
@@ -208,11 +213,17 @@ type watchedKeyring struct {
 func (k *watchedKeyring) Get(ctx context.Context, record string) ([]byte, error) {
 	file, err := k.Keyring.Get(ctx, record)
 	if errors.Is(err, vault.ErrIntegrity) {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.damaged = keyringError("is damaged", doPutBack, err)
+		k.damage(err)
 	}
 	return file, err
+}
+
+// damage remembers what only opening a key file can tell: it is whole, and
+// another record's.
+func (k *watchedKeyring) damage(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.damaged = keyringError("is damaged", doPutBack, err)
 }
 
 // ready says why the keyring cannot be relied on.

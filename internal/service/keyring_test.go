@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -132,6 +133,33 @@ func TestKeyringOfAFile(t *testing.T) {
 			})
 		})
 	}
+	spoil := func(statement string) func() error {
+		return func() error {
+			db, err := sql.Open("sqlite", where)
+			if err == nil {
+				_, err = db.ExecContext(t.Context(), statement)
+			}
+			return errors.Join(err, db.Close())
+		}
+	}
+	for _, c := range []struct {
+		what  string
+		spoil func() error
+	}{
+		{"a digest taken away", spoil("UPDATE key_files SET sha256 = NULL")},
+		{"no word whose it is", spoil("DROP TABLE bond")},
+		{"no column of digests", spoil("ALTER TABLE key_files DROP COLUMN sha256")},
+		{"no list of migrations", spoil("DROP TABLE goose_db_version")},
+		{"a folder", func() error { return errors.Join(os.Remove(where), os.Mkdir(where, 0o700)) }},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			put(right)
+			if err := c.spoil(); err != nil {
+				t.Fatal(err)
+			}
+			refusesKeyring(t, cfg, "is damaged")
+		})
+	}
 	if agency == "" {
 		t.Error("nobody owns the records")
 	}
@@ -248,6 +276,57 @@ func TestKeyringWhileServing(t *testing.T) {
 			}
 			if err := ready(s); err != nil {
 				t.Errorf("with the file back: %v", err)
+			}
+		})
+	})
+	for _, name := range []string{config.DatabaseName + "-wal", config.KeyringName, config.KeyringName + "-wal"} {
+		t.Run(name+" removed", func(t *testing.T) {
+			cfg, agency, _, _ := withAgency(t, config.Engines{})
+			opened(t, cfg, func(s *Service) {
+				_, token, err := s.People.AddMember(t.Context(), Console, agency, people.Supervisor)
+				if err != nil {
+					t.Fatal(err)
+				}
+				create := func() *httptest.ResponseRecorder {
+					w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/cases", nil)
+					r.Header.Set("Authorization", "Bearer "+token)
+					r.Header.Set("Idempotency-Key", randomHex(16))
+					s.API.ServeHTTP(w, r)
+					return w
+				}
+				if w := create(); w.Code != http.StatusCreated {
+					t.Fatalf("before: %d %s", w.Code, w.Body)
+				}
+				if err := os.Remove(filepath.Join(cfg.Dir, name)); err != nil {
+					t.Fatal(err)
+				}
+				if err := ready(s); !errors.Is(err, sqlstore.ErrGone) || !strings.Contains(err.Error(), name) {
+					t.Errorf("ready: %v, want ErrGone with the file's name", err)
+				}
+				if w := create(); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), `"code":"busy"`) {
+					t.Errorf("a new case: %d %s, want 503", w.Code, w.Body)
+				}
+			})
+		})
+	}
+	t.Run("key files exchanged", func(t *testing.T) {
+		cfg, _, record, by := withAgency(t, config.Engines{})
+		opened(t, cfg, func(s *Service) {
+			ctx := t.Context()
+			other, err := s.Vault.CreateCase(ctx, by)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := s.Keyring.Get(ctx, record)
+			b, err2 := s.Keyring.Get(ctx, other.ID)
+			if err := errors.Join(err, err2, ready(s), s.Keyring.Swap(ctx, record, a, b), s.Keyring.Swap(ctx, other.ID, b, a)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Vault.History(ctx, by, record); !errors.Is(err, vault.ErrIntegrity) {
+				t.Errorf("another record's key file: %v, want ErrIntegrity", err)
+			}
+			if _, ok := errors.AsType[*KeyringError](ready(s)); !ok {
+				t.Error("ready with exchanged key files")
 			}
 		})
 	})

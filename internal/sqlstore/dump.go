@@ -270,7 +270,7 @@ func (db *DB) Load(ctx context.Context, next func() (part []byte, ok bool, err e
 	if err := tx.Commit(); err != nil {
 		return nil, fmt.Errorf("sqlstore: load: %w", kind(err))
 	}
-	return loaded, nil
+	return loaded, db.there()
 }
 
 // loadPart takes one part in.

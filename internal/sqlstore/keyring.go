@@ -122,7 +122,7 @@ func (k *Keyring) bind(ctx context.Context, network string, changes uint64) erro
 // digestAll notes the digests of key files that have none, a few at a time.
 func digestAll(ctx context.Context, tx *sql.Tx) error {
 	for {
-		some, err := list(ctx, tx, scanKeyFile, "SELECT record_id, file, sha256 FROM key_files WHERE sha256 IS NULL ORDER BY record_id LIMIT 500")
+		some, err := list(ctx, tx, scanKeyFile, selectKeyFiles+"WHERE sha256 IS NULL ORDER BY record_id LIMIT 500")
 		if err != nil || len(some) == 0 {
 			return err
 		}
@@ -167,7 +167,7 @@ func (k *Keyring) Check(ctx context.Context) (problems, records []string, err er
 		if err != nil {
 			return nil, nil, err
 		}
-		if f.sum != nil && !bytes.Equal(f.sum, digestOf(f.File)) {
+		if !f.whole() {
 			records = append(records, f.Record)
 		}
 	}
@@ -195,7 +195,7 @@ func (k *Keyring) Get(ctx context.Context, record string) ([]byte, error) {
 }
 
 func keyFile(ctx context.Context, q querier, record string) ([]byte, error) {
-	f, err := scanKeyFile(q.QueryRowContext(ctx, "SELECT record_id, file, sha256 FROM key_files WHERE record_id = $1", record))
+	f, err := scanKeyFile(q.QueryRowContext(ctx, selectKeyFiles+"WHERE record_id = $1", record))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, vault.ErrNotFound
@@ -203,7 +203,7 @@ func keyFile(ctx context.Context, q querier, record string) ([]byte, error) {
 		return nil, fmt.Errorf("sqlstore: read a key file: %w: %w", vault.ErrIntegrity, kind(err))
 	case err != nil:
 		return nil, fmt.Errorf("sqlstore: read a key file: %w", kind(err))
-	case f.sum != nil && !bytes.Equal(f.sum, digestOf(f.File)):
+	case !f.whole():
 		return nil, fmt.Errorf("sqlstore: read a key file: %w", vault.ErrIntegrity)
 	}
 	return f.File, nil
@@ -272,14 +272,26 @@ type KeyFile struct {
 	Record string
 	File   []byte
 
-	sum []byte // nil in a keyring that nobody has bound yet
+	sum   []byte // nil in a keyring that nobody has bound yet
+	bound bool   // whether somebody has
 }
+
+const selectKeyFiles = "SELECT record_id, file, sha256, EXISTS (SELECT 1 FROM bond) FROM key_files "
 
 func scanKeyFile(row scanner) (f KeyFile, err error) {
 	var sum any // a driver may give NULL and no bytes the same []byte
-	err = row.Scan(&f.Record, &f.File, &sum)
+	err = row.Scan(&f.Record, &f.File, &sum, &f.bound)
 	f.sum, _ = sum.([]byte)
 	return f, err
+}
+
+// whole tells whether the key file is what was kept. Binding a keyring notes every
+// digest, so that one without has lost it since.
+func (f KeyFile) whole() bool {
+	if f.sum == nil {
+		return !f.bound
+	}
+	return bytes.Equal(f.sum, digestOf(f.File))
 }
 
 // keyFilesAtOnce is how many key files are read at a time: some hundred KB.
@@ -291,7 +303,7 @@ func (k *Keyring) Files(ctx context.Context) iter.Seq2[KeyFile, error] {
 	return func(yield func(KeyFile, error) bool) {
 		for after := ""; ; {
 			some, err := list(ctx, k.read, scanKeyFile,
-				"SELECT record_id, file, sha256 FROM key_files WHERE record_id > $1 ORDER BY record_id LIMIT $2", after, keyFilesAtOnce)
+				selectKeyFiles+"WHERE record_id > $1 ORDER BY record_id LIMIT $2", after, keyFilesAtOnce)
 			if err != nil {
 				yield(KeyFile{}, fmt.Errorf("sqlstore: read key files: %w", err))
 				return

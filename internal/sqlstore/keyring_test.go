@@ -117,6 +117,17 @@ func TestKeyringDamage(t *testing.T) {
 		if _, damaged, err = k.Check(ctx); err != nil || !slices.Equal(damaged, []string{changed}) {
 			t.Errorf("%v %v", damaged, err)
 		}
+
+		// A bound keyring has a digest of each: who takes one away hides a change.
+		if _, err := k.write.ExecContext(ctx, "UPDATE key_files SET sha256 = NULL WHERE record_id = $1", changed); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Get(ctx, changed); !errors.Is(err, vault.ErrIntegrity) {
+			t.Errorf("a key file without its digest: %v, want ErrIntegrity", err)
+		}
+		if _, damaged, err = k.Check(ctx); err != nil || !slices.Equal(damaged, []string{changed}) {
+			t.Errorf("without its digest: %v %v", damaged, err)
+		}
 	})
 }
 

@@ -478,7 +478,7 @@ func postgresKind(err error) error {
 		return ErrBusy
 	case "53100": // disk_full
 		return ErrFull
-	case "XX001", "XX002", "42P01", "3F000": // data or index corrupted, undefined table, no such schema
+	case "XX001", "XX002", "42P01", "42703", "3F000": // data or index corrupted, undefined table or column, no such schema
 		return ErrDamaged
 	case "25006", "25P03", "57P01", "57P02", "57P03", "57P04": // read-only, idle too long, server going or coming
 		return ErrUnavailable

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -35,6 +37,9 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 	if s.kept && errors.Is(err, os.ErrNotExist) {
 		return nil, ErrMissing
 	}
+	if errors.Is(err, syscall.EISDIR) {
+		return nil, fmt.Errorf("%w: a folder lies in its place", ErrDamaged)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: open file: %w", err)
 	}
@@ -43,9 +48,6 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 	}
 
 	b := &base{engine: sqliteEngine{}, path: abs}
-	if b.file, err = os.Stat(abs); err != nil {
-		return nil, fmt.Errorf("sqlstore: open file: %w", err)
-	}
 	if b.write, err = sql.Open("sqlite", sqliteDSN(abs, "immediate", false)); err != nil {
 		return nil, fmt.Errorf("sqlstore: open writer: %w", err)
 	}
@@ -58,6 +60,9 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 	if err := migrate(ctx, b.write, goose.DialectSQLite3, s); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
+	if err := b.hold(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
 	if b.read, err = sql.Open("sqlite", sqliteDSN(abs, "deferred", true)); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlstore: open readers: %w", err), b.Close())
 	}
@@ -68,6 +73,29 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
+}
+
+// hold notes which files are open. SQLite makes the write-ahead log and the
+// shared memory when a connection first reads, and removes them with the last
+// connection of all processes (https://sqlite.org/walformat.html, section 1.3).
+// A pool may close any of its connections, and so the last one.
+func (b *base) hold(ctx context.Context) (err error) {
+	if b.anchor, err = sql.Open("sqlite", sqliteDSN(b.path, "deferred", true)); err != nil {
+		return fmt.Errorf("sqlstore: open files: %w", err)
+	}
+	b.anchor.SetMaxOpenConns(1)
+	var tables int
+	if err := b.anchor.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema").Scan(&tables); err != nil {
+		return fmt.Errorf("sqlstore: open files: %w", kind(err))
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(b.path + suffix)
+		if err != nil {
+			return fmt.Errorf("sqlstore: open files: %w", err)
+		}
+		b.files = append(b.files, openFile{b.path + suffix, info})
+	}
+	return nil
 }
 
 // hasTable returns ErrMissing for a file that is empty, or of something else.
@@ -237,6 +265,11 @@ func sqliteKind(err error) error {
 		return ErrFull
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return ErrDamaged
+	case sqlite3.SQLITE_ERROR: // of everything else that it stands for only the text tells
+		if text := e.Error(); strings.Contains(text, "no such table") || strings.Contains(text, "no such column") {
+			return ErrDamaged
+		}
+		return nil
 	default:
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -27,6 +28,13 @@ var (
 	// more connections, takes no changes now, or was lost before it answered.
 	// A change may or may not have happened: repeat it with the same key.
 	ErrUnavailable = fmt.Errorf("sqlstore: the database is %w", trouble.ErrUnavailable)
+
+	// ErrGone says that a file of the database was taken away or replaced while
+	// it was open. What was to be written may be in the file that is lost: repeat
+	// it with the same key. Stopping the process in order puts what it still
+	// holds back into the database.
+	ErrGone = fmt.Errorf("%w: a file of it was taken away or replaced while it was open; "+
+		"stop the service in order, which puts back what it still holds, and see what touches its folder", ErrUnavailable)
 
 	// ErrMissing says that there is no such database.
 	ErrMissing = errors.New("sqlstore: there is no database")
@@ -92,8 +100,12 @@ type base struct {
 	engine
 	write *sql.DB
 	read  *sql.DB
-	path  string      // of a SQLite file
-	file  os.FileInfo // which one it was when it was opened
+	path  string // of a SQLite file
+	// files are those of SQLite, as they were when they were opened, and anchor
+	// is a connection that nobody uses: while it is open SQLite removes none of
+	// them, however many other connections come and go.
+	files  []openFile
+	anchor *sql.DB
 
 	// patience is how long a call waits for its turn inside this process, and
 	// then for its COMMIT; zero is as long as it takes.
@@ -147,7 +159,7 @@ func open(ctx context.Context, where string, s schema) (*base, error) {
 // Close closes both pools. The database must not be used afterwards.
 func (b *base) Close() error {
 	var errs []error
-	for _, db := range []*sql.DB{b.read, b.write} {
+	for _, db := range []*sql.DB{b.read, b.write, b.anchor} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
@@ -160,18 +172,34 @@ func (b *base) Close() error {
 
 // Ping reports whether the database can be read and written to. A file that was
 // taken away or replaced while it is open can be, and all of it would be lost:
-// that is ErrMissing.
+// that is ErrGone.
 func (b *base) Ping(ctx context.Context) error {
-	if b.path != "" {
-		if now, err := os.Stat(b.path); err != nil || !os.SameFile(b.file, now) {
-			return errors.Join(ErrMissing, err)
-		}
+	if err := b.there(); err != nil {
+		return err
 	}
 	if err := b.read.PingContext(ctx); err != nil {
 		return fmt.Errorf("sqlstore: ping readers: %w", kind(err))
 	}
 	if err := b.write.PingContext(ctx); err != nil {
 		return fmt.Errorf("sqlstore: ping writer: %w", kind(err))
+	}
+	return nil
+}
+
+// openFile is a file and which one it was when it was opened.
+type openFile struct {
+	path string
+	info os.FileInfo
+}
+
+// there returns ErrGone unless the files that are open are those in the folder:
+// SQLite goes on writing to a file without a name, whose bytes end with the
+// process. A server looks after its own files.
+func (b *base) there() error {
+	for _, f := range b.files {
+		if now, err := os.Stat(f.path); err != nil || !os.SameFile(f.info, now) {
+			return fmt.Errorf("%w: %s", ErrGone, filepath.Base(f.path))
+		}
 	}
 	return nil
 }
@@ -232,6 +260,9 @@ func (b *base) tx(ctx context.Context, do func(tx *sql.Tx) error) error {
 // try runs one transaction. again says that nothing of it was written and that
 // another try may succeed.
 func (b *base) try(ctx context.Context, do func(tx *sql.Tx) error) (again bool, err error) {
+	if err := b.there(); err != nil {
+		return false, err
+	}
 	conn, err := b.queue(ctx)
 	if err != nil {
 		return false, fmt.Errorf("sqlstore: begin: %w", err)
@@ -249,7 +280,7 @@ func (b *base) try(ctx context.Context, do func(tx *sql.Tx) error) (again bool, 
 		// tell: it must not be tried again here.
 		return refused(err), fmt.Errorf("sqlstore: commit: %w", err)
 	}
-	return false, nil
+	return false, b.there() // the file may have gone meanwhile, and this commit with it
 }
 
 // queue waits for the connection that writes.
