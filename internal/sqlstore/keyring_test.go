@@ -131,6 +131,28 @@ func TestKeyringDamage(t *testing.T) {
 	})
 }
 
+// TestKeyringLacks: a keyring without one of its tables or columns is damaged, and
+// is said to be.
+func TestKeyringLacks(t *testing.T) {
+	for what, statement := range map[string]string{
+		"bond": "DROP TABLE bond", "key files": "DROP TABLE key_files", "digests": "ALTER TABLE key_files DROP COLUMN sha256",
+	} {
+		t.Run(what, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, on place) {
+				k := on.keyring(t)
+				if _, err := k.write.ExecContext(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+				_, err := k.Bond(t.Context())
+				_, _, err2 := k.Check(t.Context())
+				if err := errors.Join(err, err2); !errors.Is(err, ErrDamaged) {
+					t.Errorf("%v, want ErrDamaged", err)
+				}
+			})
+		})
+	}
+}
+
 // TestKeyringFileDamage flips bytes all over a file, and cuts it: either nothing
 // that is kept has changed, or it is said.
 func TestKeyringFileDamage(t *testing.T) {
