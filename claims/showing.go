@@ -73,7 +73,7 @@ func (c *Consent) allows(s Showing) bool {
 	}
 	mission, authority := s.To.Class == ClassMission, slices.Contains(authorities, s.To.Class)
 	switch {
-	case s.Purpose == PurposeContact && !(mission && hasState(known(s.About.Stated), s.To.Country)):
+	case s.Purpose == PurposeContact && (!mission || !hasState(known(s.About.Stated), s.To.Country)):
 		// A card names the mission of a state that she stated, and nobody else.
 		// That a state might be hers is a reason to be careful, not to ring there.
 		return false

@@ -45,7 +45,7 @@ func (k Keys) named(ctx context.Context, use Use) (verifier.Signer, error) {
 }
 
 func (k Keys) signer(ctx context.Context, use Use) (string, crypto.Signer, error) {
-	p, err := k.Store.Public(ctx, use)
+	p, err := k.Public(ctx, use)
 	if err != nil {
 		return "", nil, err
 	}
@@ -97,7 +97,7 @@ func (p Public) Key() (*ecdsa.PublicKey, error) {
 
 // LogSigner signs the log's checkpoints, under the name that LogKey has.
 func (k Keys) LogSigner(ctx context.Context) (note.Signer, error) {
-	vkey, err := k.Store.LogKey(ctx)
+	vkey, err := k.LogKey(ctx)
 	if err != nil {
 		return nil, err
 	}
