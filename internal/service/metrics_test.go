@@ -181,13 +181,14 @@ func TestMetricsAreBounded(t *testing.T) {
 			t.Errorf("%s %s was driven and is not counted", route[0], route[1])
 		}
 	}
-	// Another round with other values makes nothing new.
+	// Another round with other values makes no new one. It may make another series
+	// of known ones: a request that was answered may be one too many the next time.
 	drive(randomHex(8))
-	if _, again := labels(t, scrape(t, h.cfg.Metrics)); again != series {
-		t.Errorf("%d series after one round, %d after two", series, again)
-		for line := range strings.SplitSeq(scrape(t, h.cfg.Metrics), "\n") {
-			if i := strings.LastIndexByte(line, ' '); i > 0 && strings.Contains(line, "_count{") && !strings.Contains(first, line[:i]+" ") {
-				t.Log(line)
+	again, _ := labels(t, scrape(t, h.cfg.Metrics))
+	for name, all := range again {
+		for _, v := range all {
+			if !slices.Contains(values[name], v) {
+				t.Errorf("label %s has got the value %q", name, v)
 			}
 		}
 	}
