@@ -101,7 +101,7 @@ func (d *Dir) Put(ctx context.Context, key string, r io.Reader) (n int64, err er
 	}
 	f, err := os.CreateTemp(filepath.Join(d.path, tempDir), "*")
 	if err != nil {
-		return 0, fmt.Errorf("blobs: start: %w", kind(err))
+		return 0, fmt.Errorf("blobs: start: %w", classify(err))
 	}
 	temp := filepath.Join(tempDir, filepath.Base(f.Name()))
 	defer func() {
@@ -111,15 +111,15 @@ func (d *Dir) Put(ctx context.Context, key string, r io.Reader) (n int64, err er
 	}()
 
 	if n, err = io.Copy(f, reader{ctx, r}); err != nil {
-		return 0, fmt.Errorf("blobs: write: %w", kind(err))
+		return 0, fmt.Errorf("blobs: write: %w", classify(err))
 	}
 	// The bytes must be on the disk before the name is: a crash between the
 	// two would leave a name without its object.
 	if err := f.Sync(); err != nil {
-		return 0, fmt.Errorf("blobs: write: %w", kind(err))
+		return 0, fmt.Errorf("blobs: write: %w", classify(err))
 	}
 	if err := f.Close(); err != nil {
-		return 0, fmt.Errorf("blobs: write: %w", kind(err))
+		return 0, fmt.Errorf("blobs: write: %w", classify(err))
 	}
 
 	name := filepath.FromSlash(key)
@@ -131,11 +131,11 @@ func (d *Dir) Put(ctx context.Context, key string, r io.Reader) (n int64, err er
 		if errors.Is(err, fs.ErrExist) {
 			return 0, ErrExists
 		}
-		return 0, fmt.Errorf("blobs: name: %w", kind(err))
+		return 0, fmt.Errorf("blobs: name: %w", classify(err))
 	}
 	if err := d.sync(filepath.Dir(name)); err != nil {
 		// The name may not survive a power cut, so it must not be used.
-		return 0, errors.Join(err, kind(d.root.Remove(name)))
+		return 0, errors.Join(err, classify(d.root.Remove(name)))
 	}
 	return n, nil
 }
@@ -152,7 +152,7 @@ func (d *Dir) makeParents(name string) error {
 		case errors.Is(err, fs.ErrExist):
 			continue
 		case err != nil:
-			return fmt.Errorf("blobs: make folder: %w", kind(err))
+			return fmt.Errorf("blobs: make folder: %w", classify(err))
 		}
 		if err := d.sync(filepath.Dir(dir)); err != nil {
 			return err
@@ -165,11 +165,11 @@ func (d *Dir) makeParents(name string) error {
 func (d *Dir) sync(name string) error {
 	f, err := d.root.Open(name)
 	if err != nil {
-		return fmt.Errorf("blobs: sync folder: %w", kind(err))
+		return fmt.Errorf("blobs: sync folder: %w", classify(err))
 	}
 	err = f.Sync()
 	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("blobs: sync folder: %w", kind(err))
+		return fmt.Errorf("blobs: sync folder: %w", classify(err))
 	}
 	return nil
 }
@@ -185,11 +185,11 @@ func (d *Dir) Get(_ context.Context, key string) (io.ReadCloser, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrNotFound
 	case err != nil:
-		return nil, fmt.Errorf("blobs: open: %w", kind(err))
+		return nil, fmt.Errorf("blobs: open: %w", classify(err))
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("blobs: open: %w", kind(err)), f.Close())
+		return nil, errors.Join(fmt.Errorf("blobs: open: %w", classify(err)), f.Close())
 	}
 	if !info.Mode().IsRegular() { // a folder is no object
 		return nil, errors.Join(ErrNotFound, f.Close())
@@ -207,7 +207,7 @@ func (d *Dir) Since(_ context.Context, key string) (time.Time, error) {
 	case errors.Is(err, fs.ErrNotExist), err == nil && !info.Mode().IsRegular():
 		return time.Time{}, ErrNotFound
 	case err != nil:
-		return time.Time{}, fmt.Errorf("blobs: look up: %w", kind(err))
+		return time.Time{}, fmt.Errorf("blobs: look up: %w", classify(err))
 	}
 	return info.ModTime(), nil
 }
@@ -226,12 +226,12 @@ func (d *Dir) Delete(_ context.Context, key string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("blobs: remove: %w", kind(err))
+		return fmt.Errorf("blobs: remove: %w", classify(err))
 	case !info.Mode().IsRegular():
 		return nil
 	}
 	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("blobs: remove: %w", kind(err))
+		return fmt.Errorf("blobs: remove: %w", classify(err))
 	}
 	return d.sync(filepath.Dir(name))
 }
@@ -250,7 +250,7 @@ func (d *Dir) List(ctx context.Context, prefix string) iter.Seq2[string, error] 
 			case errors.Is(err, fs.ErrNotExist):
 				return nil // removed while we walked
 			case err != nil:
-				return fmt.Errorf("blobs: list: %w", kind(err))
+				return fmt.Errorf("blobs: list: %w", classify(err))
 			case ctx.Err() != nil:
 				return ctx.Err()
 			case e.IsDir():
@@ -281,7 +281,7 @@ func overlaps(folder, prefix string) bool {
 func (d *Dir) CollectTemp(ctx context.Context) (int, error) {
 	entries, err := fs.ReadDir(d.root.FS(), tempDir)
 	if err != nil {
-		return 0, fmt.Errorf("blobs: list orphans: %w", kind(err))
+		return 0, fmt.Errorf("blobs: list orphans: %w", classify(err))
 	}
 	removed := 0
 	for _, e := range entries {
@@ -293,13 +293,13 @@ func (d *Dir) CollectTemp(ctx context.Context) (int, error) {
 			continue // finished meanwhile
 		}
 		if err != nil {
-			return removed, fmt.Errorf("blobs: list orphans: %w", kind(err))
+			return removed, fmt.Errorf("blobs: list orphans: %w", classify(err))
 		}
 		if d.now().Sub(info.ModTime()) <= orphanAge {
 			continue
 		}
 		if err := d.root.Remove(filepath.Join(tempDir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return removed, fmt.Errorf("blobs: remove orphan: %w", kind(err))
+			return removed, fmt.Errorf("blobs: remove orphan: %w", classify(err))
 		}
 		removed++
 	}
@@ -315,9 +315,9 @@ func checkKey(key string) error {
 	return nil
 }
 
-// kind puts our name on what the system says, without the file's: a key is an
+// classify puts our name on what the system says, without the file's: a key is an
 // id.
-func kind(err error) error {
+func classify(err error) error {
 	if err = trouble.Disk(err); errors.Is(err, trouble.ErrFull) {
 		return ErrFull
 	}

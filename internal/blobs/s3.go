@@ -230,7 +230,7 @@ func (s *S3) checkVersions(ctx context.Context) error {
 	short, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	v, err := s.client.GetBucketVersioning(short, &s3.GetBucketVersioningInput{Bucket: &s.cfg.Bucket})
-	switch err := s.kind(ctx, "look for versions", err); {
+	switch err := s.classify(ctx, "look for versions", err); {
 	case errors.Is(err, errNotSupported):
 		return nil // a server without versions keeps none
 	case err == nil:
@@ -315,7 +315,7 @@ func readPart(r io.Reader) (part []byte, last bool, err error) {
 	case errors.Is(err, io.EOF):
 		return b.Bytes(), true, nil
 	case err != nil:
-		return nil, false, fmt.Errorf("blobs: read what to keep: %w", kind(err))
+		return nil, false, fmt.Errorf("blobs: read what to keep: %w", classify(err))
 	}
 	return b.Bytes(), false, nil
 }
@@ -337,7 +337,7 @@ func (s *S3) putWhole(ctx context.Context, name, upload string, data []byte, con
 	short, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	_, err := s.client.PutObject(short, in)
-	return s.kind(ctx, "put", err)
+	return s.classify(ctx, "put", err)
 }
 
 // putParts writes a longer object. Its parts lie apart from all objects until
@@ -388,7 +388,7 @@ func (s *S3) putParts(ctx context.Context, name, upload string, part []byte, r i
 	short, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	_, err = s.client.CompleteMultipartUpload(short, in)
-	return n, s.kind(ctx, "complete", err)
+	return n, s.classify(ctx, "complete", err)
 }
 
 func (s *S3) begin(ctx context.Context, name, upload string) (id string, err error) {
@@ -401,7 +401,7 @@ func (s *S3) begin(ctx context.Context, name, upload string) (id string, err err
 		Metadata: map[string]string{uploadMark: upload},
 	})
 	if err != nil {
-		return "", s.kind(ctx, "begin", err)
+		return "", s.classify(ctx, "begin", err)
 	}
 	return aws.ToString(out.UploadId), nil
 }
@@ -415,7 +415,7 @@ func (s *S3) putPart(ctx context.Context, name, id string, number int32, data []
 		Body: bytes.NewReader(data), ContentLength: aws.Int64(int64(len(data))), ChecksumCRC32C: sum,
 	})
 	if err != nil {
-		return types.CompletedPart{}, s.kind(ctx, "put a part", err)
+		return types.CompletedPart{}, s.classify(ctx, "put a part", err)
 	}
 	return types.CompletedPart{ETag: out.ETag, PartNumber: &number, ChecksumCRC32C: sum}, nil
 }
@@ -424,7 +424,7 @@ func (s *S3) abort(ctx context.Context, name, id string) error {
 	short, cancel := context.WithTimeout(ctx, tidyTime)
 	defer cancel()
 	_, err := s.client.AbortMultipartUpload(short, &s3.AbortMultipartUploadInput{Bucket: &s.cfg.Bucket, Key: &name, UploadId: &id})
-	if err = s.kind(ctx, "drop an upload", err); errors.Is(err, ErrNotFound) {
+	if err = s.classify(ctx, "drop an upload", err); errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	return err
@@ -467,7 +467,7 @@ func (s *S3) head(ctx context.Context, name string) (*s3.HeadObjectOutput, error
 	short, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	out, err := s.client.HeadObject(short, &s3.HeadObjectInput{Bucket: &s.cfg.Bucket, Key: &name})
-	return out, s.kind(ctx, "look up", err)
+	return out, s.classify(ctx, "look up", err)
 }
 
 // Get opens the object under key. The caller closes it, and reads it to its
@@ -486,7 +486,7 @@ func (s *S3) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 	b.clock.Stop()
 	if err != nil {
 		b.cancel(nil)
-		return nil, s.kind(b.outer, "get", err)
+		return nil, s.classify(b.outer, "get", err)
 	}
 	b.r, b.left = out.Body, aws.ToInt64(out.ContentLength)
 	return b, nil
@@ -538,7 +538,7 @@ func (s *S3) remove(ctx context.Context, name string) error {
 	short, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	_, err := s.client.DeleteObject(short, &s3.DeleteObjectInput{Bucket: &s.cfg.Bucket, Key: &name})
-	if err = s.kind(ctx, "remove", err); errors.Is(err, ErrNotFound) {
+	if err = s.classify(ctx, "remove", err); errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	return err
@@ -588,7 +588,7 @@ func (s *S3) objects(ctx context.Context, name string) iter.Seq2[types.Object, e
 			page, err := pages.NextPage(short)
 			cancel()
 			if err != nil {
-				yield(types.Object{}, s.kind(ctx, "list", err))
+				yield(types.Object{}, s.classify(ctx, "list", err))
 				return
 			}
 			for _, o := range page.Contents {
@@ -611,7 +611,7 @@ func (s *S3) CollectTemp(ctx context.Context) (removed int, err error) {
 		page, err := pages.NextPage(short)
 		cancel()
 		if err != nil {
-			return removed, s.kind(ctx, "list uploads", err)
+			return removed, s.classify(ctx, "list uploads", err)
 		}
 		for _, u := range page.Uploads {
 			if !old(u.Initiated) {

@@ -48,10 +48,10 @@ var busyCodes = []string{
 // error is not repeated.
 var codeShape = regexp.MustCompile(`^[A-Za-z0-9]{1,48}$`)
 
-// kind turns what the library says into this package's words. The library's
+// classify turns what the library says into this package's words. The library's
 // own texts are dropped: they name the object, and ids stay out of logs. ctx
 // is the caller's, so that our own deadlines are told from theirs.
-func (s *S3) kind(ctx context.Context, what string, err error) error {
+func (s *S3) classify(ctx context.Context, what string, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -31,8 +31,8 @@ type Engines struct {
 	// every key's name.
 	VaultMount  string `json:"vault_mount,omitempty"`
 	VaultPrefix string `json:"vault_prefix,omitempty"`
-	// Aside is a folder on another disk or machine, for what must outlive the
-	// databases: the erasure journal and what was published last.
+	// Aside is the off-site folder, on another disk or machine, for what must
+	// outlive the databases: the erasure journal and what was published last.
 	Aside string `json:"aside,omitempty"`
 }
 
@@ -82,7 +82,7 @@ func (e Engines) DatabaseAt(dir string) string { return either(e.Database, dir, 
 // KeyringAt is the address or the file of the keyring.
 func (e Engines) KeyringAt(dir string) string { return either(e.Keyring, dir, KeyringName) }
 
-// AsideAt is the folder for what must outlive both.
+// AsideAt is the off-site folder.
 func (e Engines) AsideAt(dir string) string { return either(e.Aside, dir, AsideName) }
 
 func either(address, dir, name string) string {

@@ -209,7 +209,7 @@ func (d *doctor) aside() {
 	const do = "Let it be a folder on another disk or machine: aside in engines.json, and move what lies there. Or copy it away every hour: docs/restore.md."
 	path := d.engines.AsideAt(d.folder.Dir)
 	if _, err := os.Stat(path); err != nil {
-		d.fault("aside", "the folder for what must outlive the databases is not there", do)
+		d.fault("aside", "the off-site folder is not there", do)
 		return
 	}
 	same, err := files.SameDisk(path, d.folder.Dir)

@@ -638,7 +638,7 @@ func (d *drill) withoutKeys(data string, kept person) {
 		d.at.database, d.at.keyring, d.at.objects = "", "", ""
 		d.at.env = append(d.at.env, "SAFECONDUCT_DATABASE=", "SAFECONDUCT_KEYRING=", "SAFECONDUCT_OBJECTS=")
 	}
-	// An aside folder of this network's own: the one of the network that goes on
+	// An off-site folder of this network's own: the one of the network that goes on
 	// would outrun it.
 	own := filepath.Join(d.temp, "own-aside")
 	if err := os.Mkdir(own, 0o700); err != nil {

@@ -1,6 +1,6 @@
 // Package offsite keeps what must outlive the databases: which cases were erased,
 // and what was published last. It lies in a folder that belongs on another disk
-// or machine than they do; operators call it the aside folder. Nothing in it is
+// or machine than they do; the setting that names it is called aside. Nothing in it is
 // secret but the journal's random ids, and nothing in it is about anybody. When
 // it is written is for the service, and what is made of it for a restore.
 package offsite
@@ -265,7 +265,7 @@ func (f *Folder) put(name string, data []byte) error {
 // Check reports why the folder cannot be used.
 func (f *Folder) Check() error {
 	if info, err := os.Stat(f.cfg.Dir); err != nil || !info.IsDir() {
-		return errors.Join(errors.New("the aside folder is not there; is its disk mounted?"), err)
+		return errors.Join(errors.New("the off-site folder (aside) is not there; is its disk mounted?"), err)
 	}
 	return nil
 }

@@ -32,9 +32,9 @@ type Board struct {
 	offsite   *offsite.Folder
 	files     *logFiles // nil where the log's public files lie beside the service
 	now       func() time.Time
-	patience  time.Duration // with another process that publishes
+	leaseWait time.Duration // with another process that publishes
 
-	one sync.Mutex // one publication at a time in this process
+	publishing sync.Mutex // one publication at a time in this process
 
 	opening sync.Mutex // one refresh at a time
 
@@ -50,9 +50,9 @@ type Board struct {
 
 const (
 	// publishLease is how long another process waits for a publisher that says
-	// nothing any more, and publishPatience how long for one that works.
-	publishLease    = 4 * time.Second
-	publishPatience = 8 * time.Second
+	// nothing any more, and leaseWait how long for one that works.
+	publishLease = 4 * time.Second
+	leaseWait    = 8 * time.Second
 	// reopenAfter is when a pack is opened anew although it is still the
 	// newest: the lease of the keys in it is to stay far away.
 	reopenAfter = time.Hour
@@ -81,7 +81,7 @@ func newBoard(s *Service) (*Board, error) {
 	return &Board{
 		network: s.Network, publisher: publisher, store: s.DB.Credentials(), packs: s.DB.Network(),
 		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, offsite: s.Offsite, files: held, now: s.cfg.Now,
-		patience: publishPatience,
+		leaseWait: leaseWait,
 	}, nil
 }
 
@@ -109,13 +109,13 @@ func (b *Board) open(ctx context.Context) error {
 		_, err = b.Publish(ctx, audit.Actor{ID: "service"}, false)
 		return err
 	default: // lists of an older release, which kept its packs to itself
-		return b.alone(ctx, func() error { return b.makePack(ctx) })
+		return b.withLease(ctx, func() error { return b.makePack(ctx) })
 	}
 }
 
 // Publish closes the window: lists, pack and log checkpoint.
 func (b *Board) Publish(ctx context.Context, by audit.Actor, emergency bool) (done httpapi.Published, err error) {
-	err = b.alone(ctx, func() error {
+	err = b.withLease(ctx, func() error {
 		done, err = b.publish(ctx, by, emergency)
 		return err
 	})
@@ -125,7 +125,7 @@ func (b *Board) Publish(ctx context.Context, by audit.Actor, emergency bool) (do
 // publishDue closes the window, unless another process has closed it while
 // this one waited.
 func (b *Board) publishDue(ctx context.Context, every time.Duration) error {
-	return b.alone(ctx, func() error {
+	return b.withLease(ctx, func() error {
 		if err := b.refresh(ctx); err != nil {
 			return err
 		}
@@ -164,24 +164,24 @@ func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (ht
 	return httpapi.Published{Sequence: b.Number(), LogSize: head.Size, Waiting: done.Waiting}, nil
 }
 
-// alone runs do while no other process publishes. The lease saves work and
+// withLease runs do while no other process publishes. The lease saves work and
 // keeps order; what must not happen twice is guarded by the rows themselves, so
 // that a process which was stopped for longer than its lease does no harm.
-func (b *Board) alone(ctx context.Context, do func() error) (err error) {
-	enough := time.NewTimer(b.patience)
-	defer enough.Stop()
-	for !b.one.TryLock() {
-		if err := b.wait(ctx, enough); err != nil {
+func (b *Board) withLease(ctx context.Context, do func() error) (err error) {
+	deadline := time.NewTimer(b.leaseWait)
+	defer deadline.Stop()
+	for !b.publishing.TryLock() {
+		if err := b.wait(ctx, deadline); err != nil {
 			return err
 		}
 	}
-	defer b.one.Unlock()
-	if err := b.take(ctx, enough); err != nil {
+	defer b.publishing.Unlock()
+	if err := b.acquireLease(ctx, deadline); err != nil {
 		return err
 	}
 	held, release := context.WithCancel(ctx)
 	var renewing sync.WaitGroup
-	renewing.Go(func() { b.renew(held) })
+	renewing.Go(func() { b.renewLease(held) })
 	defer func() {
 		release()
 		renewing.Wait()
@@ -191,32 +191,32 @@ func (b *Board) alone(ctx context.Context, do func() error) (err error) {
 	return do()
 }
 
-// take waits for the lease, for a while.
-func (b *Board) take(ctx context.Context, enough *time.Timer) error {
+// acquireLease waits for the lease, for a while.
+func (b *Board) acquireLease(ctx context.Context, deadline *time.Timer) error {
 	for {
 		ours, err := b.lease.Acquire(ctx)
 		if ours || err != nil {
 			return err
 		}
-		if err := b.wait(ctx, enough); err != nil {
+		if err := b.wait(ctx, deadline); err != nil {
 			return err
 		}
 	}
 }
 
 // wait is a moment in the wait for another publication.
-func (b *Board) wait(ctx context.Context, enough *time.Timer) error {
+func (b *Board) wait(ctx context.Context, deadline *time.Timer) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-enough.C:
+	case <-deadline.C:
 		return fmt.Errorf("somebody else publishes: %w", sqlstore.ErrBusy)
 	case <-time.After(askAgain):
 		return nil
 	}
 }
 
-func (b *Board) renew(ctx context.Context) {
+func (b *Board) renewLease(ctx context.Context) {
 	again(ctx, publishLease/4, func() {
 		_ = b.lease.Renew(ctx) // without it the work is done all the same
 	})
@@ -260,11 +260,11 @@ func (b *Board) makePack(ctx context.Context) error {
 func (b *Board) refresh(ctx context.Context) error {
 	b.opening.Lock()
 	defer b.opening.Unlock()
-	return b.takeOver(ctx)
+	return b.refreshLocked(ctx)
 }
 
-// takeOver is refresh for whoever has the turn.
-func (b *Board) takeOver(ctx context.Context) error {
+// refreshLocked is refresh for whoever holds the lock.
+func (b *Board) refreshLocked(ctx context.Context) error {
 	asked := time.Now()
 	err := b.takePack(ctx)
 	if err == nil {
@@ -360,7 +360,7 @@ func (b *Board) fresh(ctx context.Context) {
 	defer b.opening.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, freshTime)
 	defer cancel()
-	_ = b.takeOver(ctx) // follow reports it
+	_ = b.refreshLocked(ctx) // follow reports it
 }
 
 // collect reads the newest token of every list.

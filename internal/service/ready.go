@@ -44,7 +44,7 @@ func (s *Service) lookAround(ctx context.Context) error {
 	if s.beating.Load() && s.cfg.Engines.Database != "" {
 		// Heartbeats are changes, and wait behind nobody: a replica with much to
 		// write is ready.
-		errs = append(errs, s.DB.Heard())
+		errs = append(errs, s.DB.Alive())
 	} else {
 		errs = append(errs, s.DB.Ping(ctx))
 	}

@@ -167,7 +167,7 @@ func TestPublishWaits(t *testing.T) {
 	if ours, err := other.Acquire(t.Context()); !ours || err != nil {
 		t.Fatal(err)
 	}
-	a.Board.patience = 300 * time.Millisecond
+	a.Board.leaseWait = 300 * time.Millisecond
 	before := a.Board.Number()
 	if _, err := a.Board.Publish(t.Context(), audit.Actor{}, false); !errors.Is(err, sqlstore.ErrBusy) {
 		t.Errorf("while another one publishes: %v, want ErrBusy", err)
@@ -175,7 +175,7 @@ func TestPublishWaits(t *testing.T) {
 	if a.Board.Number() != before {
 		t.Error("something was published")
 	}
-	a.Board.patience = 10 * time.Second
+	a.Board.leaseWait = 10 * time.Second
 	time.AfterFunc(300*time.Millisecond, func() { _ = other.Release(context.WithoutCancel(t.Context())) })
 	if _, err := a.Board.Publish(t.Context(), audit.Actor{}, false); err != nil {
 		t.Errorf("after it: %v", err)
@@ -212,7 +212,7 @@ func TestReady(t *testing.T) {
 	ready("old lists", "the lists are 8h")
 	a.Board.now = time.Now
 
-	if err := a.DB.Beat(t.Context()); err != nil {
+	if err := a.DB.Heartbeat(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	a.beating.Store(true)

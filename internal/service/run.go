@@ -128,9 +128,9 @@ const followEvery = 2 * time.Second
 
 // heartbeat tells the other processes that this one lives.
 func (s *Service) heartbeat(ctx context.Context) {
-	again(ctx, sqlstore.BeatEvery, func() {
-		if err := s.DB.Beat(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Log.WarnContext(ctx, "not heard by the others", "cause", err.Error())
+	again(ctx, sqlstore.HeartbeatEvery, func() {
+		if err := s.DB.Heartbeat(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Log.WarnContext(ctx, "no heartbeat", "cause", err.Error())
 		}
 	})
 }

@@ -123,7 +123,7 @@ func Open(ctx context.Context, cfg Config) (_ *Service, err error) {
 	}
 	s.closeLast(unlock)
 	// Before anything is begun here, so that no other process ends it.
-	if err := s.DB.Beat(ctx); err != nil {
+	if err := s.DB.Heartbeat(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	s.closeWith(func() error {

@@ -105,7 +105,7 @@ func (q leaves) Size(ctx context.Context) (int64, error) {
 	// The numbers have no gaps, so that the highest tells how many there are.
 	err := q.QueryRowContext(ctx, "SELECT COALESCE(MAX(position) + 1, 0) FROM log_entries").Scan(&size)
 	if err != nil {
-		return 0, fmt.Errorf("sqlstore: size of the log: %w", kind(err))
+		return 0, fmt.Errorf("sqlstore: size of the log: %w", classify(err))
 	}
 	return size, nil
 }
@@ -115,7 +115,7 @@ func (q leaves) Sequenced(ctx context.Context, first int64, n int) ([][32]byte, 
 	rows, err := q.QueryContext(ctx,
 		"SELECT position, hash FROM log_entries WHERE position >= $1 ORDER BY position LIMIT $2", first, n)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read leaves: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read leaves: %w", classify(err))
 	}
 	hashes := make([][32]byte, 0, n)
 	err = each(rows, func() error {
@@ -133,7 +133,7 @@ func (q leaves) Sequenced(ctx context.Context, first int64, n int) ([][32]byte, 
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read leaves: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read leaves: %w", classify(err))
 	}
 	return hashes, nil
 }
@@ -142,7 +142,7 @@ func (q leaves) Sequenced(ctx context.Context, first int64, n int) ([][32]byte, 
 // unless some are gone.
 func (l *Log) Published(ctx context.Context, size int64) (n int64, err error) {
 	if err := l.db.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM log_entries WHERE position < $1", size).Scan(&n); err != nil {
-		return 0, fmt.Errorf("sqlstore: count published entries: %w", kind(err))
+		return 0, fmt.Errorf("sqlstore: count published entries: %w", classify(err))
 	}
 	return n, nil
 }
@@ -153,7 +153,7 @@ func (l *Log) Unsequenced(ctx context.Context, n int) ([]string, error) {
 	rows, err := l.db.read.QueryContext(ctx,
 		"SELECT id FROM log_entries WHERE position IS NULL ORDER BY added LIMIT $1", n)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read waiting entries: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read waiting entries: %w", classify(err))
 	}
 	var ids []string
 	err = each(rows, func() error {
@@ -165,7 +165,7 @@ func (l *Log) Unsequenced(ctx context.Context, n int) ([]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read waiting entries: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read waiting entries: %w", classify(err))
 	}
 	return ids, nil
 }
@@ -219,7 +219,7 @@ const selectEntries = "SELECT id, case_id, hash, sealed, day, position FROM log_
 func entries(ctx context.Context, q querier, query string, args ...any) ([]Logged, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read log entries: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read log entries: %w", classify(err))
 	}
 	var all []Logged
 	err = each(rows, func() error {
@@ -242,7 +242,7 @@ func entries(ctx context.Context, q querier, query string, args ...any) ([]Logge
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read log entries: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read log entries: %w", classify(err))
 	}
 	return all, nil
 }

@@ -16,7 +16,7 @@ func (db *DB) KeyringBond(ctx context.Context) (b Bond, err error) {
 		return Bond{}, nil
 	}
 	if err != nil {
-		return Bond{}, fmt.Errorf("sqlstore: read which keyring belongs here: %w", kind(err))
+		return Bond{}, fmt.Errorf("sqlstore: read which keyring belongs here: %w", classify(err))
 	}
 	b.Changes = uint64(changes) //nolint:gosec // counts from zero
 	return b, nil

@@ -44,7 +44,7 @@ var invariants = []struct{ problem, query string }{
 func (db *DB) Check(ctx context.Context) (Health, error) {
 	var h Health
 	h.Problems = []string{}
-	err := db.view(ctx, func(tx *sql.Tx) error {
+	err := db.readTx(ctx, func(tx *sql.Tx) error {
 		damage, err := db.damage(ctx, tx)
 		if err != nil {
 			return err

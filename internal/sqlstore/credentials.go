@@ -33,7 +33,7 @@ const listCapacity = statuslist.Entries / 10
 func (c *Credentials) OpenList(ctx context.Context) (number uint16, err error) {
 	number, err = openList(ctx, c.db.read)
 	if !errors.Is(err, sql.ErrNoRows) {
-		return number, kind(err)
+		return number, classify(err)
 	}
 	err = c.db.tx(ctx, func(tx *sql.Tx) error {
 		number, err = openList(ctx, tx) // somebody may have been faster
@@ -284,14 +284,14 @@ func (c *Credentials) Drafts(ctx context.Context) ([]credentials.Issued, error) 
 }
 
 // Orphans lists the drafts that no other process is about to complete: those of
-// processes that are gone, and this one's own. The draft of an older release
+// expired processes, and this one's own. The draft of an older release
 // has no owner and counts as nobody's.
 func (c *Credentials) Orphans(ctx context.Context) ([]credentials.Issued, error) {
-	gone := ""
-	if c.db.judges() {
-		gone = " OR i.owner IS NULL OR " + c.db.gone("i.owner")
+	expired := ""
+	if c.db.mayExpireOthers() {
+		expired = " OR i.owner IS NULL OR " + c.db.expired("i.owner")
 	}
-	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.state = 'draft' AND (i.owner = $1"+gone+") ORDER BY i.id", c.db.me.id)
+	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.state = 'draft' AND (i.owner = $1"+expired+") ORDER BY i.id", c.db.me.id)
 }
 
 func (c *Credentials) one(ctx context.Context, query string, arg any) (credentials.Issued, error) {
@@ -309,19 +309,19 @@ func (c *Credentials) one(ctx context.Context, query string, arg any) (credentia
 func (c *Credentials) many(ctx context.Context, query string, arg any) ([]credentials.Issued, error) {
 	rows, err := c.db.read.QueryContext(ctx, query, arg)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read issued: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read issued: %w", classify(err))
 	}
 	defer func() { _ = rows.Close() }()
 	var found []credentials.Issued
 	for rows.Next() {
 		d, err := scanIssued(rows)
 		if err != nil {
-			return nil, fmt.Errorf("sqlstore: read issued: %w", kind(err))
+			return nil, fmt.Errorf("sqlstore: read issued: %w", classify(err))
 		}
 		found = append(found, d)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("sqlstore: read issued: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read issued: %w", classify(err))
 	}
 	return found, nil
 }
@@ -373,19 +373,19 @@ func (c *Credentials) Entries(ctx context.Context, list uint16) ([]credentials.E
 		`SELECT list_index, decoy, wanted_status, published_status, wanted_answer, published_answer
 		FROM status_entries WHERE list = $1 ORDER BY waiting, list_index`, list)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read status list: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read status list: %w", classify(err))
 	}
 	defer func() { _ = rows.Close() }()
 	var entries []credentials.Entry
 	for rows.Next() {
 		var e credentials.Entry
 		if err := rows.Scan(&e.Index, &e.Decoy, &e.WantedStatus, &e.PublishedStatus, &e.WantedAnswer, &e.PublishedAnswer); err != nil {
-			return nil, fmt.Errorf("sqlstore: read status list: %w", kind(err))
+			return nil, fmt.Errorf("sqlstore: read status list: %w", classify(err))
 		}
 		entries = append(entries, e)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("sqlstore: read status list: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read status list: %w", classify(err))
 	}
 	return entries, nil
 }
@@ -446,18 +446,18 @@ func publishEntry(ctx context.Context, tx *sql.Tx, list uint16, e credentials.En
 func (c *Credentials) Lists(ctx context.Context) ([]uint16, error) {
 	rows, err := c.db.read.QueryContext(ctx, "SELECT number FROM status_lists ORDER BY number")
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read status lists: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read status lists: %w", classify(err))
 	}
 	defer func() { _ = rows.Close() }()
 	var lists []uint16
 	for rows.Next() {
 		var n uint16
 		if err := rows.Scan(&n); err != nil {
-			return nil, fmt.Errorf("sqlstore: read status lists: %w", kind(err))
+			return nil, fmt.Errorf("sqlstore: read status lists: %w", classify(err))
 		}
 		lists = append(lists, n)
 	}
-	return lists, kind(rows.Err())
+	return lists, classify(rows.Err())
 }
 
 // Frozen tells whether a list came back from a backup.
@@ -466,7 +466,7 @@ func (c *Credentials) Frozen(ctx context.Context, list uint16) (frozen bool, err
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, credentials.ErrNotFound
 	}
-	return frozen, kind(err)
+	return frozen, classify(err)
 }
 
 // Tokens returns the newest signed lists; both are empty before the first
@@ -476,7 +476,7 @@ func (c *Credentials) Tokens(ctx context.Context, list uint16) (status, answers 
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", "", credentials.ErrNotFound
 	}
-	return status, answers, kind(err)
+	return status, answers, classify(err)
 }
 
 // forgetIssued removes what a case's records say, and keeps the rows: their
@@ -521,7 +521,7 @@ func (c *Credentials) LoggedBefore(ctx context.Context, agency string, day time.
 	rows, err := c.db.read.QueryContext(ctx,
 		"SELECT digest FROM issued WHERE agency_id = $1 AND issued_day < $2 AND state NOT IN ('draft', 'abandoned')", agency, toDay(day))
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read what was signed: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read what was signed: %w", classify(err))
 	}
 	var all [][32]byte
 	err = each(rows, func() error {
@@ -536,7 +536,7 @@ func (c *Credentials) LoggedBefore(ctx context.Context, agency string, day time.
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read what was signed: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read what was signed: %w", classify(err))
 	}
 	return all, nil
 }

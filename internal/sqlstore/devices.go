@@ -138,7 +138,7 @@ func (s *Network) Devices(ctx context.Context, agency string) ([]network.Device,
 func (s *Network) devices(ctx context.Context, query string, args ...any) ([]network.Device, error) {
 	rows, err := s.db.read.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read devices: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read devices: %w", classify(err))
 	}
 	var all []network.Device
 	err = each(rows, func() error {
@@ -155,7 +155,7 @@ func (s *Network) devices(ctx context.Context, query string, args ...any) ([]net
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read devices: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read devices: %w", classify(err))
 	}
 	return all, nil
 }

@@ -31,13 +31,13 @@ const (
 	maxRow = 32 << 20
 )
 
-// passing are tables whose rows mean nothing later: who holds a lease, which
-// process was heard a moment ago, what was asked two minutes ago, and the
+// transient are tables whose rows mean nothing later: who holds a lease, which
+// process sent a heartbeat a moment ago, what was asked two minutes ago, and the
 // migrations' own book. A process that a backup brought back as living would
-// keep its drafts from being settled. The log's files are
-// copied as files: what they are depends on where they go. Which keyring belongs
-// to the rows is for a restore to say, which makes one.
-var passing = []string{"goose_db_version", "sqlite_sequence", "turn", "leases", "instances", "nonces", "log_files", "keyring_bond"}
+// keep its drafts from being settled. The log's files are copied as files: what
+// they are depends on where they go. Which keyring belongs to the rows is for a
+// restore to say, which makes one.
+var transient = []string{"goose_db_version", "sqlite_sequence", "turn", "leases", "instances", "nonces", "log_files", "keyring_bond"}
 
 // The kinds of values, the same in both engines.
 const (
@@ -81,8 +81,8 @@ type Dumped struct {
 // after those that they refer to.
 func (db *DB) Dump(ctx context.Context, emit func(part []byte) error) (Dumped, error) {
 	d := Dumped{Rows: map[string]int64{}}
-	err := db.view(ctx, func(tx *sql.Tx) error {
-		if err := db.unhurried(ctx, tx); err != nil {
+	err := db.readTx(ctx, func(tx *sql.Tx) error {
+		if err := db.withoutTimeouts(ctx, tx); err != nil {
 			return err
 		}
 		var err error
@@ -240,15 +240,15 @@ func (db *DB) Load(ctx context.Context, next func() (part []byte, ok bool, err e
 	loaded := map[string]int64{}
 	tx, err := db.write.BeginTx(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: load: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: load: %w", classify(err))
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
-	if err := db.unhurried(ctx, tx); err != nil {
-		return nil, fmt.Errorf("sqlstore: load: %w", kind(err))
+	if err := db.withoutTimeouts(ctx, tx); err != nil {
+		return nil, fmt.Errorf("sqlstore: load: %w", classify(err))
 	}
 	tables, err := db.tables(ctx, tx)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: load: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: load: %w", classify(err))
 	}
 	for {
 		part, ok, err := next()
@@ -260,15 +260,15 @@ func (db *DB) Load(ctx context.Context, next func() (part []byte, ok bool, err e
 		}
 		name, n, err := loadPart(ctx, tx, tables, part)
 		if err != nil {
-			return nil, fmt.Errorf("sqlstore: load: %w", kind(err))
+			return nil, fmt.Errorf("sqlstore: load: %w", classify(err))
 		}
 		loaded[name] += n
 	}
 	if err := db.renumber(ctx, tx, tables); err != nil {
-		return nil, fmt.Errorf("sqlstore: load: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: load: %w", classify(err))
 	}
 	if err := tx.Commit(); err != nil {
-		return nil, fmt.Errorf("sqlstore: load: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: load: %w", classify(err))
 	}
 	return loaded, db.there()
 }
@@ -326,7 +326,7 @@ func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""
 func (db *DB) SchemaVersion(ctx context.Context) (int64, error) {
 	n, err := schemaVersion(ctx, db.read)
 	if err != nil {
-		return 0, fmt.Errorf("sqlstore: read the schema's version: %w", kind(err))
+		return 0, fmt.Errorf("sqlstore: read the schema's version: %w", classify(err))
 	}
 	return n, nil
 }
@@ -338,11 +338,11 @@ func schemaVersion(ctx context.Context, q querier) (n int64, err error) {
 
 // tables reads the shape of the schema, tables after those that they refer to.
 func (b *base) tables(ctx context.Context, q querier) ([]table, error) {
-	all, err := b.shape(ctx, q)
+	all, err := b.describe(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(t table) bool { return slices.Contains(passing, t.name) })
+	all = slices.DeleteFunc(all, func(t table) bool { return slices.Contains(transient, t.name) })
 	var sorted []table
 	done := map[string]bool{}
 	for len(sorted) < len(all) {
@@ -400,10 +400,10 @@ func vacant(ctx context.Context, where, schema string) (bool, error) {
 	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return false, fmt.Errorf("sqlstore: open: %w", kind(err))
+		return false, fmt.Errorf("sqlstore: open: %w", classify(err))
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	var taken bool
 	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)", schema).Scan(&taken)
-	return !taken, kind(err)
+	return !taken, classify(err)
 }

@@ -44,7 +44,7 @@ var postgresPlace = place{
 }
 
 // repeatedPlace is PostgreSQL where every transaction that changes something is
-// refused at its first COMMIT, as after a conflict, and has to be run again.
+// conflicted at its first COMMIT, as after a conflict, and has to be run again.
 var repeatedPlace = place{
 	db: func(t *testing.T) *DB {
 		dsn := pgtest.Start(t)

@@ -322,7 +322,7 @@ func TestLost(t *testing.T) {
 		{context.DeadlineExceeded, false}, // is a net.Error as well
 		{audit.ErrSequence, false},
 	} {
-		if got := lost(c.err); got != c.want {
+		if got := disconnected(c.err); got != c.want {
 			t.Errorf("%v: %v, want %v", c.err, got, c.want)
 		}
 	}

@@ -106,7 +106,7 @@ func (l *LogFiles) Open(name string) (fs.File, error) {
 // socket is not there, the file may well be: whoever reads the log must not take
 // it for one that has published nothing.
 func fileError(what string, err error) error {
-	if err = kind(err); errors.Is(err, fs.ErrNotExist) {
+	if err = classify(err); errors.Is(err, fs.ErrNotExist) {
 		err = ErrUnavailable
 	}
 	return fmt.Errorf("sqlstore: %s: %w", what, err)

@@ -78,9 +78,9 @@ func (i *Idempotency) Begin(ctx context.Context, actor, key string, digest [32]b
 
 	var answer []byte
 	var begun bool
-	gone := "FALSE"
-	if i.db.judges() {
-		gone = i.db.gone("owner")
+	expired := "FALSE"
+	if i.db.mayExpireOthers() {
+		expired = i.db.expired("owner")
 	}
 	err = i.db.tx(ctx, func(tx *sql.Tx) error {
 		begun = false
@@ -88,9 +88,9 @@ func (i *Idempotency) Begin(ctx context.Context, actor, key string, digest [32]b
 		var request []byte
 		var done, orphan bool
 		var expires int64
-		// What a process began that is gone, nobody works on any more.
+		// Nobody works any more on what an expired process began.
 		err := tx.QueryRowContext(ctx, `SELECT request, done, response, expires, NOT done AND owner IS NOT NULL AND owner <> $2 AND `+
-			gone+" FROM idempotency WHERE id = $1", names.id, i.db.me.id).
+			expired+" FROM idempotency WHERE id = $1", names.id, i.db.me.id).
 			Scan(&request, &done, &answer, &expires, &orphan)
 		switch {
 		case err == nil && orphan && subtle.ConstantTimeCompare(request, names.request) == 1,

@@ -70,7 +70,7 @@ func (s schema) newest(where string) (newest int64, err error) {
 	if isPostgres(where) {
 		dialect = goose.DialectPostgres
 	}
-	names, err := spoken{sub, dialect}.Glob("*.sql")
+	names, err := dialectFS{sub, dialect}.Glob("*.sql")
 	for _, name := range names {
 		number, _, _ := strings.Cut(name, "_")
 		n, e := strconv.ParseInt(number, 10, 64)
@@ -96,10 +96,10 @@ func inspectSQLite(ctx context.Context, path string) (i Inspection, err error) {
 	db.SetMaxOpenConns(1)
 	var version, journal string
 	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
-		return i, fmt.Errorf("sqlstore: look: %w", kind(err))
+		return i, fmt.Errorf("sqlstore: look: %w", classify(err))
 	}
 	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&journal); err != nil {
-		return i, fmt.Errorf("sqlstore: look: %w", kind(err))
+		return i, fmt.Errorf("sqlstore: look: %w", classify(err))
 	}
 	i = Inspection{Engine: "SQLite " + version, Server: "this machine", Name: abs}
 	if journal != "wal" {
@@ -110,7 +110,7 @@ func inspectSQLite(ctx context.Context, path string) (i Inspection, err error) {
 	}
 	tx, err := db.BeginTx(ctx, nil) // immediate: it takes the lock of a writer
 	if err != nil {
-		i.Writable = kind(err)
+		i.Writable = classify(err)
 		return i, nil
 	}
 	return i, tx.Rollback()
@@ -150,7 +150,7 @@ func inspectPostgres(ctx context.Context, dsn string, s schema) (i Inspection, e
 		COALESCE(has_schema_privilege(to_regnamespace($1::text), 'USAGE, CREATE'), has_database_privilege(current_database(), 'CREATE'))`,
 		s.name).Scan(&version, &clock, &i.Name, &started, &exists, &mayWrite)
 	if err != nil {
-		return i, fmt.Errorf("sqlstore: look: %w", kind(err))
+		return i, fmt.Errorf("sqlstore: look: %w", classify(err))
 	}
 	between := asked.Add(time.Since(asked) / 2)
 	i.Engine, i.Server = "PostgreSQL "+version, strconv.FormatFloat(started, 'f', 6, 64)
@@ -161,7 +161,7 @@ func inspectPostgres(ctx context.Context, dsn string, s schema) (i Inspection, e
 	for _, want := range settings {
 		var is string
 		if err := db.QueryRowContext(ctx, "SELECT current_setting($1)", want[0]).Scan(&is); err != nil {
-			return i, fmt.Errorf("sqlstore: look: %w", kind(err))
+			return i, fmt.Errorf("sqlstore: look: %w", classify(err))
 		}
 		if is != want[1] {
 			i.Wrong = append(i.Wrong, [3]string{want[0], is, want[1]})
@@ -179,7 +179,7 @@ func applied(ctx context.Context, db *sql.DB, table string) (int64, error) {
 	var n int64
 	err := db.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM "+table+" WHERE is_applied").Scan(&n)
 	if err != nil {
-		return 0, fmt.Errorf("sqlstore: look at the schema: %w", kind(err))
+		return 0, fmt.Errorf("sqlstore: look at the schema: %w", classify(err))
 	}
 	return n, nil
 }

@@ -10,27 +10,27 @@ import (
 	"time"
 )
 
-// Several processes may work with one PostgreSQL database. Each says every
-// BeatEvery that it is there; one that has said nothing for goneAfter counts as
-// gone, by the database's clock, and the others end what it began. A process
-// that was only stopped, and wakes up, finds its drafts and requests ended: it
-// is refused, because each of them is guarded by its own row.
+// Several processes may work with one PostgreSQL database. Each sends a heartbeat
+// every HeartbeatEvery. A process without one for expiredAfter, by the database's
+// clock, is expired, and the others end what it began. One that was only stopped,
+// and wakes up, finds its drafts and requests ended: it is refused, because each of
+// them is guarded by its own row.
 //
 // A SQLite file belongs to one process at a time, so that whatever another one
 // began is nobody's any more.
 const (
-	BeatEvery = 500 * time.Millisecond
-	goneAfter = 3 * time.Second
+	HeartbeatEvery = 500 * time.Millisecond
+	expiredAfter   = 3 * time.Second
 )
 
 // instance is this process, to the others.
 type instance struct {
 	id string
 
-	mu     sync.Mutex
-	beats  int
-	beaten time.Time // when it was last heard; zero while it is not
-	steady time.Time // since when it has been heard without a gap
+	mu            sync.Mutex
+	heartbeats    int
+	lastHeartbeat time.Time // zero while there is none
+	steadySince   time.Time // since when they have come without a gap
 	// lost are requests that could not be ended, because the database was away.
 	lost map[string]*Claim
 }
@@ -44,57 +44,57 @@ func newInstance() *instance {
 // Instance names this process among all that work with the database.
 func (db *DB) Instance() string { return db.me.id }
 
-// Beat says that this process is there. It waits for nobody who writes, so that
-// a queue of writers never looks like a dead process.
-func (db *DB) Beat(ctx context.Context) error {
+// Heartbeat says that this process is alive. It waits for nobody who writes, so
+// that a queue of writers never looks like an expired process.
+func (db *DB) Heartbeat(ctx context.Context) error {
 	began := time.Now()
-	err := db.beat(ctx, db.me.id)
+	err := db.heartbeat(ctx, db.me.id)
 	db.me.mu.Lock()
 	defer db.me.mu.Unlock()
 	switch now := time.Now(); {
 	case err != nil:
-		return fmt.Errorf("sqlstore: beat: %w", kind(err))
-	case now.Sub(began) > goneAfter/2 || now.Sub(db.me.beaten) > goneAfter*2/3:
-		db.me.beaten, db.me.steady = now, now
+		return fmt.Errorf("sqlstore: heartbeat: %w", classify(err))
+	case now.Sub(began) > expiredAfter/2 || now.Sub(db.me.lastHeartbeat) > expiredAfter*2/3:
+		db.me.lastHeartbeat, db.me.steadySince = now, now
 	default:
-		db.me.beaten = now
+		db.me.lastHeartbeat = now
 	}
-	db.me.beats++
+	db.me.heartbeats++
 	return nil
 }
 
-// ErrUnheard says that this process has not reached the database for so long
-// that the others take it for gone.
-var ErrUnheard = errors.New("sqlstore: this process is not heard by the others")
+// ErrHeartbeat says that this process has not reached the database for so long
+// that the others take it for expired.
+var ErrHeartbeat = errors.New("sqlstore: the heartbeats of this process do not reach the database")
 
-// Heard returns ErrUnheard when the last Beat is too long ago.
-func (db *DB) Heard() error {
+// Alive returns ErrHeartbeat when the last Heartbeat is too long ago.
+func (db *DB) Alive() error {
 	db.me.mu.Lock()
 	defer db.me.mu.Unlock()
-	if time.Since(db.me.beaten) > goneAfter {
-		return ErrUnheard
+	if time.Since(db.me.lastHeartbeat) > expiredAfter {
+		return ErrHeartbeat
 	}
 	return nil
 }
 
-// judges reports whether this process may take others for gone: when it was
-// heard for so long without a gap that all others had the time to be heard as
-// well, and before it has begun to beat. After the database was away everybody
-// is late, and nobody is gone.
-func (db *DB) judges() bool {
+// mayExpireOthers reports whether this process may take others for expired: when
+// its own heartbeats have come without a gap for so long that all others had the
+// time to send theirs, and before it has sent any. After the database was away
+// everybody is late, and nobody is expired.
+func (db *DB) mayExpireOthers() bool {
 	db.me.mu.Lock()
 	defer db.me.mu.Unlock()
-	if db.me.beats <= 1 {
+	if db.me.heartbeats <= 1 {
 		return true
 	}
-	return !db.me.beaten.IsZero() && time.Since(db.me.beaten) <= goneAfter && time.Since(db.me.steady) > goneAfter
+	return !db.me.lastHeartbeat.IsZero() && time.Since(db.me.lastHeartbeat) <= expiredAfter && time.Since(db.me.steadySince) > expiredAfter
 }
 
 // Leave takes this process off the list, so that what it left open is ended at
-// once, and forgets who was gone long ago.
+// once, and forgets who expired long ago.
 func (db *DB) Leave(ctx context.Context) error {
 	if err := db.leave(ctx, db.me.id); err != nil {
-		return fmt.Errorf("sqlstore: leave: %w", kind(err))
+		return fmt.Errorf("sqlstore: leave: %w", classify(err))
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func (db *DB) Leave(ctx context.Context) error {
 // Others counts the other processes that are there.
 func (db *DB) Others(ctx context.Context) (n int, err error) {
 	if n, err = db.others(ctx, db.read, db.me.id); err != nil {
-		return 0, fmt.Errorf("sqlstore: count processes: %w", kind(err))
+		return 0, fmt.Errorf("sqlstore: count processes: %w", classify(err))
 	}
 	return n, nil
 }

@@ -80,7 +80,7 @@ func (k *Keyring) Bond(ctx context.Context) (b Bond, err error) {
 		return Bond{}, nil
 	}
 	if err != nil {
-		return Bond{}, fmt.Errorf("sqlstore: read whose keyring this is: %w", kind(err))
+		return Bond{}, fmt.Errorf("sqlstore: read whose keyring this is: %w", classify(err))
 	}
 	b.Changes = uint64(changes) //nolint:gosec // counts from zero
 	return b, nil
@@ -153,8 +153,8 @@ func (k *Keyring) change(ctx context.Context, do func(tx *sql.Tx) error) error {
 // Check tells what the engine finds damaged, and the records whose key files are
 // not what was kept. It reads everything, and opens nothing.
 func (k *Keyring) Check(ctx context.Context) (problems, records []string, err error) {
-	err = k.view(ctx, func(tx *sql.Tx) error {
-		if err := k.unhurried(ctx, tx); err != nil {
+	err = k.readTx(ctx, func(tx *sql.Tx) error {
+		if err := k.withoutTimeouts(ctx, tx); err != nil {
 			return err
 		}
 		problems, err = k.damage(ctx, tx)
@@ -199,10 +199,10 @@ func keyFile(ctx context.Context, q querier, record string) ([]byte, error) {
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, vault.ErrNotFound
-	case errors.Is(kind(err), ErrDamaged):
-		return nil, fmt.Errorf("sqlstore: read a key file: %w: %w", vault.ErrIntegrity, kind(err))
+	case errors.Is(classify(err), ErrDamaged):
+		return nil, fmt.Errorf("sqlstore: read a key file: %w: %w", vault.ErrIntegrity, classify(err))
 	case err != nil:
-		return nil, fmt.Errorf("sqlstore: read a key file: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read a key file: %w", classify(err))
 	case !f.whole():
 		return nil, fmt.Errorf("sqlstore: read a key file: %w", vault.ErrIntegrity)
 	}

@@ -19,7 +19,7 @@ func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, s schema) e
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMigration, err)
 	}
-	p, err := goose.NewProvider(dialect, db, spoken{sub, dialect},
+	p, err := goose.NewProvider(dialect, db, dialectFS{sub, dialect},
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMigration, err)
@@ -34,13 +34,13 @@ func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, s schema) e
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %w", ErrMigration, kind(err))
+	return fmt.Errorf("%w: %w", ErrMigration, classify(err))
 }
 
-// spoken is the folder of migrations as one engine takes it. The files are
+// dialectFS is the folder of migrations as one engine takes it. The files are
 // plain SQL in which three expressions are SQLite's own; a file that ends in
 // .sqlite.sql or .postgres.sql is for one engine alone.
-type spoken struct {
+type dialectFS struct {
 	fs.FS
 	dialect goose.Dialect
 }
@@ -56,7 +56,7 @@ var postgresWords = strings.NewReplacer(
 )
 
 // Glob names the files that are for this engine.
-func (s spoken) Glob(pattern string) ([]string, error) {
+func (s dialectFS) Glob(pattern string) ([]string, error) {
 	names, err := fs.Glob(s.FS, pattern)
 	other := ".postgres.sql"
 	if s.dialect == goose.DialectPostgres {
@@ -66,7 +66,7 @@ func (s spoken) Glob(pattern string) ([]string, error) {
 }
 
 // Open opens a file in the engine's words.
-func (s spoken) Open(name string) (fs.File, error) {
+func (s dialectFS) Open(name string) (fs.File, error) {
 	f, err := s.FS.Open(name)
 	if err != nil || s.dialect != goose.DialectPostgres || !strings.HasSuffix(name, ".sql") {
 		return f, err

@@ -63,7 +63,7 @@ func missing(what string, err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return network.ErrNotFound
 	}
-	return fmt.Errorf("sqlstore: read %s: %w", what, kind(err))
+	return fmt.Errorf("sqlstore: read %s: %w", what, classify(err))
 }
 
 // SeeGeneration raises the stored generation of the keystore.
@@ -154,7 +154,7 @@ const (
 
 // agencies reads agencies and their keys from one moment.
 func (s *Network) agencies(ctx context.Context, which, keys string, args ...any) (all []network.Agency, err error) {
-	err = s.db.view(ctx, func(tx *sql.Tx) error {
+	err = s.db.readTx(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, which, args...)
 		if err != nil {
 			return fmt.Errorf("sqlstore: read agencies: %w", err)
@@ -249,7 +249,7 @@ func (s *Network) Epochs(ctx context.Context) ([]network.Epoch, error) {
 	rows, err := s.db.read.QueryContext(ctx, `SELECT id, keys, created_day, seal_day, end_day, burned_day, reduced
 		FROM epochs ORDER BY seal_day, created_day, id`)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read epochs: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read epochs: %w", classify(err))
 	}
 	var all []network.Epoch
 	err = each(rows, func() error {
@@ -268,7 +268,7 @@ func (s *Network) Epochs(ctx context.Context) ([]network.Epoch, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read epochs: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read epochs: %w", classify(err))
 	}
 	return all, nil
 }

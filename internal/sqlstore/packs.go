@@ -16,7 +16,7 @@ func (s *Network) PackNumber(ctx context.Context) (n uint64, err error) {
 	var v int64
 	err = s.db.read.QueryRowContext(ctx, "SELECT COALESCE(MAX(sequence), 0) FROM packs").Scan(&v)
 	if err != nil {
-		return 0, fmt.Errorf("sqlstore: read the number of the pack: %w", kind(err))
+		return 0, fmt.Errorf("sqlstore: read the number of the pack: %w", classify(err))
 	}
 	return uint64(v), nil //nolint:gosec // written from a uint64
 }
@@ -30,7 +30,7 @@ func (s *Network) NewestPack(ctx context.Context) (lists verifier.Lists, sequenc
 		return verifier.Lists{}, 0, network.ErrNotFound
 	}
 	if err != nil {
-		return verifier.Lists{}, 0, fmt.Errorf("sqlstore: read the pack: %w", kind(err))
+		return verifier.Lists{}, 0, fmt.Errorf("sqlstore: read the pack: %w", classify(err))
 	}
 	return lists, uint64(v), nil //nolint:gosec // written from a uint64
 }

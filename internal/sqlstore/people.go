@@ -80,7 +80,7 @@ func (p *People) member(ctx context.Context, query string, arg any) (people.Memb
 func (p *People) members(ctx context.Context, query string, arg any) ([]people.Member, error) {
 	rows, err := p.db.read.QueryContext(ctx, query, arg)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read members: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read members: %w", classify(err))
 	}
 	var all []people.Member
 	err = each(rows, func() error {
@@ -98,7 +98,7 @@ func (p *People) members(ctx context.Context, query string, arg any) ([]people.M
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read members: %w", kind(err))
+		return nil, fmt.Errorf("sqlstore: read members: %w", classify(err))
 	}
 	return all, nil
 }
@@ -135,5 +135,5 @@ func noPerson(what string, err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return people.ErrNotFound
 	}
-	return fmt.Errorf("sqlstore: read %s: %w", what, kind(err))
+	return fmt.Errorf("sqlstore: read %s: %w", what, classify(err))
 }

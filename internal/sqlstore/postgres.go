@@ -61,7 +61,7 @@ func isPostgres(where string) bool {
 type postgresEngine struct {
 	schema      schema
 	maintenance *pgx.ConnConfig
-	heart       *sql.DB // for beats, which queue behind nobody
+	heartbeats  *sql.DB // a connection of their own, so that they queue behind nobody
 }
 
 func openPostgres(ctx context.Context, dsn string, s schema) (*base, error) {
@@ -75,8 +75,8 @@ func openPostgres(ctx context.Context, dsn string, s schema) (*base, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &postgresEngine{schema: s, maintenance: maintenance, heart: stdlib.OpenDB(*heartConfig(writer), stdlib.OptionResetSession(stillWritable))}
-	e.heart.SetMaxOpenConns(1)
+	e := &postgresEngine{schema: s, maintenance: maintenance, heartbeats: stdlib.OpenDB(*heartbeatConfig(writer), stdlib.OptionResetSession(stillWritable))}
+	e.heartbeats.SetMaxOpenConns(1)
 	if err := e.migrate(ctx); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
@@ -138,8 +138,8 @@ func postgresConfig(dsn, schema string, statement, lock time.Duration) (*pgx.Con
 	}).DialContext
 	// Of several hosts the one that takes changes.
 	cfg.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	cfg.AfterConnect = discreet
-	cfg.Tracer = withoutValues{}
+	cfg.AfterConnect = quietLogs
+	cfg.Tracer = errorRedactor{}
 	return cfg, nil
 }
 
@@ -173,11 +173,11 @@ func onThisMachine(host string) bool {
 	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// discreet keeps what is in our tables out of the server's log, as far as the
+// quietLogs keeps what is in our tables out of the server's log, as far as the
 // role may: all but the last of these settings are an administrator's, who can
 // grant them or make them the role's own (docs/decisions/0008-postgresql.md).
 // The last one mends a server that answers commits before they are on disk.
-func discreet(ctx context.Context, conn *pgconn.PgConn) error {
+func quietLogs(ctx context.Context, conn *pgconn.PgConn) error {
 	return conn.Exec(ctx, `DO $$
 		DECLARE s TEXT[];
 		BEGIN
@@ -198,24 +198,24 @@ func discreet(ctx context.Context, conn *pgconn.PgConn) error {
 // readOnly makes a session one that cannot write, once it has turned out to be
 // with a server that can.
 func readOnly(ctx context.Context, conn *pgconn.PgConn) error {
-	if err := discreet(ctx, conn); err != nil {
+	if err := quietLogs(ctx, conn); err != nil {
 		return err
 	}
 	return conn.Exec(ctx, "SET default_transaction_read_only = on").Close()
 }
 
-// withoutValues removes from every error what the server tells of rows, before
+// errorRedactor removes from every error what the server tells of rows, before
 // anybody can wrap or print it. What ends a session is about the session, and
 // stays.
-type withoutValues struct{}
+type errorRedactor struct{}
 
 // TraceQueryStart does nothing.
-func (withoutValues) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+func (errorRedactor) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
 	return ctx
 }
 
 // TraceQueryEnd is called with the error before the caller has it.
-func (withoutValues) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.TraceQueryEndData) {
+func (errorRedactor) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.TraceQueryEndData) {
 	var e *pgconn.PgError
 	if !errors.As(data.Err, &e) || e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC" {
 		return
@@ -250,11 +250,11 @@ func (e *postgresEngine) migrate(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }() // which gives the lock back, too
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("sqlstore: open: %w", kind(err))
+		return fmt.Errorf("sqlstore: open: %w", classify(err))
 	}
 	defer func() { _ = conn.Close() }()
 	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(migrateLock)); err != nil {
-		return fmt.Errorf("%w: %w", ErrMigration, kind(err))
+		return fmt.Errorf("%w: %w", ErrMigration, classify(err))
 	}
 	var exists, filled bool
 	err = conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1), to_regclass($2) IS NOT NULL",
@@ -266,7 +266,7 @@ func (e *postgresEngine) migrate(ctx context.Context) (err error) {
 		_, err = conn.ExecContext(ctx, "CREATE SCHEMA "+pgx.Identifier{e.schema.name}.Sanitize())
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrMigration, kind(err))
+		return fmt.Errorf("%w: %w", ErrMigration, classify(err))
 	}
 	return migrate(ctx, db, goose.DialectPostgres, e.schema)
 }
@@ -288,7 +288,7 @@ func (e *postgresEngine) begin(ctx context.Context, conn *sql.Conn) (*sql.Tx, er
 	return tx, nil
 }
 
-func (e *postgresEngine) moment() *sql.TxOptions {
+func (e *postgresEngine) readOptions() *sql.TxOptions {
 	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 }
 
@@ -296,11 +296,12 @@ func (e *postgresEngine) now() string {
 	return "SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp())) AS BIGINT)"
 }
 
-// heartConfig is for beats: small, alone, and not worth a standby's answer.
-func heartConfig(writer *pgx.ConnConfig) *pgx.ConnConfig {
+// heartbeatConfig is for heartbeats: small, alone, and not worth a standby's
+// answer.
+func heartbeatConfig(writer *pgx.ConnConfig) *pgx.ConnConfig {
 	cfg := writer.Copy()
-	cfg.ConnectTimeout = goneAfter / 2
-	cfg.RuntimeParams["statement_timeout"] = milliseconds(goneAfter / 2)
+	cfg.ConnectTimeout = expiredAfter / 2
+	cfg.RuntimeParams["statement_timeout"] = milliseconds(expiredAfter / 2)
 	cfg.RuntimeParams["synchronous_commit"] = "local"
 	cfg.RuntimeParams["default_transaction_isolation"] = "read committed"
 	return cfg
@@ -309,33 +310,33 @@ func heartConfig(writer *pgx.ConnConfig) *pgx.ConnConfig {
 // clockMillis is the database's clock, in milliseconds since 1970.
 const clockMillis = "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)"
 
-func (e *postgresEngine) beat(ctx context.Context, instance string) error {
-	ctx, cancel := context.WithTimeout(ctx, goneAfter)
+func (e *postgresEngine) heartbeat(ctx context.Context, instance string) error {
+	ctx, cancel := context.WithTimeout(ctx, expiredAfter)
 	defer cancel()
-	_, err := e.heart.ExecContext(ctx,
+	_, err := e.heartbeats.ExecContext(ctx,
 		"INSERT INTO instances (id, seen) VALUES ($1, "+clockMillis+") ON CONFLICT (id) DO UPDATE SET seen = excluded.seen", instance)
 	return err
 }
 
-// leave also sweeps out whoever was gone a day ago.
+// leave also sweeps out whoever expired a day ago.
 func (e *postgresEngine) leave(ctx context.Context, instance string) error {
-	ctx, cancel := context.WithTimeout(ctx, goneAfter)
+	ctx, cancel := context.WithTimeout(ctx, expiredAfter)
 	defer cancel()
-	_, err := e.heart.ExecContext(ctx, "DELETE FROM instances WHERE id = $1 OR seen < "+clockMillis+" - 86400000", instance)
+	_, err := e.heartbeats.ExecContext(ctx, "DELETE FROM instances WHERE id = $1 OR seen < "+clockMillis+" - 86400000", instance)
 	return err
 }
 
 func (e *postgresEngine) others(ctx context.Context, q querier, instance string) (n int, err error) {
-	err = q.QueryRowContext(ctx, "SELECT COUNT(*) FROM instances n WHERE n.id <> $1 AND NOT "+e.gone("n.id"), instance).Scan(&n)
+	err = q.QueryRowContext(ctx, "SELECT COUNT(*) FROM instances n WHERE n.id <> $1 AND NOT "+e.expired("n.id"), instance).Scan(&n)
 	return n, err
 }
 
-func (e *postgresEngine) gone(column string) string {
-	return "NOT EXISTS (SELECT 1 FROM instances AS heard WHERE heard.id = " + column +
-		" AND heard.seen > " + clockMillis + " - " + milliseconds(goneAfter) + ")"
+func (e *postgresEngine) expired(column string) string {
+	return "NOT EXISTS (SELECT 1 FROM instances AS alive WHERE alive.id = " + column +
+		" AND alive.seen > " + clockMillis + " - " + milliseconds(expiredAfter) + ")"
 }
 
-func (e *postgresEngine) close() error { return e.heart.Close() }
+func (e *postgresEngine) close() error { return e.heartbeats.Close() }
 
 // damage asks for what the server knows. Reading every page is pg_amcheck's.
 func (e *postgresEngine) damage(ctx context.Context, tx *sql.Tx) (problems []string, err error) {
@@ -365,7 +366,7 @@ func (e *postgresEngine) wipe(ctx context.Context, write *sql.DB, ids ...string)
 	parts := []string{e.schema.keys}
 	if len(ids) > 0 {
 		if parts, err = e.parts(ctx, write, ids); err != nil {
-			return fmt.Errorf("sqlstore: rewrite a table: %w", kind(err))
+			return fmt.Errorf("sqlstore: rewrite a table: %w", classify(err))
 		}
 	}
 	cfg := e.maintenance.Copy()
@@ -374,7 +375,7 @@ func (e *postgresEngine) wipe(ctx context.Context, write *sql.DB, ids ...string)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	for _, part := range parts {
 		if _, err := db.ExecContext(ctx, "VACUUM (FULL) "+pgx.Identifier{part}.Sanitize()); err != nil {
-			return fmt.Errorf("sqlstore: rewrite a table: %w", kind(err))
+			return fmt.Errorf("sqlstore: rewrite a table: %w", classify(err))
 		}
 	}
 	return nil
@@ -389,8 +390,8 @@ func (e *postgresEngine) parts(ctx context.Context, q querier, ids []string) ([]
 
 func (e *postgresEngine) backup(context.Context, *sql.DB, string) error { return ErrDump }
 
-// shape asks the catalogue for the tables of our schema.
-func (e *postgresEngine) shape(ctx context.Context, q querier) ([]table, error) {
+// describe asks the catalogue for the tables of our schema.
+func (e *postgresEngine) describe(ctx context.Context, q querier) ([]table, error) {
 	var all []table
 	_, err := list(ctx, q, func(row scanner) (none struct{}, err error) {
 		var name, column1, declared, identity string
@@ -441,8 +442,8 @@ func (e *postgresEngine) shape(ctx context.Context, q querier) ([]table, error) 
 	return all, err
 }
 
-// unhurried lifts the limits that end what nobody can be waiting for.
-func (e *postgresEngine) unhurried(ctx context.Context, tx *sql.Tx) error {
+// withoutTimeouts lifts the limits that end what nobody can be waiting for.
+func (e *postgresEngine) withoutTimeouts(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, "SELECT set_config('statement_timeout', '0', TRUE), set_config('idle_in_transaction_session_timeout', '0', TRUE)")
 	return err
 }
@@ -462,13 +463,13 @@ func (e *postgresEngine) renumber(ctx context.Context, tx *sql.Tx, tables []tabl
 	return nil
 }
 
-// postgresKind is the name that an error of PostgreSQL, or of the way to it,
+// classifyPostgres is the name that an error of PostgreSQL, or of the way to it,
 // has among ours, or nil. The codes are those of PostgreSQL's appendix A.
-func postgresKind(err error) error {
+func classifyPostgres(err error) error {
 	var unreachable *pgconn.ConnectError
 	var e *pgconn.PgError
 	switch {
-	case errors.As(err, &unreachable), lost(err):
+	case errors.As(err, &unreachable), disconnected(err):
 		return ErrUnavailable
 	case !errors.As(err, &e):
 		return nil
@@ -496,16 +497,16 @@ func postgresTaken(err error) bool {
 	return errors.As(err, &e) && e.Code == "23505" // unique_violation
 }
 
-// refused reports whether the server has undone a transaction only because of
+// conflicted reports whether the server has undone a transaction only because of
 // what others did at the same time.
-func refused(err error) bool {
+func conflicted(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
 }
 
-// lost reports whether a connection broke. The caller's own impatience, which
+// disconnected reports whether a connection broke. The caller's own impatience, which
 // breaks it too, is something else.
-func lost(err error) bool {
+func disconnected(err error) bool {
 	var unreachable *pgconn.ConnectError
 	if err == nil || errors.As(err, &unreachable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false

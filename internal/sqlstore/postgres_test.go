@@ -65,8 +65,8 @@ func TestPostgresSettings(t *testing.T) {
 			}
 		}
 	}
-	if _, err := db.read.ExecContext(t.Context(), "DELETE FROM log_entries"); !errors.Is(kind(err), ErrUnavailable) {
-		t.Errorf("a reader wrote: %v, want ErrUnavailable", kind(err))
+	if _, err := db.read.ExecContext(t.Context(), "DELETE FROM log_entries"); !errors.Is(classify(err), ErrUnavailable) {
+		t.Errorf("a reader wrote: %v, want ErrUnavailable", classify(err))
 	}
 	ok(t, db.tx(t.Context(), func(tx *sql.Tx) error {
 		var level string

@@ -127,8 +127,8 @@ func TestCodeTries(t *testing.T) {
 func TestOrphans(t *testing.T) {
 	dsn, ctx := pgtest.Start(t), t.Context()
 	a, b := openAt(t, dsn), openAt(t, dsn)
-	ok(t, a.Beat(ctx))
-	ok(t, b.Beat(ctx))
+	ok(t, a.Heartbeat(ctx))
+	ok(t, b.Heartbeat(ctx))
 	if n, err := a.Others(ctx); n != 1 || err != nil {
 		t.Errorf("%d others, %v", n, err)
 	}
@@ -151,7 +151,7 @@ func TestOrphans(t *testing.T) {
 	orphans(b, 1)
 	ok(t, b.Credentials().Apply(ctx, nil, []credentials.Change{{ID: d.ID, From: []credentials.State{credentials.Draft}, To: credentials.Abandoned}}, nil, storetest.Entry(t, "")))
 	// It wakes up, and goes on where it was.
-	ok(t, a.Beat(ctx))
+	ok(t, a.Heartbeat(ctx))
 	if err := a.Credentials().Complete(ctx, credentials.Completion{ID: d.ID, Sealed: []byte("signed")}, storetest.Entry(t, "")); !errors.Is(err, credentials.ErrSettled) {
 		t.Errorf("a draft that was given up was completed: %v", err)
 	}
@@ -175,7 +175,7 @@ func TestOrphans(t *testing.T) {
 // silence makes a process look as if it had not been heard for long.
 func silence(t *testing.T, db *DB) {
 	t.Helper()
-	_, err := db.write.ExecContext(t.Context(), "UPDATE instances SET seen = seen - $1 WHERE id = $2", 2*goneAfter.Milliseconds(), db.me.id)
+	_, err := db.write.ExecContext(t.Context(), "UPDATE instances SET seen = seen - $1 WHERE id = $2", 2*expiredAfter.Milliseconds(), db.me.id)
 	ok(t, err)
 }
 
@@ -186,7 +186,7 @@ func TestJudges(t *testing.T) {
 	a, b := openAt(t, dsn), openAt(t, dsn)
 	list, err := a.Credentials().OpenList(ctx)
 	ok(t, err)
-	ok(t, a.Beat(ctx))
+	ok(t, a.Heartbeat(ctx))
 	for i, db := range []*DB{a, b} {
 		d := draftAt(list, uint32(i))
 		ok(t, db.Credentials().Reserve(ctx, d, storetest.Entry(t, "")))
@@ -198,18 +198,18 @@ func TestJudges(t *testing.T) {
 		}
 	}
 	orphans("when it starts", 2) // b was never heard
-	ok(t, a.Beat(ctx))
+	ok(t, a.Heartbeat(ctx))
 	orphans("just begun", 1)
-	a.me.steady = a.me.steady.Add(-2 * goneAfter)
+	a.me.steadySince = a.me.steadySince.Add(-2 * expiredAfter)
 	orphans("heard for long", 2)
-	a.me.beaten = a.me.beaten.Add(-2 * goneAfter)
+	a.me.lastHeartbeat = a.me.lastHeartbeat.Add(-2 * expiredAfter)
 	orphans("not heard", 1)
-	if err := a.Heard(); !errors.Is(err, ErrUnheard) {
+	if err := a.Alive(); !errors.Is(err, ErrHeartbeat) {
 		t.Errorf("heard: %v", err)
 	}
-	ok(t, a.Beat(ctx))
+	ok(t, a.Heartbeat(ctx))
 	orphans("after a gap", 1)
-	ok(t, a.Heard())
+	ok(t, a.Alive())
 }
 
 // TestBeatWaitsForNobody: while somebody writes for long, a process is heard.
@@ -222,9 +222,9 @@ func TestBeatWaitsForNobody(t *testing.T) {
 	ok(t, err)
 	defer func() { _ = conn.Close() }()
 	defer func() { _ = tx.Rollback() }()
-	ctx, cancel := context.WithTimeout(ctx, goneAfter)
+	ctx, cancel := context.WithTimeout(ctx, expiredAfter)
 	defer cancel()
-	ok(t, a.Beat(ctx))
+	ok(t, a.Heartbeat(ctx))
 }
 
 // TestClaimOfTheDead: a request that a process began which is gone may be begun
@@ -232,8 +232,8 @@ func TestBeatWaitsForNobody(t *testing.T) {
 func TestClaimOfTheDead(t *testing.T) {
 	dsn, ctx := pgtest.Start(t), t.Context()
 	a, b := openAt(t, dsn), openAt(t, dsn)
-	ok(t, a.Beat(ctx))
-	ok(t, b.Beat(ctx))
+	ok(t, a.Heartbeat(ctx))
+	ok(t, b.Heartbeat(ctx))
 	digest := [32]byte{1}
 	first, _, err := a.Idempotency(nil).Begin(ctx, "actor", "a key of some length", digest)
 	ok(t, err)
@@ -241,11 +241,11 @@ func TestClaimOfTheDead(t *testing.T) {
 		t.Errorf("while the first lives: %v", err)
 	}
 	silence(t, a)
-	b.me.beats = 5 // not heard for long itself, so that it judges nobody
+	b.me.heartbeats = 5 // not heard for long itself, so that it judges nobody
 	if _, _, err := b.Idempotency(nil).Begin(ctx, "actor", "a key of some length", digest); !errors.Is(err, ErrInFlight) {
 		t.Errorf("by one who may not judge: %v", err)
 	}
-	b.me.beats = 1
+	b.me.heartbeats = 1
 	if _, _, err := b.Idempotency(nil).Begin(ctx, "actor", "a key of some length", [32]byte{2}); !errors.Is(err, ErrMismatch) {
 		t.Errorf("another request: %v", err)
 	}

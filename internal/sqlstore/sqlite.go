@@ -86,7 +86,7 @@ func (b *base) hold(ctx context.Context) (err error) {
 	b.anchor.SetMaxOpenConns(1)
 	var tables int
 	if err := b.anchor.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema").Scan(&tables); err != nil {
-		return fmt.Errorf("sqlstore: open files: %w", kind(err))
+		return fmt.Errorf("sqlstore: open files: %w", classify(err))
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		info, err := os.Stat(b.path + suffix)
@@ -103,7 +103,7 @@ func hasTable(ctx context.Context, q querier, name string) error {
 	var tables int
 	err := q.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = $1", name).Scan(&tables)
 	if err != nil {
-		return fmt.Errorf("sqlstore: open: %w", kind(err))
+		return fmt.Errorf("sqlstore: open: %w", classify(err))
 	}
 	if tables == 0 {
 		return ErrMissing
@@ -141,15 +141,15 @@ func (sqliteEngine) begin(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) 
 	return conn.BeginTx(ctx, nil)
 }
 
-func (sqliteEngine) moment() *sql.TxOptions { return nil }
+func (sqliteEngine) readOptions() *sql.TxOptions { return nil }
 
 func (sqliteEngine) now() string { return "SELECT unixepoch()" }
 
 // A file belongs to one process at a time: there is nobody else to hear it.
-func (sqliteEngine) beat(context.Context, string) error                   { return nil }
+func (sqliteEngine) heartbeat(context.Context, string) error              { return nil }
 func (sqliteEngine) leave(context.Context, string) error                  { return nil }
 func (sqliteEngine) others(context.Context, querier, string) (int, error) { return 0, nil }
-func (sqliteEngine) gone(string) string                                   { return "TRUE" }
+func (sqliteEngine) expired(string) string                                { return "TRUE" }
 func (sqliteEngine) close() error                                         { return nil }
 
 func (sqliteEngine) damage(ctx context.Context, tx *sql.Tx) ([]string, error) {
@@ -169,7 +169,7 @@ func (sqliteEngine) wipe(ctx context.Context, write *sql.DB, _ ...string) error 
 	var busy, inLog, moved int
 	err := write.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &inLog, &moved)
 	if err != nil {
-		return fmt.Errorf("sqlstore: empty the write-ahead log: %w", kind(err))
+		return fmt.Errorf("sqlstore: empty the write-ahead log: %w", classify(err))
 	}
 	if busy != 0 {
 		return fmt.Errorf("sqlstore: empty the write-ahead log: %w", ErrBusy)
@@ -188,14 +188,14 @@ func (sqliteEngine) backup(ctx context.Context, write *sql.DB, path string) erro
 		return fmt.Errorf("sqlstore: back up: %w", err)
 	}
 	if _, err := write.ExecContext(ctx, "VACUUM INTO $1", path); err != nil {
-		return fmt.Errorf("sqlstore: back up: %w", kind(err))
+		return fmt.Errorf("sqlstore: back up: %w", classify(err))
 	}
 	return nil
 }
 
-// shape asks SQLite for its tables. Sorting keeps a dump the same from day to
+// describe asks SQLite for its tables. Sorting keeps a dump the same from day to
 // day.
-func (sqliteEngine) shape(ctx context.Context, q querier) ([]table, error) {
+func (sqliteEngine) describe(ctx context.Context, q querier) ([]table, error) {
 	names, err := list(ctx, q, func(row scanner) (name string, err error) { return name, row.Scan(&name) },
 		"SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
 	if err != nil {
@@ -243,14 +243,14 @@ func (sqliteEngine) shape(ctx context.Context, q querier) ([]table, error) {
 	return all, nil
 }
 
-// unhurried has nothing to do: SQLite ends no transaction by itself.
-func (sqliteEngine) unhurried(context.Context, *sql.Tx) error { return nil }
+// withoutTimeouts has nothing to do: SQLite ends no transaction by itself.
+func (sqliteEngine) withoutTimeouts(context.Context, *sql.Tx) error { return nil }
 
 // renumber has nothing to do: SQLite looks for the highest number each time.
 func (sqliteEngine) renumber(context.Context, *sql.Tx, []table) error { return nil }
 
-// sqliteKind is the name that an error of SQLite has among ours, or nil.
-func sqliteKind(err error) error {
+// classifySQLite is the name that an error of SQLite has among ours, or nil.
+func classifySQLite(err error) error {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return nil

@@ -118,19 +118,19 @@ type engine interface {
 	// begin starts a transaction that writes, and returns when no other one
 	// does.
 	begin(ctx context.Context, conn *sql.Conn) (*sql.Tx, error)
-	// moment are the options of a transaction that reads from one moment.
-	moment() *sql.TxOptions
+	// readOptions are the options of a transaction that reads from one moment.
+	readOptions() *sql.TxOptions
 	// now is a query for the seconds since 1970, by the one clock that all
 	// processes share.
 	now() string
-	// beat says that a process is there, leave that it is not, and others
+	// heartbeat says that a process is there, leave that it is not, and others
 	// counts the rest.
-	beat(ctx context.Context, instance string) error
+	heartbeat(ctx context.Context, instance string) error
 	leave(ctx context.Context, instance string) error
 	others(ctx context.Context, q querier, instance string) (int, error)
-	// gone is a condition: the process that a column names is there no more.
+	// expired is a condition: the process that a column names is there no more.
 	// The caller leaves out its own.
-	gone(column string) string
+	expired(column string) string
 	// damage tells what the engine itself finds wrong.
 	damage(ctx context.Context, tx *sql.Tx) ([]string, error)
 	// wipe removes what the files still hold of rows that are gone: of the
@@ -140,10 +140,10 @@ type engine interface {
 	close() error
 	// backup writes a copy.
 	backup(ctx context.Context, write *sql.DB, path string) error
-	// shape reads what tables there are.
-	shape(ctx context.Context, q querier) ([]table, error)
-	// unhurried lets a transaction take the time that copying everything takes.
-	unhurried(ctx context.Context, tx *sql.Tx) error
+	// describe reads what tables there are.
+	describe(ctx context.Context, q querier) ([]table, error)
+	// withoutTimeouts lets a transaction take the time that copying everything takes.
+	withoutTimeouts(ctx context.Context, tx *sql.Tx) error
 	// renumber lets columns that count by themselves go on behind the highest
 	// number that was put into them.
 	renumber(ctx context.Context, tx *sql.Tx, tables []table) error
@@ -178,10 +178,10 @@ func (b *base) Ping(ctx context.Context) error {
 		return err
 	}
 	if err := b.read.PingContext(ctx); err != nil {
-		return fmt.Errorf("sqlstore: ping readers: %w", kind(err))
+		return fmt.Errorf("sqlstore: ping readers: %w", classify(err))
 	}
 	if err := b.write.PingContext(ctx); err != nil {
-		return fmt.Errorf("sqlstore: ping writer: %w", kind(err))
+		return fmt.Errorf("sqlstore: ping writer: %w", classify(err))
 	}
 	return nil
 }
@@ -247,7 +247,7 @@ func (b *base) tx(ctx context.Context, do func(tx *sql.Tx) error) error {
 	for tries := 1; ; tries++ {
 		again, err := b.try(ctx, do)
 		if !again || tries == maxTries {
-			return kind(err)
+			return classify(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -270,15 +270,15 @@ func (b *base) try(ctx context.Context, do func(tx *sql.Tx) error) (again bool, 
 	tx, err := b.begin(ctx, conn)
 	if err != nil {
 		_ = conn.Close()
-		return ctx.Err() == nil && (refused(err) || lost(err)), fmt.Errorf("sqlstore: begin: %w", err)
+		return ctx.Err() == nil && (conflicted(err) || disconnected(err)), fmt.Errorf("sqlstore: begin: %w", err)
 	}
 	if err := work(ctx, tx, conn, do); err != nil {
-		return ctx.Err() == nil && (refused(err) || lost(err)), err
+		return ctx.Err() == nil && (conflicted(err) || disconnected(err)), err
 	}
 	if err := b.commit(tx, conn); err != nil {
 		// Whether a commit whose answer was lost has happened, nobody can
 		// tell: it must not be tried again here.
-		return refused(err), fmt.Errorf("sqlstore: commit: %w", err)
+		return conflicted(err), fmt.Errorf("sqlstore: commit: %w", err)
 	}
 	return false, b.there() // the file may have gone meanwhile, and this commit with it
 }
@@ -291,7 +291,7 @@ func (b *base) queue(ctx context.Context) (*sql.Conn, error) {
 	limited, cancel := context.WithTimeout(ctx, b.patience)
 	defer cancel()
 	conn, err := b.write.Conn(limited)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && postgresKind(err) == nil {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && classifyPostgres(err) == nil {
 		return nil, ErrBusy
 	}
 	return conn, err
@@ -341,23 +341,23 @@ func (b *base) commit(tx *sql.Tx, conn *sql.Conn) error {
 	}
 }
 
-// view runs do against one unchanging snapshot, for reads that need several
-// statements to agree. A single statement goes to b.read directly.
-func (b *base) view(ctx context.Context, do func(tx *sql.Tx) error) error {
-	tx, err := b.read.BeginTx(ctx, b.moment())
+// readTx runs do in a read transaction, against one unchanging snapshot, for reads
+// that need several statements to agree. A single statement goes to b.read directly.
+func (b *base) readTx(ctx context.Context, do func(tx *sql.Tx) error) error {
+	tx, err := b.read.BeginTx(ctx, b.readOptions())
 	if err != nil {
-		return fmt.Errorf("sqlstore: begin: %w", kind(err))
+		return fmt.Errorf("sqlstore: begin: %w", classify(err))
 	}
 	defer func() { _ = tx.Rollback() }()
-	return kind(do(tx))
+	return classify(do(tx))
 }
 
-// kind puts our name on the engines' errors that callers act upon.
-func kind(err error) error {
+// classify puts our name on the engines' errors that callers act upon.
+func classify(err error) error {
 	if err == nil || errors.Is(err, ErrDamaged) || errors.Is(err, ErrBusy) || errors.Is(err, ErrFull) || errors.Is(err, ErrUnavailable) {
 		return err
 	}
-	if named := cmp.Or(sqliteKind(err), postgresKind(err)); named != nil {
+	if named := cmp.Or(classifySQLite(err), classifyPostgres(err)); named != nil {
 		return fmt.Errorf("%w: %w", named, err)
 	}
 	return err

@@ -124,7 +124,7 @@ func TestViewIsOneMoment(t *testing.T) { everywhere(t, testViewIsOneMoment) }
 
 func testViewIsOneMoment(t *testing.T, on place) {
 	db := on.db(t)
-	err := db.view(t.Context(), func(tx *sql.Tx) error {
+	err := db.readTx(t.Context(), func(tx *sql.Tx) error {
 		before, err := leaves{tx}.Size(t.Context())
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func (c *CodeTries) Read(ctx context.Context, actor string) (text string, versio
 		return "", 0, nil
 	}
 	if err != nil {
-		return "", 0, fmt.Errorf("sqlstore: read tries: %w", kind(err))
+		return "", 0, fmt.Errorf("sqlstore: read tries: %w", classify(err))
 	}
 	return text, version, nil
 }

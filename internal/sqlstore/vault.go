@@ -41,7 +41,7 @@ func found(err error) error {
 		return vault.ErrNotFound
 	}
 	if err != nil {
-		return fmt.Errorf("sqlstore: read the vault: %w", kind(err))
+		return fmt.Errorf("sqlstore: read the vault: %w", classify(err))
 	}
 	return nil
 }
