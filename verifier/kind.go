@@ -54,16 +54,24 @@ func Recognise(text string) Kind {
 
 // beginsWithZlib tells whether a text is Base45 (RFC 9285) whose first two
 // bytes are a zlib header (RFC 1950 §2.2), which is how MOSIP Claim 169 codes
-// begin; they have no prefix. Three characters are enough to know.
+// begin; they have no prefix. Three characters are enough to know. Digits alone
+// are no such text: what is compressed has letters, and what has none is a card
+// that a reader added something to.
 func beginsWithZlib(text string) bool {
 	const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 	if len(text) < 32 || len(text)%3 == 1 {
 		return false
 	}
+	digits := true
 	for i := range len(text) {
-		if strings.IndexByte(alphabet, text[i]) < 0 {
+		at := strings.IndexByte(alphabet, text[i])
+		if at < 0 {
 			return false
 		}
+		digits = digits && at < 10
+	}
+	if digits {
+		return false
 	}
 	n := strings.IndexByte(alphabet, text[0]) + 45*strings.IndexByte(alphabet, text[1]) + 45*45*strings.IndexByte(alphabet, text[2])
 	if n > 0xffff {

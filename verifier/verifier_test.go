@@ -433,6 +433,7 @@ func TestFlippedBits(t *testing.T) {
 func TestForeignText(t *testing.T) {
 	i := newIssued(t)
 	p := i.open(noon)
+	zlibDigits := "135" + strings.Repeat("0", card.Digits-2) // its first three are a zlib header in Base45
 	tests := []struct {
 		name, text string
 		state      State
@@ -443,6 +444,7 @@ func TestForeignText(t *testing.T) {
 		{"address", "https://example.org/?q=" + i.digits, NotOurs, ReasonUnknownContent, KindWebAddress},
 		{"one digit less", i.digits[1:], NotOurs, ReasonUnknownContent, KindUnknown},
 		{"one digit more", i.digits + "0", NotOurs, ReasonUnknownContent, KindUnknown},
+		{"digits that begin as a compressed text would", zlibDigits, NotOurs, ReasonUnknownContent, KindUnknown},
 		{"a line end", i.digits + "\n", NotOurs, ReasonUnknownContent, KindUnknown},
 		{"space in front", " " + i.digits, NotOurs, ReasonUnknownContent, KindUnknown},
 		{"the most a symbol holds", strings.Repeat("7", 7089), NotOurs, ReasonUnknownContent, KindUnknown},
