@@ -336,7 +336,7 @@ func (c *chaos) pauseReplica() {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(time.Second) // a busy machine may need longer for its own
 		for _, d := range drafts {
 			if now, err := c.db.Credentials().Get(c.t.Context(), d.ID); err == nil && now.State == credentials.Draft {
 				left = append(left, d)

@@ -117,10 +117,11 @@ type counter struct {
 
 	mu    sync.Mutex
 	known map[string]verifier.Tries // what was last read or counted, by actor
+	owed  map[string]bool           // actors of whom known may hold what Tries lack
 }
 
 func newCounter(store Tries) *counter {
-	return &counter{store: store, known: make(map[string]verifier.Tries)}
+	return &counter{store: store, known: make(map[string]verifier.Tries), owed: make(map[string]bool)}
 }
 
 // counted is what a check begins with.
@@ -131,8 +132,8 @@ type counted struct {
 	alone   bool           // Tries are away
 }
 
-// read returns the wrong codes of an actor, never fewer than this process knows
-// of.
+// read returns the wrong codes of an actor: those in Tries, and what this process
+// has counted alone.
 func (c *counter) read(ctx context.Context, actor string, now time.Time) (counted, error) {
 	asking, cancel := context.WithTimeout(ctx, outagePatience)
 	defer cancel()
@@ -149,8 +150,8 @@ func (c *counter) read(ctx context.Context, actor string, now time.Time) (counte
 			return counted{}, fmt.Errorf("read tries: %w", err)
 		}
 	}
-	wrong := stored.Merge(c.knownOf(actor), now)
-	c.know(actor, wrong, now)
+	wrong := stored.Merge(c.owedBy(actor), now)
+	c.know(actor, wrong, now, c.owes(actor))
 	return counted{wrong: wrong, stored: stored.Merge(verifier.Tries{}, now), version: version}, nil
 }
 
@@ -159,7 +160,7 @@ func (c *counter) read(ctx context.Context, actor string, now time.Time) (counte
 func (c *counter) write(ctx context.Context, actor string, began counted, wrong verifier.Tries, now time.Time) (ok bool, err error) {
 	switch {
 	case began.alone:
-		c.know(actor, wrong, now)
+		c.know(actor, wrong, now, true)
 		return true, nil
 	case began.stored.Equal(wrong):
 		return true, nil // nothing is recorded but wrong codes
@@ -171,11 +172,12 @@ func (c *counter) write(ctx context.Context, actor string, began counted, wrong 
 	asking, cancel := context.WithTimeout(ctx, outagePatience)
 	defer cancel()
 	ok, err = c.store.Write(asking, actor, string(text), began.version, now)
-	if isAway(ctx, err) {
+	away := isAway(ctx, err)
+	if away {
 		ok, err = true, nil // it may have been written: merged, it is one try still
 	}
 	if ok {
-		c.know(actor, wrong, now)
+		c.know(actor, wrong, now, away)
 	}
 	return ok, err
 }
@@ -186,21 +188,42 @@ func (c *counter) knownOf(actor string) verifier.Tries {
 	return c.known[actor]
 }
 
+func (c *counter) owes(actor string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.owed[actor]
+}
+
+// owedBy is what Tries may lack of an actor.
+func (c *counter) owedBy(actor string) verifier.Tries {
+	if !c.owes(actor) {
+		return verifier.Tries{}
+	}
+	return c.knownOf(actor)
+}
+
 // maxKnown is for how many actors wrong codes are known before those are
 // forgotten that count no longer.
 const maxKnown = 1000
 
-func (c *counter) know(actor string, wrong verifier.Tries, now time.Time) {
+func (c *counter) know(actor string, wrong verifier.Tries, now time.Time, owed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(wrong.Wrong) == 0 {
 		delete(c.known, actor)
+		delete(c.owed, actor)
 		return
 	}
 	c.known[actor] = wrong
+	if owed {
+		c.owed[actor] = true
+	} else {
+		delete(c.owed, actor)
+	}
 	if len(c.known) > maxKnown {
 		maps.DeleteFunc(c.known, func(_ string, t verifier.Tries) bool {
 			return len(t.Merge(verifier.Tries{}, now).Wrong) == 0
 		})
+		maps.DeleteFunc(c.owed, func(actor string, _ bool) bool { _, known := c.known[actor]; return !known })
 	}
 }
