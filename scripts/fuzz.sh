@@ -48,12 +48,20 @@ fuzz() {
     -test.parallel=1 -test.fuzzminimizetime=10x -test.fuzzcachedir="$FUZZ_CACHE/${1#./}" 2>&1)
 }
 
+# timeIsOver OUTPUT: nothing went wrong but that the time ended in the middle of an
+# input, which Go before 1.27 may report as a failure (golang/go#75804). Whatever
+# a fuzzer finds is written down, and then this says no.
+timeIsOver() {
+  grep -qxE ' +context deadline exceeded' <<<"$1" && [ "$(grep -cE '^ +' <<<"$1")" = 1 ] &&
+    ! grep -qE 'Failing input|panic|fuzzing process' <<<"$1"
+}
+
 # one PACKAGE NAME: its output is shown only when it fails, since two fuzzers
 # would interleave theirs. On a busy machine a fuzzer may need longer than
 # DURATION to reach the floor, and gets up to five minutes.
 one() {
   local out execs new
-  if ! out=$(fuzz "$1" "$2" "$DURATION"); then
+  if ! out=$(fuzz "$1" "$2" "$DURATION") && ! timeIsOver "$out"; then
     printf 'FAIL  %-20s %s\n%s\n' "$2" "$1" "$out"
     return 1
   fi
@@ -70,7 +78,7 @@ one() {
   printf 'ok    %-20s %-24s %8d executions, %s\n' "$2" "$1" "$execs" "${new:-nothing said of coverage}"
   [ -n "$new" ] || { echo "FAIL  $2: not guided by coverage" >&2; return 1; }
 }
-export -f one fuzz
+export -f one fuzz timeIsOver
 
 echo "-- $(wc -l <<<"$targets") fuzzers, $duration each, $jobs at a time, at least $FLOOR executions"
 # xargs exits non-zero when any of them failed, after all of them ran.
