@@ -238,10 +238,7 @@ func TestKeyringOfBefore(t *testing.T) {
 // TestKeyringWhileServing: a key file that turns out to be damaged, and a
 // keyring that was taken away, keep the service from being ready.
 func TestKeyringWhileServing(t *testing.T) {
-	ready := func(s *Service) error {
-		s.answered = time.Time{}
-		return s.ready(t.Context())
-	}
+	ready := func(s *Service) error { return readyNow(t, s) }
 	t.Run("a file taken away", func(t *testing.T) {
 		cfg, _, _, _ := withAgency(t, config.Engines{})
 		opened(t, cfg, func(s *Service) {

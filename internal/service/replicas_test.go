@@ -188,8 +188,7 @@ func TestReady(t *testing.T) {
 	a, b, dsn := twoHouses(t)
 	ready := func(what, want string) {
 		t.Helper()
-		a.answered = time.Time{}
-		err := a.ready(t.Context())
+		err := readyNow(t, a)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", what, err, want)
 		}
