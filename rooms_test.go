@@ -49,7 +49,7 @@ var leaves = []string{
 // domain rooms hold the rules of the trade; adapters may import all of them.
 var domain = slices.Concat(leaves, []string{
 	"invalid", "claims",
-	"credentials", "verifier", "network", "people", "people/token", "vault", "vault/mrz", "audit",
+	"credentials", "verifier", "network", "approval", "people", "people/roster", "people/token", "vault", "vault/mrz", "audit",
 })
 
 // stores are the adapters that keep bytes and keys.
@@ -80,6 +80,11 @@ var rooms = map[string]room{
 	// of devices, and so shares this leaf with people.
 	"people/token": {},
 
+	// Acts that people agree to, and the one document of who belongs to a network.
+	// people and network both read from it; a signer replays it by itself.
+	"approval":      {ours: []string{"credentials/private", "credentials/strictjson"}},
+	"people/roster": {ours: []string{"credentials/strictjson", "invalid", "claims", "approval"}},
+
 	// The rules. credentials, vault, network and people never see each other, and
 	// credentials and verifier agree through the leaves alone. verifier has
 	// argon2 for what a device shows at its enrolment; the card's own stretch is
@@ -88,7 +93,7 @@ var rooms = map[string]room{
 	"credentials": {ours: slices.Concat(leaves, []string{"invalid", "claims", "audit"})},
 	"vault":       {ours: []string{"credentials/private", "invalid", "claims", "vault/mrz", "audit"}, foreign: []string{"filippo.io/age", "golang.org/x/crypto"}},
 	"network":     {ours: slices.Concat(leaves, []string{"invalid", "verifier", "audit", "people/token"})},
-	"people":      {ours: []string{"invalid", "audit", "people/token"}},
+	"people":      {ours: []string{"invalid", "audit", "approval", "people/roster", "people/token"}},
 
 	"internal/vaulttest": {adapter: true, ours: []string{"internal/hcvault"}, foreign: []string{"github.com/hashicorp/vault/api"}},
 

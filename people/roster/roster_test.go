@@ -1,0 +1,502 @@
+package roster_test
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/approval"
+	"github.com/safeconduct/safeconduct/invalid"
+	"github.com/safeconduct/safeconduct/people/roster"
+)
+
+// house plays a network with made-up people. Its passkeys sign by hashing their own
+// id with the challenge: what a real one does is tried in internal/passkey, and here
+// it has only to be somebody's and over this act.
+type house struct {
+	t       testing.TB
+	s       roster.State
+	now     int64
+	changes []roster.Change
+	n       int
+}
+
+type hashes struct{}
+
+func (hashes) Proof(c roster.Credential, challenge [32]byte, p approval.Proof) error {
+	if sum := sha256.Sum256(append(slices.Clone(c.PublicKey), challenge[:]...)); string(sum[:]) != string(p.Signature) {
+		return errors.New("another signature")
+	}
+	return nil
+}
+
+func (hashes) Root(root json.RawMessage, challenge [32]byte, signature []byte) error {
+	if sum := sha256.Sum256(append(slices.Clone(root), challenge[:]...)); string(sum[:]) != string(signature) {
+		return errors.New("another signature")
+	}
+	return nil
+}
+
+var (
+	networkID = strings.Repeat("ab", 16)
+	rootKey   = json.RawMessage(`{"kty":"EC"}`)
+)
+
+const began = 1_780_000_000
+
+func (h *house) id() string { h.n++; return fmt.Sprintf("%032x", h.n) }
+
+func (h *house) act(do, agency string, what any) approval.Act {
+	h.t.Helper()
+	a, err := approval.New(networkID, do, agency, "", what, time.Unix(h.now, 0), time.Hour)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return a
+}
+
+func credential(person string) roster.Credential {
+	key := sha256.Sum256([]byte("key of " + person))
+	return roster.Credential{ID: []byte("passkey " + person), PublicKey: key[:], AAGUID: make([]byte, 16)}
+}
+
+func proof(a approval.Act, person string) approval.Proof {
+	c := credential(person)
+	challenge, _ := a.Challenge()
+	sum := sha256.Sum256(append(slices.Clone(c.PublicKey), challenge[:]...))
+	return approval.Proof{Person: person, Credential: c.ID, ClientData: []byte("{}"), AuthenticatorData: []byte{1}, Signature: sum[:]}
+}
+
+func (h *house) change(a approval.Act, people ...string) roster.Change {
+	h.t.Helper()
+	data, err := a.Bytes()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	c := roster.Change{Seq: h.s.Seq + 1, Prev: slices.Clone(h.s.Head[:]), At: h.now, Act: data}
+	for _, p := range people {
+		c.Proofs = append(c.Proofs, proof(a, p))
+	}
+	return c
+}
+
+func (h *house) try(c roster.Change) error {
+	data, err := c.Bytes()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	parsed, err := roster.Parse(data)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.s.Apply(parsed, hashes{}); err != nil {
+		return err
+	}
+	h.changes = append(h.changes, parsed)
+	return nil
+}
+
+func (h *house) do(do, agency string, what any, people ...string) error {
+	h.t.Helper()
+	return h.try(h.change(h.act(do, agency, what), people...))
+}
+
+func (h *house) must(do, agency string, what any, people ...string) {
+	h.t.Helper()
+	if err := h.do(do, agency, what, people...); err != nil {
+		h.t.Fatalf("%s: %v", do, err)
+	}
+}
+
+func (h *house) pass(d time.Duration) { h.now += int64(d / time.Second) }
+
+func (h *house) view() roster.State { return h.s.View(h.now) }
+
+func link(secret string, until int64) roster.Link {
+	sum := sha256.Sum256([]byte(secret))
+	return roster.Link{Hash: sum[:], Until: until}
+}
+
+// found begins a network, and returns its first operator, who has joined.
+func found(t testing.TB, demo bool) (*house, string) {
+	t.Helper()
+	h := &house{t: t, now: began}
+	first := h.id()
+	a := h.act(roster.DoFound, "", &roster.Found{
+		Root: rootKey, Demo: demo, First: roster.Person{ID: first, Roles: []roster.Role{roster.Operator}, Handle: "operator-1"},
+		Link: link("first", began+3600), Until: began + 24*3600, Format: roster.Format,
+	})
+	c := h.change(a)
+	challenge, _ := a.Challenge()
+	sum := sha256.Sum256(append(slices.Clone(rootKey), challenge[:]...))
+	c.Root = sum[:]
+	if err := h.try(c); err != nil {
+		t.Fatal(err)
+	}
+	h.join(first, "first")
+	return h, first
+}
+
+func (h *house) join(person, secret string) {
+	h.t.Helper()
+	c := h.change(h.act(roster.DoJoin, "", &roster.Join{Person: person, Credential: credential(person)}))
+	c.Secret = secret
+	a, _ := approval.Parse(c.Act)
+	c.Proofs = []approval.Proof{proof(a, person)}
+	if err := h.try(c); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// person takes somebody in and lets them join.
+func (h *house) person(agency string, role roster.Role, by ...string) string {
+	h.t.Helper()
+	id := h.id()
+	h.must(roster.DoAddPerson, agency, &roster.AddPerson{
+		Person: roster.Person{ID: id, Agency: agency, Roles: []roster.Role{role}, Handle: "desk-1"}, Link: link(id, h.now+7*24*3600),
+	}, by...)
+	if _, ok := h.view().People[id]; !ok {
+		h.pass(roster.Delay)
+	}
+	h.join(id, id)
+	return id
+}
+
+func (h *house) agency(class string, by ...string) string {
+	h.t.Helper()
+	id := h.id()
+	h.must(roster.DoAdmitAgency, "", &roster.AdmitAgency{Agency: roster.Agency{
+		ID: id, Name: "Made-up House " + id[30:], Class: class, Country: "KHM", Desk: "+855 00", Kinds: []string{"screening"}, Level: "reasonable_grounds",
+	}}, by...)
+	return id
+}
+
+// settled is a network whose founding is over: two operators, two NGOs with two
+// supervisors each.
+type settled struct {
+	*house
+	op1, op2, a, b, a1, a2, b1, b2 string
+}
+
+func grown(t *testing.T) *settled {
+	t.Helper()
+	h, op1 := found(t, false)
+	s := &settled{house: h, op1: op1}
+	s.op2 = h.person("", roster.Operator, op1)
+	s.a, s.b = h.agency("NGO", op1), h.agency("NGO", op1)
+	s.a1, s.a2 = h.person(s.a, roster.Supervisor, op1), h.person(s.a, roster.Supervisor, op1)
+	s.b1, s.b2 = h.person(s.b, roster.Supervisor, op1), h.person(s.b, roster.Supervisor, op1)
+	h.must(roster.DoCloseFounding, "", &roster.CloseFounding{}, op1, s.a1)
+	if h.s.Founding(h.now) {
+		t.Fatal("founding is open")
+	}
+	h.pass(time.Hour)
+	return s
+}
+
+// TestWhoHasToAgree goes through every change and those who might make it, once
+// founding is over.
+func TestWhoHasToAgree(t *testing.T) {
+	type row struct {
+		do   string
+		what func(s *settled) any
+		by   func(s *settled) []string
+		want error
+		late bool // it counts a day later
+	}
+	agency := func(s *settled) any {
+		return &roster.AdmitAgency{Agency: roster.Agency{ID: s.id(), Name: "Mill", Class: "NGO", Country: "KHM", Desk: "+855", Kinds: []string{}}}
+	}
+	person := func(agency func(*settled) string, role roster.Role) func(*settled) any {
+		return func(s *settled) any {
+			return &roster.AddPerson{Person: roster.Person{ID: s.id(), Agency: agency(s), Roles: []roster.Role{role}, Handle: "x"}, Link: link("x", s.now+7*24*3600)}
+		}
+	}
+	inA := func(s *settled) string { return s.a }
+	nowhere := func(*settled) string { return "" }
+	by := func(f ...func(*settled) string) func(*settled) []string {
+		return func(s *settled) (out []string) {
+			for _, one := range f {
+				out = append(out, one(s))
+			}
+			return out
+		}
+	}
+	op1, op2 := func(s *settled) string { return s.op1 }, func(s *settled) string { return s.op2 }
+	a1, a2 := func(s *settled) string { return s.a1 }, func(s *settled) string { return s.a2 }
+	b1, b2 := func(s *settled) string { return s.b1 }, func(s *settled) string { return s.b2 }
+	suspend := func(s *settled) any { return &roster.SuspendAgency{ID: s.a} }
+	quota := func(s *settled) any {
+		return &roster.RaiseQuota{Quota: roster.Quota{Agency: s.a, Event: "Yard", Cards: 300, Until: s.now + 3600}}
+	}
+	removeA2 := func(s *settled) any { return &roster.RemovePerson{ID: s.a2} }
+	roles := func(s *settled) any {
+		return &roster.ChangePerson{ID: s.a2, Roles: []roster.Role{roster.Caseworker}, Handle: "x"}
+	}
+	partner := func(s *settled) any { return &roster.Partner{ID: s.a, Partner: s.b} }
+	program := func(s *settled) any {
+		return &roster.AddProgram{Program: roster.Program{ID: s.id(), Agency: s.a, Role: roster.Caseworker, Label: "x", Token: make([]byte, 32), Expires: s.now + 90000}}
+	}
+	device := func(s *settled) any {
+		return &roster.AdmitDevice{Device: roster.Device{ID: s.id(), Agency: s.a, Label: "gate", Recipient: []byte{1}, Token: make([]byte, 32), InvitedBy: s.a1}, Symbols: "ABCDEF"}
+	}
+	no := roster.ErrNotAgreed
+	for i, r := range []row{
+		{roster.DoAdmitAgency, agency, by(op1), no, false},
+		{roster.DoAdmitAgency, agency, by(op1, op2), no, false},
+		{roster.DoAdmitAgency, agency, by(a1, b1), no, false},
+		{roster.DoAdmitAgency, agency, by(op1, op1), roster.ErrProof, false},
+		{roster.DoAdmitAgency, agency, by(op1, a1), nil, true},
+		{roster.DoAdmitAgency, agency, by(), no, false},
+		{roster.DoSuspendAgency, suspend, by(op1, op2), no, false},
+		{roster.DoSuspendAgency, suspend, by(op1, a1), no, false},
+		{roster.DoSuspendAgency, suspend, by(op1, b1), nil, false},
+		{roster.DoAddPerson, person(inA, roster.Supervisor), by(op1), no, false},
+		{roster.DoAddPerson, person(inA, roster.Supervisor), by(op1, op2), no, false},
+		{roster.DoAddPerson, person(inA, roster.Supervisor), by(op1, a1), no, false},
+		{roster.DoAddPerson, person(inA, roster.Supervisor), by(a1), no, false},
+		{roster.DoAddPerson, person(inA, roster.Supervisor), by(a1, b1), no, false},
+		{roster.DoAddPerson, person(inA, roster.Supervisor), by(a1, a2), nil, true},
+		{roster.DoAddPerson, person(inA, roster.Mission), by(a1, a2), invalid.ErrInput, false},
+		{roster.DoAddPerson, person(inA, roster.Operator), by(a1, a2), invalid.ErrInput, false},
+		{roster.DoAddPerson, person(nowhere, roster.Operator), by(op1), no, false},
+		{roster.DoAddPerson, person(nowhere, roster.Operator), by(op1, op2), nil, true},
+		{roster.DoAddPerson, person(nowhere, roster.Operator), by(op1, a1), no, false},
+		{roster.DoChangePerson, roles, by(a1, a2), no, false},
+		{roster.DoChangePerson, roles, by(a1, op1), no, false},
+		{roster.DoRemovePerson, removeA2, by(a1), nil, false},
+		{roster.DoRemovePerson, removeA2, by(op1), nil, false},
+		{roster.DoRemovePerson, removeA2, by(b1), no, false},
+		{roster.DoRemovePerson, removeA2, by(a2), no, false},
+		{roster.DoPartner, partner, by(a1, a2), no, false},
+		{roster.DoPartner, partner, by(a1, b1), nil, true},
+		{roster.DoRaiseQuota, quota, by(a1, b1), no, false},
+		{roster.DoRaiseQuota, quota, by(b1, b2), no, false},
+		{roster.DoRaiseQuota, quota, by(op1, b1), no, false},
+		{roster.DoAddProgram, program, by(a1), no, false},
+		{roster.DoAddProgram, program, by(a1, a2), nil, true},
+		{roster.DoAdmitDevice, device, by(a1), no, false},
+		{roster.DoAdmitDevice, device, by(a1, op1), no, false},
+		{roster.DoAdmitDevice, device, by(a1, a2), nil, true},
+		{roster.DoSignOut, func(s *settled) any { return &roster.SignOut{ID: s.b1} }, by(b1), nil, false},
+		{roster.DoSignOut, func(s *settled) any { return &roster.SignOut{ID: s.b1} }, by(a1), no, false},
+		{roster.DoCloseFounding, func(*settled) any { return &roster.CloseFounding{} }, by(op1, a1), roster.ErrState, false},
+		{roster.DoFound, func(*settled) any { return &roster.CloseFounding{} }, by(op1, a1), roster.ErrPlace, false},
+	} {
+		t.Run(fmt.Sprintf("%d %s", i, r.do), func(t *testing.T) {
+			s := grown(t)
+			err := s.do(r.do, "", r.what(s), r.by(s)...)
+			if !errors.Is(err, r.want) {
+				t.Fatalf("%v, want %v", err, r.want)
+			}
+			if r.want != nil && len(s.s.Waiting) != 0 {
+				t.Error("something waits")
+			}
+			if got := len(s.s.Waiting) == 1; r.want == nil && got != r.late {
+				t.Errorf("waits: %v, want %v", got, r.late)
+			}
+		})
+	}
+}
+
+func TestFounding(t *testing.T) {
+	h, op := found(t, false)
+	a := h.agency("NGO", op)
+	if _, ok := h.view().Agencies[a]; !ok {
+		t.Error("an agency of the founding does not count at once")
+	}
+	worker := h.person(a, roster.Caseworker, op)
+	if err := h.do(roster.DoAddPerson, a, &roster.AddPerson{Person: roster.Person{ID: h.id(), Agency: a, Roles: []roster.Role{"caseworker"}, Handle: "x"}, Link: link("y", h.now+100)}, worker); !errors.Is(err, roster.ErrNotAgreed) {
+		t.Errorf("a caseworker alone: %v", err)
+	}
+	if err := h.do(roster.DoCloseFounding, "", &roster.CloseFounding{}, op); !errors.Is(err, roster.ErrNotAgreed) {
+		t.Errorf("closed by one: %v", err)
+	}
+	h.pass(24 * time.Hour) // it ends by itself
+	if err := h.do(roster.DoAdmitAgency, "", &roster.AdmitAgency{Agency: roster.Agency{ID: h.id(), Name: "Mill", Class: "NGO", Country: "KHM", Desk: "+855", Kinds: []string{}}}, op); !errors.Is(err, roster.ErrNotAgreed) {
+		t.Errorf("after it ended: %v", err)
+	}
+}
+
+func TestDemoNeverWaits(t *testing.T) {
+	h, op := found(t, true)
+	a := h.agency("NGO", op)
+	s1, s2 := h.person(a, roster.Supervisor, op), h.person(a, roster.Supervisor, op)
+	h.must(roster.DoCloseFounding, "", &roster.CloseFounding{}, op, s1)
+	w := h.person(a, roster.Caseworker, s1, s2)
+	if h.now != began || !slices.Equal(h.view().People[w].Roles, []roster.Role{roster.Caseworker}) {
+		t.Error("somebody new waits on a demo network")
+	}
+}
+
+// TestWhatWaits: it counts after a day, not before; it is stopped, and it is void
+// when one of those who agreed was sent away meanwhile.
+func TestWhatWaits(t *testing.T) {
+	begin := func(t *testing.T) (*settled, string) {
+		s := grown(t)
+		id := s.id()
+		s.must(roster.DoAddPerson, s.a, &roster.AddPerson{Person: roster.Person{ID: id, Agency: s.a, Roles: []roster.Role{roster.Caseworker}, Handle: "x"}, Link: link("x", s.now+7*24*3600)}, s.a1, s.a2)
+		return s, id
+	}
+	there := func(s *settled, id string) bool { _, ok := s.view().People[id]; return ok }
+	t.Run("a day", func(t *testing.T) {
+		s, id := begin(t)
+		s.pass(roster.Delay - time.Second)
+		if there(s, id) {
+			t.Error("counts too early")
+		}
+		s.pass(time.Second)
+		if !there(s, id) {
+			t.Error("does not count")
+		}
+	})
+	t.Run("stopped", func(t *testing.T) {
+		s, id := begin(t)
+		stop := &roster.Stop{Seq: s.s.Waiting[0].Seq}
+		if err := s.do(roster.DoStop, "", stop, s.b1); !errors.Is(err, roster.ErrNotAgreed) {
+			t.Errorf("by a stranger: %v", err)
+		}
+		s.must(roster.DoStop, "", stop, s.a2)
+		s.pass(2 * roster.Delay)
+		if there(s, id) {
+			t.Error("counts all the same")
+		}
+	})
+	t.Run("an approver was removed", func(t *testing.T) {
+		s, id := begin(t)
+		s.must(roster.DoRemovePerson, s.a, &roster.RemovePerson{ID: s.a2}, s.op1)
+		s.pass(2 * roster.Delay)
+		if there(s, id) {
+			t.Error("counts all the same")
+		}
+	})
+	t.Run("the agency was suspended", func(t *testing.T) {
+		s, id := begin(t)
+		s.must(roster.DoSuspendAgency, "", &roster.SuspendAgency{ID: s.a}, s.op1, s.b1)
+		s.pass(2 * roster.Delay)
+		if there(s, id) {
+			t.Error("counts all the same")
+		}
+	})
+}
+
+func TestLossAndRecovery(t *testing.T) {
+	s := grown(t)
+	// Two of the agency are too few where one of them lost the passkey: an operator
+	// does not stand in while two are there, so that the agency needs a third.
+	third := s.person(s.a, roster.Admin, s.a1, s.a2)
+	s.must(roster.DoRecoverPerson, s.a, &roster.RecoverPerson{ID: s.a2, Link: link("again", s.now+7*24*3600)}, s.a1, third)
+	s.pass(roster.Delay)
+	if got := s.view().People[s.a2]; len(got.Credentials) != 0 || got.SessionsFrom != s.now {
+		t.Errorf("the lost passkeys: %d, sessions from %d, want none and %d", len(got.Credentials), got.SessionsFrom, s.now)
+	}
+	// What was lost proves nothing more.
+	if err := s.do(roster.DoSignOut, s.a, &roster.SignOut{ID: s.a2}, s.a2); !errors.Is(err, roster.ErrProof) {
+		t.Errorf("by a lost passkey: %v", err)
+	}
+	c := s.change(s.act(roster.DoJoin, "", &roster.Join{Person: s.a2, Credential: credential("another")}))
+	act, _ := approval.Parse(c.Act)
+	p := proof(act, "another")
+	p.Person = s.a2
+	c.Proofs = []approval.Proof{p}
+	for _, secret := range []string{"", "guess"} {
+		c.Secret = secret
+		if err := s.try(c); !errors.Is(err, roster.ErrProof) {
+			t.Errorf("secret %q: %v", secret, err)
+		}
+	}
+	c.Secret = "again"
+	if err := s.try(c); err != nil {
+		t.Fatal(err)
+	}
+	again := s.change(s.act(roster.DoJoin, "", &roster.Join{Person: s.a2, Credential: credential("third")}))
+	again.Secret = "again"
+	if err := s.try(again); !errors.Is(err, roster.ErrProof) {
+		t.Errorf("a link used twice: %v", err)
+	}
+}
+
+// TestReplay: the sequence alone gives the same state, and no other sequence does.
+func TestReplay(t *testing.T) {
+	s := grown(t)
+	s.must(roster.DoAdmitAgency, "", &roster.AdmitAgency{Agency: roster.Agency{ID: s.id(), Name: "Mill", Class: "NGO", Country: "KHM", Desk: "+855", Kinds: []string{}}}, s.op1, s.a1)
+	replay := func(changes []roster.Change) (again roster.State, err error) {
+		for _, c := range changes {
+			if err = again.Apply(c, hashes{}); err != nil {
+				return again, err
+			}
+		}
+		return again, nil
+	}
+	again, err := replay(s.changes)
+	if err != nil || again.Head != s.s.Head || len(again.People) != len(s.s.People) || len(again.Waiting) != 1 {
+		t.Fatalf("%v, or another state", err)
+	}
+	for i := range s.changes {
+		without := slices.Delete(slices.Clone(s.changes), i, i+1)
+		if _, err := replay(without); err == nil && i < len(s.changes)-1 {
+			t.Errorf("without change %d", i+1)
+		}
+		twice := slices.Insert(slices.Clone(s.changes), i, s.changes[i])
+		if _, err := replay(twice); err == nil {
+			t.Errorf("change %d twice", i+1)
+		}
+		data, err := s.changes[i].Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := 0; at < len(data); at += 7 {
+			altered := slices.Clone(data)
+			altered[at] ^= 1
+			c, err := roster.Parse(altered)
+			if err != nil {
+				continue
+			}
+			if _, err := replay(slices.Replace(slices.Clone(s.changes), i, i+1, c)); err == nil && i < len(s.changes)-1 {
+				t.Errorf("change %d, byte %d altered", i+1, at)
+			}
+		}
+	}
+	// An act that was done is not done again, with whatever proofs.
+	c := s.change(s.act(roster.DoSignOut, s.a, &roster.SignOut{ID: s.a1}), s.a1)
+	if err := s.try(c); err != nil {
+		t.Fatal(err)
+	}
+	c.Seq, c.Prev = s.s.Seq+1, slices.Clone(s.s.Head[:])
+	if err := s.try(c); !errors.Is(err, roster.ErrPlace) {
+		t.Errorf("an act done twice: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	h, op := found(f, true)
+	_ = h.agency("NGO", op)
+	for _, c := range h.changes {
+		data, err := c.Bytes()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add(binary.BigEndian.AppendUint64(nil, 1))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := roster.Parse(data)
+		if err != nil {
+			return
+		}
+		again, err := c.Bytes()
+		if err != nil || string(again) != string(data) {
+			t.Error("another form is taken")
+		}
+		s := h.s
+		if s.Apply(c, hashes{}) == nil && len(c.Proofs) == 0 && len(c.Root) == 0 {
+			t.Error("nobody has agreed")
+		}
+	})
+}
