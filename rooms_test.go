@@ -73,6 +73,11 @@ var rooms = map[string]room{
 		std:     []string{"os"}, // the published log is a folder, for strangers as for us
 	},
 
+	// Which names of agencies can be told apart: a leaf, so that whoever admits an
+	// agency asks the same question. It has the table of look-alikes from a kept
+	// library, and folding and composed forms from the Go project.
+	"network/naming": {ours: []string{"invalid"}, foreign: []string{"go.mau.fi/util/confusable", "golang.org/x/text"}},
+
 	// What can be stated, for whoever states, keeps or asks for it.
 	"claims": {ours: []string{"credentials/private", "credentials/strictjson", "invalid"}},
 
@@ -92,7 +97,7 @@ var rooms = map[string]room{
 	"verifier":    {ours: leaves, foreign: []string{"golang.org/x/crypto/argon2"}},
 	"credentials": {ours: slices.Concat(leaves, []string{"invalid", "claims", "audit"})},
 	"vault":       {ours: []string{"credentials/private", "invalid", "claims", "vault/mrz", "audit"}, foreign: []string{"filippo.io/age", "golang.org/x/crypto"}},
-	"network":     {ours: slices.Concat(leaves, []string{"invalid", "verifier", "audit", "people/token"})},
+	"network":     {ours: slices.Concat(leaves, []string{"invalid", "verifier", "audit", "network/naming", "people/token"})},
 	"people":      {ours: []string{"invalid", "audit", "approval", "people/roster", "people/token"}},
 
 	"internal/vaulttest": {adapter: true, ours: []string{"internal/hcvault"}, foreign: []string{"github.com/hashicorp/vault/api"}},
