@@ -125,9 +125,12 @@ var rooms = map[string]room{
 	"internal/pgtest":     {adapter: true},
 	"internal/vectortest": {adapter: true},
 	// It is below every adapter that keeps keys, and beside none of them.
-	"internal/keystore":   {adapter: true, ours: []string{"credentials/jws", "verifier", "internal/trouble"}, foreign: []string{"golang.org/x/mod/sumdb/note"}},
-	"internal/keyfile":    {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"filippo.io/age", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto"}},
-	"internal/hcvault":    {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
+	"internal/keystore": {adapter: true, ours: []string{"credentials/jws", "verifier", "internal/trouble"}, foreign: []string{"golang.org/x/mod/sumdb/note"}},
+	"internal/keyfile":  {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"filippo.io/age", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto"}},
+	"internal/hcvault":  {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
+	// Keys in a process of their own: it knows no keystore but as one, and of the
+	// vault only the word for what does not open.
+	"internal/signer":     {adapter: true, ours: []string{"internal/keystore", "internal/trouble", "vault"}, foreign: []string{"github.com/fxamacker/cbor/v2"}},
 	"internal/blobs":      {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
 	"internal/sqlitetest": {adapter: true, foreign: []string{"modernc.org/sqlite"}},
