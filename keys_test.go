@@ -26,14 +26,15 @@ var privateKeys = map[string][]string{
 // network's and the agencies' are internal/keyfile's alone; everybody else asks
 // a keystore.Store, which may be another process.
 var keepers = map[string]string{
-	"internal/keyfile":  "the network's and the agencies', in one file",
-	"internal/keystore": "for a moment, one that a Store derives for one use",
-	"credentials/card":  "the holder's, out of a card and its code",
-	"credentials/jws":   "nobody's: it tells whether a signer is one, to check it less",
-	"verifier":          "a device's own, and the holder's",
-	"network":           "an epoch's, which the keystore wraps at once",
-	"vault":             "a record's, which the keystore opens",
-	"internal/backup":   "of whoever opens backups, made offline",
+	"internal/keyfile":          "the network's and the agencies', in one file",
+	"internal/keystore":         "for a moment, one that a Store derives for one use",
+	"credentials/card":          "the holder's, out of a card and its code",
+	"credentials/jws":           "nobody's: it tells whether a signer is one, to check it less",
+	"verifier":                  "a device's own, and the holder's",
+	"network":                   "an epoch's, which the keystore wraps at once",
+	"vault":                     "a record's, which the keystore opens",
+	"internal/passkey/software": "of people who do not exist",
+	"internal/backup":           "of whoever opens backups, made offline",
 }
 
 // TestPrivateKeys holds the rule that every use of a network's or an agency's

@@ -31,7 +31,7 @@ export -f binary
 
 instrument=()
 for p in "$module/..." archive/tar image/... github.com/go-jose/go-jose/... github.com/fxamacker/cbor/... \
-  github.com/veraison/go-cose/... golang.org/x/mod/sumdb/... filippo.io/age/...; do
+  github.com/go-webauthn/webauthn/protocol/... github.com/veraison/go-cose/... golang.org/x/mod/sumdb/... filippo.io/age/...; do
   instrument+=("-gcflags=$p=-d=libfuzzer")
 done
 
