@@ -73,6 +73,11 @@ var rooms = map[string]room{
 		std:     []string{"os"}, // the published log is a folder, for strangers as for us
 	},
 
+	// Which names of agencies can be told apart: a leaf, so that whoever admits an
+	// agency asks the same question. It has the table of look-alikes from a kept
+	// library, and folding and composed forms from the Go project.
+	"network/naming": {ours: []string{"invalid"}, foreign: []string{"go.mau.fi/util/confusable", "golang.org/x/text"}},
+
 	// What can be stated, for whoever states, keeps or asks for it.
 	"claims": {ours: []string{"credentials/private", "credentials/strictjson", "invalid"}},
 
@@ -92,7 +97,7 @@ var rooms = map[string]room{
 	"verifier":    {ours: leaves, foreign: []string{"golang.org/x/crypto/argon2"}},
 	"credentials": {ours: slices.Concat(leaves, []string{"invalid", "claims", "audit"})},
 	"vault":       {ours: []string{"credentials/private", "invalid", "claims", "vault/mrz", "audit"}, foreign: []string{"filippo.io/age", "golang.org/x/crypto"}},
-	"network":     {ours: slices.Concat(leaves, []string{"invalid", "verifier", "audit", "people/token"})},
+	"network":     {ours: slices.Concat(leaves, []string{"invalid", "verifier", "audit", "network/naming", "people/token"})},
 	"people":      {ours: []string{"invalid", "audit", "approval", "people/roster", "people/token"}},
 
 	"internal/vaulttest": {adapter: true, ours: []string{"internal/hcvault"}, foreign: []string{"github.com/hashicorp/vault/api"}},
@@ -120,9 +125,12 @@ var rooms = map[string]room{
 	"internal/pgtest":     {adapter: true},
 	"internal/vectortest": {adapter: true},
 	// It is below every adapter that keeps keys, and beside none of them.
-	"internal/keystore":   {adapter: true, ours: []string{"credentials/jws", "verifier", "internal/trouble"}, foreign: []string{"golang.org/x/mod/sumdb/note"}},
-	"internal/keyfile":    {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"filippo.io/age", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto"}},
-	"internal/hcvault":    {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
+	"internal/keystore": {adapter: true, ours: []string{"credentials/jws", "verifier", "internal/trouble"}, foreign: []string{"golang.org/x/mod/sumdb/note"}},
+	"internal/keyfile":  {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"filippo.io/age", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto"}},
+	"internal/hcvault":  {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
+	// Keys in a process of their own: it knows no keystore but as one, and of the
+	// vault only the word for what does not open.
+	"internal/signer":     {adapter: true, ours: []string{"internal/keystore", "internal/trouble", "vault"}, foreign: []string{"github.com/fxamacker/cbor/v2"}},
 	"internal/blobs":      {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
 	"internal/sqlitetest": {adapter: true, foreign: []string{"modernc.org/sqlite"}},

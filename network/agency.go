@@ -13,6 +13,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/invalid"
+	"github.com/safeconduct/safeconduct/network/naming"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -72,9 +73,21 @@ type Key struct {
 	Compromised *verifier.Compromise
 }
 
-func (a Agency) validate() error {
+// CodeAlike is the code of the problem with a name that could be taken for
+// another agency's.
+const CodeAlike = "name_alike"
+
+// validate checks an agency that is not among all, the network's others. A name
+// that could be taken for that of another, also of a suspended one, is told whose it
+// is: names of agencies are public.
+func (a Agency) validate(all []Agency) error {
 	var c invalid.Checker
-	c.ShortLine("/name", a.Name, 80, invalid.Required)
+	naming.Check(&c, "/name", a.Name)
+	for _, other := range all {
+		if naming.Alike(a.Name, other.Name) {
+			c.Add("/name", CodeAlike, "can be told from the name of an agency that is there: "+other.Name)
+		}
+	}
 	c.ShortLine("/desk", a.Desk, 40, invalid.Required)
 	c.Must(slices.Contains(Classes, a.Class), "/class", invalid.CodeNotInList, "is one of the listed classes")
 	c.Country("/country", a.Country, invalid.Required)
@@ -82,18 +95,19 @@ func (a Agency) validate() error {
 }
 
 // AddAgency takes an organisation into the network and makes its keys. Of a,
-// only Name, Class, Country and Desk are read.
+// only Name, Class, Country and Desk are read. Its name has to be one that officers
+// can tell from every other agency's.
 func (n *Network) AddAgency(ctx context.Context, by audit.Actor, a Agency) (Agency, error) {
 	if err := n.may(by, actAgencies, ""); err != nil {
 		return Agency{}, err
 	}
 	a = Agency{ID: newID(), Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk}
-	if err := a.validate(); err != nil {
-		return Agency{}, err
-	}
 	all, err := n.cfg.Store.Agencies(ctx)
 	if err != nil {
 		return Agency{}, fmt.Errorf("read agencies: %w", err)
+	}
+	if err := a.validate(all); err != nil {
+		return Agency{}, err
 	}
 	if len(all) >= verifier.MaxAgencies {
 		return Agency{}, fmt.Errorf("%w: the network has as many agencies as a trust list may name", ErrConflict)

@@ -3,6 +3,7 @@ package network_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -98,10 +99,17 @@ func (b *bench) ok(err error) {
 func (b *bench) agency(class network.Class) network.Agency {
 	b.t.Helper()
 	a, err := b.AddAgency(b.t.Context(), b.root, network.Agency{
-		Name: "Made-up House", Class: class, Country: "KHM", Desk: "+855 00 000 001",
+		Name: fmt.Sprintf("Made-up House %d", len(b.agencies())+1), Class: class, Country: "KHM", Desk: "+855 00 000 001",
 	})
 	b.ok(err)
 	return a
+}
+
+func (b *bench) agencies() []network.Agency {
+	b.t.Helper()
+	all, err := b.Agencies(b.t.Context())
+	b.ok(err)
+	return all
 }
 
 func (b *bench) member(agency string, role people.Role) (audit.Actor, string) {
@@ -260,7 +268,7 @@ func TestAgencies(t *testing.T) {
 		{"nothing", network.Agency{}, []string{"name", "desk", "class", "country"}},
 		{"an unknown class", network.Agency{Name: "a", Desk: "1", Class: "Bank", Country: "KHM"}, []string{"class"}},
 		{"a two-letter country", network.Agency{Name: "a", Desk: "1", Class: network.NGO, Country: "KH"}, []string{"country"}},
-		{"markup is text, control is not", network.Agency{Name: "<b>\x00", Desk: "1", Class: network.NGO, Country: "KHM"}, []string{"name"}},
+		{"a control character", network.Agency{Name: "b\x00", Desk: "1", Class: network.NGO, Country: "KHM"}, []string{"name"}},
 	} {
 		_, err := b.AddAgency(t.Context(), b.root, c.a)
 		var refused *invalid.Error
@@ -278,6 +286,16 @@ func TestAgencies(t *testing.T) {
 	}
 
 	a := b.agency(network.NGO)
+	b.ok(b.Suspend(t.Context(), b.root, a.ID)) // one that is shut out has its name still
+	for _, name := range []string{"Made-up House 1", "MADE-UP  HOUSE 1", "Mаde-up Hоuse 1", "<i>Made-up House 1</i>", "Made up House l"} {
+		all := len(b.agencies())
+		_, err := b.AddAgency(t.Context(), b.root, network.Agency{Name: name, Class: network.NGO, Country: "KHM", Desk: "1"})
+		wantErr(t, "the name of another", err, invalid.ErrInput)
+		if got := len(b.agencies()); got != all {
+			t.Errorf("%q was admitted", name)
+		}
+	}
+	b.ok(b.Resume(t.Context(), b.root, a.ID))
 	if len(a.Keys) != 1 || !a.Keys[0].From.Equal(start.Truncate(day)) {
 		t.Errorf("the first key is valid from %v, want midnight of today", a.Keys[0].From)
 	}

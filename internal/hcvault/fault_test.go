@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/signer"
 	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/internal/trouble"
 )
@@ -42,6 +44,52 @@ func TestFake(t *testing.T) {
 		}
 		return openKeys(v, cfg)
 	})
+}
+
+// TestThroughASigner is the same with a socket between the rooms and the keys.
+func TestThroughASigner(t *testing.T) {
+	storetest.Keys(t, func(t *testing.T) storetest.OpenKeys {
+		cfg := newFake(t).config(t)
+		v, err := hcvault.Create(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return storetest.OpenKeys{
+			Keystore: through(t, v), NoKey: signer.ErrNoKey, Wrapped: signer.ErrWrapped,
+			Again: func(t *testing.T) storetest.Keystore {
+				t.Helper()
+				again, err := hcvault.Open(t.Context(), cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return through(t, again)
+			},
+		}
+	})
+}
+
+// through puts a signer's socket in front of a Vault.
+func through(t *testing.T, v *hcvault.Vault) storetest.Keystore {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s.sock")
+	l, err := signer.Listen(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- signer.Serve(ctx, l, signer.Config{Keys: v}) }()
+	c, err := signer.Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		if err := errors.Join(<-ended, c.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return keystore.New(c)
 }
 
 func openKeys(v *hcvault.Vault, cfg hcvault.Config) storetest.OpenKeys {

@@ -1,0 +1,265 @@
+package signer
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/trouble"
+)
+
+const (
+	// maxInFlight is how many questions are under way at once; more wait.
+	maxInFlight = 64
+	// maxIdle is how many connections are kept for the next questions.
+	maxIdle = 16
+	// usual is how long a question may take whose asker sets no end, and patient
+	// that for one which writes the key file anew: its passphrase is stretched.
+	usual, patient = 20 * time.Second, time.Minute
+	// maxBatch is how much is sent to be signed with one question, in bytes.
+	maxBatch = 4 << 20
+)
+
+// Client is a Store whose keys are behind a socket. It is safe for use by many
+// goroutines, and goes on by itself when a signer that ended is there again.
+type Client struct {
+	path  string
+	turns chan struct{}
+
+	mu     sync.Mutex
+	idle   []net.Conn
+	closed bool
+}
+
+var _ keystore.Store = (*Client)(nil)
+
+// Dial returns the keys behind the socket at path, once they answer there.
+func Dial(ctx context.Context, path string) (*Client, error) {
+	c := &Client{path: path, turns: make(chan struct{}, maxInFlight)}
+	return c, c.Ready(ctx)
+}
+
+// Close ends the connections. Who asks afterwards gets ErrAway.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, conn := range c.idle {
+		_ = conn.Close()
+	}
+	c.idle = nil
+	return nil
+}
+
+func away(cause string) error {
+	return &trouble.Later{Err: ErrAway, Cause: cause, After: time.Second}
+}
+
+// ask sends one question and waits for its answer.
+func (c *Client) ask(ctx context.Context, q question) (answer, error) {
+	within := usual
+	if q.Op == opNewAgency || q.Op == opRotateAgency {
+		within = patient
+	}
+	ctx, done := context.WithTimeout(ctx, within)
+	defer done()
+	select {
+	case c.turns <- struct{}{}:
+		defer func() { <-c.turns }()
+	case <-ctx.Done():
+		return answer{}, away("it is busy")
+	}
+	for {
+		conn, used, err := c.connection(ctx)
+		if err != nil {
+			return answer{}, err
+		}
+		a, err := talk(ctx, conn, q)
+		if err == nil {
+			c.keep(conn)
+			return a, a.err()
+		}
+		_ = conn.Close()
+		switch {
+		case errors.Is(err, errLong):
+			return answer{}, err
+		case errors.Is(err, errFrame):
+			return answer{}, ErrWrongAnswer
+		case ctx.Err() != nil:
+			return answer{}, away("it is too slow")
+		case used && q.Op != opRotateAgency:
+			// The signer was started anew since. To ask twice does no harm: a second
+			// signature over the same bytes says nothing else. Only a second
+			// rotation would be one too many.
+			continue
+		}
+		return answer{}, away("the connection to it was lost")
+	}
+}
+
+// talk is one question and one answer on a connection.
+func talk(ctx context.Context, conn net.Conn, q question) (a answer, err error) {
+	end, _ := ctx.Deadline() // ask has set one
+	if err := conn.SetDeadline(end); err != nil {
+		return a, err
+	}
+	unwatch := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer unwatch()
+	q.Within = uint32(max(1, time.Until(end).Milliseconds())) //nolint:gosec // at most a minute
+	if err := write(conn, q); err != nil {
+		return a, err
+	}
+	return a, read(conn, &a)
+}
+
+// connection is one that is idle, or a new one.
+func (c *Client) connection(ctx context.Context) (conn net.Conn, used bool, err error) {
+	c.mu.Lock()
+	if n := len(c.idle); n > 0 {
+		conn, c.idle = c.idle[n-1], c.idle[:n-1]
+	}
+	closed := c.closed
+	c.mu.Unlock()
+	switch {
+	case closed:
+		return nil, false, away("the service is about to stop")
+	case conn != nil:
+		return conn, true, nil
+	}
+	path, done, err := shortPath(c.path)
+	if err != nil {
+		return nil, false, err
+	}
+	defer done()
+	if conn, err = new(net.Dialer).DialContext(ctx, "unix", path); err != nil {
+		return nil, false, away("nothing answers on its socket")
+	}
+	return conn, false, nil
+}
+
+// keep has a connection wait for the next question.
+func (c *Client) keep(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || len(c.idle) >= maxIdle {
+		_ = conn.Close()
+		return
+	}
+	c.idle = append(c.idle, conn)
+}
+
+// Ready asks whether the keys can be used now.
+func (c *Client) Ready(ctx context.Context) error {
+	_, err := c.ask(ctx, question{Op: opReady})
+	return err
+}
+
+// Public is the key that signs for a use now. ErrNoKey if there is none.
+func (c *Client) Public(ctx context.Context, use keystore.Use) (keystore.Public, error) {
+	return c.public(ctx, question{Op: opPublic, Use: string(use)})
+}
+
+func (c *Client) public(ctx context.Context, q question) (keystore.Public, error) {
+	a, err := c.ask(ctx, q)
+	if err != nil {
+		return keystore.Public{}, err
+	}
+	return keystore.Public{KeyID: a.KeyID, DER: a.DER}, nil
+}
+
+// Sign has digests signed, in as few questions as their number allows.
+func (c *Client) Sign(ctx context.Context, use keystore.Use, kid string, digests [][]byte) ([][]byte, error) {
+	all := make([][]byte, 0, len(digests))
+	for len(digests) > 0 {
+		n, size := 0, 0
+		for n < min(len(digests), maxMany) && (n == 0 || size+len(digests[n]) <= maxBatch) {
+			size += len(digests[n])
+			n++
+		}
+		a, err := c.ask(ctx, question{Op: opSign, Use: string(use), KeyID: kid, Many: digests[:n]})
+		if err != nil {
+			return nil, err
+		}
+		if len(a.Many) != n {
+			return nil, ErrWrongAnswer
+		}
+		all, digests = append(all, a.Many...), digests[n:]
+	}
+	return all, nil
+}
+
+// LogKey is the text by which strangers check the log's checkpoints.
+func (c *Client) LogKey(ctx context.Context) (string, error) {
+	a, err := c.ask(ctx, question{Op: opLogKey})
+	return a.Text, err
+}
+
+// data is a question whose answer is bytes.
+func (c *Client) data(ctx context.Context, q question) ([]byte, error) {
+	a, err := c.ask(ctx, q)
+	return a.Data, err
+}
+
+// SignLog has the text of one of the log's checkpoints signed.
+func (c *Client) SignLog(ctx context.Context, text []byte) ([]byte, error) {
+	return c.data(ctx, question{Op: opSignLog, Data: text})
+}
+
+// SignDerived signs with a key that is derived for one label and one network.
+func (c *Client) SignDerived(ctx context.Context, label, network string, data []byte) ([]byte, error) {
+	return c.data(ctx, question{Op: opSignDerived, Label: label, Network: network, Data: data})
+}
+
+// DerivedKey is the public half of the key of SignDerived.
+func (c *Client) DerivedKey(ctx context.Context, label, network string) (ed25519.PublicKey, error) {
+	key, err := c.data(ctx, question{Op: opDerivedKey, Label: label, Network: network})
+	if err == nil && len(key) != ed25519.PublicKeySize {
+		return nil, ErrWrongAnswer // a check with it would panic
+	}
+	return key, err
+}
+
+// NewAgency makes an agency's keys, or finds those it has.
+func (c *Client) NewAgency(ctx context.Context, agency string) (keystore.Public, error) {
+	return c.public(ctx, question{Op: opNewAgency, Agency: agency})
+}
+
+// RotateAgency makes a new signing key for an agency that has one.
+func (c *Client) RotateAgency(ctx context.Context, agency string) (keystore.Public, error) {
+	return c.public(ctx, question{Op: opRotateAgency, Agency: agency})
+}
+
+// Wrap encrypts a record's file key to an agency.
+func (c *Client) Wrap(ctx context.Context, agency, record string, fileKey []byte) ([]byte, error) {
+	return c.data(ctx, question{Op: opWrap, Agency: agency, Record: record, Data: fileKey})
+}
+
+// Unwrap reverses Wrap. ErrWrapped if the bytes belong to another record or agency.
+func (c *Client) Unwrap(ctx context.Context, agency, record string, wrapped []byte) ([]byte, error) {
+	return c.data(ctx, question{Op: opUnwrap, Agency: agency, Record: record, Data: wrapped})
+}
+
+// WrapEpoch encrypts an epoch's keys for keeping in a database.
+func (c *Client) WrapEpoch(ctx context.Context, epoch uint32, plain []byte) ([]byte, error) {
+	return c.data(ctx, question{Op: opWrapEpoch, Epoch: epoch, Data: plain})
+}
+
+// UnwrapEpoch reverses WrapEpoch. ErrWrapped if the bytes belong to another epoch.
+func (c *Client) UnwrapEpoch(ctx context.Context, epoch uint32, wrapped []byte) ([]byte, error) {
+	return c.data(ctx, question{Op: opUnwrapEpoch, Epoch: epoch, Data: wrapped})
+}
+
+// MAC is HMAC-SHA-256 under a key of its own for each label.
+func (c *Client) MAC(ctx context.Context, label string, data []byte) ([]byte, error) {
+	return c.data(ctx, question{Op: opMAC, Label: label, Data: data})
+}
+
+// Generation rises with every change of the keys.
+func (c *Client) Generation(ctx context.Context) (uint64, error) {
+	a, err := c.ask(ctx, question{Op: opGeneration})
+	return a.Number, err
+}
