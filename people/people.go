@@ -11,13 +11,16 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/invalid"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/people/token"
 )
 
@@ -41,39 +44,28 @@ var (
 	ErrConflict = errors.New("people: the state does not allow this")
 )
 
-// Role says what somebody may do. It is one word per member.
-type Role string
+// Role says what somebody may do: a role of the roster, or what a device is.
+type Role = roster.Role
 
-// The roles.
+// The roles of people and programs are the roster's. A device has one of two.
 const (
-	Operator   Role = "operator"   // runs the network; belongs to no agency, sees no record
-	Caseworker Role = "caseworker" // takes people in and attests
-	Supervisor Role = "supervisor" // answers for what the agency signs
-	Officer    Role = "officer"    // of an immigration service
-	Mission    Role = "mission"    // of an embassy or consulate
-	DeviceRole Role = "device"     // an enrolled device acting by itself
-	Pending    Role = "pending"    // a device that waits for approval
+	Operator   = roster.Operator
+	Auditor    = roster.Auditor
+	Admin      = roster.Admin
+	Caseworker = roster.Caseworker
+	Supervisor = roster.Supervisor
+	Officer    = roster.Officer
+	Mission    = roster.Mission
+
+	DeviceRole Role = "device"  // an enrolled device acting by itself
+	Pending    Role = "pending" // a device that waits for approval
 )
 
 // Roles lists every role.
-var Roles = []Role{Operator, Caseworker, Supervisor, Officer, Mission, DeviceRole, Pending}
+var Roles = []Role{Operator, Auditor, Admin, Caseworker, Supervisor, Officer, Mission, DeviceRole, Pending}
 
-// RolesOf lists the roles that people of an agency may have, by its class in the
-// words of docs/vocabulary.md. An agency that only checks or only answers has
-// nobody who attests, and a business has nobody at all.
-func RolesOf(class string) []Role {
-	switch class {
-	case "NGO", "HealthServiceOrganisation", "CentralGovernmentOrganisation", "LocalGovernmentOrganisation",
-		"LegalService", "SchoolOrCollege", "x_InternationalOrganisation", "x_Shelter":
-		return []Role{Caseworker, Supervisor}
-	case "ImmigrationService", "LawEnforcement":
-		return []Role{Officer}
-	case "x_DiplomaticMission":
-		return []Role{Mission}
-	default:
-		return nil
-	}
-}
+// RolesOf lists the roles that people of an agency may have, by its class.
+func RolesOf(class string) []Role { return roster.RolesOf(class) }
 
 // Member is somebody who works for an agency. No name is known here: the agency
 // knows it.
@@ -105,6 +97,9 @@ type Device struct {
 // writes both or neither. Reads of one record return ErrNotFound when there is
 // none.
 type Store interface {
+	Changes
+	Requests
+
 	AddMember(ctx context.Context, m Member, log ...audit.Entry) error
 	// RevokeMember ends a member's access for good. ErrConflict if it was
 	// ended before.
@@ -122,18 +117,26 @@ type Store interface {
 // Config is everything a Roster needs. Store is required.
 type Config struct {
 	Store Store
+	// Checker checks the proofs of the roster; nil means that none holds.
+	Checker roster.Checker
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
 
 // Roster is everybody who may act in one network. It is safe for use by many
 // goroutines.
-type Roster struct{ cfg Config }
+type Roster struct {
+	cfg  Config
+	book book
+}
 
 // New checks the configuration. It reads and writes nothing.
 func New(cfg Config) (*Roster, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("people: a roster needs a Store")
+	}
+	if cfg.Checker == nil {
+		cfg.Checker = nothingHolds{}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -228,6 +231,13 @@ func (r *Roster) Authenticate(ctx context.Context, bearer string) (audit.Actor, 
 	if !ok {
 		return audit.Actor{}, ErrUnauthenticated
 	}
+	s, err := r.State(ctx)
+	if err != nil {
+		return audit.Actor{}, err
+	}
+	if by, ok := program(s, hash, r.cfg.Now()); ok {
+		return by, nil
+	}
 	m, err := r.cfg.Store.MemberByToken(ctx, hash)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -311,6 +321,13 @@ func (r *Roster) active(ctx context.Context, agency string) error {
 	}
 	return nil
 }
+
+// nothingHolds is a Checker that nobody has set up.
+type nothingHolds struct{}
+
+func (nothingHolds) Proof(roster.Credential, [32]byte, approval.Proof) error { return roster.ErrProof }
+
+func (nothingHolds) Root(json.RawMessage, [32]byte, []byte) error { return roster.ErrProof }
 
 // Allows tells whether an actor may do an act to what belongs to an agency, or,
 // for "", to the network itself. It is May for rooms that do not know this one

@@ -137,16 +137,16 @@ var rights = []Right{
 
 	{Lookup, AboutNothing, anywhere, []Role{Officer, Mission}},
 	{Verification, AboutNothing, anywhere, []Role{Caseworker, Supervisor, Officer, Mission, DeviceRole}},
-	{PackFetch, AboutNothing, anywhere, []Role{Operator, Caseworker, Supervisor, Officer, Mission, DeviceRole}},
+	{PackFetch, AboutNothing, anywhere, []Role{Operator, Auditor, Admin, Caseworker, Supervisor, Officer, Mission, DeviceRole}},
 	{Publication, AboutNothing, anywhere, []Role{Operator}},
 	{EpochManage, AboutNothing, anywhere, []Role{Operator}},
-	{LogRead, AboutNothing, anywhere, []Role{Operator}},
+	{LogRead, AboutNothing, anywhere, []Role{Operator, Auditor}},
 
 	{AgencyManage, AboutAgency, anywhere, []Role{Operator}},
 	{MemberManage, AboutAgency, anywhere, []Role{Operator}},
-	{MemberManage, AboutAgency, ours, []Role{Supervisor}},
+	{MemberManage, AboutAgency, ours, []Role{Admin, Supervisor}},
 	{DeviceManage, AboutAgency, anywhere, []Role{Operator}},
-	{DeviceManage, AboutAgency, ours, []Role{Supervisor}},
+	{DeviceManage, AboutAgency, ours, []Role{Admin, Supervisor}},
 	{EnvelopeFetch, AboutAgency, ours, []Role{DeviceRole}},
 	{DeviceSelf, AboutAgency, ours, []Role{DeviceRole, Pending}},
 }
@@ -182,16 +182,26 @@ func May(by audit.Actor, do Action) error {
 
 // MayIn is May for what stands to the actor in a relation.
 func MayIn(by audit.Actor, do Action, in Relation) error {
-	// An operator stands outside all agencies, everybody else inside one.
-	if by.ID == "" || (Role(by.Role) == Operator) != (by.Agency == "") {
+	if by.ID == "" {
 		return ErrForbidden
 	}
-	for _, r := range rights {
-		if r.Action == do && slices.Contains(r.Roles, Role(by.Role)) && slices.Contains(r.In, in) {
+	for _, role := range strings.Split(by.Role, rolesApart) {
+		if allows(Role(role), by.Agency, do, in) {
 			return nil
 		}
 	}
 	return ErrForbidden
+}
+
+// allows is MayIn for one of an actor's roles.
+func allows(role Role, agency string, do Action, in Relation) bool {
+	// Operators and auditors stand outside all agencies, everybody else inside one.
+	if (role == Operator || role == Auditor) != (agency == "") {
+		return false
+	}
+	return slices.ContainsFunc(rights, func(r Right) bool {
+		return r.Action == do && slices.Contains(r.Roles, role) && slices.Contains(r.In, in)
+	})
 }
 
 // MayFor is May for what belongs to an agency, or, for "", to the network

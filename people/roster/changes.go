@@ -63,6 +63,7 @@ type need struct {
 	delay    bool                // it counts a day later
 	founding bool                // while the network is founded one operator is enough
 	root     bool                // the root signs, too
+	alone    bool                // or the root alone: whoever has folder and passphrase may only take away
 }
 
 // kinds is every doing there is. What does not stand here is refused.
@@ -115,7 +116,7 @@ func team(s *State, agency string) func(Person) bool {
 	own := func(p Person) bool { return p.Agency == agency && leads(p) }
 	n := 0
 	for _, p := range s.People {
-		if own(p) && s.present(p) {
+		if own(p) && s.Present(p) {
 			n++
 		}
 	}
@@ -135,7 +136,7 @@ func team(s *State, agency string) func(Person) bool {
 func twoBodies(s *State, about string) need {
 	others := 0
 	for id := range s.Agencies {
-		if id != about && s.active(id) {
+		if id != about && s.Active(id) {
 			others++
 		}
 	}
@@ -152,7 +153,7 @@ func delayed(n need) need { n.delay = true; return n }
 // one is the rule of what only takes something away: whoever answers for the agency,
 // or runs the network, or it is one's own.
 func one(agency, self string) need {
-	return need{people: 1, founding: true, who: func(p Person) bool {
+	return need{people: 1, founding: true, alone: true, who: func(p Person) bool {
 		return p.ID == self && self != "" || p.Is(Operator) || p.Agency == agency && leads(p)
 	}}
 }
@@ -219,7 +220,7 @@ func (*ReopenFounding) need(*State, approval.Act) need {
 func (r *ReopenFounding) check(s *State, _ approval.Act) error {
 	n := 0
 	for _, p := range s.People {
-		if s.present(p) && leads(p) {
+		if s.Present(p) && leads(p) {
 			n++
 		}
 	}
@@ -270,9 +271,13 @@ type SuspendAgency struct {
 	ID string `json:"id"`
 }
 
-func (a *SuspendAgency) need(s *State, _ approval.Act) need { return twoBodies(s, a.ID) }
+func (a *SuspendAgency) need(s *State, _ approval.Act) need {
+	n := twoBodies(s, a.ID)
+	n.alone = true
+	return n
+}
 func (a *SuspendAgency) check(s *State, _ approval.Act) error {
-	if !s.active(a.ID) {
+	if !s.Active(a.ID) {
 		return ErrState
 	}
 	return nil
@@ -337,7 +342,7 @@ func (a *Partner) need(_ *State, _ approval.Act) need {
 	}
 }
 func (a *Partner) check(s *State, _ approval.Act) error {
-	if !s.active(a.ID) || a.Partner != "" && (!s.active(a.Partner) || a.Partner == a.ID) || s.Agencies[a.ID].Partner == a.Partner {
+	if !s.Active(a.ID) || a.Partner != "" && (!s.Active(a.Partner) || a.Partner == a.ID) || s.Agencies[a.ID].Partner == a.Partner {
 		return ErrState
 	}
 	return nil
@@ -365,7 +370,7 @@ func (q *RaiseQuota) check(s *State, _ approval.Act) error {
 	c.ShortLine("/event", q.Event, 80, invalid.Required)
 	c.Must(q.Cards > 0 && q.Cards <= maxQuota, "/cards", invalid.CodeRange, "is from 1 to 5000")
 	c.Must(q.Until > s.now && q.Until <= s.now+int64(90*24*3600), "/until", invalid.CodeRange, "is within 90 days")
-	if !s.active(q.Agency) {
+	if !s.Active(q.Agency) {
 		return ErrState
 	}
 	return c.Err()
@@ -402,7 +407,7 @@ func (a *AddPerson) apply(s *State, _ approval.Act, _ int64) {
 }
 
 // may tells whether something may be added to an agency, or to the network.
-func (s *State) may(agency string) bool { return agency == "" || s.active(agency) }
+func (s *State) may(agency string) bool { return agency == "" || s.Active(agency) }
 
 // Join adds the first passkey of somebody who was taken in, or recovered. It is
 // proven by the secret of the link, and by the passkey itself.
@@ -676,7 +681,7 @@ func (a *AdmitDevice) need(s *State, _ approval.Act) need {
 	return need{people: 2, who: team(s, a.Agency), delay: true, founding: true}
 }
 func (a *AdmitDevice) check(s *State, _ approval.Act) error {
-	if _, ok := s.Devices[a.ID]; ok || !s.active(a.Agency) || s.known(a.Token) {
+	if _, ok := s.Devices[a.ID]; ok || !s.Active(a.Agency) || s.known(a.Token) {
 		return ErrState
 	}
 	var c invalid.Checker

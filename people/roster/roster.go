@@ -132,8 +132,8 @@ type State struct {
 	Devices  map[string]Device
 	Waiting  []Waiting // in the order in which they will count
 
-	acts map[string]bool // ids of acts that were done: none is done twice
-	now  int64           // the time that is being looked at: View
+	acts map[string]uint64 // which change an act became: none is done twice
+	now  int64             // the time that is being looked at: View
 }
 
 // Agency is an organisation. All of it is public.
@@ -248,7 +248,7 @@ func (s *State) apply(c Change, check Checker) error {
 	switch {
 	case (s.Seq == 0) != (act.Do == DoFound), s.Seq > 0 && act.Network != s.Network:
 		return ErrPlace
-	case s.acts[act.ID]:
+	case s.acts[act.ID] > 0:
 		return fmt.Errorf("%w: the act was done before", ErrPlace)
 	case act.Over(time.Unix(c.At, 0)):
 		return approval.ErrOver
@@ -264,10 +264,11 @@ func (s *State) apply(c Change, check Checker) error {
 	if err := do.check(s, act); err != nil {
 		return err
 	}
-	if err := s.agreed(do, act, by); err != nil {
+	alone := len(c.Root) > 0 && do.need(s, act).alone
+	if err := s.agreed(do, act, by); err != nil && !alone {
 		return err
 	}
-	s.acts[act.ID] = true
+	s.acts[act.ID] = c.Seq
 	if do.need(s, act).delay && !s.Founding(s.now) && !s.Demo {
 		s.Waiting = append(s.Waiting, Waiting{c.Seq, c.At + int64(Delay/time.Second), act, ids(by), do})
 		return nil
@@ -307,10 +308,11 @@ func (s *State) proven(c Change, act approval.Act, do doing, check Checker) ([]P
 	if f, ok := do.(*Found); ok {
 		root = f.Root
 	}
-	switch need := do.need(s, act).root; {
-	case need != (len(c.Root) > 0):
+	signed, n := len(c.Root) > 0, do.need(s, act)
+	switch {
+	case n.root && !signed, signed && !n.root && !n.alone:
 		return nil, ErrProof
-	case need && check.Root(root, challenge, c.Root) != nil:
+	case signed && check.Root(root, challenge, c.Root) != nil:
 		return nil, ErrProof
 	}
 	return by, nil
@@ -342,6 +344,9 @@ func (s *State) Check(act approval.Act) error {
 	return do.check(s, act)
 }
 
+// Did tells which change an act became; 0 if it became none.
+func (s *State) Did(act string) uint64 { return s.acts[act] }
+
 // MayAgree tells whether somebody is one of those whose agreement counts for an
 // act.
 func (s *State) MayAgree(act approval.Act, person string) bool {
@@ -350,7 +355,7 @@ func (s *State) MayAgree(act approval.Act, person string) bool {
 		return false
 	}
 	p := s.People[person]
-	return s.present(p) && do.need(s, act).who(p)
+	return s.Present(p) && do.need(s, act).who(p)
 }
 
 // Needs is what an act needs, for whoever tells people what it waits for.
@@ -379,12 +384,12 @@ func (s *State) Needs(act approval.Act) (Needs, error) {
 // asked twice of what waits.
 func (s *State) agreed(do doing, act approval.Act, by []Person) error {
 	n := do.need(s, act)
-	if n.founding && s.Founding(s.now) && len(by) == 1 && s.present(by[0]) && by[0].Is(Operator) {
+	if n.founding && s.Founding(s.now) && len(by) == 1 && s.Present(by[0]) && by[0].Is(Operator) {
 		return nil
 	}
 	agencies := map[string]bool{}
 	for _, p := range by {
-		if !s.present(p) || !n.who(p) {
+		if !s.Present(p) || !n.who(p) {
 			return ErrNotAgreed
 		}
 		agencies[p.Agency] = true
@@ -395,15 +400,17 @@ func (s *State) agreed(do doing, act approval.Act, by []Person) error {
 	return nil
 }
 
-// present tells whether somebody can agree at all.
-func (s *State) present(p Person) bool {
+// Present tells whether somebody is there to agree, or to sign in: taken in, with a
+// passkey, and of an agency that is not suspended.
+func (s *State) Present(p Person) bool {
 	if p.ID == "" || p.Removed || len(p.Credentials) == 0 {
 		return false
 	}
-	return p.Agency == "" || s.active(p.Agency)
+	return p.Agency == "" || s.Active(p.Agency)
 }
 
-func (s *State) active(agency string) bool {
+// Active tells whether an agency is there and not suspended.
+func (s *State) Active(agency string) bool {
 	a, ok := s.Agencies[agency]
 	return ok && !a.Suspended
 }
@@ -420,7 +427,7 @@ func (s *State) View(at int64) State {
 	v.acts, v.Waiting = maps.Clone(s.acts), slices.Clone(s.Waiting)
 	if v.acts == nil {
 		v.Agencies, v.People, v.Programs, v.Devices = map[string]Agency{}, map[string]Person{}, map[string]Program{}, map[string]Device{}
-		v.acts = map[string]bool{}
+		v.acts = map[string]uint64{}
 	}
 	for len(v.Waiting) > 0 && v.Waiting[0].Counts <= at {
 		w := v.Waiting[0]
@@ -430,6 +437,12 @@ func (s *State) View(at int64) State {
 	}
 	v.now = at
 	return v
+}
+
+// Now is a view with a later time, before anything counts that waits.
+func (s State) Now(at int64) State {
+	s.now = at
+	return s
 }
 
 // count lets a change count that has waited, unless it may no more: one of those

@@ -305,6 +305,46 @@ func TestWhoHasToAgree(t *testing.T) {
 	}
 }
 
+// TestTheRootAloneTakesAway: whoever has folder and passphrase can end and suspend,
+// and add nothing.
+func TestTheRootAloneTakesAway(t *testing.T) {
+	for _, c := range []struct {
+		do   string
+		what func(s *settled) any
+		want error
+	}{
+		{roster.DoRemovePerson, func(s *settled) any { return &roster.RemovePerson{ID: s.a1} }, nil},
+		{roster.DoSuspendAgency, func(s *settled) any { return &roster.SuspendAgency{ID: s.a} }, nil},
+		{roster.DoSignOut, func(s *settled) any { return &roster.SignOut{ID: s.a1} }, nil},
+		{roster.DoAddPerson, func(s *settled) any {
+			return &roster.AddPerson{Person: roster.Person{ID: s.id(), Roles: []roster.Role{roster.Operator}, Handle: "x"}, Link: link("x", s.now+9999999)}
+		}, roster.ErrProof},
+		{roster.DoRecoverPerson, func(s *settled) any { return &roster.RecoverPerson{ID: s.a1, Link: link("x", s.now+9999999)} }, roster.ErrProof},
+		{roster.DoAdmitAgency, func(s *settled) any {
+			return &roster.AdmitAgency{Agency: roster.Agency{ID: s.id(), Name: "Mill", Class: "NGO", Country: "KHM", Desk: "+855", Kinds: []string{}}}
+		}, roster.ErrProof},
+		{roster.DoCloseFounding, func(*settled) any { return &roster.CloseFounding{} }, roster.ErrProof},
+	} {
+		t.Run(c.do, func(t *testing.T) {
+			s := grown(t)
+			a := s.act(c.do, "", c.what(s))
+			change := s.change(a)
+			challenge, _ := a.Challenge()
+			sum := sha256.Sum256(append(slices.Clone(rootKey), challenge[:]...))
+			change.Root = sum[:]
+			wrong := change
+			wrong.Root = slices.Clone(change.Root)
+			wrong.Root[0] ^= 1
+			if err := s.try(wrong); !errors.Is(err, roster.ErrProof) {
+				t.Errorf("another signature: %v", err)
+			}
+			if err := s.try(change); !errors.Is(err, c.want) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
 func TestFounding(t *testing.T) {
 	h, op := found(t, false)
 	a := h.agency("NGO", op)

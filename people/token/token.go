@@ -23,6 +23,7 @@ type Kind struct{ prefix, label string }
 var (
 	Bearer     = Kind{"sc_", "safeconduct/token/1"}
 	Invitation = Kind{"sci_", "safeconduct/invitation/1"}
+	Join       = Kind{"scj_", "safeconduct/join/1"}
 )
 
 const (

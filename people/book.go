@@ -1,0 +1,209 @@
+package people
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/safeconduct/safeconduct/approval"
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/people/roster"
+)
+
+// ErrDamaged says that the roster does not hold: a change was altered, put in or
+// removed where they are kept. Nobody is let in until somebody has found out why.
+var ErrDamaged = errors.New("people: the roster does not hold")
+
+// Changes keeps the roster. Nothing that it returns is believed before it was
+// replayed.
+type Changes interface {
+	// Changes returns the changes from a number on, at most limit of them, in
+	// their order.
+	Changes(ctx context.Context, from uint64, limit int) ([][]byte, error)
+	// AppendChange writes a change. ErrConflict if there is one with its number:
+	// somebody was faster.
+	AppendChange(ctx context.Context, seq uint64, change []byte, log ...audit.Entry) error
+}
+
+// book is the roster as far as it was read.
+type book struct {
+	mu    sync.Mutex
+	state roster.State
+	// view is the state as it was looked at last: good until the next change, or
+	// until something counts that waits.
+	view *roster.State
+}
+
+// changesAtOnce is how many changes are read in one go.
+const changesAtOnce = 200
+
+// State is the roster now. It is shared: nobody changes what it holds.
+func (r *Roster) State(ctx context.Context) (roster.State, error) {
+	r.book.mu.Lock()
+	defer r.book.mu.Unlock()
+	if err := r.catchUp(ctx); err != nil {
+		return roster.State{}, err
+	}
+	now := r.cfg.Now().Unix()
+	if v := r.book.view; v != nil && (len(v.Waiting) == 0 || now < v.Waiting[0].Counts) {
+		return v.Now(now), nil
+	}
+	v := r.book.state.View(now)
+	r.book.view = &v
+	return v, nil
+}
+
+// catchUp reads what was added since, here or by another process. It begins with
+// the change that was read last: if that one is gone, or another one, the sequence
+// was cut.
+func (r *Roster) catchUp(ctx context.Context) error {
+	b := &r.book
+	for {
+		from := max(b.state.Seq, 1)
+		rows, err := r.cfg.Store.Changes(ctx, from, changesAtOnce)
+		if err != nil {
+			return fmt.Errorf("read the roster: %w", err)
+		}
+		if b.state.Seq > 0 {
+			if len(rows) == 0 || sha256.Sum256(rows[0]) != b.state.Head {
+				return fmt.Errorf("%w: change %d is not what it was", ErrDamaged, b.state.Seq)
+			}
+			rows = rows[1:]
+		}
+		for _, row := range rows {
+			c, err := roster.Parse(row)
+			if err == nil {
+				err = b.state.Apply(c, r.cfg.Checker)
+			}
+			if err != nil {
+				return fmt.Errorf("%w: %w", ErrDamaged, err)
+			}
+			b.view = nil
+		}
+		if len(rows) < changesAtOnce-1 {
+			return nil
+		}
+	}
+}
+
+// append makes the next change of an act that was agreed to. Another process may be
+// faster: then what it wrote is read first, and all is judged anew.
+func (r *Roster) append(ctx context.Context, c roster.Change, act approval.Act, by audit.Actor) (roster.Change, error) {
+	r.book.mu.Lock()
+	defer r.book.mu.Unlock()
+	data, err := act.Bytes()
+	if err != nil {
+		return c, err
+	}
+	for range maxRaces {
+		if err := r.catchUp(ctx); err != nil {
+			return c, err
+		}
+		now := r.cfg.Now()
+		c.Seq, c.Prev, c.At, c.Act = r.book.state.Seq+1, slices.Clone(r.book.state.Head[:]), max(now.Unix(), r.book.state.At), data
+		row, err := c.Bytes()
+		if err != nil {
+			return c, err
+		}
+		next := r.book.state // Apply leaves what it shares as it is
+		if err := next.Apply(c, r.cfg.Checker); err != nil {
+			return c, err
+		}
+		entry, err := audit.NewAct("roster.change", by, map[string]any{
+			"seq": c.Seq, "do": act.Do, "act": act.ID, "sha256": fmt.Sprintf("%x", next.Head), "founding": next.Founding(c.At),
+		}, now)
+		if err != nil {
+			return c, err
+		}
+		switch err := r.cfg.Store.AppendChange(ctx, c.Seq, row, entry); {
+		case errors.Is(err, ErrConflict):
+			continue
+		case err != nil:
+			return c, fmt.Errorf("write the change: %w", err)
+		}
+		r.book.state, r.book.view = next, nil
+		return c, nil
+	}
+	return c, ErrConflict
+}
+
+// maxRaces bounds how often another process may be faster.
+const maxRaces = 8
+
+// Found begins the roster of a new network. sign signs an act's challenge with the
+// root key.
+func (r *Roster) Found(ctx context.Context, network string, f roster.Found, sign func(challenge [32]byte) ([]byte, error)) error {
+	act, err := approval.New(network, roster.DoFound, "", "", &f, r.cfg.Now(), time.Hour)
+	if err != nil {
+		return err
+	}
+	return r.byRoot(ctx, act, sign)
+}
+
+// Console has something taken away by whoever has folder and passphrase, and so the
+// root key: no person agrees, and nothing can be added in this way.
+func (r *Roster) Console(ctx context.Context, do, agency string, what any, sign func(challenge [32]byte) ([]byte, error)) error {
+	s, err := r.State(ctx)
+	if err != nil {
+		return err
+	}
+	act, err := approval.New(s.Network, do, agency, "", what, r.cfg.Now(), time.Hour)
+	if err != nil {
+		return err
+	}
+	return r.byRoot(ctx, act, sign)
+}
+
+func (r *Roster) byRoot(ctx context.Context, act approval.Act, sign func(challenge [32]byte) ([]byte, error)) error {
+	challenge, err := act.Challenge()
+	if err != nil {
+		return err
+	}
+	signature, err := sign(challenge)
+	if err != nil {
+		return fmt.Errorf("sign with the root key: %w", err)
+	}
+	_, err = r.append(ctx, roster.Change{Root: signature}, act, audit.Actor{})
+	return err
+}
+
+// Person tells who somebody of the roster is now, as sessions need it: sessions from
+// before from are over. ErrUnauthenticated for somebody who is not let in.
+func (r *Roster) Person(ctx context.Context, id string) (by audit.Actor, from time.Time, err error) {
+	s, err := r.State(ctx)
+	if err != nil {
+		return audit.Actor{}, time.Time{}, err
+	}
+	p, ok := s.People[id]
+	if !ok || !s.Present(p) {
+		return audit.Actor{}, time.Time{}, ErrUnauthenticated
+	}
+	return actorOf(p), time.Unix(p.SessionsFrom, 0), nil
+}
+
+// actorOf is somebody as an actor. Several roles stand in one word.
+func actorOf(p roster.Person) audit.Actor {
+	roles := make([]string, len(p.Roles))
+	for i, role := range p.Roles {
+		roles[i] = string(role)
+	}
+	return audit.Actor{ID: p.ID, Agency: p.Agency, Role: strings.Join(roles, rolesApart)}
+}
+
+// rolesApart stands between the roles of an actor who has several.
+const rolesApart = "+"
+
+// program finds whose token a hash is, among the programs of the roster.
+func program(s roster.State, hash [32]byte, now time.Time) (audit.Actor, bool) {
+	for _, p := range s.Programs {
+		if string(p.Token) == string(hash[:]) && !p.Removed && now.Unix() < p.Expires && (p.Agency == "" || s.Active(p.Agency)) {
+			return audit.Actor{ID: p.ID, Agency: p.Agency, Role: string(p.Role)}, true
+		}
+	}
+	return audit.Actor{}, false
+}

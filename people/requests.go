@@ -1,0 +1,336 @@
+package people
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/safeconduct/safeconduct/approval"
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/people/roster"
+	"github.com/safeconduct/safeconduct/people/token"
+)
+
+// Request is an act that waits for those who have to agree.
+type Request struct {
+	Act    approval.Act
+	Proofs []approval.Proof
+	State  RequestState
+	Change uint64 // of the roster, that it became; 0 if it became none
+	// Version rises with every change, so that of two who agree at once neither
+	// is lost.
+	Version int64
+}
+
+// RequestState says what has become of a request.
+type RequestState string
+
+// The states of requests.
+const (
+	Waits     RequestState = "waits"
+	Done      RequestState = "done"
+	Withdrawn RequestState = "withdrawn"
+)
+
+// requestLife is how long people have to agree.
+const requestLife = 72 * time.Hour
+
+// Requests keeps what waits. It is not believed: whatever becomes of a request is
+// proven by what is in it.
+type Requests interface {
+	AddRequest(ctx context.Context, r Request, log ...audit.Entry) error
+	// Request returns one. ErrNotFound if there is none.
+	Request(ctx context.Context, id string) (Request, error)
+	// Waiting returns those that wait and are not over at a time, oldest first.
+	Waiting(ctx context.Context, now time.Time) ([]Request, error)
+	// ReplaceRequest writes one as given, one version higher. ErrConflict if the
+	// stored version is another than r.Version.
+	ReplaceRequest(ctx context.Context, r Request) error
+}
+
+// asks says what an act of the roster is in the table of rights, for programs: what a
+// person may ask, she may agree to.
+var asks = map[string]Action{
+	roster.DoAdmitAgency: AgencyManage, roster.DoChangeAgency: AgencyManage, roster.DoSuspendAgency: AgencyManage,
+	roster.DoResumeAgency: AgencyManage, roster.DoCompromisedAgency: AgencyManage,
+	roster.DoAddPerson: MemberManage, roster.DoChangePerson: MemberManage, roster.DoRemovePerson: MemberManage,
+	roster.DoAddProgram: MemberManage, roster.DoRemoveProgram: MemberManage,
+	roster.DoAdmitDevice: DeviceManage, roster.DoRemoveDevice: DeviceManage,
+}
+
+// Ask begins an act of the roster: it is checked, written down, and waits. agency is
+// whom it is about, "" for the network.
+func (r *Roster) Ask(ctx context.Context, by audit.Actor, do, agency string, what any) (Request, error) {
+	s, err := r.State(ctx)
+	if err != nil {
+		return Request{}, err
+	}
+	act, err := approval.New(s.Network, do, agency, by.ID, what, r.cfg.Now(), requestLife)
+	if err != nil {
+		return Request{}, err
+	}
+	if err := r.mayAsk(s, by, act); err != nil {
+		return Request{}, err
+	}
+	if err := s.Check(act); err != nil {
+		return Request{}, conflict(err)
+	}
+	entry, err := audit.NewAct("request.ask", by, map[string]any{"request": act.ID, "do": do, "agency": agency}, r.cfg.Now())
+	if err != nil {
+		return Request{}, err
+	}
+	q := Request{Act: act, State: Waits}
+	if err := r.cfg.Store.AddRequest(ctx, q, entry); err != nil {
+		return Request{}, fmt.Errorf("store the request: %w", err)
+	}
+	return q, nil
+}
+
+// mayAsk lets a person ask for what she may agree to, and a program for what its role
+// may manage.
+func (r *Roster) mayAsk(s roster.State, by audit.Actor, act approval.Act) error {
+	if s.MayAgree(act, by.ID) {
+		return nil
+	}
+	action, ok := asks[act.Do]
+	if _, person := s.People[by.ID]; person || !ok {
+		return ErrForbidden
+	}
+	return MayFor(by, action, act.Agency)
+}
+
+// conflict says in the words of this room that the roster does not allow something.
+func conflict(err error) error {
+	if errors.Is(err, roster.ErrState) {
+		return fmt.Errorf("%w: %w", ErrConflict, err)
+	}
+	return err
+}
+
+// Agree adds somebody's proof to a request, and does what was asked as soon as enough
+// have agreed. ErrForbidden with approval.ErrRefused for a proof that does not count;
+// ErrConflict for a request that waits no more.
+func (r *Roster) Agree(ctx context.Context, by audit.Actor, id string, p approval.Proof) (Request, error) {
+	for range maxRaces {
+		q, err := r.visible(ctx, by, id)
+		switch {
+		case err != nil:
+			return Request{}, err
+		case q.State != Waits || q.Act.Over(r.cfg.Now()):
+			return Request{}, fmt.Errorf("%w: the request waits no more", ErrConflict)
+		}
+		if q, err = r.agree(ctx, by, q, p); !errors.Is(err, errRace) {
+			return q, err
+		}
+	}
+	return Request{}, ErrConflict
+}
+
+// errRace says that somebody else agreed at the same moment.
+var errRace = errors.New("people: another approval came between")
+
+func (r *Roster) agree(ctx context.Context, by audit.Actor, q Request, p approval.Proof) (Request, error) {
+	s, err := r.State(ctx)
+	if err != nil {
+		return Request{}, err
+	}
+	if p.Person != by.ID || !s.MayAgree(q.Act, by.ID) {
+		return Request{}, approval.ErrRefused
+	}
+	if err := r.checkProof(s, q.Act, p); err != nil {
+		return Request{}, err
+	}
+	proofs := append(slices.Clone(q.Proofs), p)
+	if err := approval.Distinct(proofs); err != nil {
+		return Request{}, err
+	}
+	q.Proofs = proofs
+	var agreed []string
+	for _, p := range proofs {
+		agreed = append(agreed, p.Person)
+	}
+	switch err := s.Agreed(q.Act, agreed); {
+	case err == nil:
+		c, err := r.append(ctx, roster.Change{Proofs: q.Proofs}, q.Act, by)
+		if err != nil {
+			return Request{}, conflict(err)
+		}
+		q.State, q.Change = Done, c.Seq
+	case !errors.Is(err, roster.ErrNotAgreed):
+		return Request{}, conflict(err)
+	}
+	switch err := r.cfg.Store.ReplaceRequest(ctx, q); {
+	case errors.Is(err, ErrConflict) && q.State != Done:
+		return Request{}, errRace
+	case err != nil && !errors.Is(err, ErrConflict):
+		return Request{}, fmt.Errorf("store the approval: %w", err)
+	}
+	q.Version++
+	return q, nil
+}
+
+// checkProof checks one proof over an act.
+func (r *Roster) checkProof(s roster.State, act approval.Act, p approval.Proof) error {
+	challenge, err := act.Challenge()
+	if err != nil {
+		return err
+	}
+	keys := s.People[p.Person].Credentials
+	i := slices.IndexFunc(keys, func(k roster.Credential) bool { return string(k.ID) == string(p.Credential) })
+	if i < 0 || r.cfg.Checker.Proof(keys[i], challenge, p) != nil {
+		return approval.ErrRefused
+	}
+	return nil
+}
+
+// Request returns one that somebody has to do with.
+func (r *Roster) Request(ctx context.Context, by audit.Actor, id string) (Request, error) {
+	return r.visible(ctx, by, id)
+}
+
+// visible finds a request for whoever asked or may agree. To everybody else it does
+// not exist.
+func (r *Roster) visible(ctx context.Context, by audit.Actor, id string) (Request, error) {
+	s, err := r.State(ctx)
+	if err != nil {
+		return Request{}, err
+	}
+	q, err := r.cfg.Store.Request(ctx, id)
+	switch {
+	case err != nil:
+		return Request{}, err
+	case q.Act.ID != id || q.Act.Network != s.Network || q.Act.By != by.ID && !s.MayAgree(q.Act, by.ID):
+		return Request{}, ErrNotFound
+	}
+	// What became of it is what the roster says, whatever stands beside the request.
+	if q.Change = s.Did(id); q.Change > 0 {
+		q.State = Done
+	} else if q.State == Done {
+		q.State = Waits
+	}
+	return q, nil
+}
+
+// Waiting lists the requests that somebody asked for or may agree to, oldest first.
+func (r *Roster) Waiting(ctx context.Context, by audit.Actor) ([]Request, error) {
+	s, err := r.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := r.cfg.Store.Waiting(ctx, r.cfg.Now())
+	if err != nil {
+		return nil, fmt.Errorf("read the requests: %w", err)
+	}
+	return slices.DeleteFunc(all, func(q Request) bool {
+		return q.Act.Network != s.Network || q.Act.By != by.ID && !s.MayAgree(q.Act, by.ID)
+	}), nil
+}
+
+// Withdraw ends a request before enough have agreed: by whoever asked, or by one who
+// might agree and will not.
+func (r *Roster) Withdraw(ctx context.Context, by audit.Actor, id string) error {
+	for range maxRaces {
+		q, err := r.visible(ctx, by, id)
+		switch {
+		case err != nil:
+			return err
+		case q.State != Waits:
+			return fmt.Errorf("%w: the request waits no more", ErrConflict)
+		}
+		q.State = Withdrawn
+		if err := r.cfg.Store.ReplaceRequest(ctx, q); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+	return ErrConflict
+}
+
+// Needs tells what a request needs now.
+func (r *Roster) Needs(ctx context.Context, q Request) (roster.Needs, error) {
+	s, err := r.State(ctx)
+	if err != nil {
+		return roster.Needs{}, err
+	}
+	return s.Needs(q.Act)
+}
+
+// linkLife is how long a link to join is good, from the day on which it counts.
+const linkLife = 7 * 24 * time.Hour
+
+// NewLink makes a link with which somebody joins. The secret is shown this once.
+func (r *Roster) NewLink() (roster.Link, string) {
+	secret, hash := token.New(token.Join)
+	return roster.Link{Hash: hash[:], Until: r.cfg.Now().Add(linkLife + roster.Delay).Unix()}, secret
+}
+
+// Invited finds who may join with a secret. ErrUnauthenticated for any secret that is
+// not good for anything now; which of the reasons it is, is not said.
+func (r *Roster) Invited(ctx context.Context, secret string) (roster.Person, error) {
+	hash, ok := token.Hash(token.Join, secret)
+	if !ok {
+		return roster.Person{}, ErrUnauthenticated
+	}
+	s, err := r.State(ctx)
+	if err != nil {
+		return roster.Person{}, err
+	}
+	for _, p := range s.People {
+		if string(p.Link.Hash) == string(hash[:]) && !p.Removed && r.cfg.Now().Unix() < p.Link.Until && (p.Agency == "" || s.Active(p.Agency)) {
+			return p, nil
+		}
+	}
+	return roster.Person{}, ErrUnauthenticated
+}
+
+// JoinAct is the act by which somebody joins with a new passkey. The passkey then
+// signs it.
+func (r *Roster) JoinAct(ctx context.Context, secret string, k roster.Credential) (approval.Act, error) {
+	p, err := r.Invited(ctx, secret)
+	if err != nil {
+		return approval.Act{}, err
+	}
+	s, err := r.State(ctx)
+	if err != nil {
+		return approval.Act{}, err
+	}
+	act, err := approval.New(s.Network, roster.DoJoin, p.Agency, p.ID, &roster.Join{Person: p.ID, Credential: k}, r.cfg.Now(), time.Hour)
+	if err != nil {
+		return approval.Act{}, err
+	}
+	return act, conflict(s.Check(act))
+}
+
+// Join lets somebody in with the passkey that has signed the act, and uses the link
+// up.
+func (r *Roster) Join(ctx context.Context, secret string, act approval.Act, p approval.Proof) (audit.Actor, error) {
+	who, err := r.Invited(ctx, secret)
+	if err != nil {
+		return audit.Actor{}, err
+	}
+	by := actorOf(who)
+	_, err = r.append(ctx, roster.Change{Secret: secret, Proofs: []approval.Proof{p}}, act, by)
+	switch {
+	case errors.Is(err, roster.ErrProof):
+		return audit.Actor{}, ErrUnauthenticated
+	case err != nil:
+		return audit.Actor{}, conflict(err)
+	}
+	return by, nil
+}
+
+// NewProgram is what AddProgram takes in, and the token, which is shown this once.
+func (r *Roster) NewProgram(agency string, role Role, label string, life time.Duration) (roster.Program, string) {
+	secret, hash := token.New(token.Bearer)
+	return roster.Program{
+		ID: newID(), Agency: agency, Role: role, Label: label, Token: hash[:], Expires: r.cfg.Now().Add(life).Unix(),
+	}, secret
+}
+
+// NewPerson is somebody who is to be taken in.
+func NewPerson(agency, handle string, roles ...Role) roster.Person {
+	roles = slices.Clone(roles)
+	slices.Sort(roles)
+	return roster.Person{ID: newID(), Agency: agency, Roles: slices.Compact(roles), Handle: handle}
+}
