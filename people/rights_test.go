@@ -19,6 +19,8 @@ import (
 // second time, so that a slip of the hand in the table fails.
 func TestMay(t *testing.T) {
 	allowed := map[people.Role]string{
+		people.Auditor:    "log.read pack.fetch",
+		people.Admin:      "member.manage device.manage pack.fetch",
 		people.Operator:   "agency.manage member.manage device.manage epoch.manage publication log.read pack.fetch",
 		people.Caseworker: "case.create case.read issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export pack.fetch",
 		people.Supervisor: "case.create case.read issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read attestation.status card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export erase pack.fetch member.manage device.manage",
@@ -26,7 +28,7 @@ func TestMay(t *testing.T) {
 		people.Mission:    "issue:reply issue:opinion attestation.read attestation.status document.read page.read record.open lookup verification pack.fetch",
 		people.DeviceRole: "pack.fetch envelope.fetch verification device.self",
 		people.Pending:    "device.self",
-		"admin":           "",
+		"clerk":           "",
 		"":                "",
 	}
 	actions := []people.Action{
@@ -39,7 +41,7 @@ func TestMay(t *testing.T) {
 	}
 	for role, words := range allowed {
 		agency := "5eed"
-		if role == people.Operator {
+		if role == people.Operator || role == people.Auditor {
 			agency = ""
 		}
 		used := 0
@@ -61,14 +63,26 @@ func TestMay(t *testing.T) {
 		}
 	}
 	for name, by := range map[string]audit.Actor{
-		"nobody":                        {},
-		"without an id":                 {Agency: "5eed", Role: "caseworker"},
-		"a caseworker of no agency":     {ID: "1", Role: "caseworker"},
-		"an operator inside an agency":  {ID: "1", Agency: "5eed", Role: "operator"},
-		"a role in other case":          {ID: "1", Agency: "5eed", Role: "Caseworker"},
-		"a role with a space around it": {ID: "1", Agency: "5eed", Role: "caseworker "},
+		"nobody":                         {},
+		"without an id":                  {Agency: "5eed", Role: "caseworker"},
+		"a caseworker of no agency":      {ID: "1", Role: "caseworker"},
+		"an auditor inside an agency":    {ID: "1", Agency: "5eed", Role: "auditor"},
+		"two roles, one of them outside": {ID: "1", Role: "operatorcaseworker"},
+		"an operator inside an agency":   {ID: "1", Agency: "5eed", Role: "operator"},
+		"a role in other case":           {ID: "1", Agency: "5eed", Role: "Caseworker"},
+		"a role with a space around it":  {ID: "1", Agency: "5eed", Role: "caseworker "},
 	} {
 		wantErr(t, name, people.May(by, people.PackFetch), people.ErrForbidden)
+	}
+}
+
+// TestSeveralRoles: who has two roles may do what either may, and nothing else.
+func TestSeveralRoles(t *testing.T) {
+	both := audit.Actor{ID: "1", Agency: "5eed", Role: "admin+caseworker"}
+	for action, want := range map[people.Action]bool{people.MemberManage: true, people.CaseCreate: true, people.Erase: false, people.AgencyManage: false} {
+		if got := people.May(both, action) == nil; got != want {
+			t.Errorf("%s: %v, want %v", action, got, want)
+		}
 	}
 }
 

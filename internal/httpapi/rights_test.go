@@ -49,9 +49,10 @@ Made from the code by ` + "`make golden`" + `: the table in ` + "`people/rights.
 [contract](api/openapi.yaml) says of each operation. What does not stand here is
 refused.
 
-Somebody has one role, for one agency. Operators run the network, belong to no
-agency and read no record. A holder is nobody's member: her card and her code
-speak for her.
+Somebody belongs to one agency, and has one role or several. Operators run the
+network, auditors read its log: both belong to no agency and read no record. A
+program has one role, and never agrees to anything. A holder is nobody's member:
+her card and her code speak for her.
 
 What somebody may do hangs on how the agency stands to the case, too:
 

@@ -355,7 +355,8 @@ func (s *State) MayAgree(act approval.Act, person string) bool {
 		return false
 	}
 	p := s.People[person]
-	return s.Present(p) && do.need(s, act).who(p)
+	n := do.need(s, act)
+	return s.Present(p) && (n.who(p) || n.founding && s.Founding(s.now) && p.Is(Operator))
 }
 
 // Needs is what an act needs, for whoever tells people what it waits for.
