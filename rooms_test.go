@@ -121,7 +121,7 @@ var rooms = map[string]room{
 	"internal/trouble": {adapter: true},
 
 	// The adapters.
-	"internal/sqlstore":   {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
+	"internal/sqlstore":   {adapter: true, ours: slices.Concat(domain, []string{"internal/signin", "internal/trouble"}), foreign: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
 	"internal/pgtest":     {adapter: true},
 	"internal/vectortest": {adapter: true},
 	// It is below every adapter that keeps keys, and beside none of them.
@@ -134,10 +134,10 @@ var rooms = map[string]room{
 	"internal/blobs":      {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
 	"internal/sqlitetest": {adapter: true, foreign: []string{"modernc.org/sqlite"}},
-	"internal/storetest":  {adapter: true, ours: slices.Concat(domain, []string{"internal/blobs", "internal/keystore"}), foreign: []string{"github.com/google/go-cmp/cmp", "golang.org/x/mod/sumdb/note"}},
+	"internal/storetest":  {adapter: true, ours: slices.Concat(domain, []string{"internal/blobs", "internal/keystore", "internal/signin"}), foreign: []string{"github.com/google/go-cmp/cmp", "golang.org/x/mod/sumdb/note"}},
 	"internal/s3test":     {adapter: true, ours: []string{"internal/blobs", "credentials/private"}, foreign: []string{"github.com/aws/aws-sdk-go-v2"}},
 	// It serves pages with the policy that each brings.
-	"internal/httpapi": {adapter: true, ours: slices.Concat(domain, []string{"credentials/card/symbol", "docs/api", "internal/httpapi/api", "internal/trouble", "web"}), foreign: []string{"github.com/gin-gonic/gin", "github.com/getkin/kin-openapi", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/text"}},
+	"internal/httpapi": {adapter: true, ours: slices.Concat(domain, []string{"credentials/card/symbol", "docs/api", "internal/httpapi/api", "internal/signin", "internal/trouble", "web"}), foreign: []string{"github.com/gin-gonic/gin", "github.com/getkin/kin-openapi", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/text"}},
 	// The contract as Go types: it knows no rule, and of our rooms only the text
 	// that cannot be printed by accident.
 	"internal/httpapi/api": {adapter: true, ours: []string{"credentials/private"}, foreign: []string{"github.com/gin-gonic/gin", "github.com/oapi-codegen/runtime"}},
@@ -146,6 +146,9 @@ var rooms = map[string]room{
 	// software authenticators answer as a browser with a chip does.
 	"internal/passkey":          {ours: []string{"approval", "credentials/strictjson"}, foreign: []string{"github.com/go-webauthn/webauthn"}},
 	"internal/passkey/software": {ours: []string{"internal/passkey"}, foreign: []string{"github.com/descope/virtualwebauthn", "github.com/fxamacker/cbor/v2"}},
+
+	// Who is signed in. It knows cookies, and no route.
+	"internal/signin": {adapter: true},
 
 	// They read what people photographed; files are opened by whoever asks.
 	"internal/picture":       {ours: []string{"internal/picture/zxing", "verifier"}, foreign: []string{"golang.org/x/image"}},

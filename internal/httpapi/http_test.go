@@ -68,6 +68,7 @@ func TestHostileRequests(t *testing.T) {
 		{"odd idempotency key", "POST", cards, `{"name":"A"}`, header("Idempotency-Key", strings.Repeat("'", 20)), 400, "idempotency_key_required"},
 		{"other origin", "POST", cards, `{"name":"A"}`, header("Origin", "https://evil.example"), 403, "cross_origin"},
 		{"cross site", "POST", cards, `{"name":"A"}`, header("Sec-Fetch-Site", "cross-site"), 403, "cross_origin"},
+		{"a session from nowhere", "POST", cards, `{"name":"A"}`, header("Cookie", "__Host-safeconduct=x"), 403, "cross_origin"},
 		{"a form's media type", "POST", cards, `{"name":"A"}`, header("Content-Type", "text/plain"), 403, "cross_origin"},
 		{"doubled slash", "GET", "//api/v1/cases", "", nil, 404, "not_found"},
 		{"dots", "GET", "/api/v1/agencies/../cases", "", nil, 404, "not_found"},

@@ -19,6 +19,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/people"
 )
 
@@ -151,20 +152,52 @@ func (s *Server) refusePaths(c *gin.Context) {
 }
 
 // refuseOrigin refuses requests that another site made a browser send. Beside
-// the standard library's check (Sec-Fetch-Site, Origin) it refuses the media
-// types that a form can send without asking: this API takes none of them, and
-// an old browser sends neither header.
+// sameSite it refuses the media types that a form can send without asking: this
+// API takes none of them, and an old browser says nothing of where it stands.
 func (s *Server) refuseOrigin(c *gin.Context) {
-	if s.origin.Check(c.Request) != nil || formLike(c.Request) {
+	if s.sameSite(c.Request) != nil || formLike(c.Request) {
 		s.refuse(c, fail(faultCrossOrigin))
 		return
 	}
 	c.Next()
 }
 
-func formLike(r *http.Request) bool {
-	switch r.Method {
+// sameSite is the standard library's check (Sec-Fetch-Site, Origin), without any
+// pattern that would pass it by. That check lets a request through that has neither
+// header, because programs send none. A browser that brings a session does: one
+// that does not say where it stands changes nothing with it.
+func (s *Server) sameSite(r *http.Request) error {
+	if err := s.origin.Check(r); err != nil {
+		return err
+	}
+	if changes(r.Method) && bringsSession(r) && r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
+		return errNowhere
+	}
+	return nil
+}
+
+// errNowhere is a request with a session that does not say which page sent it.
+var errNowhere = errors.New("httpapi: a session, and no word of where the request comes from")
+
+// bringsSession reports whether a request has a cookie of ours, whatever it is
+// worth.
+func bringsSession(r *http.Request) bool {
+	return len(r.CookiesNamed(signin.CookieName)) > 0 || len(r.CookiesNamed(signin.LoopbackCookieName)) > 0
+}
+
+// changes reports whether a method is not one of those that change nothing (RFC
+// 9110 §9.2.1).
+func changes(method string) bool {
+	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	default:
+		return true
+	}
+}
+
+func formLike(r *http.Request) bool {
+	if !changes(r.Method) {
 		return false
 	}
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))

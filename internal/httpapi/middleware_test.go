@@ -128,3 +128,50 @@ func FuzzProblems(f *testing.F) {
 		}
 	})
 }
+
+// TestSameSite: who may change something, by what a browser says of the page that
+// sends, and with a session or without one.
+func TestSameSite(t *testing.T) {
+	s := &Server{origin: http.NewCrossOriginProtection()}
+	const session, other = "x=1; __Host-safeconduct=token", "x=1"
+	for _, c := range []struct {
+		what, method, site, origin, cookie string
+		ok                                 bool
+	}{
+		{"our page", "POST", "same-origin", "https://net.example", session, true},
+		{"our page, no Origin", "POST", "same-origin", "", session, true},
+		{"our page, an old browser", "POST", "", "https://net.example", session, true},
+		{"the address line", "POST", "none", "", session, true},
+		{"a host below ours", "POST", "same-site", "https://sub.net.example", session, false},
+		{"another site", "POST", "cross-site", "https://evil.example", session, false},
+		{"another site, no session", "POST", "cross-site", "https://evil.example", "", false},
+		{"another site that names us", "POST", "cross-site", "https://net.example", session, false},
+		{"another site, an old browser", "POST", "", "https://evil.example", session, false},
+		{"another port", "POST", "", "https://net.example:8443", session, false},
+		{"a page without an origin", "POST", "", "null", session, false},
+		{"nowhere", "POST", "", "", session, false},
+		{"nowhere, on a demonstration", "POST", "", "", "safeconduct=token", false},
+		{"nowhere, with a cookie of no worth", "POST", "", "", "__Host-safeconduct=", false},
+		{"nowhere, twice", "POST", "", "", "__Host-safeconduct=a; __Host-safeconduct=b", false},
+		{"nowhere, and removes", "DELETE", "", "", session, false},
+		{"nowhere, and replaces", "PUT", "", "", session, false},
+		{"nowhere, and a method of its own", "MOVE", "", "", session, false},
+		{"nowhere, and reads", "GET", "", "", session, true},
+		{"another site, and reads", "GET", "cross-site", "https://evil.example", session, true}, // SameSite=Strict: the cookie stays at home
+		{"a program", "POST", "", "", "", true},
+		{"a program with a proxy's cookie", "POST", "", "", other, true},
+	} {
+		r := httptest.NewRequest(c.method, "https://net.example/api/v1/cases", nil)
+		for name, value := range map[string]string{"Sec-Fetch-Site": c.site, "Origin": c.origin, "Cookie": c.cookie} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		for _, name := range []string{"X-Forwarded-Host", "X-Original-Host", "Forwarded"} { // nobody reads these
+			r.Header.Set(name, "evil.example")
+		}
+		if err := s.sameSite(r); (err == nil) != c.ok {
+			t.Errorf("%s: %v, want %v", c.what, err, c.ok)
+		}
+	}
+}
