@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/routers"
@@ -52,15 +53,16 @@ const (
 	maxBodyLimit     = 16 << 20
 )
 
-// operations reads the contract. The keys are a method and a route template.
-func operations() (map[string]*operation, error) {
+// operations reads the contract, once for every server of a process. The keys are
+// a method and a route template.
+var operations = sync.OnceValues(func() (map[string]*operation, error) {
 	doc, err := readContract()
 	if err != nil {
 		return nil, err
 	}
 	leaveToClaims(doc)
 	return operationsOf(doc)
-}
+})
 
 // leaveToClaims takes out of the schemas of claims and records what package
 // claims checks anyway: which members are required, and how long they may be.
