@@ -46,7 +46,8 @@ func (p *player) others(ctx context.Context) error {
 }
 
 // secondCheckpoint sees on paper printed before the embassy answered that it
-// has answered since.
+// has answered since. It has a scanner at hand, which types the digits; pictures
+// are read before and after.
 func (p *player) secondCheckpoint(ctx context.Context) error {
 	return p.step("After the next pack a second checkpoint opens his card offline: confirmed", func() error {
 		if err := errors.Join(p.publish(ctx), p.fetch(ctx, "gate-2", packName)); err != nil {
@@ -55,7 +56,7 @@ func (p *player) secondCheckpoint(ctx context.Context) error {
 		p.cards["felix"].expect, p.cards["sokha"].expect = verifier.Confirmed, verifier.Confirmed
 		for _, name := range []string{"felix", "sokha", "siti"} {
 			c := p.cards[name]
-			if err := p.expect(ctx, p.devices["gate-2"].pack, p.path(c), c.Code, c.expect); err != nil {
+			if err := p.expect(ctx, p.devices["gate-2"].pack, c.Digits, c.Code, c.expect); err != nil {
 				return err
 			}
 		}
@@ -90,7 +91,7 @@ func (p *player) change(ctx context.Context) error {
 		}
 		for _, name := range []string{"wei", "tigist", "tigist's second", "rahman"} {
 			c := p.cards[name]
-			if err := p.expect(ctx, p.devices["gate-2"].pack, p.path(c), c.Code, c.expect); err != nil {
+			if err := p.expect(ctx, p.devices["gate-2"].pack, c.Digits, c.Code, c.expect); err != nil {
 				return err
 			}
 		}
@@ -107,7 +108,7 @@ func (p *player) status(ctx context.Context, name, action, reason string) error 
 func (p *player) oldPack(ctx context.Context) error {
 	return p.step("A device with the pack of four days ago: genuine, and its status is old", func() error {
 		c := p.cards["siti"]
-		return p.expect(ctx, filepath.Join(p.cfg.Dir, "pack-old.json"), p.path(c), c.Code, verifier.StatusOld)
+		return p.expect(ctx, filepath.Join(p.cfg.Dir, "pack-old.json"), c.Digits, c.Code, verifier.StatusOld)
 	})
 }
 
@@ -123,7 +124,7 @@ func (p *player) alike(ctx context.Context) error {
 			if err := sameSymbol(c.PNG, p.cards["aung"].PNG); err != nil {
 				return err
 			}
-			if err := p.expect(ctx, pack, p.path(c), noCode, verifier.CodeNotGiven); err != nil {
+			if err := p.expect(ctx, pack, c.Digits, noCode, verifier.CodeNotGiven); err != nil {
 				return err
 			}
 		}
@@ -224,7 +225,7 @@ func (p *player) refuseNonsense(ctx context.Context) error {
 		if code := refused(p.agencies["bridge"].get(ctx, "/api/v1/cases/"+c.caseID, nil)); code != "not_found" {
 			return errors.New("another agency's case is not as unknown as no case")
 		}
-		return p.expect(ctx, p.devices["gate-2"].pack, p.path(c), c.Code, c.expect)
+		return p.expect(ctx, p.devices["gate-2"].pack, c.Digits, c.Code, c.expect)
 	})
 }
 
@@ -259,7 +260,7 @@ func (p *player) erase(ctx context.Context) error {
 			return err
 		}
 		c.expect = verifier.OutOfUse
-		return p.expect(ctx, p.devices["gate-2"].pack, p.path(c), c.Code, c.expect)
+		return p.expect(ctx, p.devices["gate-2"].pack, c.Digits, c.Code, c.expect)
 	})
 }
 
