@@ -2,10 +2,12 @@ package enginetest_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/safeconduct/safeconduct/internal/doctor"
@@ -59,39 +61,47 @@ func TestMatrix(t *testing.T) {
 	}
 
 	binary := demoProgram(t, "")
-	lines := 0
-	for _, database := range databases {
-		for _, keys := range keystores {
-			for _, objects := range stores {
-				name := database.name + " × " + keys.name + " × " + objects.name
-				t.Run(name, func(t *testing.T) {
-					dir := filepath.Join(t.TempDir(), "demo")
-					command := exec.CommandContext(t.Context(), binary, "demo", "--once", "--dir", dir)
-					command.Env = os.Environ()
-					for _, e := range []engine{database, keys, objects} {
-						args, env := e.args(t)
-						command.Args = append(command.Args, args...)
-						command.Env = append(command.Env, env...)
-					}
-					if out, err := command.CombinedOutput(); err != nil {
-						t.Fatalf("demo: %v\n%s", err, out)
-					}
-					fsck := exec.CommandContext(t.Context(), binary, "fsck", "--json", "--dir", dir)
-					fsck.Env = command.Env
-					out, err := fsck.Output()
-					var found doctor.Health
-					if err != nil || json.Unmarshal(out, &found) != nil || len(found.Problems) > 0 || found.Issued == 0 {
-						t.Fatalf("fsck: %v\n%s", err, out)
-					}
-					lines++
-					t.Logf("%s: the story held; fsck: %d records, %d leaves", name, found.Issued, found.Leaves)
-				})
+	var held atomic.Int64
+	t.Run("on", func(t *testing.T) { // which is over when all of them are
+		for _, database := range databases {
+			for _, keys := range keystores {
+				for _, objects := range stores {
+					t.Run(database.name+" × "+keys.name+" × "+objects.name, func(t *testing.T) {
+						t.Parallel()
+						var args, env []string
+						for _, e := range []engine{database, keys, objects} {
+							a, v := e.args(t)
+							args, env = append(args, a...), append(env, v...)
+						}
+						t.Logf("the story held; fsck: %s", playedOn(t, binary, args, env))
+						held.Add(1)
+					})
+				}
 			}
 		}
+	})
+	if held.Load() != 8 {
+		t.Errorf("the story was played on %d combinations, want 8", held.Load())
 	}
-	if lines != 8 {
-		t.Errorf("the story was played on %d combinations, want 8", lines)
+}
+
+// playedOn plays the story on engines, and says what fsck found behind it.
+func playedOn(t *testing.T, binary string, args, env []string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "demo")
+	story := exec.CommandContext(t.Context(), binary, append([]string{"demo", "--once", "--dir", dir}, args...)...)
+	fsck := exec.CommandContext(t.Context(), binary, "fsck", "--json", "--dir", dir)
+	story.Env = append(os.Environ(), env...)
+	fsck.Env = story.Env
+	if out, err := story.CombinedOutput(); err != nil {
+		t.Fatalf("demo: %v\n%s", err, out)
 	}
+	out, err := fsck.Output()
+	var found doctor.Health
+	if err != nil || json.Unmarshal(out, &found) != nil || len(found.Problems) > 0 || found.Issued == 0 {
+		t.Fatalf("fsck: %v\n%s", err, out)
+	}
+	return fmt.Sprintf("%d records, %d leaves", found.Issued, found.Leaves)
 }
 
 // versionOf is the version of a module that is built in.

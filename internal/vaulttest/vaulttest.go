@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,6 +57,7 @@ type Server struct {
 	Version         string
 	mounts          atomic.Int64
 	printed         *output
+	mu              sync.Mutex // held while what all networks share is made
 }
 
 // Start runs a development server with TLS until the test ends.
@@ -160,11 +162,7 @@ func (s *Server) Network(t testing.TB) hcvault.Config {
 		}
 	}
 	must(c.Sys().MountWithContext(ctx, name, &api.MountInput{Type: "transit"}))
-	auths, err := c.Sys().ListAuthWithContext(ctx)
-	must(err)
-	if auths["approle/"] == nil {
-		must(c.Sys().EnableAuthWithOptionsWithContext(ctx, "approle", &api.EnableAuthOptions{Type: "approle"}))
-	}
+	must(s.enableAppRole(ctx, c))
 	policies, err := hcvault.Policies(name, name)
 	must(err)
 	for _, p := range policies {
@@ -191,6 +189,17 @@ func (s *Server) Network(t testing.TB) hcvault.Config {
 		Address: s.Address, CACert: s.CACert, Mount: name, Prefix: name,
 		RoleIDFile: file("role-id", id.Data["role_id"]), SecretIDFile: file("secret-id", secret.Data["secret_id"]),
 	}
+}
+
+// enableAppRole is done once for all networks.
+func (s *Server) enableAppRole(ctx context.Context, c *api.Client) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	auths, err := c.Sys().ListAuthWithContext(ctx)
+	if err != nil || auths["approle/"] != nil {
+		return err
+	}
+	return c.Sys().EnableAuthWithOptionsWithContext(ctx, "approle", &api.EnableAuthOptions{Type: "approle"})
 }
 
 // PutPolicy writes a policy, as a careless operator might.
