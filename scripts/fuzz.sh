@@ -11,9 +11,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-duration=${1:?usage: scripts/fuzz.sh DURATION, for example 30s}
+duration=${1:?usage: scripts/fuzz.sh DURATION, for example 15s}
 export DURATION=$duration
 export FLOOR=${FUZZ_FLOOR:-5000}
+[[ $duration =~ ^[0-9]+[smh]$ ]] || { echo "a duration is like 15s, 10m or 8h, not $duration" >&2; exit 1; }
 jobs=${FUZZ_JOBS:-6}
 export BIN=$PWD/build/fuzz
 # What a fuzzer found interesting, from run to run.
@@ -40,11 +41,22 @@ cut -d' ' -f1 <<<"$targets" | sort -u | while read -r package; do
   go test -c "${instrument[@]}" -o "$(binary "$package")" "$package"
 done
 
+# patience LENGTH: after how many seconds a fuzzer is taken to hang: five minutes, and
+# the time that it was given (15s, 10m, 8h).
+patience() {
+  case $1 in
+    *x) echo 300 ;;
+    *s) echo $((${1%s} + 300)) ;;
+    *m) echo $((${1%m} * 60 + 300)) ;;
+    *h) echo $((${1%h} * 3600 + 300)) ;;
+  esac
+}
+
 # fuzz PACKAGE NAME LENGTH: runs one fuzzer for a time or a number of inputs. Making
 # an input smaller takes up to a minute for each new one if it is let, and the
 # fuzzer tries nothing else meanwhile: it was why some executed nine inputs.
 fuzz() {
-  (cd "$1" && timeout 300 "$(binary "$1")" -test.run='^$' -test.fuzz="^$2\$" -test.fuzztime="$3" \
+  (cd "$1" && timeout "$(patience "$3")" "$(binary "$1")" -test.run='^$' -test.fuzz="^$2\$" -test.fuzztime="$3" \
     -test.parallel=1 -test.fuzzminimizetime=10x -test.fuzzcachedir="$FUZZ_CACHE/${1#./}" 2>&1)
 }
 
@@ -78,7 +90,7 @@ one() {
   printf 'ok    %-20s %-24s %8d executions, %s\n' "$2" "$1" "$execs" "${new:-nothing said of coverage}"
   [ -n "$new" ] || { echo "FAIL  $2: not guided by coverage" >&2; return 1; }
 }
-export -f one fuzz timeIsOver
+export -f one fuzz patience timeIsOver
 
 echo "-- $(wc -l <<<"$targets") fuzzers, $duration each, $jobs at a time, at least $FLOOR executions"
 # xargs exits non-zero when any of them failed, after all of them ran.
