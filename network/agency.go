@@ -55,10 +55,26 @@ type Agency struct {
 	Country   string // ICAO three-letter code
 	Desk      string // the telephone number that officers call
 	Suspended bool   // nobody of it is let in, and nothing it signed is trusted
-	Keys      []Key  // oldest first
+	// Admitted is the day on which it became an agency of this network; zero for
+	// those from before it was kept.
+	Admitted time.Time
+	Terms    Terms
+	Keys     []Key // oldest first
 	// Version rises with every change, so that of two people who edit the
 	// same agency the second is told.
 	Version int64
+}
+
+// Terms are what an agency may sign.
+type Terms struct{}
+
+// Since is the day on which an agency was admitted, or, where that was not kept,
+// from which on it has had a key.
+func (a Agency) Since() time.Time {
+	if a.Admitted.IsZero() && len(a.Keys) > 0 {
+		return slices.MinFunc(a.Keys, func(a, b Key) int { return a.From.Compare(b.From) }).From
+	}
+	return a.Admitted
 }
 
 // Key is a public key that an agency signs with. It vouches for what is dated
@@ -101,7 +117,7 @@ func (n *Network) AddAgency(ctx context.Context, by audit.Actor, a Agency) (Agen
 	if err := n.may(by, actAgencies, ""); err != nil {
 		return Agency{}, err
 	}
-	a = Agency{ID: newID(), Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk}
+	a = Agency{ID: newID(), Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk, Admitted: n.today()}
 	all, err := n.cfg.Store.Agencies(ctx)
 	if err != nil {
 		return Agency{}, fmt.Errorf("read agencies: %w", err)

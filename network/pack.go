@@ -107,6 +107,9 @@ func (n *Network) listed(a Agency) verifier.Agency {
 		ID: a.ID, Name: a.Name, Class: string(a.Class), Country: a.Country,
 		Issuer: n.Issuer(a.ID), Desk: a.Desk, Suspended: a.Suspended, Keys: []verifier.AgencyKey{},
 	}
+	if !a.Admitted.IsZero() {
+		out.Admitted = a.Admitted.Unix()
+	}
 	for _, k := range a.Keys {
 		out.Keys = append(out.Keys, verifier.AgencyKey{
 			KeyID: k.KeyID, JWK: k.JWK, From: k.From.Unix(), To: k.To.Unix(),

@@ -78,3 +78,19 @@ func spell(b []byte) string {
 	}
 	return string(out[:])
 }
+
+// agencySymbolLabel is what AgencySymbols are derived under.
+const agencySymbolLabel = "safeconduct/agency-symbols/1"
+
+// AgencySymbols are six characters that stand for an agency of a network beside its
+// name, which anybody may choose: the first 30 bits of
+//
+//	SHA-256("safeconduct/agency-symbols/1" ‖ network ‖ agency)
+//
+// written as those of Symbols are, where network and agency are the two ids as they
+// stand in the trust list. Who stands before an officer cannot choose them: ids are
+// drawn by the service, and an agency is admitted by people who see them.
+func AgencySymbols(network, agency string) string {
+	sum := sha256.Sum256([]byte(agencySymbolLabel + network + agency))
+	return spell(sum[:])
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The device key of the known answer is the one that MLKEM768-X25519 makes from
@@ -103,5 +104,35 @@ func TestSymbolsRefuse(t *testing.T) {
 	}
 	if got := spell([]byte{0x00, 0x44, 0x32, 0x14}); got != "234567" {
 		t.Errorf("0, 1, 2, 3, 4, 5 are %q", got)
+	}
+}
+
+// TestBesideTheName holds what officers see beside an agency's name to what it is
+// made of: the network and the agency, and neither its name nor its keys.
+func TestBesideTheName(t *testing.T) {
+	const network, agency = "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"
+	if got := AgencySymbols(network, agency); got != "KHG6Q6" {
+		t.Errorf("the symbols are %s", got)
+	}
+	seen := map[string]bool{}
+	for _, pair := range [][2]string{{network, agency}, {agency, network}, {network, network}, {network, agency[:31]}, {network[:31], agency}} {
+		seen[AgencySymbols(pair[0], pair[1])] = true
+	}
+	if len(seen) != 5 {
+		t.Errorf("five agencies have %d symbols", len(seen))
+	}
+
+	keys := []AgencyKey{{From: 3 * 86400}, {From: 86400}, {From: 2 * 86400}}
+	for _, tt := range []struct {
+		agency Agency
+		want   string
+	}{
+		{Agency{Admitted: 4 * 86400, Keys: keys}, "1970-01-05"},
+		{Agency{Keys: keys}, "1970-01-02"}, // from before it was told
+		{Agency{}, "1970-01-01"},
+	} {
+		if got := tt.agency.Since().Format(time.DateOnly); got != tt.want {
+			t.Errorf("since %s, want %s", got, tt.want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/hex"
@@ -59,12 +60,26 @@ type Agency struct {
 	Issuer    string      `json:"iss"`     // the iss of its credentials
 	Desk      string      `json:"desk"`    // the telephone number to call
 	Suspended bool        `json:"suspended,omitempty"`
+	Admitted  int64       `json:"admitted,omitempty"` // Unix seconds; lists from before it was told have none
 	Keys      []AgencyKey `json:"keys"`
 }
 
-// forOfficers is what officers are told of an agency.
-func (a *Agency) forOfficers() *Issuer {
-	return &Issuer{ID: a.ID, Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk}
+// Since is when the agency became one of the network's: when it was admitted, or
+// where the list does not say so, when the first of its keys begins.
+func (a *Agency) Since() time.Time {
+	since := a.Admitted
+	if since == 0 && len(a.Keys) > 0 {
+		since = slices.MinFunc(a.Keys, func(a, b AgencyKey) int { return cmp.Compare(a.From, b.From) }).From
+	}
+	return time.Unix(since, 0).UTC()
+}
+
+// forOfficers is what officers of a network are told of an agency.
+func (a *Agency) forOfficers(network string) *Issuer {
+	return &Issuer{
+		ID: a.ID, Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk,
+		Since: a.Since().Format(time.DateOnly), Symbols: AgencySymbols(network, a.ID),
+	}
 }
 
 // AgencyKey is a key that an agency signs attestations and cards with.

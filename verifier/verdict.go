@@ -101,13 +101,16 @@ const (
 	ReasonMoreThanOneCode Reason = "more_than_one_code"
 )
 
-// Issuer is what an officer is told about who issued a card.
+// Issuer is what an officer is told about who issued a card. A name can be copied
+// by whoever is admitted under it; what stands beside it cannot.
 type Issuer struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`
 	Class   string `json:"class"`
 	Country string `json:"country"`
 	Desk    string `json:"desk"`
+	Since   string `json:"since"`   // the day on which it was admitted
+	Symbols string `json:"symbols"` // AgencySymbols
 }
 
 // Verdict is the answer to one check. Its JSON form holds no claim: whoever

@@ -284,7 +284,7 @@ func (p *Pack) signer(kid string, uncovered Reason, signed func(*ecdsa.PublicKey
 		verified = true
 		if covered(k) {
 			v = p.verdict(StatusOld, ReasonNone)
-			v.Issuer = k.agency.forOfficers()
+			v.Issuer = k.agency.forOfficers(p.trust.Network)
 			return v, true
 		}
 	}

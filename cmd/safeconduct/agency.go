@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/safeconduct/safeconduct/internal/service"
+	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // agencyCommand is for the day on which an agency is not what it was. Agencies
@@ -23,6 +25,8 @@ type listedAgency struct {
 	Name    string `json:"name"`
 	Class   string `json:"class"`
 	Country string `json:"country"`
+	Since   string `json:"since"`
+	Symbols string `json:"symbols"`
 	State   string `json:"state"` // active or suspended
 }
 
@@ -43,8 +47,9 @@ func agencyListCommand() *cobra.Command {
 					if a.Suspended {
 						state = "suspended"
 					}
-					all = append(all, listedAgency{a.ID, a.Name, string(a.Class), a.Country, state})
-					fmt.Fprintf(&words, "%s  %-9s  %s  %s, %s\n", a.ID, state, a.Country, a.Name, a.Class)
+					since, symbols := a.Since().Format(time.DateOnly), verifier.AgencySymbols(s.Network.ID(), a.ID)
+					all = append(all, listedAgency{a.ID, a.Name, string(a.Class), a.Country, since, symbols, state})
+					fmt.Fprintf(&words, "%s  %-9s  %s  %s  since %s  %s, %s\n", a.ID, state, a.Country, symbols, since, a.Name, a.Class)
 				}
 				return f.say(c.OutOrStdout(), map[string]any{"agencies": all}, words.String())
 			})

@@ -291,7 +291,8 @@ func printVerdict(w io.Writer, v verifier.Verdict) error {
 	b.WriteString("\n")
 	fmt.Fprintf(&b, "   signature %s · issuer %s · status %s\n", v.Checks.Signature, v.Checks.Issuer, v.Checks.Status)
 	if v.Issuer != nil {
-		fmt.Fprintf(&b, "   issued by %s (%s), desk %s\n", v.Issuer.Name, v.Issuer.Country, v.Issuer.Desk)
+		fmt.Fprintf(&b, "   issued by %s, desk %s\n", v.Issuer.Name, v.Issuer.Desk)
+		fmt.Fprintf(&b, "   %s\n", english("result.agency", "country", v.Issuer.Country, "date", v.Issuer.Since, "symbols", v.Issuer.Symbols))
 	} else if v.Desk != "" {
 		fmt.Fprintf(&b, "   desk %s\n", v.Desk)
 	}

@@ -47,7 +47,7 @@ func (s *Server) ListAgencies(ctx context.Context, _ api.ListAgenciesRequestObje
 	}
 	list := api.AgencyList{Agencies: make([]api.Agency, len(all))}
 	for i, a := range all {
-		list.Agencies[i] = agencyOf(a)
+		list.Agencies[i] = s.agencyOf(a)
 	}
 	return api.ListAgencies200JSONResponse(list), nil
 }
@@ -61,7 +61,7 @@ func (s *Server) AdmitAgency(ctx context.Context, r api.AdmitAgencyRequestObject
 	if err != nil {
 		return nil, err
 	}
-	return api.AdmitAgency201JSONResponse(agencyOf(a)), nil
+	return api.AdmitAgency201JSONResponse(s.agencyOf(a)), nil
 }
 
 // ChangeAgency suspends an agency or lets it in again, and has what it confirmed
@@ -88,7 +88,7 @@ func (s *Server) ChangeAgency(ctx context.Context, r api.ChangeAgencyRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return api.ChangeAgency200JSONResponse(agencyOf(a)), nil
+	return api.ChangeAgency200JSONResponse(s.agencyOf(a)), nil
 }
 
 // AddMember gives a colleague a role. The token is in this answer only.
@@ -125,10 +125,13 @@ func (s *Server) Publish(ctx context.Context, r api.PublishRequestObject) (api.P
 	return api.Publish201JSONResponse{Sequence: int64(done.Sequence), LogSize: done.LogSize, Waiting: done.Waiting}, nil //nolint:gosec // counts one by one
 }
 
-func agencyOf(a network.Agency) api.Agency {
+func (s *Server) agencyOf(a network.Agency) api.Agency {
 	state := api.AgencyState("active")
 	if a.Suspended {
 		state = "suspended"
 	}
-	return api.Agency{ID: a.ID, Name: a.Name, Class: api.AgencyClass(a.Class), Country: a.Country, Desk: a.Desk, State: state}
+	return api.Agency{
+		ID: a.ID, Name: a.Name, Class: api.AgencyClass(a.Class), Country: a.Country, Desk: a.Desk,
+		Since: formatDay(a.Since()), Symbols: verifier.AgencySymbols(s.cfg.Network.ID(), a.ID), State: state,
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -116,6 +117,27 @@ func (p *opened) issuerOf(o *content) (object, verdict) {
 	default:
 		return nil, verdict{"issuer_unknown", "key_window"}
 	}
+}
+
+// beside is what stands beside the name of an agency: the first day, and the
+// symbols.
+func (p *opened) beside(agency object) (since, symbols string) {
+	first, _ := agency["admitted"].(int64)
+	if first == 0 {
+		for i, k := range agency["keys"].([]object) {
+			if from := k["from"].(int64); i == 0 || from < first {
+				first = from
+			}
+		}
+	}
+	sum := sha256.Sum256([]byte("safeconduct/agency-symbols/1" + p.trust["network"].(string) + agency["id"].(string)))
+	bits := new(big.Int).SetBytes(sum[:4])
+	bits.Rsh(bits, 2)
+	for range 6 {
+		symbols = string("23456789ABCDEFGHJKLMNPQRSTUVWXYZ"[new(big.Int).And(bits, big.NewInt(31)).Int64()]) + symbols
+		bits.Rsh(bits, 5)
+	}
+	return time.Unix(first, 0).UTC().Format(time.DateOnly), symbols
 }
 
 // standing is steps 5 to 7.

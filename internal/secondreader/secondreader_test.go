@@ -86,6 +86,9 @@ func check(t *testing.T, mine *opened, ours *verifier.Pack, digits string, code 
 	if claims.issuer["id"] != v.Issuer.ID || claims.issuer["desk"] != v.Issuer.Desk {
 		t.Error("the readers name two agencies")
 	}
+	if since, symbols := mine.beside(claims.issuer); since != v.Issuer.Since || symbols != v.Issuer.Symbols {
+		t.Errorf("beside its name the second reader says %s, %s, ours %s, %s", since, symbols, v.Issuer.Since, v.Issuer.Symbols)
+	}
 	if claims.name != v.Card.Name.Reveal() || claims.birth != v.Card.BirthDate.Reveal() || claims.nationality != v.Card.Nationality.Reveal() ||
 		claims.sex != uint64(v.Card.Sex) || claims.status != uint64(v.Card.Status) || claims.level != uint64(v.Card.DecisionLevel) ||
 		!bytes.Equal(claims.handle, v.Card.Handle[:]) || !bytes.Equal(claims.portrait, v.Card.Portrait) ||
@@ -545,7 +548,7 @@ func (p place) rename(statement string, m map[string]any) {
 func TestCardVectors(t *testing.T) {
 	t.Parallel()
 	f := vectortest.ReadCards(t)
-	p := &opened{trust: object{}}
+	p := &opened{trust: object{"network": ""}}
 	for _, e := range f.Epochs {
 		p.live = append(p.live, object{"id": uint64(e.ID), "tag": []byte(e.TagKey), "net": []byte(e.NetKey), "private": []byte(e.PrivateKey)})
 	}

@@ -80,9 +80,13 @@ func (s *Network) SeeGeneration(ctx context.Context, generation uint64) error {
 // AddAgency writes an agency and its keys.
 func (s *Network) AddAgency(ctx context.Context, a network.Agency, log ...audit.Entry) error {
 	return s.db.change(ctx, log, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO agencies
-			(id, name, class, country, desk, suspended, version) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			a.ID, a.Name, string(a.Class), a.Country, a.Desk, a.Suspended, a.Version)
+		terms, err := json.Marshal(a.Terms)
+		if err != nil {
+			return fmt.Errorf("sqlstore: encode terms: %w", err)
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO agencies
+			(id, name, class, country, desk, suspended, version, admitted_day, terms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			a.ID, a.Name, string(a.Class), a.Country, a.Desk, a.Suspended, a.Version, optionalDay(a.Admitted), string(terms))
 		if isTaken(err) {
 			return network.ErrExists
 		}
@@ -97,10 +101,14 @@ func (s *Network) AddAgency(ctx context.Context, a network.Agency, log ...audit.
 // else has changed it since it was read.
 func (s *Network) ReplaceAgency(ctx context.Context, a network.Agency, log ...audit.Entry) error {
 	return s.db.change(ctx, log, func(tx *sql.Tx) error {
+		terms, err := json.Marshal(a.Terms)
+		if err != nil {
+			return fmt.Errorf("sqlstore: encode terms: %w", err)
+		}
 		res, err := tx.ExecContext(ctx, `UPDATE agencies
-			SET name = $1, class = $2, country = $3, desk = $4, suspended = $5, version = version + 1
-			WHERE id = $6 AND version = $7`,
-			a.Name, string(a.Class), a.Country, a.Desk, a.Suspended, a.ID, a.Version)
+			SET name = $1, class = $2, country = $3, desk = $4, suspended = $5, terms = $6, version = version + 1
+			WHERE id = $7 AND version = $8`,
+			a.Name, string(a.Class), a.Country, a.Desk, a.Suspended, string(terms), a.ID, a.Version)
 		if err := mustChange(res, err, network.ErrConflict); err != nil {
 			return fmt.Errorf("sqlstore: write agency: %w", err)
 		}
@@ -148,7 +156,7 @@ func (s *Network) Agencies(ctx context.Context) ([]network.Agency, error) {
 }
 
 const (
-	selectAgencies = "SELECT id, name, class, country, desk, suspended, version FROM agencies "
+	selectAgencies = "SELECT id, name, class, country, desk, suspended, version, admitted_day, terms FROM agencies "
 	selectKeys     = "SELECT agency_id, kid, jwk, from_day, to_day, revoked, compromised FROM agency_keys "
 )
 
@@ -162,10 +170,20 @@ func (s *Network) agencies(ctx context.Context, which, keys string, args ...any)
 		place := map[string]int{}
 		err = each(rows, func() error {
 			var a network.Agency
-			err := rows.Scan(&a.ID, &a.Name, &a.Class, &a.Country, &a.Desk, &a.Suspended, &a.Version)
+			var admitted sql.NullInt64
+			var terms string
+			if err := rows.Scan(&a.ID, &a.Name, &a.Class, &a.Country, &a.Desk, &a.Suspended, &a.Version, &admitted, &terms); err != nil {
+				return err
+			}
+			if admitted.Valid {
+				a.Admitted = fromDay(admitted.Int64)
+			}
+			if err := json.Unmarshal([]byte(terms), &a.Terms); err != nil {
+				return errors.New("an agency's terms are damaged")
+			}
 			place[a.ID] = len(all)
 			all = append(all, a)
-			return err
+			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("sqlstore: read agencies: %w", err)

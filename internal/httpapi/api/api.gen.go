@@ -594,9 +594,15 @@ type Agency struct {
 	Desk Telephone `json:"desk"`
 
 	// ID 128 random bits in lower-case hex
-	ID    ID          `json:"id"`
-	Name  string      `json:"name"`
+	ID   ID     `json:"id"`
+	Name string `json:"name"`
+
+	// Since A day, UTC
+	Since Day         `json:"since"`
 	State AgencyState `json:"state"`
+
+	// Symbols Stand for the agency beside its name, which can be copied (docs/pack.md, From a pack to a verdict)
+	Symbols AgencySymbols `json:"symbols"`
 }
 
 // AgencyState defines model for Agency.State.
@@ -630,6 +636,9 @@ type AgencyStatusOrder struct {
 
 // AgencyStatusOrderAction defines model for AgencyStatusOrder.Action.
 type AgencyStatusOrderAction string
+
+// AgencySymbols Stand for the agency beside its name, which can be copied (docs/pack.md, From a pack to a verdict)
+type AgencySymbols = string
 
 // AnswerOrder The claims belong to the kind; either `about` or `card_handle` is given.
 type AnswerOrder = Order

@@ -15,7 +15,7 @@ export interface Verdict {
   status_as_of?: string;
   demo: boolean;
   kind?: string;
-  issuer?: { id: string; name: string; class: string; country: string; desk: string };
+  issuer?: { id: string; name: string; class: string; country: string; desk: string; since: string; symbols: string };
   desk?: string;
   tries_left?: number;
   locked_until?: string;

@@ -6,7 +6,7 @@ import { h, type Child } from "../../shared/dom";
 import { onLeave, show } from "../../shared/screen";
 import { bands, mark, pictogram, shape } from "../../shared/shapes";
 import { inDigits } from "../../shared/text";
-import { beside, clock, has, language, moment, say } from "../../shared/words";
+import { beside, clock, day, has, language, moment, say } from "../../shared/words";
 import { check } from "../check";
 import { opened } from "../record";
 import { go } from "../router";
@@ -103,6 +103,9 @@ function checks(v: Verdict): Child {
     h("h2", {}, say("result.checks")),
     h("ul", {}, ...all.map((c) => h("li", { class: v.checks[c] },
       mark(v.checks[c]), h("span", {}, say(`check.${c}`)), h("strong", {}, say(`answer.${v.checks[c]}`))))),
-    v.issuer && h("p", {}, say("result.issued_by", { agency: v.issuer.name })),
+    v.issuer && h("p", { "data-testid": "issuer" }, say("result.issued_by", { agency: v.issuer.name })),
+    v.issuer && h("p", { class: "why", "data-testid": "agency" }, say("result.agency", {
+      country: v.issuer.country, date: day(v.issuer.since), symbols: h("bdi", { class: "agency-symbols", dir: "ltr" }, v.issuer.symbols),
+    })),
     v.status_as_of && h("p", {}, say("result.as_of", { date: moment(v.status_as_of) })));
 }
