@@ -137,14 +137,16 @@ var rooms = map[string]room{
 	"internal/storetest":  {adapter: true, ours: slices.Concat(domain, []string{"internal/blobs", "internal/keystore", "internal/signin"}), foreign: []string{"github.com/google/go-cmp/cmp", "golang.org/x/mod/sumdb/note"}},
 	"internal/s3test":     {adapter: true, ours: []string{"internal/blobs", "credentials/private"}, foreign: []string{"github.com/aws/aws-sdk-go-v2"}},
 	// It serves pages with the policy that each brings.
-	"internal/httpapi": {adapter: true, ours: slices.Concat(domain, []string{"credentials/card/symbol", "docs/api", "internal/httpapi/api", "internal/signin", "internal/trouble", "web"}), foreign: []string{"github.com/gin-gonic/gin", "github.com/getkin/kin-openapi", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/text"}},
+	"internal/httpapi": {adapter: true, ours: slices.Concat(domain, []string{"credentials/card/symbol", "docs/api", "internal/httpapi/api", "internal/passkey", "internal/signin", "internal/trouble", "web"}), foreign: []string{"github.com/gin-gonic/gin", "github.com/getkin/kin-openapi", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/text"}},
 	// The contract as Go types: it knows no rule, and of our rooms only the text
 	// that cannot be printed by accident.
 	"internal/httpapi/api": {adapter: true, ours: []string{"credentials/private"}, foreign: []string{"github.com/gin-gonic/gin", "github.com/oapi-codegen/runtime"}},
 
 	// What passkeys show and agree to, read and judged: it keeps nothing. The
 	// software authenticators answer as a browser with a chip does.
-	"internal/passkey":          {ours: []string{"approval", "credentials/strictjson"}, foreign: []string{"github.com/go-webauthn/webauthn"}},
+	"internal/passkey": {ours: []string{"approval", "credentials/jws", "credentials/strictjson", "people/roster"}, foreign: []string{"github.com/go-webauthn/webauthn"}},
+	// Made-up people who join and agree, for tests.
+	"internal/peopletest":       {adapter: true, ours: []string{"approval", "audit", "credentials/jws", "internal/passkey", "internal/passkey/software", "people", "people/roster"}},
 	"internal/passkey/software": {ours: []string{"internal/passkey"}, foreign: []string{"github.com/descope/virtualwebauthn", "github.com/fxamacker/cbor/v2"}},
 
 	// Who is signed in. It knows cookies, and no route.
@@ -170,7 +172,7 @@ var rooms = map[string]room{
 	// drive every route of the contract.
 	"internal/service": {
 		adapter: true,
-		ours:    slices.Concat(domain, stores, []string{"docs/api", "internal/config", "internal/files", "internal/httpapi", "internal/keystore", "internal/offsite", "internal/trouble", "web"}),
+		ours:    slices.Concat(domain, stores, []string{"docs/api", "internal/config", "internal/files", "internal/httpapi", "internal/keystore", "internal/offsite", "internal/passkey", "internal/signin", "internal/trouble", "web"}),
 		foreign: []string{"golang.org/x/mod/sumdb/note", "github.com/prometheus/client_golang"},
 	},
 	// It asks the engines themselves when the service cannot be opened.
@@ -196,7 +198,7 @@ var rooms = map[string]room{
 			"internal/backup", "internal/config", "internal/demo", "internal/doctor", "internal/files", "internal/hcvault",
 			"internal/picture", "internal/recovery", "internal/service",
 		},
-		foreign: []string{"github.com/spf13/cobra", "golang.org/x/term"},
+		foreign: []string{"github.com/spf13/cobra", "golang.org/x/term", "github.com/skip2/go-qrcode"},
 	},
 	// The browser build knows the verifier and what a verdict carries.
 	"cmd/verifier-wasm": {adapter: true, ours: []string{"verifier", "credentials/private", "credentials/card"}},
@@ -227,7 +229,7 @@ var worldly = []string{
 var testOnly = []string{"github.com/fxamacker/cbor/v2", "github.com/google/go-cmp/cmp", "github.com/rogpeppe/go-internal/testscript", "github.com/skip2/go-qrcode", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/argon2", "golang.org/x/sys/unix", "filippo.io/age"}
 
 // testRooms hold what tests share and nothing else imports.
-var testRooms = []string{"internal/storetest", "internal/sqlitetest", "internal/s3test", "internal/pgtest", "internal/vaulttest", "internal/vectortest", "internal/picturetest"}
+var testRooms = []string{"internal/storetest", "internal/sqlitetest", "internal/s3test", "internal/pgtest", "internal/vaulttest", "internal/vectortest", "internal/picturetest", "internal/peopletest"}
 
 func TestRooms(t *testing.T) {
 	files := goFiles(t)

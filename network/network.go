@@ -326,6 +326,12 @@ func (n *Network) AnswersLists() string { return n.cfg.BaseURL + "/answers-lists
 // Issuer is the iss of an agency's credentials.
 func (n *Network) Issuer(agency string) string { return n.cfg.BaseURL + "/agencies/" + agency }
 
+// Name is the network's name, for people.
+func (n *Network) Name() string { return n.cfg.Name }
+
+// BaseURL is where the network is served, without a slash at the end.
+func (n *Network) BaseURL() string { return n.cfg.BaseURL }
+
 // ID is the network's id, 32 hex digits.
 func (n *Network) ID() string { return n.cfg.ID }
 

@@ -2,10 +2,6 @@ package people_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -15,9 +11,8 @@ import (
 
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
-	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/internal/passkey"
-	"github.com/safeconduct/safeconduct/internal/passkey/software"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/sqlitetest"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
@@ -25,67 +20,33 @@ import (
 	"github.com/safeconduct/safeconduct/people/roster"
 )
 
-const origin = "http://localhost:8080"
-
-// checker is what wiring makes: passkeys for people, ES256 for the root.
-type checker struct{ *passkey.RelyingParty }
-
-func (c checker) Proof(k roster.Credential, challenge [32]byte, p approval.Proof) error {
-	return c.Verify(passkey.Credential{ID: k.ID, PublicKey: k.PublicKey, AAGUID: [16]byte(k.AAGUID), BackupEligible: k.Synced}, challenge, p)
-}
-
-func (checker) Root(root json.RawMessage, challenge [32]byte, signature []byte) error {
-	key, err := jws.ParseKey(root)
-	if err != nil {
-		return err
-	}
-	if !ecdsa.VerifyASN1(key, challenge[:], signature) {
-		return errors.New("another signature")
-	}
-	return nil
-}
-
-// office is a demonstration network whose people have software passkeys.
+// office is a network whose people have software passkeys.
 type office struct {
-	*people.Roster
+	*peopletest.House
 	t     *testing.T
 	db    string
 	store *sqlstore.DB
-	check checker
-	keys  map[string]*software.Authenticator
 	first string
 	now   time.Time
 }
 
 func newOffice(t *testing.T, demo bool) *office {
 	t.Helper()
-	o := &office{t: t, db: filepath.Join(t.TempDir(), "safeconduct.db"), keys: map[string]*software.Authenticator{}, now: time.Now()}
+	o := &office{t: t, db: filepath.Join(t.TempDir(), "safeconduct.db"), now: time.Now()}
 	var err error
 	o.store, err = sqlstore.Open(t.Context(), o.db)
 	o.ok(err)
 	t.Cleanup(func() { _ = o.store.Close() })
-	rp, err := passkey.New(passkey.Config{RPID: "localhost", Origins: []string{origin}, Name: "Made up", Demo: true})
-	o.ok(err)
-	o.check = checker{rp}
-	o.Roster = o.another()
-	root, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	o.ok(err)
-	jwk, err := jws.MarshalKey(&root.PublicKey)
-	o.ok(err)
-	link, secret := o.NewLink()
-	first := people.NewPerson("", "operator-1", people.Operator)
-	o.first = first.ID
-	o.ok(o.Found(t.Context(), strings.Repeat("5eed", 8), roster.Found{
-		Root: jwk, Demo: demo, First: first, Link: link, Until: o.now.Add(roster.FoundingLife).Unix(), Format: roster.Format,
-	}, func(challenge [32]byte) ([]byte, error) { return ecdsa.SignASN1(rand.Reader, root, challenge[:]) }))
-	o.join(first.ID, secret)
+	passkeys := peopletest.Passkeys(t)
+	o.House = peopletest.Found(t, o.another(passkeys), passkeys, strings.Repeat("5eed", 8), demo, o.now)
+	o.first = o.First
 	return o
 }
 
 // another opens the same roster as another process would.
-func (o *office) another() *people.Roster {
+func (o *office) another(passkeys *passkey.RelyingParty) *people.Roster {
 	o.t.Helper()
-	r, err := people.New(people.Config{Store: o.store.People(), Checker: o.check, Now: func() time.Time { return o.now }})
+	r, err := people.New(people.Config{Store: o.store.People(), Checker: passkey.Checker{RelyingParty: passkeys}, Now: func() time.Time { return o.now }})
 	o.ok(err)
 	return r
 }
@@ -97,91 +58,22 @@ func (o *office) ok(err error) {
 	}
 }
 
-func (o *office) join(person, secret string) {
-	o.t.Helper()
-	rp, key := o.check.RelyingParty, software.New()
-	challenge := make([]byte, 32)
-	_, _ = rand.Read(challenge)
-	options, err := rp.CreationOptions(passkey.Registration{Person: person, Label: "made up"}, challenge)
-	o.ok(err)
-	response, err := key.Create(options, origin)
-	o.ok(err)
-	c, err := rp.Register(person, challenge, response)
-	o.ok(err)
-	act, err := o.JoinAct(o.t.Context(), secret, roster.Credential{ID: c.ID, PublicKey: c.PublicKey, AAGUID: c.AAGUID[:], Synced: c.BackupEligible})
-	o.ok(err)
-	o.keys[person] = key
-	by, err := o.Join(o.t.Context(), secret, act, o.proof(act, person))
-	o.ok(err)
-	if by.ID != person {
-		o.t.Fatal("somebody else joined")
-	}
-	if _, err := o.Join(o.t.Context(), secret, act, o.proof(act, person)); !errors.Is(err, people.ErrUnauthenticated) {
-		o.t.Errorf("a link used twice: %v", err)
-	}
-}
-
-func (o *office) proof(a approval.Act, person string) approval.Proof {
-	o.t.Helper()
-	challenge, err := a.Challenge()
-	o.ok(err)
-	response, err := o.keys[person].Agree(challenge[:], origin)
-	o.ok(err)
-	read, err := passkey.ReadAssertion(response)
-	o.ok(err)
-	return read.Proof(person)
-}
-
-func (o *office) actor(person string) audit.Actor {
-	o.t.Helper()
-	by, _, err := o.Person(o.t.Context(), person)
-	o.ok(err)
-	return by
-}
-
-// do asks and has people agree, all of whom are needed.
-func (o *office) do(do, agency string, what any, by ...string) people.Request {
-	o.t.Helper()
-	q, err := o.Ask(o.t.Context(), o.actor(by[0]), do, agency, what)
-	o.ok(err)
-	for i, person := range by {
-		q, err = o.Agree(o.t.Context(), o.actor(person), q.Act.ID, o.proof(q.Act, person))
-		o.ok(err)
-		if last := i == len(by)-1; last != (q.State == people.Done) {
-			o.t.Fatalf("%s after %d of %d: %s", do, i+1, len(by), q.State)
-		}
-	}
-	return q
-}
-
 func (o *office) agency(by ...string) string {
 	o.t.Helper()
-	id := id(strings.Repeat("a", len(o.keys)+2))
-	o.do(roster.DoAdmitAgency, "", &roster.AdmitAgency{Agency: roster.Agency{
-		ID: id, Name: "Made-up House", Class: string(network.NGO), Country: "KHM", Desk: "+855", Kinds: []string{},
-	}}, by...)
+	id := id(strings.Repeat("a", len(o.Keys)+2))
+	o.Agency(roster.Agency{ID: id, Name: "Made-up House", Class: string(network.NGO), Country: "KHM", Desk: "+855"}, by...)
 	return id
-}
-
-func (o *office) person(agency string, role people.Role, by ...string) string {
-	o.t.Helper()
-	link, secret := o.NewLink()
-	p := people.NewPerson(agency, "desk-1", role)
-	o.do(roster.DoAddPerson, agency, &roster.AddPerson{Person: p, Link: link}, by...)
-	o.join(p.ID, secret)
-	return p.ID
 }
 
 func TestFromTheFoundingOn(t *testing.T) {
 	o := newOffice(t, true)
 	ngo := o.agency(o.first)
-	s1, s2 := o.person(ngo, people.Supervisor, o.first), o.person(ngo, people.Supervisor, o.first)
-	o.do(roster.DoCloseFounding, "", &roster.CloseFounding{}, o.first, s1)
+	s1, s2 := o.Person(ngo, people.Supervisor, o.first), o.Person(ngo, people.Supervisor, o.first)
+	o.Do(roster.DoCloseFounding, "", &roster.CloseFounding{}, o.first, s1)
 
 	// A program is let in by two, and its token works on every replica at once.
-	p, secret := o.NewProgram(ngo, people.Caseworker, "made-up intake", time.Hour)
-	o.do(roster.DoAddProgram, ngo, &roster.AddProgram{Program: p}, s1, s2)
-	other := o.another()
+	p, secret := o.Program(ngo, people.Caseworker, s1, s2)
+	other := o.another(o.Passkeys)
 	by, err := other.Authenticate(t.Context(), secret)
 	o.ok(err)
 	if by != (audit.Actor{ID: p.ID, Agency: ngo, Role: "caseworker"}) {
@@ -190,19 +82,19 @@ func TestFromTheFoundingOn(t *testing.T) {
 	// It asks for nothing that its role may not, and agrees to nothing.
 	_, err = o.Ask(t.Context(), by, roster.DoAddPerson, ngo, &roster.AddPerson{Person: people.NewPerson(ngo, "x", people.Caseworker)})
 	wantErr(t, "a caseworker's program asks", err, people.ErrForbidden)
-	q, err := o.Ask(t.Context(), o.actor(s1), roster.DoRemoveProgram, ngo, &roster.RemoveProgram{ID: p.ID})
+	q, err := o.Ask(t.Context(), o.Actor(s1), roster.DoRemoveProgram, ngo, &roster.RemoveProgram{ID: p.ID})
 	o.ok(err)
-	_, err = o.Agree(t.Context(), by, q.Act.ID, o.proof(q.Act, s1))
+	_, err = o.Agree(t.Context(), by, q.Act.ID, o.Proof(q.Act, s1))
 	wantErr(t, "a program agrees", err, people.ErrNotFound)
-	_, err = o.Agree(t.Context(), o.actor(s1), q.Act.ID, o.proof(q.Act, s1))
+	_, err = o.Agree(t.Context(), o.Actor(s1), q.Act.ID, o.Proof(q.Act, s1))
 	o.ok(err)
 	_, err = other.Authenticate(t.Context(), secret)
 	wantErr(t, "a program that was removed", err, people.ErrUnauthenticated)
 
 	// Sessions of somebody whose roles change are over, everywhere.
 	o.now = o.now.Add(time.Minute)
-	third := o.person(ngo, people.Admin, s1, s2)
-	o.do(roster.DoChangePerson, ngo, &roster.ChangePerson{ID: s2, Roles: []people.Role{people.Caseworker}, Handle: "desk-2"}, s1, third)
+	third := o.Person(ngo, people.Admin, s1, s2)
+	o.Do(roster.DoChangePerson, ngo, &roster.ChangePerson{ID: s2, Roles: []people.Role{people.Caseworker}, Handle: "desk-2"}, s1, third)
 	who, from, err := other.Person(t.Context(), s2)
 	o.ok(err)
 	if who.Role != "caseworker" || from.Unix() != o.now.Unix() {
@@ -214,49 +106,49 @@ func TestFromTheFoundingOn(t *testing.T) {
 func TestApprovals(t *testing.T) {
 	o := newOffice(t, true)
 	ngo, second := o.agency(o.first), ""
-	s1, s2, worker := o.person(ngo, people.Supervisor, o.first), o.person(ngo, people.Supervisor, o.first), o.person(ngo, people.Caseworker, o.first)
+	s1, s2, worker := o.Person(ngo, people.Supervisor, o.first), o.Person(ngo, people.Supervisor, o.first), o.Person(ngo, people.Caseworker, o.first)
 	second = o.agency(o.first)
-	stranger := o.person(second, people.Supervisor, o.first)
-	o.do(roster.DoCloseFounding, "", &roster.CloseFounding{}, o.first, s1)
+	stranger := o.Person(second, people.Supervisor, o.first)
+	o.Do(roster.DoCloseFounding, "", &roster.CloseFounding{}, o.first, s1)
 	ask := func() people.Request {
 		link, _ := o.NewLink()
-		q, err := o.Ask(t.Context(), o.actor(s1), roster.DoAddPerson, ngo, &roster.AddPerson{Person: people.NewPerson(ngo, "desk-9", people.Caseworker), Link: link})
+		q, err := o.Ask(t.Context(), o.Actor(s1), roster.DoAddPerson, ngo, &roster.AddPerson{Person: people.NewPerson(ngo, "desk-9", people.Caseworker), Link: link})
 		o.ok(err)
 		return q
 	}
 	agree := func(q people.Request, person string, p approval.Proof) (people.Request, error) {
-		return o.Agree(t.Context(), o.actor(person), q.Act.ID, p)
+		return o.Agree(t.Context(), o.Actor(person), q.Act.ID, p)
 	}
 	t.Run("twice by one", func(t *testing.T) {
 		q := ask()
-		_, err := agree(q, s1, o.proof(q.Act, s1))
+		_, err := agree(q, s1, o.Proof(q.Act, s1))
 		o.ok(err)
-		_, err = agree(q, s1, o.proof(q.Act, s1))
+		_, err = agree(q, s1, o.Proof(q.Act, s1))
 		wantErr(t, "again", err, approval.ErrRefused)
-		_, err = agree(q, s2, o.proof(q.Act, s1))
+		_, err = agree(q, s2, o.Proof(q.Act, s1))
 		wantErr(t, "with the other's proof", err, approval.ErrRefused)
-		p := o.proof(q.Act, s1)
+		p := o.Proof(q.Act, s1)
 		p.Person = s2
 		_, err = agree(q, s2, p)
 		wantErr(t, "with the other's passkey", err, approval.ErrRefused)
 	})
 	t.Run("another act", func(t *testing.T) {
 		q, other := ask(), ask()
-		_, err := agree(q, s2, o.proof(other.Act, s2))
+		_, err := agree(q, s2, o.Proof(other.Act, s2))
 		wantErr(t, "its proof", err, approval.ErrRefused)
 		edited := q.Act
 		edited.Expires++
-		_, err = agree(q, s2, o.proof(edited, s2))
+		_, err = agree(q, s2, o.Proof(edited, s2))
 		wantErr(t, "one second longer", err, approval.ErrRefused)
 	})
 	t.Run("strangers", func(t *testing.T) {
 		q := ask()
 		for _, person := range []string{worker, stranger} {
-			_, err := agree(q, person, o.proof(q.Act, person))
+			_, err := agree(q, person, o.Proof(q.Act, person))
 			wantErr(t, "agrees", err, people.ErrNotFound)
-			_, err = o.Request(t.Context(), o.actor(person), q.Act.ID)
+			_, err = o.Request(t.Context(), o.Actor(person), q.Act.ID)
 			wantErr(t, "reads", err, people.ErrNotFound)
-			all, err := o.Waiting(t.Context(), o.actor(person))
+			all, err := o.Waiting(t.Context(), o.Actor(person))
 			o.ok(err)
 			if len(all) != 0 {
 				t.Errorf("sees %d requests", len(all))
@@ -267,13 +159,13 @@ func TestApprovals(t *testing.T) {
 		q := ask()
 		var wg sync.WaitGroup
 		for _, person := range []string{s1, s2} {
-			by, p := o.actor(person), o.proof(q.Act, person)
+			by, p := o.Actor(person), o.Proof(q.Act, person)
 			for range 4 {
 				wg.Go(func() { _, _ = o.Agree(context.WithoutCancel(t.Context()), by, q.Act.ID, p) })
 			}
 		}
 		wg.Wait()
-		got, err := o.Request(t.Context(), o.actor(s1), q.Act.ID)
+		got, err := o.Request(t.Context(), o.Actor(s1), q.Act.ID)
 		o.ok(err)
 		if got.State != people.Done {
 			t.Errorf("both agreed, and it is %s", got.State)
@@ -281,20 +173,20 @@ func TestApprovals(t *testing.T) {
 	})
 	t.Run("over and withdrawn", func(t *testing.T) {
 		q := ask()
-		o.ok(o.Withdraw(t.Context(), o.actor(s2), q.Act.ID))
-		_, err := agree(q, s1, o.proof(q.Act, s1))
+		o.ok(o.Withdraw(t.Context(), o.Actor(s2), q.Act.ID))
+		_, err := agree(q, s1, o.Proof(q.Act, s1))
 		wantErr(t, "withdrawn", err, people.ErrConflict)
 		q = ask()
 		o.now = o.now.Add(72 * time.Hour)
-		_, err = agree(q, s1, o.proof(q.Act, s1))
+		_, err = agree(q, s1, o.Proof(q.Act, s1))
 		wantErr(t, "over", err, people.ErrConflict)
 	})
 	t.Run("an approver is removed", func(t *testing.T) {
 		q := ask()
-		_, err := agree(q, s2, o.proof(q.Act, s2))
+		_, err := agree(q, s2, o.Proof(q.Act, s2))
 		o.ok(err)
-		o.do(roster.DoRemovePerson, ngo, &roster.RemovePerson{ID: s2}, s1)
-		q, err = agree(q, s1, o.proof(q.Act, s1))
+		o.Do(roster.DoRemovePerson, ngo, &roster.RemovePerson{ID: s2}, s1)
+		q, err = agree(q, s1, o.Proof(q.Act, s1))
 		if err == nil && q.State == people.Done {
 			t.Error("an approval counts of somebody who was removed")
 		}
@@ -319,12 +211,12 @@ func TestRowsOfTheRosterGrantNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := newOffice(t, true)
 			ngo := o.agency(o.first)
-			_ = o.person(ngo, people.Supervisor, o.first)
+			_ = o.Person(ngo, people.Supervisor, o.first)
 			sqlitetest.Administer(t, o.db, c.statement)
 			if _, err := o.State(t.Context()); c.running && !errors.Is(err, people.ErrDamaged) {
 				t.Errorf("a process that runs: %v, want ErrDamaged", err)
 			}
-			s, err := o.another().State(t.Context())
+			s, err := o.another(o.Passkeys).State(t.Context())
 			// Of a sequence that was cut at its end only its length is missing: what has
 			// seen more notices, and nobody has more rights than before.
 			if !errors.Is(err, people.ErrDamaged) && (err != nil || len(s.People) > 2 || !strings.Contains(name, "removed")) {

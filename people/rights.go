@@ -32,6 +32,7 @@ const (
 	PackFetch         Action = "pack.fetch"
 	EnvelopeFetch     Action = "envelope.fetch"
 	DeviceSelf        Action = "device.self"
+	PersonSelf        Action = "person.self" // one's own session, passkeys, and what waits for one
 	Publication       Action = "publication" // make lists and packs now
 	AgencyManage      Action = "agency.manage"
 	MemberManage      Action = "member.manage"
@@ -148,6 +149,7 @@ var rights = []Right{
 	{DeviceManage, AboutAgency, anywhere, []Role{Operator}},
 	{DeviceManage, AboutAgency, ours, []Role{Admin, Supervisor}},
 	{EnvelopeFetch, AboutAgency, ours, []Role{DeviceRole}},
+	{PersonSelf, AboutNothing, anywhere, []Role{Operator, Auditor, Admin, Caseworker, Supervisor, Officer, Mission}},
 	{DeviceSelf, AboutAgency, ours, []Role{DeviceRole, Pending}},
 }
 

@@ -162,9 +162,10 @@ func foundDemo(ctx context.Context, cfg service.Config, url string) (token strin
 	if err := files.Replace(filepath.Join(cfg.Dir, config.PassphraseName), []byte(cfg.Passphrase+"\n")); err != nil {
 		return "", err
 	}
-	return service.Found(ctx, cfg, service.Founding{
+	access, err := service.Found(ctx, cfg, service.Founding{
 		ID: randomHex(16), Name: "Demo network (made-up people)", BaseURL: url, Desk: "+00 00 000 000", Demo: true,
 	})
+	return access.Token, err
 }
 
 // keyLeft tells whether the keyring still holds a key to a record.

@@ -67,15 +67,23 @@ func (f initFlags) run(ctx context.Context, out io.Writer) error {
 	}
 	cfg := service.Config{Dir: f.dir, Engines: f.engines, Passphrase: passphrase}
 	id := randomHex(16)
-	token, err := service.Found(ctx, cfg, service.Founding{ID: id, Name: f.name, BaseURL: strings.TrimRight(f.url, "/"), Desk: f.desk})
+	url := strings.TrimRight(f.url, "/")
+	access, err := service.Found(ctx, cfg, service.Founding{ID: id, Name: f.name, BaseURL: url, Desk: f.desk})
 	if err != nil {
 		return err
 	}
+	link := access.Link(url)
 	if f.json {
-		return json.NewEncoder(out).Encode(map[string]string{"network": id, "role": "operator", "token": token})
+		return json.NewEncoder(out).Encode(map[string]string{"network": id, "role": "operator", "token": access.Token, "link": link})
 	}
-	_, err = fmt.Fprintf(out, "The network is made. The first operator's token is shown this once:\n\n%s\n\n"+
-		"The root key lies in the key file with the others: whoever holds folder and\npassphrase can name agencies. docs/operate.md says how to keep them apart.\n", token)
+	picture, err := linkPicture(link)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "The network is made. Serve it, and within 24 hours open this link where you want to\n"+
+		"be its first operator; it is good once, and shown this once:\n\n%s\n\n%s\n"+
+		"A program can act as operator with this token, shown this once:\n\n%s\n\n"+
+		"The root key lies in the key file with the others: whoever holds folder and\npassphrase can name agencies. docs/operate.md says how to keep them apart.\n", link, picture, access.Token)
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -36,7 +37,7 @@ func TestDeviceInThreeHands(t *testing.T) {
 		Expires                         time.Time
 	}
 	w.into(w.call(w.operator, "POST", "/api/v1/invitations", map[string]string{"agency": w.agency["Gate"], "label": "gate-1"}), 201, &made)
-	if made.Agency != w.agency["Gate"] || made.Label != "gate-1" || made.Link != "http://localhost/check#invite="+made.Secret || !strings.HasPrefix(made.Secret, "sci_") {
+	if made.Agency != w.agency["Gate"] || made.Label != "gate-1" || made.Link != peopletest.Address+"/check#invite="+made.Secret || !strings.HasPrefix(made.Secret, "sci_") {
 		t.Errorf("the invitation is %+v", made)
 	}
 	if left := time.Until(made.Expires); left < 47*time.Hour || left > 48*time.Hour {

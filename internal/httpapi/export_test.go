@@ -8,8 +8,8 @@ import (
 )
 
 var (
-	idParam   = regexp.MustCompile(`:(case|attestation|card|document|device|agency)\b`)
-	pageParam = regexp.MustCompile(`:page\b`)
+	idParam   = regexp.MustCompile(`:(case|attestation|card|document|device|agency|person|program|act|key)\b`)
+	pageParam = regexp.MustCompile(`:(page|change)\b`)
 )
 
 // Diagnose is what a client is told about an error, and after how many seconds

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/safeconduct/safeconduct/internal/httpapi"
 )
 
 // marker is text that must never come back or be logged.
@@ -412,19 +414,41 @@ POST   /api/v1/look-ups                              -        -          -      
 POST   /api/v1/members                               y        -          y         -       -      -      -
 POST   /api/v1/openings                              -        y          y         y       y      -      -
 POST   /api/v1/openings/challenges                   -        y          y         y       y      -      -
+GET    /api/v1/people                                y        -          y         -       -      -      -
+POST   /api/v1/people                                y        -          y         -       -      -      -
+DELETE /api/v1/people/{id}                           y        -          y         -       -      -      -
+POST   /api/v1/people/{id}/recovery                  y        -          y         -       -      -      -
+POST   /api/v1/people/{id}/roles                     y        -          y         -       -      -      -
+GET    /api/v1/programs                              y        -          y         -       -      -      -
+POST   /api/v1/programs                              y        -          y         -       -      -      -
+DELETE /api/v1/programs/{id}                         y        -          y         -       -      -      -
 POST   /api/v1/publications                          y        -          -         -       -      -      -
 GET    /api/v1/shared                                -        y          y         y       y      -      -
 POST   /api/v1/verifications                         -        y          y         y       y      y      -
 `
 
 // forStrangers are the routes that need no token.
-var forStrangers = map[string]bool{"POST /api/v1/enrolments": true, "POST /api/v1/papers": true}
+var forStrangers = map[string]bool{
+	"POST /api/v1/enrolments": true, "POST /api/v1/papers": true,
+	"POST /api/v1/sessions/options": true, "POST /api/v1/sessions": true,
+	"POST /api/v1/joins/options": true, "POST /api/v1/joins/passkey": true, "POST /api/v1/joins": true,
+}
+
+// forPeople are the routes that no token opens, whosever it is: TestPeopleOverHTTP
+// goes through them.
+var forPeople = []string{
+	"GET /api/v1/sessions", "GET /api/v1/sessions/self", "DELETE /api/v1/sessions/self",
+	"POST /api/v1/keys/options", "POST /api/v1/keys", "DELETE /api/v1/keys/{id}",
+	"GET /api/v1/requests", "GET /api/v1/requests/{id}", "DELETE /api/v1/requests/{id}", "POST /api/v1/requests/{id}/approvals",
+	"GET /api/v1/changes", "POST /api/v1/changes/{n}/stop", "GET /api/v1/founding", "DELETE /api/v1/founding",
+	"POST /api/v1/people/{id}/sign-out",
+}
 
 // TestRights tries every route with every role. Requests are empty, so that
 // whoever passes the door is refused for the body (400) or the record (404) at
 // the latest, or answered.
 func TestRights(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, func(c *httpapi.Config) { c.Rate = 100_000 })
 	tokens := map[string]string{
 		"operator":   w.operator,
 		"caseworker": w.admit("Lotus", "NGO", "KHM", "caseworker"),
@@ -450,6 +474,15 @@ func TestRights(t *testing.T) {
 		}
 		if got := w.call("", method, path, nil); got.status != 401 {
 			t.Errorf("%s %s as nobody: got %d", method, path, got.status)
+		}
+	}
+	for _, route := range forPeople {
+		covered[route] = true
+		method, path, _ := strings.Cut(strings.NewReplacer("{id}", randomID(), "{n}", "1").Replace(route), " ")
+		for role, token := range tokens {
+			if got := w.call(token, method, path, nil); got.status != 401 {
+				t.Errorf("%s by a token of %s: got %d, want 401", route, role, got.status)
+			}
 		}
 	}
 	for _, route := range w.server.Routes() {

@@ -242,15 +242,10 @@ func (s *Server) identify(c *gin.Context) {
 		c.Next()
 		return
 	}
-	token, ok := bearer(c.Request.Header)
-	if !ok {
-		s.refuse(c, fail(faultUnauthenticated))
-		return
-	}
-	by, err := s.authenticate(c.Request.Context(), o, token)
+	by, err := s.actor(c, o)
 	if err != nil {
 		if f := diagnose(err); f.status < http.StatusInternalServerError {
-			err = fail(faultUnauthenticated) // why a token lets nobody in is not said
+			err = fail(faultUnauthenticated) // why nobody is let in is not said
 		}
 		s.refuse(c, err)
 		return
@@ -261,6 +256,20 @@ func (s *Server) identify(c *gin.Context) {
 		return
 	}
 	c.Next()
+}
+
+// actor finds who sent a request: a program or a device by its token, or somebody who
+// is signed in by the cookie. A request with both is the token's: no browser sends
+// one by itself.
+func (s *Server) actor(c *gin.Context, o *operation) (audit.Actor, error) {
+	if len(c.Request.Header.Values("Authorization")) == 0 {
+		return s.signedIn(c)
+	}
+	token, ok := bearer(c.Request.Header)
+	if !ok || o.person {
+		return audit.Actor{}, people.ErrUnauthenticated
+	}
+	return s.authenticate(c.Request.Context(), o, token)
 }
 
 // bearer reads RFC 6750 §2.1, exactly one header of it.

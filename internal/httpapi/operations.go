@@ -31,6 +31,8 @@ type operation struct {
 	method string
 	route  string // as gin writes it: /cases/:case
 	public bool
+	// person is whether it is for somebody who is signed in, and no token will do.
+	person bool
 	// outage is whether it is answered without the database, too.
 	outage bool
 	// published is what scripts of every site may read, too.
@@ -150,6 +152,7 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 	if op.actions, err = actionsOf(spec, op.public); err != nil {
 		return nil, err
 	}
+	op.person, _ = spec.Extensions["x-person"].(bool)
 	op.outage, _ = spec.Extensions["x-outage"].(bool)
 	if answer := spec.Responses.Status(http.StatusOK); answer != nil {
 		_, op.published = answer.Value.Headers[headerAnyOrigin]

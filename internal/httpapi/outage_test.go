@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/internal/passkey"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/people"
 )
@@ -75,7 +76,7 @@ func TestChecksWithoutTheDatabase(t *testing.T) {
 	var later atomic.Int64
 	cfg.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
 	var err error
-	if cfg.People, err = people.New(people.Config{Store: db}); err != nil {
+	if cfg.People, err = people.New(people.Config{Store: db, Checker: passkey.Checker{RelyingParty: cfg.Passkeys}}); err != nil {
 		t.Fatal(err)
 	}
 	server, err := httpapi.New(cfg)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
@@ -18,10 +19,13 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/internal/passkey"
+	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/web"
 )
@@ -39,6 +43,8 @@ var (
 	faultUnauthenticated = fault{http.StatusUnauthorized, "unauthenticated", "Sign in to do this"}
 	faultForbidden       = fault{http.StatusForbidden, "forbidden", "Your role does not allow this"}
 	faultCrossOrigin     = fault{http.StatusForbidden, "cross_origin", "The request came from another site"}
+	faultInvitation      = fault{http.StatusForbidden, "invitation_refused", "Ask for a new invitation"}
+	faultApproval        = fault{http.StatusForbidden, "approval_invalid", "This approval does not count"}
 	faultNotFound        = fault{http.StatusNotFound, "not_found", "No such record"}
 	faultMethod          = fault{http.StatusMethodNotAllowed, "method_not_allowed", "This cannot be done here; Allow says what can"}
 	faultNoHistory       = fault{http.StatusNotImplemented, "history_not_supported", "A past state is not told to anybody"}
@@ -137,13 +143,30 @@ var faults = []struct {
 	{people.ErrUnauthenticated, faultUnauthenticated},
 	{people.ErrForbidden, faultForbidden},
 	{people.ErrConflict, faultConflict},
+	{people.ErrDamaged, faultDamaged},
+
+	{approval.ErrRefused, faultApproval},
+	{approval.ErrOver, fault{http.StatusConflict, "approval_stale", "The time to approve this is over; ask for it anew"}},
+	{approval.ErrAct, faultInvalid},
+	{roster.ErrState, faultConflict},
+	{roster.ErrProof, faultApproval},
+	{roster.ErrNotAgreed, faultApproval},
+	{roster.ErrChange, faultDamaged}, // of what was kept: what a client sends is no change
+	{roster.ErrPlace, faultBusy},     // another change came between, many times
+
+	{passkey.ErrRefused, faultApproval},
+	{passkey.ErrConfig, faultInternal},
+	{signin.ErrNoSession, faultUnauthenticated},
+	{signin.ErrChallenge, faultApproval},
+	{signin.ErrCopied, faultUnauthenticated},
+	{signin.ErrNotFound, faultInternal}, // of Stores, and answered inside
 
 	{network.ErrNotFound, faultNotFound},
 	{network.ErrExists, faultConflict},
 	{network.ErrForbidden, faultForbidden},
 	{network.ErrConflict, faultConflict},
-	{network.ErrInvitation, fault{http.StatusForbidden, "invitation_refused", "Ask for a new invitation"}},
-	{network.ErrApproval, fault{http.StatusForbidden, "approval_invalid", "A second person has to approve this"}},
+	{network.ErrInvitation, faultInvitation},
+	{network.ErrApproval, faultApproval},
 	{network.ErrSymbols, fault{http.StatusUnprocessableEntity, "symbols_differ", "The symbols are not those that the device shows"}},
 	{network.ErrOldKeys, faultNotReady},
 	{network.ErrNoEpoch, faultNotReady},

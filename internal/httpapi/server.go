@@ -20,6 +20,8 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/internal/passkey"
+	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/vault"
@@ -29,6 +31,8 @@ import (
 // Config is everything the server needs. What has no default is required.
 type Config struct {
 	People      *people.Roster
+	Passkeys    *passkey.RelyingParty
+	Sessions    *signin.Sessions
 	Network     *network.Network
 	Issuer      *credentials.Issuer
 	Vault       *vault.Vault
@@ -84,9 +88,9 @@ type Server struct {
 
 // New checks the configuration and builds the routes. It starts nothing.
 func New(cfg Config) (*Server, error) {
-	if cfg.People == nil || cfg.Network == nil || cfg.Issuer == nil || cfg.Vault == nil || cfg.Board == nil ||
+	if cfg.People == nil || cfg.Passkeys == nil || cfg.Sessions == nil || cfg.Network == nil || cfg.Issuer == nil || cfg.Vault == nil || cfg.Board == nil ||
 		cfg.Idempotency == nil || cfg.Tries == nil || cfg.LogFiles == nil || cfg.Log == nil {
-		return nil, errors.New("httpapi: server needs People, Network, Issuer, Vault, Board, Idempotency, Tries, LogFiles and Log")
+		return nil, errors.New("httpapi: server needs People, Passkeys, Sessions, Network, Issuer, Vault, Board, Idempotency, Tries, LogFiles and Log")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

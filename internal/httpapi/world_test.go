@@ -31,6 +31,9 @@ import (
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/passkey"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
+	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -45,6 +48,7 @@ type world struct {
 	server *httpapi.Server
 	cfg    httpapi.Config
 	people *people.Roster
+	house  *peopletest.House
 	net    *network.Network
 	keys   keystore.Keys
 	log    *logged
@@ -103,10 +107,20 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 	must(err)
 	t.Cleanup(func() { _ = folder.Close() })
 
-	w.people, err = people.New(people.Config{Store: w.db.People()})
+	passkeys := peopletest.Passkeys(t)
+	w.people, err = people.New(people.Config{Store: w.db.People(), Checker: passkey.Checker{RelyingParty: passkeys}})
 	must(err)
 	w.net, err = network.New(network.Config{
-		Store: w.db.Network(), Keys: w.keys, Rights: w.people, ID: strings.Repeat("ab", 16), Name: "Made up", BaseURL: "http://localhost", Desk: "+855 00 000 000", Demo: true,
+		Store: w.db.Network(), Keys: w.keys, Rights: w.people, ID: strings.Repeat("ab", 16), Name: "Made up", BaseURL: peopletest.Address, Desk: "+855 00 000 000", Demo: true,
+	})
+	must(err)
+	w.house = peopletest.Found(t, w.people, passkeys, w.net.ID(), true, time.Now())
+	sessions, err := signin.New(signin.Config{
+		Store: w.db.Sessions(), Keys: w.keys, Loopback: true,
+		Person: func(ctx context.Context, id string) (bool, time.Time) {
+			_, from, err := w.people.Person(ctx, id)
+			return err == nil, from
+		},
 	})
 	must(err)
 	first, token := people.NewOperator()
@@ -140,7 +154,7 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 	must(err)
 
 	w.cfg = httpapi.Config{
-		People: w.people, Network: w.net, Issuer: issuer, Vault: kept,
+		People: w.people, Passkeys: passkeys, Sessions: sessions, Network: w.net, Issuer: issuer, Vault: kept,
 		Board:       &board{net: w.net, publisher: publisher, store: store, log: log},
 		Idempotency: httpapi.Once(w.db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		Tries:       w.db.CodeTries(),

@@ -223,3 +223,18 @@ func decoded(text string, limit int) []byte {
 	}
 	return raw
 }
+
+// ReadChallenge is the challenge that a RegistrationResponseJSON says it was made
+// over, for whoever has to find out whether it is one of theirs. Nothing of it is
+// believed before Register has judged it.
+func ReadChallenge(response []byte) ([]byte, error) {
+	r, err := readRegistration(response)
+	if err != nil {
+		return nil, err
+	}
+	c, err := readClientData(r.clientData)
+	if err != nil {
+		return nil, err
+	}
+	return c.challenge, nil
+}

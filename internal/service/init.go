@@ -21,13 +21,22 @@ type Founding struct {
 	Demo                    bool
 }
 
+// Access is how the first operator gets in.
+type Access struct {
+	Token string // of a program with the operator's role
+	Join  string // the secret with which a passkey is added: the network's first person
+}
+
+// Link is what the first operator opens, at the address where the network is served.
+func (a Access) Link(baseURL string) string { return baseURL + "/admin/#join=" + a.Join }
+
 // Found makes the keys and the databases of a new network in an empty folder,
-// and returns the first operator's token. When it returns an error, nothing of
-// them is left.
-func Found(ctx context.Context, cfg Config, f Founding) (token string, err error) {
+// and returns how the first operator gets in, which is told this once. When it
+// returns an error, nothing of them is left.
+func Found(ctx context.Context, cfg Config, f Founding) (access Access, err error) {
 	for _, name := range []string{config.KeysName, config.DatabaseName, config.EnginesName} {
 		if _, err := os.Lstat(filepath.Join(cfg.Dir, name)); !errors.Is(err, os.ErrNotExist) {
-			return "", errors.Join(fmt.Errorf("%s holds a network already; nothing was changed", cfg.Dir), err)
+			return Access{}, errors.Join(fmt.Errorf("%s holds a network already; nothing was changed", cfg.Dir), err)
 		}
 	}
 	defer func() {
@@ -42,48 +51,54 @@ func Found(ctx context.Context, cfg Config, f Founding) (token string, err error
 	aside := cfg.Engines.AsideAt(cfg.Dir)
 	if cfg.Engines.Aside == "" {
 		if err := os.MkdirAll(aside, 0o700); err != nil {
-			return "", err
+			return Access{}, err
 		}
 	}
 	if err := offsite.New(offsite.Config{Dir: aside}).Check(); err != nil {
-		return "", err
+		return Access{}, err
 	}
 	keys, done, err := cfg.createKeys(ctx, f.ID)
 	if err != nil {
-		return "", err
+		return Access{}, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	db, err := sqlstore.Open(ctx, cfg.Engines.DatabaseAt(cfg.Dir))
 	if err != nil {
-		return "", err
+		return Access{}, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	roster, err := people.New(people.Config{Store: db.People(), Now: cfg.Now})
+	cfg = cfg.withDefaults()
+	record := network.Record{ID: f.ID, Name: f.Name, BaseURL: f.BaseURL, Demo: f.Demo}
+	roster, _, err := openPeople(db, record, cfg.Now)
 	if err != nil {
-		return "", err
+		return Access{}, err
 	}
 	n, err := network.New(network.Config{
 		Store: db.Network(), Keys: keystore.New(keys), Rights: roster, ID: f.ID, Name: f.Name, BaseURL: f.BaseURL, Desk: f.Desk, Demo: f.Demo, Now: cfg.Now,
 	})
 	if err != nil {
-		return "", err
+		return Access{}, err
 	}
 	first, token := people.NewOperator()
 	if err := n.Init(ctx, network.Founder{ID: first.ID, Token: first.Token}); err != nil {
-		return "", err
+		return Access{}, err
+	}
+	join, err := foundRoster(ctx, roster, keystore.New(keys), record, cfg.Now())
+	if err != nil {
+		return Access{}, err
 	}
 	// Empty, and there from the first day: one that is missing later is a loss.
 	keyring, err := sqlstore.CreateKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir), f.ID)
 	if err != nil {
-		return "", err
+		return Access{}, err
 	}
 	defer func() { err = errors.Join(err, keyring.Close()) }()
 	bond, err := keyring.Bond(ctx)
 	if err != nil {
-		return "", err
+		return Access{}, err
 	}
 	if err := db.BindKeyring(ctx, bond, nil); err != nil {
-		return "", err
+		return Access{}, err
 	}
-	return token, cfg.Engines.Write(cfg.Dir)
+	return Access{Token: token, Join: join}, cfg.Engines.Write(cfg.Dir)
 }

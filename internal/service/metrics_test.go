@@ -25,10 +25,11 @@ func openTestHouse(t *testing.T) (h *Service, token string) {
 		Dir: t.TempDir(), WorkFactor: DemoWork, Passphrase: "a passphrase for a test", Now: time.Now,
 		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(),
 	}
-	token, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"})
+	access, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	token = access.Token
 	if h, err = Open(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}

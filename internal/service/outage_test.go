@@ -33,10 +33,11 @@ func TestWithoutTheDatabase(t *testing.T) {
 	if err := os.Mkdir(cfg.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	operator, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "One", BaseURL: "https://one.example", Desk: "+00 00 000 000"})
+	access, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "One", BaseURL: "https://one.example", Desk: "+00 00 000 000"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	operator := access.Token
 	s, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

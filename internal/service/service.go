@@ -27,6 +27,8 @@ import (
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/offsite"
+	"github.com/safeconduct/safeconduct/internal/passkey"
+	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -80,15 +82,17 @@ func (c Config) withDefaults() Config {
 type Service struct {
 	*Stores
 
-	Keys    keystore.Keys
-	Offsite *offsite.Folder
-	People  *people.Roster
-	Network *network.Network
-	Vault   *vault.Vault
-	Issuer  *credentials.Issuer
-	Board   *Board
-	API     *httpapi.Server // of a service that Open opened
-	Settled int             // drafts that Settle found
+	Keys     keystore.Keys
+	Offsite  *offsite.Folder
+	People   *people.Roster
+	Passkeys *passkey.RelyingParty
+	Sessions *signin.Sessions
+	Network  *network.Network
+	Vault    *vault.Vault
+	Issuer   *credentials.Issuer
+	Board    *Board
+	API      *httpapi.Server // of a service that Open opened
+	Settled  int             // drafts that Settle found
 
 	remote *hcvault.Vault // the same keys, when they are in a Vault
 	log    *audit.Log
@@ -225,7 +229,10 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if err := s.checkKeyring(ctx, r.ID, bind); err != nil {
 		return err
 	}
-	if s.People, err = people.New(people.Config{Store: s.DB.People(), Now: s.cfg.Now}); err != nil {
+	if s.People, s.Passkeys, err = openPeople(s.DB, r, s.cfg.Now); err != nil {
+		return err
+	}
+	if err := s.openSessions(r.Demo); err != nil {
 		return err
 	}
 	if s.Network, err = network.New(network.Config{
@@ -284,7 +291,7 @@ func (s *Service) openDoors() (err error) {
 		return err
 	}
 	s.API, err = httpapi.New(httpapi.Config{
-		People: s.People, Network: s.Network, Issuer: s.Issuer, Vault: s.Vault, Board: s.Board,
+		People: s.People, Passkeys: s.Passkeys, Sessions: s.Sessions, Network: s.Network, Issuer: s.Issuer, Vault: s.Vault, Board: s.Board,
 		CardPage: card, CardStyle: web.CardStyleSHA256,
 		Idempotency: httpapi.Once(s.DB.Idempotency(s.cfg.Now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		Tries:       s.DB.CodeTries(),

@@ -220,10 +220,11 @@ func TestStopped(t *testing.T) {
 	if err := os.Mkdir(whole, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	token, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"})
+	access, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	token := access.Token
 	var o office
 	opened(t, cfg, func(s *Service) { o = openOffice(t, s) })
 	open := func(t *testing.T) *Service {

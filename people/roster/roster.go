@@ -359,6 +359,37 @@ func (s *State) MayAgree(act approval.Act, person string) bool {
 	return s.Present(p) && (n.who(p) || n.founding && s.Founding(s.now) && p.Is(Operator))
 }
 
+// MayStop tells whether somebody may stop a change that waits.
+func (s *State) MayStop(seq uint64, person string) bool {
+	p := s.People[person]
+	return s.Present(p) && (&Stop{Seq: seq}).need(s, approval.Act{}).who(p)
+}
+
+// Of lists the people of an agency, or of the network, in the order of their ids.
+func (s *State) Of(agency string) []Person {
+	return of(s.People, agency, func(p Person) string { return p.Agency })
+}
+
+// ProgramsOf lists the programs of an agency, or of the network.
+func (s *State) ProgramsOf(agency string) []Program {
+	return of(s.Programs, agency, func(p Program) string { return p.Agency })
+}
+
+// DevicesOf lists the devices of an agency.
+func (s *State) DevicesOf(agency string) []Device {
+	return of(s.Devices, agency, func(d Device) string { return d.Agency })
+}
+
+func of[T any](all map[string]T, agency string, whose func(T) string) []T {
+	var out []T
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		if whose(all[id]) == agency {
+			out = append(out, all[id])
+		}
+	}
+	return out
+}
+
 // Needs is what an act needs, for whoever tells people what it waits for.
 type Needs struct {
 	People int  // how many have to agree

@@ -429,6 +429,48 @@ func (e PaperAnswerAnswer) Valid() bool {
 	}
 }
 
+// Defines values for PersonState.
+const (
+	PersonStateActive  PersonState = "active"
+	PersonStateInvited PersonState = "invited"
+	PersonStateRemoved PersonState = "removed"
+)
+
+// Valid indicates whether the value is a known member of the PersonState enum.
+func (e PersonState) Valid() bool {
+	switch e {
+	case PersonStateActive:
+		return true
+	case PersonStateInvited:
+		return true
+	case PersonStateRemoved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProgramState.
+const (
+	ProgramStateActive  ProgramState = "active"
+	ProgramStateOver    ProgramState = "over"
+	ProgramStateRemoved ProgramState = "removed"
+)
+
+// Valid indicates whether the value is a known member of the ProgramState enum.
+func (e ProgramState) Valid() bool {
+	switch e {
+	case ProgramStateActive:
+		return true
+	case ProgramStateOver:
+		return true
+	case ProgramStateRemoved:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Purpose.
 const (
 	ConfirmIdentity Purpose = "confirm_identity"
@@ -462,8 +504,34 @@ func (e Purpose) Valid() bool {
 	}
 }
 
+// Defines values for RequestState.
+const (
+	RequestStateDone      RequestState = "done"
+	RequestStateOver      RequestState = "over"
+	RequestStateWaits     RequestState = "waits"
+	RequestStateWithdrawn RequestState = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the RequestState enum.
+func (e RequestState) Valid() bool {
+	switch e {
+	case RequestStateDone:
+		return true
+	case RequestStateOver:
+		return true
+	case RequestStateWaits:
+		return true
+	case RequestStateWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Role.
 const (
+	Admin      Role = "admin"
+	Auditor    Role = "auditor"
 	Caseworker Role = "caseworker"
 	Mission    Role = "mission"
 	Officer    Role = "officer"
@@ -474,6 +542,10 @@ const (
 // Valid indicates whether the value is a known member of the Role enum.
 func (e Role) Valid() bool {
 	switch e {
+	case Admin:
+		return true
+	case Auditor:
+		return true
 	case Caseworker:
 		return true
 	case Mission:
@@ -582,6 +654,13 @@ func (e StatusOrderReason) Valid() bool {
 	}
 }
 
+// ActLine defines model for ActLine.
+type ActLine struct {
+	// At Where it stands in what is signed, as in what.agency
+	At    string `json:"at"`
+	Value string `json:"value"`
+}
+
 // Agency defines model for Agency.
 type Agency struct {
 	// Class HTCDS organisation types, with three of our own
@@ -647,6 +726,19 @@ type AnswerOrder = Order
 type Approval struct {
 	// Symbols Six, as the device shows them; spaces, dashes and small letters are taken too
 	Symbols string `json:"symbols"`
+}
+
+// Asked defines model for Asked.
+type Asked struct {
+	// ID Of what is to be added
+	ID ID `json:"id,omitempty,omitzero"`
+
+	// Link With which somebody joins, shown this once
+	Link    string  `json:"link,omitempty,omitzero"`
+	Request Request `json:"request"`
+
+	// Token Of a program, shown this once
+	Token string `json:"token,omitempty,omitzero"`
 }
 
 // Attestation defines model for Attestation.
@@ -800,6 +892,11 @@ type ChallengeOrder struct {
 	CardHandle CardHandle `json:"card_handle"`
 }
 
+// ChangeList defines model for ChangeList.
+type ChangeList struct {
+	Changes []WaitingChange `json:"changes"`
+}
+
 // Check defines model for Check.
 type Check string
 
@@ -944,6 +1041,12 @@ type Findable struct {
 	Findable bool `json:"findable"`
 }
 
+// FoundingState defines model for FoundingState.
+type FoundingState struct {
+	Open  bool      `json:"open"`
+	Until time.Time `json:"until,omitempty,omitzero"`
+}
+
 // Grant defines model for Grant.
 type Grant struct {
 	// Agency 128 random bits in lower-case hex
@@ -1010,6 +1113,9 @@ type GrantOrder struct {
 	// Until A day, UTC
 	Until Day `json:"until"`
 }
+
+// Handle What colleagues call somebody here, as in desk-2; it need not be a name
+type Handle = string
 
 // Health defines model for Health.
 type Health struct {
@@ -1080,6 +1186,57 @@ type InvitationOrder struct {
 	Label Label `json:"label"`
 }
 
+// JoinAct defines model for JoinAct.
+type JoinAct struct {
+	// Act The bytes that are signed, as text
+	Act   string    `json:"act"`
+	Lines []ActLine `json:"lines"`
+
+	// Options A JSON value whose shape stands in another specification
+	Options Opaque `json:"options"`
+}
+
+// JoinAnswer defines model for JoinAnswer.
+type JoinAnswer struct {
+	Act string `json:"act"`
+
+	// Response A JSON value whose shape stands in another specification
+	Response Opaque `json:"response"`
+
+	// Secret What stands behind the hash sign of the link
+	Secret JoinSecret `json:"secret"`
+}
+
+// JoinOptions defines model for JoinOptions.
+type JoinOptions struct {
+	AgencyName string `json:"agency_name"`
+
+	// Handle What colleagues call somebody here, as in desk-2; it need not be a name
+	Handle Handle `json:"handle"`
+
+	// Options A JSON value whose shape stands in another specification
+	Options Opaque `json:"options"`
+	Roles   []Role `json:"roles"`
+}
+
+// JoinOrder defines model for JoinOrder.
+type JoinOrder struct {
+	// Secret What stands behind the hash sign of the link
+	Secret JoinSecret `json:"secret"`
+}
+
+// JoinPasskey defines model for JoinPasskey.
+type JoinPasskey struct {
+	// Response A JSON value whose shape stands in another specification
+	Response Opaque `json:"response"`
+
+	// Secret What stands behind the hash sign of the link
+	Secret JoinSecret `json:"secret"`
+}
+
+// JoinSecret What stands behind the hash sign of the link
+type JoinSecret = string
+
 // Kind defines model for Kind.
 type Kind = string
 
@@ -1106,6 +1263,26 @@ type LookUpOrder struct {
 	// IssuingState Three letters as in a machine-readable zone (ICAO Doc 9303-3); Germany is DEU
 	IssuingState Country      `json:"issuing_state"`
 	Kind         DocumentKind `json:"kind"`
+}
+
+// Me defines model for Me.
+type Me struct {
+	// Agency Empty for whoever runs or audits the network
+	Agency     string `json:"agency"`
+	AgencyName string `json:"agency_name"`
+	Demo       bool   `json:"demo"`
+
+	// Handle What colleagues call somebody here, as in desk-2; it need not be a name
+	Handle Handle `json:"handle"`
+
+	// ID 128 random bits in lower-case hex
+	ID      ID        `json:"id"`
+	Keys    []Passkey `json:"keys"`
+	Network string    `json:"network"`
+	Roles   []Role    `json:"roles"`
+
+	// SignedIn To the minute
+	SignedIn time.Time `json:"signed_in"`
 }
 
 // Member defines model for Member.
@@ -1204,6 +1381,64 @@ type PaperQuestion struct {
 	Number private.String `json:"number"`
 }
 
+// Passkey defines model for Passkey.
+type Passkey struct {
+	// ID The id of a passkey, in base64url
+	ID PasskeyID `json:"id"`
+
+	// Synced It is copied between its owner's devices
+	Synced bool `json:"synced"`
+}
+
+// PasskeyAnswer defines model for PasskeyAnswer.
+type PasskeyAnswer struct {
+	// Response Web Authentication Level 3, RegistrationResponseJSON or AuthenticationResponseJSON
+	Response Opaque `json:"response"`
+}
+
+// PasskeyID The id of a passkey, in base64url
+type PasskeyID = string
+
+// PasskeyOptions defines model for PasskeyOptions.
+type PasskeyOptions struct {
+	// Options Web Authentication Level 3, PublicKeyCredentialCreationOptionsJSON or PublicKeyCredentialRequestOptionsJSON
+	Options Opaque `json:"options"`
+}
+
+// Person defines model for Person.
+type Person struct {
+	Agency string `json:"agency"`
+
+	// Handle What colleagues call somebody here, as in desk-2; it need not be a name
+	Handle Handle `json:"handle"`
+
+	// ID 128 random bits in lower-case hex
+	ID ID `json:"id"`
+
+	// Keys How many passkeys
+	Keys  int         `json:"keys"`
+	Roles []Role      `json:"roles"`
+	State PersonState `json:"state"`
+}
+
+// PersonState defines model for Person.State.
+type PersonState string
+
+// PersonList defines model for PersonList.
+type PersonList struct {
+	People []Person `json:"people"`
+}
+
+// PersonOrder defines model for PersonOrder.
+type PersonOrder struct {
+	// Agency 128 random bits in lower-case hex
+	Agency ID `json:"agency,omitempty,omitzero"`
+
+	// Handle What colleagues call somebody here, as in desk-2; it need not be a name
+	Handle Handle `json:"handle"`
+	Roles  []Role `json:"roles"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
 	// Code Stable; programs go by this
@@ -1217,6 +1452,35 @@ type Problem struct {
 
 	// Type A path under /problems/
 	Type string `json:"type"`
+}
+
+// Program defines model for Program.
+type Program struct {
+	Agency  string    `json:"agency"`
+	Expires time.Time `json:"expires"`
+
+	// ID 128 random bits in lower-case hex
+	ID    ID           `json:"id"`
+	Label string       `json:"label"`
+	Role  Role         `json:"role"`
+	State ProgramState `json:"state"`
+}
+
+// ProgramState defines model for Program.State.
+type ProgramState string
+
+// ProgramList defines model for ProgramList.
+type ProgramList struct {
+	Programs []Program `json:"programs"`
+}
+
+// ProgramOrder defines model for ProgramOrder.
+type ProgramOrder struct {
+	// Agency 128 random bits in lower-case hex
+	Agency ID     `json:"agency,omitempty,omitzero"`
+	Days   int    `json:"days"`
+	Label  string `json:"label"`
+	Role   Role   `json:"role"`
 }
 
 // PublicKey MLKEM768-X25519, 1216 bytes in base64
@@ -1242,8 +1506,59 @@ type PublicationOrder struct {
 // Purpose defines model for Purpose.
 type Purpose string
 
+// Request defines model for Request.
+type Request struct {
+	Agency string `json:"agency"`
+	Agreed []ID   `json:"agreed"`
+
+	// Apart They may not all be of one agency
+	Apart  bool  `json:"apart"`
+	Change int64 `json:"change,omitempty,omitzero"`
+
+	// Counts When it counts, if it waits for that
+	Counts time.Time `json:"counts,omitempty,omitzero"`
+
+	// Delayed It counts a day after the last has agreed
+	Delayed bool `json:"delayed"`
+
+	// Do What is to be done, as in agency.admit
+	Do      string    `json:"do"`
+	Expires time.Time `json:"expires"`
+
+	// ID 128 random bits in lower-case hex
+	ID ID `json:"id"`
+
+	// Lines All that is signed, a line for each part of it
+	Lines []ActLine `json:"lines"`
+
+	// Mine I may agree, and have not
+	Mine bool `json:"mine"`
+
+	// Options What navigator.credentials.get takes, if I may agree
+	Options Opaque `json:"options,omitempty,omitzero"`
+
+	// People How many have to agree
+	People int          `json:"people"`
+	State  RequestState `json:"state"`
+}
+
+// RequestList defines model for RequestList.
+type RequestList struct {
+	Requests []Request `json:"requests"`
+}
+
+// RequestState defines model for RequestState.
+type RequestState string
+
 // Role defines model for Role.
 type Role string
+
+// RolesOrder defines model for RolesOrder.
+type RolesOrder struct {
+	// Handle What colleagues call somebody here, as in desk-2; it need not be a name
+	Handle Handle `json:"handle"`
+	Roles  []Role `json:"roles"`
+}
 
 // Self defines model for Self.
 type Self struct {
@@ -1261,6 +1576,24 @@ type Self struct {
 
 // SelfState defines model for Self.State.
 type SelfState string
+
+// Session defines model for Session.
+type Session struct {
+	// Here It is the one that asks
+	Here bool   `json:"here"`
+	ID   string `json:"id"`
+
+	// Made To the minute
+	Made time.Time `json:"made"`
+
+	// Seen To the minute
+	Seen time.Time `json:"seen"`
+}
+
+// SessionList defines model for SessionList.
+type SessionList struct {
+	Sessions []Session `json:"sessions"`
+}
 
 // SharedList defines model for SharedList.
 type SharedList struct {
@@ -1308,11 +1641,27 @@ type VerificationOrder struct {
 	Digits     string          `json:"digits,omitempty,omitzero"`
 }
 
+// WaitingChange defines model for WaitingChange.
+type WaitingChange struct {
+	Agency string    `json:"agency"`
+	Agreed []ID      `json:"agreed"`
+	Change int64     `json:"change"`
+	Counts time.Time `json:"counts"`
+	Do     string    `json:"do"`
+	Lines  []ActLine `json:"lines"`
+
+	// Mine I may stop it
+	Mine bool `json:"mine"`
+}
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
 // IfMatch defines model for IfMatch.
 type IfMatch = string
+
+// PathAct 128 random bits in lower-case hex
+type PathAct = ID
 
 // PathAgency 128 random bits in lower-case hex
 type PathAgency = ID
@@ -1326,14 +1675,26 @@ type PathCard = ID
 // PathCase 128 random bits in lower-case hex
 type PathCase = ID
 
+// PathChange defines model for PathChange.
+type PathChange = int64
+
 // PathDevice 128 random bits in lower-case hex
 type PathDevice = ID
 
 // PathDocument 128 random bits in lower-case hex
 type PathDocument = ID
 
+// PathKey The id of a passkey, in base64url
+type PathKey = PasskeyID
+
 // PathList defines model for PathList.
 type PathList = int
+
+// PathPerson 128 random bits in lower-case hex
+type PathPerson = ID
+
+// PathProgram 128 random bits in lower-case hex
+type PathProgram = ID
 
 // AdmitAgencyParams defines parameters for AdmitAgency.
 type AdmitAgencyParams struct {
@@ -1402,6 +1763,12 @@ type ShareCaseParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// StopChangeParams defines parameters for StopChange.
+type StopChangeParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // ListDevicesParams defines parameters for ListDevices.
 type ListDevicesParams struct {
 	// Agency My own if none is given; an operator then gets those of all
@@ -1450,6 +1817,36 @@ type InviteDeviceParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// JoinParams defines parameters for Join.
+type JoinParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// BeginJoinParams defines parameters for BeginJoin.
+type BeginJoinParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// MakePasskeyParams defines parameters for MakePasskey.
+type MakePasskeyParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// AddKeyParams defines parameters for AddKey.
+type AddKeyParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// BeginKeyParams defines parameters for BeginKey.
+type BeginKeyParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // LookUpParams defines parameters for LookUp.
 type LookUpParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -1480,8 +1877,68 @@ type AskPaperParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ListPeopleParams defines parameters for ListPeople.
+type ListPeopleParams struct {
+	// Agency My own if none is given
+	Agency ID `form:"agency,omitempty" json:"agency,omitempty,omitzero"`
+}
+
+// AddPersonParams defines parameters for AddPerson.
+type AddPersonParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// RecoverPersonParams defines parameters for RecoverPerson.
+type RecoverPersonParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// ChangePersonParams defines parameters for ChangePerson.
+type ChangePersonParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// SignOutEverywhereParams defines parameters for SignOutEverywhere.
+type SignOutEverywhereParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// ListProgramsParams defines parameters for ListPrograms.
+type ListProgramsParams struct {
+	// Agency My own if none is given
+	Agency ID `form:"agency,omitempty" json:"agency,omitempty,omitzero"`
+}
+
+// AddProgramParams defines parameters for AddProgram.
+type AddProgramParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // PublishParams defines parameters for Publish.
 type PublishParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// AgreeParams defines parameters for Agree.
+type AgreeParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// SignInParams defines parameters for SignIn.
+type SignInParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// BeginSignInParams defines parameters for BeginSignIn.
+type BeginSignInParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
@@ -1540,6 +1997,18 @@ type EnrolDeviceJSONRequestBody = EnrolmentOrder
 // InviteDeviceJSONRequestBody defines body for InviteDevice for application/json ContentType.
 type InviteDeviceJSONRequestBody = InvitationOrder
 
+// JoinJSONRequestBody defines body for Join for application/json ContentType.
+type JoinJSONRequestBody = JoinAnswer
+
+// BeginJoinJSONRequestBody defines body for BeginJoin for application/json ContentType.
+type BeginJoinJSONRequestBody = JoinOrder
+
+// MakePasskeyJSONRequestBody defines body for MakePasskey for application/json ContentType.
+type MakePasskeyJSONRequestBody = JoinPasskey
+
+// AddKeyJSONRequestBody defines body for AddKey for application/json ContentType.
+type AddKeyJSONRequestBody = PasskeyAnswer
+
 // LookUpJSONRequestBody defines body for LookUp for application/json ContentType.
 type LookUpJSONRequestBody = LookUpOrder
 
@@ -1555,8 +2024,23 @@ type ChallengeOpeningJSONRequestBody = ChallengeOrder
 // AskPaperJSONRequestBody defines body for AskPaper for application/json ContentType.
 type AskPaperJSONRequestBody = PaperQuestion
 
+// AddPersonJSONRequestBody defines body for AddPerson for application/json ContentType.
+type AddPersonJSONRequestBody = PersonOrder
+
+// ChangePersonJSONRequestBody defines body for ChangePerson for application/json ContentType.
+type ChangePersonJSONRequestBody = RolesOrder
+
+// AddProgramJSONRequestBody defines body for AddProgram for application/json ContentType.
+type AddProgramJSONRequestBody = ProgramOrder
+
 // PublishJSONRequestBody defines body for Publish for application/json ContentType.
 type PublishJSONRequestBody = PublicationOrder
+
+// AgreeJSONRequestBody defines body for Agree for application/json ContentType.
+type AgreeJSONRequestBody = PasskeyAnswer
+
+// SignInJSONRequestBody defines body for SignIn for application/json ContentType.
+type SignInJSONRequestBody = PasskeyAnswer
 
 // VerifyJSONRequestBody defines body for Verify for application/json ContentType.
 type VerifyJSONRequestBody = VerificationOrder
@@ -1620,6 +2104,12 @@ type ServerInterface interface {
 	// ReadHistory What was done with the case, for the holder
 	// (GET /api/v1/cases/{case}/history)
 	ReadHistory(c *gin.Context, pCase PathCase)
+	// ListChanges What was agreed to and does not count yet
+	// (GET /api/v1/changes)
+	ListChanges(c *gin.Context)
+	// StopChange Ask to stop a change that does not count yet
+	// (POST /api/v1/changes/{change}/stop)
+	StopChange(c *gin.Context, change PathChange, params StopChangeParams)
 	// ListDevices The devices of an agency
 	// (GET /api/v1/devices)
 	ListDevices(c *gin.Context, params ListDevicesParams)
@@ -1656,9 +2146,33 @@ type ServerInterface interface {
 	// EnrolDevice Take an invitation up, as the device
 	// (POST /api/v1/enrolments)
 	EnrolDevice(c *gin.Context, params EnrolDeviceParams)
+	// CloseFounding Ask to end the founding
+	// (DELETE /api/v1/founding)
+	CloseFounding(c *gin.Context)
+	// ReadFounding Whether the network is being founded, and until when
+	// (GET /api/v1/founding)
+	ReadFounding(c *gin.Context)
 	// InviteDevice Invite a device
 	// (POST /api/v1/invitations)
 	InviteDevice(c *gin.Context, params InviteDeviceParams)
+	// Join Join, and be signed in
+	// (POST /api/v1/joins)
+	Join(c *gin.Context, params JoinParams)
+	// BeginJoin Ask for what a first passkey is made with
+	// (POST /api/v1/joins/options)
+	BeginJoin(c *gin.Context, params BeginJoinParams)
+	// MakePasskey Hand over the new passkey, and get what it has to sign
+	// (POST /api/v1/joins/passkey)
+	MakePasskey(c *gin.Context, params MakePasskeyParams)
+	// AddKey Ask to add a further passkey of mine
+	// (POST /api/v1/keys)
+	AddKey(c *gin.Context, params AddKeyParams)
+	// BeginKey Ask for what a further passkey of mine is made with
+	// (POST /api/v1/keys/options)
+	BeginKey(c *gin.Context, params BeginKeyParams)
+	// RemoveKey Ask to take a passkey of mine away
+	// (DELETE /api/v1/keys/{key})
+	RemoveKey(c *gin.Context, key PathKey)
 	// LookUp Ask whether somebody keeps a record of a document
 	// (POST /api/v1/look-ups)
 	LookUp(c *gin.Context, params LookUpParams)
@@ -1674,9 +2188,63 @@ type ServerInterface interface {
 	// AskPaper Is this paper still in use? With its number and its code
 	// (POST /api/v1/papers)
 	AskPaper(c *gin.Context, params AskPaperParams)
+	// ListPeople The people of an agency, or of the network
+	// (GET /api/v1/people)
+	ListPeople(c *gin.Context, params ListPeopleParams)
+	// AddPerson Ask to take somebody in
+	// (POST /api/v1/people)
+	AddPerson(c *gin.Context, params AddPersonParams)
+	// RemovePerson Ask to end somebody's access for good
+	// (DELETE /api/v1/people/{person})
+	RemovePerson(c *gin.Context, person PathPerson)
+	// RecoverPerson Ask to replace the passkeys that somebody has lost
+	// (POST /api/v1/people/{person}/recovery)
+	RecoverPerson(c *gin.Context, person PathPerson, params RecoverPersonParams)
+	// ChangePerson Ask to give somebody other roles
+	// (POST /api/v1/people/{person}/roles)
+	ChangePerson(c *gin.Context, person PathPerson, params ChangePersonParams)
+	// SignOutEverywhere Ask to end all sessions of somebody, or of mine
+	// (POST /api/v1/people/{person}/sign-out)
+	SignOutEverywhere(c *gin.Context, person PathPerson, params SignOutEverywhereParams)
+	// ListPrograms The programs that have a token
+	// (GET /api/v1/programs)
+	ListPrograms(c *gin.Context, params ListProgramsParams)
+	// AddProgram Ask to let a program in
+	// (POST /api/v1/programs)
+	AddProgram(c *gin.Context, params AddProgramParams)
+	// RemoveProgram Ask to take a program's access away
+	// (DELETE /api/v1/programs/{program})
+	RemoveProgram(c *gin.Context, program PathProgram)
 	// Publish Close the window and publish lists, pack and log checkpoint
 	// (POST /api/v1/publications)
 	Publish(c *gin.Context, params PublishParams)
+	// ListRequests What waits for me, and what I asked for
+	// (GET /api/v1/requests)
+	ListRequests(c *gin.Context)
+	// WithdrawRequest Take a request back, or say no to it
+	// (DELETE /api/v1/requests/{act})
+	WithdrawRequest(c *gin.Context, act PathAct)
+	// ReadRequest What is asked, in words, and what has become of it
+	// (GET /api/v1/requests/{act})
+	ReadRequest(c *gin.Context, act PathAct)
+	// Agree Agree, with a passkey over what is asked
+	// (POST /api/v1/requests/{act}/approvals)
+	Agree(c *gin.Context, act PathAct, params AgreeParams)
+	// ListSessions Where I am signed in
+	// (GET /api/v1/sessions)
+	ListSessions(c *gin.Context)
+	// SignIn Sign in with a passkey
+	// (POST /api/v1/sessions)
+	SignIn(c *gin.Context, params SignInParams)
+	// BeginSignIn Ask for a challenge to sign in with
+	// (POST /api/v1/sessions/options)
+	BeginSignIn(c *gin.Context, params BeginSignInParams)
+	// SignOut Sign out here
+	// (DELETE /api/v1/sessions/self)
+	SignOut(c *gin.Context)
+	// ReadSession Who I am
+	// (GET /api/v1/sessions/self)
+	ReadSession(c *gin.Context)
 	// ListShared The records shared with my agency
 	// (GET /api/v1/shared)
 	ListShared(c *gin.Context)
@@ -2425,6 +2993,71 @@ func (siw *ServerInterfaceWrapper) ReadHistory(c *gin.Context) {
 	siw.Handler.ReadHistory(c, pCase)
 }
 
+// ListChanges operation middleware
+func (siw *ServerInterfaceWrapper) ListChanges(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListChanges(c)
+}
+
+// StopChange operation middleware
+func (siw *ServerInterfaceWrapper) StopChange(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "change" -------------
+	var change PathChange
+
+	err = runtime.BindStyledParameterWithOptions("simple", "change", c.Param("change"), &change, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter change: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StopChangeParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.StopChange(c, change, params)
+}
+
 // ListDevices operation middleware
 func (siw *ServerInterfaceWrapper) ListDevices(c *gin.Context) {
 
@@ -2871,6 +3504,32 @@ func (siw *ServerInterfaceWrapper) EnrolDevice(c *gin.Context) {
 	siw.Handler.EnrolDevice(c, params)
 }
 
+// CloseFounding operation middleware
+func (siw *ServerInterfaceWrapper) CloseFounding(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CloseFounding(c)
+}
+
+// ReadFounding operation middleware
+func (siw *ServerInterfaceWrapper) ReadFounding(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ReadFounding(c)
+}
+
 // InviteDevice operation middleware
 func (siw *ServerInterfaceWrapper) InviteDevice(c *gin.Context) {
 
@@ -2912,6 +3571,246 @@ func (siw *ServerInterfaceWrapper) InviteDevice(c *gin.Context) {
 	}
 
 	siw.Handler.InviteDevice(c, params)
+}
+
+// Join operation middleware
+func (siw *ServerInterfaceWrapper) Join(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params JoinParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.Join(c, params)
+}
+
+// BeginJoin operation middleware
+func (siw *ServerInterfaceWrapper) BeginJoin(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params BeginJoinParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.BeginJoin(c, params)
+}
+
+// MakePasskey operation middleware
+func (siw *ServerInterfaceWrapper) MakePasskey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MakePasskeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.MakePasskey(c, params)
+}
+
+// AddKey operation middleware
+func (siw *ServerInterfaceWrapper) AddKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddKeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.AddKey(c, params)
+}
+
+// BeginKey operation middleware
+func (siw *ServerInterfaceWrapper) BeginKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params BeginKeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.BeginKey(c, params)
+}
+
+// RemoveKey operation middleware
+func (siw *ServerInterfaceWrapper) RemoveKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "key" -------------
+	var key PathKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "key", c.Param("key"), &key, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter key: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RemoveKey(c, key)
 }
 
 // LookUp operation middleware
@@ -3129,6 +4028,352 @@ func (siw *ServerInterfaceWrapper) AskPaper(c *gin.Context) {
 	siw.Handler.AskPaper(c, params)
 }
 
+// ListPeople operation middleware
+func (siw *ServerInterfaceWrapper) ListPeople(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPeopleParams
+
+	// ------------- Optional query parameter "agency" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "agency", c.Request.URL.Query(), &params.Agency, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter agency: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListPeople(c, params)
+}
+
+// AddPerson operation middleware
+func (siw *ServerInterfaceWrapper) AddPerson(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddPersonParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.AddPerson(c, params)
+}
+
+// RemovePerson operation middleware
+func (siw *ServerInterfaceWrapper) RemovePerson(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "person" -------------
+	var person PathPerson
+
+	err = runtime.BindStyledParameterWithOptions("simple", "person", c.Param("person"), &person, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter person: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RemovePerson(c, person)
+}
+
+// RecoverPerson operation middleware
+func (siw *ServerInterfaceWrapper) RecoverPerson(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "person" -------------
+	var person PathPerson
+
+	err = runtime.BindStyledParameterWithOptions("simple", "person", c.Param("person"), &person, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter person: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RecoverPersonParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RecoverPerson(c, person, params)
+}
+
+// ChangePerson operation middleware
+func (siw *ServerInterfaceWrapper) ChangePerson(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "person" -------------
+	var person PathPerson
+
+	err = runtime.BindStyledParameterWithOptions("simple", "person", c.Param("person"), &person, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter person: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ChangePersonParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ChangePerson(c, person, params)
+}
+
+// SignOutEverywhere operation middleware
+func (siw *ServerInterfaceWrapper) SignOutEverywhere(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "person" -------------
+	var person PathPerson
+
+	err = runtime.BindStyledParameterWithOptions("simple", "person", c.Param("person"), &person, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter person: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SignOutEverywhereParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.SignOutEverywhere(c, person, params)
+}
+
+// ListPrograms operation middleware
+func (siw *ServerInterfaceWrapper) ListPrograms(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProgramsParams
+
+	// ------------- Optional query parameter "agency" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "agency", c.Request.URL.Query(), &params.Agency, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter agency: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListPrograms(c, params)
+}
+
+// AddProgram operation middleware
+func (siw *ServerInterfaceWrapper) AddProgram(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddProgramParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.AddProgram(c, params)
+}
+
+// RemoveProgram operation middleware
+func (siw *ServerInterfaceWrapper) RemoveProgram(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "program" -------------
+	var program PathProgram
+
+	err = runtime.BindStyledParameterWithOptions("simple", "program", c.Param("program"), &program, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter program: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RemoveProgram(c, program)
+}
+
 // Publish operation middleware
 func (siw *ServerInterfaceWrapper) Publish(c *gin.Context) {
 
@@ -3170,6 +4415,246 @@ func (siw *ServerInterfaceWrapper) Publish(c *gin.Context) {
 	}
 
 	siw.Handler.Publish(c, params)
+}
+
+// ListRequests operation middleware
+func (siw *ServerInterfaceWrapper) ListRequests(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListRequests(c)
+}
+
+// WithdrawRequest operation middleware
+func (siw *ServerInterfaceWrapper) WithdrawRequest(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "act" -------------
+	var act PathAct
+
+	err = runtime.BindStyledParameterWithOptions("simple", "act", c.Param("act"), &act, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter act: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.WithdrawRequest(c, act)
+}
+
+// ReadRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReadRequest(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "act" -------------
+	var act PathAct
+
+	err = runtime.BindStyledParameterWithOptions("simple", "act", c.Param("act"), &act, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter act: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ReadRequest(c, act)
+}
+
+// Agree operation middleware
+func (siw *ServerInterfaceWrapper) Agree(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "act" -------------
+	var act PathAct
+
+	err = runtime.BindStyledParameterWithOptions("simple", "act", c.Param("act"), &act, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter act: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AgreeParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.Agree(c, act, params)
+}
+
+// ListSessions operation middleware
+func (siw *ServerInterfaceWrapper) ListSessions(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListSessions(c)
+}
+
+// SignIn operation middleware
+func (siw *ServerInterfaceWrapper) SignIn(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SignInParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.SignIn(c, params)
+}
+
+// BeginSignIn operation middleware
+func (siw *ServerInterfaceWrapper) BeginSignIn(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params BeginSignInParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.BeginSignIn(c, params)
+}
+
+// SignOut operation middleware
+func (siw *ServerInterfaceWrapper) SignOut(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.SignOut(c)
+}
+
+// ReadSession operation middleware
+func (siw *ServerInterfaceWrapper) ReadSession(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ReadSession(c)
 }
 
 // ListShared operation middleware
@@ -3313,6 +4798,34 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/v1/agencies", wrapper.AdmitAgency)
 	router.POST(options.BaseURL+"/api/v1/agencies/:agency/status", wrapper.ChangeAgency)
 	router.POST(options.BaseURL+"/api/v1/members", wrapper.AddMember)
+	router.POST(options.BaseURL+"/api/v1/sessions/options", wrapper.BeginSignIn)
+	router.GET(options.BaseURL+"/api/v1/sessions", wrapper.ListSessions)
+	router.POST(options.BaseURL+"/api/v1/sessions", wrapper.SignIn)
+	router.DELETE(options.BaseURL+"/api/v1/sessions/self", wrapper.SignOut)
+	router.GET(options.BaseURL+"/api/v1/sessions/self", wrapper.ReadSession)
+	router.POST(options.BaseURL+"/api/v1/joins/options", wrapper.BeginJoin)
+	router.POST(options.BaseURL+"/api/v1/joins/passkey", wrapper.MakePasskey)
+	router.POST(options.BaseURL+"/api/v1/joins", wrapper.Join)
+	router.POST(options.BaseURL+"/api/v1/keys/options", wrapper.BeginKey)
+	router.POST(options.BaseURL+"/api/v1/keys", wrapper.AddKey)
+	router.DELETE(options.BaseURL+"/api/v1/keys/:key", wrapper.RemoveKey)
+	router.GET(options.BaseURL+"/api/v1/requests", wrapper.ListRequests)
+	router.DELETE(options.BaseURL+"/api/v1/requests/:act", wrapper.WithdrawRequest)
+	router.GET(options.BaseURL+"/api/v1/requests/:act", wrapper.ReadRequest)
+	router.POST(options.BaseURL+"/api/v1/requests/:act/approvals", wrapper.Agree)
+	router.GET(options.BaseURL+"/api/v1/people", wrapper.ListPeople)
+	router.POST(options.BaseURL+"/api/v1/people", wrapper.AddPerson)
+	router.DELETE(options.BaseURL+"/api/v1/people/:person", wrapper.RemovePerson)
+	router.POST(options.BaseURL+"/api/v1/people/:person/roles", wrapper.ChangePerson)
+	router.POST(options.BaseURL+"/api/v1/people/:person/recovery", wrapper.RecoverPerson)
+	router.POST(options.BaseURL+"/api/v1/people/:person/sign-out", wrapper.SignOutEverywhere)
+	router.GET(options.BaseURL+"/api/v1/programs", wrapper.ListPrograms)
+	router.POST(options.BaseURL+"/api/v1/programs", wrapper.AddProgram)
+	router.DELETE(options.BaseURL+"/api/v1/programs/:program", wrapper.RemoveProgram)
+	router.GET(options.BaseURL+"/api/v1/changes", wrapper.ListChanges)
+	router.POST(options.BaseURL+"/api/v1/changes/:change/stop", wrapper.StopChange)
+	router.DELETE(options.BaseURL+"/api/v1/founding", wrapper.CloseFounding)
+	router.GET(options.BaseURL+"/api/v1/founding", wrapper.ReadFounding)
 	router.POST(options.BaseURL+"/api/v1/invitations", wrapper.InviteDevice)
 	router.POST(options.BaseURL+"/api/v1/enrolments", wrapper.EnrolDevice)
 	router.GET(options.BaseURL+"/api/v1/devices", wrapper.ListDevices)
@@ -3324,6 +4837,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/healthz", wrapper.Health)
 	router.GET(options.BaseURL+"/readyz", wrapper.Ready)
 }
+
+type AskedJSONResponse Asked
 
 type ProblemApplicationProblemPlusJSONResponse Problem
 
@@ -4082,6 +5597,84 @@ func (response ReadHistorydefaultApplicationProblemPlusJSONResponse) VisitReadHi
 	return err
 }
 
+type ListChangesRequestObject struct {
+}
+
+type ListChangesResponseObject interface {
+	VisitListChangesResponse(w http.ResponseWriter) error
+}
+
+type ListChanges200JSONResponse ChangeList
+
+func (response ListChanges200JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChangesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListChangesdefaultApplicationProblemPlusJSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StopChangeRequestObject struct {
+	Change PathChange `json:"change"`
+	Params StopChangeParams
+}
+
+type StopChangeResponseObject interface {
+	VisitStopChangeResponse(w http.ResponseWriter) error
+}
+
+type StopChange202JSONResponse struct{ AskedJSONResponse }
+
+func (response StopChange202JSONResponse) VisitStopChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StopChangedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StopChangedefaultApplicationProblemPlusJSONResponse) VisitStopChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListDevicesRequestObject struct {
 	Params ListDevicesParams
 }
@@ -4564,6 +6157,82 @@ func (response EnrolDevicedefaultApplicationProblemPlusJSONResponse) VisitEnrolD
 	return err
 }
 
+type CloseFoundingRequestObject struct {
+}
+
+type CloseFoundingResponseObject interface {
+	VisitCloseFoundingResponse(w http.ResponseWriter) error
+}
+
+type CloseFounding202JSONResponse struct{ AskedJSONResponse }
+
+func (response CloseFounding202JSONResponse) VisitCloseFoundingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CloseFoundingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CloseFoundingdefaultApplicationProblemPlusJSONResponse) VisitCloseFoundingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadFoundingRequestObject struct {
+}
+
+type ReadFoundingResponseObject interface {
+	VisitReadFoundingResponse(w http.ResponseWriter) error
+}
+
+type ReadFounding200JSONResponse FoundingState
+
+func (response ReadFounding200JSONResponse) VisitReadFoundingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadFoundingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadFoundingdefaultApplicationProblemPlusJSONResponse) VisitReadFoundingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type InviteDeviceRequestObject struct {
 	Params InviteDeviceParams
 	Body   *InviteDeviceJSONRequestBody
@@ -4593,6 +6262,252 @@ type InviteDevicedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response InviteDevicedefaultApplicationProblemPlusJSONResponse) VisitInviteDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JoinRequestObject struct {
+	Params JoinParams
+	Body   *JoinJSONRequestBody
+}
+
+type JoinResponseObject interface {
+	VisitJoinResponse(w http.ResponseWriter) error
+}
+
+type Join201ResponseHeaders struct {
+	SetCookie string
+}
+
+type Join201JSONResponse struct {
+	Body    Me
+	Headers Join201ResponseHeaders
+}
+
+func (response Join201JSONResponse) VisitJoinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Set-Cookie", fmt.Sprint(response.Headers.SetCookie))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JoindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response JoindefaultApplicationProblemPlusJSONResponse) VisitJoinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginJoinRequestObject struct {
+	Params BeginJoinParams
+	Body   *BeginJoinJSONRequestBody
+}
+
+type BeginJoinResponseObject interface {
+	VisitBeginJoinResponse(w http.ResponseWriter) error
+}
+
+type BeginJoin200JSONResponse JoinOptions
+
+func (response BeginJoin200JSONResponse) VisitBeginJoinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginJoindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BeginJoindefaultApplicationProblemPlusJSONResponse) VisitBeginJoinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakePasskeyRequestObject struct {
+	Params MakePasskeyParams
+	Body   *MakePasskeyJSONRequestBody
+}
+
+type MakePasskeyResponseObject interface {
+	VisitMakePasskeyResponse(w http.ResponseWriter) error
+}
+
+type MakePasskey200JSONResponse JoinAct
+
+func (response MakePasskey200JSONResponse) VisitMakePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakePasskeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MakePasskeydefaultApplicationProblemPlusJSONResponse) VisitMakePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddKeyRequestObject struct {
+	Params AddKeyParams
+	Body   *AddKeyJSONRequestBody
+}
+
+type AddKeyResponseObject interface {
+	VisitAddKeyResponse(w http.ResponseWriter) error
+}
+
+type AddKey202JSONResponse struct{ AskedJSONResponse }
+
+func (response AddKey202JSONResponse) VisitAddKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AddKeydefaultApplicationProblemPlusJSONResponse) VisitAddKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginKeyRequestObject struct {
+	Params BeginKeyParams
+}
+
+type BeginKeyResponseObject interface {
+	VisitBeginKeyResponse(w http.ResponseWriter) error
+}
+
+type BeginKey200JSONResponse PasskeyOptions
+
+func (response BeginKey200JSONResponse) VisitBeginKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BeginKeydefaultApplicationProblemPlusJSONResponse) VisitBeginKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveKeyRequestObject struct {
+	Key PathKey `json:"key"`
+}
+
+type RemoveKeyResponseObject interface {
+	VisitRemoveKeyResponse(w http.ResponseWriter) error
+}
+
+type RemoveKey202JSONResponse struct{ AskedJSONResponse }
+
+func (response RemoveKey202JSONResponse) VisitRemoveKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RemoveKeydefaultApplicationProblemPlusJSONResponse) VisitRemoveKeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4804,6 +6719,363 @@ func (response AskPaperdefaultApplicationProblemPlusJSONResponse) VisitAskPaperR
 	return err
 }
 
+type ListPeopleRequestObject struct {
+	Params ListPeopleParams
+}
+
+type ListPeopleResponseObject interface {
+	VisitListPeopleResponse(w http.ResponseWriter) error
+}
+
+type ListPeople200JSONResponse PersonList
+
+func (response ListPeople200JSONResponse) VisitListPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPeopledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListPeopledefaultApplicationProblemPlusJSONResponse) VisitListPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPersonRequestObject struct {
+	Params AddPersonParams
+	Body   *AddPersonJSONRequestBody
+}
+
+type AddPersonResponseObject interface {
+	VisitAddPersonResponse(w http.ResponseWriter) error
+}
+
+type AddPerson202JSONResponse struct{ AskedJSONResponse }
+
+func (response AddPerson202JSONResponse) VisitAddPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPersondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AddPersondefaultApplicationProblemPlusJSONResponse) VisitAddPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemovePersonRequestObject struct {
+	Person PathPerson `json:"person"`
+}
+
+type RemovePersonResponseObject interface {
+	VisitRemovePersonResponse(w http.ResponseWriter) error
+}
+
+type RemovePerson202JSONResponse struct{ AskedJSONResponse }
+
+func (response RemovePerson202JSONResponse) VisitRemovePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemovePersondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RemovePersondefaultApplicationProblemPlusJSONResponse) VisitRemovePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecoverPersonRequestObject struct {
+	Person PathPerson `json:"person"`
+	Params RecoverPersonParams
+}
+
+type RecoverPersonResponseObject interface {
+	VisitRecoverPersonResponse(w http.ResponseWriter) error
+}
+
+type RecoverPerson202JSONResponse struct{ AskedJSONResponse }
+
+func (response RecoverPerson202JSONResponse) VisitRecoverPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecoverPersondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RecoverPersondefaultApplicationProblemPlusJSONResponse) VisitRecoverPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePersonRequestObject struct {
+	Person PathPerson `json:"person"`
+	Params ChangePersonParams
+	Body   *ChangePersonJSONRequestBody
+}
+
+type ChangePersonResponseObject interface {
+	VisitChangePersonResponse(w http.ResponseWriter) error
+}
+
+type ChangePerson202JSONResponse struct{ AskedJSONResponse }
+
+func (response ChangePerson202JSONResponse) VisitChangePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePersondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangePersondefaultApplicationProblemPlusJSONResponse) VisitChangePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignOutEverywhereRequestObject struct {
+	Person PathPerson `json:"person"`
+	Params SignOutEverywhereParams
+}
+
+type SignOutEverywhereResponseObject interface {
+	VisitSignOutEverywhereResponse(w http.ResponseWriter) error
+}
+
+type SignOutEverywhere202JSONResponse struct{ AskedJSONResponse }
+
+func (response SignOutEverywhere202JSONResponse) VisitSignOutEverywhereResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignOutEverywheredefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SignOutEverywheredefaultApplicationProblemPlusJSONResponse) VisitSignOutEverywhereResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProgramsRequestObject struct {
+	Params ListProgramsParams
+}
+
+type ListProgramsResponseObject interface {
+	VisitListProgramsResponse(w http.ResponseWriter) error
+}
+
+type ListPrograms200JSONResponse ProgramList
+
+func (response ListPrograms200JSONResponse) VisitListProgramsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProgramsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListProgramsdefaultApplicationProblemPlusJSONResponse) VisitListProgramsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddProgramRequestObject struct {
+	Params AddProgramParams
+	Body   *AddProgramJSONRequestBody
+}
+
+type AddProgramResponseObject interface {
+	VisitAddProgramResponse(w http.ResponseWriter) error
+}
+
+type AddProgram202JSONResponse struct{ AskedJSONResponse }
+
+func (response AddProgram202JSONResponse) VisitAddProgramResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddProgramdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AddProgramdefaultApplicationProblemPlusJSONResponse) VisitAddProgramResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveProgramRequestObject struct {
+	Program PathProgram `json:"program"`
+}
+
+type RemoveProgramResponseObject interface {
+	VisitRemoveProgramResponse(w http.ResponseWriter) error
+}
+
+type RemoveProgram202JSONResponse struct{ AskedJSONResponse }
+
+func (response RemoveProgram202JSONResponse) VisitRemoveProgramResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveProgramdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RemoveProgramdefaultApplicationProblemPlusJSONResponse) VisitRemoveProgramResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PublishRequestObject struct {
 	Params PublishParams
 	Body   *PublishJSONRequestBody
@@ -4833,6 +7105,358 @@ type PublishdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PublishdefaultApplicationProblemPlusJSONResponse) VisitPublishResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRequestsRequestObject struct {
+}
+
+type ListRequestsResponseObject interface {
+	VisitListRequestsResponse(w http.ResponseWriter) error
+}
+
+type ListRequests200JSONResponse RequestList
+
+func (response ListRequests200JSONResponse) VisitListRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRequestsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRequestsdefaultApplicationProblemPlusJSONResponse) VisitListRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRequestRequestObject struct {
+	Act PathAct `json:"act"`
+}
+
+type WithdrawRequestResponseObject interface {
+	VisitWithdrawRequestResponse(w http.ResponseWriter) error
+}
+
+type WithdrawRequest204Response struct {
+}
+
+func (response WithdrawRequest204Response) VisitWithdrawRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawRequestdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response WithdrawRequestdefaultApplicationProblemPlusJSONResponse) VisitWithdrawRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRequestRequestObject struct {
+	Act PathAct `json:"act"`
+}
+
+type ReadRequestResponseObject interface {
+	VisitReadRequestResponse(w http.ResponseWriter) error
+}
+
+type ReadRequest200JSONResponse Request
+
+func (response ReadRequest200JSONResponse) VisitReadRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRequestdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadRequestdefaultApplicationProblemPlusJSONResponse) VisitReadRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AgreeRequestObject struct {
+	Act    PathAct `json:"act"`
+	Params AgreeParams
+	Body   *AgreeJSONRequestBody
+}
+
+type AgreeResponseObject interface {
+	VisitAgreeResponse(w http.ResponseWriter) error
+}
+
+type Agree200JSONResponse Request
+
+func (response Agree200JSONResponse) VisitAgreeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AgreedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AgreedefaultApplicationProblemPlusJSONResponse) VisitAgreeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessionsRequestObject struct {
+}
+
+type ListSessionsResponseObject interface {
+	VisitListSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListSessions200JSONResponse SessionList
+
+func (response ListSessions200JSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSessionsdefaultApplicationProblemPlusJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignInRequestObject struct {
+	Params SignInParams
+	Body   *SignInJSONRequestBody
+}
+
+type SignInResponseObject interface {
+	VisitSignInResponse(w http.ResponseWriter) error
+}
+
+type SignIn201ResponseHeaders struct {
+	SetCookie string
+}
+
+type SignIn201JSONResponse struct {
+	Body    Me
+	Headers SignIn201ResponseHeaders
+}
+
+func (response SignIn201JSONResponse) VisitSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Set-Cookie", fmt.Sprint(response.Headers.SetCookie))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignIndefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SignIndefaultApplicationProblemPlusJSONResponse) VisitSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginSignInRequestObject struct {
+	Params BeginSignInParams
+}
+
+type BeginSignInResponseObject interface {
+	VisitBeginSignInResponse(w http.ResponseWriter) error
+}
+
+type BeginSignIn200JSONResponse PasskeyOptions
+
+func (response BeginSignIn200JSONResponse) VisitBeginSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginSignIndefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BeginSignIndefaultApplicationProblemPlusJSONResponse) VisitBeginSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignOutRequestObject struct {
+}
+
+type SignOutResponseObject interface {
+	VisitSignOutResponse(w http.ResponseWriter) error
+}
+
+type SignOut204ResponseHeaders struct {
+	SetCookie string
+}
+
+type SignOut204Response struct {
+	Headers SignOut204ResponseHeaders
+}
+
+func (response SignOut204Response) VisitSignOutResponse(w http.ResponseWriter) error {
+	w.Header().Set("Set-Cookie", fmt.Sprint(response.Headers.SetCookie))
+	w.WriteHeader(204)
+	return nil
+}
+
+type SignOutdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SignOutdefaultApplicationProblemPlusJSONResponse) VisitSignOutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadSessionRequestObject struct {
+}
+
+type ReadSessionResponseObject interface {
+	VisitReadSessionResponse(w http.ResponseWriter) error
+}
+
+type ReadSession200JSONResponse Me
+
+func (response ReadSession200JSONResponse) VisitReadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadSessiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadSessiondefaultApplicationProblemPlusJSONResponse) VisitReadSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5057,6 +7681,12 @@ type StrictServerInterface interface {
 	// ReadHistory What was done with the case, for the holder
 	// (GET /api/v1/cases/{case}/history)
 	ReadHistory(ctx context.Context, request ReadHistoryRequestObject) (ReadHistoryResponseObject, error)
+	// ListChanges What was agreed to and does not count yet
+	// (GET /api/v1/changes)
+	ListChanges(ctx context.Context, request ListChangesRequestObject) (ListChangesResponseObject, error)
+	// StopChange Ask to stop a change that does not count yet
+	// (POST /api/v1/changes/{change}/stop)
+	StopChange(ctx context.Context, request StopChangeRequestObject) (StopChangeResponseObject, error)
 	// ListDevices The devices of an agency
 	// (GET /api/v1/devices)
 	ListDevices(ctx context.Context, request ListDevicesRequestObject) (ListDevicesResponseObject, error)
@@ -5093,9 +7723,33 @@ type StrictServerInterface interface {
 	// EnrolDevice Take an invitation up, as the device
 	// (POST /api/v1/enrolments)
 	EnrolDevice(ctx context.Context, request EnrolDeviceRequestObject) (EnrolDeviceResponseObject, error)
+	// CloseFounding Ask to end the founding
+	// (DELETE /api/v1/founding)
+	CloseFounding(ctx context.Context, request CloseFoundingRequestObject) (CloseFoundingResponseObject, error)
+	// ReadFounding Whether the network is being founded, and until when
+	// (GET /api/v1/founding)
+	ReadFounding(ctx context.Context, request ReadFoundingRequestObject) (ReadFoundingResponseObject, error)
 	// InviteDevice Invite a device
 	// (POST /api/v1/invitations)
 	InviteDevice(ctx context.Context, request InviteDeviceRequestObject) (InviteDeviceResponseObject, error)
+	// Join Join, and be signed in
+	// (POST /api/v1/joins)
+	Join(ctx context.Context, request JoinRequestObject) (JoinResponseObject, error)
+	// BeginJoin Ask for what a first passkey is made with
+	// (POST /api/v1/joins/options)
+	BeginJoin(ctx context.Context, request BeginJoinRequestObject) (BeginJoinResponseObject, error)
+	// MakePasskey Hand over the new passkey, and get what it has to sign
+	// (POST /api/v1/joins/passkey)
+	MakePasskey(ctx context.Context, request MakePasskeyRequestObject) (MakePasskeyResponseObject, error)
+	// AddKey Ask to add a further passkey of mine
+	// (POST /api/v1/keys)
+	AddKey(ctx context.Context, request AddKeyRequestObject) (AddKeyResponseObject, error)
+	// BeginKey Ask for what a further passkey of mine is made with
+	// (POST /api/v1/keys/options)
+	BeginKey(ctx context.Context, request BeginKeyRequestObject) (BeginKeyResponseObject, error)
+	// RemoveKey Ask to take a passkey of mine away
+	// (DELETE /api/v1/keys/{key})
+	RemoveKey(ctx context.Context, request RemoveKeyRequestObject) (RemoveKeyResponseObject, error)
 	// LookUp Ask whether somebody keeps a record of a document
 	// (POST /api/v1/look-ups)
 	LookUp(ctx context.Context, request LookUpRequestObject) (LookUpResponseObject, error)
@@ -5111,9 +7765,63 @@ type StrictServerInterface interface {
 	// AskPaper Is this paper still in use? With its number and its code
 	// (POST /api/v1/papers)
 	AskPaper(ctx context.Context, request AskPaperRequestObject) (AskPaperResponseObject, error)
+	// ListPeople The people of an agency, or of the network
+	// (GET /api/v1/people)
+	ListPeople(ctx context.Context, request ListPeopleRequestObject) (ListPeopleResponseObject, error)
+	// AddPerson Ask to take somebody in
+	// (POST /api/v1/people)
+	AddPerson(ctx context.Context, request AddPersonRequestObject) (AddPersonResponseObject, error)
+	// RemovePerson Ask to end somebody's access for good
+	// (DELETE /api/v1/people/{person})
+	RemovePerson(ctx context.Context, request RemovePersonRequestObject) (RemovePersonResponseObject, error)
+	// RecoverPerson Ask to replace the passkeys that somebody has lost
+	// (POST /api/v1/people/{person}/recovery)
+	RecoverPerson(ctx context.Context, request RecoverPersonRequestObject) (RecoverPersonResponseObject, error)
+	// ChangePerson Ask to give somebody other roles
+	// (POST /api/v1/people/{person}/roles)
+	ChangePerson(ctx context.Context, request ChangePersonRequestObject) (ChangePersonResponseObject, error)
+	// SignOutEverywhere Ask to end all sessions of somebody, or of mine
+	// (POST /api/v1/people/{person}/sign-out)
+	SignOutEverywhere(ctx context.Context, request SignOutEverywhereRequestObject) (SignOutEverywhereResponseObject, error)
+	// ListPrograms The programs that have a token
+	// (GET /api/v1/programs)
+	ListPrograms(ctx context.Context, request ListProgramsRequestObject) (ListProgramsResponseObject, error)
+	// AddProgram Ask to let a program in
+	// (POST /api/v1/programs)
+	AddProgram(ctx context.Context, request AddProgramRequestObject) (AddProgramResponseObject, error)
+	// RemoveProgram Ask to take a program's access away
+	// (DELETE /api/v1/programs/{program})
+	RemoveProgram(ctx context.Context, request RemoveProgramRequestObject) (RemoveProgramResponseObject, error)
 	// Publish Close the window and publish lists, pack and log checkpoint
 	// (POST /api/v1/publications)
 	Publish(ctx context.Context, request PublishRequestObject) (PublishResponseObject, error)
+	// ListRequests What waits for me, and what I asked for
+	// (GET /api/v1/requests)
+	ListRequests(ctx context.Context, request ListRequestsRequestObject) (ListRequestsResponseObject, error)
+	// WithdrawRequest Take a request back, or say no to it
+	// (DELETE /api/v1/requests/{act})
+	WithdrawRequest(ctx context.Context, request WithdrawRequestRequestObject) (WithdrawRequestResponseObject, error)
+	// ReadRequest What is asked, in words, and what has become of it
+	// (GET /api/v1/requests/{act})
+	ReadRequest(ctx context.Context, request ReadRequestRequestObject) (ReadRequestResponseObject, error)
+	// Agree Agree, with a passkey over what is asked
+	// (POST /api/v1/requests/{act}/approvals)
+	Agree(ctx context.Context, request AgreeRequestObject) (AgreeResponseObject, error)
+	// ListSessions Where I am signed in
+	// (GET /api/v1/sessions)
+	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
+	// SignIn Sign in with a passkey
+	// (POST /api/v1/sessions)
+	SignIn(ctx context.Context, request SignInRequestObject) (SignInResponseObject, error)
+	// BeginSignIn Ask for a challenge to sign in with
+	// (POST /api/v1/sessions/options)
+	BeginSignIn(ctx context.Context, request BeginSignInRequestObject) (BeginSignInResponseObject, error)
+	// SignOut Sign out here
+	// (DELETE /api/v1/sessions/self)
+	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
+	// ReadSession Who I am
+	// (GET /api/v1/sessions/self)
+	ReadSession(ctx context.Context, request ReadSessionRequestObject) (ReadSessionResponseObject, error)
 	// ListShared The records shared with my agency
 	// (GET /api/v1/shared)
 	ListShared(ctx context.Context, request ListSharedRequestObject) (ListSharedResponseObject, error)
@@ -5886,6 +8594,57 @@ func (sh *strictHandler) ReadHistory(ctx *gin.Context, pCase PathCase) {
 	}
 }
 
+// ListChanges operation middleware
+func (sh *strictHandler) ListChanges(ctx *gin.Context) {
+	var request ListChangesRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListChanges(ctx, request.(ListChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListChangesResponseObject); ok {
+		if err := validResponse.VisitListChangesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StopChange operation middleware
+func (sh *strictHandler) StopChange(ctx *gin.Context, change PathChange, params StopChangeParams) {
+	var request StopChangeRequestObject
+
+	request.Change = change
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StopChange(ctx, request.(StopChangeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StopChange")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(StopChangeResponseObject); ok {
+		if err := validResponse.VisitStopChangeResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListDevices operation middleware
 func (sh *strictHandler) ListDevices(ctx *gin.Context, params ListDevicesParams) {
 	var request ListDevicesRequestObject
@@ -6275,6 +9034,54 @@ func (sh *strictHandler) EnrolDevice(ctx *gin.Context, params EnrolDeviceParams)
 	}
 }
 
+// CloseFounding operation middleware
+func (sh *strictHandler) CloseFounding(ctx *gin.Context) {
+	var request CloseFoundingRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CloseFounding(ctx, request.(CloseFoundingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CloseFounding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(CloseFoundingResponseObject); ok {
+		if err := validResponse.VisitCloseFoundingResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadFounding operation middleware
+func (sh *strictHandler) ReadFounding(ctx *gin.Context) {
+	var request ReadFoundingRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadFounding(ctx, request.(ReadFoundingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadFounding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ReadFoundingResponseObject); ok {
+		if err := validResponse.VisitReadFoundingResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // InviteDevice operation middleware
 func (sh *strictHandler) InviteDevice(ctx *gin.Context, params InviteDeviceParams) {
 	var request InviteDeviceRequestObject
@@ -6312,6 +9119,234 @@ func (sh *strictHandler) InviteDevice(ctx *gin.Context, params InviteDeviceParam
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(InviteDeviceResponseObject); ok {
 		if err := validResponse.VisitInviteDeviceResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// Join operation middleware
+func (sh *strictHandler) Join(ctx *gin.Context, params JoinParams) {
+	var request JoinRequestObject
+
+	request.Params = params
+
+	var body JoinJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Join(ctx, request.(JoinRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Join")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(JoinResponseObject); ok {
+		if err := validResponse.VisitJoinResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// BeginJoin operation middleware
+func (sh *strictHandler) BeginJoin(ctx *gin.Context, params BeginJoinParams) {
+	var request BeginJoinRequestObject
+
+	request.Params = params
+
+	var body BeginJoinJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BeginJoin(ctx, request.(BeginJoinRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BeginJoin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(BeginJoinResponseObject); ok {
+		if err := validResponse.VisitBeginJoinResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// MakePasskey operation middleware
+func (sh *strictHandler) MakePasskey(ctx *gin.Context, params MakePasskeyParams) {
+	var request MakePasskeyRequestObject
+
+	request.Params = params
+
+	var body MakePasskeyJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MakePasskey(ctx, request.(MakePasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MakePasskey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(MakePasskeyResponseObject); ok {
+		if err := validResponse.VisitMakePasskeyResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AddKey operation middleware
+func (sh *strictHandler) AddKey(ctx *gin.Context, params AddKeyParams) {
+	var request AddKeyRequestObject
+
+	request.Params = params
+
+	var body AddKeyJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddKey(ctx, request.(AddKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(AddKeyResponseObject); ok {
+		if err := validResponse.VisitAddKeyResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// BeginKey operation middleware
+func (sh *strictHandler) BeginKey(ctx *gin.Context, params BeginKeyParams) {
+	var request BeginKeyRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BeginKey(ctx, request.(BeginKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BeginKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(BeginKeyResponseObject); ok {
+		if err := validResponse.VisitBeginKeyResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RemoveKey operation middleware
+func (sh *strictHandler) RemoveKey(ctx *gin.Context, key PathKey) {
+	var request RemoveKeyRequestObject
+
+	request.Key = key
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveKey(ctx, request.(RemoveKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RemoveKeyResponseObject); ok {
+		if err := validResponse.VisitRemoveKeyResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -6539,6 +9574,297 @@ func (sh *strictHandler) AskPaper(ctx *gin.Context, params AskPaperParams) {
 	}
 }
 
+// ListPeople operation middleware
+func (sh *strictHandler) ListPeople(ctx *gin.Context, params ListPeopleParams) {
+	var request ListPeopleRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPeople(ctx, request.(ListPeopleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPeople")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListPeopleResponseObject); ok {
+		if err := validResponse.VisitListPeopleResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AddPerson operation middleware
+func (sh *strictHandler) AddPerson(ctx *gin.Context, params AddPersonParams) {
+	var request AddPersonRequestObject
+
+	request.Params = params
+
+	var body AddPersonJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddPerson(ctx, request.(AddPersonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddPerson")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(AddPersonResponseObject); ok {
+		if err := validResponse.VisitAddPersonResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RemovePerson operation middleware
+func (sh *strictHandler) RemovePerson(ctx *gin.Context, person PathPerson) {
+	var request RemovePersonRequestObject
+
+	request.Person = person
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemovePerson(ctx, request.(RemovePersonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemovePerson")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RemovePersonResponseObject); ok {
+		if err := validResponse.VisitRemovePersonResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RecoverPerson operation middleware
+func (sh *strictHandler) RecoverPerson(ctx *gin.Context, person PathPerson, params RecoverPersonParams) {
+	var request RecoverPersonRequestObject
+
+	request.Person = person
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RecoverPerson(ctx, request.(RecoverPersonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RecoverPerson")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RecoverPersonResponseObject); ok {
+		if err := validResponse.VisitRecoverPersonResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ChangePerson operation middleware
+func (sh *strictHandler) ChangePerson(ctx *gin.Context, person PathPerson, params ChangePersonParams) {
+	var request ChangePersonRequestObject
+
+	request.Person = person
+	request.Params = params
+
+	var body ChangePersonJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangePerson(ctx, request.(ChangePersonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangePerson")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ChangePersonResponseObject); ok {
+		if err := validResponse.VisitChangePersonResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SignOutEverywhere operation middleware
+func (sh *strictHandler) SignOutEverywhere(ctx *gin.Context, person PathPerson, params SignOutEverywhereParams) {
+	var request SignOutEverywhereRequestObject
+
+	request.Person = person
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SignOutEverywhere(ctx, request.(SignOutEverywhereRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SignOutEverywhere")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(SignOutEverywhereResponseObject); ok {
+		if err := validResponse.VisitSignOutEverywhereResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListPrograms operation middleware
+func (sh *strictHandler) ListPrograms(ctx *gin.Context, params ListProgramsParams) {
+	var request ListProgramsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPrograms(ctx, request.(ListProgramsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPrograms")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListProgramsResponseObject); ok {
+		if err := validResponse.VisitListProgramsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AddProgram operation middleware
+func (sh *strictHandler) AddProgram(ctx *gin.Context, params AddProgramParams) {
+	var request AddProgramRequestObject
+
+	request.Params = params
+
+	var body AddProgramJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddProgram(ctx, request.(AddProgramRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddProgram")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(AddProgramResponseObject); ok {
+		if err := validResponse.VisitAddProgramResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RemoveProgram operation middleware
+func (sh *strictHandler) RemoveProgram(ctx *gin.Context, program PathProgram) {
+	var request RemoveProgramRequestObject
+
+	request.Program = program
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveProgram(ctx, request.(RemoveProgramRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveProgram")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RemoveProgramResponseObject); ok {
+		if err := validResponse.VisitRemoveProgramResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Publish operation middleware
 func (sh *strictHandler) Publish(ctx *gin.Context, params PublishParams) {
 	var request PublishRequestObject
@@ -6579,6 +9905,269 @@ func (sh *strictHandler) Publish(ctx *gin.Context, params PublishParams) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(PublishResponseObject); ok {
 		if err := validResponse.VisitPublishResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListRequests operation middleware
+func (sh *strictHandler) ListRequests(ctx *gin.Context) {
+	var request ListRequestsRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRequests(ctx, request.(ListRequestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRequests")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListRequestsResponseObject); ok {
+		if err := validResponse.VisitListRequestsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WithdrawRequest operation middleware
+func (sh *strictHandler) WithdrawRequest(ctx *gin.Context, act PathAct) {
+	var request WithdrawRequestRequestObject
+
+	request.Act = act
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawRequest(ctx, request.(WithdrawRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawRequest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(WithdrawRequestResponseObject); ok {
+		if err := validResponse.VisitWithdrawRequestResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadRequest operation middleware
+func (sh *strictHandler) ReadRequest(ctx *gin.Context, act PathAct) {
+	var request ReadRequestRequestObject
+
+	request.Act = act
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadRequest(ctx, request.(ReadRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadRequest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ReadRequestResponseObject); ok {
+		if err := validResponse.VisitReadRequestResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// Agree operation middleware
+func (sh *strictHandler) Agree(ctx *gin.Context, act PathAct, params AgreeParams) {
+	var request AgreeRequestObject
+
+	request.Act = act
+	request.Params = params
+
+	var body AgreeJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Agree(ctx, request.(AgreeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Agree")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(AgreeResponseObject); ok {
+		if err := validResponse.VisitAgreeResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListSessions operation middleware
+func (sh *strictHandler) ListSessions(ctx *gin.Context) {
+	var request ListSessionsRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSessions(ctx, request.(ListSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListSessionsResponseObject); ok {
+		if err := validResponse.VisitListSessionsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SignIn operation middleware
+func (sh *strictHandler) SignIn(ctx *gin.Context, params SignInParams) {
+	var request SignInRequestObject
+
+	request.Params = params
+
+	var body SignInJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SignIn(ctx, request.(SignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SignIn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(SignInResponseObject); ok {
+		if err := validResponse.VisitSignInResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// BeginSignIn operation middleware
+func (sh *strictHandler) BeginSignIn(ctx *gin.Context, params BeginSignInParams) {
+	var request BeginSignInRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BeginSignIn(ctx, request.(BeginSignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BeginSignIn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(BeginSignInResponseObject); ok {
+		if err := validResponse.VisitBeginSignInResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SignOut operation middleware
+func (sh *strictHandler) SignOut(ctx *gin.Context) {
+	var request SignOutRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SignOut(ctx, request.(SignOutRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SignOut")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(SignOutResponseObject); ok {
+		if err := validResponse.VisitSignOutResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadSession operation middleware
+func (sh *strictHandler) ReadSession(ctx *gin.Context) {
+	var request ReadSessionRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadSession(ctx, request.(ReadSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ReadSessionResponseObject); ok {
+		if err := validResponse.VisitReadSessionResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

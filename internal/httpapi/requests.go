@@ -1,0 +1,231 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/safeconduct/safeconduct/approval"
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/internal/passkey"
+	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
+)
+
+// ask begins an act of the roster, and answers with the request that it became.
+func (s *Server) ask(ctx context.Context, by audit.Actor, do, agency string, what any) (api.AskedJSONResponse, error) {
+	q, err := s.cfg.People.Ask(ctx, by, do, agency, what)
+	if err != nil {
+		return api.AskedJSONResponse{}, err
+	}
+	out, err := s.requestOf(ctx, by, q)
+	return api.AskedJSONResponse{Request: out}, err
+}
+
+// requestOf is a request as somebody sees it who may.
+func (s *Server) requestOf(ctx context.Context, by audit.Actor, q people.Request) (api.Request, error) {
+	state, err := s.cfg.People.State(ctx)
+	if err != nil {
+		return api.Request{}, err
+	}
+	lines, err := linesOf(q.Act)
+	if err != nil {
+		return api.Request{}, err
+	}
+	out := api.Request{
+		ID: q.Act.ID, Do: q.Act.Do, Agency: q.Act.Agency, State: api.RequestState(q.State), Lines: lines,
+		Expires: time.Unix(q.Act.Expires, 0).UTC(), Agreed: []api.ID{}, Change: int64(q.Change), //nolint:gosec // counts one by one
+	}
+	for _, p := range q.Proofs {
+		out.Agreed = append(out.Agreed, p.Person)
+	}
+	if needs, err := state.Needs(q.Act); err == nil {
+		out.People, out.Apart, out.Delayed = needs.People, needs.Apart, needs.Delay
+	}
+	if i := slices.IndexFunc(state.Waiting, func(w roster.Waiting) bool { return w.Seq == q.Change }); i >= 0 {
+		out.Counts = time.Unix(state.Waiting[i].Counts, 0).UTC()
+	}
+	if out.State == api.RequestStateWaits && q.Act.Over(s.cfg.Now()) {
+		out.State = api.RequestStateOver
+	}
+	out.Mine = out.State == api.RequestStateWaits && state.MayAgree(q.Act, by.ID) && !slices.Contains(out.Agreed, by.ID)
+	if out.Mine {
+		if out.Options, err = s.agreeing(q.Act, state.People[by.ID].Credentials); err != nil {
+			return api.Request{}, err
+		}
+	}
+	return out, nil
+}
+
+// linesOf are all that an act says.
+func linesOf(act approval.Act) ([]api.ActLine, error) {
+	lines, err := act.Lines()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.ActLine, len(lines))
+	for i, l := range lines {
+		out[i] = api.ActLine{At: l.At, Value: l.Value.Reveal()}
+	}
+	return out, nil
+}
+
+// agreeing asks a browser for an assertion over an act, by one of these passkeys.
+func (s *Server) agreeing(act approval.Act, keys []roster.Credential) (json.RawMessage, error) {
+	challenge, err := act.Challenge()
+	if err != nil {
+		return nil, err
+	}
+	var allow []passkey.Credential
+	for _, k := range keys {
+		allow = append(allow, passkey.Known(k))
+	}
+	return s.cfg.Passkeys.RequestOptions(challenge[:], allow)
+}
+
+// ListRequests lists what waits for somebody, and what she asked for.
+func (s *Server) ListRequests(ctx context.Context, _ api.ListRequestsRequestObject) (api.ListRequestsResponseObject, error) {
+	ctx, by := acting(ctx)
+	all, err := s.cfg.People.Waiting(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	list := api.RequestList{Requests: make([]api.Request, len(all))}
+	for i, q := range all {
+		if list.Requests[i], err = s.requestOf(ctx, by, q); err != nil {
+			return nil, err
+		}
+	}
+	return api.ListRequests200JSONResponse(list), nil
+}
+
+// ReadRequest tells what is asked, and what has become of it.
+func (s *Server) ReadRequest(ctx context.Context, r api.ReadRequestRequestObject) (api.ReadRequestResponseObject, error) {
+	ctx, by := acting(ctx)
+	q, err := s.cfg.People.Request(ctx, by, r.Act)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.requestOf(ctx, by, q)
+	if err != nil {
+		return nil, err
+	}
+	return api.ReadRequest200JSONResponse(out), nil
+}
+
+// WithdrawRequest ends a request that nobody is to agree to any more.
+func (s *Server) WithdrawRequest(ctx context.Context, r api.WithdrawRequestRequestObject) (api.WithdrawRequestResponseObject, error) {
+	ctx, by := acting(ctx)
+	if err := s.cfg.People.Withdraw(ctx, by, r.Act); err != nil {
+		return nil, err
+	}
+	return api.WithdrawRequest204Response{}, nil
+}
+
+// Agree adds somebody's approval. What was asked is done with the last one.
+func (s *Server) Agree(ctx context.Context, r api.AgreeRequestObject) (api.AgreeResponseObject, error) {
+	ctx, by := acting(ctx)
+	a, err := passkey.ReadAssertion(r.Body.Response)
+	if err != nil {
+		return nil, fail(faultApproval)
+	}
+	q, err := s.cfg.People.Agree(ctx, by, r.Act, a.Proof(by.ID))
+	if err != nil {
+		return nil, err
+	}
+	if q.State == people.Done {
+		if err := s.follow(context.WithoutCancel(ctx), by, q.Act); err != nil {
+			return nil, err
+		}
+	}
+	out, err := s.requestOf(ctx, by, q)
+	if err != nil {
+		return nil, err
+	}
+	return api.Agree200JSONResponse(out), nil
+}
+
+// follow does at once what follows from a change of the roster, where something else
+// than the next look at it does.
+func (s *Server) follow(ctx context.Context, _ audit.Actor, act approval.Act) error {
+	if act.Do != roster.DoRemovePerson && act.Do != roster.DoSignOut {
+		return nil
+	}
+	var what struct {
+		ID string `json:"id"`
+	}
+	if err := act.Read(&what); err != nil {
+		return err
+	}
+	return s.cfg.Sessions.EndAll(ctx, what.ID)
+}
+
+// ListChanges lists what was agreed to and does not count yet, for whoever may stop
+// it.
+func (s *Server) ListChanges(ctx context.Context, _ api.ListChangesRequestObject) (api.ListChangesResponseObject, error) {
+	ctx, by := acting(ctx)
+	state, err := s.cfg.People.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := api.ChangeList{Changes: []api.WaitingChange{}}
+	for _, w := range state.Waiting {
+		mine := state.MayStop(w.Seq, by.ID)
+		if !mine && w.Act.Agency != by.Agency {
+			continue
+		}
+		lines, err := linesOf(w.Act)
+		if err != nil {
+			return nil, err
+		}
+		list.Changes = append(list.Changes, api.WaitingChange{
+			Change: int64(w.Seq), Do: w.Act.Do, Agency: w.Act.Agency, Lines: lines, //nolint:gosec // counts one by one
+			Counts: time.Unix(w.Counts, 0).UTC(), Agreed: w.By, Mine: mine,
+		})
+	}
+	return api.ListChanges200JSONResponse(list), nil
+}
+
+// StopChange asks to stop one.
+func (s *Server) StopChange(ctx context.Context, r api.StopChangeRequestObject) (api.StopChangeResponseObject, error) {
+	ctx, by := acting(ctx)
+	state, err := s.cfg.People.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seq := uint64(r.Change) //nolint:gosec // the contract bounds it
+	i := slices.IndexFunc(state.Waiting, func(w roster.Waiting) bool { return w.Seq == seq })
+	if i < 0 || !state.MayStop(seq, by.ID) {
+		return nil, people.ErrNotFound
+	}
+	out, err := s.ask(ctx, by, roster.DoStop, state.Waiting[i].Act.Agency, &roster.Stop{Seq: seq})
+	if err != nil {
+		return nil, err
+	}
+	return api.StopChange202JSONResponse{AskedJSONResponse: out}, nil
+}
+
+// ReadFounding tells whether the network is being founded.
+func (s *Server) ReadFounding(ctx context.Context, _ api.ReadFoundingRequestObject) (api.ReadFoundingResponseObject, error) {
+	ctx, _ = acting(ctx)
+	state, err := s.cfg.People.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !state.Founding(s.cfg.Now().Unix()) {
+		return api.ReadFounding200JSONResponse{}, nil
+	}
+	return api.ReadFounding200JSONResponse{Open: true, Until: time.Unix(state.FoundingUntil, 0).UTC()}, nil
+}
+
+// CloseFounding asks to end the founding.
+func (s *Server) CloseFounding(ctx context.Context, _ api.CloseFoundingRequestObject) (api.CloseFoundingResponseObject, error) {
+	ctx, by := acting(ctx)
+	out, err := s.ask(ctx, by, roster.DoCloseFounding, "", &roster.CloseFounding{})
+	if err != nil {
+		return nil, err
+	}
+	return api.CloseFounding202JSONResponse{AskedJSONResponse: out}, nil
+}

@@ -1,0 +1,85 @@
+package service
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/passkey"
+	"github.com/safeconduct/safeconduct/internal/signin"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
+)
+
+// openPeople opens the roster, and what people sign in with. A network's name and
+// address say which site their passkeys are for.
+func openPeople(db *sqlstore.DB, r network.Record, now func() time.Time) (*people.Roster, *passkey.RelyingParty, error) {
+	site, err := passkey.At(r.BaseURL, r.Name, r.Demo)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the address of the network, %s, is none that people can sign in at: %w", r.BaseURL, err)
+	}
+	passkeys, err := passkey.New(site)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := people.New(people.Config{Store: db.People(), Checker: passkey.Checker{RelyingParty: passkeys}, Now: now})
+	return all, passkeys, err
+}
+
+// openSessions remembers who is signed in.
+func (s *Service) openSessions(demo bool) (err error) {
+	s.Sessions, err = signin.New(signin.Config{
+		Store: s.DB.Sessions(), Keys: s.Keys, Loopback: demo, Now: s.cfg.Now,
+		Person: func(ctx context.Context, id string) (bool, time.Time) {
+			_, from, err := s.People.Person(ctx, id)
+			// Whole seconds: what was made in the same one may have been before.
+			return err == nil, from.Add(time.Second)
+		},
+	})
+	return err
+}
+
+// foundRoster begins the roster with its first operator, and returns the secret of the
+// link with which she joins.
+func foundRoster(ctx context.Context, all *people.Roster, keys keystore.Keys, r network.Record, now time.Time) (secret string, err error) {
+	root, err := rootKey(ctx, keys)
+	if err != nil {
+		return "", err
+	}
+	link, secret := all.NewLink()
+	err = all.Found(ctx, r.ID, roster.Found{
+		Root: root, Demo: r.Demo, First: people.NewPerson("", "operator-1", people.Operator), Link: link,
+		Until: now.Add(roster.FoundingLife).Unix(), Format: roster.Format,
+	}, RootSigner(ctx, keys))
+	return secret, err
+}
+
+func rootKey(ctx context.Context, keys keystore.Keys) (json.RawMessage, error) {
+	p, err := keys.Public(ctx, keystore.Root)
+	if err != nil {
+		return nil, fmt.Errorf("find the root key: %w", err)
+	}
+	key, err := p.Key()
+	if err != nil {
+		return nil, err
+	}
+	return jws.MarshalKey(key)
+}
+
+// RootSigner signs an act of the roster with the network's root key.
+func RootSigner(ctx context.Context, keys keystore.Keys) func(challenge [32]byte) ([]byte, error) {
+	return func(challenge [32]byte) ([]byte, error) {
+		root, err := keys.Root(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return root.Key.Sign(rand.Reader, challenge[:], crypto.SHA256)
+	}
+}
