@@ -119,6 +119,10 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 		Kind: KindCard, Case: o.Case, Agency: by.Agency, Replaces: o.Replaces,
 		State: Draft, IssuedOn: day(now), RequestKey: o.RequestKey, Card: &CardFacts{},
 	}
+	// A card without a screening is a record of lost documents.
+	if may := agency.signs(); o.About == "" && !may.May(claims.KindDocument) || o.About != "" && !may.May(claims.KindScreening) {
+		return Issued{}, card.Claims{}, ErrKind
+	}
 	if err := is.place(ctx, by, &d, false); err != nil {
 		return Issued{}, card.Claims{}, err
 	}
@@ -150,7 +154,7 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 	content.Expires = d.ValidUntil
 	if o.About != "" {
 		d.About = o.About
-		status, level, err := is.screened(ctx, by, o.Case, o.About)
+		status, level, err := is.screened(ctx, by, agency, o.Case, o.About)
 		if err != nil {
 			return Issued{}, card.Claims{}, err
 		}
@@ -217,8 +221,9 @@ func checkBirthYear(c *invalid.Checker, date string) {
 }
 
 // screened reads status and decision level from a screening that is in use in
-// the same case. Status 0 means one that may not stand on a card.
-func (is *Issuer) screened(ctx context.Context, by audit.Actor, caseID string, id ID) (status, level int, err error) {
+// the same case. Status 0 means one that may not stand on a card. A level that the
+// agency may not sign any more is ErrLevel: a card says it anew.
+func (is *Issuer) screened(ctx context.Context, by audit.Actor, agency Agency, caseID string, id ID) (status, level int, err error) {
 	a, err := is.Read(ctx, by, id)
 	switch {
 	case err != nil:
@@ -232,7 +237,11 @@ func (is *Issuer) screened(ctx context.Context, by audit.Actor, caseID string, i
 	if err != nil {
 		return 0, 0, err
 	}
-	return claims.CardStatus(said.Text("trafficking_status")), claims.CardDecisionLevel(said.Text("decision_level")), nil
+	status, level = claims.CardStatus(said.Text("trafficking_status")), claims.CardDecisionLevel(said.Text("decision_level"))
+	if level > 0 && !agency.signs().Reaches(said.Text("decision_level")) {
+		return 0, 0, ErrLevel
+	}
+	return status, level, nil
 }
 
 // own reads back an attestation that was kept encrypted, and checks it again:

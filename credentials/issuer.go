@@ -164,6 +164,9 @@ func (is *Issuer) draft(ctx context.Context, by audit.Actor, agency Agency, o Or
 	if err != nil {
 		return Issued{}, err
 	}
+	if err := maySign(agency, terms.Kind, o.Claims); err != nil {
+		return Issued{}, err
+	}
 	claims.Complete(o.Claims)
 	c := invalid.New(now)
 	claims.Inspect(c, o.Claims)
@@ -186,6 +189,20 @@ func (is *Issuer) draft(ctx context.Context, by audit.Actor, agency Agency, o Or
 		return Issued{}, err
 	}
 	return d, is.place(ctx, by, &d, o.Shown)
+}
+
+// maySign refuses what an agency does not sign: a kind, or a decision of a level. A
+// level that nobody knows is a problem of the input, and is told with the others.
+func maySign(agency Agency, kind claims.Kind, c claims.Claims) error {
+	may := agency.signs()
+	if !may.May(kind) {
+		return ErrKind
+	}
+	s, screening := c.(*claims.Screening)
+	if screening && claims.CardDecisionLevel(s.DecisionLevel) > 0 && !may.Reaches(s.DecisionLevel) {
+		return ErrLevel
+	}
+	return nil
 }
 
 // checkAbout checks that an attestation says what it is about.

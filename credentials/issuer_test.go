@@ -204,7 +204,7 @@ func (a *agencies) add(id, class, country string) error {
 		return err
 	}
 	a.of[id] = &agency{
-		Agency: credentials.Agency{ID: id, Class: class, Country: country, Issuer: "https://network.example/agencies/" + id},
+		Agency: credentials.Agency{ID: id, Class: class, Country: country, Issuer: "https://network.example/agencies/" + id, Agreed: everything()},
 		key:    &recordingKey{PrivateKey: key, in: a},
 	}
 	if a.seal.Public != nil {
@@ -217,6 +217,16 @@ func (a *agencies) add(id, class, country string) error {
 	a.seal = card.SealKeys{Epoch: 7, TagKey: random(32), NetKey: random(32), Public: pair.PublicKey().Bytes()}
 	a.open = card.OpenKeys{Epoch: 7, TagKey: a.seal.TagKey, NetKey: a.seal.NetKey, Private: pair.Bytes()}
 	return nil
+}
+
+// everything is agreed with the agencies of these tests: those who sign it all are
+// refused nothing for the sake of their class.
+func everything() *claims.Signing {
+	all := &claims.Signing{Level: "judicial_finding"}
+	for _, t := range claims.Kinds() {
+		all.Kinds = append(all.Kinds, t.Kind)
+	}
+	return all
 }
 
 func random(n int) []byte {
@@ -1231,4 +1241,93 @@ func BenchmarkReserveComplete(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestWhoSignsWhat tries every class, every kind and every level: what the table of
+// package claims says is what the issuer does, and what was agreed goes before it.
+func TestWhoSignsWhat(t *testing.T) {
+	w := newWorld(t)
+	about := w.screening(t, w.house, w.cases.open(w.house))
+	samples := map[claims.Kind]string{
+		claims.KindAppointment: "appointment", claims.KindIdentity: "identity-least", claims.KindDocument: "document-least",
+		claims.KindOpinion: "opinion", claims.KindReliance: "reliance-again", claims.KindReply: "reply-matched",
+	}
+	for _, class := range claims.SigningClasses() {
+		by := audit.Actor{ID: storetest.NewID(), Agency: storetest.NewID(), Role: "worker"}
+		if err := w.agencies.add(by.Agency, class, "ETH"); err != nil {
+			t.Fatal(err)
+		}
+		w.agencies.of[by.Agency].Agreed = nil
+		caseID, may := w.cases.open(by), claims.SigningOf(class)
+		refused := func(want error, c claims.Claims) {
+			t.Helper()
+			terms, err := claims.TermsOf(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := credentials.Order{Case: caseID, Claims: c}
+			if terms.Answers {
+				o = credentials.Order{About: about.ID, Shown: true, Claims: c}
+			}
+			before := w.key(by).count()
+			_, err = w.issuer.Issue(t.Context(), by, o)
+			for _, e := range []error{credentials.ErrKind, credentials.ErrLevel} {
+				if errors.Is(err, e) != (e == want) {
+					t.Errorf("%s signs %s: %v, want %v", class, terms.Kind, err, want)
+				}
+			}
+			if want != nil && w.key(by).count() != before {
+				t.Errorf("%s has signed %s", class, terms.Kind)
+			}
+		}
+		for _, terms := range claims.Kinds() {
+			if terms.Kind == claims.KindScreening {
+				continue
+			}
+			want := credentials.ErrKind
+			if may.May(terms.Kind) {
+				want = nil
+			}
+			refused(want, sample(samples[terms.Kind]))
+		}
+		for _, level := range claims.Values("decision_level") {
+			s := agreed(func(*claims.Consent) {})
+			s.DecisionLevel = level
+			want := credentials.ErrKind
+			switch {
+			case may.May(claims.KindScreening) && may.Reaches(level):
+				want = nil
+			case may.May(claims.KindScreening):
+				want = credentials.ErrLevel
+			}
+			refused(want, s)
+		}
+		_, err := w.issuer.IssueCard(t.Context(), by, cardOrder(caseID, ""))
+		if got := errors.Is(err, credentials.ErrKind); got == may.May(claims.KindDocument) {
+			t.Errorf("%s prints a record of lost documents: %v", class, err)
+		}
+	}
+}
+
+// TestLevelOnACard: a card says a screening's level anew, so that it has to be one
+// that may still be signed.
+func TestLevelOnACard(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	formal := w.issue(t, w.house, credentials.Order{Case: caseID, Claims: sample("screening-everything")})
+	w.agencies.of[w.house.Agency].Agreed = nil // an NGO's table now
+	before := w.key(w.house).count()
+	_, err := w.issuer.IssueCard(t.Context(), w.house, cardOrder(caseID, formal.ID))
+	wantError(t, "a card above what the agency signs", err, credentials.ErrLevel)
+	w.agencies.of[w.house.Agency].Agreed = &claims.Signing{Kinds: []claims.Kind{claims.KindDocument}, Level: "judicial_finding"}
+	_, err = w.issuer.IssueCard(t.Context(), w.house, cardOrder(caseID, formal.ID))
+	wantError(t, "a card of a kind that the agency does not sign", err, credentials.ErrKind)
+	w.agencies.of[w.house.Agency].Agreed = &claims.Signing{}
+	_, err = w.issuer.IssueCard(t.Context(), w.house, cardOrder(caseID, ""))
+	wantError(t, "a card of an agency that signs nothing", err, credentials.ErrKind)
+	if got := w.key(w.house).count(); got != before {
+		t.Errorf("%d signatures were made all the same", got-before)
+	}
+	w.agencies.of[w.house.Agency].Agreed = everything()
+	w.card(t, w.house, cardOrder(caseID, formal.ID))
 }

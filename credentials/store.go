@@ -28,6 +28,8 @@ var (
 	ErrSettled       = errors.New("credentials: the draft was given up meanwhile")
 	ErrChanged       = errors.New("credentials: somebody else changed the case or the list meanwhile")
 	ErrUnknownAction = errors.New("credentials: unknown status change")
+	ErrKind          = errors.New("credentials: the agency signs no attestations of this kind")
+	ErrLevel         = errors.New("credentials: the agency signs no decisions of this level")
 )
 
 // ID names an attestation or a card: 128 random bits, 32 hex digits. It holds
@@ -271,4 +273,14 @@ type Agency struct {
 	Class   string // docs/vocabulary.md, organisation classes
 	Country string // ICAO three-letter code
 	Issuer  string // the iss of its credentials
+	// Agreed is what the network agreed that it signs; nil is what its class signs.
+	Agreed *claims.Signing
+}
+
+// signs is what the agency may sign.
+func (a Agency) signs() claims.Signing {
+	if a.Agreed != nil {
+		return *a.Agreed
+	}
+	return claims.SigningOf(a.Class)
 }

@@ -65,8 +65,18 @@ type Agency struct {
 	Version int64
 }
 
-// Terms are what an agency may sign.
-type Terms struct{}
+// Terms are what the network agreed with an agency.
+type Terms struct {
+	// Signs is what it may sign; nil is what agencies of its class may.
+	Signs *Signs `json:"signs,omitempty"`
+}
+
+// Signs names kinds of attestations and the highest decision level, in the words of
+// docs/vocabulary.md; who issues judges them.
+type Signs struct {
+	Kinds []string `json:"kinds"`
+	Level string   `json:"level"` // empty is none
+}
 
 // Since is the day on which an agency was admitted, or, where that was not kept,
 // from which on it has had a key.
@@ -111,13 +121,13 @@ func (a Agency) validate(all []Agency) error {
 }
 
 // AddAgency takes an organisation into the network and makes its keys. Of a,
-// only Name, Class, Country and Desk are read. Its name has to be one that officers
+// only Name, Class, Country, Desk and what it signs are read. Its name has to be one that officers
 // can tell from every other agency's.
 func (n *Network) AddAgency(ctx context.Context, by audit.Actor, a Agency) (Agency, error) {
 	if err := n.may(by, actAgencies, ""); err != nil {
 		return Agency{}, err
 	}
-	a = Agency{ID: newID(), Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk, Admitted: n.today()}
+	a = Agency{ID: newID(), Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk, Admitted: n.today(), Terms: Terms{Signs: a.Terms.Signs}}
 	all, err := n.cfg.Store.Agencies(ctx)
 	if err != nil {
 		return Agency{}, fmt.Errorf("read agencies: %w", err)
@@ -143,8 +153,9 @@ func (n *Network) AddAgency(ctx context.Context, by audit.Actor, a Agency) (Agen
 		ID      string `json:"id"`
 		Class   Class  `json:"class"`
 		Country string `json:"country"`
+		Signs   *Signs `json:"signs,omitempty"`
 		KeyID   string `json:"kid"`
-	}{a.ID, a.Class, a.Country, kid})
+	}{a.ID, a.Class, a.Country, a.Terms.Signs, kid})
 	if err != nil {
 		return Agency{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -57,6 +58,7 @@ func (s *Server) AdmitAgency(ctx context.Context, r api.AdmitAgencyRequestObject
 	ctx, by := acting(ctx)
 	a, err := s.cfg.Network.AddAgency(ctx, by, network.Agency{
 		Name: r.Body.Name, Class: network.Class(r.Body.Class), Country: r.Body.Country, Desk: r.Body.Desk,
+		Terms: network.Terms{Signs: orderedSigns(r.Body.Signs)},
 	})
 	if err != nil {
 		return nil, err
@@ -132,6 +134,31 @@ func (s *Server) agencyOf(a network.Agency) api.Agency {
 	}
 	return api.Agency{
 		ID: a.ID, Name: a.Name, Class: api.AgencyClass(a.Class), Country: a.Country, Desk: a.Desk,
-		Since: formatDay(a.Since()), Symbols: verifier.AgencySymbols(s.cfg.Network.ID(), a.ID), State: state,
+		Since: formatDay(a.Since()), Symbols: verifier.AgencySymbols(s.cfg.Network.ID(), a.ID), Signs: signsOf(a), State: state,
 	}
+}
+
+// orderedSigns is what an order says that an agency signs; nil if it does not say.
+func orderedSigns(o api.AgencySigns) *network.Signs {
+	if o.Kinds == nil {
+		return nil
+	}
+	signs := network.Signs{Kinds: []string{}, Level: string(o.Level)}
+	for _, kind := range o.Kinds {
+		signs.Kinds = append(signs.Kinds, string(kind))
+	}
+	return &signs
+}
+
+// signsOf is what an agency signs, agreed or by its class.
+func signsOf(a network.Agency) api.AgencySigns {
+	of := claims.SigningOf(string(a.Class))
+	if agreed := a.Terms.Signs; agreed != nil {
+		of = *claims.NewSigning(agreed.Kinds, agreed.Level)
+	}
+	signs := api.AgencySigns{Kinds: []api.Kind{}, Level: api.DecisionLevel(of.Level)}
+	for _, kind := range of.Kinds {
+		signs.Kinds = append(signs.Kinds, api.Kind(kind))
+	}
+	return signs
 }

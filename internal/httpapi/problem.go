@@ -112,6 +112,8 @@ var faults = []struct {
 	{credentials.ErrSettled, faultBusy}, // nothing was released; the next try is a new one
 	{credentials.ErrChanged, faultBusy}, // worked out anew many times already
 	{credentials.ErrUnknownAction, faultInvalid},
+	{credentials.ErrKind, fault{http.StatusForbidden, "kind_not_signed", "Your agency does not sign this kind of attestation or card"}},
+	{credentials.ErrLevel, fault{http.StatusForbidden, "level_not_signed", "Your agency does not sign decisions of this level"}},
 
 	{card.ErrTooLong, fault{http.StatusUnprocessableEntity, "name_too_long", "The name does not fit on a card, even shortened"}},
 	{card.ErrNotOurs, faultInternal}, // the rest of this room's errors become verdicts before they get here

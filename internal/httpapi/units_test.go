@@ -24,3 +24,48 @@ func TestNameOfAnother(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoSignsWhat: an agency signs what its class does, or what was agreed with
+// it, and nothing that its class alone would let through the door.
+func TestWhoSignsWhat(t *testing.T) {
+	w := newWorld(t)
+	lawyers := w.admit("Lawyers", "LegalService", "THA", "caseworker")
+	decision := screening()
+	decision.DecisionLevel = "formal_identification"
+	formal := orderOf(t, decision)
+	at := w.cases(lawyers)
+	if got := w.call(lawyers, http.MethodPost, at+"/attestations", formal); got.status != http.StatusForbidden || got.code() != "level_not_signed" {
+		t.Errorf("a formal decision of lawyers: %d %s", got.status, got.body)
+	}
+	w.into(w.call(lawyers, http.MethodPost, at+"/attestations", screeningBody(t)), http.StatusCreated, nil)
+
+	var made struct {
+		ID    string
+		Signs struct {
+			Kinds []string
+			Level string
+		}
+	}
+	w.into(w.call(w.operator, http.MethodPost, "/api/v1/agencies", map[string]any{
+		"name": "Listeners", "class": "NGO", "country": "KHM", "desk": "+855 00 000 009", "signs": map[string]any{"kinds": []string{"opinion"}},
+	}), http.StatusCreated, &made)
+	if strings.Join(made.Signs.Kinds, " ") != "opinion" || made.Signs.Level != "" {
+		t.Errorf("it signs %v up to %q", made.Signs.Kinds, made.Signs.Level)
+	}
+	w.agency["Listeners"] = made.ID
+	listeners := w.admit("Listeners", "NGO", "KHM", "caseworker")
+	at = w.cases(listeners)
+	for path, body := range map[string]any{"/attestations": screeningBody(t), "/cards": map[string]any{"name": personName}} {
+		if got := w.call(listeners, http.MethodPost, at+path, body); got.status != http.StatusForbidden || got.code() != "kind_not_signed" {
+			t.Errorf("%s of an agency that gives opinions: %d %s", path, got.status, got.body)
+		}
+	}
+}
+
+// cases opens a case and returns where it is.
+func (w *world) cases(token string) string {
+	w.t.Helper()
+	var made struct{ ID string }
+	w.into(w.call(token, http.MethodPost, "/api/v1/cases", nil), http.StatusCreated, &made)
+	return "/api/v1/cases/" + made.ID
+}

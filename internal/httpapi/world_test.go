@@ -211,7 +211,11 @@ func (m members) Agency(ctx context.Context, id string) (credentials.Agency, err
 	case a.Suspended:
 		return credentials.Agency{}, credentials.ErrNotAllowed
 	}
-	return credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.net.Issuer(a.ID)}, nil
+	of := credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.net.Issuer(a.ID)}
+	if signs := a.Terms.Signs; signs != nil {
+		of.Agreed = claims.NewSigning(signs.Kinds, signs.Level)
+	}
+	return of, nil
 }
 
 func (m members) PublicKey(ctx context.Context, agency, kid string) (*ecdsa.PublicKey, error) {

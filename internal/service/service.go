@@ -316,7 +316,17 @@ func (m members) Agency(ctx context.Context, id string) (credentials.Agency, err
 	case a.Suspended:
 		return credentials.Agency{}, credentials.ErrNotAllowed
 	}
-	return credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.Issuer(a.ID)}, nil
+	return credentials.Agency{
+		ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.Issuer(a.ID), Agreed: agreed(a),
+	}, nil
+}
+
+// agreed is what an agency signs, where that is not what its class signs.
+func agreed(a network.Agency) *claims.Signing {
+	if a.Terms.Signs == nil {
+		return nil
+	}
+	return claims.NewSigning(a.Terms.Signs.Kinds, a.Terms.Signs.Level)
 }
 
 // PublicKey returns a signing key of an agency, old ones included.

@@ -147,6 +147,30 @@ func (e Check) Valid() bool {
 	}
 }
 
+// Defines values for DecisionLevel.
+const (
+	FormalIdentification DecisionLevel = "formal_identification"
+	JudicialFinding      DecisionLevel = "judicial_finding"
+	PreliminaryScreening DecisionLevel = "preliminary_screening"
+	ReasonableGrounds    DecisionLevel = "reasonable_grounds"
+)
+
+// Valid indicates whether the value is a known member of the DecisionLevel enum.
+func (e DecisionLevel) Valid() bool {
+	switch e {
+	case FormalIdentification:
+		return true
+	case JudicialFinding:
+		return true
+	case PreliminaryScreening:
+		return true
+	case ReasonableGrounds:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeviceState.
 const (
 	DeviceStateActive  DeviceState = "active"
@@ -676,6 +700,13 @@ type Agency struct {
 	ID   ID     `json:"id"`
 	Name string `json:"name"`
 
+	// Signs Which attestations an agency signs, and up to which decision level; without a
+	// level it signs no screening. Another kind or level gets 403
+	// `kind_not_signed` or `level_not_signed`, also for a card that would carry it.
+	// Absent in an order it is what agencies of the class sign
+	// (docs/vocabulary.md, Who signs what).
+	Signs AgencySigns `json:"signs"`
+
 	// Since A day, UTC
 	Since Day         `json:"since"`
 	State AgencyState `json:"state"`
@@ -706,6 +737,23 @@ type AgencyOrder struct {
 	// Desk A desk, never a person
 	Desk Telephone `json:"desk"`
 	Name string    `json:"name"`
+
+	// Signs Which attestations an agency signs, and up to which decision level; without a
+	// level it signs no screening. Another kind or level gets 403
+	// `kind_not_signed` or `level_not_signed`, also for a card that would carry it.
+	// Absent in an order it is what agencies of the class sign
+	// (docs/vocabulary.md, Who signs what).
+	Signs AgencySigns `json:"signs,omitempty,omitzero"`
+}
+
+// AgencySigns Which attestations an agency signs, and up to which decision level; without a
+// level it signs no screening. Another kind or level gets 403
+// `kind_not_signed` or `level_not_signed`, also for a card that would carry it.
+// Absent in an order it is what agencies of the class sign
+// (docs/vocabulary.md, Who signs what).
+type AgencySigns struct {
+	Kinds []Kind        `json:"kinds"`
+	Level DecisionLevel `json:"level,omitempty,omitzero"`
 }
 
 // AgencyStatusOrder defines model for AgencyStatusOrder.
@@ -905,6 +953,9 @@ type Country = string
 
 // Day A day, UTC
 type Day = string
+
+// DecisionLevel defines model for DecisionLevel.
+type DecisionLevel string
 
 // Device defines model for Device.
 type Device struct {
