@@ -815,7 +815,7 @@ func TestEnvironment(t *testing.T) {
 	strange := httptest.NewTLSServer(f)
 	defer strange.Close()
 	cfg := f.config(t)
-	cfg.Address = strange.URL
+	cfg.Address, cfg.Timeout = strange.URL, time.Minute // its certificate has to arrive first
 	if _, err := hcvault.Open(t.Context(), cfg); !errors.Is(err, hcvault.ErrUnavailable) || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("a certificate that nobody vouches for: %v", err)
 	}
