@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -17,14 +18,15 @@ import (
 // nobody in from the next call on, and the trust list says so from the next
 // publication on; a command that has the folder to itself publishes at once.
 func TestAgencyCommands(t *testing.T) {
-	cfg := service.Config{Dir: filepath.Join(t.TempDir(), "net"), WorkFactor: service.DemoWork, Passphrase: "a passphrase for a test"}
+	// A demo's passphrase, where a demo has it: the commands stretch it as little.
+	cfg := service.Config{Dir: filepath.Join(t.TempDir(), "net"), WorkFactor: service.DemoWork, Passphrase: config.DemoPassphrase + "test"}
 	if err := os.Mkdir(cfg.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := service.Found(t.Context(), cfg, service.Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"}); err != nil {
 		t.Fatal(err)
 	}
-	phrase := filepath.Join(t.TempDir(), "passphrase")
+	phrase := filepath.Join(cfg.Dir, config.PassphraseName)
 	if err := os.WriteFile(phrase, []byte(cfg.Passphrase+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

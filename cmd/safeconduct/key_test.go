@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/doctor"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/network"
@@ -16,7 +17,8 @@ import (
 // TestKeyCommands: what an operator at the machine types, and what it leaves in
 // the log.
 func TestKeyCommands(t *testing.T) {
-	cfg := service.Config{Dir: filepath.Join(t.TempDir(), "net"), WorkFactor: service.DemoWork, Passphrase: "a passphrase for a test"}
+	// A demo's passphrase, where a demo has it: the commands stretch it as little.
+	cfg := service.Config{Dir: filepath.Join(t.TempDir(), "net"), WorkFactor: service.DemoWork, Passphrase: config.DemoPassphrase + "test"}
 	if err := os.Mkdir(cfg.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +33,7 @@ func TestKeyCommands(t *testing.T) {
 		}
 		agency = a.ID
 	})
-	phrase := filepath.Join(t.TempDir(), "passphrase")
+	phrase := filepath.Join(cfg.Dir, config.PassphraseName)
 	if err := os.WriteFile(phrase, []byte(cfg.Passphrase+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
