@@ -21,7 +21,6 @@ const json = (file) => JSON.parse(readFileSync(file, "utf8"));
 const kib = (n) => `${(n / 1024).toFixed(0)} KiB`;
 const total = (files) => files.reduce((sum, f) => sum + f.bytes, 0);
 
-const everywhere = words();
 for (const name of readdirSync("src").sort()) {
   if (existsSync(join("src", name, "page.json"))) await page(name);
 }
@@ -29,9 +28,11 @@ for (const name of readdirSync("src").sort()) {
 // page builds one page: NAME.html, and below NAME/ what it loads.
 async function page(name) {
   const here = `src/${name}`;
-  const { entry, html, style, icon, loads, offline } = json(`${here}/page.json`);
+  const { entry, html, style, icon, words, loads, offline } = json(`${here}/page.json`);
   mkdirSync(join(dist, name, "parts"), { recursive: true });
   const named = (file, extension, bytes) => put(`${name}/${file}-${sha256(bytes).slice(0, 16)}.${extension}`, bytes);
+
+  const everywhere = wordsOf(words);
 
   // The page downloads large files first, because they take the time.
   const own = loads
@@ -115,9 +116,15 @@ async function bundle(entry, define = {}) {
   return made.outputFiles[0].contents;
 }
 
-// words are the catalogues and pictograms of every page. English is part of the
-// app, so that there is always something to say.
-function words() {
+// wordsOf are the catalogues of a page, by the first parts of its messages' ids, and
+// the pictograms. English is part of the app, so that there is always something to
+// say.
+function wordsOf(parts) {
+  const forAPage = (catalogue) => ({
+    ...catalogue,
+    messages: Object.fromEntries(Object.entries(catalogue.messages).filter(([id]) => parts.includes(id.split(".")[0]))
+      .map(([id, { text, mark, pictogram }]) => [id, { text, mark, pictogram }])), // without the notes for translators
+  });
   const order = ["en", "km", "my", "th", "zh", "ar"]; // as in web.Languages; a language that is missing here comes last
   const place = (file) => (order.indexOf(basename(file, ".json")) + order.length + 1) % (order.length + 1);
   const all = readdirSync("catalogues").filter((f) => f.endsWith(".json")).sort((a, b) => place(a) - place(b))
@@ -130,13 +137,6 @@ function words() {
       ENGLISH: forAPage(json("catalogues/en.json")),
     },
   };
-}
-
-// forAPage leaves out the messages of printed cards and the notes for translators.
-function forAPage(catalogue) {
-  const messages = Object.entries(catalogue.messages).filter(([id]) => !id.startsWith("card."))
-    .map(([id, { text, mark, pictogram }]) => [id, { text, mark, pictogram }]);
-  return { ...catalogue, messages: Object.fromEntries(messages) };
 }
 
 // pictograms are the elements of each drawing, because a page makes nothing from

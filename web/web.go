@@ -7,6 +7,7 @@
 // one, make its folder and, in its page.json, say
 //
 //   - entry, html, style, icon: where its program, text, style and sign begin;
+//   - words: the first parts of the ids of all messages that it says;
 //   - policy and may: its Content-Security-Policy, and the powerful features
 //     that it may use;
 //   - loads, if it loads more than its entry: a module of its own that builds
@@ -92,6 +93,7 @@ type description struct {
 	HTML    string   `json:"html"`
 	Style   string   `json:"style"`
 	Icon    string   `json:"icon"`
+	Words   []string `json:"words"`
 	Loads   string   `json:"loads"`
 	Offline *offline `json:"offline"`
 	Policy  []string `json:"policy"`

@@ -1,13 +1,23 @@
 // Requests to the service. A check never makes one.
 
-/** Refused is an answer other than a success, with its status and stable code. */
+/** InputProblem says of one value what is wrong with it. */
+export interface InputProblem {
+  pointer: string;
+  code: string;
+  rule?: string;
+}
+
+/** Refused is an answer other than a success, with its status, its stable code, and
+ * what is wrong with single values. */
 export class Refused extends Error {
   status: number;
   code: string;
-  constructor(status: number, code: string) {
+  problems: InputProblem[];
+  constructor(status: number, code: string, problems: InputProblem[] = []) {
     super(code);
     this.status = status;
     this.code = code;
+    this.problems = problems;
   }
 }
 
@@ -18,9 +28,11 @@ interface Ask {
   method?: string;
   body?: unknown;
   token?: string | undefined;
+  /** cookie sends the cookie of whoever is signed in. */
+  cookie?: boolean;
 }
 
-export async function ask(path: string, { method = "GET", body, token }: Ask = {}): Promise<Response> {
+export async function ask(path: string, { method = "GET", body, token, cookie = false }: Ask = {}): Promise<Response> {
   const headers: Record<string, string> = {};
   if (token) headers["authorization"] = `Bearer ${token}`;
   if (body !== undefined) headers["content-type"] = "application/json";
@@ -28,7 +40,7 @@ export async function ask(path: string, { method = "GET", body, token }: Ask = {
   let answer: Response;
   try {
     answer = await fetch(path, {
-      method, headers, credentials: "omit", referrerPolicy: "no-referrer", cache: "no-cache", redirect: "error",
+      method, headers, credentials: cookie ? "same-origin" : "omit", referrerPolicy: "no-referrer", cache: "no-cache", redirect: "error",
       signal: AbortSignal.timeout(60_000),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
@@ -36,6 +48,6 @@ export async function ask(path: string, { method = "GET", body, token }: Ask = {
     throw new Unreachable("no answer");
   }
   if (answer.ok) return answer;
-  const problem = (await answer.json().catch(() => ({}))) as { code?: string };
-  throw new Refused(answer.status, problem.code ?? "");
+  const problem = (await answer.json().catch(() => ({}))) as { code?: string; problems?: InputProblem[] };
+  throw new Refused(answer.status, problem.code ?? "", problem.problems);
 }

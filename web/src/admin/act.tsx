@@ -1,0 +1,82 @@
+// An act in words: what it does in one sentence, and all that it says in lines.
+
+import type { VNode } from "preact";
+import { has } from "../shared/words";
+import { doing, factsOf, timeOf, valueAt, type Fact, type Meaning } from "./acts";
+import type { ActLine, Role } from "./contract";
+import { nameOf } from "./names";
+import { Row } from "./parts";
+import { Beside, Say, moment } from "./words";
+
+/** Named is what an id stands for. An id that nobody here knows by name, and that an
+ * act names itself, has that name. */
+export function Named({ id, bare = false, named }: { id: string; bare?: boolean; named?: string | undefined }): VNode {
+  const name = nameOf(id) ?? named;
+  if (name === undefined) return <bdi dir="ltr">{id}</bdi>;
+  return <><bdi>{name}</bdi>{!bare && <bdi dir="ltr" class="id">{id}</bdi>}</>;
+}
+
+/** Roles are the roles of somebody in words. */
+export function Roles({ of }: { of: readonly Role[] }): VNode {
+  return <>{of.map((role, i) => <span key={role}>{i > 0 && ", "}<Word of="role" value={role} /></span>)}</>;
+}
+
+/** Word is a value that this page has a word for, or the value itself. */
+export function Word({ of, value }: { of: "role" | "class" | "kind" | "yes"; value: string }): VNode {
+  const id = `admin.${of}.${value.toLowerCase()}`;
+  return has(id) ? <Say id={id} /> : <bdi>{value}</bdi>;
+}
+
+/** Sentence is what an act does. */
+export function Sentence({ lines, beside = false }: { lines: readonly ActLine[]; beside?: boolean }): VNode {
+  const act = doing(lines);
+  const at = (place: string): string | undefined => valueAt(lines, place) || undefined;
+  const named = (id: string | undefined, name?: string): VNode => (id ? <Named id={id} bare named={name} /> : <Say id="admin.network.itself" />);
+  const values = {
+    do: act,
+    agency: named(at("what.id") ?? at("agency"), at("what.name")),
+    person: named(at("what.person") ?? at("what.id"), at("what.handle")),
+    program: named(at("what.id"), at("what.label")),
+    device: named(at("what.id"), at("what.label")),
+    partner: named(at("what.partner")),
+  };
+  const ends = act === "agency.partner" && !at("what.partner");
+  const id = ends ? "admin.do.agency.partner.end" : has(`admin.do.${act}`) ? `admin.do.${act}` : "admin.do.other";
+  return beside ? <Beside id={id} values={values} /> : <Say id={id} values={values} />;
+}
+
+/** Facts are all that an act says. What is for machines stands apart, and is there. */
+export function Facts({ lines }: { lines: readonly ActLine[] }): VNode {
+  const facts = factsOf(doing(lines), lines);
+  const named = ["handle", "label", "name"].map((n) => valueAt(lines, `what.${n}`)).find((n) => n !== undefined);
+  const people = facts.filter((f) => f.means !== "machine");
+  const machines = facts.filter((f) => f.means === "machine");
+  return (
+    <>
+      <dl class="facts" data-testid="facts">{people.map((f) => <One key={f.at} fact={f} named={f.at === "what.id" ? named : undefined} />)}</dl>
+      {machines.length > 0 && (
+        <details>
+          <summary><Say id="admin.act.machine" /></summary>
+          <dl class="facts">{machines.map((f) => <One key={f.at} fact={f} />)}</dl>
+        </details>
+      )}
+    </>
+  );
+}
+
+function One({ fact, named }: { fact: Fact; named?: string | undefined }): VNode {
+  const id = `admin.at.${fact.at}`;
+  const label = fact.means !== "unknown" && has(id) ? <Say id={id} /> : <bdi dir="ltr">{fact.at}</bdi>;
+  return <Row label={label}>{fact.values.map((v) => <p key={v}><Value means={fact.means} value={v} named={named} /></p>)}</Row>;
+}
+
+function Value({ means, value, named }: { means: Meaning; value: string; named: string | undefined }): VNode {
+  if (value === "") return means === "agency" ? <Say id="admin.network.itself" /> : <Say id="admin.act.nothing" />;
+  switch (means) {
+    case "agency": case "person": case "program": case "device": return <Named id={value} named={named} />;
+    case "role": case "class": case "kind": case "yes": return <Word of={means} value={value} />;
+    case "time": return <bdi>{moment(timeOf(value))}</bdi>;
+    case "machine": return <bdi dir="ltr" class="machine-part">{value}</bdi>;
+    default: return <bdi>{value}</bdi>;
+  }
+}

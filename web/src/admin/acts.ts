@@ -1,0 +1,63 @@
+// What an act says, for people: which places of it are ids, days or words of ours,
+// and which are for machines alone. It draws nothing.
+
+import type { ActLine } from "./contract";
+
+/** Meaning says how a value is shown. */
+export type Meaning =
+  | "text"
+  | "agency" | "person" | "program" | "device" // ids
+  | "role" | "class" | "kind" | "yes" // words of ours
+  | "time" // RFC 3339, or seconds since 1970
+  | "machine" // digests and keys
+  | "unknown"; // nobody wrote this down here: the place is its own label
+
+/** Fact is a place of an act with its values. Those of a list stand together. */
+export interface Fact {
+  at: string;
+  values: string[];
+  means: Meaning;
+}
+
+const meanings: Record<string, Meaning> = {
+  agency: "agency", by: "person", expires: "time",
+  "what.agency": "agency", "what.partner": "agency", "what.person": "person", "what.invited_by": "person",
+  "what.handle": "text", "what.label": "text", "what.name": "text", "what.country": "text", "what.desk": "text", "what.level": "text",
+  "what.event": "text", "what.cards": "text", "what.symbols": "text", "what.seq": "text",
+  "what.roles": "role", "what.role": "role", "what.class": "class", "what.kinds": "kind", "what.demo": "yes", "what.credential.synced": "yes",
+  "what.expires": "time", "what.until": "time", "what.since": "time", "what.link.until": "time",
+  "what.link.hash": "machine", "what.token": "machine", "what.recipient": "machine",
+  "what.credential": "machine", "what.credential.id": "machine", "what.credential.public_key": "machine", "what.credential.aaguid": "machine",
+};
+
+// what.id is of what the act is about: person.add, program.add, and so on.
+const owners: readonly string[] = ["agency", "person", "program", "device"];
+
+function meaning(act: string, at: string): Meaning {
+  const [about = ""] = act.split(".");
+  if (at === "what.id" && owners.includes(about)) return about as Meaning;
+  return meanings[at] ?? "unknown";
+}
+
+/** factsOf are all that an act says, in its order. Nothing of it is left out but what
+ * it does, which is said by doing. */
+export function factsOf(act: string, lines: readonly ActLine[]): Fact[] {
+  const facts: Fact[] = [];
+  for (const { at, value } of lines) {
+    if (at === "do") continue;
+    const place = at.replace(/\.\d+$/, "");
+    const before = facts.at(-1);
+    if (before?.at === place && place !== at) before.values.push(value);
+    else facts.push({ at: place, values: [value], means: meaning(act, place) });
+  }
+  return facts;
+}
+
+/** doing is what an act does, by the words of the lines themselves. */
+export const doing = (lines: readonly ActLine[]): string => valueAt(lines, "do") ?? "";
+
+/** valueAt is the value of a place. */
+export const valueAt = (lines: readonly ActLine[], at: string): string | undefined => lines.find((l) => l.at === at)?.value;
+
+/** timeOf reads a time of an act: seconds since 1970, or RFC 3339. */
+export const timeOf = (value: string): Date => new Date(/^\d+$/.test(value) ? Number(value) * 1000 : value);

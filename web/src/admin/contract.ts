@@ -1,0 +1,132 @@
+// What this page reads and sends, as docs/api/openapi.yaml has it. A test holds each
+// interface to the schema of its name, so each member stands on a line of its own.
+
+/** Opaque is a value whose shape stands in Web Authentication Level 3. */
+export type Opaque = unknown;
+
+export type Role = "operator" | "auditor" | "admin" | "caseworker" | "supervisor" | "officer" | "mission";
+
+export interface Passkey {
+  id: string;
+  synced: boolean;
+}
+
+export interface Me {
+  id: string;
+  agency: string;
+  agency_name: string;
+  roles: Role[];
+  handle: string;
+  network: string;
+  demo: boolean;
+  signed_in: string;
+  keys: Passkey[];
+}
+
+export interface Session {
+  id: string;
+  made: string;
+  seen: string;
+  here: boolean;
+}
+
+export interface SessionList {
+  sessions: Session[];
+}
+
+export interface PasskeyOptions {
+  options: Opaque;
+}
+
+export interface PasskeyAnswer {
+  response: Opaque;
+}
+
+export interface JoinOrder {
+  secret: string;
+}
+
+export interface JoinOptions {
+  handle: string;
+  agency_name: string;
+  roles: Role[];
+  options: Opaque;
+}
+
+export interface JoinPasskey {
+  secret: string;
+  response: Opaque;
+}
+
+export interface JoinAct {
+  act: string;
+  lines: ActLine[];
+  options: Opaque;
+}
+
+export interface JoinAnswer {
+  secret: string;
+  act: string;
+  response: Opaque;
+}
+
+export interface ActLine {
+  at: string;
+  value: string;
+}
+
+export type RequestState = "waits" | "done" | "withdrawn" | "over";
+
+export interface Request {
+  id: string;
+  do: string;
+  agency: string;
+  state: RequestState;
+  lines: ActLine[];
+  expires: string;
+  people: number;
+  apart: boolean;
+  delayed: boolean;
+  agreed: string[];
+  mine: boolean;
+  change?: number;
+  counts?: string;
+  options?: Opaque;
+}
+
+export interface RequestList {
+  requests: Request[];
+}
+
+export interface Asked {
+  request: Request;
+  id?: string;
+  link?: string;
+  token?: string;
+}
+
+export interface Agency {
+  id: string;
+  name: string;
+  class: string;
+  country: string;
+  desk: string;
+  state: "active" | "suspended";
+}
+
+export interface AgencyList {
+  agencies: Agency[];
+}
+
+export interface Person {
+  id: string;
+  agency: string;
+  roles: Role[];
+  handle: string;
+  state: "invited" | "active" | "removed";
+  keys: number;
+}
+
+export interface PersonList {
+  people: Person[];
+}

@@ -1,0 +1,93 @@
+// Asking for an act, and agreeing to it. What was asked is shown as the service will
+// have it signed, before anybody signs.
+
+import { signal, useSignal } from "@preact/signals";
+import type { VNode } from "preact";
+import { useEffect } from "preact/hooks";
+import { Facts, Named, Sentence } from "./act";
+import { doing, valueAt } from "./acts";
+import type { Asked, Request } from "./contract";
+import { learn } from "./names";
+import { Once, type Shown } from "./once";
+import { Press } from "./parts";
+import { use } from "./passkey";
+import * as service from "./service";
+import { Beside, Say, moment } from "./words";
+
+/** asked is what was just asked for here, with what is shown this once. It stays on
+ * the screen until it was decided, and handed over. */
+export const asked = signal<{ request: Request; once?: Shown | undefined } | null>(null);
+
+/** ask asks for an act. */
+export async function ask(answer: Promise<Asked>): Promise<void> {
+  const { request, link, token } = await answer;
+  asked.value = { request, once: link ? { kind: "join", value: link } : token ? { kind: "token", value: token } : undefined };
+}
+
+/** agree signs what is asked. */
+async function agree(request: Request): Promise<Request> {
+  return service.agree(request.id, { response: await use(request.options) });
+}
+
+/** Deciding shows a request, and lets somebody agree or say no. */
+export function Deciding({ request, once, left }: { request: Request; once?: Shown | undefined; left: () => void }): VNode {
+  const now = useSignal(request);
+  const r = now.value;
+  const own = valueAt(r.lines, "by") === service.me.value?.id;
+  useEffect(() => { void learn(r.agency); }, [r.id]);
+  const no = async (): Promise<void> => {
+    await service.withdrawRequest(r.id);
+    now.value = { ...r, state: "withdrawn", mine: false };
+  };
+  const yes = async (): Promise<void> => { now.value = await agree(r); };
+  const done = r.state !== "waits";
+  return (
+    <>
+      <Standing request={r} />
+      {r.mine && <p class="lead"><Beside id="admin.request.lead" /></p>}
+      <Facts lines={r.lines} />
+      {!done && <Needs request={r} />}
+      {!r.mine && once && r.state !== "withdrawn"
+        ? <Once shown={once} lines={r.lines} done={left} />
+        : (
+          <div class="actions">
+            {r.mine && <Press id="admin.request.agree" primary act={yes} testid="agree" />}
+            {!done && <Press id={own ? "admin.request.take_back" : "admin.request.no"} act={no} testid="no" />}
+            {!r.mine && <button type="button" class="quiet" data-testid="left" onClick={left}><Say id="action.close" /></button>}
+          </div>
+        )}
+    </>
+  );
+}
+
+// Standing says what has become of a request.
+function Standing({ request: r }: { request: Request }): VNode | null {
+  const said = r.state === "done" ? (r.counts ? "admin.request.counts" : "admin.request.done")
+    : r.state === "withdrawn" ? "admin.request.withdrawn"
+    : r.state === "over" ? "admin.request.over"
+    : r.mine ? "" : "admin.request.waits";
+  if (!said) return null;
+  return <p class="note good" role="status" data-testid="standing" data-state={r.state}><Beside id={said} values={{ when: r.counts ? moment(r.counts) : "" }} /></p>;
+}
+
+function Needs({ request: r }: { request: Request }): VNode {
+  return (
+    <div class="hint">
+      <p><Say id="admin.request.agreed" values={{ agreed: r.agreed.length, people: r.people }} />
+        {r.agreed.map((id) => <span key={id}> <Named id={id} bare /></span>)}</p>
+      {r.apart && <p><Say id="admin.request.apart" /></p>}
+      {r.delayed && <p><Say id="admin.request.delayed" /></p>}
+      <p><Say id="admin.request.expires" values={{ when: moment(r.expires) }} /></p>
+    </div>
+  );
+}
+
+/** Entry is a request in a list. */
+export function Entry({ request: r, href }: { request: Request; href: string }): VNode {
+  return (
+    <li data-testid="request" data-do={doing(r.lines)}>
+      <a href={href}><Sentence lines={r.lines} /></a>
+      <span class="hint"><Say id="admin.request.by" values={{ who: <Named id={valueAt(r.lines, "by") ?? ""} bare />, when: moment(r.expires) }} /></span>
+    </li>
+  );
+}

@@ -1,0 +1,87 @@
+// The page on which people sign in and agree to what concerns who may do what.
+
+import { render, type VNode } from "preact";
+import { Refused } from "../shared/service";
+import { begin as beginWords } from "../shared/words";
+import { asked } from "./deciding";
+import { forget } from "./names";
+import { Press, Screen, useLoaded, Loaded } from "./parts";
+import { passkeys } from "./passkey";
+import { begin as beginPlaces, place } from "./place";
+import { JustAsked } from "./screens/asked";
+import { Home } from "./screens/home";
+import { Join, joining } from "./screens/join";
+import { One } from "./screens/request";
+import { SignIn } from "./screens/signin";
+import * as service from "./service";
+import { Beside, Say } from "./words";
+
+const screens: Record<string, (of: { id: string }) => VNode> = { home: Home, request: One };
+
+async function signOut(): Promise<void> {
+  await service.signOut();
+  forget();
+  asked.value = null;
+  service.ended.value = "left";
+  service.me.value = null;
+}
+
+function Page(): VNode {
+  const me = service.me.value;
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.getElementById("main")?.focus(); }}><Say id="page.skip" /></a>
+      {me && joining.value === null && (
+        <header>
+          <div class="strip">
+            <p><bdi>{me.handle}</bdi>, <bdi>{me.agency_name || me.network}</bdi></p>
+            <Press id="admin.signout" act={signOut} testid="signout" />
+          </div>
+          {me.demo && <p class="plain" data-testid="demo"><Say id="page.demo" /></p>}
+        </header>
+      )}
+      <Now />
+    </>
+  );
+}
+
+function Now(): VNode {
+  if (!passkeys()) return <Screen name="browser" title="admin.title"><p class="lead"><Beside id="admin.browser" /></p></Screen>;
+  if (joining.value !== null) return <Join key={joining.value} secret={joining.value} />;
+  if (service.me.value === undefined) return <Before />;
+  if (service.me.value === null) return <SignIn />;
+  if (asked.value) return <JustAsked key={asked.value.request.id} of={asked.value} />;
+  const { screen, id } = place.value;
+  const Shown = screens[screen] ?? Home;
+  return <Shown key={`${screen}/${id}`} id={id} />;
+}
+
+// Before finds out whether somebody is signed in.
+function Before(): VNode {
+  const found = useLoaded(async () => {
+    service.me.value = await service.readSession().catch((e) => {
+      if (e instanceof Refused && e.status === 401) return null;
+      throw e;
+    });
+  });
+  return <Screen name="start" title="admin.title"><Loaded from={found}>{() => null}</Loaded></Screen>;
+}
+
+const memory = {
+  read: async (): Promise<string | undefined> => { try { return localStorage.getItem("language") ?? undefined; } catch { return undefined; } },
+  write: async (language: string): Promise<void> => { try { localStorage.setItem("language", language); } catch { /* this browser keeps nothing */ } },
+};
+
+async function start(): Promise<void> {
+  // The secret of a link leaves the address before anything else happens.
+  beginPlaces((secret) => { joining.value = secret; });
+  await beginWords(memory);
+  // A page that comes back from the back-forward cache asks anew who is signed in.
+  addEventListener("pageshow", (e) => { if (e.persisted) { forget(); service.me.value = undefined; } });
+  const app = document.getElementById("app");
+  if (!app) return;
+  app.replaceChildren();
+  render(<Page />, app);
+}
+
+void start();

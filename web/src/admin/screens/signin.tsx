@@ -1,0 +1,31 @@
+// Sign in with a passkey. No name is typed: the passkey knows whose it is.
+
+import type { VNode } from "preact";
+import { Refused } from "../../shared/service";
+import { LanguageChoice, Press, Screen } from "../parts";
+import { use } from "../passkey";
+import * as service from "../service";
+import { Beside } from "../words";
+
+async function signIn(): Promise<void> {
+  const { options } = await service.beginSignIn();
+  const response = await use(options);
+  service.me.value = await service.signIn({ response }).catch((e) => {
+    throw e instanceof Refused && e.status === 401 ? new Refused(401, "not_known") : e;
+  });
+  service.ended.value = "";
+}
+
+export function SignIn(): VNode {
+  const why = service.ended.value;
+  return (
+    <Screen name="signin" title="admin.signin.title">
+      {why && <p class="note" role="status" data-testid="ended"><Beside id={`admin.signin.${why}`} /></p>}
+      <p class="lead"><Beside id="admin.signin.lead" /></p>
+      <div class="actions"><Press id="admin.signin.button" primary act={signIn} testid="signin" /></div>
+      <p class="hint"><Beside id="admin.signin.new" /></p>
+      <p class="hint"><Beside id="admin.signin.lost" /></p>
+      <LanguageChoice />
+    </Screen>
+  );
+}

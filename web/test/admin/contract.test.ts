@@ -1,0 +1,50 @@
+// What the page believes of the service stands in the contract.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { parse } from "yaml";
+
+interface Schema {
+  $ref?: string;
+  type?: string;
+  enum?: string[];
+  items?: Schema;
+  required?: string[];
+  properties?: Record<string, Schema>;
+}
+
+const contract = parse(readFileSync("../docs/api/openapi.yaml", "utf8")) as {
+  paths: Record<string, Record<string, unknown>>;
+  components: { schemas: Record<string, Schema> };
+};
+const written = readFileSync("src/admin/contract.ts", "utf8");
+const named = new Set([...written.matchAll(/^export (?:interface|type) (\w+)/gm)].map(([, name]) => name));
+
+const quoted = (values: string[]): string => values.map((v) => `"${v}"`).join(" | ");
+
+/** typeOf is how a schema is written in contract.ts. */
+function typeOf(schema: Schema): string {
+  const to = schema.$ref?.split("/").at(-1);
+  if (to !== undefined) return named.has(to) ? to : typeOf(contract.components.schemas[to] ?? {});
+  if (schema.enum) return quoted(schema.enum);
+  if (schema.type === "array") return `${typeOf(schema.items ?? {})}[]`;
+  return { integer: "number", boolean: "boolean", object: "object" }[schema.type ?? ""] ?? "string";
+}
+
+test("every interface is the schema of its name", () => {
+  let held = 0;
+  for (const [, name = "", body = ""] of written.matchAll(/^export interface (\w+) \{\n(.*?)^\}/gms)) {
+    const schema = contract.components.schemas[name];
+    if (!schema) continue;
+    held++;
+    const want = Object.entries(schema.properties ?? {}).map(([member, s]) => `${member}${schema.required?.includes(member) ? "" : "?"}: ${typeOf(s)};`);
+    const got = body.trimEnd().split("\n").map((line) => line.trim());
+    assert.deepEqual(got.sort(), want.sort(), name);
+  }
+  for (const [, name = "", values] of written.matchAll(/^export type (\w+) = (".*);$/gm)) {
+    const schema = contract.components.schemas[name];
+    if (schema) assert.equal(values, quoted(schema.enum ?? []), name);
+  }
+  assert.ok(held > 1, "the search is broken");
+});
