@@ -67,7 +67,7 @@ func (s *Server) AddPerson(ctx context.Context, r api.AddPersonRequestObject) (a
 // joinLink is what somebody opens to join. The secret stands behind the #, which
 // browsers keep to themselves.
 func (s *Server) joinLink(secret string) string {
-	return s.cfg.Network.BaseURL() + "/admin/#join=" + secret
+	return s.cfg.Network.BaseURL() + "/admin#join=" + secret
 }
 
 func rolesIn(roles []api.Role) []people.Role {

@@ -28,7 +28,7 @@ type Access struct {
 }
 
 // Link is what the first operator opens, at the address where the network is served.
-func (a Access) Link(baseURL string) string { return baseURL + "/admin/#join=" + a.Join }
+func (a Access) Link(baseURL string) string { return baseURL + "/admin#join=" + a.Join }
 
 // Found makes the keys and the databases of a new network in an empty folder,
 // and returns how the first operator gets in, which is told this once. When it

@@ -105,12 +105,16 @@ export interface Asked {
   token?: string;
 }
 
+export type AgencyClass = "NGO" | "LawEnforcement" | "HealthServiceOrganisation" | "CentralGovernmentOrganisation" | "LocalGovernmentOrganisation" | "ImmigrationService" | "LegalService" | "CorporateBusiness" | "SchoolOrCollege" | "x_DiplomaticMission" | "x_InternationalOrganisation" | "x_Shelter";
+
 export interface Agency {
   id: string;
   name: string;
-  class: string;
+  class: AgencyClass;
   country: string;
   desk: string;
+  since: string;
+  symbols: string;
   state: "active" | "suspended";
 }
 

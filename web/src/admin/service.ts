@@ -4,7 +4,7 @@
 import { signal } from "@preact/signals";
 import { ask, Refused } from "../shared/service";
 import type {
-  AgencyList, Asked, JoinAct, JoinAnswer, JoinOptions, JoinOrder, JoinPasskey, Me, PasskeyAnswer, PasskeyOptions, PersonList, Request, RequestList,
+  AgencyList, JoinAct, JoinAnswer, JoinOptions, JoinOrder, JoinPasskey, Me, PasskeyAnswer, PasskeyOptions, PersonList, Request, RequestList,
 } from "./contract";
 
 /** me is who is signed in: undefined before the service was asked, null for nobody. */
@@ -29,6 +29,9 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
 
 const get = <T>(path: string): Promise<T> => call<T>("GET", path);
 const post = <T>(path: string, body?: unknown): Promise<T> => call<T>("POST", path, body);
+// of names an agency in a query; without it the service takes one's own.
+const of = (agency: string): string => agency && `?agency=${agency}`;
+
 const remove = <T>(path: string): Promise<T> => call<T>("DELETE", path);
 
 export const beginSignIn = (): Promise<PasskeyOptions> => post("/sessions/options");
@@ -46,6 +49,4 @@ export const withdrawRequest = (act: string): Promise<void> => remove(`/requests
 export const agree = (act: string, answer: PasskeyAnswer): Promise<Request> => post(`/requests/${act}/approvals`, answer);
 
 export const listAgencies = (): Promise<AgencyList> => get("/agencies");
-export const listPeople = (agency: string): Promise<PersonList> => get(`/people${agency ? `?agency=${agency}` : ""}`);
-
-export type { Asked };
+export const listPeople = (agency: string): Promise<PersonList> => get(`/people${of(agency)}`);

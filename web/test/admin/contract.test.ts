@@ -36,15 +36,27 @@ test("every interface is the schema of its name", () => {
   let held = 0;
   for (const [, name = "", body = ""] of written.matchAll(/^export interface (\w+) \{\n(.*?)^\}/gms)) {
     const schema = contract.components.schemas[name];
-    if (!schema) continue;
+    assert.ok(schema, `the contract has no ${name}`);
     held++;
     const want = Object.entries(schema.properties ?? {}).map(([member, s]) => `${member}${schema.required?.includes(member) ? "" : "?"}: ${typeOf(s)};`);
     const got = body.trimEnd().split("\n").map((line) => line.trim());
     assert.deepEqual(got.sort(), want.sort(), name);
   }
   for (const [, name = "", values] of written.matchAll(/^export type (\w+) = (".*);$/gm)) {
-    const schema = contract.components.schemas[name];
-    if (schema) assert.equal(values, quoted(schema.enum ?? []), name);
+    assert.equal(values, quoted(contract.components.schemas[name]?.enum ?? []), name);
   }
-  assert.ok(held > 1, "the search is broken");
+  assert.ok(held > 15, "the search is broken");
+});
+
+test("every call is an operation of its name", () => {
+  const operations = new Map(Object.entries(contract.paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, o]) => [(o as { operationId?: string }).operationId, `${method} ${path}`] as const)));
+  const methods: Record<string, string> = { get: "get", post: "post", remove: "delete" };
+  let held = 0;
+  for (const [, name, method = "", path = ""] of readFileSync("src/admin/service.ts", "utf8").matchAll(/^export const (\w+) = \(.*?=>\s+(get|post|remove)\(["`](.*?)["`]/gm)) {
+    held++;
+    const plain = path.replace(/\$\{of\(\w+\)\}$/, "").replace(/\$\{\w+\}/g, "{}");
+    assert.equal(`${methods[method]} /api/v1${plain}`, operations.get(name)?.replace(/\{\w+\}/g, "{}"), name);
+  }
+  assert.ok(held > 10, "the search is broken");
 });
