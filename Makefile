@@ -85,10 +85,11 @@ wasm: ## the verifier for the browser (build/verifier.wasm)
 ENGINES := ^(TestMatrix|TestChaos|TestCrash|TestRestoreDrill|TestCanaryEngines|TestFirstHourElsewhere)$$
 
 # Half of the time a test waits, for a disk or a server: four packages at a time keep
-# two cores at work.
+# two cores at work. All of them run each time, whatever go has in its cache: a race
+# may show in the next run.
 .PHONY: unit
 unit: web ## all other tests, with the race detector
-	$(call tests,unit,pkgname) $(RACE) -p 4 -vet=off -timeout 20m -skip '$(ENGINES)' $$($(GO) list ./... | grep -v /web/browsertest)
+	$(call tests,unit,pkgname) $(RACE) -p 4 -count=1 -vet=off -timeout 20m -skip '$(ENGINES)' $$($(GO) list ./... | grep -v /web/browsertest)
 
 .PHONY: engines
 engines: web ## real engines, kill -9, a restore, everything that breaks: short forms
