@@ -148,7 +148,7 @@ func (is *Issuer) Issue(ctx context.Context, by audit.Actor, o Order) (Attestati
 	ctx = context.WithoutCancel(ctx) // from here on, finish what was begun
 	defer func() { is.letGo(draft.ID) }()
 	var token string
-	err = is.reserved(ctx, by, &draft, key, func(key crypto.Signer) (err error) {
+	err = is.reserved(ctx, by, &draft, nil, key, func(key crypto.Signer) (err error) {
 		token, err = is.sign(draft, agency, o.Claims, kid, key)
 		return err
 	})

@@ -978,7 +978,7 @@ type refusing struct {
 	panics   bool
 }
 
-func (r *refusing) Reserve(ctx context.Context, d credentials.Issued, e ...audit.Entry) error {
+func (r *refusing) Reserve(ctx context.Context, d credentials.Issued, limits []credentials.Limit, e ...audit.Entry) error {
 	if len(r.reserve) > 0 {
 		err := r.reserve[0]
 		r.reserve = r.reserve[1:]
@@ -986,7 +986,7 @@ func (r *refusing) Reserve(ctx context.Context, d credentials.Issued, e ...audit
 			return err
 		}
 	}
-	return r.Store.Reserve(ctx, d, e...)
+	return r.Store.Reserve(ctx, d, limits, e...)
 }
 
 func (r *refusing) Complete(ctx context.Context, c credentials.Completion, e ...audit.Entry) error {
@@ -1234,7 +1234,7 @@ func BenchmarkReserveComplete(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		if err := w.store.Reserve(b.Context(), d, entry()); err != nil {
+		if err := w.store.Reserve(b.Context(), d, nil, entry()); err != nil {
 			b.Fatal(err)
 		}
 		if err := w.store.Complete(b.Context(), credentials.Completion{ID: d.ID, Sealed: sealed}, entry()); err != nil {

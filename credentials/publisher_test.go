@@ -351,7 +351,7 @@ func TestDecoys(t *testing.T) {
 			decoys++
 			draft := credentials.Issued{ID: credentials.ID(storetest.NewID()), List: 0, Index: e.Index}
 			if decoys < 20 {
-				wantError(t, "reserve a decoy's index", w.store.Reserve(t.Context(), draft), credentials.ErrIndexTaken)
+				wantError(t, "reserve a decoy's index", w.store.Reserve(t.Context(), draft, nil), credentials.ErrIndexTaken)
 			}
 		}
 	}
@@ -396,7 +396,7 @@ func TestPublishMixesAgain(t *testing.T) {
 	w := newWorld(t)
 	mine := credentials.Issued{ID: credentials.ID(storetest.NewID()), Kind: claims.KindScreening, Index: 4711}
 	s := &snatching{Store: w.db.Credentials(), take: func() {
-		if err := w.db.Credentials().Reserve(t.Context(), mine, storetest.Entry(t, "")); err != nil {
+		if err := w.db.Credentials().Reserve(t.Context(), mine, nil, storetest.Entry(t, "")); err != nil {
 			t.Error(err)
 		}
 	}}

@@ -96,7 +96,7 @@ func TestRecover(t *testing.T) {
 			t.Errorf("%s: the draft came back", name)
 		}
 		d.ID, d.RequestKey = credentials.ID(storetest.NewID()), ""
-		wantError(t, name+": the index", w.store.Reserve(t.Context(), d, storetest.Entry(t, caseID)), credentials.ErrIndexTaken)
+		wantError(t, name+": the index", w.store.Reserve(t.Context(), d, nil, storetest.Entry(t, caseID)), credentials.ErrIndexTaken)
 		w.set(t, w.house, again.ID, credentials.Withdraw) // and out of the way of the next round
 		done = w.screening(t, w.house, caseID)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
@@ -15,7 +16,8 @@ import (
 
 // reserved runs sign with a key that writes the draft down before it signs
 // anything, and draws another index when the one it had is taken.
-func (is *Issuer) reserved(ctx context.Context, by audit.Actor, d *Issued, key crypto.Signer, sign func(crypto.Signer) error) error {
+// limits are those for cards.
+func (is *Issuer) reserved(ctx context.Context, by audit.Actor, d *Issued, limits []Limit, key crypto.Signer, sign func(crypto.Signer) error) error {
 	for range maxDraws {
 		list, err := is.cfg.Store.OpenList(ctx)
 		if err != nil {
@@ -32,7 +34,7 @@ func (is *Issuer) reserved(ctx context.Context, by audit.Actor, d *Issued, key c
 		d.List = list
 		recorded := &recordedKey{Signer: key, reserve: func(digest [32]byte) error {
 			d.Digest = digest
-			return is.reserve(ctx, by, *d)
+			return is.reserve(ctx, by, *d, limits)
 		}}
 		switch err := sign(recorded); {
 		case err == nil && recorded.used:
@@ -75,16 +77,30 @@ func (is *Issuer) inHand(id ID) bool {
 	return is.hands[id]
 }
 
-func (is *Issuer) reserve(ctx context.Context, by audit.Actor, d Issued) error {
+func (is *Issuer) reserve(ctx context.Context, by audit.Actor, d Issued, limits []Limit) error {
 	entry, err := is.entry(ctx, by, "reserved", d)
 	if err != nil {
 		return err
 	}
-	if err := is.cfg.Store.Reserve(ctx, d, entry); err != nil {
+	switch err := is.cfg.Store.Reserve(ctx, d, limits, entry); {
+	case errors.Is(err, ErrQuota):
+		return errors.Join(err, is.overQuota(ctx, by))
+	case err != nil:
 		return fmt.Errorf("reserve: %w", err)
 	}
 	is.cfg.afterReserve(d.ID)
 	return nil
+}
+
+// overQuota logs that an agency was refused a card, and who asked, once a day: what
+// can be asked again and again must not fill the log.
+func (is *Issuer) overQuota(ctx context.Context, by audit.Actor) error {
+	today := day(is.cfg.Now())
+	entry, err := openNote("card.quota_exceeded", noteBody{Actor: by.ID, Agency: by.Agency, Day: today.Format(time.DateOnly)}, is.cfg.Now())
+	if err != nil {
+		return err
+	}
+	return is.cfg.Store.Refused(ctx, by.Agency, today, entry)
 }
 
 // recordedKey is a signing key that cannot be used before the record of its

@@ -29,6 +29,7 @@ var (
 	ErrChanged       = errors.New("credentials: somebody else changed the case or the list meanwhile")
 	ErrUnknownAction = errors.New("credentials: unknown status change")
 	ErrKind          = errors.New("credentials: the agency signs no attestations of this kind")
+	ErrQuota         = errors.New("credentials: the agency has made as many cards as it may")
 	ErrLevel         = errors.New("credentials: the agency signs no decisions of this level")
 )
 
@@ -112,6 +113,9 @@ type Change struct {
 	RequestKey string
 }
 
+// Limit is how many cards an agency may make in so many days, today among them.
+type Limit struct{ Days, Cards int }
+
 // Seen is how a case stood when somebody worked out what a change means for its
 // other records. A store that finds it otherwise answers ErrChanged: another
 // process was at the same case.
@@ -166,9 +170,12 @@ type Store interface {
 	// there as well, so that it is published before its first entry is given
 	// out.
 	OpenList(ctx context.Context) (uint16, error)
-	// Reserve writes a draft. ErrIndexTaken, ErrListFull and ErrKeyUsed leave
-	// nothing behind.
-	Reserve(ctx context.Context, draft Issued, entries ...audit.Entry) error
+	// Reserve writes a draft. A card is counted for its agency on the day of its
+	// issue; ErrQuota if that is one too many for any of the limits. It,
+	// ErrIndexTaken, ErrListFull and ErrKeyUsed leave nothing behind.
+	Reserve(ctx context.Context, draft Issued, limits []Limit, entries ...audit.Entry) error
+	// Refused writes the entries, once a day for each agency.
+	Refused(ctx context.Context, agency string, day time.Time, entries ...audit.Entry) error
 	// Complete turns a draft into an active record, and applies the changes
 	// and answers that follow from it. It returns ErrSettled when the record
 	// is not a draft any more, and ErrChanged when the case does not stand as
@@ -275,6 +282,8 @@ type Agency struct {
 	Issuer  string // the iss of its credentials
 	// Agreed is what the network agreed that it signs; nil is what its class signs.
 	Agreed *claims.Signing
+	// Limits say how many cards it may make now; each by itself.
+	Limits []Limit
 }
 
 // signs is what the agency may sign.

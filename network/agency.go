@@ -69,6 +69,8 @@ type Agency struct {
 type Terms struct {
 	// Signs is what it may sign; nil is what agencies of its class may.
 	Signs *Signs `json:"signs,omitempty"`
+	// Quotas are beyond the usual number of cards, the oldest first.
+	Quotas []Quota `json:"quotas,omitempty"`
 }
 
 // Signs names kinds of attestations and the highest decision level, in the words of

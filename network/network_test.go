@@ -437,3 +437,38 @@ func TestClassesAreTheVocabulary(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestLimits: a new agency has a month with few cards, and what was agreed for an
+// event is added for as long as it was agreed.
+func TestLimits(t *testing.T) {
+	b := newBench(t)
+	admitted := start.Truncate(day)
+	event := network.Quota{Event: "A compound was opened", Cards: 200, Until: admitted.Add(5 * day)}
+	for _, tt := range []struct {
+		name string
+		at   time.Duration
+		a    network.Agency
+		want network.Limit
+	}{
+		{"the first day", 0, network.Agency{Admitted: admitted}, network.Limit{Days: 30, Cards: 20}},
+		{"the last day of the month", 30*day - 1, network.Agency{Admitted: admitted}, network.Limit{Days: 30, Cards: 20}},
+		{"a month later", 30 * day, network.Agency{Admitted: admitted}, network.Limit{Days: 1, Cards: 300}},
+		{"from before it was kept", 29 * day, network.Agency{Keys: []network.Key{{From: admitted.Add(day)}, {From: admitted}}}, network.Limit{Days: 30, Cards: 20}},
+		{"an event", day, network.Agency{Admitted: admitted, Terms: network.Terms{Quotas: []network.Quota{event}}}, network.Limit{Days: 30, Cards: 220}},
+		{"two events", day, network.Agency{Admitted: admitted, Terms: network.Terms{Quotas: []network.Quota{event, event}}}, network.Limit{Days: 30, Cards: 420}},
+		{"an event that is over", 5 * day, network.Agency{Admitted: admitted, Terms: network.Terms{Quotas: []network.Quota{event}}}, network.Limit{Days: 30, Cards: 20}},
+		{"an event years later", day, network.Agency{Admitted: admitted.AddDate(-2, 0, 0), Terms: network.Terms{Quotas: []network.Quota{event}}}, network.Limit{Days: 1, Cards: 500}},
+	} {
+		b.after.Store(int64(admitted.Add(tt.at).Sub(start)))
+		if got := b.Limits(tt.a); !slices.Equal(got, []network.Limit{tt.want}) {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	cfg := b.cfg
+	cfg.Demo = true
+	n, err := network.New(cfg)
+	b.ok(err)
+	if got := n.Limits(network.Agency{Admitted: admitted}); got != nil {
+		t.Errorf("a demonstration has the limits %v", got)
+	}
+}

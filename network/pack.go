@@ -110,6 +110,9 @@ func (n *Network) listed(a Agency) verifier.Agency {
 	if !a.Admitted.IsZero() {
 		out.Admitted = a.Admitted.Unix()
 	}
+	for _, q := range a.Terms.Quotas {
+		out.Quotas = append(out.Quotas, verifier.Quota{Event: q.Event, Cards: q.Cards, Until: q.Until.Unix()})
+	}
 	for _, k := range a.Keys {
 		out.Keys = append(out.Keys, verifier.AgencyKey{
 			KeyID: k.KeyID, JWK: k.JWK, From: k.From.Unix(), To: k.To.Unix(),

@@ -61,7 +61,16 @@ type Agency struct {
 	Desk      string      `json:"desk"`    // the telephone number to call
 	Suspended bool        `json:"suspended,omitempty"`
 	Admitted  int64       `json:"admitted,omitempty"` // Unix seconds; lists from before it was told have none
+	Quotas    []Quota     `json:"quotas,omitempty"`
 	Keys      []AgencyKey `json:"keys"`
+}
+
+// Quota lets an agency make more cards than usual. No verdict asks for it; it is
+// there so that everybody sees who was let make how many, for what.
+type Quota struct {
+	Event string `json:"event"` // for people
+	Cards int    `json:"cards"` // beyond the usual
+	Until int64  `json:"until"` // Unix seconds
 }
 
 // Since is when the agency became one of the network's: when it was admitted, or

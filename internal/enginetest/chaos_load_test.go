@@ -40,15 +40,15 @@ type load struct {
 	halted    chan struct{}
 	workers   sync.WaitGroup
 
-	mu                      sync.Mutex
-	issued                  map[string]string // attestations, by key and case of the request
-	unsettled               []string          // requests whose answer nobody waited for, likewise
-	withdrawn               map[string]bool
-	cards, lostCards        int
-	answers                 map[string]int // what clients saw, by status and code
-	longest                 time.Duration  // from the first try to the answer
-	readCount, readFailures int
-	readError               string
+	mu                          sync.Mutex
+	issued                      map[string]string // attestations, by key and case of the request
+	unsettled                   []string          // requests whose answer nobody waited for, likewise
+	withdrawn                   map[string]bool
+	cards, lostCards, overQuota int
+	answers                     map[string]int // what clients saw, by status and code
+	longest                     time.Duration  // from the first try to the answer
+	readCount, readFailures     int
+	readError                   string
 }
 
 func newLoad(t *testing.T) *load {
@@ -182,6 +182,8 @@ func (l *load) makeCard() {
 		l.cards++
 	case status == http.StatusConflict:
 		l.lostCards++
+	case status == http.StatusTooManyRequests: // an agency in its first month
+		l.overQuota++
 	default:
 		l.t.Errorf("make a card: %v", err)
 	}

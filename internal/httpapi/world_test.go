@@ -212,6 +212,9 @@ func (m members) Agency(ctx context.Context, id string) (credentials.Agency, err
 		return credentials.Agency{}, credentials.ErrNotAllowed
 	}
 	of := credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.net.Issuer(a.ID)}
+	for _, l := range m.net.Limits(a) {
+		of.Limits = append(of.Limits, credentials.Limit(l))
+	}
 	if signs := a.Terms.Signs; signs != nil {
 		of.Agreed = claims.NewSigning(signs.Kinds, signs.Level)
 	}

@@ -128,8 +128,9 @@ var (
 	compromise  = table{"at": seconds, "logged": texts}
 	networkKey  = table{"use": text, "kid": text, "jwk": raw, "note": text}
 	agencyKey   = table{"kid": text, "jwk": raw, "from": seconds, "to": seconds, "revoked": boolean, "compromised": compromise}
+	quota       = table{"event": text, "cards": whole, "until": seconds}
 	agencyTable = table{
-		"id": text, "name": text, "class": text, "country": text, "iss": text, "desk": text, "suspended": boolean, "admitted": seconds, "keys": listOf(agencyKey),
+		"id": text, "name": text, "class": text, "country": text, "iss": text, "desk": text, "suspended": boolean, "admitted": seconds, "quotas": listOf(quota), "keys": listOf(agencyKey),
 	}
 	trustTable = table{
 		"network": text, "name": text, "demo": boolean, "sequence": whole, "iat": seconds, "exp": seconds, "desk": text,

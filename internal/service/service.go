@@ -316,9 +316,11 @@ func (m members) Agency(ctx context.Context, id string) (credentials.Agency, err
 	case a.Suspended:
 		return credentials.Agency{}, credentials.ErrNotAllowed
 	}
-	return credentials.Agency{
-		ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.Issuer(a.ID), Agreed: agreed(a),
-	}, nil
+	of := credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.Issuer(a.ID), Agreed: agreed(a)}
+	for _, l := range m.Limits(a) {
+		of.Limits = append(of.Limits, credentials.Limit(l))
+	}
+	return of, nil
 }
 
 // agreed is what an agency signs, where that is not what its class signs.

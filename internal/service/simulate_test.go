@@ -76,7 +76,10 @@ func simulate(t *testing.T, e config.Engines, bytes func(h *Service) (data, keyr
 	if err := os.Mkdir(cfg.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"}); err != nil {
+	if _, err := Found(t.Context(), cfg, Founding{
+		ID: randomHex(16), Name: "Test", BaseURL: "http://localhost:8080", Desk: "+00 00",
+		Demo: true, // no month of probation, and a thousand cards in a day
+	}); err != nil {
 		t.Fatal(err)
 	}
 	h, err := Open(t.Context(), cfg)
@@ -107,8 +110,8 @@ func simulate(t *testing.T, e config.Engines, bytes func(h *Service) (data, keyr
 	before := trust()
 	const agencies = 4
 	var agency network.Agency
-	for range agencies {
-		agency, err = h.Network.AddAgency(t.Context(), Console, network.Agency{Name: "Lotus House", Class: network.NGO, Country: "KHM", Desk: "+855 12 345 678"})
+	for i := range agencies {
+		agency, err = h.Network.AddAgency(t.Context(), Console, network.Agency{Name: fmt.Sprintf("Lotus House %d", i), Class: network.NGO, Country: "KHM", Desk: "+855 12 345 678"})
 		must(err)
 	}
 	publish()

@@ -68,9 +68,15 @@ func addList(ctx context.Context, tx *sql.Tx) (uint16, error) {
 	return uint16(next), err //nolint:gosec // bounded above
 }
 
-// Reserve writes a draft with its status index, and the log entries.
-func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, entries ...audit.Entry) error {
+// Reserve writes a draft with its status index, and the log entries, and counts a
+// card.
+func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, limits []credentials.Limit, entries ...audit.Entry) error {
 	return c.db.tx(ctx, func(tx *sql.Tx) error {
+		if d.Kind == credentials.KindCard {
+			if err := countCard(ctx, tx, d.Agency, d.IssuedOn, limits); err != nil {
+				return err
+			}
+		}
 		if err := takeIndex(ctx, tx, c.capacity, d.List, d.Index); err != nil {
 			return err
 		}

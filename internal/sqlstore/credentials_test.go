@@ -35,7 +35,7 @@ func TestEraseForgetsWhatWasIssued(t *testing.T) {
 		if i == 3 {
 			d.Case = storetest.NewID() // somebody else's
 		}
-		if err := c.Reserve(ctx, d, storetest.Entry(t, d.Case)); err != nil {
+		if err := c.Reserve(ctx, d, nil, storetest.Entry(t, d.Case)); err != nil {
 			t.Fatal(err)
 		}
 		if i > 0 {

@@ -112,12 +112,12 @@ func TestCutAtCommit(t *testing.T) {
 
 			first := draftAt(list, 1)
 			s.armed.Store(c.cut)
-			if err := issued.Reserve(ctx, first, storetest.Entry(t, first.Case)); !errors.Is(err, ErrUnavailable) {
+			if err := issued.Reserve(ctx, first, nil, storetest.Entry(t, first.Case)); !errors.Is(err, ErrUnavailable) {
 				t.Fatalf("reserve: %v, want ErrUnavailable", err)
 			}
 			again := draftAt(list, 2)
 			again.RequestKey = first.RequestKey
-			err = issued.Reserve(ctx, again, storetest.Entry(t, again.Case))
+			err = issued.Reserve(ctx, again, nil, storetest.Entry(t, again.Case))
 			want := again.ID
 			if c.happened {
 				want = first.ID

@@ -399,7 +399,7 @@ func TestTwoReplicas(t *testing.T) {
 						list, err := issued.OpenList(ctx)
 						if err == nil {
 							d := draftAt(list, index)
-							err = issued.Reserve(ctx, d, storetest.Entry(t, d.Case))
+							err = issued.Reserve(ctx, d, nil, storetest.Entry(t, d.Case))
 						}
 						if err == nil {
 							break
@@ -515,7 +515,7 @@ func TestCheck(t *testing.T) {
 		list, err := db.Credentials().OpenList(t.Context())
 		ok(t, err)
 		d := draftAt(list, 1)
-		ok(t, db.Credentials().Reserve(t.Context(), d, storetest.Entry(t, d.Case)))
+		ok(t, db.Credentials().Reserve(t.Context(), d, nil, storetest.Entry(t, d.Case)))
 		h, err := db.Check(t.Context())
 		if err != nil || h.Issued != 1 || h.Drafts != 1 || h.Logged != 1 || len(h.Problems) != 0 {
 			t.Errorf("check: %+v, %v", h, err)

@@ -135,7 +135,7 @@ func TestOrphans(t *testing.T) {
 	list, err := a.Credentials().OpenList(ctx)
 	ok(t, err)
 	d := draftAt(list, 1)
-	ok(t, a.Credentials().Reserve(ctx, d, storetest.Entry(t, "")))
+	ok(t, a.Credentials().Reserve(ctx, d, nil, storetest.Entry(t, "")))
 	orphans := func(db *DB, want int) {
 		t.Helper()
 		found, err := db.Credentials().Orphans(ctx)
@@ -162,7 +162,7 @@ func TestOrphans(t *testing.T) {
 
 	// Leaving is quicker than falling silent.
 	e := draftAt(list, 2)
-	ok(t, a.Credentials().Reserve(ctx, e, storetest.Entry(t, "")))
+	ok(t, a.Credentials().Reserve(ctx, e, nil, storetest.Entry(t, "")))
 	orphans(b, 0)
 	ok(t, a.Leave(ctx))
 	orphans(b, 1)
@@ -189,7 +189,7 @@ func TestJudges(t *testing.T) {
 	ok(t, a.Heartbeat(ctx))
 	for i, db := range []*DB{a, b} {
 		d := draftAt(list, uint32(i))
-		ok(t, db.Credentials().Reserve(ctx, d, storetest.Entry(t, "")))
+		ok(t, db.Credentials().Reserve(ctx, d, nil, storetest.Entry(t, "")))
 	}
 	orphans := func(what string, want int) {
 		t.Helper()

@@ -133,7 +133,7 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("restarts: %+v, %v", r, err)
 		}
 		// Whatever is closed takes nothing, although its capacity is not used up.
-		err = db.Credentials().Reserve(context.WithoutCancel(ctx), credentials.Issued{ID: "new", List: 4, Index: 5000})
+		err = db.Credentials().Reserve(context.WithoutCancel(ctx), credentials.Issued{ID: "new", List: 4, Index: 5000}, nil)
 		if err == nil {
 			t.Error("a place of an old list was given out")
 		}

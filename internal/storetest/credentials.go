@@ -43,6 +43,7 @@ func Credentials(t *testing.T, open func(t *testing.T, capacity int) Credentials
 		{"queue", 100, issuedQueue},
 		{"publish", 100, issuedPublish},
 		{"papers", 100, issuedPapers},
+		{"counts", 1000, issuedCounts},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, c.capacity)) })
 	}
@@ -72,7 +73,7 @@ func tag() (b [16]byte) {
 // reserve writes a draft.
 func reserve(t *testing.T, s CredentialsStore, d credentials.Issued) credentials.Issued {
 	t.Helper()
-	ok(t, s.Reserve(t.Context(), d, Entry(t, d.Case)))
+	ok(t, s.Reserve(t.Context(), d, nil, Entry(t, d.Case)))
 	return d
 }
 
@@ -210,7 +211,7 @@ func issuedReserve(t *testing.T, s CredentialsStore) {
 	} {
 		d := cardDraft(list, 6)
 		c.edit(&d)
-		is(t, c.name, s.Reserve(ctx, d, Entry(t, d.Case)), c.want)
+		is(t, c.name, s.Reserve(ctx, d, nil, Entry(t, d.Case)), c.want)
 		_, err := s.Get(ctx, d.ID)
 		is(t, c.name+": draft", err, credentials.ErrNotFound)
 		same(t, c.name+": entries", len(get[[]credentials.Entry](t)(s.Entries(ctx, list))), 1)
@@ -338,7 +339,7 @@ func issuedAbandon(t *testing.T, s CredentialsStore) {
 
 	again := draft(list, 1)
 	again.RequestKey = d.RequestKey
-	is(t, "the index again", s.Reserve(ctx, again, Entry(t, d.Case)), credentials.ErrIndexTaken)
+	is(t, "the index again", s.Reserve(ctx, again, nil, Entry(t, d.Case)), credentials.ErrIndexTaken)
 	again.Index = 2
 	reserve(t, s, again)
 	same(t, "by request key", get[credentials.Issued](t)(s.ByRequestKey(ctx, d.RequestKey)).ID, again.ID)
@@ -355,7 +356,7 @@ func issuedBothOrNeither(t *testing.T, s CredentialsStore) {
 	entries := get[[]credentials.Entry](t)(s.Entries(ctx, list))
 	fresh := draft(list, 3)
 	for name, do := range map[string]func(...audit.Entry) error{
-		"reserve": func(e ...audit.Entry) error { return s.Reserve(ctx, fresh, e...) },
+		"reserve": func(e ...audit.Entry) error { return s.Reserve(ctx, fresh, nil, e...) },
 		"complete": func(e ...audit.Entry) error {
 			return s.Complete(ctx, credentials.Completion{ID: waits.ID, Sealed: []byte("x"), Changes: change(active.ID, credentials.Replaced, credentials.Active)}, e...)
 		},
@@ -387,7 +388,7 @@ func issuedRollover(t *testing.T, s CredentialsStore) {
 	ctx, first := t.Context(), openedList(t, s)
 	reserve(t, s, draft(first, 0))
 	same(t, "lists, a quarter full", get[[]uint16](t)(s.Lists(ctx)), []uint16{first})
-	is(t, "a taken index", s.Reserve(ctx, draft(first, 0), Entry(t, "")), credentials.ErrIndexTaken)
+	is(t, "a taken index", s.Reserve(ctx, draft(first, 0), nil, Entry(t, "")), credentials.ErrIndexTaken)
 	reserve(t, s, draft(first, 1))
 	same(t, "lists, half full", get[[]uint16](t)(s.Lists(ctx)), []uint16{first, first + 1})
 	same(t, "new entries still go to the first", openedList(t, s), first)
@@ -395,7 +396,7 @@ func issuedRollover(t *testing.T, s CredentialsStore) {
 	last := reserve(t, s, draft(first, 3))
 	second := openedList(t, s)
 	same(t, "the next list", second, first+1)
-	is(t, "a full list", s.Reserve(ctx, draft(first, 4), Entry(t, "")), credentials.ErrListFull)
+	is(t, "a full list", s.Reserve(ctx, draft(first, 4), nil, Entry(t, "")), credentials.ErrListFull)
 	same(t, "entries", len(get[[]credentials.Entry](t)(s.Entries(ctx, first))), 4)
 	reserve(t, s, draft(second, 0)) // the same index of another list
 	same(t, "lists", get[[]uint16](t)(s.Lists(ctx)), []uint16{first, second})
@@ -421,7 +422,7 @@ func issuedManyAtOnce(t *testing.T, s CredentialsStore) {
 					return
 				}
 				d := draft(list, index)
-				err = s.Reserve(context.Background(), d, Entry(t, d.Case))
+				err = s.Reserve(context.Background(), d, nil, Entry(t, d.Case))
 				if err == nil {
 					return
 				}
@@ -456,7 +457,7 @@ func issuedOneRequest(t *testing.T, s CredentialsStore) {
 		wg.Go(func() {
 			d := draft(list, uint32(i))
 			d.RequestKey = key
-			switch err := s.Reserve(context.Background(), d, Entry(t, d.Case)); {
+			switch err := s.Reserve(context.Background(), d, nil, Entry(t, d.Case)); {
 			case err == nil:
 				won <- d.ID
 			case !errors.Is(err, credentials.ErrKeyUsed):
@@ -518,7 +519,7 @@ func issuedPublish(t *testing.T, s CredentialsStore) {
 	same(t, "real again", entryAt(t, s, list, 1), credentials.Entry{Index: 1, WantedStatus: 1, PublishedStatus: 2, PublishedAnswer: 1})
 	same(t, "decoy again", entryAt(t, s, list, 2), decoy)
 
-	is(t, "a decoy's index for somebody", s.Reserve(ctx, draft(list, 2), Entry(t, "")), credentials.ErrIndexTaken)
+	is(t, "a decoy's index for somebody", s.Reserve(ctx, draft(list, 2), nil, Entry(t, "")), credentials.ErrIndexTaken)
 	entries, size := get[[]credentials.Entry](t)(s.Entries(ctx, list)), logSize(t, s)
 	for _, c := range []struct {
 		name   string
@@ -584,4 +585,86 @@ func issuedPapers(t *testing.T, s CredentialsStore) {
 	}
 	wg.Wait()
 	same(t, "within, at once", within.Load(), int32(3))
+}
+
+func leaves(t *testing.T, s CredentialsStore) int {
+	t.Helper()
+	return len(get[[]string](t)(s.Log.Unsequenced(t.Context(), 1000)))
+}
+
+// issuedCounts: cards are counted by agency and day, and of many that are made at
+// once no more get through than are left.
+func issuedCounts(t *testing.T, s CredentialsStore) {
+	list, index := openedList(t, s), uint32(1000)
+	card := func(agency string, day int) credentials.Issued {
+		d := cardDraft(list, index)
+		index++
+		d.Agency, d.IssuedOn = agency, Day(day)
+		return d
+	}
+	agency, other := NewID(), NewID()
+	month := []credentials.Limit{{Days: 30, Cards: 3}}
+	try := func(what, agency string, day int, limits []credentials.Limit, want error) {
+		t.Helper()
+		is(t, what, s.Reserve(t.Context(), card(agency, day), limits, Entry(t, "")), want)
+	}
+	try("the first", agency, 100, month, nil)
+	try("two limits", agency, 100, []credentials.Limit{{Days: 30, Cards: 3}, {Days: 1, Cards: 1}}, credentials.ErrQuota)
+	try("another day", agency, 101, append(month, credentials.Limit{Days: 1, Cards: 1}), nil)
+	try("the third", agency, 102, month, nil)
+	try("a fourth", agency, 103, month, credentials.ErrQuota)
+	try("of another agency", other, 103, month, nil)
+	try("the last day of the first", agency, 129, month, credentials.ErrQuota)
+	try("a day later", agency, 130, month, nil)
+	try("a raised limit", agency, 130, []credentials.Limit{{Days: 30, Cards: 5}}, nil)
+	try("no limit", agency, 130, nil, nil)
+	attestation := draft(list, index)
+	index++
+	attestation.Agency, attestation.IssuedOn = agency, Day(130)
+	is(t, "an attestation is no card", s.Reserve(t.Context(), attestation, month, Entry(t, "")), nil)
+
+	// What is refused leaves nothing behind, and is not counted.
+	before, taken := leaves(t, s), card(NewID(), 140)
+	taken.Index = attestation.Index
+	is(t, "a taken index", s.Reserve(t.Context(), taken, []credentials.Limit{{Days: 1, Cards: 1}}, Entry(t, "")), credentials.ErrIndexTaken)
+	same(t, "log", leaves(t, s), before)
+	try("the card all the same", taken.Agency, 140, []credentials.Limit{{Days: 1, Cards: 1}}, nil)
+
+	// Once a day it is logged.
+	before = leaves(t, s)
+	for range 3 {
+		ok(t, s.Refused(t.Context(), agency, Day(130), Entry(t, "")))
+		ok(t, s.Refused(t.Context(), agency, Day(131), Entry(t, "")))
+	}
+	same(t, "refusals in the log", leaves(t, s)-before, 2)
+	try("a refusal is no card", agency, 131, []credentials.Limit{{Days: 1, Cards: 1}}, nil)
+
+	// Long gone days are forgotten.
+	try("long after", agency, 300, month, nil)
+	try("of all that there ever was", agency, 300, []credentials.Limit{{Days: 1000, Cards: 2}}, nil)
+	try("but what is new", agency, 300, []credentials.Limit{{Days: 1000, Cards: 2}}, credentials.ErrQuota)
+
+	// A hundred at once, with seven left.
+	edge, at := NewID(), []credentials.Limit{{Days: 30, Cards: 12}}
+	for range 5 {
+		try("before", edge, 200, at, nil)
+	}
+	var through, refused atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 100 {
+		d := card(edge, 200+i%3)
+		wg.Go(func() {
+			switch err := s.Reserve(context.Background(), d, at, Entry(t, "")); {
+			case err == nil:
+				through.Add(1)
+			case errors.Is(err, credentials.ErrQuota):
+				refused.Add(1)
+			default:
+				t.Errorf("at once: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	same(t, "through, at once", through.Load(), int32(7))
+	same(t, "refused, at once", refused.Load(), int32(93))
 }

@@ -67,7 +67,8 @@ func initialised(t *testing.T, s NetworkStore, epochs ...network.Epoch) network.
 func agency() network.Agency {
 	return network.Agency{
 		ID: NewID(), Name: "Made-up House", Class: network.NGO, Country: "KHM", Desk: "+855 00 000 001", Admitted: Day(3),
-		Terms: network.Terms{Signs: &network.Signs{Kinds: []string{"screening", "opinion"}, Level: "preliminary_screening"}},
+		Terms: network.Terms{Signs: &network.Signs{Kinds: []string{"screening", "opinion"}, Level: "preliminary_screening"},
+			Quotas: []network.Quota{{Event: "Two hundred people from one compound", Cards: 200, Until: Day(40)}}},
 		Keys: []network.Key{
 			{KeyID: "bb00000000000001", JWK: json.RawMessage(`{"kty":"EC"}`), From: Day(0), To: Day(700), Revoked: true},
 			{KeyID: "aa00000000000002", JWK: json.RawMessage(`{"kty":"EC"}`), From: Day(10), To: Day(710),

@@ -4,6 +4,17 @@
 ALTER TABLE agencies ADD COLUMN admitted_day BIGINT;
 ALTER TABLE agencies ADD COLUMN terms TEXT NOT NULL DEFAULT '{}';
 
+-- How many cards each agency has begun on a day, and whether it was refused one.
+-- Nothing in it is about a person.
+CREATE TABLE card_counts (
+    agency_id TEXT    NOT NULL,
+    day       BIGINT  NOT NULL,
+    cards     BIGINT  NOT NULL,
+    refused   BOOLEAN NOT NULL,
+    PRIMARY KEY (agency_id, day)
+);
+
 -- +goose Down
+DROP TABLE card_counts;
 ALTER TABLE agencies DROP COLUMN terms;
 ALTER TABLE agencies DROP COLUMN admitted_day;
