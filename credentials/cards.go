@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -44,6 +45,9 @@ type CardOrder struct {
 	MissionMayBeContacted bool
 	// Replaces is the holder's earlier card.
 	Replaces ID
+	// Supervised says that the asker may make the cards that take a second pair of
+	// eyes: one in another name, and the third of a month.
+	Supervised bool
 	// ValidUntil is the last day; zero means as long as a card may be valid.
 	ValidUntil time.Time
 	RequestKey string
@@ -109,7 +113,7 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 		printed.PrintedName = says
 	}
 	draft.Card.OpenKey, draft.Card.Salt = sealed.OpenKey, sealed.Salt
-	return is.completeCard(ctx, by, draft, printed)
+	return is.completeCard(ctx, by, draft, printed, o.Supervised)
 }
 
 // cardDraft validates an order and gathers what the card will say. Status and
@@ -124,6 +128,18 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 		return Issued{}, card.Claims{}, ErrKind
 	}
 	if err := is.place(ctx, by, &d, false); err != nil {
+		return Issued{}, card.Claims{}, err
+	}
+	holder, err := is.holderTag(ctx, o.Case, o.Name)
+	if err != nil {
+		return Issued{}, card.Claims{}, err
+	}
+	d.Card.Holder = holder
+	related, err := is.cfg.Store.ByCase(ctx, o.Case)
+	if err != nil {
+		return Issued{}, card.Claims{}, err
+	}
+	if err := supervised(related, d, o.Supervised); err != nil {
 		return Issued{}, card.Claims{}, err
 	}
 	content := card.Claims{
@@ -298,12 +314,12 @@ func (is *Issuer) seal(ctx context.Context, d *Issued, printed *Card, content ca
 
 // completeCard marks the earlier card as replaced, carries over what missions
 // have answered already, and releases the card.
-func (is *Issuer) completeCard(ctx context.Context, by audit.Actor, d Issued, printed Card) (Card, error) {
+func (is *Issuer) completeCard(ctx context.Context, by audit.Actor, d Issued, printed Card, bySupervisor bool) (Card, error) {
 	entry, err := is.entry(ctx, by, "issued", d)
 	if err != nil {
 		return Card{}, errors.Join(err, is.abandon(ctx, d))
 	}
-	err = is.settled(func() error { return is.storeCard(ctx, d, entry) })
+	err = is.settled(func() error { return is.storeCard(ctx, d, bySupervisor, entry) })
 	if err != nil {
 		return Card{}, errors.Join(fmt.Errorf("complete: %w", err), is.abandon(ctx, d))
 	}
@@ -313,7 +329,7 @@ func (is *Issuer) completeCard(ctx context.Context, by audit.Actor, d Issued, pr
 }
 
 // storeCard works out what a new card means for its case, and stores it.
-func (is *Issuer) storeCard(ctx context.Context, d Issued, entry audit.Entry) error {
+func (is *Issuer) storeCard(ctx context.Context, d Issued, bySupervisor bool, entry audit.Entry) error {
 	done := Completion{ID: d.ID, OpenKey: d.Card.OpenKey, Salt: d.Card.Salt}
 	if d.About != "" {
 		// The screening may have been withdrawn while the card was made.
@@ -324,6 +340,10 @@ func (is *Issuer) storeCard(ctx context.Context, d Issued, entry audit.Entry) er
 	}
 	related, err := is.cfg.Store.ByCase(ctx, d.Case)
 	if err != nil {
+		return err
+	}
+	// Another card of the case may have been made at the same moment.
+	if err := supervised(related, d, bySupervisor); err != nil {
 		return err
 	}
 	done.Seen = See(d.Case, related)
@@ -337,6 +357,46 @@ func (is *Issuer) storeCard(ctx context.Context, d Issued, entry audit.Entry) er
 		}
 	}
 	return is.cfg.Store.Complete(ctx, done, entry)
+}
+
+// cardsInAMonth is how many cards one person gets within monthOfCards days before
+// somebody looks twice: a first, and one for what was lost or misspelt.
+const (
+	cardsInAMonth = 2
+	monthOfCards  = 30
+)
+
+// supervised refuses a card that takes a second pair of eyes unless they look: one
+// in another name than an earlier card of the same person, in use or not, and one
+// too many in a month. One finding must not become papers for several people.
+func supervised(related []Issued, d Issued, bySupervisor bool) error {
+	if bySupervisor {
+		return nil
+	}
+	lately := 0
+	for _, c := range related {
+		if c.ID == d.ID || c.Kind != KindCard || c.Card == nil || c.State == Draft || c.State == Abandoned {
+			continue
+		}
+		if c.Card.Holder != ([16]byte{}) && c.Card.Holder != d.Card.Holder {
+			return ErrSupervisor
+		}
+		if c.IssuedOn.After(d.IssuedOn.AddDate(0, 0, -monthOfCards)) {
+			lately++
+		}
+	}
+	if lately >= cardsInAMonth {
+		return ErrSupervisor
+	}
+	return nil
+}
+
+// holderTag lets two cards of a case be seen to be in one name, without keeping the
+// name. It takes the name's words in any order and without signs between them.
+func (is *Issuer) holderTag(ctx context.Context, caseID string, name private.String) ([16]byte, error) {
+	words := strings.FieldsFunc(strings.ToUpper(card.Transcribe(name.Reveal())), func(r rune) bool { return !unicode.IsLetter(r) })
+	slices.Sort(words)
+	return is.tag(ctx, "card-holder", []byte(caseID+" "+strings.Join(words, " ")))
 }
 
 // CardByHandle finds the card in use that shows a case handle. Whoever knows

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,7 +30,7 @@ import (
 
 // cardOrder asks for a card of somebody from Ethiopia.
 func cardOrder(caseID string, about credentials.ID) credentials.CardOrder {
-	return credentials.CardOrder{Case: caseID, About: about, Name: private.New("TESFAYE, FELIX"), Nationality: private.New("ETH")}
+	return credentials.CardOrder{Case: caseID, About: about, Name: private.New("TESFAYE, FELIX"), Nationality: private.New("ETH"), Supervised: true}
 }
 
 // card makes a card that must succeed. Each one takes an Argon2id.
@@ -303,7 +305,7 @@ func TestIssueCard(t *testing.T) {
 
 	// Another card in its place; a plain one has no status.
 	plain := w.card(t, w.house, credentials.CardOrder{
-		Case: caseID, Name: private.New("TESFAYE"), Replaces: made.ID, ValidUntil: today.AddDate(0, 0, 9),
+		Case: caseID, Name: private.New("TESFAYE"), Replaces: made.ID, Supervised: true, ValidUntil: today.AddDate(0, 0, 9),
 	})
 	w.stands(t, "the first card", made.ID, credentials.Replaced)
 	w.inUse(t, "replaced", made, handle, false)
@@ -718,4 +720,85 @@ func TestReplyMeetsCard(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.answers(t, "answered at the same moment", made, credentials.AnswerMission)
+}
+
+// TestSecondPairOfEyes: a worker alone makes a person's first card and one more in
+// the same name; another name, and the third in a month, take a supervisor.
+func TestSecondPairOfEyes(t *testing.T) {
+	w := newWorld(t)
+	try := func(caseID string, about credentials.ID, name string, supervised bool, want error) {
+		t.Helper()
+		o := cardOrder(caseID, about)
+		o.Name, o.Supervised = private.New(name), supervised
+		before := w.key(w.house).count()
+		_, err := w.issuer.IssueCard(t.Context(), w.house, o)
+		if !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+		if want != nil && w.key(w.house).count() != before {
+			t.Errorf("%s was signed", name)
+		}
+	}
+	caseID := w.cases.open(w.house)
+	s := w.screening(t, w.house, caseID)
+	try(caseID, s.ID, "TESTER, AMINA", false, nil)
+	try(caseID, s.ID, "OTHER, BERTHA", false, credentials.ErrSupervisor)
+	try(caseID, "", "OTHER, BERTHA", false, credentials.ErrSupervisor) // also on a card that says nothing
+	try(caseID, s.ID, "Amina  Tester", false, nil)                     // one name, written in another way
+	try(caseID, s.ID, "TESTER, AMINA", false, credentials.ErrSupervisor)
+	try(caseID, s.ID, "TESTER, AMINA", true, nil)
+	w.clock = w.clock.AddDate(0, 0, 30)
+	again := w.screening(t, w.house, caseID)
+	try(caseID, again.ID, "TESTER, AMINA", false, nil) // a month later
+	try(caseID, again.ID, "OTHER, BERTHA", true, nil)
+	try(caseID, again.ID, "TESTER, AMINA", false, credentials.ErrSupervisor) // of two names, each is another
+
+	// Withdrawing the first makes no room for another name.
+	second := w.cases.open(w.house)
+	o := cardOrder(second, "")
+	o.Name = private.New("OTHER, BERTHA")
+	first := w.card(t, w.house, o)
+	_, err := w.issuer.ChangeCard(t.Context(), w.house, first.ID, credentials.Withdraw, credentials.ReasonMistake, "")
+	wantError(t, "withdraw", err, nil)
+	try(second, "", "TESTER, AMINA", false, credentials.ErrSupervisor)
+
+	// Equal names of two cases do not look equal.
+	one, err := w.store.ByCase(t.Context(), caseID)
+	wantError(t, "read", err, nil)
+	other, err := w.store.ByCase(t.Context(), second)
+	wantError(t, "read", err, nil)
+	for _, a := range one {
+		for _, b := range other {
+			if a.Card != nil && b.Card != nil && a.Card.Holder == b.Card.Holder {
+				t.Error("a name is seen in two cases")
+			}
+		}
+	}
+}
+
+// TestTwoNamesAtOnce: of two first cards in two names that are made at the same
+// moment, a worker gets one.
+func TestTwoNamesAtOnce(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	var made, refused atomic.Int32
+	var wg sync.WaitGroup
+	for _, name := range []string{"TESTER, AMINA", "OTHER, BERTHA", "THIRD, CARLA"} {
+		o := cardOrder(caseID, "")
+		o.Name, o.Supervised = private.New(name), false
+		wg.Go(func() {
+			switch _, err := w.issuer.IssueCard(context.Background(), w.house, o); {
+			case err == nil:
+				made.Add(1)
+			case errors.Is(err, credentials.ErrSupervisor):
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load() != 1 || refused.Load() != 2 {
+		t.Errorf("%d cards were made and %d refused, want 1 and 2", made.Load(), refused.Load())
+	}
 }

@@ -29,6 +29,7 @@ var (
 	ErrChanged       = errors.New("credentials: somebody else changed the case or the list meanwhile")
 	ErrUnknownAction = errors.New("credentials: unknown status change")
 	ErrKind          = errors.New("credentials: the agency signs no attestations of this kind")
+	ErrSupervisor    = errors.New("credentials: a supervisor has to make this card")
 	ErrQuota         = errors.New("credentials: the agency has made as many cards as it may")
 	ErrLevel         = errors.New("credentials: the agency signs no decisions of this level")
 )
@@ -93,6 +94,10 @@ type CardFacts struct {
 	Epoch uint32
 	// Number, Handle and Nationality are keyed hashes.
 	Number, Handle, Nationality [16]byte
+	// Holder is a keyed hash of the name, bound to the case: two cards of a case
+	// are seen to be in one name, and cards of two cases are not. Zero for cards
+	// from before it was kept.
+	Holder [16]byte
 	// OpenKey checks a holder's consent to open a record: an Ed25519 public
 	// key, docs/card.md, Opening a record online. It is known once the card
 	// is sealed.

@@ -17,6 +17,7 @@ const (
 	AttestationRead   Action = "attestation.read"
 	AttestationStatus Action = "attestation.status" // withdraw, pause, resume
 	CardIssue         Action = "card.issue"
+	CardAgain         Action = "card.issue:again" // in another name, and the third in a month
 	CardStatus        Action = "card.status"
 	DocumentWrite     Action = "document.write"
 	DocumentRead      Action = "document.read"
@@ -125,6 +126,7 @@ var rights = []Right{
 	{AttestationRead, AboutCase, opened, []Role{Officer, Mission}},
 	{AttestationStatus, AboutSigned, kept, []Role{Supervisor, Mission}},
 	{CardIssue, AboutCase, kept, []Role{Caseworker, Supervisor}},
+	{CardAgain, AboutCase, kept, []Role{Supervisor}},
 	{CardStatus, AboutSigned, kept, []Role{Caseworker, Supervisor}},
 
 	{DocumentWrite, AboutCase, kept, []Role{Caseworker, Supervisor}},

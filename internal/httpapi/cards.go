@@ -8,6 +8,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/card/symbol"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/people"
 )
 
 // pngScale is how many pixels a module of a card's picture has: at 300 dpi
@@ -32,6 +33,7 @@ func (s *Server) IssueCard(ctx context.Context, r api.IssueCardRequestObject) (a
 		Name: r.Body.Name, BirthDate: r.Body.BirthDate, Sex: r.Body.Sex, Nationality: r.Body.Nationality,
 		Portrait: portrait, MissionMayBeContacted: r.Body.MissionMayBeContacted,
 		Replaces: credentials.ID(r.Body.Replaces), ValidUntil: until, RequestKey: key,
+		Supervised: people.MayIn(by, people.CardAgain, people.Own) == nil,
 	})
 	if err != nil {
 		return nil, err

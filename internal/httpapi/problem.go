@@ -113,6 +113,7 @@ var faults = []struct {
 	{credentials.ErrChanged, faultBusy}, // worked out anew many times already
 	{credentials.ErrUnknownAction, faultInvalid},
 	{credentials.ErrKind, fault{http.StatusForbidden, "kind_not_signed", "Your agency does not sign this kind of attestation or card"}},
+	{credentials.ErrSupervisor, fault{http.StatusForbidden, "supervisor_required", "Another name for the same person, or a third card in a month: a supervisor has to make it"}},
 	{credentials.ErrQuota, fault{http.StatusTooManyRequests, "quota_exceeded", "Your agency has made as many cards as it may for now; two other agencies can raise that for an event"}},
 	{credentials.ErrLevel, fault{http.StatusForbidden, "level_not_signed", "Your agency does not sign decisions of this level"}},
 

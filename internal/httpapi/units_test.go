@@ -69,3 +69,27 @@ func (w *world) cases(token string) string {
 	w.into(w.call(token, http.MethodPost, "/api/v1/cases", nil), http.StatusCreated, &made)
 	return "/api/v1/cases/" + made.ID
 }
+
+// TestSecondCard is of hostile cases 94 and 100: a caseworker does not make cards in
+// two names out of one finding, nor many for one person, and a supervisor may.
+func TestSecondCard(t *testing.T) {
+	w := newWorld(t)
+	worker := w.admit("Lotus", "NGO", "KHM", "caseworker")
+	supervisor := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	at := w.cases(worker)
+	var made struct{ ID string }
+	w.into(w.call(worker, http.MethodPost, at+"/attestations", screeningBody(t)), http.StatusCreated, &made)
+	card := func(token, name string, want int) {
+		t.Helper()
+		got := w.call(token, http.MethodPost, at+"/cards", map[string]any{"name": name, "attestation": made.ID})
+		if got.status != want || want == http.StatusForbidden && (got.code() != "supervisor_required" || strings.Contains(string(got.body), "MADE")) {
+			t.Errorf("%s: %d %s, want %d", name, got.status, got.body, want)
+		}
+	}
+	card(worker, "MADE UP", http.StatusCreated)
+	card(worker, "ALSO MADE UP", http.StatusForbidden)
+	card(worker, "UP, MADE", http.StatusCreated)
+	card(worker, "MADE UP", http.StatusForbidden)
+	card(supervisor, "MADE UP", http.StatusCreated)
+	card(supervisor, "ALSO MADE UP", http.StatusCreated)
+}

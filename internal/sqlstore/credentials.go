@@ -95,8 +95,8 @@ func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, limits 
 		}
 		if f := d.Card; f != nil {
 			_, err := tx.ExecContext(ctx,
-				"INSERT INTO cards (id, epoch, number, handle, nationality) VALUES ($1, $2, $3, $4, $5)",
-				d.ID, f.Epoch, f.Number[:], f.Handle[:], f.Nationality[:])
+				"INSERT INTO cards (id, epoch, number, handle, nationality, holder) VALUES ($1, $2, $3, $4, $5, $6)",
+				d.ID, f.Epoch, f.Number[:], f.Handle[:], f.Nationality[:], f.Holder[:])
 			if isTaken(err) {
 				return credentials.ErrIndexTaken // the same number was drawn before: draw again
 			}
@@ -250,7 +250,7 @@ func applyChange(ctx context.Context, tx *sql.Tx, ch credentials.Change) error {
 
 const issuedColumns = `i.id, i.kind, i.case_id, i.agency_id, i.about, i.replaces, i.state, i.list, i.list_index, i.digest,
 	i.issued_day, i.until_day, i.review_day, i.matched, i.sealed, i.request,
-	i.changed, c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt
+	i.changed, c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt, c.holder
 	FROM issued i LEFT JOIN cards c ON c.id = i.id`
 
 // Get returns one record.
@@ -334,13 +334,13 @@ func (c *Credentials) many(ctx context.Context, query string, arg any) ([]creden
 
 func scanIssued(rows *sql.Rows) (credentials.Issued, error) {
 	var d credentials.Issued
-	var digest, number, handle, nationality, openKey, salt []byte
+	var digest, number, handle, nationality, openKey, salt, holder []byte
 	var issued, until, review int64
 	var request, changed sql.NullString
 	var epoch sql.NullInt64
 	err := rows.Scan(&d.ID, &d.Kind, &d.Case, &d.Agency, &d.About, &d.Replaces, &d.State, &d.List, &d.Index, &digest,
 		&issued, &until, &review, &d.Matched, &d.Sealed, &request,
-		&changed, &epoch, &number, &handle, &nationality, &openKey, &salt)
+		&changed, &epoch, &number, &handle, &nationality, &openKey, &salt, &holder)
 	if err != nil {
 		return credentials.Issued{}, err
 	}
@@ -361,6 +361,9 @@ func scanIssued(rows *sql.Rows) (credentials.Issued, error) {
 			Epoch:  uint32(epoch.Int64), //nolint:gosec // written from a uint32
 			Number: [16]byte(number), Handle: [16]byte(handle),
 			Nationality: [16]byte(nationality), OpenKey: openKey, Salt: salt,
+		}
+		if len(holder) == 16 {
+			d.Card.Holder = [16]byte(holder)
 		}
 	}
 	return d, nil
@@ -499,7 +502,7 @@ func forgetIssued(ctx context.Context, tx *sql.Tx, caseID string) error {
 		}
 	}
 	_, err := tx.ExecContext(ctx,
-		"UPDATE cards SET open_key = NULL, salt = NULL, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
+		"UPDATE cards SET open_key = NULL, salt = NULL, holder = NULL, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
 	if err == nil {
 		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, request = NULL, changed = NULL WHERE case_id = $1", caseID)
 	}

@@ -61,7 +61,7 @@ func draft(list uint16, index uint32) credentials.Issued {
 func cardDraft(list uint16, index uint32) credentials.Issued {
 	d := draft(list, index)
 	d.Kind, d.About = credentials.KindCard, credentials.ID(NewID())
-	d.Card = &credentials.CardFacts{Epoch: 0xfedcba98, Number: tag(), Handle: tag(), Nationality: tag()}
+	d.Card = &credentials.CardFacts{Epoch: 0xfedcba98, Number: tag(), Handle: tag(), Nationality: tag(), Holder: tag()}
 	return d
 }
 

@@ -14,7 +14,12 @@ CREATE TABLE card_counts (
     PRIMARY KEY (agency_id, day)
 );
 
+-- The name on a card, as a keyed hash that is bound to its case; NULL for cards from
+-- before it was kept, and of cases that are erased.
+ALTER TABLE cards ADD COLUMN holder BLOB;
+
 -- +goose Down
+ALTER TABLE cards DROP COLUMN holder;
 DROP TABLE card_counts;
 ALTER TABLE agencies DROP COLUMN terms;
 ALTER TABLE agencies DROP COLUMN admitted_day;
