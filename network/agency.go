@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/network/naming"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -122,36 +124,63 @@ func (a Agency) validate(all []Agency) error {
 	return c.Err()
 }
 
-// AddAgency takes an organisation into the network and makes its keys. Of a,
-// only Name, Class, Country, Desk and what it signs are read. Its name has to be one that officers
-// can tell from every other agency's.
-func (n *Network) AddAgency(ctx context.Context, by audit.Actor, a Agency) (Agency, error) {
-	if err := n.may(by, actAgencies, ""); err != nil {
-		return Agency{}, err
-	}
-	a = Agency{ID: newID(), Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk, Admitted: n.today(), Terms: Terms{Signs: a.Terms.Signs}}
-	all, err := n.cfg.Store.Agencies(ctx)
+// Admission is what the roster has to say for an organisation to be of the network. Of
+// a, only Name, Class, Country, Desk and what it signs are read. Its name has to be one
+// that officers can tell from every other agency's.
+func (n *Network) Admission(ctx context.Context, a Agency) (*roster.AdmitAgency, error) {
+	a = Agency{ID: newID(), Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk, Terms: Terms{Signs: a.Terms.Signs}}
+	all, err := n.Agencies(ctx)
 	if err != nil {
-		return Agency{}, fmt.Errorf("read agencies: %w", err)
+		return nil, err
 	}
 	if err := a.validate(all); err != nil {
-		return Agency{}, err
+		return nil, err
 	}
 	if len(all) >= verifier.MaxAgencies {
-		return Agency{}, fmt.Errorf("%w: the network has as many agencies as a trust list may name", ErrConflict)
+		return nil, fmt.Errorf("%w: the network has as many agencies as a trust list may name", ErrConflict)
 	}
-	// The keys come first: an agency on the trust list without keys could
-	// sign nothing, while keys without an agency are trusted by nobody.
+	of := roster.Agency{ID: a.ID, Name: a.Name, Class: string(a.Class), Country: a.Country, Desk: a.Desk, Kinds: []string{}}
+	if s := a.Terms.Signs; s != nil {
+		of.Kinds, of.Level = append(of.Kinds, s.Kinds...), s.Level
+		slices.Sort(of.Kinds)
+	}
+	return &roster.AdmitAgency{Agency: of}, nil
+}
+
+// Adopt follows the roster: it makes the keys of agencies that have none yet, and ends
+// the waiting of devices that were let in or sent away. It is repeated without harm.
+func (n *Network) Adopt(ctx context.Context) error {
+	s, err := n.cfg.Rights.State(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Agencies)) {
+		switch _, err := n.cfg.Store.Agency(ctx, id); {
+		case err == nil:
+		case !errors.Is(err, ErrNotFound):
+			return fmt.Errorf("read the agency: %w", err)
+		default:
+			if err := n.adopt(ctx, agencyOf(s.Agencies[id])); err != nil {
+				return err
+			}
+		}
+	}
+	return n.adoptDevices(ctx, s)
+}
+
+// adopt makes the first keys of an agency. The keys come first: a row without keys
+// could sign nothing, while keys that stand nowhere are trusted by nobody.
+func (n *Network) adopt(ctx context.Context, a Agency) error {
 	kid, public, err := n.cfg.Keys.NewAgency(ctx, a.ID)
 	if err != nil {
-		return Agency{}, fmt.Errorf("make the agency's keys: %w", err)
+		return fmt.Errorf("make the agency's keys: %w", err)
 	}
 	key, err := n.newKey(kid, public)
 	if err != nil {
-		return Agency{}, err
+		return err
 	}
 	a.Keys = []Key{key}
-	entry, err := n.entry("agency.add", by, struct {
+	entry, err := n.entry("agency.add", audit.Actor{}, struct {
 		ID      string `json:"id"`
 		Class   Class  `json:"class"`
 		Country string `json:"country"`
@@ -159,12 +188,29 @@ func (n *Network) AddAgency(ctx context.Context, by audit.Actor, a Agency) (Agen
 		KeyID   string `json:"kid"`
 	}{a.ID, a.Class, a.Country, a.Terms.Signs, kid})
 	if err != nil {
-		return Agency{}, err
+		return err
 	}
-	if err := n.cfg.Store.AddAgency(ctx, a, entry); err != nil {
-		return Agency{}, fmt.Errorf("store the agency: %w", err)
+	err = n.cfg.Store.AddAgency(ctx, a, entry)
+	switch {
+	case errors.Is(err, ErrExists): // another process was faster
+		return nil
+	case err != nil:
+		return fmt.Errorf("store the agency: %w", err)
 	}
-	return a, n.recordGeneration(ctx)
+	return n.recordGeneration(ctx)
+}
+
+// agencyOf is an agency of the roster, without its keys. One about which the roster says
+// nothing of what it signs signs what agencies of its class do.
+func agencyOf(a roster.Agency) Agency {
+	out := Agency{
+		ID: a.ID, Name: a.Name, Class: Class(a.Class), Country: a.Country, Desk: a.Desk, Suspended: a.Suspended,
+		Admitted: time.Unix(a.Admitted, 0).UTC().Truncate(day),
+	}
+	if len(a.Kinds) > 0 || a.Level != "" {
+		out.Terms.Signs = &Signs{Kinds: a.Kinds, Level: a.Level}
+	}
+	return out
 }
 
 // newKey makes the record of a key that is used from today on. A key is dated
@@ -177,36 +223,50 @@ func (n *Network) newKey(kid string, public *ecdsa.PublicKey) (Key, error) {
 	return Key{KeyID: kid, JWK: jwk, From: n.today(), To: n.today().Add(keyLife)}, nil
 }
 
-// Agency returns an agency, also a suspended one.
+// Agency returns an agency, also a suspended one. Who it is says the roster; its keys
+// stand beside it.
 func (n *Network) Agency(ctx context.Context, id string) (Agency, error) {
-	return n.cfg.Store.Agency(ctx, id)
+	s, err := n.cfg.Rights.State(ctx)
+	if err != nil {
+		return Agency{}, err
+	}
+	of, ok := s.Agencies[id]
+	if !ok {
+		return Agency{}, ErrNotFound
+	}
+	kept, err := n.cfg.Store.Agency(ctx, id)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Agency{}, fmt.Errorf("read the agency: %w", err)
+	}
+	return with(of, kept), nil
+}
+
+// with is an agency of the roster with the keys that are kept for it.
+func with(of roster.Agency, kept Agency) Agency {
+	a := agencyOf(of)
+	a.Keys, a.Version = kept.Keys, kept.Version
+	return a
 }
 
 // Agencies returns all agencies, in order of id.
 func (n *Network) Agencies(ctx context.Context) ([]Agency, error) {
-	return n.cfg.Store.Agencies(ctx)
-}
-
-// Suspend shuts an agency out: its people and devices are refused from the next
-// call on, and what it signed from the next trust list on. An agency that is
-// suspended already stays so, and nothing is logged.
-func (n *Network) Suspend(ctx context.Context, by audit.Actor, agency string) error {
-	return n.setSuspended(ctx, by, agency, true)
-}
-
-// Resume lets a suspended agency in again, with everything that it signed.
-func (n *Network) Resume(ctx context.Context, by audit.Actor, agency string) error {
-	return n.setSuspended(ctx, by, agency, false)
-}
-
-func (n *Network) setSuspended(ctx context.Context, by audit.Actor, agency string, suspended bool) error {
-	return n.changeAgency(ctx, by, agency, "agency.suspend", func(a *Agency) (any, error) {
-		if a.Suspended == suspended {
-			return nil, nil
-		}
-		a.Suspended = suspended
-		return map[string]any{"id": agency, "suspended": suspended}, nil
-	})
+	s, err := n.cfg.Rights.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := n.cfg.Store.Agencies(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read agencies: %w", err)
+	}
+	kept := map[string]Agency{}
+	for _, a := range rows {
+		kept[a.ID] = a
+	}
+	all := make([]Agency, 0, len(s.Agencies))
+	for _, id := range slices.Sorted(maps.Keys(s.Agencies)) {
+		all = append(all, with(s.Agencies[id], kept[id]))
+	}
+	return all, nil
 }
 
 // RotateKey makes a new signing key for an agency. The old key signs nothing more,
@@ -244,9 +304,9 @@ func (n *Network) RotateKey(ctx context.Context, by audit.Actor, agency string) 
 // rotation that was cut off between the two leaves such a key, and nobody would
 // trust what it signs.
 func (n *Network) adoptKeys(ctx context.Context) error {
-	all, err := n.cfg.Store.Agencies(ctx)
+	all, err := n.Agencies(ctx)
 	if err != nil {
-		return fmt.Errorf("read agencies: %w", err)
+		return err
 	}
 	for _, a := range all {
 		kid, public, err := n.cfg.Keys.NewAgency(ctx, a.ID)
@@ -309,9 +369,9 @@ func (n *Network) changeAgency(ctx context.Context, by audit.Actor, id, kind str
 	if err := n.may(by, actAgencies, id); err != nil {
 		return err
 	}
-	a, err := n.cfg.Store.Agency(ctx, id)
+	a, err := n.Agency(ctx, id)
 	if err != nil {
-		return fmt.Errorf("read the agency: %w", err)
+		return err
 	}
 	what, err := change(&a)
 	if err != nil || what == nil {
@@ -329,12 +389,10 @@ func (n *Network) changeAgency(ctx context.Context, by audit.Actor, id, kind str
 
 // active returns an agency that is not suspended. ErrConflict for one that is.
 func (n *Network) active(ctx context.Context, id string) (Agency, error) {
-	a, err := n.cfg.Store.Agency(ctx, id)
+	a, err := n.Agency(ctx, id)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return Agency{}, ErrNotFound
 	case err != nil:
-		return Agency{}, fmt.Errorf("read the agency: %w", err)
+		return Agency{}, err
 	case a.Suspended:
 		return Agency{}, fmt.Errorf("%w: the agency is suspended", ErrConflict)
 	}

@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/invalid"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/people/token"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -187,82 +189,98 @@ func (n *Network) checkInviter(ctx context.Context, member, agency string) error
 	return nil
 }
 
-// ApproveDevice lets a pending device in. symbols are what the device shows, as
-// whoever approves read them off it: with them he says that he has looked at the
-// device itself. ErrApproval for whoever invited it; ErrInvitation when whoever did
-// may invite nobody any more; ErrSymbols when the symbols are another device's,
-// and after the fifth time the device is out for good.
-func (n *Network) ApproveDevice(ctx context.Context, by audit.Actor, id, symbols string) error {
+// DeviceAdmission is what the roster has to say for a pending device to be in. symbols
+// are what the device shows, as whoever asks read them off it: with them he says that
+// he has looked at the device itself. ErrApproval for whoever invited it; ErrInvitation
+// when whoever did may invite nobody any more; ErrSymbols when the symbols are another
+// device's, and after the fifth time the device is out for good.
+func (n *Network) DeviceAdmission(ctx context.Context, by audit.Actor, id, symbols string) (*roster.AdmitDevice, error) {
 	d, err := n.managedDevice(ctx, by, id)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case !d.Pending:
-		return fmt.Errorf("%w: the device does not wait for approval", ErrConflict)
+		return nil, fmt.Errorf("%w: the device does not wait for approval", ErrConflict)
 	case d.InvitedBy == by.ID:
-		return ErrApproval
+		return nil, ErrApproval
 	}
 	if err := n.checkInviter(ctx, d.InvitedBy, d.Agency); err != nil {
-		return err
+		return nil, err
 	}
 	typed := strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(symbols))
 	if len(typed) != verifier.SymbolCount || strings.Trim(typed, verifier.SymbolAlphabet) != "" {
-		return invalid.One("/symbols", invalid.CodeFormat, "is the six symbols that the device shows")
+		return nil, invalid.One("/symbols", invalid.CodeFormat, "is the six symbols that the device shows")
 	}
 	if _, err := n.active(ctx, d.Agency); err != nil {
-		return err
+		return nil, err
 	}
 	root, err := n.RootKey(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// A try is counted before the symbols are compared, so that many tries at
 	// once are not more than five.
 	try, err := n.cfg.Store.TryApproval(ctx, id)
 	switch {
 	case err != nil:
-		return fmt.Errorf("count the try: %w", err)
-	case try > maxApprovalTries: // another call is revoking it, or a crash kept one from it
-		return errors.Join(ErrConflict, n.revokeDevice(ctx, by, d, "symbols"))
+		return nil, fmt.Errorf("count the try: %w", err)
+	case try > maxApprovalTries: // another call is refusing it, or a crash kept one from it
+		return nil, errors.Join(ErrConflict, n.endWaiting(ctx, by, d, "symbols"))
 	}
 	want, err := verifier.Symbols(n.cfg.ID, root, d.Recipient)
 	switch {
 	case err != nil:
-		return fmt.Errorf("derive the symbols: %w", err)
+		return nil, fmt.Errorf("derive the symbols: %w", err)
 	case subtle.ConstantTimeCompare([]byte(want), []byte(typed)) == 1:
-		return n.approve(ctx, by, d)
+		return &roster.AdmitDevice{Device: roster.Device{
+			ID: d.ID, Agency: d.Agency, Label: d.Label, Recipient: d.Recipient, Token: d.Token[:], InvitedBy: d.InvitedBy,
+		}, Symbols: want}, nil
 	case try == maxApprovalTries:
-		return errors.Join(ErrSymbols, n.revokeDevice(ctx, by, d, "symbols"))
+		return nil, errors.Join(ErrSymbols, n.endWaiting(ctx, by, d, "symbols"))
 	default:
-		return ErrSymbols
+		return nil, ErrSymbols
 	}
 }
 
-func (n *Network) approve(ctx context.Context, by audit.Actor, d Device) error {
-	entry, err := n.entry("device.approve", by, map[string]any{
-		"id": d.ID, "agency": d.Agency, "invited_by": d.InvitedBy, "recipient": fingerprint(d.Recipient),
-	})
+// adoptDevices ends the waiting of those about whom the roster says something.
+func (n *Network) adoptDevices(ctx context.Context, s roster.State) error {
+	kept, err := n.cfg.Store.Devices(ctx, "")
 	if err != nil {
-		return err
+		return fmt.Errorf("read devices: %w", err)
 	}
-	if err := n.cfg.Store.ApproveDevice(ctx, d.ID, entry); err != nil {
-		return fmt.Errorf("approve the device: %w", err)
+	for _, d := range kept {
+		if _, decided := s.Devices[d.ID]; !decided || !d.Pending {
+			continue
+		}
+		entry, err := n.entry("device.approve", audit.Actor{}, map[string]any{
+			"id": d.ID, "agency": d.Agency, "invited_by": d.InvitedBy, "recipient": fingerprint(d.Recipient),
+		})
+		if err != nil {
+			return err
+		}
+		if err := n.cfg.Store.ApproveDevice(ctx, d.ID, entry); err != nil && !errors.Is(err, ErrConflict) {
+			return fmt.Errorf("end the device's waiting: %w", err)
+		}
 	}
 	return nil
 }
 
-// RevokeDevice lets a device, pending or not, fetch nothing more. The keys it
-// holds stay in it until its lease is over, and whoever took it apart keeps
-// them: burn the epochs then.
-func (n *Network) RevokeDevice(ctx context.Context, by audit.Actor, id string) error {
+// RefuseDevice ends the waiting of a device that nobody has let in, and returns its
+// agency. ErrConflict for one that does not wait: a change of the roster ends those.
+// The keys that a device holds stay in it until its lease is over, and whoever took it
+// apart keeps them: burn the epochs then.
+func (n *Network) RefuseDevice(ctx context.Context, by audit.Actor, id string) (agency string, err error) {
 	d, err := n.managedDevice(ctx, by, id)
-	if err != nil {
-		return err
+	switch {
+	case err != nil:
+		return "", err
+	case !d.Pending:
+		return d.Agency, ErrConflict
 	}
-	return n.revokeDevice(ctx, by, d, "")
+	return d.Agency, n.endWaiting(ctx, by, d, "")
 }
 
-func (n *Network) revokeDevice(ctx context.Context, by audit.Actor, d Device, why string) error {
+func (n *Network) endWaiting(ctx context.Context, by audit.Actor, d Device, why string) error {
 	entry, err := n.entry("device.revoke", by, struct {
 		ID  string `json:"id"`
 		Why string `json:"why,omitempty"`
@@ -271,9 +289,42 @@ func (n *Network) revokeDevice(ctx context.Context, by audit.Actor, d Device, wh
 		return err
 	}
 	if err := n.cfg.Store.RevokeDevice(ctx, d.ID, entry); err != nil {
-		return fmt.Errorf("revoke the device: %w", err)
+		return fmt.Errorf("end the device's waiting: %w", err)
 	}
 	return nil
+}
+
+// device is a device as the roster has it, or one that waits.
+func (n *Network) device(ctx context.Context, id string) (Device, error) {
+	s, err := n.cfg.Rights.State(ctx)
+	if err != nil {
+		return Device{}, err
+	}
+	if d, ok := s.Devices[id]; ok {
+		return deviceOf(d), nil
+	}
+	d, err := n.cfg.Store.Device(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Device{}, ErrNotFound
+	case err != nil:
+		return Device{}, fmt.Errorf("read the device: %w", err)
+	}
+	return waiting(d), nil
+}
+
+// waiting is a device that the roster does not know: it waits, or was refused.
+func waiting(d Device) Device {
+	if !d.Pending {
+		d.Revoked = true
+	}
+	return d
+}
+
+func deviceOf(d roster.Device) Device {
+	out := Device{ID: d.ID, Agency: d.Agency, Label: d.Label, Recipient: d.Recipient, InvitedBy: d.InvitedBy, Revoked: d.Removed}
+	copy(out.Token[:], d.Token)
+	return out
 }
 
 // managedDevice returns a device that the actor may manage. A device of another
@@ -282,7 +333,7 @@ func (n *Network) managedDevice(ctx context.Context, by audit.Actor, id string) 
 	if err := n.may(by, actDevices, by.Agency); err != nil {
 		return Device{}, err
 	}
-	d, err := n.cfg.Store.Device(ctx, id)
+	d, err := n.device(ctx, id)
 	if err != nil {
 		return Device{}, err
 	}
@@ -298,7 +349,25 @@ func (n *Network) Devices(ctx context.Context, by audit.Actor, agency string) ([
 	if err := n.may(by, actDevices, agency); err != nil {
 		return nil, err
 	}
-	return n.cfg.Store.Devices(ctx, agency)
+	s, err := n.cfg.Rights.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := n.cfg.Store.Devices(ctx, agency)
+	if err != nil {
+		return nil, fmt.Errorf("read devices: %w", err)
+	}
+	all = slices.DeleteFunc(all, func(d Device) bool { _, decided := s.Devices[d.ID]; return decided })
+	for i, d := range all {
+		all[i] = waiting(d)
+	}
+	for _, d := range s.Devices {
+		if agency == "" || d.Agency == agency {
+			all = append(all, deviceOf(d))
+		}
+	}
+	slices.SortFunc(all, func(a, b Device) int { return strings.Compare(a.ID, b.ID) })
+	return all, nil
 }
 
 // Self tells a device who it is, and the agency it belongs to.
@@ -306,9 +375,9 @@ func (n *Network) Self(ctx context.Context, by audit.Actor) (Device, Agency, err
 	if err := n.may(by, actSelf, by.Agency); err != nil {
 		return Device{}, Agency{}, err
 	}
-	d, err := n.cfg.Store.Device(ctx, by.ID)
+	d, err := n.device(ctx, by.ID)
 	if err != nil {
-		return Device{}, Agency{}, fmt.Errorf("read the device: %w", err)
+		return Device{}, Agency{}, err
 	}
 	a, err := n.active(ctx, d.Agency)
 	return d, a, err

@@ -21,6 +21,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/invalid"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -91,6 +92,9 @@ type Rights interface {
 	// Present tells who a member is now. ok is false for somebody who was
 	// revoked, whose agency is suspended, or who never was a member.
 	Present(ctx context.Context, member string) (by audit.Actor, ok bool, err error)
+	// State is the roster: which agencies and devices there are, and which of them
+	// are shut out. What a Store says of that beside it counts for nothing.
+	State(ctx context.Context) (roster.State, error)
 }
 
 // The acts that this room asks Rights about, by their words in package people.
@@ -101,12 +105,6 @@ const (
 	actSelf     = "device.self"
 	actEnvelope = "envelope.fetch"
 )
-
-// Founder is the first operator of a network, as package people makes one.
-type Founder struct {
-	ID    string   // 128 random bits in hex
-	Token [32]byte // SHA-256 of the bearer token
-}
 
 // Record is what a store keeps of the network itself.
 type Record struct {
@@ -131,9 +129,9 @@ type SignedTrustList struct {
 // entries that say so, and writes both or neither. Reads of one record return
 // ErrNotFound when there is none.
 type Store interface {
-	// Init writes a new network: its record, its first operator, its first
-	// epochs. ErrExists if there is one.
-	Init(ctx context.Context, r Record, first Founder, epochs []Epoch, log ...audit.Entry) error
+	// Init writes a new network: its record and its first epochs. ErrExists if
+	// there is one.
+	Init(ctx context.Context, r Record, epochs []Epoch, log ...audit.Entry) error
 	Network(ctx context.Context) (Record, error)
 	// SeeGeneration raises the stored generation of the keystore; it never
 	// lowers it.
@@ -234,9 +232,9 @@ func New(cfg Config) (*Network, error) {
 	return &Network{cfg: cfg}, nil
 }
 
-// Init starts a new network: its record, its first epochs, and its first
-// operator, all or none of them. ErrExists if the store holds a network.
-func (n *Network) Init(ctx context.Context, first Founder) error {
+// Init starts a new network: its record and its first epochs, both or neither. Its
+// people begin with the roster. ErrExists if the store holds a network.
+func (n *Network) Init(ctx context.Context) error {
 	generation, err := n.cfg.Keys.Generation(ctx)
 	if err != nil {
 		return fmt.Errorf("look at the keystore: %w", err)
@@ -246,11 +244,10 @@ func (n *Network) Init(ctx context.Context, first Founder) error {
 		return err
 	}
 	entry, err := n.entry("network.init", audit.Actor{}, struct {
-		Network  string   `json:"network"`
-		Demo     bool     `json:"demo"`
-		Operator string   `json:"operator"`
-		Epochs   []uint32 `json:"epochs"`
-	}{n.cfg.ID, n.cfg.Demo, first.ID, epochIDs(epochs)})
+		Network string   `json:"network"`
+		Demo    bool     `json:"demo"`
+		Epochs  []uint32 `json:"epochs"`
+	}{n.cfg.ID, n.cfg.Demo, epochIDs(epochs)})
 	if err != nil {
 		return err
 	}
@@ -258,7 +255,7 @@ func (n *Network) Init(ctx context.Context, first Founder) error {
 		ID: n.cfg.ID, Name: n.cfg.Name, BaseURL: n.cfg.BaseURL, Desk: n.cfg.Desk, Demo: n.cfg.Demo,
 		Generation: generation,
 	}
-	if err := n.cfg.Store.Init(ctx, r, first, epochs, entry); err != nil {
+	if err := n.cfg.Store.Init(ctx, r, epochs, entry); err != nil {
 		return fmt.Errorf("store the network: %w", err)
 	}
 	return nil
@@ -281,6 +278,9 @@ func (n *Network) Check(ctx context.Context) error {
 	}
 	if generation < r.Generation {
 		return ErrOldKeys
+	}
+	if err := n.Adopt(ctx); err != nil {
+		return err
 	}
 	if err := n.adoptKeys(ctx); err != nil {
 		return err

@@ -91,9 +91,9 @@ func (n *Network) trustList(ctx context.Context) (verifier.TrustList, error) {
 	}
 	l.Keys = append(l.Keys, verifier.NetworkKey{Use: verifier.UseLog, Note: note})
 
-	agencies, err := n.cfg.Store.Agencies(ctx)
+	agencies, err := n.Agencies(ctx)
 	if err != nil {
-		return verifier.TrustList{}, fmt.Errorf("read agencies: %w", err)
+		return verifier.TrustList{}, err
 	}
 	for _, a := range agencies {
 		l.Agencies = append(l.Agencies, n.listed(a))
@@ -172,10 +172,10 @@ func (n *Network) Envelope(ctx context.Context, by audit.Actor, sequence uint64)
 	if err := n.may(by, actEnvelope, by.Agency); err != nil {
 		return "", err
 	}
-	d, err := n.cfg.Store.Device(ctx, by.ID)
+	d, err := n.device(ctx, by.ID)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("read the device: %w", err)
+		return "", err
 	case d.Revoked || d.Pending || d.Agency != by.Agency:
 		return "", ErrForbidden
 	}

@@ -197,13 +197,3 @@ func actorOf(p roster.Person) audit.Actor {
 
 // rolesApart stands between the roles of an actor who has several.
 const rolesApart = "+"
-
-// program finds whose token a hash is, among the programs of the roster.
-func program(s roster.State, hash [32]byte, now time.Time) (audit.Actor, bool) {
-	for _, p := range s.Programs {
-		if string(p.Token) == string(hash[:]) && !p.Removed && now.Unix() < p.Expires && (p.Agency == "" || s.Active(p.Agency)) {
-			return audit.Actor{ID: p.ID, Agency: p.Agency, Role: string(p.Role)}, true
-		}
-	}
-	return audit.Actor{}, false
-}

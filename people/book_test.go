@@ -61,7 +61,7 @@ func (o *office) ok(err error) {
 func (o *office) agency(by ...string) string {
 	o.t.Helper()
 	id := id(strings.Repeat("a", len(o.Keys)+2))
-	o.Agency(roster.Agency{ID: id, Name: "Made-up House", Class: string(network.NGO), Country: "KHM", Desk: "+855"}, by...)
+	o.Agency(nil, roster.Agency{ID: id, Name: "Made-up House", Class: string(network.NGO), Country: "KHM", Desk: "+855"}, by...)
 	return id
 }
 

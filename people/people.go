@@ -14,12 +14,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
-	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/people/token"
 )
@@ -67,51 +65,23 @@ var Roles = []Role{Operator, Auditor, Admin, Caseworker, Supervisor, Officer, Mi
 // RolesOf lists the roles that people of an agency may have, by its class.
 func RolesOf(class string) []Role { return roster.RolesOf(class) }
 
-// Member is somebody who works for an agency. No name is known here: the agency
-// knows it.
-type Member struct {
-	ID      string // 128 random bits in hex
-	Agency  string // "" for operators
-	Role    Role
-	Token   [32]byte // SHA-256 of the bearer token
-	Revoked bool
-}
-
-// Agency is what has to be known of an agency before somebody of it is let in.
-type Agency struct {
-	Class     string // as in docs/vocabulary.md
-	Suspended bool
-}
-
-// Device is what has to be known of a device before it is let in.
+// Device is a device that waits to be let in, as network keeps it.
 type Device struct {
 	ID, Agency string
 	Token      [32]byte // SHA-256 of the bearer token
-	InvitedBy  string   // the member who made the invitation; "" for devices from before there were any
-	Pending    bool     // nobody has approved it yet
-	Revoked    bool
+	InvitedBy  string   // who made the invitation
 }
 
-// Store keeps members, and reads what network keeps of agencies and devices.
-// Every method that changes something takes the log entries that say so, and
-// writes both or neither. Reads of one record return ErrNotFound when there is
-// none.
+// Store keeps the roster and what waits, and reads what network keeps of devices that
+// nobody has let in yet. Every method that changes something takes the log entries
+// that say so, and writes both or neither. Reads of one record return ErrNotFound
+// when there is none.
 type Store interface {
 	Changes
 	Requests
 
-	AddMember(ctx context.Context, m Member, log ...audit.Entry) error
-	// RevokeMember ends a member's access for good. ErrConflict if it was
-	// ended before.
-	RevokeMember(ctx context.Context, id string, log ...audit.Entry) error
-	Member(ctx context.Context, id string) (Member, error)
-	MemberByToken(ctx context.Context, hash [32]byte) (Member, error)
-	// Members lists an agency's members; "" lists the operators.
-	Members(ctx context.Context, agency string) ([]Member, error)
-
-	Agency(ctx context.Context, id string) (Agency, error)
-	// DeviceByToken knows devices that wait or are out, too.
-	DeviceByToken(ctx context.Context, hash [32]byte) (Device, error)
+	// WaitingDevice finds a device that waits by the hash of its token.
+	WaitingDevice(ctx context.Context, hash [32]byte) (Device, error)
 }
 
 // Config is everything a Roster needs. Store is required.
@@ -144,85 +114,6 @@ func New(cfg Config) (*Roster, error) {
 	return &Roster{cfg: cfg}, nil
 }
 
-// NewOperator makes the first operator of a new network, and the bearer token,
-// which is shown this once. Whoever founds the network writes the operator down
-// together with it: neither is there without the other.
-func NewOperator() (Member, string) {
-	secret, hash := token.New(token.Bearer)
-	return Member{ID: newID(), Role: Operator, Token: hash}, secret
-}
-
-// AddMember lets somebody in who works for an agency, and returns the bearer
-// token, which is shown this once. An operator may add anybody, a supervisor
-// people of the own agency; agency is "" for a new operator.
-func (r *Roster) AddMember(ctx context.Context, by audit.Actor, agency string, role Role) (Member, string, error) {
-	if err := MayFor(by, MemberManage, agency); err != nil {
-		return Member{}, "", err
-	}
-	if role == Operator && agency == "" {
-		return r.addMember(ctx, by, "", role)
-	}
-	a, err := r.cfg.Store.Agency(ctx, agency)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return Member{}, "", ErrNotFound
-	case err != nil:
-		return Member{}, "", fmt.Errorf("read the agency: %w", err)
-	case a.Suspended:
-		return Member{}, "", fmt.Errorf("%w: the agency is suspended", ErrConflict)
-	case !slices.Contains(RolesOf(a.Class), role):
-		return Member{}, "", invalid.One("/role", invalid.CodeNotInList, "is one that this class of agency has")
-	}
-	return r.addMember(ctx, by, agency, role)
-}
-
-func (r *Roster) addMember(ctx context.Context, by audit.Actor, agency string, role Role) (Member, string, error) {
-	secret, hash := token.New(token.Bearer)
-	m := Member{ID: newID(), Agency: agency, Role: role, Token: hash}
-	entry, err := audit.NewAct("member.add", by, map[string]any{"id": m.ID, "agency": agency, "role": role}, r.cfg.Now())
-	if err != nil {
-		return Member{}, "", err
-	}
-	if err := r.cfg.Store.AddMember(ctx, m, entry); err != nil {
-		return Member{}, "", fmt.Errorf("store the member: %w", err)
-	}
-	return m, secret, nil
-}
-
-// RevokeMember ends somebody's access for good, from the next call on. Nobody
-// can revoke their own: the last operator would lock the network.
-func (r *Roster) RevokeMember(ctx context.Context, by audit.Actor, id string) error {
-	if err := May(by, MemberManage); err != nil {
-		return err
-	}
-	m, err := r.cfg.Store.Member(ctx, id)
-	switch {
-	case err != nil:
-		return err
-	// A member of another agency and one that never was get the same answer.
-	case MayFor(by, MemberManage, m.Agency) != nil:
-		return ErrNotFound
-	case by.ID == id:
-		return fmt.Errorf("%w: nobody revokes their own access", ErrConflict)
-	}
-	entry, err := audit.NewAct("member.revoke", by, map[string]any{"id": id}, r.cfg.Now())
-	if err != nil {
-		return err
-	}
-	if err := r.cfg.Store.RevokeMember(ctx, id, entry); err != nil {
-		return fmt.Errorf("revoke the member: %w", err)
-	}
-	return nil
-}
-
-// Members lists who works for an agency; "" lists the operators.
-func (r *Roster) Members(ctx context.Context, by audit.Actor, agency string) ([]Member, error) {
-	if err := MayFor(by, MemberManage, agency); err != nil {
-		return nil, err
-	}
-	return r.cfg.Store.Members(ctx, agency)
-}
-
 // Authenticate tells who a bearer token belongs to. Everything is looked up
 // anew, so that a revocation or suspension works on the next call.
 // ErrUnauthenticated for any token that lets nobody in.
@@ -238,38 +129,54 @@ func (r *Roster) Authenticate(ctx context.Context, bearer string) (audit.Actor, 
 	if by, ok := program(s, hash, r.cfg.Now()); ok {
 		return by, nil
 	}
-	m, err := r.cfg.Store.MemberByToken(ctx, hash)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return r.authenticateDevice(ctx, hash)
-	case err != nil:
-		return audit.Actor{}, fmt.Errorf("look the token up: %w", err)
-	// The look-up was by the whole hash; comparing again costs nothing and
-	// does not depend on how a database compares.
-	case subtle.ConstantTimeCompare(m.Token[:], hash[:]) != 1:
-		return audit.Actor{}, ErrUnauthenticated
+	if by, ok := device(s, hash); ok {
+		return by, nil
 	}
-	return r.present(ctx, m)
+	return r.waiting(ctx, s, hash)
 }
 
-// authenticateDevice is Authenticate for the tokens of devices.
-func (r *Roster) authenticateDevice(ctx context.Context, hash [32]byte) (audit.Actor, error) {
-	d, err := r.cfg.Store.DeviceByToken(ctx, hash)
+// program finds whose token a hash is, among the programs of the roster.
+func program(s roster.State, hash [32]byte, now time.Time) (audit.Actor, bool) {
+	for _, p := range s.Programs {
+		if subtle.ConstantTimeCompare(p.Token, hash[:]) == 1 {
+			return actorOfProgram(p), present(s, p, now)
+		}
+	}
+	return audit.Actor{}, false
+}
+
+func actorOfProgram(p roster.Program) audit.Actor {
+	return audit.Actor{ID: p.ID, Agency: p.Agency, Role: string(p.Role)}
+}
+
+func present(s roster.State, p roster.Program, now time.Time) bool {
+	return !p.Removed && now.Unix() < p.Expires && (p.Agency == "" || s.Active(p.Agency))
+}
+
+// device finds whose token a hash is, among the devices of the roster.
+func device(s roster.State, hash [32]byte) (audit.Actor, bool) {
+	for _, d := range s.Devices {
+		if subtle.ConstantTimeCompare(d.Token, hash[:]) == 1 {
+			return audit.Actor{ID: d.ID, Agency: d.Agency, Role: string(DeviceRole)}, !d.Removed && s.Active(d.Agency)
+		}
+	}
+	return audit.Actor{}, false
+}
+
+// waiting finds a device that nobody has let in yet. What waits is an invitation
+// still, and ends with its maker; one that was let in and removed does not wait.
+func (r *Roster) waiting(ctx context.Context, s roster.State, hash [32]byte) (audit.Actor, error) {
+	d, err := r.cfg.Store.WaitingDevice(ctx, hash)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return audit.Actor{}, ErrUnauthenticated
 	case err != nil:
 		return audit.Actor{}, fmt.Errorf("look the token up: %w", err)
-	case d.Revoked || d.Agency == "" || subtle.ConstantTimeCompare(d.Token[:], hash[:]) != 1:
+	}
+	_, decided := s.Devices[d.ID]
+	if decided || !s.Active(d.Agency) || subtle.ConstantTimeCompare(d.Token[:], hash[:]) != 1 {
 		return audit.Actor{}, ErrUnauthenticated
 	}
-	if err := r.active(ctx, d.Agency); err != nil {
-		return audit.Actor{}, err
-	}
-	if !d.Pending {
-		return audit.Actor{ID: d.ID, Agency: d.Agency, Role: string(DeviceRole)}, nil
-	}
-	// What waits for approval is an invitation still, and ends with its maker.
 	maker, ok, err := r.Present(ctx, d.InvitedBy)
 	switch {
 	case err != nil:
@@ -280,46 +187,20 @@ func (r *Roster) authenticateDevice(ctx context.Context, hash [32]byte) (audit.A
 	return audit.Actor{ID: d.ID, Agency: d.Agency, Role: string(Pending)}, nil
 }
 
-// Present tells who a member is now, and whether a token of theirs would let
-// them in. Nobody is present by an id that no member has.
-func (r *Roster) Present(ctx context.Context, member string) (by audit.Actor, ok bool, err error) {
-	m, err := r.cfg.Store.Member(ctx, member)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return audit.Actor{}, false, nil
-	case err != nil:
-		return audit.Actor{}, false, fmt.Errorf("look the member up: %w", err)
+// Present tells who a person or a program is now, and whether they would be let in.
+// Nobody is present by an id that nobody has.
+func (r *Roster) Present(ctx context.Context, id string) (by audit.Actor, ok bool, err error) {
+	s, err := r.State(ctx)
+	if err != nil {
+		return audit.Actor{}, false, err
 	}
-	by, err = r.present(ctx, m)
-	if errors.Is(err, ErrUnauthenticated) {
-		return audit.Actor{}, false, nil
+	if p, ok := s.People[id]; ok {
+		return actorOf(p), s.Present(p), nil
 	}
-	return by, err == nil, err
-}
-
-// present refuses whoever was revoked, or belongs to an agency that is not active.
-func (r *Roster) present(ctx context.Context, m Member) (audit.Actor, error) {
-	if m.Revoked || (m.Agency == "") != (m.Role == Operator) {
-		return audit.Actor{}, ErrUnauthenticated
+	if p, ok := s.Programs[id]; ok {
+		return actorOfProgram(p), present(s, p, r.cfg.Now()), nil
 	}
-	if m.Agency != "" {
-		if err := r.active(ctx, m.Agency); err != nil {
-			return audit.Actor{}, err
-		}
-	}
-	return audit.Actor{ID: m.ID, Agency: m.Agency, Role: string(m.Role)}, nil
-}
-
-// active refuses an agency that is suspended, or that nobody knows.
-func (r *Roster) active(ctx context.Context, agency string) error {
-	a, err := r.cfg.Store.Agency(ctx, agency)
-	switch {
-	case errors.Is(err, ErrNotFound) || err == nil && a.Suspended:
-		return ErrUnauthenticated
-	case err != nil:
-		return fmt.Errorf("look the agency up: %w", err)
-	}
-	return nil
+	return audit.Actor{}, false, nil
 }
 
 // nothingHolds is a Checker that nobody has set up.

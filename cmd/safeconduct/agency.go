@@ -11,11 +11,11 @@ import (
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
-// agencyCommand is for the day on which an agency is not what it was. Agencies
-// are admitted over the API.
+// agencyCommand is for the day on which an agency is not what it was. Two people admit
+// agencies and let them in again, on the page /admin.
 func agencyCommand() *cobra.Command {
 	c := group("agency", "The agencies of the network, and who of them is shut out")
-	c.AddCommand(agencyListCommand(), agencyStateCommand(true), agencyStateCommand(false))
+	c.AddCommand(agencyListCommand(), agencySuspendCommand())
 	return c
 }
 
@@ -59,35 +59,28 @@ func agencyListCommand() *cobra.Command {
 	return c
 }
 
-// agencyStateCommand is agency suspend, or agency resume.
-func agencyStateCommand(suspend bool) *cobra.Command {
+func agencySuspendCommand() *cobra.Command {
 	var f operateFlags
 	c := &cobra.Command{
-		Use: "resume AGENCY", Short: "Let a suspended agency in again", Args: cobra.ExactArgs(1),
-		Long: `Let a suspended agency in again: its people and devices at once, and what it has
-signed from the next publication on.`,
-	}
-	if suspend {
-		c.Use, c.Short = "suspend AGENCY", "Shut an agency out, at once, also while the folder is served"
-		c.Long = `Shut an agency out: its people and devices are let in no more, from the next
+		Use: "suspend AGENCY", Short: "Shut an agency out, at once, also while the folder is served", Args: cobra.ExactArgs(1),
+		Long: `Shut an agency out: its people and devices are let in no more, from the next
 call on. Devices know from the next publication on, and then cannot tell who
-issued what the agency has signed. Nothing is withdrawn, and agency resume takes
-it back.`
-	}
-	c.RunE = func(c *cobra.Command, args []string) error {
-		return f.work(c.Context(), func(s *service.Service, alone bool) error {
-			if err := s.Suspend(c.Context(), args[0], suspend, alone); err != nil {
-				return err
-			}
-			words := "Its people and devices are let in again.\n"
-			if suspend {
-				words = "None of its people and devices is let in any more.\n"
-			}
-			if !alone {
-				words += "Whoever checks knows it from the next publication on.\n"
-			}
-			return f.say(c.OutOrStdout(), map[string]any{"agency": args[0], "suspended": suspend, "published": alone}, words)
-		})
+issued what the agency has signed. Nothing is withdrawn.
+
+Whoever has folder and passphrase can take away, and nothing else: to let the
+agency in again takes two people, on the page /admin.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.work(c.Context(), func(s *service.Service, alone bool) error {
+				if err := s.Suspend(c.Context(), args[0], alone); err != nil {
+					return err
+				}
+				words := "None of its people and devices is let in any more.\n"
+				if !alone {
+					words += "Whoever checks knows it from the next publication on.\n"
+				}
+				return f.say(c.OutOrStdout(), map[string]any{"agency": args[0], "suspended": true, "published": alone}, words)
+			})
+		},
 	}
 	f.add(c)
 	return c

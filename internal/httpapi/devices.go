@@ -2,9 +2,11 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people/roster"
 )
 
 // InviteDevice makes an invitation. Its secret is in this answer only.
@@ -68,7 +70,7 @@ func (s *Server) ReadSelf(ctx context.Context, _ api.ReadSelfRequestObject) (api
 	return api.ReadSelf200JSONResponse{ID: d.ID, Agency: d.Agency, AgencyName: a.Name, Label: d.Label, State: api.SelfState(stateOf(d))}, nil
 }
 
-// ApproveDevice lets a device in that waits.
+// ApproveDevice asks to let a device in that waits.
 func (s *Server) ApproveDevice(ctx context.Context, r api.ApproveDeviceRequestObject) (api.ApproveDeviceResponseObject, error) {
 	ctx, by := acting(ctx)
 	// Symbols cost what a code costs, and come from the same seats.
@@ -77,19 +79,33 @@ func (s *Server) ApproveDevice(ctx context.Context, r api.ApproveDeviceRequestOb
 		return nil, err
 	}
 	defer leave()
-	if err := s.cfg.Network.ApproveDevice(ctx, by, r.Device, r.Body.Symbols); err != nil {
+	what, err := s.cfg.Network.DeviceAdmission(ctx, by, r.Device, r.Body.Symbols)
+	if err != nil {
 		return nil, err
 	}
-	return api.ApproveDevice204Response{}, nil
+	out, err := s.ask(ctx, by, roster.DoAdmitDevice, what.Agency, what)
+	if err != nil {
+		return nil, err
+	}
+	return api.ApproveDevice202JSONResponse{AskedJSONResponse: out}, nil
 }
 
-// RevokeDevice takes a device out of the network.
+// RevokeDevice asks to take a device out of the network. One that nobody has let in is
+// out at once.
 func (s *Server) RevokeDevice(ctx context.Context, r api.RevokeDeviceRequestObject) (api.RevokeDeviceResponseObject, error) {
 	ctx, by := acting(ctx)
-	if err := s.cfg.Network.RevokeDevice(ctx, by, r.Device); err != nil {
+	agency, err := s.cfg.Network.RefuseDevice(ctx, by, r.Device)
+	switch {
+	case err == nil:
+		return api.RevokeDevice204Response{}, nil
+	case !errors.Is(err, network.ErrConflict):
 		return nil, err
 	}
-	return api.RevokeDevice204Response{}, nil
+	out, err := s.ask(ctx, by, roster.DoRemoveDevice, agency, &roster.RemoveDevice{ID: r.Device})
+	if err != nil {
+		return nil, err
+	}
+	return api.RevokeDevice202JSONResponse{AskedJSONResponse: out}, nil
 }
 
 func stateOf(d network.Device) api.DeviceState {

@@ -9,6 +9,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -53,58 +54,50 @@ func (s *Server) ListAgencies(ctx context.Context, _ api.ListAgenciesRequestObje
 	return api.ListAgencies200JSONResponse(list), nil
 }
 
-// AdmitAgency takes an agency into the network and makes its keys.
+// AdmitAgency asks to take an agency into the network.
 func (s *Server) AdmitAgency(ctx context.Context, r api.AdmitAgencyRequestObject) (api.AdmitAgencyResponseObject, error) {
 	ctx, by := acting(ctx)
-	a, err := s.cfg.Network.AddAgency(ctx, by, network.Agency{
+	what, err := s.cfg.Network.Admission(ctx, network.Agency{
 		Name: r.Body.Name, Class: network.Class(r.Body.Class), Country: r.Body.Country, Desk: r.Body.Desk,
 		Terms: network.Terms{Signs: orderedSigns(r.Body.Signs)},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return api.AdmitAgency201JSONResponse(s.agencyOf(a)), nil
-}
-
-// ChangeAgency suspends an agency or lets it in again, and has what it confirmed
-// judged anew.
-func (s *Server) ChangeAgency(ctx context.Context, r api.ChangeAgencyRequestObject) (api.ChangeAgencyResponseObject, error) {
-	ctx, by := acting(ctx)
-	ctx = context.WithoutCancel(ctx) // who is shut out is not half shut out
-	var err error
-	switch r.Body.Action {
-	case api.AgencyStatusOrderActionSuspend:
-		err = s.cfg.Network.Suspend(ctx, by, r.Agency)
-	case api.AgencyStatusOrderActionResume:
-		err = s.cfg.Network.Resume(ctx, by, r.Agency)
-	default:
-		err = fail(faultInvalid)
-	}
+	out, err := s.ask(ctx, by, roster.DoAdmitAgency, "", what)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.cfg.Issuer.Reconsider(ctx, by, r.Agency); err != nil {
-		return nil, err
-	}
+	out.ID = what.ID
+	return api.AdmitAgency202JSONResponse{AskedJSONResponse: out}, nil
+}
+
+// ChangeAgency asks to suspend an agency, or to let it in again.
+func (s *Server) ChangeAgency(ctx context.Context, r api.ChangeAgencyRequestObject) (api.ChangeAgencyResponseObject, error) {
+	ctx, by := acting(ctx)
 	a, err := s.cfg.Network.Agency(ctx, r.Agency)
 	if err != nil {
 		return nil, err
 	}
-	return api.ChangeAgency200JSONResponse(s.agencyOf(a)), nil
-}
-
-// AddMember gives a colleague a role. The token is in this answer only.
-func (s *Server) AddMember(ctx context.Context, r api.AddMemberRequestObject) (api.AddMemberResponseObject, error) {
-	ctx, by := acting(ctx)
-	agency := r.Body.Agency
-	if agency == "" {
-		agency = by.Agency
+	do, what := roster.DoResumeAgency, any(&roster.ResumeAgency{ID: a.ID})
+	if r.Body.Action == api.AgencyStatusOrderActionSuspend {
+		do, what = roster.DoSuspendAgency, &roster.SuspendAgency{ID: a.ID}
 	}
-	m, token, err := s.cfg.People.AddMember(ctx, by, agency, people.Role(r.Body.Role))
+	out, err := s.ask(ctx, by, do, "", what)
 	if err != nil {
 		return nil, err
 	}
-	return api.AddMember201JSONResponse{ID: m.ID, Agency: m.Agency, Role: api.Role(m.Role), Token: token}, nil
+	return api.ChangeAgency202JSONResponse{AskedJSONResponse: out}, nil
+}
+
+// AddMember asks to let a program in, for a year. The token is in this answer only.
+func (s *Server) AddMember(ctx context.Context, r api.AddMemberRequestObject) (api.AddMemberResponseObject, error) {
+	ctx, by := acting(ctx)
+	out, err := s.addProgram(ctx, by, ownUnless(r.Body.Agency, by), people.Role(r.Body.Role), string(r.Body.Role), 365)
+	if err != nil {
+		return nil, err
+	}
+	return api.AddMember202JSONResponse{AskedJSONResponse: out}, nil
 }
 
 // ReadEnvelope serves a device the keys that are sealed to it.

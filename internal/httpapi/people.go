@@ -225,13 +225,21 @@ func (s *Server) ListPrograms(ctx context.Context, r api.ListProgramsRequestObje
 // AddProgram asks to let a program in. Its token is in this answer only.
 func (s *Server) AddProgram(ctx context.Context, r api.AddProgramRequestObject) (api.AddProgramResponseObject, error) {
 	ctx, by := acting(ctx)
-	p, token := s.cfg.People.NewProgram(ownUnless(r.Body.Agency, by), people.Role(r.Body.Role), r.Body.Label, time.Duration(r.Body.Days)*24*time.Hour)
-	out, err := s.ask(ctx, by, roster.DoAddProgram, p.Agency, &roster.AddProgram{Program: p})
+	out, err := s.addProgram(ctx, by, ownUnless(r.Body.Agency, by), people.Role(r.Body.Role), r.Body.Label, r.Body.Days)
 	if err != nil {
 		return nil, err
 	}
-	out.ID, out.Token = p.ID, token
 	return api.AddProgram202JSONResponse{AskedJSONResponse: out}, nil
+}
+
+func (s *Server) addProgram(ctx context.Context, by audit.Actor, agency string, role people.Role, label string, days int) (api.AskedJSONResponse, error) {
+	p, token := s.cfg.People.NewProgram(agency, role, label, time.Duration(days)*24*time.Hour)
+	out, err := s.ask(ctx, by, roster.DoAddProgram, p.Agency, &roster.AddProgram{Program: p})
+	if err != nil {
+		return out, err
+	}
+	out.ID, out.Token = p.ID, token
+	return out, nil
 }
 
 // RemoveProgram asks to take a program's access away.

@@ -123,7 +123,7 @@ func (b *browser) agreed(q request, want string) request {
 func TestPeopleOverHTTP(t *testing.T) {
 	w := newWorld(t, func(c *httpapi.Config) { c.StrangerRate = 1000 })
 	ngo := strings.Repeat("0a", 16)
-	w.house.Agency(roster.Agency{ID: ngo, Name: "Made-up House", Class: "NGO", Country: "KHM", Desk: "+855 00"}, w.house.First)
+	w.house.Agency(w.net, roster.Agency{ID: ngo, Name: "Made-up House", Class: "NGO", Country: "KHM", Desk: "+855 00"}, w.house.First)
 	first := &browser{world: w, key: w.house.Keys[w.house.First]}
 	var me struct {
 		ID    string

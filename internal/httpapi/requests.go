@@ -147,19 +147,30 @@ func (s *Server) Agree(ctx context.Context, r api.AgreeRequestObject) (api.Agree
 	return api.Agree200JSONResponse(out), nil
 }
 
-// follow does at once what follows from a change of the roster, where something else
-// than the next look at it does.
-func (s *Server) follow(ctx context.Context, _ audit.Actor, act approval.Act) error {
-	if act.Do != roster.DoRemovePerson && act.Do != roster.DoSignOut {
+// follow does at once what follows from a change of the roster, where it is more than
+// the next look at it. What counts later is followed when lists are published.
+func (s *Server) follow(ctx context.Context, by audit.Actor, act approval.Act) error {
+	if err := s.cfg.Network.Adopt(ctx); err != nil {
+		return err
+	}
+	switch act.Do {
+	case roster.DoSuspendAgency, roster.DoResumeAgency:
+		_, err := s.cfg.Issuer.Reconsider(ctx, by, idIn(act))
+		return err
+	case roster.DoRemovePerson, roster.DoSignOut, roster.DoRecoverPerson, roster.DoChangePerson:
+		return s.cfg.Sessions.EndAll(ctx, idIn(act))
+	default:
 		return nil
 	}
+}
+
+// idIn is whom or what an act is about.
+func idIn(act approval.Act) string {
 	var what struct {
 		ID string `json:"id"`
 	}
-	if err := act.Read(&what); err != nil {
-		return err
-	}
-	return s.cfg.Sessions.EndAll(ctx, what.ID)
+	_ = json.Unmarshal(act.What, &what) // an act that was done has been read strictly
+	return what.ID
 }
 
 // ListChanges lists what was agreed to and does not count yet, for whoever may stop

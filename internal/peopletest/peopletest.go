@@ -4,10 +4,12 @@
 package peopletest
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"net/url"
 	"testing"
 	"time"
 
@@ -45,6 +47,11 @@ type House struct {
 	Origin   string
 
 	t testing.TB
+}
+
+// Network is what has to follow the roster: network.Network.
+type Network interface {
+	Adopt(ctx context.Context) error
 }
 
 // Found begins a roster, with an operator who has joined. A network that is no
@@ -92,7 +99,7 @@ func ok(t testing.TB, err error) {
 // Join has somebody join with the secret of a link.
 func (h *House) Join(person, secret string) {
 	h.t.Helper()
-	key, challenge := software.New(), make([]byte, 32)
+	key, challenge := h.authenticator(), make([]byte, 32)
 	_, _ = rand.Read(challenge)
 	options, err := h.Passkeys.CreationOptions(passkey.Registration{Person: person, Label: "made up"}, challenge)
 	ok(h.t, err)
@@ -108,6 +115,16 @@ func (h *House) Join(person, secret string) {
 	if by.ID != person {
 		h.t.Fatal("somebody else joined")
 	}
+}
+
+// authenticator is a new one: of a demonstration, or one that says nothing of itself.
+func (h *House) authenticator() *software.Authenticator {
+	u, err := url.Parse(h.Origin)
+	ok(h.t, err)
+	if u.Hostname() == "localhost" {
+		return software.New()
+	}
+	return software.Unlabelled(u.Hostname())
 }
 
 // Proof has somebody agree to an act.
@@ -163,11 +180,29 @@ func (h *House) Program(agency string, role people.Role, by ...string) (roster.P
 	return p, token
 }
 
-// Agency takes an organisation in.
-func (h *House) Agency(a roster.Agency, by ...string) {
+// Agency takes an organisation in, by the first operator where nobody is named, and has
+// its keys made. It returns its id.
+func (h *House) Agency(n Network, a roster.Agency, by ...string) string {
 	h.t.Helper()
+	if a.ID == "" {
+		a.ID = people.NewPerson("", "", people.Operator).ID
+	}
 	if a.Kinds == nil {
 		a.Kinds = []string{}
 	}
+	if len(by) == 0 {
+		by = []string{h.First}
+	}
 	h.Do(roster.DoAdmitAgency, "", &roster.AdmitAgency{Agency: a}, by...)
+	if n != nil {
+		ok(h.t, n.Adopt(h.t.Context()))
+	}
+	return a.ID
+}
+
+// Token lets a program in, by the first operator, and returns its token.
+func (h *House) Token(agency string, role people.Role) string {
+	h.t.Helper()
+	_, token := h.Program(agency, role, h.First)
+	return token
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
-	"github.com/safeconduct/safeconduct/people"
 )
 
 // Founding is what init and demo decide about a new network.
@@ -79,11 +78,10 @@ func Found(ctx context.Context, cfg Config, f Founding) (access Access, err erro
 	if err != nil {
 		return Access{}, err
 	}
-	first, token := people.NewOperator()
-	if err := n.Init(ctx, network.Founder{ID: first.ID, Token: first.Token}); err != nil {
+	if err := n.Init(ctx); err != nil {
 		return Access{}, err
 	}
-	join, err := foundRoster(ctx, roster, keystore.New(keys), record, cfg.Now())
+	access, err = foundRoster(ctx, roster, keystore.New(keys), record, cfg.Now())
 	if err != nil {
 		return Access{}, err
 	}
@@ -100,5 +98,5 @@ func Found(ctx context.Context, cfg Config, f Founding) (access Access, err erro
 	if err := db.BindKeyring(ctx, bond, nil); err != nil {
 		return Access{}, err
 	}
-	return Access{Token: token, Join: join}, cfg.Engines.Write(cfg.Dir)
+	return access, cfg.Engines.Write(cfg.Dir)
 }

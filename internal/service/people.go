@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +34,23 @@ func openPeople(db *sqlstore.DB, r network.Record, now func() time.Time) (*peopl
 	return all, passkeys, err
 }
 
+// ErrNoRoster says that a network is of a version in which nobody signed in. What was
+// kept then says of nobody who they are, so that no version opens it.
+var ErrNoRoster = errors.New("this network was made before people signed in, and has no roster. " +
+	"Nothing was changed. Make a new network with init, and devices, packs and cards anew: docs/operate.md, From the version before")
+
+// checkRoster replays the roster, and refuses a network that has none.
+func (s *Service) checkRoster(ctx context.Context) error {
+	state, err := s.People.State(ctx)
+	switch {
+	case err != nil:
+		return err
+	case state.Seq == 0:
+		return ErrNoRoster
+	}
+	return nil
+}
+
 // openSessions remembers who is signed in.
 func (s *Service) openSessions(demo bool) (err error) {
 	s.Sessions, err = signin.New(signin.Config{
@@ -46,20 +64,23 @@ func (s *Service) openSessions(demo bool) (err error) {
 	return err
 }
 
-// foundRoster begins the roster with its first operator, and returns the secret of the
-// link with which she joins.
-func foundRoster(ctx context.Context, all *people.Roster, keys keystore.Keys, r network.Record, now time.Time) (secret string, err error) {
+// foundRoster begins the roster with its first operator, who joins by a link, and a
+// program that acts as operator.
+func foundRoster(ctx context.Context, all *people.Roster, keys keystore.Keys, r network.Record, now time.Time) (Access, error) {
 	root, err := rootKey(ctx, keys)
 	if err != nil {
-		return "", err
+		return Access{}, err
 	}
 	link, secret := all.NewLink()
-	err = all.Found(ctx, r.ID, roster.Found{
+	program, token := all.NewProgram("", people.Operator, "set-up", founderProgram)
+	return Access{Token: token, Join: secret}, all.Found(ctx, r.ID, roster.Found{
 		Root: root, Demo: r.Demo, First: people.NewPerson("", "operator-1", people.Operator), Link: link,
-		Until: now.Add(roster.FoundingLife).Unix(), Format: roster.Format,
+		Until: now.Add(roster.FoundingLife).Unix(), Programs: []roster.Program{program}, Format: roster.Format,
 	}, RootSigner(ctx, keys))
-	return secret, err
 }
+
+// founderProgram is how long the token of a founding is good.
+const founderProgram = 365 * 24 * time.Hour
 
 func rootKey(ctx context.Context, keys keystore.Keys) (json.RawMessage, error) {
 	p, err := keys.Public(ctx, keystore.Root)

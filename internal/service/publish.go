@@ -24,6 +24,7 @@ import (
 // (docs/decisions/0019-replicas.md).
 type Board struct {
 	network   *network.Network
+	issuer    *credentials.Issuer
 	publisher *credentials.Publisher
 	store     credentials.Store
 	packs     *sqlstore.Network
@@ -34,7 +35,8 @@ type Board struct {
 	now       func() time.Time
 	leaseWait time.Duration // with another process that publishes
 
-	publishing sync.Mutex // one publication at a time in this process
+	publishing sync.Mutex      // one publication at a time in this process
+	shutOut    map[string]bool // agencies, as they were at the last publication
 
 	opening sync.Mutex // one refresh at a time
 
@@ -79,10 +81,34 @@ func newBoard(s *Service) (*Board, error) {
 		held = &logFiles{dir: s.LogDir}
 	}
 	return &Board{
-		network: s.Network, publisher: publisher, store: s.DB.Credentials(), packs: s.DB.Network(),
+		network: s.Network, issuer: s.Issuer, shutOut: map[string]bool{}, publisher: publisher, store: s.DB.Credentials(), packs: s.DB.Network(),
 		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, offsite: s.Offsite, files: held, now: s.cfg.Now,
 		leaseWait: leaseWait,
 	}, nil
+}
+
+// followRoster does what follows from changes of the roster that count since the last
+// publication: keys are made, and what agencies have confirmed that were shut out or
+// let in again is judged anew. The first publication of a process judges all that are
+// shut out.
+func (b *Board) followRoster(ctx context.Context, by audit.Actor) error {
+	if err := b.network.Adopt(ctx); err != nil {
+		return err
+	}
+	agencies, err := b.network.Agencies(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range agencies {
+		if b.shutOut[a.ID] == a.Suspended {
+			continue
+		}
+		if _, err := b.issuer.Reconsider(ctx, by, a.ID); err != nil {
+			return err
+		}
+		b.shutOut[a.ID] = a.Suspended
+	}
+	return nil
 }
 
 // listTokens are the newest tokens of one list.
@@ -138,6 +164,9 @@ func (b *Board) publishDue(ctx context.Context, every time.Duration) error {
 }
 
 func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (httpapi.Published, error) {
+	if err := b.followRoster(ctx, by); err != nil {
+		return httpapi.Published{}, fmt.Errorf("follow the roster: %w", err)
+	}
 	if err := b.network.Turn(ctx); err != nil {
 		return httpapi.Published{}, fmt.Errorf("turn epochs: %w", err)
 	}

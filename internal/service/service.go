@@ -232,6 +232,9 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if s.People, s.Passkeys, err = openPeople(s.DB, r, s.cfg.Now); err != nil {
 		return err
 	}
+	if err := s.checkRoster(ctx); err != nil {
+		return err
+	}
 	if err := s.openSessions(r.Demo); err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/network"
-	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -22,9 +21,8 @@ var _ network.Store = (*Network)(nil)
 // Network returns the store of the network, its agencies, devices and epochs.
 func (db *DB) Network() *Network { return &Network{db} }
 
-// Init writes a new network and its first operator. network.ErrExists if there is
-// a network.
-func (s *Network) Init(ctx context.Context, r network.Record, first network.Founder, epochs []network.Epoch, log ...audit.Entry) error {
+// Init writes a new network. network.ErrExists if there is one.
+func (s *Network) Init(ctx context.Context, r network.Record, epochs []network.Epoch, log ...audit.Entry) error {
 	return s.db.change(ctx, log, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO network
 			(one, id, name, base_url, desk, demo, generation, pack_sequence, trust_sequence)
@@ -41,7 +39,7 @@ func (s *Network) Init(ctx context.Context, r network.Record, first network.Foun
 				return err
 			}
 		}
-		return insertMember(ctx, tx, people.Member{ID: first.ID, Role: people.Operator, Token: first.Token})
+		return nil
 	})
 }
 

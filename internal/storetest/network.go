@@ -55,12 +55,10 @@ func record() network.Record {
 	}
 }
 
-func founder() network.Founder { return network.Founder{ID: NewID(), Token: hash()} }
-
 func initialised(t *testing.T, s NetworkStore, epochs ...network.Epoch) network.Record {
 	t.Helper()
 	r := record()
-	ok(t, s.Init(t.Context(), r, founder(), epochs, Entry(t, "")))
+	ok(t, s.Init(t.Context(), r, epochs, Entry(t, "")))
 	return r
 }
 
@@ -91,14 +89,14 @@ func networkRecord(t *testing.T, s NetworkStore) {
 	is(t, "a pack before Init", err, network.ErrNotFound)
 	same(t, "log", logged(t, s), 0)
 
-	first, epochs := founder(), []network.Epoch{epoch(1, Day(0)), epoch(2, Day(30))}
+	epochs := []network.Epoch{epoch(1, Day(0)), epoch(2, Day(30))}
 	r := record()
-	ok(t, s.Init(t.Context(), r, first, epochs, Entry(t, "")))
+	ok(t, s.Init(t.Context(), r, epochs, Entry(t, "")))
 	same(t, "record", get[network.Record](t)(s.Network(t.Context())), r)
 	same(t, "epochs", get[[]network.Epoch](t)(s.Epochs(t.Context())), epochs)
 	same(t, "log", logged(t, s), 1)
 
-	is(t, "a second Init", s.Init(t.Context(), record(), founder(), nil, Entry(t, "")), network.ErrExists)
+	is(t, "a second Init", s.Init(t.Context(), record(), nil, Entry(t, "")), network.ErrExists)
 	same(t, "record after it", get[network.Record](t)(s.Network(t.Context())), r)
 	same(t, "log after it", logged(t, s), 1)
 

@@ -1,15 +1,19 @@
 package storetest
 
 import (
+	"context"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 )
 
 // PeopleStore is what the suite People tests, with what it stands beside: the
-// network, which writes agencies and devices, and the log.
+// network, which writes devices that wait, and the log.
 type PeopleStore struct {
 	people.Store
 	Network network.Store
@@ -21,105 +25,98 @@ func (s PeopleStore) network() NetworkStore { return NetworkStore{Store: s.Netwo
 
 // People is the suite of the people.Store. open returns an empty store.
 func People(t *testing.T, open func(t *testing.T) PeopleStore) {
-	t.Run("first operator", func(t *testing.T) { peopleFounder(t, open(t)) })
-	t.Run("members", func(t *testing.T) { peopleMembers(t, open(t)) })
-	t.Run("agencies", func(t *testing.T) { peopleAgencies(t, open(t)) })
+	t.Run("roster", func(t *testing.T) { peopleRoster(t, open(t)) })
+	t.Run("requests", func(t *testing.T) { peopleRequests(t, open(t)) })
 	t.Run("devices", func(t *testing.T) { peopleDevices(t, open(t)) })
 	t.Run("both or neither", func(t *testing.T) { peopleBothOrNeither(t, open(t)) })
 }
 
-// peopleFounder: whoever founds a network is its first operator, and a second
-// founding changes nothing.
-func peopleFounder(t *testing.T, s PeopleStore) {
-	first := founder()
-	ok(t, s.Network.Init(t.Context(), record(), first, nil, Entry(t, "")))
-	want := people.Member{ID: first.ID, Role: people.Operator, Token: first.Token}
-	same(t, "operators", get[[]people.Member](t)(s.Members(t.Context(), "")), []people.Member{want})
-	is(t, "a second Init", s.Network.Init(t.Context(), record(), founder(), nil), network.ErrExists)
-	same(t, "operators after it", get[[]people.Member](t)(s.Members(t.Context(), "")), []people.Member{want})
-	same(t, "by token", get[people.Member](t)(s.MemberByToken(t.Context(), first.Token)), want)
-}
-
-func peopleMembers(t *testing.T, s PeopleStore) {
-	a := addAgency(t, s.network())
-	m := people.Member{ID: NewID(), Agency: a.ID, Role: people.Caseworker, Token: hash()}
-	ok(t, s.AddMember(t.Context(), m, Entry(t, "")))
-	same(t, "by id", get[people.Member](t)(s.Member(t.Context(), m.ID)), m)
-	same(t, "by token", get[people.Member](t)(s.MemberByToken(t.Context(), m.Token)), m)
-	same(t, "by agency", get[[]people.Member](t)(s.Members(t.Context(), a.ID)), []people.Member{m})
-	same(t, "no operators", len(get[[]people.Member](t)(s.Members(t.Context(), ""))), 0)
-
-	_, err := s.Member(t.Context(), NewID())
-	is(t, "unknown id", err, people.ErrNotFound)
-	_, err = s.MemberByToken(t.Context(), hash())
-	is(t, "unknown token", err, people.ErrNotFound)
-	is(t, "an id twice", s.AddMember(t.Context(), people.Member{ID: m.ID, Agency: a.ID, Role: m.Role, Token: hash()}), people.ErrExists)
-	is(t, "a token twice", s.AddMember(t.Context(), people.Member{ID: NewID(), Agency: a.ID, Role: m.Role, Token: m.Token}), people.ErrExists)
-	if err := s.AddMember(t.Context(), people.Member{ID: NewID(), Agency: NewID(), Role: m.Role, Token: hash()}); err == nil {
-		t.Error("a member of an agency that does not exist was taken")
+// peopleRoster: changes come back in their order and byte for byte, and a number is
+// given once.
+func peopleRoster(t *testing.T, s PeopleStore) {
+	read := func(from uint64, limit int) []string {
+		t.Helper()
+		var all []string
+		for _, c := range get[[][]byte](t)(s.Changes(t.Context(), from, limit)) {
+			all = append(all, string(c))
+		}
+		return all
 	}
-
-	ok(t, s.RevokeMember(t.Context(), m.ID, Entry(t, "")))
-	is(t, "revoked twice", s.RevokeMember(t.Context(), m.ID, Entry(t, "")), people.ErrConflict)
-	m.Revoked = true
-	same(t, "revoked", get[people.Member](t)(s.MemberByToken(t.Context(), m.Token)), m)
+	same(t, "none", len(read(1, 10)), 0)
+	for i, c := range []string{"one", "two", "three \x00\xff"} {
+		ok(t, s.AppendChange(t.Context(), uint64(i+1), []byte(c), Entry(t, "")))
+	}
+	same(t, "all", read(1, 10), []string{"one", "two", "three \x00\xff"})
+	same(t, "from the second", read(2, 10), []string{"two", "three \x00\xff"})
+	same(t, "two of them", read(1, 2), []string{"one", "two"})
+	is(t, "a number twice", s.AppendChange(t.Context(), 2, []byte("other"), Entry(t, "")), people.ErrConflict)
+	same(t, "after it", read(2, 1), []string{"two"})
 	same(t, "log", logged(t, s.network()), 3)
 }
 
-// peopleAgencies: what the network writes of an agency is what people read.
-func peopleAgencies(t *testing.T, s PeopleStore) {
-	_, err := s.Agency(t.Context(), NewID())
-	is(t, "unknown", err, people.ErrNotFound)
-	_, err = s.Agency(t.Context(), "")
-	is(t, "none", err, people.ErrNotFound)
-	a := addAgency(t, s.network())
-	same(t, "as added", get[people.Agency](t)(s.Agency(t.Context(), a.ID)), people.Agency{Class: string(a.Class)})
-	a.Suspended = true
-	ok(t, s.Network.ReplaceAgency(t.Context(), a))
-	same(t, "suspended", get[people.Agency](t)(s.Agency(t.Context(), a.ID)), people.Agency{Class: string(a.Class), Suspended: true})
+func request(t *testing.T, life time.Duration) people.Request {
+	t.Helper()
+	a, err := approval.New(strings.Repeat("ab", 16), "agency.admit", "", NewID(), map[string]string{"name": "Made-up House"}, Day(3), life)
+	ok(t, err)
+	return people.Request{Act: a, State: people.Waits}
 }
 
-// peopleDevices: a device is known by its token while it waits, when it is in,
-// and when it is out.
+// peopleRequests: who changed a request first is the one who did.
+func peopleRequests(t *testing.T, s PeopleStore) {
+	q, later := request(t, time.Hour), request(t, 2*time.Hour)
+	for _, one := range []people.Request{later, q} {
+		ok(t, s.AddRequest(t.Context(), one, Entry(t, "")))
+	}
+	is(t, "twice", s.AddRequest(t.Context(), q, Entry(t, "")), people.ErrExists)
+	same(t, "read", get[people.Request](t)(s.Request(t.Context(), q.Act.ID)), q)
+	_, err := s.Request(t.Context(), NewID())
+	is(t, "unknown", err, people.ErrNotFound)
+	same(t, "waiting", get[[]people.Request](t)(s.Waiting(t.Context(), Day(3))), []people.Request{q, later})
+	same(t, "when one is over", get[[]people.Request](t)(s.Waiting(t.Context(), Day(3).Add(time.Hour))), []people.Request{later})
+
+	q.Proofs = []approval.Proof{{Person: NewID(), Credential: []byte{1}, ClientData: []byte("{}"), AuthenticatorData: []byte{0, 255}, Signature: []byte{7}}}
+	ok(t, s.ReplaceRequest(t.Context(), q))
+	is(t, "an older version", s.ReplaceRequest(t.Context(), q), people.ErrConflict)
+	q.Version++
+	same(t, "with an approval", get[people.Request](t)(s.Request(t.Context(), q.Act.ID)), q)
+	other := q
+	other.Act = later.Act
+	other.Act.ID = q.Act.ID
+	is(t, "another act under its id", s.ReplaceRequest(t.Context(), other), people.ErrConflict)
+	q.State, q.Change = people.Done, 7
+	ok(t, s.ReplaceRequest(t.Context(), q))
+	q.Version++
+	same(t, "done", get[people.Request](t)(s.Request(t.Context(), q.Act.ID)), q)
+	same(t, "waiting after it", get[[]people.Request](t)(s.Waiting(t.Context(), Day(3))), []people.Request{later})
+}
+
+// peopleDevices: what the network writes of a device that waits is what people read,
+// and of no other.
 func peopleDevices(t *testing.T, s PeopleStore) {
 	a := addAgency(t, s.network())
 	d := enrolled(t, s.network(), a)
-	other := enrolled(t, s.network(), a)
-	read := func(what string, want people.Device) {
-		t.Helper()
-		same(t, what, get[people.Device](t)(s.DeviceByToken(t.Context(), want.Token)), want)
-	}
-	_, err := s.DeviceByToken(t.Context(), hash())
+	_, err := s.WaitingDevice(t.Context(), hash())
 	is(t, "unknown token", err, people.ErrNotFound)
-	want := people.Device{ID: d.ID, Agency: a.ID, Token: d.Token, InvitedBy: d.InvitedBy, Pending: true}
-	read("waiting", want)
+	same(t, "waiting", get[people.Device](t)(s.WaitingDevice(t.Context(), d.Token)), people.Device{ID: d.ID, Agency: a.ID, Token: d.Token, InvitedBy: d.InvitedBy})
 	ok(t, s.Network.ApproveDevice(t.Context(), d.ID))
-	want.Pending = false
-	read("approved", want)
-	ok(t, s.Network.RevokeDevice(t.Context(), d.ID))
-	want.Revoked = true
-	read("revoked", want)
-	ok(t, s.Network.RevokeDevice(t.Context(), other.ID))
-	read("refused while it waited", people.Device{ID: other.ID, Agency: a.ID, Token: other.Token, InvitedBy: other.InvitedBy, Revoked: true})
+	_, err = s.WaitingDevice(t.Context(), d.Token)
+	is(t, "that waits no more", err, people.ErrNotFound)
 }
 
-// peopleBothOrNeither has the log refuse each change: then nothing of the
-// change may be there.
+// peopleBothOrNeither has the log refuse each change: then nothing of the change may
+// be there.
 func peopleBothOrNeither(t *testing.T, s PeopleStore) {
-	a := addAgency(t, s.network())
-	m := people.Member{ID: NewID(), Agency: a.ID, Role: people.Caseworker, Token: hash()}
-	ok(t, s.AddMember(t.Context(), m))
-	e := Entry(t, "") // twice the same id
-	for name, change := range map[string]func() error{
-		"add member": func() error {
-			return s.AddMember(t.Context(), people.Member{ID: NewID(), Agency: a.ID, Role: m.Role, Token: hash()}, e, e)
-		},
-		"revoke member": func() error { return s.RevokeMember(t.Context(), m.ID, e, e) },
+	e, q := Entry(t, ""), request(t, time.Hour) // twice the same id
+	for name, change := range map[string]func(context.Context) error{
+		"change":  func(ctx context.Context) error { return s.AppendChange(ctx, 1, []byte("one"), e, e) },
+		"request": func(ctx context.Context) error { return s.AddRequest(ctx, q, e, e) },
 	} {
-		if err := change(); err == nil {
+		if err := change(t.Context()); err == nil {
 			t.Errorf("%s: the log refused and the change went through", name)
 		}
 	}
-	same(t, "log", logged(t, s.network()), 1)
-	same(t, "members", get[[]people.Member](t)(s.Members(t.Context(), a.ID)), []people.Member{m})
+	same(t, "log", logged(t, s.network()), 0)
+	same(t, "roster", len(get[[][]byte](t)(s.Changes(t.Context(), 1, 10))), 0)
+	_, err := s.Request(t.Context(), q.Act.ID)
+	is(t, "request", err, people.ErrNotFound)
 }

@@ -161,12 +161,15 @@ func one(agency, self string) need {
 // Found begins a roster. It is signed by the root, and there is nobody yet who could
 // agree.
 type Found struct {
-	Root   json.RawMessage `json:"root"` // public key, a JWK
-	Demo   bool            `json:"demo"`
-	First  Person          `json:"first"` // the first operator
-	Link   Link            `json:"link"`  // with which the first operator joins
-	Until  int64           `json:"until"` // when founding ends, Unix seconds
-	Format int             `json:"format"`
+	Root  json.RawMessage `json:"root"` // public key, a JWK
+	Demo  bool            `json:"demo"`
+	First Person          `json:"first"` // the first operator
+	Link  Link            `json:"link"`  // with which the first operator joins
+	Until int64           `json:"until"` // when founding ends, Unix seconds
+	// Programs are let in with the founding, for whoever sets a network up by
+	// commands.
+	Programs []Program `json:"programs"`
+	Format   int       `json:"format"`
 }
 
 // Format is the form of rosters that this package reads.
@@ -182,6 +185,12 @@ func (f *Found) check(s *State, act approval.Act) error {
 	c.Must(f.First.Agency == "" && slices.Equal(f.First.Roles, []Role{Operator}), "/first/roles", invalid.CodeNotInList, "is operator")
 	checkPerson(&c, "/first", f.First)
 	checkLink(&c, f.Link)
+	for _, p := range f.Programs {
+		c.Must(p.Agency == "", "/programs", invalid.CodeNotInList, "are the network's own")
+		if err := (&AddProgram{p}).check(s, act); err != nil {
+			return err
+		}
+	}
 	if s.Seq != 0 {
 		return ErrPlace
 	}
@@ -194,6 +203,9 @@ func (f *Found) apply(s *State, act approval.Act, at int64) {
 	p := f.First
 	p.Link = f.Link
 	s.People[p.ID] = p
+	for _, p := range f.Programs {
+		s.Programs[p.ID] = p
+	}
 }
 
 // CloseFounding ends the founding before its time.

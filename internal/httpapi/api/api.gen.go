@@ -1336,17 +1336,6 @@ type Me struct {
 	SignedIn time.Time `json:"signed_in"`
 }
 
-// Member defines model for Member.
-type Member struct {
-	// Agency 128 random bits in lower-case hex
-	Agency ID `json:"agency,omitempty,omitzero"`
-
-	// ID 128 random bits in lower-case hex
-	ID    ID     `json:"id"`
-	Role  Role   `json:"role"`
-	Token string `json:"token"`
-}
-
 // MemberOrder defines model for MemberOrder.
 type MemberOrder struct {
 	// Agency 128 random bits in lower-case hex
@@ -2101,10 +2090,10 @@ type ServerInterface interface {
 	// ListAgencies The agencies of the network
 	// (GET /api/v1/agencies)
 	ListAgencies(c *gin.Context)
-	// AdmitAgency Take an agency into the network
+	// AdmitAgency Ask to take an agency into the network
 	// (POST /api/v1/agencies)
 	AdmitAgency(c *gin.Context, params AdmitAgencyParams)
-	// ChangeAgency Suspend an agency, or let it in again
+	// ChangeAgency Ask to suspend an agency, or to let it in again
 	// (POST /api/v1/agencies/{agency}/status)
 	ChangeAgency(c *gin.Context, agency PathAgency, params ChangeAgencyParams)
 	// Answer Rely on, dissent from or answer another agency's attestation
@@ -2170,10 +2159,10 @@ type ServerInterface interface {
 	// ReadEnvelope The keys of this device, sealed to it
 	// (GET /api/v1/devices/self/envelope)
 	ReadEnvelope(c *gin.Context)
-	// RevokeDevice Take a device out of the network
+	// RevokeDevice Ask to take a device out of the network; one that waits is out at once
 	// (DELETE /api/v1/devices/{device})
 	RevokeDevice(c *gin.Context, device PathDevice)
-	// ApproveDevice Let a device in that waits
+	// ApproveDevice Ask to let a device in that waits
 	// (POST /api/v1/devices/{device}/approval)
 	ApproveDevice(c *gin.Context, device PathDevice, params ApproveDeviceParams)
 	// ReadDocument A document record
@@ -2227,7 +2216,7 @@ type ServerInterface interface {
 	// LookUp Ask whether somebody keeps a record of a document
 	// (POST /api/v1/look-ups)
 	LookUp(c *gin.Context, params LookUpParams)
-	// AddMember Give a colleague, or a program, a role
+	// AddMember Ask to let a program in
 	// (POST /api/v1/members)
 	AddMember(c *gin.Context, params AddMemberParams)
 	// OpenRecord Open a record with the holder's code
@@ -4940,16 +4929,16 @@ type AdmitAgencyResponseObject interface {
 	VisitAdmitAgencyResponse(w http.ResponseWriter) error
 }
 
-type AdmitAgency201JSONResponse Agency
+type AdmitAgency202JSONResponse struct{ AskedJSONResponse }
 
-func (response AdmitAgency201JSONResponse) VisitAdmitAgencyResponse(w http.ResponseWriter) error {
+func (response AdmitAgency202JSONResponse) VisitAdmitAgencyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(201)
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4981,16 +4970,16 @@ type ChangeAgencyResponseObject interface {
 	VisitChangeAgencyResponse(w http.ResponseWriter) error
 }
 
-type ChangeAgency200JSONResponse Agency
+type ChangeAgency202JSONResponse struct{ AskedJSONResponse }
 
-func (response ChangeAgency200JSONResponse) VisitChangeAgencyResponse(w http.ResponseWriter) error {
+func (response ChangeAgency202JSONResponse) VisitChangeAgencyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5849,6 +5838,20 @@ type RevokeDeviceResponseObject interface {
 	VisitRevokeDeviceResponse(w http.ResponseWriter) error
 }
 
+type RevokeDevice202JSONResponse struct{ AskedJSONResponse }
+
+func (response RevokeDevice202JSONResponse) VisitRevokeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RevokeDevice204Response struct {
 }
 
@@ -5884,12 +5887,18 @@ type ApproveDeviceResponseObject interface {
 	VisitApproveDeviceResponse(w http.ResponseWriter) error
 }
 
-type ApproveDevice204Response struct {
-}
+type ApproveDevice202JSONResponse struct{ AskedJSONResponse }
 
-func (response ApproveDevice204Response) VisitApproveDeviceResponse(w http.ResponseWriter) error {
-	w.WriteHeader(204)
-	return nil
+func (response ApproveDevice202JSONResponse) VisitApproveDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ApproveDevicedefaultApplicationProblemPlusJSONResponse struct {
@@ -6619,16 +6628,16 @@ type AddMemberResponseObject interface {
 	VisitAddMemberResponse(w http.ResponseWriter) error
 }
 
-type AddMember201JSONResponse Member
+type AddMember202JSONResponse struct{ AskedJSONResponse }
 
-func (response AddMember201JSONResponse) VisitAddMemberResponse(w http.ResponseWriter) error {
+func (response AddMember202JSONResponse) VisitAddMemberResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(201)
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7678,10 +7687,10 @@ type StrictServerInterface interface {
 	// ListAgencies The agencies of the network
 	// (GET /api/v1/agencies)
 	ListAgencies(ctx context.Context, request ListAgenciesRequestObject) (ListAgenciesResponseObject, error)
-	// AdmitAgency Take an agency into the network
+	// AdmitAgency Ask to take an agency into the network
 	// (POST /api/v1/agencies)
 	AdmitAgency(ctx context.Context, request AdmitAgencyRequestObject) (AdmitAgencyResponseObject, error)
-	// ChangeAgency Suspend an agency, or let it in again
+	// ChangeAgency Ask to suspend an agency, or to let it in again
 	// (POST /api/v1/agencies/{agency}/status)
 	ChangeAgency(ctx context.Context, request ChangeAgencyRequestObject) (ChangeAgencyResponseObject, error)
 	// Answer Rely on, dissent from or answer another agency's attestation
@@ -7747,10 +7756,10 @@ type StrictServerInterface interface {
 	// ReadEnvelope The keys of this device, sealed to it
 	// (GET /api/v1/devices/self/envelope)
 	ReadEnvelope(ctx context.Context, request ReadEnvelopeRequestObject) (ReadEnvelopeResponseObject, error)
-	// RevokeDevice Take a device out of the network
+	// RevokeDevice Ask to take a device out of the network; one that waits is out at once
 	// (DELETE /api/v1/devices/{device})
 	RevokeDevice(ctx context.Context, request RevokeDeviceRequestObject) (RevokeDeviceResponseObject, error)
-	// ApproveDevice Let a device in that waits
+	// ApproveDevice Ask to let a device in that waits
 	// (POST /api/v1/devices/{device}/approval)
 	ApproveDevice(ctx context.Context, request ApproveDeviceRequestObject) (ApproveDeviceResponseObject, error)
 	// ReadDocument A document record
@@ -7804,7 +7813,7 @@ type StrictServerInterface interface {
 	// LookUp Ask whether somebody keeps a record of a document
 	// (POST /api/v1/look-ups)
 	LookUp(ctx context.Context, request LookUpRequestObject) (LookUpResponseObject, error)
-	// AddMember Give a colleague, or a program, a role
+	// AddMember Ask to let a program in
 	// (POST /api/v1/members)
 	AddMember(ctx context.Context, request AddMemberRequestObject) (AddMemberResponseObject, error)
 	// OpenRecord Open a record with the holder's code
