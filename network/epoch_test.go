@@ -235,9 +235,9 @@ func TestDevice(t *testing.T) {
 		wantErr(t, name, refused, network.ErrForbidden)
 	}
 	wantErr(t, "unknown", second(b.Envelope(t.Context(), actorIn("unknown", border.ID), sequence)), network.ErrNotFound)
-	b.ok(b.Suspend(t.Context(), b.root, border.ID))
+	b.suspend(border.ID)
 	wantErr(t, "suspended", second(b.Envelope(t.Context(), by, sequence)), network.ErrConflict)
-	b.ok(b.Resume(t.Context(), b.root, border.ID))
-	b.ok(b.RevokeDevice(t.Context(), b.root, by.ID))
+	b.resume(border.ID)
+	b.remove(by.ID, by.Agency)
 	wantErr(t, "revoked", second(b.Envelope(t.Context(), by, sequence)), network.ErrForbidden)
 }

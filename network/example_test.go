@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
@@ -49,22 +50,18 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	first, token := people.NewOperator() // the token is shown this once
-	if err := n.Init(ctx, network.Founder{ID: first.ID, Token: first.Token}); err != nil {
+	if err := n.Init(ctx); err != nil {
 		fmt.Println(err)
 		return
 	}
-	operator, err := roster.Authenticate(ctx, token)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	house, err := n.AddAgency(ctx, operator, network.Agency{
+	// What two people then agree to, for the roster to say it.
+	house, err := n.Admission(ctx, network.Agency{
 		Name: "Made-up House", Class: network.NGO, Country: "KHM", Desk: "+855 00 000 001",
 	})
-	fmt.Println(house.Name, len(house.Keys), err)
+	fmt.Println(house.Name, err)
+	operator := audit.Actor{ID: "5eed", Role: string(people.Operator)}
 	fmt.Println(people.May(operator, people.CaseRead))
 	// Output:
-	// Made-up House 1 <nil>
+	// Made-up House <nil>
 	// people: not allowed
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/peopletest"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -87,7 +88,7 @@ func TestDeviceInThreeHands(t *testing.T) {
 		t.Errorf("no symbols: %d %s", got.status, got.code())
 	}
 	key := header("Idempotency-Key", newKey())
-	w.into(w.call(second, "POST", approval, map[string]string{"symbols": strings.ToLower(w.symbols(e))}, key), 204, nil)
+	w.agree(w.call(second, "POST", approval, map[string]string{"symbols": strings.ToLower(w.symbols(e))}, key))
 	if got := w.call(second, "POST", approval, map[string]string{"symbols": strings.ToLower(w.symbols(e))}, key); got.code() != "already_done" {
 		t.Errorf("the same request again: %d %s", got.status, got.code())
 	}
@@ -106,7 +107,7 @@ func TestDeviceInThreeHands(t *testing.T) {
 		t.Errorf("the pack does not open: %v", err)
 	}
 
-	w.into(w.call(second, "DELETE", "/api/v1/devices/"+e.Device, nil), 204, nil)
+	w.agree(w.call(second, "DELETE", "/api/v1/devices/"+e.Device, nil))
 	for _, path := range []string{"/api/v1/devices/self/envelope", "/api/v1/devices/self"} {
 		if got := w.call(e.Token, "GET", path, nil); got.status != 401 {
 			t.Errorf("%s after the revocation: %d %s", path, got.status, got.code())
@@ -136,13 +137,7 @@ func TestInvitationRefused(t *testing.T) {
 	used := w.invitation("Gate")
 	w.into(enrol(used), 201, nil)
 	suspended := w.invitation("Gate")
-	operator, err := w.people.Authenticate(t.Context(), w.operator)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.net.Suspend(t.Context(), operator, w.agency["Gate"]); err != nil {
-		t.Fatal(err)
-	}
+	w.house.Do(roster.DoSuspendAgency, "", &roster.SuspendAgency{ID: w.agency["Gate"]}, w.house.First)
 	unknown := enrol("sci_" + strings.Repeat("A", 48))
 	if unknown.status != 403 || unknown.code() != "invitation_refused" {
 		t.Errorf("an unknown one: %d %s", unknown.status, unknown.body)
@@ -172,20 +167,13 @@ func TestInvitationEndsWithItsMaker(t *testing.T) {
 	w := newWorld(t)
 	w.admit("Gate", "ImmigrationService", "THA", "officer")
 	unknown := w.call("", "POST", "/api/v1/enrolments", map[string]any{"invitation": "sci_" + strings.Repeat("A", 48), "public_key": newPublicKey(t)})
-	maker := struct{ ID, Token string }{}
-	w.into(w.call(w.operator, "POST", "/api/v1/members", map[string]string{"role": "operator"}), 201, &maker)
+	maker := w.agree(w.call(w.operator, "POST", "/api/v1/members", map[string]string{"role": "operator"}))
 	first := w.operator
 	w.operator = maker.Token // who invites
 	secret, waiting := w.invitation("Gate"), w.pending("Gate")
 	w.operator = first
-	operator, err := w.people.Authenticate(t.Context(), w.operator)
-	if err != nil {
-		t.Fatal(err)
-	}
 	w.into(w.call(waiting.Token, "GET", "/api/v1/devices/self", nil), 200, nil)
-	if err := w.people.RevokeMember(t.Context(), operator, maker.ID); err != nil {
-		t.Fatal(err)
-	}
+	w.house.Do(roster.DoRemoveProgram, "", &roster.RemoveProgram{ID: maker.ID}, w.house.First)
 	got := w.call("", "POST", "/api/v1/enrolments", map[string]any{"invitation": secret, "public_key": newPublicKey(t)})
 	if got.status != unknown.status || string(got.body) != string(unknown.body) {
 		t.Errorf("the invitation: %d %s, want what an unknown one gets", got.status, got.body)
@@ -296,7 +284,7 @@ func TestOthersDevices(t *testing.T) {
 		t.Errorf("its own: %d %s", got.status, got.body)
 	}
 	colleague := w.admit("Lotus", "NGO", "KHM", "supervisor")
-	w.into(w.call(colleague, "POST", "/api/v1/devices/"+mine.Device+"/approval", own), 204, nil)
+	w.agree(w.call(colleague, "POST", "/api/v1/devices/"+mine.Device+"/approval", own))
 }
 
 // TestStrangersAreSlowedDown: those without a token share a rate, which is not

@@ -85,10 +85,14 @@ func TestSuspension(t *testing.T) {
 	}
 	state("active")
 
-	for range 2 { // a lost answer is no harm
-		w.into(change(w.operator, w.agency["Lotus"], "suspend"), 200, nil)
-		state("suspended")
-		people("suspended", 401)
+	asked := change(w.operator, w.agency["Lotus"], "suspend")
+	state("active") // until somebody agrees
+	people("asked for", 200)
+	w.agree(asked)
+	state("suspended")
+	people("suspended", 401)
+	if got := change(w.operator, w.agency["Lotus"], "suspend"); got.status != 409 {
+		t.Errorf("suspended twice: %d %s", got.status, got.body)
 	}
 	if got := w.call("", "POST", "/api/v1/enrolments", map[string]any{"invitation": invited, "public_key": newPublicKey(t)}); got.code() != "invitation_refused" {
 		t.Errorf("suspended, its invitation: %d %s", got.status, got.body)
@@ -108,7 +112,7 @@ func TestSuspension(t *testing.T) {
 	check("after a publication", "issuer_unknown")
 	paper("after a publication", "not_in_use")
 
-	w.into(change(w.operator, w.agency["Lotus"], "resume"), 200, nil)
+	w.agree(change(w.operator, w.agency["Lotus"], "resume"))
 	state("active")
 	people("resumed", 200)
 	publish()
@@ -145,7 +149,7 @@ func TestSuspendedConfirmNothing(t *testing.T) {
 	}
 	change := func(action string) {
 		t.Helper()
-		w.into(w.call(w.operator, "POST", "/api/v1/agencies/"+w.agency["Embassy"]+"/status", map[string]string{"action": action}), 200, nil)
+		w.agree(w.call(w.operator, "POST", "/api/v1/agencies/"+w.agency["Embassy"]+"/status", map[string]string{"action": action}))
 	}
 	check("confirmed", "confirmed")
 	change("suspend")

@@ -37,6 +37,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -49,6 +50,7 @@ type world struct {
 	cfg    httpapi.Config
 	people *people.Roster
 	house  *peopletest.House
+	boss   *browser // of the first operator, once there is something to agree to
 	net    *network.Network
 	keys   keystore.Keys
 	log    *logged
@@ -123,9 +125,8 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 		},
 	})
 	must(err)
-	first, token := people.NewOperator()
-	must(w.net.Init(ctx, network.Founder{ID: first.ID, Token: first.Token}))
-	w.operator = token
+	must(w.net.Init(ctx))
+	w.operator = w.house.Token("", people.Operator)
 
 	store := w.db.Credentials()
 	kept, err := vault.New(vault.Config{
@@ -313,30 +314,30 @@ func (b *board) Pack(ctx context.Context) (*verifier.Pack, error) {
 	return b.net.ServerPack(ctx, lists, sequence)
 }
 
-// admit makes an agency with one member of a role and returns the token.
+// admit makes an agency with a program of a role and returns its token.
 func (w *world) admit(name, class, country, role string) string {
 	w.t.Helper()
-	operator, err := w.people.Authenticate(w.t.Context(), w.operator)
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	id := w.agency[name]
 	if id == "" {
-		a, err := w.net.AddAgency(w.t.Context(), operator, network.Agency{
-			Name: name, Class: network.Class(class), Country: country, Desk: "+855 00 000 001",
-		})
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		id = a.ID
+		id = w.house.Agency(w.net, roster.Agency{Name: name, Class: class, Country: country, Desk: "+855 00 000 001"})
 		w.agency[name] = id
 	}
-	_, token, err := w.people.AddMember(w.t.Context(), operator, id, people.Role(role))
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	token := w.house.Token(id, people.Role(role))
 	w.tokens[name+" "+role] = token
 	return token
+}
+
+// agree has the first operator agree to what was asked, as a browser does. Founding is
+// open, so that nobody else has to.
+func (w *world) agree(a answer) (out asked) {
+	w.t.Helper()
+	w.into(a, 202, &out)
+	if w.boss == nil {
+		w.boss = &browser{world: w, key: w.house.Keys[w.house.First]}
+		w.into(w.boss.signIn(), 201, nil)
+	}
+	w.boss.agreed(out.Request, "done")
+	return out
 }
 
 // answer is what came back.
@@ -428,7 +429,7 @@ func randomID() string { return fmt.Sprintf("%032x", []byte(newKey())[:16]) }
 func (w *world) device(agency string) string {
 	w.t.Helper()
 	e := w.pending(agency)
-	w.into(w.call(w.second(), "POST", "/api/v1/devices/"+e.Device+"/approval", map[string]string{"symbols": w.symbols(e)}), 204, nil)
+	w.agree(w.call(w.second(), "POST", "/api/v1/devices/"+e.Device+"/approval", map[string]string{"symbols": w.symbols(e)}))
 	return e.Token
 }
 
@@ -480,9 +481,7 @@ func (w *world) symbols(e enrolment) string {
 func (w *world) second() string {
 	w.t.Helper()
 	if w.tokens["second operator"] == "" {
-		var made struct{ Token string }
-		w.into(w.call(w.operator, "POST", "/api/v1/members", map[string]string{"role": "operator"}), 201, &made)
-		w.tokens["second operator"] = made.Token
+		w.tokens["second operator"] = w.house.Token("", people.Operator)
 	}
 	return w.tokens["second operator"]
 }

@@ -338,7 +338,7 @@ func TestSerializationFailure(t *testing.T) {
 	dsn := pgtest.Start(t)
 	db, other := openAt(t, dsn), openAt(t, dsn)
 	ctx := t.Context()
-	ok(t, db.Network().Init(ctx, network.Record{ID: storetest.NewID()}, network.Founder{ID: storetest.NewID()}, nil))
+	ok(t, db.Network().Init(ctx, network.Record{ID: storetest.NewID()}, nil))
 	for _, c := range []struct {
 		name      string
 		conflicts int
@@ -383,7 +383,7 @@ func TestTwoReplicas(t *testing.T) {
 	dsn := pgtest.Start(t)
 	replicas := []*DB{openAt(t, dsn), openAt(t, dsn)}
 	ctx := t.Context()
-	ok(t, replicas[0].Network().Init(ctx, network.Record{ID: storetest.NewID()}, network.Founder{ID: storetest.NewID()}, nil))
+	ok(t, replicas[0].Network().Init(ctx, network.Record{ID: storetest.NewID()}, nil))
 	logged := len(pgtest.Shared(t).Log(t))
 	const workers, each, capacity = 3, 8, 30
 	var mu sync.Mutex
