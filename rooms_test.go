@@ -95,7 +95,7 @@ var rooms = map[string]room{
 	// argon2 for what a device shows at its enrolment; the card's own stretch is
 	// for codes, and is exported to nobody.
 	"verifier":    {ours: leaves, foreign: []string{"golang.org/x/crypto/argon2"}},
-	"credentials": {ours: slices.Concat(leaves, []string{"invalid", "claims", "audit"})},
+	"credentials": {ours: slices.Concat(leaves, []string{"approval", "invalid", "claims", "audit"})},
 	"vault":       {ours: []string{"credentials/private", "invalid", "claims", "vault/mrz", "audit"}, foreign: []string{"filippo.io/age", "golang.org/x/crypto"}},
 	"network":     {ours: slices.Concat(leaves, []string{"people/roster", "invalid", "verifier", "audit", "network/naming", "people/token"})},
 	"people":      {ours: []string{"invalid", "audit", "approval", "people/roster", "people/token"}},

@@ -34,9 +34,16 @@ func (a Act) Lines() ([]Line, error) {
 		{"do", private.New(a.Do)}, {"agency", private.New(a.Agency)}, {"by", private.New(a.By)},
 		{"expires", private.New(time.Unix(a.Expires, 0).UTC().Format(time.RFC3339))},
 	}
-	d := json.NewDecoder(bytes.NewReader(a.What))
+	more, err := LinesOf("what", a.What)
+	return append(lines, more...), err
+}
+
+// LinesOf are all that a JSON value says, under a name: for what an act has the digest
+// of.
+func LinesOf(at string, data []byte) ([]Line, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
-	return linesOf(d, "what", lines)
+	return linesOf(d, at, nil)
 }
 
 // linesOf reads one value and adds a line for each leaf of it.

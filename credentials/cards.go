@@ -101,7 +101,7 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 	defer func() { is.letGo(draft.ID) }()
 	var printed Card
 	var sealed card.Sealed
-	err = is.reserved(ctx, by, &draft, agency.Limits, key, func(key crypto.Signer) (err error) {
+	err = is.reserved(ctx, by, &draft, agency.Limits, key, nothingMore, func(key crypto.Signer) (err error) {
 		sealed, err = is.seal(ctx, &draft, &printed, content, keys, kid, key)
 		return err
 	})

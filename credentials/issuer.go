@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/invalid"
@@ -43,6 +44,9 @@ type IssuerConfig struct {
 	Network Network
 	// StatusLists is the URI of the status lists, without the list number.
 	StatusLists string
+	// Agreed tells whether those have agreed to an act who have to, by proofs that
+	// hold; nil means that nobody ever has.
+	Agreed func(ctx context.Context, act approval.Act, proofs []approval.Proof) error
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 	// Rand is where randomness comes from; nil means crypto/rand.
@@ -78,6 +82,9 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
+	if cfg.Agreed == nil {
+		cfg.Agreed = func(context.Context, approval.Act, []approval.Proof) error { return ErrNotAgreed }
+	}
 	if cfg.afterReserve == nil {
 		cfg.afterReserve = failpoint
 	}
@@ -100,6 +107,8 @@ type Order struct {
 	ValidUntil time.Time
 	// RequestKey makes the same request, sent twice, have one effect.
 	RequestKey string
+
+	decided *decided // Decide's: what people agreed to
 }
 
 // Attestation is an issued attestation with its signed form.
@@ -115,7 +124,7 @@ type Attestation struct {
 //
 //  1. A request that was made before is answered with what it made.
 //  2. The order is checked. Everything that is wrong with it is told at once, and
-//     nothing is kept.
+//     nothing is kept. A decision has to be agreed to, here and again before step 4.
 //  3. A place in a status list is drawn. Draft, place and log entry are stored in
 //     one transaction, with the digest of the bytes that will be signed. Whoever
 //     cannot write this down does not sign.
@@ -141,6 +150,9 @@ func (is *Issuer) Issue(ctx context.Context, by audit.Actor, o Order) (Attestati
 	if err != nil {
 		return Attestation{}, err
 	}
+	if err := is.checkDecision(ctx, by, o); err != nil {
+		return Attestation{}, err
+	}
 	kid, key, err := is.cfg.Keys.Signer(ctx, by.Agency)
 	if err != nil {
 		return Attestation{}, fmt.Errorf("find signing key: %w", err)
@@ -148,7 +160,8 @@ func (is *Issuer) Issue(ctx context.Context, by audit.Actor, o Order) (Attestati
 	ctx = context.WithoutCancel(ctx) // from here on, finish what was begun
 	defer func() { is.letGo(draft.ID) }()
 	var token string
-	err = is.reserved(ctx, by, &draft, nil, key, func(key crypto.Signer) (err error) {
+	again := func() error { return is.checkDecision(ctx, by, o) }
+	err = is.reserved(ctx, by, &draft, nil, key, again, func(key crypto.Signer) (err error) {
 		token, err = is.sign(draft, agency, o.Claims, kid, key)
 		return err
 	})

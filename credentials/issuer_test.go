@@ -28,6 +28,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
@@ -55,6 +56,7 @@ type world struct {
 	cases    *cases
 	agencies *agencies
 	issuer   *credentials.Issuer
+	away     map[string]bool // those who may agree to nothing any more
 
 	// The actors: two agencies, two missions, and one that asked for papers
 	// once.
@@ -109,9 +111,32 @@ func (w *world) use(s credentials.Store) (err error) {
 	w.store = s
 	w.issuer, err = credentials.NewIssuer(credentials.IssuerConfig{
 		Store: s, Keys: w.agencies, Cases: w.cases, Network: w.agencies, StatusLists: statusLists,
-		Now: w.now,
+		Now: w.now, Agreed: w.agreed,
 	})
 	return err
+}
+
+// agreed believes whoever is named as having agreed, and no proof: what one is worth is
+// tried in people.
+func (w *world) agreed(_ context.Context, _ approval.Act, proofs []approval.Proof) error {
+	if len(proofs) < 2 || w.away[proofs[0].Person] {
+		return errors.New("too few")
+	}
+	return nil
+}
+
+// decision is an order that two have agreed to.
+func (w *world) decision(tb testing.TB, by audit.Actor, o credentials.Order) (credentials.Approval, []byte) {
+	tb.Helper()
+	p, err := w.issuer.Propose(tb.Context(), by, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	act, err := approval.New(storetest.NewID(), "attestation.issue", by.Agency, by.ID, p.Decision, w.clock, time.Hour)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return credentials.Approval{Act: act, Proofs: []approval.Proof{{Person: "one"}, {Person: "two"}}}, p.Sealed
 }
 
 func (w *world) now() time.Time { return w.clock }
@@ -335,7 +360,14 @@ func (w *world) key(by audit.Actor) *recordingKey { return w.agencies.of[by.Agen
 // issue makes an attestation that must succeed.
 func (w *world) issue(tb testing.TB, by audit.Actor, o credentials.Order) credentials.Attestation {
 	tb.Helper()
-	a, err := w.issuer.Issue(tb.Context(), by, o)
+	var a credentials.Attestation
+	var err error
+	if credentials.DecisionLevel(o.Claims) == "" {
+		a, err = w.issuer.Issue(tb.Context(), by, o)
+	} else {
+		agreed, sealed := w.decision(tb, by, o)
+		a, err = w.issuer.Decide(tb.Context(), by, agreed, sealed)
+	}
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -1145,6 +1177,56 @@ func TestLifetime(t *testing.T) {
 	}
 }
 
+// TestDecisions: from reasonable grounds on nothing is signed that two have not agreed
+// to, whoever asks and however; what they agreed to is signed once.
+func TestDecisions(t *testing.T) {
+	w := newWorld(t)
+	caseID := w.cases.open(w.house)
+	order := func() credentials.Order {
+		s := sample("screening-least").(*claims.Screening)
+		s.DecisionLevel = "reasonable_grounds"
+		return credentials.Order{Case: caseID, Claims: s}
+	}
+	signed := func() int { return len(w.key(w.house).signed) }
+	before := signed()
+	refused := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, credentials.ErrNotAgreed) || signed() != before {
+			t.Errorf("%s: %v, %d signatures more, want ErrNotAgreed and none", what, err, signed()-before)
+		}
+	}
+	_, err := w.issuer.Issue(t.Context(), w.house, order())
+	refused("by one alone", err)
+	agreed, sealed := w.decision(t, w.house, order())
+	one := agreed
+	one.Proofs = agreed.Proofs[:1]
+	_, err = w.issuer.Decide(t.Context(), w.house, one, sealed)
+	refused("one approval", err)
+	_, other := w.decision(t, w.house, order())
+	_, err = w.issuer.Decide(t.Context(), w.house, agreed, other)
+	refused("another order than they saw", err)
+	foreign := agreed
+	foreign.Act.Agency = storetest.NewID()
+	_, err = w.issuer.Decide(t.Context(), w.house, foreign, sealed)
+	refused("of another agency", err)
+	w.away = map[string]bool{"one": true}
+	_, err = w.issuer.Decide(t.Context(), w.house, agreed, sealed)
+	refused("an approver who was removed", err)
+	w.away = nil
+
+	first, err := w.issuer.Decide(t.Context(), w.house, agreed, sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := w.issuer.Decide(t.Context(), w.house, agreed, sealed)
+	if err != nil || again.ID != first.ID || signed() != before+1 {
+		t.Errorf("once more: %v, another attestation or %d signatures", err, signed()-before)
+	}
+	if got, err := w.issuer.Decided(t.Context(), agreed.Act); err != nil || got != first.ID {
+		t.Errorf("the act became %v, want the attestation", err)
+	}
+}
+
 func ExampleIssuer() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
@@ -1172,7 +1254,7 @@ func ExampleIssuer() {
 	}
 	finding, err := issuer.Issue(ctx, w.house, credentials.Order{
 		Case:   w.cases.open(w.house),
-		Claims: sample("screening-everything").(*claims.Screening),
+		Claims: sample("screening-least"),
 	})
 	if err != nil {
 		panic(err)
@@ -1189,7 +1271,7 @@ func ExampleIssuer() {
 	_, err = issuer.ChangeAttestation(ctx, w.house, finding.ID, credentials.Withdraw, credentials.ReasonHolderAsked, "")
 	fmt.Println(err)
 	// Output:
-	// screening active through 2027-03-09
+	// screening active through 2026-06-07
 	// <nil>
 	// <nil>
 }

@@ -17,7 +17,7 @@ import (
 // reserved runs sign with a key that writes the draft down before it signs
 // anything, and draws another index when the one it had is taken.
 // limits are those for cards.
-func (is *Issuer) reserved(ctx context.Context, by audit.Actor, d *Issued, limits []Limit, key crypto.Signer, sign func(crypto.Signer) error) error {
+func (is *Issuer) reserved(ctx context.Context, by audit.Actor, d *Issued, limits []Limit, key crypto.Signer, again func() error, sign func(crypto.Signer) error) error {
 	for range maxDraws {
 		list, err := is.cfg.Store.OpenList(ctx)
 		if err != nil {
@@ -35,7 +35,7 @@ func (is *Issuer) reserved(ctx context.Context, by audit.Actor, d *Issued, limit
 		recorded := &recordedKey{Signer: key, reserve: func(digest [32]byte) error {
 			d.Digest = digest
 			return is.reserve(ctx, by, *d, limits)
-		}}
+		}, again: again}
 		switch err := sign(recorded); {
 		case err == nil && recorded.used:
 			return nil
@@ -103,12 +103,16 @@ func (is *Issuer) overQuota(ctx context.Context, by audit.Actor) error {
 	return is.cfg.Store.Refused(ctx, by.Agency, today, entry)
 }
 
+// nothingMore is for what holds by itself.
+func nothingMore() error { return nil }
+
 // recordedKey is a signing key that cannot be used before the record of its
 // use is stored. It stands between the formats and the keystore, so that no
 // format can forget to write down first.
 type recordedKey struct {
 	crypto.Signer
 	reserve func(digest [32]byte) error
+	again   func() error // what has to hold still when all is written down
 	used    bool
 }
 
@@ -121,6 +125,9 @@ func (k *recordedKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOp
 		return nil, err
 	}
 	k.used = true
+	if err := k.again(); err != nil {
+		return nil, err
+	}
 	return k.Signer.Sign(random, digest, opts)
 }
 

@@ -19,6 +19,8 @@ type Request struct {
 	Proofs []approval.Proof
 	State  RequestState
 	Change uint64 // of the roster, that it became; 0 if it became none
+	// Sealed is what the act has a digest of, encrypted to the case that it is about.
+	Sealed []byte
 	// Version rises with every change, so that of two who agree at once neither
 	// is lost.
 	Version int64
@@ -30,6 +32,7 @@ type RequestState string
 // The states of requests.
 const (
 	Waits     RequestState = "waits"
+	Agreed    RequestState = "agreed" // enough have agreed, and another room does it
 	Done      RequestState = "done"
 	Withdrawn RequestState = "withdrawn"
 )
@@ -58,11 +61,18 @@ var asks = map[string]Action{
 	roster.DoAddPerson: MemberManage, roster.DoChangePerson: MemberManage, roster.DoRemovePerson: MemberManage,
 	roster.DoAddProgram: MemberManage, roster.DoRemoveProgram: MemberManage,
 	roster.DoAdmitDevice: DeviceManage, roster.DoRemoveDevice: DeviceManage,
+	roster.DoIssue: Issue("screening"),
 }
 
 // Ask begins an act of the roster: it is checked, written down, and waits. agency is
 // whom it is about, "" for the network.
 func (r *Roster) Ask(ctx context.Context, by audit.Actor, do, agency string, what any) (Request, error) {
+	return r.AskSealed(ctx, by, do, agency, what, nil)
+}
+
+// AskSealed is Ask for an act that has the digest of something about a person, which is
+// kept with it, encrypted.
+func (r *Roster) AskSealed(ctx context.Context, by audit.Actor, do, agency string, what any, sealed []byte) (Request, error) {
 	s, err := r.State(ctx)
 	if err != nil {
 		return Request{}, err
@@ -81,7 +91,7 @@ func (r *Roster) Ask(ctx context.Context, by audit.Actor, do, agency string, wha
 	if err != nil {
 		return Request{}, err
 	}
-	q := Request{Act: act, State: Waits}
+	q := Request{Act: act, State: Waits, Sealed: sealed}
 	if err := r.cfg.Store.AddRequest(ctx, q, entry); err != nil {
 		return Request{}, fmt.Errorf("store the request: %w", err)
 	}
@@ -152,6 +162,8 @@ func (r *Roster) agree(ctx context.Context, by audit.Actor, q Request, p approva
 		agreed = append(agreed, p.Person)
 	}
 	switch err := s.Agreed(q.Act, agreed); {
+	case err == nil && roster.Elsewhere(q.Act.Do):
+		q.State = Agreed
 	case err == nil:
 		c, err := r.append(ctx, roster.Change{Proofs: q.Proofs}, q.Act, by)
 		if err != nil {
@@ -169,6 +181,41 @@ func (r *Roster) agree(ctx context.Context, by audit.Actor, q Request, p approva
 	}
 	q.Version++
 	return q, nil
+}
+
+// Finish notes that what was agreed to and is done elsewhere was done.
+func (r *Roster) Finish(ctx context.Context, q Request) error {
+	if q.State != Agreed {
+		return fmt.Errorf("%w: nobody has agreed to it", ErrConflict)
+	}
+	q.State = Done
+	if err := r.cfg.Store.ReplaceRequest(ctx, q); err != nil && !errors.Is(err, ErrConflict) {
+		return fmt.Errorf("store the request: %w", err)
+	}
+	return nil
+}
+
+// Holds tells whether those have agreed to an act who have to now, by proofs that
+// hold. It believes nothing but its arguments and the roster.
+func (r *Roster) Holds(ctx context.Context, act approval.Act, proofs []approval.Proof) error {
+	s, err := r.State(ctx)
+	if err != nil {
+		return err
+	}
+	if act.Network != s.Network {
+		return approval.ErrRefused
+	}
+	if err := approval.Distinct(proofs); err != nil {
+		return err
+	}
+	var agreed []string
+	for _, p := range proofs {
+		if err := r.checkProof(s, act, p); err != nil {
+			return err
+		}
+		agreed = append(agreed, p.Person)
+	}
+	return s.Agreed(act, agreed)
 }
 
 // checkProof checks one proof over an act.
@@ -205,6 +252,9 @@ func (r *Roster) visible(ctx context.Context, by audit.Actor, id string) (Reques
 		return Request{}, ErrNotFound
 	}
 	// What became of it is what the roster says, whatever stands beside the request.
+	if roster.Elsewhere(q.Act.Do) {
+		return q, nil // what was done says the room that does it
+	}
 	if q.Change = s.Did(id); q.Change > 0 {
 		q.State = Done
 	} else if q.State == Done {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -13,6 +14,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -39,6 +41,13 @@ func (s *Server) Attest(ctx context.Context, r api.AttestRequestObject) (api.Att
 	order, err := orderOf(*r.Body, r.Case, key)
 	if err != nil {
 		return nil, err
+	}
+	if credentials.DecisionLevel(order.Claims) != "" {
+		out, err := s.propose(ctx, by, *r.Body, order)
+		if err != nil {
+			return nil, err
+		}
+		return api.Attest202JSONResponse{AskedJSONResponse: out}, nil
 	}
 	a, err := s.issue(ctx, by, *r.Body, order)
 	if err != nil {
@@ -80,9 +89,14 @@ func (s *Server) issue(ctx context.Context, by audit.Actor, body api.Order, orde
 		// Repeating the request repeats this, and changes nothing twice.
 		return a, s.missionAnswered(ctx, by, a.Issued, order.Claims)
 	}
+	return credentials.Attestation{}, pointedAt(body, err)
+}
+
+// pointedAt has problems with claims point into the body that they came in.
+func pointedAt(body api.Order, err error) error {
 	input, ok := errors.AsType[*invalid.Error](err)
 	if !ok {
-		return a, err
+		return err
 	}
 	pointed := &invalid.Error{Problems: slices.Clone(input.Problems)}
 	for i, p := range pointed.Problems {
@@ -93,7 +107,44 @@ func (s *Server) issue(ctx context.Context, by audit.Actor, body api.Order, orde
 			pointed.Problems[i].Pointer = "/claims" + p.Pointer
 		}
 	}
-	return credentials.Attestation{}, pointed
+	return pointed
+}
+
+// propose asks for the agreement of two people to a decision, which is checked and
+// written down, and signed by nobody yet.
+func (s *Server) propose(ctx context.Context, by audit.Actor, body api.Order, order credentials.Order) (api.AskedJSONResponse, error) {
+	if err := people.May(by, people.Issue(body.Kind)); err != nil {
+		return api.AskedJSONResponse{}, err
+	}
+	p, err := s.cfg.Issuer.Propose(ctx, by, order)
+	if err != nil {
+		return api.AskedJSONResponse{}, pointedAt(body, err)
+	}
+	d := p.Decision
+	q, err := s.cfg.People.AskSealed(ctx, by, roster.DoIssue, by.Agency, &roster.Issue{Case: d.Case, Kind: d.Kind, Level: d.Level, Order: d.Order}, p.Sealed)
+	if err != nil {
+		return api.AskedJSONResponse{}, err
+	}
+	out, err := s.requestOf(ctx, by, q)
+	// The answer is kept for a request that comes again, and says nothing about
+	// anybody: the order is read where the request is.
+	out.Lines = slices.DeleteFunc(out.Lines, func(l api.ActLine) bool { return strings.HasPrefix(l.At, "order.") })
+	return api.AskedJSONResponse{Request: out}, err
+}
+
+// decide signs what enough people have agreed to. It is repeated without harm.
+func (s *Server) decide(ctx context.Context, by audit.Actor, q people.Request) (people.Request, error) {
+	ctx = context.WithoutCancel(ctx) // what was agreed to is not half done
+	asker := audit.Actor{ID: q.Act.By, Agency: q.Act.Agency, Role: by.Role}
+	_, err := s.cfg.Issuer.Decide(ctx, asker, credentials.Approval{Act: q.Act, Proofs: q.Proofs}, q.Sealed)
+	if err != nil {
+		return q, err
+	}
+	if err := s.cfg.People.Finish(ctx, q); err != nil {
+		return q, err
+	}
+	q.State = people.Done
+	return q, nil
 }
 
 // missionAnswered carries what a mission signed about lost documents into their

@@ -84,6 +84,7 @@ type request struct {
 	Agreed        []string
 	Mine, Apart   bool
 	Change        int64
+	Attestation   string
 	Lines         []struct{ At, Value string }
 	Options       json.RawMessage
 }

@@ -104,6 +104,7 @@ var faults = []struct {
 	{credentials.ErrNotFound, faultNotFound},
 	{credentials.ErrNotAllowed, faultForbidden},
 	{credentials.ErrConflict, faultConflict},
+	{credentials.ErrNotAgreed, faultApproval},
 	{credentials.ErrInFlight, faultKeyBusy},
 	{credentials.ErrCodeShown, faultAlreadyDone},
 	{credentials.ErrIndexTaken, faultBusy}, // the issuer draws again; seen only when many draws miss

@@ -30,7 +30,7 @@ func (s *Server) requestOf(ctx context.Context, by audit.Actor, q people.Request
 	if err != nil {
 		return api.Request{}, err
 	}
-	lines, err := linesOf(q.Act)
+	lines, err := s.linesOfRequest(ctx, q)
 	if err != nil {
 		return api.Request{}, err
 	}
@@ -43,6 +43,13 @@ func (s *Server) requestOf(ctx context.Context, by audit.Actor, q people.Request
 	}
 	if needs, err := state.Needs(q.Act); err == nil {
 		out.People, out.Apart, out.Delayed = needs.People, needs.Apart, needs.Delay
+	}
+	if q.Act.Do == roster.DoIssue && q.State == people.Done {
+		signed, err := s.cfg.Issuer.Decided(ctx, q.Act)
+		if err != nil {
+			return api.Request{}, err
+		}
+		out.Attestation = api.ID(signed)
 	}
 	if i := slices.IndexFunc(state.Waiting, func(w roster.Waiting) bool { return w.Seq == q.Change }); i >= 0 {
 		out.Counts = time.Unix(state.Waiting[i].Counts, 0).UTC()
@@ -59,17 +66,39 @@ func (s *Server) requestOf(ctx context.Context, by audit.Actor, q people.Request
 	return out, nil
 }
 
+// linesOfRequest are all that a request says: of a decision the order, too, which the
+// act has the digest of. To its second person it is open for as long as it waits.
+func (s *Server) linesOfRequest(ctx context.Context, q people.Request) ([]api.ActLine, error) {
+	lines, err := linesOf(q.Act)
+	if err != nil || q.Act.Do != roster.DoIssue || q.State == people.Withdrawn || q.State == people.Done {
+		return lines, err
+	}
+	order, err := s.cfg.Issuer.Proposed(ctx, audit.Actor{ID: q.Act.By, Agency: q.Act.Agency}, q.Act, q.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	more, err := approval.LinesOf("order", order)
+	if err != nil {
+		return nil, err
+	}
+	return append(lines, asLines(more)...), nil
+}
+
 // linesOf are all that an act says.
 func linesOf(act approval.Act) ([]api.ActLine, error) {
 	lines, err := act.Lines()
 	if err != nil {
 		return nil, err
 	}
+	return asLines(lines), nil
+}
+
+func asLines(lines []approval.Line) []api.ActLine {
 	out := make([]api.ActLine, len(lines))
 	for i, l := range lines {
 		out[i] = api.ActLine{At: l.At, Value: l.Value.Reveal()}
 	}
-	return out, nil
+	return out
 }
 
 // agreeing asks a browser for an assertion over an act, by one of these passkeys.
@@ -135,7 +164,11 @@ func (s *Server) Agree(ctx context.Context, r api.AgreeRequestObject) (api.Agree
 	if err != nil {
 		return nil, err
 	}
-	if q.State == people.Done {
+	if q.State == people.Agreed {
+		if q, err = s.decide(ctx, by, q); err != nil {
+			return nil, err
+		}
+	} else if q.State == people.Done {
 		if err := s.follow(context.WithoutCancel(ctx), by, q.Act); err != nil {
 			return nil, err
 		}

@@ -1,9 +1,13 @@
 package httpapi_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/people"
 )
 
 // TestNameOfAnother is hostile case 93: whose name cannot be told from another's
@@ -46,9 +50,16 @@ func TestWhoSignsWhat(t *testing.T) {
 			Level string
 		}
 	}
-	w.into(w.call(w.operator, http.MethodPost, "/api/v1/agencies", map[string]any{
+	asked := w.agree(w.call(w.operator, http.MethodPost, "/api/v1/agencies", map[string]any{
 		"name": "Listeners", "class": "NGO", "country": "KHM", "desk": "+855 00 000 009", "signs": map[string]any{"kinds": []string{"opinion"}},
-	}), http.StatusCreated, &made)
+	}))
+	var list struct{ Agencies []json.RawMessage }
+	w.into(w.call(w.operator, http.MethodGet, "/api/v1/agencies", nil), http.StatusOK, &list)
+	for _, one := range list.Agencies {
+		if strings.Contains(string(one), asked.ID) {
+			w.into(answer{status: 200, body: one}, 200, &made)
+		}
+	}
 	if strings.Join(made.Signs.Kinds, " ") != "opinion" || made.Signs.Level != "" {
 		t.Errorf("it signs %v up to %q", made.Signs.Kinds, made.Signs.Level)
 	}
@@ -92,4 +103,59 @@ func TestSecondCard(t *testing.T) {
 	card(worker, "MADE UP", http.StatusForbidden)
 	card(supervisor, "MADE UP", http.StatusCreated)
 	card(supervisor, "ALSO MADE UP", http.StatusCreated)
+
+// TestDecisionOfTwo: from reasonable grounds on an attestation waits for two people of
+// the agency, who are shown all that they agree to.
+func TestDecisionOfTwo(t *testing.T) {
+	w := newWorld(t)
+	worker := w.admit("Lotus", "NGO", "KHM", "caseworker")
+	other := w.admit("Bridge", "NGO", "THA", "supervisor")
+	of := func(agency string, role people.Role) *browser {
+		id := w.house.Person(w.agency[agency], role, w.house.First)
+		b := &browser{world: w, key: w.house.Keys[id]}
+		w.into(b.signIn(), 201, nil)
+		return b
+	}
+	supervisor, colleague, stranger := of("Lotus", people.Supervisor), of("Lotus", people.Caseworker), of("Bridge", people.Supervisor)
+	_ = other
+	at := w.cases(worker)
+	decision := screening()
+	decision.DecisionLevel = "reasonable_grounds"
+	listed := func() int {
+		t.Helper()
+		var all struct{ Attestations []json.RawMessage }
+		w.into(w.call(worker, http.MethodGet, at+"/attestations", nil), 200, &all)
+		return len(all.Attestations)
+	}
+	var q asked
+	w.into(w.call(worker, http.MethodPost, at+"/attestations", orderOf(t, decision)), 202, &q)
+	for _, l := range q.Request.Lines {
+		if strings.HasPrefix(l.At, "order.") {
+			t.Errorf("the answer that is kept says %s", l.At)
+		}
+	}
+	if got := stranger.call("GET", "/api/v1/requests/"+q.Request.ID, nil); got.status != 404 {
+		t.Errorf("another agency reads it: %d", got.status)
+	}
+	var shown request
+	w.into(supervisor.call("GET", "/api/v1/requests/"+q.Request.ID, nil), 200, &shown)
+	said := map[string]string{}
+	for _, l := range shown.Lines {
+		said[l.At] = l.Value
+	}
+	if said["what.level"] != "reasonable_grounds" || said["order.claims.purpose.0"] != "ForcedLabour" || said["order.claims.consent.controller"] != "Lotus (made up)" {
+		t.Errorf("the supervisor is shown %d lines, and not what is signed", len(said))
+	}
+	colleague.agreed(q.Request, "waits")
+	if n := listed(); n != 0 {
+		t.Errorf("%d attestations after one has agreed", n)
+	}
+	done := supervisor.agreed(q.Request, "done")
+	if done.Attestation == "" || listed() != 1 {
+		t.Errorf("nothing is signed, or nobody says what: %q", done.Attestation)
+	}
+	w.into(w.call(worker, http.MethodGet, "/api/v1/attestations/"+done.Attestation, nil), 200, nil)
+	if got := w.call(worker, http.MethodPost, at+"/attestations", orderOf(t, &claims.Screening{DecisionLevel: "reasonable_grounds"})); got.status != 422 {
+		t.Errorf("what is wrong is told before anybody agrees: %d %s", got.status, got.body)
+	}
 }

@@ -134,7 +134,7 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 	})
 	must(err)
 	issuer, err := credentials.NewIssuer(credentials.IssuerConfig{
-		Store: store, Keys: w.keys, Cases: cases{kept, w.db.Vault()}, Network: members{w.net}, StatusLists: w.net.StatusLists(),
+		Store: store, Keys: w.keys, Cases: cases{kept, w.db.Vault()}, Network: members{w.net}, StatusLists: w.net.StatusLists(), Agreed: w.people.Holds,
 	})
 	must(err)
 	publisher, err := credentials.NewPublisher(credentials.PublisherConfig{

@@ -255,7 +255,7 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	}
 	if s.Issuer, err = credentials.NewIssuer(credentials.IssuerConfig{
 		Store: s.DB.Credentials(), Keys: s.Keys, Cases: s.Vault, Network: members{s.Network},
-		StatusLists: s.Network.StatusLists(), Now: s.cfg.Now,
+		StatusLists: s.Network.StatusLists(), Now: s.cfg.Now, Agreed: s.People.Holds,
 	}); err != nil {
 		return err
 	}

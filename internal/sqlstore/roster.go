@@ -61,8 +61,8 @@ func (p *People) AddRequest(ctx context.Context, r people.Request, log ...audit.
 		return err
 	}
 	return p.db.change(ctx, log, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO requests (id, act, proofs, state, change, expires, version) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-			r.Act.ID, act, proofs, string(r.State), int64(r.Change), r.Act.Expires, r.Version) //nolint:gosec // counts one by one
+		_, err := tx.ExecContext(ctx, "INSERT INTO requests (id, act, proofs, state, change, expires, version, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+			r.Act.ID, act, proofs, string(r.State), int64(r.Change), r.Act.Expires, r.Version, r.Sealed) //nolint:gosec // counts one by one
 		if isTaken(err) {
 			return people.ErrExists
 		}
@@ -83,7 +83,7 @@ func encodeRequest(r people.Request) (act, proofs []byte, err error) {
 	return act, proofs, nil
 }
 
-const selectRequests = "SELECT act, proofs, state, change, version FROM requests "
+const selectRequests = "SELECT act, proofs, state, change, version, sealed FROM requests "
 
 // Request returns a request.
 func (p *People) Request(ctx context.Context, id string) (people.Request, error) {
@@ -113,7 +113,7 @@ func (p *People) requests(ctx context.Context, query string, arg any) ([]people.
 		var r people.Request
 		var act, proofs []byte
 		var change int64
-		if err := rows.Scan(&act, &proofs, &r.State, &change, &r.Version); err != nil {
+		if err := rows.Scan(&act, &proofs, &r.State, &change, &r.Version, &r.Sealed); err != nil {
 			return err
 		}
 		var err error

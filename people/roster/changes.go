@@ -39,6 +39,10 @@ const (
 	DoStop              = "change.stop"
 )
 
+// DoIssue is agreed to by the roster and done elsewhere: a decision, from reasonable
+// grounds on.
+const DoIssue = "attestation.issue"
+
 // doing is what an act is about, and what the roster makes of it.
 type doing interface {
 	// need says who has to agree.
@@ -53,6 +57,15 @@ type doing interface {
 type joins interface {
 	joined(s *State, c Change, challenge [32]byte, check Checker) error
 }
+
+// elsewhere is a doing that is no change of the roster: the roster says who has to
+// agree, and another room does it.
+type elsewhere struct{}
+
+func (elsewhere) apply(*State, approval.Act, int64) {}
+
+// Elsewhere tells whether an act is none of the roster's own.
+func Elsewhere(do string) bool { return do == DoIssue }
 
 // need is a rule of who has to agree.
 type need struct {
@@ -80,7 +93,8 @@ var kinds = map[string]func() doing{
 	DoAddKey: func() doing { return &AddKey{} }, DoRemoveKey: func() doing { return &RemoveKey{} },
 	DoAddProgram: func() doing { return &AddProgram{} }, DoRemoveProgram: func() doing { return &RemoveProgram{} },
 	DoAdmitDevice: func() doing { return &AdmitDevice{} }, DoRemoveDevice: func() doing { return &RemoveDevice{} },
-	DoStop: func() doing { return &Stop{} },
+	DoStop:  func() doing { return &Stop{} },
+	DoIssue: func() doing { return &Issue{} },
 }
 
 // Kinds lists what can be done, sorted.
@@ -749,6 +763,48 @@ func (s *State) waits(seq uint64) int {
 func (a *Stop) apply(s *State, _ approval.Act, _ int64) {
 	i := s.waits(a.Seq)
 	s.Waiting = slices.Delete(slices.Clone(s.Waiting), i, i+1)
+}
+
+// Issue signs a decision in an agency's name: an attestation from reasonable grounds on.
+// Two of the agency agree, of whom one answers for what it signs; an agency of one
+// person has a partner's as its second. What is signed is the order that has the digest.
+type Issue struct {
+	Case  string `json:"case"`
+	Kind  string `json:"kind"`
+	Level string `json:"level"`
+	Order []byte `json:"order"` // SHA-256
+	elsewhere
+}
+
+func (i *Issue) need(s *State, act approval.Act) need { return twoWhoAttest(s, act.Agency) }
+func (i *Issue) check(s *State, act approval.Act) error {
+	var c invalid.Checker
+	c.ID("/case", i.Case, invalid.Required)
+	c.Must(claims.CardDecisionLevel(i.Level) > 0, "/level", invalid.CodeNotInList, "is a decision level")
+	c.Must(len(i.Order) == sha256.Size, "/order", invalid.CodeFormat, "is a SHA-256")
+	if !s.Active(act.Agency) {
+		return ErrState
+	}
+	return c.Err()
+}
+
+// twoWhoAttest are two people who attest for an agency, of whom one answers for it.
+// Where there is one such person alone, whoever answers for a partner is the second.
+func twoWhoAttest(s *State, agency string) need {
+	own := func(p Person) bool { return p.Agency == agency && p.Is(Caseworker, Supervisor) }
+	n, partner := 0, s.Agencies[agency].Partner
+	for _, p := range s.People {
+		if own(p) && s.Present(p) {
+			n++
+		}
+	}
+	helps := func(p Person) bool { return n < 2 && partner != "" && p.Agency == partner && p.Is(Supervisor) }
+	return need{
+		people: 2, who: func(p Person) bool { return own(p) || helps(p) },
+		also: func(by []Person) bool {
+			return slices.ContainsFunc(by, own) && slices.ContainsFunc(by, func(p Person) bool { return p.Is(Supervisor) })
+		},
+	}
 }
 
 // What is asked of the parts.

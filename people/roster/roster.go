@@ -257,6 +257,9 @@ func (s *State) apply(c Change, check Checker) error {
 	if err != nil {
 		return err
 	}
+	if Elsewhere(act.Do) {
+		return fmt.Errorf("%w: it is agreed to here, and done elsewhere", ErrChange)
+	}
 	by, err := s.proven(c, act, do, check)
 	if err != nil {
 		return err

@@ -530,6 +530,7 @@ func (e Purpose) Valid() bool {
 
 // Defines values for RequestState.
 const (
+	RequestStateAgreed    RequestState = "agreed"
 	RequestStateDone      RequestState = "done"
 	RequestStateOver      RequestState = "over"
 	RequestStateWaits     RequestState = "waits"
@@ -539,6 +540,8 @@ const (
 // Valid indicates whether the value is a known member of the RequestState enum.
 func (e RequestState) Valid() bool {
 	switch e {
+	case RequestStateAgreed:
+		return true
 	case RequestStateDone:
 		return true
 	case RequestStateOver:
@@ -1552,8 +1555,11 @@ type Request struct {
 	Agreed []ID   `json:"agreed"`
 
 	// Apart They may not all be of one agency
-	Apart  bool  `json:"apart"`
-	Change int64 `json:"change,omitempty,omitzero"`
+	Apart bool `json:"apart"`
+
+	// Attestation What was signed, where it was a decision
+	Attestation ID    `json:"attestation,omitempty,omitzero"`
+	Change      int64 `json:"change,omitempty,omitzero"`
 
 	// Counts When it counts, if it waits for that
 	Counts time.Time `json:"counts,omitempty,omitzero"`
@@ -5378,6 +5384,20 @@ func (response Attest201JSONResponse) VisitAttestResponse(w http.ResponseWriter)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Attest202JSONResponse struct{ AskedJSONResponse }
+
+func (response Attest202JSONResponse) VisitAttestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }
