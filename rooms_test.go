@@ -183,7 +183,8 @@ var rooms = map[string]room{
 	"internal/recovery": {
 		adapter: true,
 		ours: []string{
-			"audit", "credentials/jws", "vault", "verifier", "internal/backup", "internal/config", "internal/doctor",
+			// network for the word that an agency is not there
+			"audit", "credentials/jws", "network", "vault", "verifier", "internal/backup", "internal/config", "internal/doctor",
 			"internal/files", "internal/keystore", "internal/offsite", "internal/service", "internal/sqlstore",
 		},
 	},

@@ -30,6 +30,11 @@ type Changes interface {
 	AppendChange(ctx context.Context, seq uint64, change []byte, log ...audit.Entry) error
 }
 
+// LogChange is the kind of the log's entries about changes of the roster. Such an
+// entry names the change's number, seq, and its digest, sha256, and is written with the
+// change or not at all.
+const LogChange = "roster.change"
+
 // book is the roster as far as it was read.
 type book struct {
 	mu    sync.Mutex
@@ -114,7 +119,7 @@ func (r *Roster) append(ctx context.Context, c roster.Change, act approval.Act, 
 		if err := next.Apply(c, r.cfg.Checker); err != nil {
 			return c, err
 		}
-		entry, err := audit.NewAct("roster.change", by, map[string]any{
+		entry, err := audit.NewAct(LogChange, by, map[string]any{
 			"seq": c.Seq, "do": act.Do, "act": act.ID, "sha256": fmt.Sprintf("%x", next.Head), "founding": next.Founding(c.At),
 		}, now)
 		if err != nil {

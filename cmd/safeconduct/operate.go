@@ -31,7 +31,10 @@ func logCommand() *cobra.Command {
 		Short: "Check every tile and the signed checkpoint of a log, as a stranger would",
 		Long: `Check every tile and the signed checkpoint of a log, as a stranger would.
 
-The exit status is 0 when the log holds together, and 2 when it does not.`,
+Where the folder has the database too, the roster is replayed from its beginning,
+and every change of it is held against the log.
+
+The exit status is 0 when all of it holds together, and 2 when it does not.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.verifyLog(c.Context(), c.OutOrStdout(), key)
@@ -75,16 +78,28 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string)
 	if err != nil {
 		return err
 	}
+	problems := append(found.Problems, found.RosterProblems...)
 	if len(found.Problems) > 0 {
-		return f.report(out, func() { _, _ = fmt.Fprintln(out, "The log does not hold together.") },
-			map[string]any{"problems": found.Problems}, found.Problems)
+		return f.report(out, func() { _, _ = fmt.Fprintln(out, "The log does not hold together.") }, map[string]any{"problems": problems}, problems)
 	}
-	return f.report(out, func() {
+	words := func() {
 		_, _ = fmt.Fprintf(out, "The log holds together: %d leaves, root %s\n", found.Size, found.Root)
 		if former := found.Follows; former.Size > 0 {
 			_, _ = fmt.Fprintf(out, "It began anew after a restore, and follows %s at %d leaves, root %s\n", former.Origin, former.Size, former.Root)
 		}
-	}, map[string]any{"follows": found.Follows.Origin, "origin": found.Origin, "size": found.Size, "root": found.Root.String(), "problems": []string{}}, nil)
+		switch {
+		case len(found.RosterProblems) > 0:
+			_, _ = fmt.Fprintln(out, "The roster does not hold.")
+		case found.Roster:
+			_, _ = fmt.Fprintln(out, "The roster holds, and every change of it is in the log.")
+		default:
+			_, _ = fmt.Fprintln(out, "The roster was not looked at: its database is not here, or cannot be read.")
+		}
+	}
+	return f.report(out, words, map[string]any{
+		"follows": found.Follows.Origin, "origin": found.Origin, "size": found.Size, "root": found.Root.String(),
+		"roster": found.Roster, "problems": append([]string{}, problems...),
+	}, problems)
 }
 
 // report prints what was found, in words or as one object, and turns problems

@@ -107,19 +107,19 @@ func tellRestored(out io.Writer, d recovery.Restored) {
 		fmt.Sprintf("  %d places in the status lists stay out of use or paused, without a record", d.Adopted.Held),
 		fmt.Sprintf("  %d drafts were never finished", d.Drafts),
 	}
-	if len(d.Adopted.Agencies) > 0 {
-		lines = append(lines, "  agencies to add again: "+strings.Join(d.Adopted.Agencies, "; "))
+	if len(d.Agencies) > 0 {
+		lines = append(lines, "  agencies to admit again: "+strings.Join(d.Agencies, "; "))
 	}
 	lines = append(lines,
 		"Kept, although it came after the backup:",
-		fmt.Sprintf("  %d erasures, %d changes of status, %d burned epochs, %d suspended agencies and ended keys",
-			d.Erasures, d.Adopted.Changed, d.Adopted.Burned, d.Adopted.Ended),
+		fmt.Sprintf("  %d erasures, %d changes of status, %d burned epochs, %d ended keys, %d suspended agencies",
+			d.Erasures, d.Adopted.Changed, d.Adopted.Burned, d.Adopted.Ended, d.Suspended),
 		fmt.Sprintf("Back: %d rows, %d pages, %d key files. New status list: %d. Pack: %d. Log: %s", sum(d.Rows), d.Pages, d.KeyFiles, d.NewList, d.Sequence, d.Log),
 	)
 	if d.Shut > 0 {
 		lines = append(lines, fmt.Sprintf("%d records stay shut: their keys did not come back.", d.Shut))
 	}
-	lines = append(lines, "Members and devices that were ended after the backup are back: look through them before you serve.")
+	lines = append(lines, "People, programs and devices that were ended after the backup are back: look through them before you serve.")
 	for _, l := range lines {
 		_, _ = fmt.Fprintln(out, l)
 	}

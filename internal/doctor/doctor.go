@@ -441,9 +441,13 @@ func (d *doctor) network(ctx context.Context) {
 		s, err = service.Look(ctx, cfg)
 	}
 	var keyring *service.KeyringError
+	var roster *service.RosterError
 	switch {
 	case errors.As(err, &keyring):
 		d.fault("keyring fits", "it "+keyring.Found, keyring.Do)
+		return
+	case errors.As(err, &roster):
+		d.fault("roster", "it "+roster.Found, roster.Do)
 		return
 	case err != nil:
 		d.unchecked("network", "it cannot be opened", "Mend what is marked ✕ above; fsck says more.")
@@ -457,11 +461,26 @@ func (d *doctor) network(ctx context.Context) {
 	} else {
 		served = errors.Is(err, files.ErrInUse)
 	}
+	d.roster(ctx, s)
 	d.generation(ctx, s)
 	d.published(ctx, s, served)
 	d.log(ctx, s)
 	d.drafts(ctx, s, served)
 	d.epochs(ctx, s)
+}
+
+// roster replays the roster, and looks whether it ends as the log says.
+func (d *doctor) roster(ctx context.Context, s *service.Service) {
+	err := s.CheckRoster(ctx)
+	if wrong, ok := errors.AsType[*service.RosterError](err); ok {
+		d.fault("roster", "it "+wrong.Found, wrong.Do)
+		return
+	}
+	if err != nil {
+		d.unchecked("roster", "the database did not say", "Run this again.")
+		return
+	}
+	d.ok("roster", "every change proves itself, and the newest is the one that was logged last")
 }
 
 // generation compares the keystore with what the database has seen of it.

@@ -45,6 +45,10 @@ func Fsck(ctx context.Context, folder config.Folder) (found Health, err error) {
 		// Nothing is settled over the wrong keys, and nothing else compared.
 		return Health{Health: sqlstore.Health{Problems: []string{keyring.Error()}}, Served: served}, nil
 	}
+	if roster, ok := errors.AsType[*service.RosterError](err); ok {
+		// Nobody is who the rows say, and nothing is settled for anybody.
+		return Health{Health: sqlstore.Health{Problems: []string{roster.Error()}}, Served: served}, nil
+	}
 	if err != nil {
 		return found, err
 	}
@@ -74,6 +78,11 @@ func Check(ctx context.Context, s *service.Service, served bool) (Health, error)
 	if rows.Drafts > 0 && !served {
 		found.Problems = append(found.Problems, fmt.Sprintf("%d drafts that nobody settled", rows.Drafts))
 	}
+	roster, err := service.ExamineRoster(ctx, s.DB)
+	if err != nil {
+		return Health{}, err
+	}
+	found.Problems = append(found.Problems, roster...)
 	before := len(found.Problems)
 	if err := checkLog(ctx, s, &found); err != nil {
 		return Health{}, err

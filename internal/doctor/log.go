@@ -18,12 +18,22 @@ type LogReport struct {
 	audit.Report
 	Follows  audit.Checkpoint // of a log that began anew after a restore
 	Problems []string
+	// Roster says that the folder's roster was replayed and held against the log,
+	// and RosterProblems what does not hold.
+	Roster         bool
+	RosterProblems []string
 }
 
 // VerifyLog checks every tile and the signed checkpoint of a log, as a stranger
 // would. The key is the log's public key; "" means the one in the folder's
-// keystore.
+// keystore. Where the folder has the database too, and it opens, its roster is
+// replayed and held against the log's entries.
 func VerifyLog(ctx context.Context, folder config.Folder, key string) (found LogReport, err error) {
+	if folder.Check() == nil {
+		if found.Roster, found.RosterProblems, err = examineRoster(ctx, folder); err != nil {
+			return found, err
+		}
+	}
 	if key == "" {
 		if key, err = logKey(ctx, folder); err != nil {
 			return found, err
@@ -43,6 +53,27 @@ func VerifyLog(ctx context.Context, folder config.Folder, key string) (found Log
 		return found, nil
 	}
 	return found, err
+}
+
+// examineRoster looks at the roster of a folder whose database is there as this
+// program knows it. Checking a log must not depend on what else is broken.
+func examineRoster(ctx context.Context, folder config.Folder) (looked bool, problems []string, err error) {
+	e, err := config.ReadEngines(folder.Dir)
+	if err != nil {
+		return false, nil, err
+	}
+	if i, err := sqlstore.Inspect(ctx, e.DatabaseAt(folder.Dir)); err != nil || i.Schema != i.Newest {
+		return false, nil, nil //nolint:nilerr // doctor says what is wrong with it
+	}
+	db, err := sqlstore.Open(ctx, e.DatabaseAt(folder.Dir))
+	if err != nil {
+		return false, nil, nil //nolint:nilerr // the same
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if problems, err = service.ExamineRoster(ctx, db); err != nil {
+		return false, nil, nil //nolint:nilerr // the same
+	}
+	return true, problems, nil
 }
 
 // logFiles are the log's public files: in the folder, or in the database that

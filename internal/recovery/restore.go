@@ -27,6 +27,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -64,6 +65,10 @@ type Restored struct {
 	Erasures int              `json:"erasures"`
 	Drafts   int              `json:"drafts"`
 	Adopted  sqlstore.Adopted `json:"adopted"`
+	// Suspended is how many agencies were suspended after the backup, and are again.
+	Suspended int `json:"suspended"`
+	// Agencies are those on the trust list that the backup does not know: their names.
+	Agencies []string `json:"agencies"`
 	// LostLeaves is how many entries the old log had published that the backup
 	// does not know.
 	LostLeaves int64    `json:"lost_leaves"`
@@ -788,6 +793,9 @@ func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err
 		return err
 	}
 	r.done.Drafts = s.Settled
+	if err := r.shutOut(ctx, s); err != nil {
+		return err
+	}
 	if _, err := s.Board.Publish(ctx, audit.Actor{ID: "service"}, true); err != nil {
 		return err
 	}
@@ -797,6 +805,30 @@ func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err
 		return err
 	}
 	r.done.Problems = found.Problems
+	return nil
+}
+
+// shutOut suspends anew whom the network had suspended after the backup: in the
+// roster, by the root alone, because whoever restores has folder and passphrase. And
+// it tells which agencies are lost: to take one in takes people.
+func (r *restoring) shutOut(ctx context.Context, s *service.Service) error {
+	r.done.Agencies = []string{}
+	for _, public := range r.public.Trust().Agencies {
+		kept, err := s.Network.Agency(ctx, public.ID)
+		switch {
+		case errors.Is(err, network.ErrNotFound):
+			r.done.Agencies = append(r.done.Agencies, public.Name)
+			continue
+		case err != nil:
+			return err
+		case !public.Suspended || kept.Suspended:
+			continue
+		}
+		if err := s.Suspend(ctx, public.ID, false); err != nil {
+			return fmt.Errorf("suspend %s: %w", public.Name, err)
+		}
+		r.done.Suspended++
+	}
 	return nil
 }
 

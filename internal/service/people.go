@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -32,23 +31,6 @@ func openPeople(db *sqlstore.DB, r network.Record, now func() time.Time) (*peopl
 	}
 	all, err := people.New(people.Config{Store: db.People(), Checker: passkey.Checker{RelyingParty: passkeys}, Now: now})
 	return all, passkeys, err
-}
-
-// ErrNoRoster says that a network is of a version in which nobody signed in. What was
-// kept then says of nobody who they are, so that no version opens it.
-var ErrNoRoster = errors.New("this network was made before people signed in, and has no roster. " +
-	"Nothing was changed. Make a new network with init, and devices, packs and cards anew: docs/operate.md, From the version before")
-
-// checkRoster replays the roster, and refuses a network that has none.
-func (s *Service) checkRoster(ctx context.Context) error {
-	state, err := s.People.State(ctx)
-	switch {
-	case err != nil:
-		return err
-	case state.Seq == 0:
-		return ErrNoRoster
-	}
-	return nil
 }
 
 // openSessions remembers who is signed in.

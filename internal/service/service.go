@@ -232,9 +232,6 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if s.People, s.Passkeys, err = openPeople(s.DB, r, s.cfg.Now); err != nil {
 		return err
 	}
-	if err := s.checkRoster(ctx); err != nil {
-		return err
-	}
 	if err := s.openSessions(r.Demo); err != nil {
 		return err
 	}
@@ -247,6 +244,9 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 		return err
 	}
 	s.DB.Guard(s.log.MayAppend)
+	if err := s.openRoster(ctx); err != nil {
+		return err
+	}
 	if s.Vault, err = vault.New(vault.Config{
 		Store: journaled{s.DB.Vault(), s.Offsite}, Keyring: s.keyring, Blobs: s.Objects, Keys: s.Keys,
 		Directory: members{s.Network}, Network: s.Network.ID(), Now: s.cfg.Now, KeyringDamaged: s.keyring.damage,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -27,7 +26,7 @@ type PublishedList struct {
 type Aftermath struct {
 	Lists    []PublishedList
 	Burned   []uint32          // epochs
-	Agencies []verifier.Agency // as the trust list names them
+	Agencies []verifier.Agency // as the trust list names them; only their keys are read
 
 	// NewList is the number of the list that new entries go to from now on.
 	NewList uint16
@@ -51,11 +50,10 @@ type LogRestart struct {
 
 // Adopted counts what Adopt changed.
 type Adopted struct {
-	Changed  int      `json:"changed"`  // records whose status is now the published one
-	Held     int      `json:"held"`     // places that are out of use or paused, of records that are lost
-	Burned   int      `json:"burned"`   // epochs
-	Agencies []string `json:"agencies"` // on the trust list, and not in the backup
-	Ended    int      `json:"ended"`    // agencies suspended, and keys revoked or called stolen, since
+	Changed int `json:"changed"` // records whose status is now the published one
+	Held    int `json:"held"`    // places that are out of use or paused, of records that are lost
+	Burned  int `json:"burned"`  // epochs
+	Ended   int `json:"ended"`   // keys revoked or called stolen since
 }
 
 // Adopt brings rows that came back from a backup up to what the network has
@@ -65,9 +63,9 @@ type Adopted struct {
 // again, and numbers go on behind those that were used.
 func (db *DB) Adopt(ctx context.Context, a Aftermath) (done Adopted, err error) {
 	err = db.tx(ctx, func(tx *sql.Tx) error {
-		done = Adopted{Agencies: []string{}}
+		done = Adopted{}
 		for _, step := range []func(context.Context, *sql.Tx, Aftermath, *Adopted) error{
-			adoptLists, adoptBurned, adoptAgencies, adoptNumbers, adoptLog,
+			adoptLists, adoptBurned, adoptKeys, adoptNumbers, adoptLog,
 		} {
 			if err := step(ctx, tx, a, &done); err != nil {
 				return err
@@ -219,35 +217,17 @@ func adoptBurned(ctx context.Context, tx *sql.Tx, a Aftermath, done *Adopted) er
 	return nil
 }
 
-func adoptAgencies(ctx context.Context, tx *sql.Tx, a Aftermath, done *Adopted) error {
+// adoptKeys ends the keys that ended since. Who is an agency, and who is suspended,
+// stands in the roster and is for whoever can sign.
+func adoptKeys(ctx context.Context, tx *sql.Tx, a Aftermath, done *Adopted) error {
 	for _, agency := range a.Agencies {
-		var suspended bool
-		err := tx.QueryRowContext(ctx, "SELECT suspended FROM agencies WHERE id = $1", agency.ID).Scan(&suspended)
-		if errors.Is(err, sql.ErrNoRows) {
-			done.Agencies = append(done.Agencies, agency.Name)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		changed := int64(0)
-		if agency.Suspended && !suspended {
-			res, err := tx.ExecContext(ctx, "UPDATE agencies SET suspended = $1, version = version + 1 WHERE id = $2", true, agency.ID)
-			if err != nil {
-				return err
-			}
-			if changed, err = res.RowsAffected(); err != nil {
-				return err
-			}
-		}
 		for _, k := range agency.Keys {
 			n, err := adoptKey(ctx, tx, agency.ID, k)
 			if err != nil {
 				return err
 			}
-			changed += n
+			done.Ended += int(n)
 		}
-		done.Ended += int(changed)
 	}
 	return nil
 }
