@@ -89,6 +89,13 @@ func Joined(t testing.TB, all *people.Roster, passkeys *passkey.RelyingParty, or
 	return h
 }
 
+// At is the same people before a roster that was opened again.
+func (h *House) At(t testing.TB, all *people.Roster, passkeys *passkey.RelyingParty) *House {
+	again := *h
+	again.Roster, again.Passkeys, again.t = all, passkeys, t
+	return &again
+}
+
 func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
-	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -41,7 +41,7 @@ func refusesKeyring(t *testing.T, cfg Config, found string) {
 // file. Nothing opens then, nothing is made, and with the right one back
 // everything is as it was.
 func TestKeyringOfAFile(t *testing.T) {
-	cfg, agency, record, by := withAgency(t, config.Engines{})
+	cfg, house, agency, record, by := withPeople(t, config.Engines{})
 	where := filepath.Join(cfg.Dir, config.KeyringName)
 	copied := func() []byte {
 		t.Helper()
@@ -73,12 +73,9 @@ func TestKeyringOfAFile(t *testing.T) {
 	})
 	unshared := copied() // two records
 	opened(t, cfg, func(s *Service) {
-		other, err := s.Network.AddAgency(t.Context(), Console, network.Agency{Name: "Bridge", Class: network.NGO, Country: "THA", Desk: "+66"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		other := house.At(t, s.People, s.Passkeys).Agency(s.Network, roster.Agency{Name: "Bridge", Class: "NGO", Country: "THA", Desk: "+66"})
 		if err := s.Vault.Share(t.Context(), by, vault.Grant{
-			Record: record, Agency: other.ID, Purpose: "legal_aid", Until: time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 7),
+			Record: record, Agency: other, Purpose: "legal_aid", Until: time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 7),
 			Consent: vault.Consent{Holder: true, Method: "signature", Language: "en", Circumstance: "free"},
 		}, vault.Signed{}); err != nil {
 			t.Fatal(err)
@@ -262,12 +259,9 @@ func TestKeyringWhileServing(t *testing.T) {
 	})
 	for _, name := range []string{config.DatabaseName + "-wal", config.KeyringName, config.KeyringName + "-wal"} {
 		t.Run(name+" removed", func(t *testing.T) {
-			cfg, agency, _, _ := withAgency(t, config.Engines{})
+			cfg, house, agency, _, _ := withPeople(t, config.Engines{})
 			opened(t, cfg, func(s *Service) {
-				_, token, err := s.People.AddMember(t.Context(), Console, agency, people.Supervisor)
-				if err != nil {
-					t.Fatal(err)
-				}
+				token := house.At(t, s.People, s.Passkeys).Token(agency, people.Supervisor)
 				create := func() *httptest.ResponseRecorder {
 					w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/cases", nil)
 					r.Header.Set("Authorization", "Bearer "+token)
@@ -314,7 +308,7 @@ func TestKeyringWhileServing(t *testing.T) {
 	t.Run("a key file damaged", func(t *testing.T) {
 		server := pgtest.Shared(t)
 		e := config.Engines{Database: server.Database(t), Keyring: server.Database(t)}
-		cfg, agency, record, by := withAgency(t, e)
+		cfg, house, agency, record, by := withPeople(t, e)
 		opened(t, cfg, func(s *Service) {
 			if err := ready(s); err != nil {
 				t.Fatal(err)
@@ -326,10 +320,7 @@ func TestKeyringWhileServing(t *testing.T) {
 			if ready(s) == nil {
 				t.Error("ready with a damaged key file")
 			}
-			_, token, err := s.People.AddMember(t.Context(), Console, agency, people.Supervisor)
-			if err != nil {
-				t.Fatal(err)
-			}
+			token := house.At(t, s.People, s.Passkeys).Token(agency, people.Supervisor)
 			w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/cases/"+record+"/history", nil)
 			r.Header.Set("Authorization", "Bearer "+token)
 			s.API.ServeHTTP(w, r)

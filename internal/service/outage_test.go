@@ -16,9 +16,10 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
-	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 )
 
 // TestWithoutTheDatabase: with the database gone, what is for everybody is served
@@ -47,14 +48,9 @@ func TestWithoutTheDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate, err := s.Network.AddAgency(t.Context(), by, network.Agency{Name: "Gate (made up)", Class: "ImmigrationService", Country: "THA", Desk: "+66 00 000 005"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, officer, err := s.People.AddMember(t.Context(), by, gate.ID, people.Officer)
-	if err != nil {
-		t.Fatal(err)
-	}
+	house := peopletest.Joined(t, s.People, s.Passkeys, "https://one.example", access.Join)
+	gate := house.Agency(s.Network, roster.Agency{Name: "Gate (made up)", Class: "ImmigrationService", Country: "THA", Desk: "+66 00 000 005"})
+	officer := house.Token(gate, people.Officer)
 	done, err := s.Board.Publish(t.Context(), by, false)
 	if err != nil {
 		t.Fatal(err)

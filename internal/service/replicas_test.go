@@ -20,7 +20,7 @@ import (
 // twoHouses opens one network in two folders, as two replicas do, over a
 // database that both share. Their key files are copies, which will do as long
 // as nobody makes a key.
-func twoHouses(t *testing.T) (a, b *Service, dsn string) {
+func twoHouses(t *testing.T) (a, b *Service, access Access, dsn string) {
 	t.Helper()
 	dsn = pgtest.Start(t)
 	cfg := Config{
@@ -30,7 +30,8 @@ func twoHouses(t *testing.T) (a, b *Service, dsn string) {
 	if err := os.Mkdir(cfg.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Two", BaseURL: "https://two.example", Desk: "+00 00 000 000"}); err != nil {
+	access, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Two", BaseURL: "https://two.example", Desk: "+00 00 000 000"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	second := filepath.Join(t.TempDir(), "b")
@@ -56,7 +57,7 @@ func twoHouses(t *testing.T) (a, b *Service, dsn string) {
 		t.Cleanup(func() { _ = h.Close() })
 		houses[i] = h
 	}
-	return houses[0], houses[1], dsn
+	return houses[0], houses[1], access, dsn
 }
 
 // later has the next request look for a newer pack.
@@ -89,7 +90,7 @@ func agree(t *testing.T, a, b *Service) uint64 {
 
 func TestTwoBoards(t *testing.T) {
 	t.Parallel()
-	a, b, _ := twoHouses(t)
+	a, b, _, _ := twoHouses(t)
 	by := audit.Actor{ID: "test"}
 	before := agree(t, a, b) // b has published nothing
 	for _, h := range []*Service{a, b, a} {
@@ -162,7 +163,7 @@ func TestTwoBoards(t *testing.T) {
 // TestPublishWaits: a publication waits for another process's, and not for ever.
 func TestPublishWaits(t *testing.T) {
 	t.Parallel()
-	a, _, _ := twoHouses(t)
+	a, _, _, _ := twoHouses(t)
 	other := a.DB.Lease("publish", "another process", time.Minute)
 	if ours, err := other.Acquire(t.Context()); !ours || err != nil {
 		t.Fatal(err)
@@ -185,7 +186,7 @@ func TestPublishWaits(t *testing.T) {
 // TestReady spoils what readiness stands for, one thing after the other.
 func TestReady(t *testing.T) {
 	t.Parallel()
-	a, b, dsn := twoHouses(t)
+	a, b, _, dsn := twoHouses(t)
 	ready := func(what, want string) {
 		t.Helper()
 		err := readyNow(t, a)

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -71,18 +72,15 @@ func changeIn(e audit.Entry) (c logged, ok, whole bool) {
 // entriesAtOnce is how many entries of the log are read in one go.
 const entriesAtOnce = 500
 
-// eachEntry shows the entries of the log that are about no case, newest first, until
-// look has seen enough.
-func eachEntry(ctx context.Context, db *sqlstore.DB, look func(e audit.Entry) (enough bool)) error {
+// eachEntry shows every entry of the log that is about no case.
+func eachEntry(ctx context.Context, db *sqlstore.DB, look func(audit.Entry)) error {
 	for before := ""; ; {
 		page, err := db.Log().Entries(ctx, before, entriesAtOnce)
 		if err != nil {
 			return err
 		}
 		for _, e := range page {
-			if look(e.Entry) {
-				return nil
-			}
+			look(e.Entry)
 			before = e.ID
 		}
 		if len(page) < entriesAtOnce {
@@ -91,13 +89,23 @@ func eachEntry(ctx context.Context, db *sqlstore.DB, look func(e audit.Entry) (e
 	}
 }
 
-// lastLogged is the newest change that the log tells of; zero if it tells of none.
+// beginChange is how the text of an entry about a change begins, in its one form.
+var beginChange = []byte(`{"kind":"` + people.LogChange + `",`)
+
+// lastLogged is the newest change that the log tells of; zero if it tells of none. It
+// reads the whole log: of entries the order in which they lie in a table says nothing.
 func lastLogged(ctx context.Context, db *sqlstore.DB) (last logged, err error) {
-	err = eachEntry(ctx, db, func(e audit.Entry) (found bool) {
-		if c, ok, _ := changeIn(e); ok {
-			last, found = c, true
+	err = eachEntry(ctx, db, func(e audit.Entry) {
+		if !bytes.HasPrefix(e.Sealed, beginChange) {
+			return
 		}
-		return found
+		switch c, ok, _ := changeIn(e); {
+		case !ok || c.Seq < last.Seq:
+		case c.Seq == last.Seq && c != last:
+			last.SHA256 = "" // two that contradict each other
+		default:
+			last = c
+		}
 	})
 	return last, err
 }
@@ -228,14 +236,13 @@ func ExamineRoster(ctx context.Context, db *sqlstore.DB) (problems []string, err
 // many entries have another text than was logged.
 func toldChanges(ctx context.Context, db *sqlstore.DB) (told map[uint64][]string, altered int, err error) {
 	told = map[uint64][]string{}
-	err = eachEntry(ctx, db, func(e audit.Entry) bool {
+	err = eachEntry(ctx, db, func(e audit.Entry) {
 		switch c, ok, whole := changeIn(e); {
 		case !whole:
 			altered++
 		case ok:
 			told[c.Seq] = append(told[c.Seq], c.SHA256)
 		}
-		return false
 	})
 	return told, altered, err
 }

@@ -12,13 +12,33 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/vaulttest"
-	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
+// made is an agency as most tests want one.
+var made = roster.Agency{Name: "Lotus", Class: "NGO", Country: "KHM", Desk: "+855"}
+
+// testSite is where the networks of these tests are.
+const testSite = "https://net.example"
+
+// joined is a network whose first operator has joined.
+func joined(t *testing.T, s *Service, access Access) *peopletest.House {
+	t.Helper()
+	return peopletest.Joined(t, s.People, s.Passkeys, testSite, access.Join)
+}
+
 // withAgency makes a network with one agency and one case of it, at rest.
 func withAgency(t *testing.T, e config.Engines) (cfg Config, agency, record string, by audit.Actor) {
+	t.Helper()
+	cfg, _, agency, record, by = withPeople(t, e)
+	return cfg, agency, record, by
+}
+
+// withPeople is withAgency for whoever has the people do something: house is for At.
+func withPeople(t *testing.T, e config.Engines) (cfg Config, house *peopletest.House, agency, record string, by audit.Actor) {
 	t.Helper()
 	cfg = Config{Dir: filepath.Join(t.TempDir(), "net"), Engines: e, WorkFactor: DemoWork, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 	if e.Vault == "" {
@@ -27,22 +47,21 @@ func withAgency(t *testing.T, e config.Engines) (cfg Config, agency, record stri
 	if err := os.Mkdir(cfg.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"}); err != nil {
+	access, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Test", BaseURL: testSite, Desk: "+00 00"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	opened(t, cfg, func(h *Service) {
-		a, err := h.Network.AddAgency(t.Context(), Console, network.Agency{Name: "Lotus", Class: network.NGO, Country: "KHM", Desk: "+855"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		agency, by = a.ID, audit.Actor{ID: randomHex(16), Agency: a.ID, Role: "supervisor"}
+		house = joined(t, h, access)
+		agency = house.Agency(h.Network, made)
+		by = audit.Actor{ID: randomHex(16), Agency: agency, Role: "supervisor"}
 		c, err := h.Vault.CreateCase(t.Context(), by)
 		if err != nil {
 			t.Fatal(err)
 		}
 		record = c.ID
 	})
-	return cfg, agency, record, by
+	return cfg, house, agency, record, by
 }
 
 // opened opens a folder, lets do work in it, and closes it.

@@ -25,8 +25,9 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
-	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -76,10 +77,11 @@ func simulate(t *testing.T, e config.Engines, bytes func(h *Service) (data, keyr
 	if err := os.Mkdir(cfg.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Found(t.Context(), cfg, Founding{
-		ID: randomHex(16), Name: "Test", BaseURL: "http://localhost:8080", Desk: "+00 00",
+	access, err := Found(t.Context(), cfg, Founding{
+		ID: randomHex(16), Name: "Test", BaseURL: peopletest.Address, Desk: "+00 00",
 		Demo: true, // no month of probation, and a thousand cards in a day
-	}); err != nil {
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	h, err := Open(t.Context(), cfg)
@@ -109,15 +111,15 @@ func simulate(t *testing.T, e config.Engines, bytes func(h *Service) (data, keyr
 	}
 	before := trust()
 	const agencies = 4
-	var agency network.Agency
+	house := peopletest.Joined(t, h.People, h.Passkeys, peopletest.Origin, access.Join)
+	var agency string
 	for i := range agencies {
-		agency, err = h.Network.AddAgency(t.Context(), Console, network.Agency{Name: fmt.Sprintf("Lotus House %d", i), Class: network.NGO, Country: "KHM", Desk: "+855 12 345 678"})
-		must(err)
+		agency = house.Agency(h.Network, roster.Agency{Name: fmt.Sprintf("Lotus House %d", i), Class: "NGO", Country: "KHM", Desk: "+855 12 345 678"})
 	}
 	publish()
 	one["trust_bytes"] = (trust() - before) / agencies
 
-	by := audit.Actor{ID: randomHex(16), Agency: agency.ID, Role: "supervisor"}
+	by := audit.Actor{ID: randomHex(16), Agency: agency, Role: "supervisor"}
 	admit := func(n int) (cases []string) {
 		for range n {
 			c, err := h.Vault.CreateCase(t.Context(), by)
@@ -192,18 +194,19 @@ func simulate(t *testing.T, e config.Engines, bytes func(h *Service) (data, keyr
 	must(err)
 	_, public, err := verifier.NewDevice(h.Network.ID(), randomHex(16), root)
 	must(err)
-	inviter, _, err := h.People.AddMember(t.Context(), Console, agency.ID, people.Supervisor)
-	must(err)
-	invites := audit.Actor{ID: inviter.ID, Agency: agency.ID, Role: string(inviter.Role)}
-	_, secret, err := h.Network.InviteDevice(t.Context(), invites, agency.ID, "gate-1")
+	inviter, _ := house.Program(agency, people.Supervisor, house.First)
+	invites := audit.Actor{ID: inviter.ID, Agency: agency, Role: string(inviter.Role)}
+	_, secret, err := h.Network.InviteDevice(t.Context(), invites, agency, "gate-1")
 	must(err)
 	enrolled, err := h.Network.EnrolDevice(t.Context(), secret, public)
 	must(err)
 	symbols, err := verifier.Symbols(h.Network.ID(), root, public)
 	must(err)
-	second := audit.Actor{ID: "second", Role: string(people.Operator)}
-	must(h.Network.ApproveDevice(t.Context(), second, enrolled.Device.ID, symbols))
-	envelope, err := h.Board.Envelope(t.Context(), audit.Actor{ID: enrolled.Device.ID, Agency: agency.ID, Role: string(people.DeviceRole)})
+	admission, err := h.Network.DeviceAdmission(t.Context(), house.Actor(house.First), enrolled.Device.ID, symbols)
+	must(err)
+	house.Do(roster.DoAdmitDevice, agency, admission, house.First)
+	must(h.Network.Adopt(t.Context()))
+	envelope, err := h.Board.Envelope(t.Context(), audit.Actor{ID: enrolled.Device.ID, Agency: agency, Role: string(people.DeviceRole)})
 	must(err)
 	one["envelope_bytes"] = float64(len(envelope))
 	return one

@@ -14,20 +14,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/offsite"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/internal/sqlitetest"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 )
 
 // office is an agency of a network whose log is about to be damaged, with a case
-// and an attestation in it.
+// and an attestation in it, and another one that an operator is about to admit.
 type office struct {
+	house  *peopletest.House
+	asked  approval.Act
 	by     audit.Actor
 	record string
 	issued credentials.ID
@@ -35,13 +41,15 @@ type office struct {
 
 // openOffice lets an agency begin to work, publishes until the log has full
 // tiles, and returns what there is to go on with.
-func openOffice(t *testing.T, s *Service) office {
+func openOffice(t *testing.T, s *Service, access Access, site string) office {
 	t.Helper()
-	a, err := s.Network.AddAgency(t.Context(), Console, network.Agency{Name: "Lotus", Class: network.NGO, Country: "KHM", Desk: "+855"})
+	o := office{house: peopletest.Joined(t, s.People, s.Passkeys, site, access.Join)}
+	o.by = audit.Actor{ID: randomHex(16), Agency: o.house.Agency(s.Network, made), Role: "supervisor"}
+	q, err := o.ask(t.Context(), s, "Mill")
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := office{by: audit.Actor{ID: randomHex(16), Agency: a.ID, Role: "supervisor"}}
+	o.asked = q.Act
 	c, err := s.Vault.CreateCase(t.Context(), o.by)
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +75,30 @@ func publish(t *testing.T, s *Service) {
 	}
 }
 
+// ask has an operator ask for another agency.
+func (o office) ask(ctx context.Context, s *Service, name string) (people.Request, error) {
+	another, err := s.Network.Admission(ctx, network.Agency{Name: name, Class: network.NGO, Country: "KHM", Desk: "+855"})
+	if err != nil {
+		return people.Request{}, err
+	}
+	operator, _, err := s.People.Person(ctx, o.house.First)
+	if err != nil {
+		return people.Request{}, err
+	}
+	return s.People.Ask(ctx, operator, roster.DoAdmitAgency, "", another)
+}
+
+// agree has the operator agree to what was asked first: that is enough while the
+// network is founded.
+func (o office) agree(ctx context.Context, s *Service) error {
+	operator, _, err := s.People.Person(ctx, o.house.First)
+	if err != nil {
+		return err
+	}
+	_, err = s.People.Agree(ctx, operator, o.asked.ID, o.house.Proof(o.asked, o.house.First))
+	return err
+}
+
 func (o office) issue(ctx context.Context, s *Service) (credentials.ID, error) {
 	a, err := s.Issuer.Issue(ctx, o.by, credentials.Order{
 		Case: o.record, RequestKey: randomHex(16), Claims: &claims.IdentityClaim{
@@ -90,9 +122,10 @@ func (o office) acts(s *Service) map[string]func(context.Context) error {
 			return err
 		},
 		"open a case": func(ctx context.Context) error { _, err := s.Vault.CreateCase(ctx, o.by); return err },
-		"admit": func(ctx context.Context) error {
-			_, err := s.Network.AddAgency(ctx, Console, network.Agency{Name: "Mill", Class: network.NGO, Country: "KHM", Desk: "+855"})
-			return err
+		"admit":       func(ctx context.Context) error { return o.agree(ctx, s) },
+		"ask":         func(ctx context.Context) error { _, err := o.ask(ctx, s, "Weir"); return err },
+		"end": func(ctx context.Context) error {
+			return s.End(ctx, roster.DoSignOut, "", &roster.SignOut{ID: o.house.First})
 		},
 		"publish": func(ctx context.Context) error {
 			_, err := s.Board.Publish(ctx, audit.Actor{ID: "test"}, false)
@@ -226,7 +259,7 @@ func TestStopped(t *testing.T) {
 	}
 	token := access.Token
 	var o office
-	opened(t, cfg, func(s *Service) { o = openOffice(t, s) })
+	opened(t, cfg, func(s *Service) { o = openOffice(t, s, access, testSite) })
 	open := func(t *testing.T) *Service {
 		t.Helper()
 		cfg := cfg
@@ -305,11 +338,12 @@ func TestPutBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"}); err != nil {
+	access, err := Found(t.Context(), cfg, Founding{ID: randomHex(16), Name: "Test", BaseURL: testSite, Desk: "+00 00"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	var o office
-	opened(t, cfg, func(s *Service) { o = openOffice(t, s) })
+	opened(t, cfg, func(s *Service) { o = openOffice(t, s, access, testSite) })
 	older := copyOf(t, cfg.Dir)
 	work := func(s *Service) {
 		if _, err := o.issue(t.Context(), s); err != nil {
@@ -423,12 +457,12 @@ func refused(t *testing.T, s *Service, token string) {
 // replica finds the damage by itself.
 func TestStoppedReplicas(t *testing.T) {
 	t.Parallel()
-	a, b, dsn := twoHouses(t)
+	a, b, access, dsn := twoHouses(t)
 	for _, s := range []*Service{a, b} {
 		s.cfg.Metrics = NewMetrics()
 		s.cfg.Metrics.Watch(s)
 	}
-	o := openOffice(t, a)
+	o := openOffice(t, a, access, "https://two.example")
 	run := func(statement string) {
 		t.Helper()
 		pgtest.Shared(t).Administer(t, dsn, "SET search_path = safeconduct; "+statement)

@@ -30,8 +30,12 @@ func (s *Service) Suspend(ctx context.Context, agency string, alone bool) error 
 }
 
 // End takes something of the roster away for whoever has folder and passphrase: the
-// root key alone is enough for that, and for nothing else.
+// root key alone is enough for that, and for nothing else. It signs nothing that
+// could not be logged.
 func (s *Service) End(ctx context.Context, do, agency string, what any) error {
+	if err := s.DB.Log().MayAppend(ctx); err != nil {
+		return err
+	}
 	return s.People.Console(ctx, do, agency, what, RootSigner(ctx, s.Keys))
 }
 

@@ -8,12 +8,13 @@ import (
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people/roster"
 )
 
 // TestSuspendedAmongTheRooms: what the other rooms hear of an agency that is
 // suspended, and of one that nobody knows.
 func TestSuspendedAmongTheRooms(t *testing.T) {
-	cfg, agency, _, _ := withAgency(t, config.Engines{})
+	cfg, house, agency, _, _ := withPeople(t, config.Engines{})
 	opened(t, cfg, func(s *Service) {
 		seen := members{s.Network}
 		for _, c := range []struct {
@@ -27,7 +28,7 @@ func TestSuspendedAmongTheRooms(t *testing.T) {
 			{"unknown", randomHex(16), false, credentials.ErrNotFound, network.ErrNotFound, ""},
 		} {
 			if c.suspend {
-				if err := s.Suspend(t.Context(), agency, true, false); err != nil {
+				if err := s.Suspend(t.Context(), agency, false); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -40,9 +41,15 @@ func TestSuspendedAmongTheRooms(t *testing.T) {
 				t.Errorf("%s, as one to share with: %+v, %v, want %v", c.name, to, err, c.receives)
 			}
 		}
-		if err := s.Suspend(t.Context(), agency, false, false); err != nil {
-			t.Fatal(err)
+		if err := s.Suspend(t.Context(), agency, false); err != nil {
+			t.Errorf("repeated: %v", err)
 		}
+		// Whoever has the folder alone cannot let it in again; people can.
+		if err := s.End(t.Context(), roster.DoResumeAgency, "", &roster.ResumeAgency{ID: agency}); !errors.Is(err, roster.ErrProof) {
+			t.Errorf("let in again by the root alone: %v, want ErrProof", err)
+		}
+		house = house.At(t, s.People, s.Passkeys)
+		house.Do(roster.DoResumeAgency, "", &roster.ResumeAgency{ID: agency}, house.First)
 		if _, err := seen.Agency(t.Context(), agency); err != nil {
 			t.Errorf("let in again: %v", err)
 		}
