@@ -11,10 +11,11 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/backup"
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/internal/recovery"
 	"github.com/safeconduct/safeconduct/internal/service"
-	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people/roster"
 )
 
 // TestRestoreKeyring loses the keyring alone, on a server, after one more record
@@ -41,7 +42,8 @@ func TestRestoreKeyring(t *testing.T) {
 	}
 	folder := config.Folder{Dir: cfg.Dir, PassphraseFile: write("passphrase", cfg.Passphrase)}
 	recipients, identity := write("recipients", one+"\n"+two), write("identity", secret)
-	if _, err := service.Found(t.Context(), cfg, service.Founding{ID: strings.Repeat("ab", 16), Name: "Test", BaseURL: "https://net.example", Desk: "+00"}); err != nil {
+	access, err := service.Found(t.Context(), cfg, service.Founding{ID: strings.Repeat("ab", 16), Name: "Test", BaseURL: "https://net.example", Desk: "+00"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	opened := func(do func(s *service.Service)) {
@@ -68,11 +70,9 @@ func TestRestoreKeyring(t *testing.T) {
 		return record
 	}
 	opened(func(s *service.Service) {
-		a, err := s.Network.AddAgency(t.Context(), service.Console, network.Agency{Name: "Lotus", Class: network.NGO, Country: "KHM", Desk: "+855"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		by = audit.Actor{ID: strings.Repeat("cd", 16), Agency: a.ID, Role: "supervisor"}
+		house := peopletest.Joined(t, s.People, s.Passkeys, "https://net.example", access.Join)
+		agency := house.Agency(s.Network, roster.Agency{Name: "Lotus", Class: "NGO", Country: "KHM", Desk: "+855"})
+		by = audit.Actor{ID: strings.Repeat("cd", 16), Agency: agency, Role: "supervisor"}
 	})
 	early := takeIn()
 	keys := filepath.Join(temp, "keys.backup")
