@@ -60,6 +60,7 @@ type Agency struct {
 	// Admitted is the day on which it became an agency of this network; zero for
 	// those from before it was kept.
 	Admitted time.Time
+	Founder  bool // it was admitted while the network was founded
 	Terms    Terms
 	Keys     []Key // oldest first
 	// Version rises with every change, so that of two people who edit the
@@ -205,7 +206,10 @@ func (n *Network) adopt(ctx context.Context, a Agency) error {
 func agencyOf(a roster.Agency) Agency {
 	out := Agency{
 		ID: a.ID, Name: a.Name, Class: Class(a.Class), Country: a.Country, Desk: a.Desk, Suspended: a.Suspended,
-		Admitted: time.Unix(a.Admitted, 0).UTC().Truncate(day),
+		Admitted: time.Unix(a.Admitted, 0).UTC().Truncate(day), Founder: a.Founder,
+	}
+	for _, q := range a.Quotas {
+		out.Terms.Quotas = append(out.Terms.Quotas, Quota{Event: q.Event, Cards: q.Cards, Until: time.Unix(q.Until, 0).UTC()})
 	}
 	if len(a.Kinds) > 0 || a.Level != "" {
 		out.Terms.Signs = &Signs{Kinds: a.Kinds, Level: a.Level}

@@ -478,6 +478,7 @@ func TestLimits(t *testing.T) {
 	}{
 		{"the first day", 0, network.Agency{Admitted: admitted}, network.Limit{Days: 30, Cards: 20}},
 		{"the last day of the month", 30*day - 1, network.Agency{Admitted: admitted}, network.Limit{Days: 30, Cards: 20}},
+		{"of the founding", 0, network.Agency{Admitted: admitted, Founder: true}, network.Limit{Days: 1, Cards: 300}},
 		{"a month later", 30 * day, network.Agency{Admitted: admitted}, network.Limit{Days: 1, Cards: 300}},
 		{"from before it was kept", 29 * day, network.Agency{Keys: []network.Key{{From: admitted.Add(day)}, {From: admitted}}}, network.Limit{Days: 30, Cards: 20}},
 		{"an event", day, network.Agency{Admitted: admitted, Terms: network.Terms{Quotas: []network.Quota{event}}}, network.Limit{Days: 30, Cards: 220}},

@@ -22,7 +22,8 @@ type Quota struct {
 // Limit is how many cards an agency may make in so many days, today among them.
 type Limit struct{ Days, Cards int }
 
-// Limits are those that hold for an agency today; each by itself. A throw-away
+// Limits are those that hold for an agency today; each by itself. Who was admitted while
+// the network was founded has no month: nobody is there yet who could watch. A throw-away
 // network has none: nobody relies on its cards, and a demonstration is no place to
 // wait a month.
 func (n *Network) Limits(a Agency) []Limit {
@@ -31,7 +32,7 @@ func (n *Network) Limits(a Agency) []Limit {
 	}
 	now := n.cfg.Now()
 	l := Limit{Days: 1, Cards: DailyCards}
-	if now.Before(a.Since().Add(Probation)) {
+	if !a.Founder && now.Before(a.Since().Add(Probation)) {
 		l = Limit{Days: int(Probation / day), Cards: ProbationCards}
 	}
 	for _, q := range a.Terms.Quotas {

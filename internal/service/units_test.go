@@ -13,15 +13,20 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 )
 
 // unit is one agency of a network that is no demonstration, on a clock of its own.
 type unit struct {
 	t *testing.T
 	*Service
-	by    audit.Actor
-	clock time.Time
+	by     audit.Actor
+	clock  time.Time
+	others []string // people who answer for two other agencies
+	house  *peopletest.House
 }
 
 func newUnit(t *testing.T, demo bool) *unit {
@@ -36,14 +41,28 @@ func newUnit(t *testing.T, demo bool) *unit {
 	if demo {
 		f.BaseURL = "http://localhost:8080"
 	}
-	_, err := Found(t.Context(), cfg, f)
+	access, err := Found(t.Context(), cfg, f)
 	u.ok(err)
 	u.Service, err = Open(t.Context(), cfg)
 	u.ok(err)
 	t.Cleanup(func() { u.ok(u.Close()) })
-	a, err := u.Network.AddAgency(t.Context(), Console, network.Agency{Name: "Lotus House", Class: network.NGO, Country: "KHM", Desk: "+855"})
-	u.ok(err)
-	u.by = audit.Actor{ID: randomHex(16), Agency: a.ID, Role: "caseworker"}
+	u.house = peopletest.Joined(t, u.People, u.Passkeys, strings.TrimSuffix(f.BaseURL, "/"), access.Join)
+	for _, name := range []string{"Bridge House", "River House"} {
+		id := u.house.Agency(u.Network, roster.Agency{Name: name, Class: "NGO", Country: "KHM", Desk: "+855"})
+		u.others = append(u.others, u.house.Person(id, people.Supervisor, u.house.First))
+	}
+	// Admitted by two bodies, when the founding is over: who was there before has no
+	// probation.
+	u.house.Do(roster.DoCloseFounding, "", &roster.CloseFounding{}, u.house.First, u.others[0])
+	lotus := randomHex(16)
+	u.house.Do(roster.DoAdmitAgency, "", &roster.AdmitAgency{Agency: roster.Agency{
+		ID: lotus, Name: "Lotus House", Class: "NGO", Country: "KHM", Desk: "+855", Kinds: []string{},
+	}}, u.house.First, u.others[0])
+	if !demo {
+		u.clock = u.clock.Add(roster.Delay)
+	}
+	u.ok(u.Network.Adopt(t.Context()))
+	u.by = audit.Actor{ID: randomHex(16), Agency: lotus, Role: "caseworker"}
 	return u
 }
 
@@ -95,10 +114,9 @@ func TestProbation(t *testing.T) {
 	}
 
 	// Two more for an event, for two days.
-	a, err := u.Network.Agency(t.Context(), u.by.Agency)
-	u.ok(err)
-	a.Terms.Quotas = []network.Quota{{Event: "A compound was opened", Cards: 2, Until: u.clock.Add(48 * time.Hour)}}
-	u.ok(u.DB.Network().ReplaceAgency(t.Context(), a))
+	u.house.Do(roster.DoRaiseQuota, "", &roster.RaiseQuota{Quota: roster.Quota{
+		Agency: u.by.Agency, Event: "A compound was opened", Cards: 2, Until: u.clock.Add(48 * time.Hour).Unix(),
+	}}, u.others...)
 	u.ok(u.card())
 	u.clock = u.clock.Add(24 * time.Hour)
 	u.ok(u.card())

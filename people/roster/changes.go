@@ -272,7 +272,7 @@ func (a *AdmitAgency) check(s *State, act approval.Act) error {
 }
 func (a *AdmitAgency) apply(s *State, _ approval.Act, at int64) {
 	n := a.Agency
-	n.Admitted = at
+	n.Admitted, n.Founder = at, s.Founding(at)
 	s.Agencies[a.ID] = n
 }
 
@@ -288,7 +288,7 @@ func (a *ChangeAgency) check(s *State, _ approval.Act) error {
 }
 func (a *ChangeAgency) apply(s *State, _ approval.Act, _ int64) {
 	old, n := s.Agencies[a.ID], a.Agency
-	n.Partner, n.Suspended, n.Compromised, n.Admitted, n.Quotas = old.Partner, old.Suspended, old.Compromised, old.Admitted, old.Quotas
+	n.Partner, n.Suspended, n.Compromised, n.Admitted, n.Founder, n.Quotas = old.Partner, old.Suspended, old.Compromised, old.Admitted, old.Founder, old.Quotas
 	s.Agencies[a.ID] = n
 }
 

@@ -150,6 +150,7 @@ type Agency struct {
 	Suspended   bool    `json:"-"`
 	Compromised int64   `json:"-"` // since when nothing that it signs is believed; 0 is never
 	Admitted    int64   `json:"-"` // when it first counted
+	Founder     bool    `json:"-"` // it was admitted while the network was founded
 	Quotas      []Quota `json:"-"` // beyond the usual, oldest first
 }
 
