@@ -9,21 +9,24 @@ import (
 	"testing"
 
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/service"
-	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 )
 
 // TestAgencyCommands: an agency is shut out while the service runs. Its tokens let
 // nobody in from the next call on, and the trust list says so from the next
-// publication on; a command that has the folder to itself publishes at once.
+// publication on; a command that has the folder to itself publishes at once. No
+// command lets it in again: people do.
 func TestAgencyCommands(t *testing.T) {
 	// A demo's passphrase, where a demo has it: the commands stretch it as little.
 	cfg := service.Config{Dir: filepath.Join(t.TempDir(), "net"), WorkFactor: service.DemoWork, Passphrase: config.DemoPassphrase + "test"}
 	if err := os.Mkdir(cfg.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := service.Found(t.Context(), cfg, service.Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"}); err != nil {
+	access, err := service.Found(t.Context(), cfg, service.Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	phrase := filepath.Join(cfg.Dir, config.PassphraseName)
@@ -53,15 +56,9 @@ func TestAgencyCommands(t *testing.T) {
 	}
 	var agency string
 	opened(t, cfg, func(s *service.Service) {
-		a, err := s.Network.AddAgency(t.Context(), service.Console, network.Agency{Name: "Lotus", Class: network.NGO, Country: "KHM", Desk: "+855"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		agency = a.ID
-		_, token, err := s.People.AddMember(t.Context(), service.Console, agency, people.Supervisor)
-		if err != nil {
-			t.Fatal(err)
-		}
+		house := peopletest.Joined(t, s.People, s.Passkeys, "https://net.example", access.Join)
+		agency = house.Agency(s.Network, roster.Agency{Name: "Lotus", Class: "NGO", Country: "KHM", Desk: "+855"})
+		token := house.Token(agency, people.Supervisor)
 		server := httptest.NewServer(s.API)
 		defer server.Close()
 		ask := func(want int) {
@@ -98,7 +95,11 @@ func TestAgencyCommands(t *testing.T) {
 			t.Error("after a publication the trust list does not say that the agency is suspended")
 		}
 		run(agency+"  suspended", "agency", "list")
-		run("let in again", "agency", "resume", agency)
+		if status, out, _ := command("agency", "resume", agency, "--dir", cfg.Dir, "--passphrase-file", phrase); status == 0 || strings.Contains(out, "let in again") {
+			t.Errorf("folder and passphrase let it in again: %d %s", status, out)
+		}
+		ask(401)
+		house.Do(roster.DoResumeAgency, "", &roster.ResumeAgency{ID: agency}, house.First)
 		ask(200)
 	})
 	run("let in any more", "agency", "suspend", agency)

@@ -9,9 +9,10 @@ import (
 
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/doctor"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/service"
-	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 )
 
 // TestKeyCommands: what an operator at the machine types, and what it leaves in
@@ -22,16 +23,15 @@ func TestKeyCommands(t *testing.T) {
 	if err := os.Mkdir(cfg.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := service.Found(t.Context(), cfg, service.Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"}); err != nil {
+	access, err := service.Found(t.Context(), cfg, service.Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	var agency string
+	var house *peopletest.House
 	opened(t, cfg, func(s *service.Service) {
-		a, err := s.Network.AddAgency(t.Context(), service.Console, network.Agency{Name: "Lotus", Class: network.NGO, Country: "KHM", Desk: "+855"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		agency = a.ID
+		house = peopletest.Joined(t, s.People, s.Passkeys, "https://net.example", access.Join)
+		agency = house.Agency(s.Network, roster.Agency{Name: "Lotus", Class: "NGO", Country: "KHM", Desk: "+855"})
 	})
 	phrase := filepath.Join(cfg.Dir, config.PassphraseName)
 	if err := os.WriteFile(phrase, []byte(cfg.Passphrase+"\n"), 0o600); err != nil {
@@ -73,17 +73,36 @@ func TestKeyCommands(t *testing.T) {
 	expect(do("epoch", "list"), 0, "burned", "live", "next")
 
 	opened(t, cfg, func(s *service.Service) {
-		m, token, err := s.People.AddMember(t.Context(), service.Console, agency, people.Supervisor)
-		if err != nil {
-			t.Fatal(err)
-		}
-		expect(do("member", "list", "--agency", agency), 0, m.ID+"  supervisor  may act")
-		expect(do("member", "end", m.ID), 0, "lets nobody in")
-		expect(do("member", "end", m.ID), 1, "")
-		expect(do("member", "list", "--agency", agency), 0, m.ID+"  supervisor  ended")
+		house = house.At(t, s.People, s.Passkeys)
+		program, token := house.Program(agency, people.Supervisor, house.First)
+		expect(do("member", "list", "--agency", agency), 0, program.ID+"  program  active    supervisor ")
+		expect(do("member", "end", program.ID), 0, "lets them in any more")
+		expect(do("member", "end", program.ID), 1, "")
+		expect(do("member", "list", "--agency", agency), 0, program.ID+"  program  ended     supervisor ")
 		if _, err := s.People.Authenticate(t.Context(), token); !errors.Is(err, people.ErrUnauthenticated) {
 			t.Errorf("the token still lets somebody in: %v", err)
 		}
+		// A person is signed out at once, and cannot sign in again.
+		person := house.Person(agency, people.Supervisor, house.First)
+		session, _, err := s.Sessions.Start(t.Context(), person, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Sessions.Read(t.Context(), session); err != nil {
+			t.Errorf("somebody who has signed in: %v", err)
+		}
+		expect(do("member", "list", "--agency", agency), 0, person+"  person   active    supervisor ")
+		expect(do("member", "end", person), 0, "lets them in any more")
+		expect(do("member", "end", person), 1, "")
+		expect(do("member", "list", "--agency", agency), 0, person+"  person   ended     supervisor ")
+		if _, _, err := s.People.Person(t.Context(), person); !errors.Is(err, people.ErrUnauthenticated) {
+			t.Errorf("the person can still sign in: %v", err)
+		}
+		if _, err := s.Sessions.Read(t.Context(), session); err == nil {
+			t.Error("the session of somebody who was ended is still good")
+		}
+		expect(do("member", "end", randomHex(16)), 1, "no such record")
+		expect(do("member", "list"), 0, house.First+"  person   active    operator ")
 		expect(do("key", "rotate", "--agency", agency), 1, "the folder is served")
 		expect(do("key", "list"), 0, "signs")
 		pack, err := s.Board.Pack(t.Context())

@@ -34,10 +34,13 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/passkey"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/internal/vectortest"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -188,20 +191,22 @@ func newService(t *testing.T) *service {
 	s.ok(err)
 	t.Cleanup(func() { _ = db.Close() })
 	now := func() time.Time { return s.now }
-	roster, err := people.New(people.Config{Store: db.People(), Now: now})
+	passkeys := peopletest.Passkeys(t)
+	all, err := people.New(people.Config{Store: db.People(), Checker: passkey.Checker{RelyingParty: passkeys}, Now: now})
 	s.ok(err)
 	s.Network, err = network.New(network.Config{
-		Store: db.Network(), Keys: s.keys, Rights: roster, ID: strings.Repeat("5eed", 8), Name: "Made-up network",
+		Store: db.Network(), Keys: s.keys, Rights: all, ID: strings.Repeat("5eed", 8), Name: "Made-up network",
 		BaseURL: "https://network.example", Desk: "+855 00 000 000", Now: now,
 	})
 	s.ok(err)
-	m, _ := people.NewOperator()
-	s.ok(s.Init(t.Context(), network.Founder{ID: m.ID, Token: m.Token}))
-	operator := audit.Actor{ID: m.ID, Role: string(people.Operator)}
-	second := audit.Actor{ID: strings.Repeat("ab", 16), Role: string(people.Operator)}
-	s.agency, err = s.AddAgency(t.Context(), operator, network.Agency{Name: "Made-up House", Class: network.NGO, Country: "KHM", Desk: "+855 00 000 001"})
+	s.ok(s.Init(t.Context()))
+	house := peopletest.Found(t, all, passkeys, s.ID(), false, s.now)
+	operator := house.Actor(house.First)
+	agency := house.Agency(s, roster.Agency{Name: "Made-up House", Class: "NGO", Country: "KHM", Desk: "+855 00 000 001"})
+	inviter, _ := house.Program(agency, people.Supervisor, house.First)
+	s.agency, err = s.Agency(t.Context(), agency)
 	s.ok(err)
-	_, secret, err := s.InviteDevice(t.Context(), operator, s.agency.ID, "checkpoint-1")
+	_, secret, err := s.InviteDevice(t.Context(), audit.Actor{ID: inviter.ID, Agency: agency, Role: string(people.Supervisor)}, agency, "checkpoint-1")
 	s.ok(err)
 	device, public, err := verifier.NewDevice(s.ID(), "", nil)
 	s.ok(err)
@@ -209,7 +214,10 @@ func newService(t *testing.T) *service {
 	s.ok(err)
 	symbols, err := verifier.Symbols(s.ID(), e.Root, e.Device.Recipient)
 	s.ok(err)
-	s.ok(s.ApproveDevice(t.Context(), second, e.Device.ID, symbols))
+	admission, err := s.DeviceAdmission(t.Context(), operator, e.Device.ID, symbols)
+	s.ok(err)
+	house.Do(roster.DoAdmitDevice, agency, admission, house.First)
+	s.ok(s.Adopt(t.Context()))
 	device.ID, device.Root = e.Device.ID, e.Root
 	s.device, s.by = device, audit.Actor{ID: device.ID, Agency: s.agency.ID, Role: string(people.DeviceRole)}
 	return s

@@ -22,9 +22,13 @@ import (
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/passkey"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
+	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -55,29 +59,25 @@ func newStations(t *testing.T, n int) []*station {
 	file, err := keyfile.Create(ctx, keyfile.Config{Path: filepath.Join(dir, "keys.age"), Passphrase: "made up", WorkFactor: 1}, "example.org/log")
 	must(t, err)
 	keys := keystore.New(file)
-	roster, err := people.New(people.Config{Store: db.People()})
+	passkeys := peopletest.Passkeys(t)
+	all, err := people.New(people.Config{Store: db.People(), Checker: passkey.Checker{RelyingParty: passkeys}})
 	must(t, err)
-	net, err := network.New(network.Config{Store: db.Network(), Keys: keys, Rights: roster, ID: networkID, Name: "Made up", BaseURL: "http://localhost", Desk: "+855 00 000 000", Demo: true})
+	net, err := network.New(network.Config{Store: db.Network(), Keys: keys, Rights: all, ID: networkID, Name: "Made up", BaseURL: "http://localhost", Desk: "+855 00 000 000", Demo: true})
 	must(t, err)
-	first, token := people.NewOperator()
-	must(t, net.Init(ctx, network.Founder{ID: first.ID, Token: first.Token}))
-	operator, err := roster.Authenticate(ctx, token)
-	must(t, err)
-	agency, err := net.AddAgency(ctx, operator, network.Agency{Name: "Gate", Class: network.ImmigrationService, Country: "KEN", Desk: "+855 00 000 001"})
-	must(t, err)
+	must(t, net.Init(ctx))
+	house := peopletest.Found(t, all, passkeys, networkID, true, time.Now())
+	agency := house.Agency(net, roster.Agency{Name: "Gate", Class: "ImmigrationService", Country: "KEN", Desk: "+855 00 000 001"})
 
 	stations := make([]*station, n)
 	for i := range stations {
 		own, err := sqlstore.Open(ctx, filepath.Join(dir, fmt.Sprintf("tries-%d.db", i)))
 		must(t, err)
 		t.Cleanup(func() { _ = own.Close() })
-		s := &station{tries: own.CodeTries(), client: &http.Client{Transport: &http.Transport{}}}
-		_, s.token, err = roster.AddMember(ctx, operator, agency.ID, people.Officer)
-		must(t, err)
+		s := &station{tries: own.CodeTries(), client: &http.Client{Transport: &http.Transport{}}, token: house.Token(agency, people.Officer)}
 		server, err := httpapi.New(httpapi.Config{
-			People: roster, Network: net, Board: s, Rate: 1e6,
-			// A check issues nothing and keeps nothing.
-			Issuer: &credentials.Issuer{}, Vault: &vault.Vault{}, LogFiles: fstest.MapFS{},
+			People: all, Passkeys: passkeys, Network: net, Board: s, Rate: 1e6,
+			// A check issues nothing and keeps nothing, and a program does not sign in.
+			Sessions: &signin.Sessions{}, Issuer: &credentials.Issuer{}, Vault: &vault.Vault{}, LogFiles: fstest.MapFS{},
 			Idempotency: httpapi.Once(db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 			Tries:       s.tries,
 			Log:         slog.New(slog.DiscardHandler),
