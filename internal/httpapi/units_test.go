@@ -103,6 +103,7 @@ func TestSecondCard(t *testing.T) {
 	card(worker, "MADE UP", http.StatusForbidden)
 	card(supervisor, "MADE UP", http.StatusCreated)
 	card(supervisor, "ALSO MADE UP", http.StatusCreated)
+}
 
 // TestDecisionOfTwo: from reasonable grounds on an attestation waits for two people of
 // the agency, who are shown all that they agree to.
