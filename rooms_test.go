@@ -157,10 +157,14 @@ var rooms = map[string]room{
 	"internal/picture/zxing": {foreign: []string{"github.com/tetratelabs/wazero"}},
 	"internal/picturetest":   {ours: []string{"credentials/card/symbol"}, foreign: []string{"github.com/skip2/go-qrcode"}},
 
+	// Who asks a service over HTTP: it knows no rule, and of a body only the text that
+	// cannot be printed by accident.
+	"internal/caller": {adapter: true, ours: []string{"credentials/private", "internal/passkey/software"}},
+
 	// The story speaks to the service as strangers do, over HTTP; of the domain
 	// it takes what a client needs: claims to write, a pack to open, a message
 	// to sign.
-	"internal/demo": {adapter: true, ours: domain, foreign: []string{"github.com/skip2/go-qrcode", "golang.org/x/image"}},
+	"internal/demo": {adapter: true, ours: slices.Concat(domain, []string{"internal/caller", "internal/passkey/software"}), foreign: []string{"github.com/skip2/go-qrcode", "golang.org/x/image"}},
 
 	// What runs, examines and restores a network. The arrows go one way: recovery
 	// examines what it brought back, doctor opens what service opens, and nobody
@@ -173,7 +177,7 @@ var rooms = map[string]room{
 	"internal/service": {
 		adapter: true,
 		ours:    slices.Concat(domain, stores, []string{"docs/api", "internal/config", "internal/files", "internal/httpapi", "internal/keystore", "internal/offsite", "internal/passkey", "internal/signin", "internal/trouble", "web"}),
-		foreign: []string{"golang.org/x/mod/sumdb/note", "github.com/prometheus/client_golang"},
+		foreign: []string{"golang.org/x/mod/sumdb/note", "golang.org/x/time/rate", "github.com/prometheus/client_golang"},
 	},
 	// It asks the engines themselves when the service cannot be opened.
 	"internal/doctor": {

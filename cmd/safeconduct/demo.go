@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path"
@@ -63,16 +64,19 @@ func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = listener.Close() }()
-	url := "http://" + listener.Addr().String()
+	url, err := pagesAt(listener.Addr())
+	if err != nil {
+		return err
+	}
 
 	// The story begins four days ago; until it is told, the service lives
 	// that much in the past.
 	var ago atomic.Int64
-	ago.Store(int64(4 * 24 * time.Hour))
+	ago.Store(int64(demo.Began))
 	now := func() time.Time { return time.Now().Add(-time.Duration(ago.Load())) }
 
 	cfg := service.Config{Dir: f.dir, Engines: f.engines, WorkFactor: service.DemoWork, Now: now, Passphrase: config.DemoPassphrase + randomHex(16)}
-	token, err := foundDemo(ctx, cfg, url)
+	access, err := foundDemo(ctx, cfg, url)
 	if err != nil {
 		return err
 	}
@@ -82,7 +86,7 @@ func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 	}
 	defer func() { _ = network.Close() }()
 
-	s := &stage{api: network.API}
+	s := &stage{api: network.API, url: url}
 	server := network.API.Listener("")
 	server.Handler = service.LocalOnly(s)
 	served := make(chan error, 1)
@@ -95,7 +99,7 @@ func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 	}
 	_, _ = fmt.Fprintf(told, "Safeconduct demo, at %s. Everybody in it is made up.\n\n", url)
 	story, err := demo.Play(ctx, demo.Config{
-		URL: url, Operator: token, Dir: f.dir, Out: told,
+		URL: url, Operator: access.Token, Join: access.Join, Dir: f.dir, Out: told,
 		SetClock: func(d time.Duration) { ago.Store(int64(d)) },
 		Verify:   verifyAsChild,
 		KeyLeft:  keyLeft(network),
@@ -143,29 +147,35 @@ func (f demoFlags) pages(told io.Writer, missing error) error {
 }
 
 // foundDemo makes room in the folder and a throw-away network in it.
-func foundDemo(ctx context.Context, cfg service.Config, url string) (token string, err error) {
+func foundDemo(ctx context.Context, cfg service.Config, url string) (access service.Access, err error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return "", err
+		return access, err
 	}
 	unlock, err := files.Lock(cfg.Dir)
 	if err != nil {
-		return "", err
+		return access, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	if err := clearDemo(cfg.Dir); err != nil {
-		return "", err
+		return access, err
 	}
 	if err := os.Chmod(cfg.Dir, 0o700); err != nil { //nolint:gosec // a folder
-		return "", err
+		return access, err
 	}
 	// First of all: it marks the folder as a demo's.
 	if err := files.Replace(filepath.Join(cfg.Dir, config.PassphraseName), []byte(cfg.Passphrase+"\n")); err != nil {
-		return "", err
+		return access, err
 	}
-	access, err := service.Found(ctx, cfg, service.Founding{
+	return service.Found(ctx, cfg, service.Founding{
 		ID: randomHex(16), Name: "Demo network (made-up people)", BaseURL: url, Desk: "+00 00 000 000", Demo: true,
 	})
-	return access.Token, err
+}
+
+// pagesAt is where browsers have to look for a listener's pages: passkeys are for a
+// name, and take no bare address.
+func pagesAt(a net.Addr) (string, error) {
+	_, port, err := net.SplitHostPort(a.String())
+	return "http://localhost:" + port, err
 }
 
 // keyLeft tells whether the keyring still holds a key to a record.

@@ -17,6 +17,7 @@ import (
 // stage serves the API, and the page that shows the story once it was played.
 type stage struct {
 	api  http.Handler
+	url  string // where browsers see it
 	page atomic.Pointer[[]byte]
 }
 

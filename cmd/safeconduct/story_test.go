@@ -54,12 +54,17 @@ func playInProcess(t *testing.T, cfg demo.Config) (*demo.Story, error) {
 	t.Helper()
 	cfg.Dir = t.TempDir()
 	var ago atomic.Int64
-	ago.Store(int64(4 * 24 * time.Hour))
+	ago.Store(int64(demo.Began))
 	network := service.Config{
 		Dir: cfg.Dir, Passphrase: config.DemoPassphrase, WorkFactor: service.DemoWork,
 		Now: func() time.Time { return time.Now().Add(-time.Duration(ago.Load())) },
 	}
-	token, err := foundDemo(t.Context(), network, "http://demo.example")
+	server := httptest.NewUnstartedServer(nil)
+	url, err := pagesAt(server.Listener.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, err := foundDemo(t.Context(), network, url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,14 +72,15 @@ func playInProcess(t *testing.T, cfg demo.Config) (*demo.Story, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(h.API)
+	server.Config.Handler = h.API
+	server.Start()
 	t.Cleanup(func() {
 		server.Close()
 		if err := h.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	cfg.URL, cfg.Operator, cfg.KeyLeft = server.URL, token, keyLeft(h)
+	cfg.URL, cfg.Operator, cfg.Join, cfg.KeyLeft = url, access.Token, access.Join, keyLeft(h)
 	cfg.SetClock = func(d time.Duration) { ago.Store(int64(d)) }
 	return demo.Play(t.Context(), cfg)
 }

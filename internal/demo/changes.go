@@ -13,6 +13,7 @@ import (
 
 	"github.com/skip2/go-qrcode"
 
+	"github.com/safeconduct/safeconduct/internal/caller"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -101,7 +102,7 @@ func (p *player) change(ctx context.Context) error {
 
 func (p *player) status(ctx context.Context, name, action, reason string) error {
 	c := p.cards[name]
-	return p.agencies[c.owner].supervisor.post(ctx, "/api/v1/cards/"+c.ID+"/status", map[string]string{"action": action, "reason": reason}, nil)
+	return p.agencies[c.owner].supervisor.Post(ctx, "/api/v1/cards/"+c.ID+"/status", map[string]string{"action": action, "reason": reason}, nil)
 }
 
 // oldPack shows that an old list is said to be old.
@@ -147,9 +148,9 @@ func (p *player) alike(ctx context.Context) error {
 // its slip.
 func (p *player) withoutDevice(ctx context.Context) error {
 	return p.step("Without a device, number and code together say whether a paper is in use; everything else is one answer", func() error {
-		stranger := newClient(p.cfg.URL, "")
+		stranger := caller.New(p.cfg.URL, "")
 		ask := func(number, code string) (answer []byte, err error) {
-			err = stranger.post(ctx, "/api/v1/papers", map[string]string{"number": number, "code": code}, &answer)
+			err = stranger.Post(ctx, "/api/v1/papers", map[string]string{"number": number, "code": code}, &answer)
 			return answer, err
 		}
 		want := map[string]string{} // a card by its answer
@@ -191,7 +192,7 @@ func (p *player) withoutDevice(ctx context.Context) error {
 func (p *player) history(ctx context.Context) error {
 	return p.step("He can read who opened his record", func() error {
 		var answer struct{ Entries []struct{ Kind string } }
-		if err := p.agencies["lotus"].get(ctx, "/api/v1/cases/"+p.cards["felix"].caseID+"/history", &answer); err != nil {
+		if err := p.agencies["lotus"].Get(ctx, "/api/v1/cases/"+p.cards["felix"].caseID+"/history", &answer); err != nil {
 			return err
 		}
 		seen := map[string]bool{}
@@ -217,12 +218,12 @@ func (p *player) refuseNonsense(ctx context.Context) error {
 			{`{"action":"withdraw","Action":"pause","reason":"mistake"}`, "json_duplicate_key"},
 			{`{"action":"withdraw","reason":"mistake"} {}`, "json_invalid"},
 		} {
-			_, err := ngo.send(ctx, "POST", path, "application/json", []byte(bad.body))
-			if code := refused(err); code == "" || (bad.code != "" && code != bad.code) {
+			_, err := ngo.Send(ctx, "POST", path, "application/json", []byte(bad.body))
+			if code := caller.Refused(err); code == "" || (bad.code != "" && code != bad.code) {
 				return fmt.Errorf("got %q, want a refusal %q", code, bad.code)
 			}
 		}
-		if code := refused(p.agencies["bridge"].get(ctx, "/api/v1/cases/"+c.caseID, nil)); code != "not_found" {
+		if code := caller.Refused(p.agencies["bridge"].Get(ctx, "/api/v1/cases/"+c.caseID, nil)); code != "not_found" {
 			return errors.New("another agency's case is not as unknown as no case")
 		}
 		return p.expect(ctx, p.devices["gate-2"].pack, c.Digits, c.Code, c.expect)
@@ -233,7 +234,7 @@ func (p *player) refuseNonsense(ctx context.Context) error {
 func (p *player) erase(ctx context.Context) error {
 	c := p.cards["felix"]
 	return p.step("He asks to be forgotten: all of his data is erased, and nothing opens it any more", func() error {
-		if err := p.agencies["lotus"].supervisor.call(ctx, "DELETE", "/api/v1/cases/"+c.caseID, nil, nil); err != nil {
+		if err := p.agencies["lotus"].supervisor.Call(ctx, "DELETE", "/api/v1/cases/"+c.caseID, nil, nil); err != nil {
 			return err
 		}
 		for _, try := range []struct{ who, path string }{
@@ -243,7 +244,7 @@ func (p *player) erase(ctx context.Context) error {
 			{"lotus", "/api/v1/documents/" + p.passport},
 			{"ethiopia", "/api/v1/documents/" + p.passport + "/pages/1"},
 		} {
-			if code := refused(p.agencies[try.who].get(ctx, try.path, nil)); code != "not_found" {
+			if code := caller.Refused(p.agencies[try.who].Get(ctx, try.path, nil)); code != "not_found" {
 				return fmt.Errorf("%s: %s answers %q", try.who, try.path, code)
 			}
 		}
@@ -264,8 +265,12 @@ func (p *player) erase(ctx context.Context) error {
 	})
 }
 
-// finish checks every card as demo.json lists it, and writes that file.
+// finish has everybody sign in anew, checks every card as demo.json lists it, and
+// writes that file.
 func (p *player) finish(ctx context.Context) error {
+	if err := p.step("Everybody who joined signs in again, each with a passkey", func() error { return p.signIn(ctx) }); err != nil {
+		return err
+	}
 	return p.step("Every card is read once more, as its list says", func() error {
 		for _, name := range p.order {
 			c := p.cards[name]
@@ -288,10 +293,12 @@ type manifest struct {
 	Network   string  `json:"network"`
 	Pack      string  `json:"pack"`
 	Actors    []actor `json:"actors"`
+	Persons   []Staff `json:"persons"`
 	Cards     []Card  `json:"cards"`
 	Documents []paper `json:"documents"`
 }
 
+// actor is a program.
 type actor struct {
 	Role   string `json:"role"`
 	Agency string `json:"agency"`
@@ -300,14 +307,14 @@ type actor struct {
 
 func (p *player) write() error {
 	m := manifest{
-		URL: p.cfg.URL, Network: p.story.Network, Pack: packName, Cards: p.story.Cards, Documents: p.papers,
-		Actors: []actor{{Role: "operator", Token: p.operator.token}, {Role: "operator", Token: p.second.token}},
+		URL: p.cfg.URL, Network: p.story.Network, Pack: packName, Cards: p.story.Cards, Documents: p.papers, Persons: p.story.Staff,
+		Actors: []actor{{Role: "operator", Token: p.operator.Token}, {Role: "operator", Token: p.second.Token}},
 	}
 	for _, a := range agencies {
 		one := p.agencies[a.key]
-		m.Actors = append(m.Actors, actor{Role: one.role, Agency: one.id, Token: one.token})
-		if one.supervisor.token != "" {
-			m.Actors = append(m.Actors, actor{Role: "supervisor", Agency: one.id, Token: one.supervisor.token})
+		m.Actors = append(m.Actors, actor{Role: one.role, Agency: one.id, Token: one.Token})
+		if one.supervisor.Token != "" {
+			m.Actors = append(m.Actors, actor{Role: "supervisor", Agency: one.id, Token: one.supervisor.Token})
 		}
 	}
 	data, err := json.MarshalIndent(m, "", "  ")

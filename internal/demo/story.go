@@ -14,18 +14,20 @@ import (
 
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/caller"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // Config is what the story needs of the program that plays it.
 type Config struct {
-	URL      string // where the service answers
-	Operator string // the operator's bearer token
+	URL      string // where the service answers, as a browser writes it
+	Operator string // the bearer token of a program that acts as operator
+	Join     string // the link with which the first operator joins, or its secret
 	Dir      string // where cards, packs and demo.json go
 	Out      io.Writer
-	// SetClock tells the service how far in the past it lives; the story
-	// begins four days ago.
+	// SetClock tells the service how far in the past it lives. The story begins
+	// at Began, and it has to live there before.
 	SetClock func(ago time.Duration)
 	// Verify runs the verify command as a process of its own that is given
 	// nothing but these arguments, without a network where the system allows
@@ -34,6 +36,9 @@ type Config struct {
 	// KeyLeft tells whether the keyring still holds a key to a record.
 	KeyLeft func(ctx context.Context, record string) (bool, error)
 }
+
+// Began is how long ago the story begins.
+const Began = 4 * 24 * time.Hour
 
 // Step is one thing that happened.
 type Step struct {
@@ -46,6 +51,7 @@ type Story struct {
 	Network string
 	Steps   []Step
 	Cards   []Card
+	Staff   []Staff
 }
 
 // Card is a card of the story as its folder lists it. Code and number are
@@ -68,8 +74,10 @@ type Card struct {
 // player is the story while it is being played.
 type player struct {
 	cfg      Config
-	operator client
-	second   client // another operator, who approves what the first one began
+	operator caller.Client // a program of the network's
+	second   caller.Client // another one
+	staff    map[string]*caller.Person
+	hired    []string // the keys of staff, in the order in which they joined
 	agencies map[string]*agency
 	devices  map[string]*device
 	cards    map[string]*card
@@ -80,14 +88,14 @@ type player struct {
 }
 
 type agency struct {
-	client                // its caseworker, officer or mission
-	supervisor     client // of an NGO: answers for what it signed
+	caller.Client                // a program that acts as its caseworker, officer or mission
+	supervisor     caller.Client // of an NGO: one that answers for what it signed
 	id, name, role string
 }
 
 // device is an enrolled device: its token, its key, and where its pack lies.
 type device struct {
-	client
+	caller.Client
 	key  verifier.Device
 	pack string
 }
@@ -118,7 +126,7 @@ type paper struct {
 // hold, and says which.
 func Play(ctx context.Context, cfg Config) (*Story, error) {
 	p := &player{
-		cfg: cfg, operator: newClient(cfg.URL, cfg.Operator),
+		cfg: cfg, operator: caller.New(cfg.URL, cfg.Operator), staff: map[string]*caller.Person{},
 		agencies: map[string]*agency{}, devices: map[string]*device{}, cards: map[string]*card{},
 		story: &Story{},
 	}
@@ -126,7 +134,7 @@ func Play(ctx context.Context, cfg Config) (*Story, error) {
 		return nil, err
 	}
 	for _, act := range []func(context.Context) error{
-		p.gather, p.fourDaysAgo, p.screenFelix, p.checkpoint, p.apart, p.rely,
+		p.found, p.gather, p.fourDaysAgo, p.screenFelix, p.checkpoint, p.apart, p.rely,
 		p.share, p.others, p.embassy, p.secondCheckpoint, p.change, p.oldPack, p.alike, p.withoutDevice,
 		p.history, p.refuseNonsense, p.erase, p.finish,
 	} {
@@ -152,108 +160,20 @@ func (p *player) step(text string, do func() error) error {
 	return err
 }
 
-// gather takes the agencies into the network and enrols the devices.
-func (p *player) gather(ctx context.Context) error {
-	p.cfg.SetClock(4 * 24 * time.Hour)
-	return p.step("A network begins: two NGOs, two embassies and a checkpoint join; devices are invited by one operator and approved by another", func() error {
-		var err error
-		if p.second, err = p.member(ctx, "", "operator"); err != nil {
-			return err
-		}
-		for _, a := range agencies {
-			var made struct{ ID string }
-			if err := p.operator.post(ctx, "/api/v1/agencies", map[string]string{
-				"name": a.name, "class": a.class, "country": a.country, "desk": a.desk,
-			}, &made); err != nil {
-				return err
-			}
-			one := &agency{id: made.ID, name: a.name, role: a.role}
-			p.agencies[a.key] = one
-			if one.client, err = p.member(ctx, made.ID, a.role); err != nil {
-				return err
-			}
-			if a.role == "caseworker" {
-				if one.supervisor, err = p.member(ctx, made.ID, "supervisor"); err != nil {
-					return err
-				}
-			}
-		}
-		for _, d := range []struct{ key, agency string }{
-			{"gate-1", "checkpoint"}, {"gate-2", "checkpoint"}, {"consular-desk", "ethiopia"}, {"consular-desk-2", "cambodia"},
-		} {
-			if err := p.enrol(ctx, d.key, d.agency); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// member gives somebody a role at an agency, or makes another operator.
-func (p *player) member(ctx context.Context, agency, role string) (client, error) {
-	var made struct{ Token string }
-	order := map[string]string{"role": role}
-	if agency != "" {
-		order["agency"] = agency
-	}
-	err := p.operator.post(ctx, "/api/v1/members", order, &made)
-	return newClient(p.cfg.URL, made.Token), err
-}
-
-// enrol takes a device in as in life: one operator invites it, the device makes
-// a key where it will be used and takes the invitation up, and a second operator
-// reads six symbols off it and approves.
-func (p *player) enrol(ctx context.Context, key, agencyKey string) error {
-	var invitation struct{ Secret string }
-	if err := p.operator.post(ctx, "/api/v1/invitations", map[string]string{
-		"label": key, "agency": p.agencies[agencyKey].id,
-	}, &invitation); err != nil {
-		return err
-	}
-	draft, public, err := verifier.NewDevice("", "", nil)
-	if err != nil {
-		return err
-	}
-	var made struct {
-		Device  string
-		Token   string
-		Network string
-		Root    json.RawMessage
-	}
-	if err := newClient(p.cfg.URL, "").post(ctx, "/api/v1/enrolments", map[string]string{
-		"invitation": invitation.Secret, "public_key": base64.StdEncoding.EncodeToString(public),
-	}, &made); err != nil {
-		return err
-	}
-	draft.ID, draft.Network, draft.Root = made.Device, made.Network, made.Root
-	p.devices[key] = &device{client: newClient(p.cfg.URL, made.Token), key: draft}
-	p.story.Network = made.Network
-
-	shown, err := verifier.Symbols(draft.Network, draft.Root, public)
-	if err != nil {
-		return err
-	}
-	approval := "/api/v1/devices/" + made.Device + "/approval"
-	if err := p.operator.post(ctx, approval, map[string]string{"symbols": shown}, nil); refused(err) != "approval_invalid" {
-		return fmt.Errorf("the operator approved the invitation that was the operator's own: %w", err)
-	}
-	return p.second.post(ctx, approval, map[string]string{"symbols": shown}, nil)
-}
-
 // publish closes the window, as the service does every hour.
 func (p *player) publish(ctx context.Context) error {
-	return p.operator.post(ctx, "/api/v1/publications", nil, nil)
+	return p.operator.Post(ctx, "/api/v1/publications", nil, nil)
 }
 
 // fetch brings a device its pack, and writes it down with its key under name.
 func (p *player) fetch(ctx context.Context, deviceKey, name string) error {
 	d := p.devices[deviceKey]
 	var file verifier.File
-	if err := d.get(ctx, "/pack", &file.Lists); err != nil {
+	if err := d.Get(ctx, "/pack", &file.Lists); err != nil {
 		return err
 	}
 	var sealed struct{ Envelope string }
-	if err := d.get(ctx, "/api/v1/devices/self/envelope", &sealed); err != nil {
+	if err := d.Get(ctx, "/api/v1/devices/self/envelope", &sealed); err != nil {
 		return err
 	}
 	file.Envelope = sealed.Envelope
@@ -272,7 +192,7 @@ func (p *player) fetch(ctx context.Context, deviceKey, name string) error {
 // open begins a case at an NGO.
 func (p *player) open(ctx context.Context, owner string) (string, error) {
 	var made struct{ ID string }
-	err := p.agencies[owner].post(ctx, "/api/v1/cases", map[string]any{}, &made)
+	err := p.agencies[owner].Post(ctx, "/api/v1/cases", map[string]any{}, &made)
 	return made.ID, err
 }
 
@@ -283,7 +203,7 @@ func (p *player) attest(ctx context.Context, owner, caseID string, c claims.Clai
 		return "", err
 	}
 	var made struct{ ID string }
-	err = p.agencies[owner].post(ctx, "/api/v1/cases/"+caseID+"/attestations", body, &made)
+	err = p.agencies[owner].Post(ctx, "/api/v1/cases/"+caseID+"/attestations", body, &made)
 	return made.ID, err
 }
 
@@ -330,7 +250,7 @@ func (p *player) print(ctx context.Context, name string, c *card, replaces strin
 	if replaces != "" {
 		body["replaces"] = replaces
 	}
-	if err := p.agencies[c.owner].post(ctx, "/api/v1/cases/"+c.caseID+"/cards", body, c); err != nil {
+	if err := p.agencies[c.owner].Post(ctx, "/api/v1/cases/"+c.caseID+"/cards", body, c); err != nil {
 		return err
 	}
 	// File names are numbers: a folder's listing tells nobody whose card is
@@ -398,7 +318,7 @@ func (p *player) recordPassport(ctx context.Context, c *card, number, custody st
 		return "", err
 	}
 	var kept struct{ ID string }
-	if err := ngo.post(ctx, "/api/v1/cases/"+c.caseID+"/documents", map[string]any{
+	if err := ngo.Post(ctx, "/api/v1/cases/"+c.caseID+"/documents", map[string]any{
 		"kind": "PASSPORT", "issuing_state": "UTO", "document_number": number,
 		"mrz":        lines[0].Reveal() + "\n" + lines[1].Reveal(),
 		"birth_date": birthDate(c.person), "holder_names": c.person.latin,
@@ -410,7 +330,7 @@ func (p *player) recordPassport(ctx context.Context, c *card, number, custody st
 	if err != nil {
 		return "", err
 	}
-	if _, err := ngo.send(ctx, "POST", "/api/v1/documents/"+kept.ID+"/pages?role=data", "image/png", scan); err != nil {
+	if _, err := ngo.Send(ctx, "POST", "/api/v1/documents/"+kept.ID+"/pages?role=data", "image/png", scan); err != nil {
 		return "", err
 	}
 	p.papers = append(p.papers, paper{Person: c.person.latin, Number: number, BirthDate: c.person.birth[2:]})
@@ -502,7 +422,7 @@ func (p *player) rely(ctx context.Context) error {
 			return err
 		}
 		body["card_handle"] = fmt.Sprintf("%x", v.Card.Handle)
-		return p.agencies["checkpoint"].post(ctx, "/api/v1/attestations", body, nil)
+		return p.agencies["checkpoint"].Post(ctx, "/api/v1/attestations", body, nil)
 	})
 }
 
@@ -529,7 +449,7 @@ func (p *player) openCard(deviceKey string, c *card) (verifier.Verdict, error) {
 // because he agreed.
 func (p *player) share(ctx context.Context) error {
 	return p.step("He agrees that his embassy may see the passport record; the NGO shares that, for a purpose and a month", func() error {
-		return p.agencies["lotus"].post(ctx, "/api/v1/documents/"+p.passport+"/grants", map[string]any{
+		return p.agencies["lotus"].Post(ctx, "/api/v1/documents/"+p.passport+"/grants", map[string]any{
 			"agency": p.agencies["ethiopia"].id, "purpose": "confirm_identity",
 			"until": time.Now().UTC().AddDate(0, 1, 0).Format(time.DateOnly),
 			"consent": map[string]any{
@@ -552,14 +472,14 @@ func (p *player) embassy(ctx context.Context) error {
 			return err
 		}
 		pages := "/api/v1/documents/" + p.passport + "/pages/1"
-		if err := mission.get(ctx, pages, nil); refused(err) == "" {
+		if err := mission.Get(ctx, pages, nil); caller.Refused(err) == "" {
 			return errors.New("the page was readable before the code was given")
 		}
 		if err := p.openRecord(ctx, "consular-desk", v, p.passport); err != nil {
 			return err
 		}
 		var page []byte
-		if err := mission.get(ctx, pages, &page); err != nil {
+		if err := mission.Get(ctx, pages, &page); err != nil {
 			return err
 		}
 		return readableScan(page)
@@ -592,7 +512,7 @@ func (p *player) reply(ctx context.Context, mission, state string, v verifier.Ve
 		return err
 	}
 	body["card_handle"] = fmt.Sprintf("%x", v.Card.Handle)
-	return p.agencies[mission].post(ctx, "/api/v1/attestations", body, nil)
+	return p.agencies[mission].Post(ctx, "/api/v1/attestations", body, nil)
 }
 
 // openRecord proves the holder's consent with the key that only card and code
@@ -604,7 +524,7 @@ func (p *player) openRecord(ctx context.Context, deviceKey string, v verifier.Ve
 		Nonce   string
 		Records []string
 	}
-	if err := mission.post(ctx, "/api/v1/openings/challenges", map[string]string{"card_handle": handle}, &challenge); err != nil {
+	if err := mission.Post(ctx, "/api/v1/openings/challenges", map[string]string{"card_handle": handle}, &challenge); err != nil {
 		return err
 	}
 	if len(challenge.Records) != 1 || challenge.Records[0] != record {
@@ -615,7 +535,7 @@ func (p *player) openRecord(ctx context.Context, deviceKey string, v verifier.Ve
 		Purpose: vault.Purpose("confirm_identity"), Parts: []vault.Part{"document", "pages"}, Minute: time.Now().Unix() / 60,
 	}
 	message := vault.OpeningMessage(o, mission.id)
-	return mission.post(ctx, "/api/v1/openings", map[string]any{
+	return mission.Post(ctx, "/api/v1/openings", map[string]any{
 		"nonce": o.Nonce, "device": o.Device, "record": o.Record, "card_handle": handle,
 		"purpose": o.Purpose, "parts": o.Parts, "minute": o.Minute,
 		"signature": base64.RawURLEncoding.EncodeToString(ed25519.Sign(v.OpenKey(), message)),

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/time/rate"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
@@ -300,9 +301,18 @@ func (s *Service) openDoors() (err error) {
 		Tries:       s.DB.CodeTries(),
 		LogFiles:    s.publicLog(), Log: s.cfg.Log, Now: s.cfg.Now, Ready: s.ready,
 		Pages: web.Pages, Desk: s.Network.Desk(), SecurityContact: s.cfg.SecurityContact,
-		Observe: s.cfg.Metrics.observe,
+		Observe: s.cfg.Metrics.observe, StrangerRate: strangers(s.Network.Demo()),
 	})
 	return err
+}
+
+// strangers is how many requests a second come without a token; zero is the usual. All
+// of a demonstration's are this machine's own, and a whole network joins at once there.
+func strangers(demo bool) rate.Limit {
+	if demo {
+		return 100
+	}
+	return 0
 }
 
 // members is the network as the other rooms see it.
