@@ -206,6 +206,9 @@ func (r *restoring) check(ctx context.Context) error {
 	if err := r.verify(ctx, signed); err != nil {
 		return err
 	}
+	if m.Schema < sqlstore.OldestSchema {
+		return service.ErrNoRoster
+	}
 	r.manifest = m
 	return nil
 }

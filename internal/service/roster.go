@@ -36,10 +36,8 @@ func (e *RosterError) Error() string { return "the roster " + e.Found + ". " + e
 // Unwrap makes it a people.ErrDamaged.
 func (e *RosterError) Unwrap() error { return people.ErrDamaged }
 
-// ErrNoRoster says that a network is of a version in which nobody signed in. What was
-// kept then says of nobody who they are, so that no version opens it.
-var ErrNoRoster = errors.New("this network was made before people signed in, and has no roster. " +
-	"Nothing was changed. Make a new network with init, and devices, packs and cards anew: docs/operate.md, From the version before")
+// ErrNoRoster says that a network is of a version in which nobody signed in.
+var ErrNoRoster = sqlstore.ErrNoRoster
 
 const doRoster = "Somebody has written into the database: keep a copy of it, and put back its newest whole state, or restore it (docs/operate.md, When the roster does not hold). Until then nothing is served and nothing was changed."
 

@@ -24,6 +24,9 @@ func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, s schema) e
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMigration, err)
 	}
+	if err := s.refuseOld(ctx, db, p); err != nil {
+		return err
+	}
 	if _, err = p.Up(ctx); err == nil {
 		return nil
 	}
@@ -35,6 +38,35 @@ func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, s schema) e
 		}
 	}
 	return fmt.Errorf("%w: %w", ErrMigration, classify(err))
+}
+
+// networkSchema is the migration from which on there is a network in a database.
+const networkSchema = 4
+
+// refuseOld refuses a database with a network in it that is older than we go back. One
+// without is being made: by another process, or by one that crashed.
+func (s schema) refuseOld(ctx context.Context, db *sql.DB, p *goose.Provider) error {
+	has, err := p.GetDBVersion(ctx)
+	for range 3 { // another process makes goose's own table at the same moment
+		if err == nil {
+			break
+		}
+		has, err = p.GetDBVersion(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMigration, classify(err))
+	}
+	if has < networkSchema || has >= s.oldest {
+		return nil
+	}
+	var networks int
+	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM network").Scan(&networks); err != nil {
+		return fmt.Errorf("%w: %w", ErrMigration, classify(err))
+	}
+	if networks > 0 {
+		return ErrNoRoster
+	}
+	return nil
 }
 
 // dialectFS is the folder of migrations as one engine takes it. The files are

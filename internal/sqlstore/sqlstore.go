@@ -66,8 +66,18 @@ type DB struct {
 	mayAppend func(ctx context.Context, leaves audit.Leaves) error
 }
 
+// ErrNoRoster says that a network is of a version in which nobody signed in. What was
+// kept then says of nobody who they are, so that no version opens it.
+var ErrNoRoster = errors.New("this network was made before people signed in, and has no roster. " +
+	"Nothing was changed. Make a new network with init, and devices, packs and cards anew: docs/operate.md, From the version before")
+
+// OldestSchema is the first one that has a roster: those before it are not brought up
+// to date.
+const OldestSchema = 40
+
 // Open opens the database at where and brings its schema up to date. It refuses
-// a database whose migrations did not all succeed. Close it when done.
+// a database whose migrations did not all succeed, and, with ErrNoRoster and before
+// anything is changed, one from before people signed in. Close it when done.
 //
 // A where that begins with postgres:// or postgresql:// is the connection
 // string of a PostgreSQL database, in which the tables stand in the schema
@@ -76,7 +86,7 @@ type DB struct {
 // to with sslmode=verify-full only. Anything else is the path of a SQLite file,
 // which is created with mode 0600 when there is none.
 func Open(ctx context.Context, where string) (*DB, error) {
-	b, err := open(ctx, where, schema{name: "safeconduct", files: mainMigrations, dir: "migrations"})
+	b, err := open(ctx, where, schema{name: "safeconduct", files: mainMigrations, dir: "migrations", oldest: OldestSchema})
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +98,8 @@ type schema struct {
 	name  string // in PostgreSQL, where both may share a database
 	files fs.FS  // its migrations
 	dir   string // the folder that they lie in
+	// oldest is the number of the first version that is brought up to date.
+	oldest int64
 	keys  string // the table whose rows must leave no trace when they go, if any
 	// kept says that a database which is not there must not be made: it would be
 	// taken for the one that was lost.
