@@ -202,8 +202,8 @@ var rooms = map[string]room{
 		ours: []string{
 			"credentials/card", "credentials/private", "credentials/strictjson", "network", "people", "vault", "verifier", "web",
 			"people/roster", // its tests have people change one
-			"internal/backup", "internal/config", "internal/demo", "internal/doctor", "internal/files", "internal/hcvault",
-			"internal/picture", "internal/recovery", "internal/service",
+			"internal/backup", "internal/caller", "internal/config", "internal/demo", "internal/doctor", "internal/files", "internal/hcvault",
+			"internal/passkey/software", "internal/picture", "internal/recovery", "internal/service",
 		},
 		foreign: []string{"github.com/spf13/cobra", "golang.org/x/term", "github.com/skip2/go-qrcode"},
 	},

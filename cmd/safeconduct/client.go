@@ -94,7 +94,7 @@ func (s *remote) call(ctx context.Context, method, path, token string, body, ans
 		r.Path, r.Status = path, resp.StatusCode
 		return r
 	}
-	if answer == nil {
+	if answer == nil || resp.StatusCode == http.StatusNoContent {
 		return nil
 	}
 	return json.NewDecoder(limited).Decode(answer)

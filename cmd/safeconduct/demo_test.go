@@ -23,7 +23,9 @@ import (
 	"testing"
 
 	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/internal/caller"
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/demo"
 	"github.com/safeconduct/safeconduct/verifier"
 	"github.com/safeconduct/safeconduct/web"
 )
@@ -37,6 +39,8 @@ func TestDemo(t *testing.T) {
 	t.Run("verdicts", d.testVerdicts)
 	t.Run("files", d.testFiles)
 	t.Run("page", d.testPage)
+	t.Run("people", d.testPeople)
+	t.Run("visitors", d.testVisitors)
 }
 
 var (
@@ -49,7 +53,7 @@ var (
 // testList holds demo.json against docs/operate.md, The demonstration.
 func (d *played) testList(t *testing.T) {
 	m := d.list
-	if !strings.HasPrefix(m.URL, "http://127.0.0.1:") || !hexID.MatchString(m.Network) || m.Pack != config.PackName {
+	if !strings.HasPrefix(m.URL, "http://localhost:") || !hexID.MatchString(m.Network) || m.Pack != config.PackName {
 		t.Errorf("got url %q, network %q, pack %q", m.URL, m.Network, m.Pack)
 	}
 	testNames(t, filepath.Join(d.dir, config.DemoName))
@@ -115,9 +119,10 @@ func testNames(t *testing.T, path string) {
 			t.Errorf("%s has %q, want %q", where, got, want)
 		}
 	}
-	names("demo.json", top, "actors", "cards", "documents", "network", "pack", "url")
+	names("demo.json", top, "actors", "cards", "documents", "network", "pack", "persons", "url")
 	for list, want := range map[string][]string{
 		"actors":    {"agency", "role", "token"},
+		"persons":   {"agency", "handle", "id", "passkey", "roles"},
 		"cards":     {"code", "digits", "expect", "number", "person", "png", "svg"},
 		"documents": {"birth_date", "number", "person"},
 	} {
@@ -378,6 +383,129 @@ func numbersOf(m manifest) []string {
 		all = append(all, c.Number)
 	}
 	return all
+}
+
+// testPeople: everybody who is listed signs in with the passkey that is listed, and one
+// of them alone is not enough for anything.
+func (d *played) testPeople(t *testing.T) {
+	roles := map[string]int{}
+	for _, one := range d.list.Persons {
+		p, err := d.person(t.Context(), one.Agency, one.Handle)
+		if err != nil {
+			t.Fatalf("%s: %v", one.Handle, err)
+		}
+		if p.Me.ID != one.ID || p.Me.Agency != one.Agency || !slices.Equal(p.Me.Roles, one.Roles) || len(one.Roles) != 1 {
+			t.Errorf("%s signs in as %s", one.Handle, p.Me.Handle)
+		}
+		roles[one.Roles[0]]++
+	}
+	for role, want := range map[string]int{"operator": 2, "admin": 5, "supervisor": 2, "caseworker": 2, "mission": 2, "officer": 1} {
+		if roles[role] != want {
+			t.Errorf("got %d people who are %s, want %d", roles[role], role, want)
+		}
+	}
+	var founding struct{ Open bool }
+	first, err := d.person(t.Context(), "", "operator-1")
+	if err := errors.Join(err, first.Get(t.Context(), "/api/v1/founding", &founding)); err != nil || founding.Open {
+		t.Errorf("the founding is open: %v, %v", founding.Open, err)
+	}
+}
+
+// testVisitors: whoever looks at the page is signed in as somebody by one press, and
+// agrees with that person's passkey. Pages elsewhere have nothing of it.
+func (d *played) testVisitors(t *testing.T) {
+	send := func(path, mediaType, body string, edit func(*http.Request)) *http.Response {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.list.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", mediaType)
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
+		if edit != nil {
+			edit(req)
+		}
+		resp, err := (&http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = resp.Body.Close() })
+		return resp
+	}
+	const form = "application/x-www-form-urlencoded"
+	cookies := map[string]*http.Cookie{}
+	for _, one := range d.list.Persons {
+		resp, want := send("/stage/sign-in", form, "person="+one.ID, nil), "/admin"
+		if one.Roles[0] == "officer" {
+			want = "/check"
+		}
+		set := resp.Cookies()
+		if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != want || len(set) != 1 || !set[0].HttpOnly || set[0].SameSite != http.SameSiteStrictMode {
+			t.Fatalf("%s: %d to %q with %d cookies", one.Handle, resp.StatusCode, resp.Header.Get("Location"), len(set))
+		}
+		cookies[one.ID] = set[0]
+	}
+
+	// One visitor, in two windows, is two people.
+	first, second := d.list.Persons[0], d.list.Persons[1]
+	as := func(who demo.Staff) func(*http.Request) {
+		return func(r *http.Request) {
+			r.AddCookie(cookies[who.ID])
+			r.Header.Set("Idempotency-Key", randomHex(16))
+		}
+	}
+	read := func(resp *http.Response, want int, into any) {
+		t.Helper()
+		if err := json.NewDecoder(resp.Body).Decode(into); err != nil || resp.StatusCode != want {
+			t.Fatalf("%s: %d, %v", resp.Request.URL.Path, resp.StatusCode, err)
+		}
+	}
+	var asked caller.Asked
+	read(send("/api/v1/people", "application/json", `{"roles":["auditor"],"handle":"auditor-1"}`, as(first)), 202, &asked)
+	agree := func(who demo.Staff) (now caller.Request) {
+		t.Helper()
+		options, err := json.Marshal(map[string]any{"options": asked.Request.Options})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer map[string]json.RawMessage
+		read(send("/stage/passkey", "application/json", string(options), as(who)), 200, &answer)
+		body, err := json.Marshal(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read(send("/api/v1/requests/"+asked.Request.ID+"/approvals", "application/json", string(body), as(who)), 200, &now)
+		return now
+	}
+	if now := agree(first); now.State != "waits" {
+		t.Errorf("after one has agreed it is %s", now.State)
+	}
+	p, err := d.person(t.Context(), second.Agency, second.Handle)
+	if err := errors.Join(err, p.Get(t.Context(), "/api/v1/requests/"+asked.Request.ID, &asked.Request)); err != nil {
+		t.Fatal(err)
+	}
+	if now := agree(second); now.State != caller.Done {
+		t.Errorf("after two have agreed it is %s", now.State)
+	}
+
+	for name, c := range map[string]struct {
+		path, body string
+		edit       func(*http.Request)
+		want       int
+	}{
+		"another site":       {"/stage/sign-in", "person=" + first.ID, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403},
+		"no word of where":   {"/stage/sign-in", "person=" + first.ID, func(r *http.Request) { r.Header.Del("Sec-Fetch-Site") }, 403},
+		"nobody":             {"/stage/sign-in", "", nil, 404},
+		"somebody else":      {"/stage/sign-in", "person=" + strings.Repeat("0", 32), nil, 404},
+		"not signed in":      {"/stage/passkey", `{"options":{}}`, nil, 401},
+		"no options":         {"/stage/passkey", `{}`, as(first), 400},
+		"elsewhere signs":    {"/stage/passkey", `{"options":{}}`, func(r *http.Request) { as(first)(r); r.Header.Set("Sec-Fetch-Site", "same-site") }, 403},
+		"under another name": {"/stage/sign-in", "person=" + first.ID, func(r *http.Request) { r.Host = "demo.example" }, 403},
+	} {
+		if resp := send(c.path, form, c.body, c.edit); resp.StatusCode != c.want || len(resp.Cookies()) > 0 {
+			t.Errorf("%s: %d with %d cookies, want %d", name, resp.StatusCode, len(resp.Cookies()), c.want)
+		}
+	}
 }
 
 // TestDemoAgain: a demo takes the place of a former one, leaves alone what

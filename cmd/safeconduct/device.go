@@ -62,15 +62,18 @@ With OUT called pack.json.key, pack fetch and verify find it by themselves.`,
 	enrol.Flags().DurationVar(&f.every, "every", 2*time.Second, "how often to ask while waiting")
 	_ = enrol.MarkFlagRequired("invitation-file")
 
-	approve := add("approve DEVICE", "Let a device in, by the six symbols that it shows", `Let a device in that somebody else invited. Read the six symbols off the device
-itself, not off a list: they are how you know that the device before you is the
-one that waits. After five wrong ones it has to be invited anew.`,
+	approve := add("approve DEVICE", "Ask that a device is let in, by the six symbols that it shows", `Ask that a device is let in that somebody else invited. Read the six symbols off
+the device itself, not off a list: they are how you know that the device before
+you is the one that waits. After five wrong ones it has to be invited anew.
+
+A token agrees to nothing: two people do, on the page /admin.`,
 		cobra.ExactArgs(1), f.approve)
 	f.flags(approve, "your")
 	approve.Flags().StringVar(&f.symbols, "symbols", "", "the six symbols (default: asked for)")
 	approve.Flags().StringVar(&f.deviceKey, "device-key", "", "a device key of this network; its root key is compared on this machine, too")
 
-	f.flags(add("revoke DEVICE", "End a device; what it holds stays in it until its lease is over", "", cobra.ExactArgs(1), f.revoke), "your")
+	f.flags(add("revoke DEVICE", "Ask that a device is ended; what it holds stays in it until its lease is over", `End a device that waits for approval, or ask that one is ended that was let in:
+one person agrees to that, on the page /admin.`, cobra.ExactArgs(1), f.revoke), "your")
 	return c
 }
 
@@ -271,8 +274,7 @@ func (f *deviceFlags) approve(c *cobra.Command, args []string) error {
 			return err
 		}
 	}
-	err := f.as(c.Context(), http.MethodPost, devicePath(args[0])+"/approval", map[string]string{"symbols": symbols}, nil)
-	return f.done(c, err, args[0], "active", "The device is in. It can fetch its pack now.")
+	return f.ask(c, http.MethodPost, args[0], "/approval", map[string]string{"symbols": symbols}, "The device is in when two people have agreed")
 }
 
 var errSymbols = errors.New("the symbols are not those of the device that waits; nothing was sent")
@@ -309,18 +311,29 @@ func (f *deviceFlags) compareHere(ctx context.Context, id, symbols string) error
 }
 
 func (f *deviceFlags) revoke(c *cobra.Command, args []string) error {
-	err := f.as(c.Context(), http.MethodDelete, devicePath(args[0]), nil, nil)
-	return f.done(c, err, args[0], "revoked", "The device is out. If it is in strange hands, burn the epochs, too.")
+	return f.ask(c, http.MethodDelete, args[0], "", nil, "The device is out when one person has agreed")
 }
 
-func (f *deviceFlags) done(c *cobra.Command, err error, id, state, text string) error {
-	if err != nil {
+// ask has something done to a device. Most of it waits until people agree.
+func (f *deviceFlags) ask(c *cobra.Command, method, device, what string, order any, waits string) error {
+	var asked struct {
+		Request struct {
+			ID string `json:"id"`
+		} `json:"request"`
+	}
+	if err := f.as(c.Context(), method, devicePath(device)+what, order, &asked); err != nil {
 		return err
 	}
-	if f.json {
-		return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"device": id, "state": state})
+	said := map[string]string{"device": device, "state": "revoked"}
+	text := "The device is out; it was never in."
+	if asked.Request.ID != "" {
+		said["state"], said["request"] = "asked", asked.Request.ID
+		text = fmt.Sprintf("Asked: %s. %s, at %s/admin.", asked.Request.ID, waits, strings.TrimRight(f.url, "/"))
 	}
-	_, err = fmt.Fprintln(c.OutOrStdout(), text)
+	if f.json {
+		return json.NewEncoder(c.OutOrStdout()).Encode(said)
+	}
+	_, err := fmt.Fprintln(c.OutOrStdout(), text)
 	return err
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,8 +21,8 @@ func runs(t *testing.T, want int, args ...string) string {
 	return out.String()
 }
 
-// TestEnrolWaits: a device that waits prints its symbols first, and ends when a
-// second person has let it in, or has not.
+// TestEnrolWaits: a device that waits prints its symbols first, and ends when two
+// people have let it in, or when it was ended.
 func TestEnrolWaits(t *testing.T) {
 	d := servingDemo(t)
 	dir := t.TempDir()
@@ -48,7 +49,13 @@ func TestEnrolWaits(t *testing.T) {
 		says   string
 	}{
 		{"approved", 0, func(device, symbols string) {
-			runs(t, 0, as(1, "device", "approve", device, "--symbols", symbols)...)
+			var asked struct{ Request string }
+			if err := json.Unmarshal([]byte(runs(t, 0, as(1, "device", "approve", "--json", device, "--symbols", symbols)...)), &asked); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.agree(t.Context(), asked.Request, officersAgency(t, d)+"/admin-1", "operator-1"); err != nil {
+				t.Fatal(err)
+			}
 		}, "The device is in."},
 		{"ended", 1, func(device, _ string) { runs(t, 0, as(1, "device", "revoke", device)...) }, "was not approved"},
 	} {

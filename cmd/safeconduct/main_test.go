@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/safeconduct/safeconduct/internal/caller"
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/demo"
 )
 
 // scratch holds what several tests share: the binary and two demos.
@@ -67,6 +70,7 @@ type manifest struct {
 	Actors  []struct {
 		Role, Agency, Token string
 	} `json:"actors"`
+	Persons   []demo.Staff `json:"persons"`
 	Cards     []listedCard `json:"cards"`
 	Documents []struct {
 		Person    string `json:"person"`
@@ -239,4 +243,34 @@ func (d *played) as(role, path string, answer any) error {
 		return json.NewDecoder(resp.Body).Decode(answer)
 	}
 	return fmt.Errorf("nobody is a %s", role)
+}
+
+// person is somebody of a demo, who is signed in, by the id of an agency, "" for the
+// network, and a handle.
+func (d *played) person(ctx context.Context, agency, handle string) (*caller.Person, error) {
+	for _, one := range d.list.Persons {
+		if one.Agency == agency && one.Handle == handle {
+			p := caller.NewPerson(d.list.URL, d.list.URL, one.Passkey)
+			return p, p.SignIn(ctx)
+		}
+	}
+	return nil, fmt.Errorf("the demo has no %s", handle)
+}
+
+// agree has people of a demo agree to a request: each a handle of the network's own, or
+// an agency and a handle with a slash between.
+func (d *played) agree(ctx context.Context, request string, who ...string) error {
+	var by []*caller.Person
+	for _, one := range who {
+		agency, handle, ok := strings.Cut(one, "/")
+		if !ok {
+			agency, handle = "", one
+		}
+		p, err := d.person(ctx, agency, handle)
+		if err != nil {
+			return err
+		}
+		by = append(by, p)
+	}
+	return caller.Agreed(ctx, caller.Request{ID: request}, by...)
 }

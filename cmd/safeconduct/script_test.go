@@ -32,9 +32,11 @@ import (
 //	picture FILE KIND         write a picture: see drawPicture
 //	copytree FROM TO          copy a folder
 //	let VAR name              keep a value of the one JSON object
+//	agree REQUEST WHO...      people of the served demo agree, each operator-1 or
+//	                          AGENCY/admin-1, and it is done with the last
 //
 // and tokens of the served demo: operator.token and second.token are those of
-// its two operators, officer.token that of its checkpoint, whose id is $GATE.
+// programs of its operators, officer.token that of its checkpoint's, whose id is $GATE.
 func TestScript(t *testing.T) {
 	live, still, path := servingDemo(t), endedDemo(t), filepath.Dir(program(t))
 	testscript.Run(t, testscript.Params{
@@ -76,6 +78,9 @@ func TestScript(t *testing.T) {
 			return false, fmt.Errorf("no condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"agree": func(ts *testscript.TestScript, neg bool, args []string) {
+				ts.Check(live.agree(t.Context(), args[0], args[1:]...))
+			},
 			"let": let, "exits": exits, "verdict": wantVerdict, "object": wantObject, "flip": flip, "changekey": changeKey, "picture": drawPicture,
 			"credential": func(ts *testscript.TestScript, neg bool, args []string) { fetchCredential(ts, live, args) },
 			"copytree": func(ts *testscript.TestScript, neg bool, args []string) {

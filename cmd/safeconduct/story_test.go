@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -46,6 +48,30 @@ func TestStoryStops(t *testing.T) {
 				t.Errorf("got %q as the last line", last)
 			}
 		})
+	}
+}
+
+// TestStageIsOfTheDemo: a service over the same folder signs nobody in for a press.
+func TestStageIsOfTheDemo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "demo")
+	if err := copyTree(endedDemo(t).dir, dir); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := service.ConfigFor(config.Folder{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := service.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	for _, path := range []string{stageSignIn, stagePasskey} {
+		w := httptest.NewRecorder()
+		h.API.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, nil))
+		if w.Code != http.StatusNotFound || len(w.Result().Cookies()) > 0 { //nolint:bodyclose // of a recorder
+			t.Errorf("%s: %d", path, w.Code)
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func (p *Person) show(r *http.Request) {
 	}
 }
 
-// hear keeps the cookie. It is for one site, which is all that this browser knows.
+// hear keeps the cookie. The service has one alone.
 func (p *Person) hear(r *http.Response) {
 	for _, c := range r.Cookies() {
 		p.cookie = c
