@@ -152,7 +152,7 @@ func (c *chaos) begin() {
 	out, err := c.command("init", "--dir", c.replicas[0].dir, "--name", "Chaos", "--url", "https://chaos.example", "--desk", "+00 00 000 000", "--json",
 		"--database", e.Database, "--keyring", e.Keyring, "--objects", e.Objects, "--vault", e.Vault, "--vault-mount", e.VaultMount,
 		"--vault-prefix", e.VaultPrefix, "--vault-role-id-file", e.VaultRoleID, "--vault-secret-id-file", e.VaultSecretID).Output()
-	var made struct{ Network, Token string }
+	var made struct{ Network, Token, Link string }
 	if err != nil || json.Unmarshal(out, &made) != nil {
 		t.Fatalf("init: %v\n%s", err, out)
 	}
@@ -171,12 +171,11 @@ func (c *chaos) begin() {
 		r.start()
 		c.addresses = append(c.addresses, r.address)
 	}
-	c.mustAsk(c.operator, "POST", "/api/v1/agencies", `{"name":"Chaos NGO (made up)","class":"NGO","country":"KHM","desk":"+00 00 000 001"}`, &made)
-	var id struct{ ID, Token string }
-	c.mustAsk(c.operator, "POST", "/api/v1/agencies", `{"name":"Second NGO (made up)","class":"NGO","country":"THA","desk":"+00 00 000 002"}`, &id)
-	c.agency = id.ID
-	c.mustAsk(c.operator, "POST", "/api/v1/members", `{"agency":"`+c.agency+`","role":"supervisor"}`, &id)
-	c.token = id.Token
+	first := openOffice(t, c.addresses[0], made.Link)
+	first.agency("Chaos NGO (made up)", "KHM")
+	c.agency = first.agency("Second NGO (made up)", "THA")
+	c.token = first.program(c.agency, "supervisor")
+	var id struct{ ID string }
 	for range 8 {
 		c.mustAsk(c.token, "POST", "/api/v1/cases", `{}`, &id)
 		c.cases = append(c.cases, id.ID)

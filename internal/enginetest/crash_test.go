@@ -96,12 +96,13 @@ func newCrashService(t *testing.T) *crashService {
 	return s
 }
 
-// begin makes the network, one agency, one member and one case.
+// begin makes the network, one agency, one program of it and one case.
 func (s *crashService) begin() {
 	s.t.Helper()
-	out, err := s.command("init", "--dir", s.dir, "--passphrase-file", s.phrase, "--name", "Crash test",
+	out, err := s.command("init", "--json", "--dir", s.dir, "--passphrase-file", s.phrase, "--name", "Crash test",
 		"--url", "https://crash.example", "--desk", "+00 00 000 000").Output()
-	if err != nil {
+	var made struct{ ID, Token, Link string }
+	if err := errors.Join(err, json.Unmarshal(out, &made)); err != nil {
 		s.t.Fatal("init:", err)
 	}
 	// A demo's passphrase, where a demo has it, is stretched little from now on: each
@@ -111,18 +112,11 @@ func (s *crashService) begin() {
 		s.t.Fatal(err)
 	}
 	s.phrase = left
-	for line := range strings.Lines(string(out)) {
-		if l := strings.TrimSpace(line); len(l) > 40 && !strings.Contains(l, " ") {
-			s.operator = l
-		}
-	}
+	s.operator = made.Token
 	s.start()
-	s.token = s.operator
-	var made struct{ ID, Token string }
-	s.must("POST", "/api/v1/agencies", `{"name":"Crash NGO (made up)","class":"NGO","country":"KHM","desk":"+00 00 000 001"}`, &made)
-	s.agency = made.ID
-	s.must("POST", "/api/v1/members", `{"agency":"`+s.agency+`","role":"caseworker"}`, &made)
-	s.token = made.Token
+	first := openOffice(s.t, s.address, made.Link)
+	s.agency = first.agency("Crash NGO (made up)", "KHM")
+	s.token = first.program(s.agency, "caseworker")
 	s.must("POST", "/api/v1/cases", `{}`, &made)
 	s.caseID = made.ID
 	s.stop()

@@ -1,6 +1,8 @@
 package enginetest_test
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/safeconduct/safeconduct/internal/caller"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/internal/s3test"
 	"github.com/safeconduct/safeconduct/internal/vaulttest"
@@ -85,6 +88,9 @@ func copied(t *testing.T, document, heading string, least int, env ...string) st
 	script.WriteString("set -eu\ntrap 'kill $(cat serve.pid) 2> /dev/null || true' EXIT\n")
 	for i, b := range blocks {
 		fmt.Fprintf(&script, "echo block %d\n%s\n", i+1, b[1])
+		if strings.Contains(b[1], `"link":`) { // which somebody opens now
+			script.WriteString("touch waits; until test -e came; do sleep 0.1; done\n")
+		}
 	}
 	script.WriteString("echo all blocks ran\n")
 	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -101,7 +107,10 @@ func copied(t *testing.T, document, heading string, least int, env ...string) st
 		"D=" + filepath.Join(work, "net"), "SAFECONDUCT_PASSPHRASE_FILE=" + filepath.Join(work, "passphrase"),
 	}, env...)
 	c.WaitDelay = time.Minute
+	came := make(chan struct{})
+	go func() { defer close(came); firstPeople(t, work, listen) }()
 	out, err := c.CombinedOutput()
+	<-came
 	if err != nil || !strings.Contains(string(out), "all blocks ran") {
 		served, _ := os.ReadFile(filepath.Join(work, "serve.log"))
 		t.Fatalf("%v\n%s\n%s", err, out, served)
@@ -112,4 +121,39 @@ func copied(t *testing.T, document, heading string, least int, env ...string) st
 		}
 	}
 	return string(out)
+}
+
+// firstPeople do in their browsers what the document says that people do, as soon as
+// the shell waits for them.
+func firstPeople(t *testing.T, work, listen string) {
+	waits, came := filepath.Join(work, "waits"), filepath.Join(work, "came")
+	for until := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		if _, err := os.Stat(waits); err == nil {
+			break
+		}
+		if time.Now().After(until) || t.Context().Err() != nil {
+			t.Error("nobody was asked to open the link")
+			return
+		}
+	}
+	// Whatever comes of it, the shell goes on.
+	defer func() { _ = os.WriteFile(came, nil, 0o600) }()
+	data, err := os.ReadFile(filepath.Join(work, "operator.json"))
+	var made struct{ Link string }
+	if err := errors.Join(err, json.Unmarshal(data, &made)); err != nil {
+		t.Error(err)
+		return
+	}
+	first := openOffice(t, listen, made.Link)
+	first.person("", "operator")
+	agency := first.agency("Lotus House", "KHM")
+	lead := first.person(agency, "supervisor")
+	var asked caller.Asked
+	if err := first.Call(t.Context(), "DELETE", "/api/v1/founding", nil, &asked); err != nil {
+		t.Error(err)
+		return
+	}
+	if err := caller.Agreed(t.Context(), asked.Request, first.Person, lead); err != nil {
+		t.Error(err)
+	}
 }

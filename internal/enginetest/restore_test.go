@@ -191,22 +191,21 @@ func (d *drill) kill() {
 	d.process = nil
 }
 
-// found makes the network, an agency and two of its people.
+// found makes the network, an agency and two of its programs.
 func (d *drill) found() {
 	d.t.Helper()
 	d.move("house")
-	var made struct{ ID, Token string }
+	var made struct{ Token, Link string }
 	out := d.must("init", "--json", "--dir", d.at.dir, "--name", "Drill", "--url", "https://drill.example", "--desk", "+00 00 000 000")
 	if err := json.Unmarshal([]byte(out), &made); err != nil {
 		d.t.Fatal(err)
 	}
 	d.serve()
 	d.operator = &crashService{t: d.t, address: d.address, token: made.Token}
-	d.operator.must("POST", "/api/v1/agencies", `{"name":"Drill NGO (made up)","class":"NGO","country":"KHM","desk":"+00 00 000 001"}`, &made)
-	agency := made.ID
+	first := openOffice(d.t, d.address, made.Link)
+	agency := first.agency("Drill NGO (made up)", "KHM")
 	for role, into := range map[string]**crashService{"caseworker": &d.caseworker, "supervisor": &d.supervisor} {
-		d.operator.must("POST", "/api/v1/members", `{"agency":"`+agency+`","role":"`+role+`"}`, &made)
-		*into = &crashService{t: d.t, address: d.address, token: made.Token}
+		*into = &crashService{t: d.t, address: d.address, token: first.program(agency, role)}
 	}
 }
 
