@@ -22,6 +22,10 @@ var (
 	// ErrWrapped says that wrapped bytes do not open for the record, agency or
 	// epoch that they were presented for, or were altered.
 	ErrWrapped = errors.New("keystore: the wrapped key does not open")
+
+	// ErrRefused says that the keys are not used for this, or not for whoever
+	// asks.
+	ErrRefused = errors.New("keystore: this is not done with the keys")
 )
 
 // Use is what a signing key is for. Each key has one use.

@@ -43,6 +43,9 @@ const (
 	opUnwrapEpoch
 	opMAC
 	opGeneration
+	opRetireSigning
+	opRotateWrapping
+	opRetireWrapping
 )
 
 // question is all that can be asked.
