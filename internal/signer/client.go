@@ -181,23 +181,29 @@ func (c *Client) public(ctx context.Context, q question) (keystore.Public, error
 	return keystore.Public{KeyID: a.KeyID, DER: a.DER}, nil
 }
 
-// Sign has digests signed, in as few questions as their number allows.
-func (c *Client) Sign(ctx context.Context, use keystore.Use, kid string, digests [][]byte) ([][]byte, error) {
-	all := make([][]byte, 0, len(digests))
-	for len(digests) > 0 {
-		n, size := 0, 0
-		for n < min(len(digests), maxMany) && (n == 0 || size+len(digests[n]) <= maxBatch) {
-			size += len(digests[n])
-			n++
+// Sign has messages signed, in as few questions as their number allows.
+func (c *Client) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) ([][]byte, error) {
+	all := make([][]byte, 0, len(messages))
+	for len(messages) > 0 {
+		q, size := question{Op: opSign, Use: string(use), KeyID: kid}, 0
+		for _, m := range messages[:min(len(messages), maxMany)] {
+			for _, d := range m.Disclosures {
+				size += len(d)
+			}
+			if size += len(m.Bytes); size > maxBatch && len(q.Many) > 0 {
+				break
+			}
+			q.Many = append(q.Many, message(m))
 		}
-		a, err := c.ask(ctx, question{Op: opSign, Use: string(use), KeyID: kid, Many: digests[:n]})
+		n := len(q.Many)
+		a, err := c.ask(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		if len(a.Many) != n {
 			return nil, ErrWrongAnswer
 		}
-		all, digests = append(all, a.Many...), digests[n:]
+		all, messages = append(all, a.Many...), messages[n:]
 	}
 	return all, nil
 }

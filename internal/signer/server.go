@@ -256,7 +256,7 @@ func reply(ctx context.Context, s keystore.Store, q question, a *answer) (err er
 	case opPublic:
 		return public(s.Public(ctx, keystore.Use(q.Use)))
 	case opSign:
-		a.Many, err = s.Sign(ctx, keystore.Use(q.Use), q.KeyID, q.Many)
+		a.Many, err = s.Sign(ctx, keystore.Use(q.Use), q.KeyID, q.messages())
 	case opLogKey:
 		a.Text, err = s.LogKey(ctx)
 	case opSignLog:
