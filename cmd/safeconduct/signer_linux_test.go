@@ -46,10 +46,11 @@ func newSigned(t *testing.T) *signed {
 	if err := errors.Join(os.Mkdir(s.dir, 0o700), os.WriteFile(s.phrase, []byte(s.passphrase+"\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	var err error
-	if s.token, err = service.Found(t.Context(), cfg, service.Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"}); err != nil {
+	access, err := service.Found(t.Context(), cfg, service.Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"})
+	if err != nil {
 		t.Fatal(err)
 	}
+	s.token = access.Token
 	opened(t, cfg, func(h *service.Service) {
 		if _, err := h.Network.AddAgency(t.Context(), service.Console, network.Agency{Name: "Lotus", Class: network.NGO, Country: "KHM", Desk: "+855"}); err != nil {
 			t.Fatal(err)
