@@ -102,7 +102,7 @@ cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 f
 	$(call tests,cases,standard-verbose) -tags stretched -count=1 -timeout 20m -run '^TestCases$$' ./internal/threeways -args -seed $(SEED) -case $(CASE)
 
 .PHONY: browser
-browser: web ## the officers' page in Chromium, and printed cards before its camera
+browser: web ## the pages in Chromium, and printed cards before its camera
 	@scripts/install.sh test
 	$(call tests,browser,standard-verbose) -count=1 -parallel 3 -timeout 20m ./web/browsertest/...
 
@@ -119,7 +119,7 @@ camera: web ## 2,000 frames of worn and fresh cards, read by the page's own read
 .PHONY: screens
 screens: web ## draw the pictures in docs/screens anew
 	@scripts/install.sh test
-	SAFECONDUCT_SCREENS=1 $(GO) test -count=1 -timeout 20m -run '^TestBrowser$$/^scenarios$$/^(english|arabic|khmer)$$' ./web/browsertest
+	SAFECONDUCT_SCREENS=1 $(GO) test -count=1 -timeout 20m -run '^TestBrowser$$/^scenarios$$/^(english|arabic|khmer|adminEnglish|adminArabic|adminKhmer)$$' ./web/browsertest
 
 .PHONY: fuzz
 fuzz: ## every fuzzer that exists, six at a time (FUZZTIME=15s each)

@@ -176,7 +176,7 @@ var rooms = map[string]room{
 	// drive every route of the contract.
 	"internal/service": {
 		adapter: true,
-		ours:    slices.Concat(domain, stores, []string{"docs/api", "internal/config", "internal/files", "internal/httpapi", "internal/keystore", "internal/offsite", "internal/passkey", "internal/signin", "internal/trouble", "web"}),
+		ours:    slices.Concat(domain, stores, []string{"docs/api", "internal/config", "internal/files", "internal/httpapi", "internal/keystore", "internal/offsite", "internal/passkey", "internal/signer", "internal/signin", "internal/trouble", "web"}),
 		foreign: []string{"golang.org/x/mod/sumdb/note", "golang.org/x/time/rate", "github.com/prometheus/client_golang"},
 	},
 	// It asks the engines themselves when the service cannot be opened.

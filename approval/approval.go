@@ -150,11 +150,21 @@ func (a Act) Read(what any) error {
 // over a label and the act's bytes. It is unlike any challenge that is drawn for
 // a sign-in, because those are random.
 func (a Act) Challenge() ([32]byte, error) {
-	data, err := a.Bytes()
+	data, err := a.Message()
 	if err != nil {
 		return [32]byte{}, err
 	}
-	return sha256.Sum256(append([]byte(domain), data...)), nil
+	return sha256.Sum256(data), nil
+}
+
+// Message is what Challenge is the SHA-256 of: a key that signs by SHA-256 signs it
+// whole, so that whoever has the key can read what it signs.
+func (a Act) Message() ([]byte, error) {
+	data, err := a.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte(domain), data...), nil
 }
 
 // Over tells whether nobody can agree any more.

@@ -3,6 +3,7 @@ package credentials
 import (
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -116,19 +117,30 @@ type recordedKey struct {
 	used    bool
 }
 
-// Sign writes the digest down and then signs it, once.
-func (k *recordedKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if k.used || len(digest) != 32 {
-		return nil, errors.New("credentials: a reserved key signs one digest, once")
+// errReserved says that a reserved key was asked for more than it is for.
+var errReserved = errors.New("credentials: a reserved key signs one message, once")
+
+// Sign refuses: what is signed is written down by its digest, and shown whole to
+// whoever has the key.
+func (*recordedKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errReserved
+}
+
+var _ crypto.MessageSigner = (*recordedKey)(nil)
+
+// SignMessage writes the message's digest down and then signs it, once.
+func (k *recordedKey) SignMessage(random io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if k.used || opts == nil || opts.HashFunc() != crypto.SHA256 {
+		return nil, errReserved
 	}
-	if err := k.reserve([32]byte(digest)); err != nil {
+	if err := k.reserve(sha256.Sum256(message)); err != nil {
 		return nil, err
 	}
 	k.used = true
 	if err := k.again(); err != nil {
 		return nil, err
 	}
-	return k.Signer.Sign(random, digest, opts)
+	return crypto.SignMessage(k.Signer, random, message, opts)
 }
 
 func (is *Issuer) newID() (ID, error) {

@@ -35,6 +35,9 @@ const (
 	ReasonSafety         Reason = "safety"
 	ReasonErasure        Reason = "erasure"
 	ReasonOther          Reason = "other"
+	// ReasonIssuer says that whoever signed cannot be relied on. Nobody orders it of
+	// one record: WithdrawSigned gives it.
+	ReasonIssuer Reason = "issuer_not_relied_on"
 )
 
 // Valid tells whether r is one of the reasons.

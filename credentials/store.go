@@ -198,6 +198,9 @@ type Store interface {
 
 	Get(ctx context.Context, id ID) (Issued, error)
 	ByCase(ctx context.Context, caseID string) ([]Issued, error)
+	// SignedSince lists what an agency issued on a day or later and that is in use or
+	// paused, in the order of the ids, from the one behind after on.
+	SignedSince(ctx context.Context, agency string, day time.Time, after ID, limit int) ([]Issued, error)
 	// Confirming lists the replies of an agency that confirm somebody's identity
 	// and are in use.
 	Confirming(ctx context.Context, agency string) ([]Issued, error)

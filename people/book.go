@@ -140,9 +140,9 @@ func (r *Roster) append(ctx context.Context, c roster.Change, act approval.Act, 
 // maxRaces bounds how often another process may be faster.
 const maxRaces = 8
 
-// Found begins the roster of a new network. sign signs an act's challenge with the
+// Found begins the roster of a new network. sign signs an act's message with the
 // root key.
-func (r *Roster) Found(ctx context.Context, network string, f roster.Found, sign func(challenge [32]byte) ([]byte, error)) error {
+func (r *Roster) Found(ctx context.Context, network string, f roster.Found, sign func(message []byte) ([]byte, error)) error {
 	act, err := approval.New(network, roster.DoFound, "", "", &f, r.cfg.Now(), time.Hour)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (r *Roster) Found(ctx context.Context, network string, f roster.Found, sign
 
 // Console has something taken away by whoever has folder and passphrase, and so the
 // root key: no person agrees, and nothing can be added in this way.
-func (r *Roster) Console(ctx context.Context, do, agency string, what any, sign func(challenge [32]byte) ([]byte, error)) error {
+func (r *Roster) Console(ctx context.Context, do, agency string, what any, sign func(message []byte) ([]byte, error)) error {
 	s, err := r.State(ctx)
 	if err != nil {
 		return err
@@ -164,12 +164,12 @@ func (r *Roster) Console(ctx context.Context, do, agency string, what any, sign 
 	return r.byRoot(ctx, act, sign)
 }
 
-func (r *Roster) byRoot(ctx context.Context, act approval.Act, sign func(challenge [32]byte) ([]byte, error)) error {
-	challenge, err := act.Challenge()
+func (r *Roster) byRoot(ctx context.Context, act approval.Act, sign func(message []byte) ([]byte, error)) error {
+	message, err := act.Message()
 	if err != nil {
 		return err
 	}
-	signature, err := sign(challenge)
+	signature, err := sign(message)
 	if err != nil {
 		return fmt.Errorf("sign with the root key: %w", err)
 	}

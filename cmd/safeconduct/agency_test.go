@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/peopletest"
@@ -106,6 +107,16 @@ func TestAgencyCommands(t *testing.T) {
 	opened(t, cfg, func(s *service.Service) {
 		if !suspended(s, agency) {
 			t.Error("a command that has the folder to itself did not publish")
+		}
+	})
+	run("Withdrawn: 0 attestations and 0 cards, of 0 cases.", "agency", "withdraw", agency, "--since", "2026-01-01")
+	today := time.Now().UTC().Format(time.DateOnly)
+	run("Keys taken off: 1.", "agency", "compromised", agency, "--since", today)
+	run("Keys taken off: 0.", "agency", "compromised", agency, "--since", today) // not the key in its place
+	opened(t, cfg, func(s *service.Service) {
+		a, err := s.Network.Agency(t.Context(), agency)
+		if err != nil || len(a.Keys) != 2 || a.Keys[0].Compromised == nil || a.Keys[1].Compromised != nil {
+			t.Errorf("%v; the agency has the keys %+v, want one that was taken off and one in its place", err, a.Keys)
 		}
 	})
 }

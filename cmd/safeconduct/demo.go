@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -78,6 +79,11 @@ func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 	cfg := service.Config{Dir: f.dir, Engines: f.engines, WorkFactor: service.DemoWork, Now: now, Passphrase: config.DemoPassphrase + randomHex(16)}
 	access, err := foundDemo(ctx, cfg, url)
 	if err != nil {
+		return err
+	}
+	// From here on as serve does it: the keys are in a process of their own.
+	cfg.Passphrase = ""
+	if cfg.Keys, err = signerBeside(config.Folder{Dir: f.dir}, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
 	network, err := service.Open(ctx, cfg)
@@ -193,7 +199,7 @@ func keyLeft(s *service.Service) func(ctx context.Context, record string) (bool,
 // it. The last two are its marks, and go last.
 var demoFiles = []string{
 	config.DatabaseName + "*", config.KeyringName + "*", config.KeysName + "*", config.EnginesName, config.RotationName,
-	config.ObjectsName, config.LogName, config.AsideName, "cards",
+	config.SignerName + "*", config.ObjectsName, config.LogName, config.AsideName, "cards",
 	"pack*.json", "pack*.json.key", triesName, ".new-*", config.DemoName, config.PassphraseName,
 }
 

@@ -69,6 +69,7 @@ func rootCommand() *cobra.Command {
 		demoCommand(),
 		initCommand(),
 		serveCommand(),
+		signerCommand(),
 		verifyCommand(),
 		packCommand(),
 		deviceCommand(),

@@ -90,6 +90,7 @@ func (f initFlags) run(ctx context.Context, out io.Writer) error {
 type serveFlags struct {
 	dir, passphraseFile string
 	securityContact     string
+	signerSocket        string
 	at                  service.Serving
 }
 
@@ -111,7 +112,8 @@ func serveCommand() *cobra.Command {
 	c.Flags().BoolVar(&f.at.MetricsOpen, "metrics-open", false, "let --metrics be an address that other machines reach")
 	c.Flags().DurationVar(&f.at.DrainDelay, "drain-delay", 0, "how long /readyz says no before the service stops taking requests (as long as what stands before it takes to notice)")
 	c.Flags().StringVar(&f.securityContact, "security-contact", "", "where to report a weakness, for /.well-known/security.txt: a mailto:, https: or tel: address (default: none)")
-	isSetting(c, "passphrase-file", "listen", "window", "metrics", "metrics-open", "drain-delay", "security-contact")
+	c.Flags().StringVar(&f.signerSocket, "signer-socket", "", "socket of a signer that is already running (default: it starts one for itself)")
+	isSetting(c, "signer-socket", "passphrase-file", "listen", "window", "metrics", "metrics-open", "drain-delay", "security-contact")
 	_ = c.MarkFlagRequired("dir")
 	return c
 }
@@ -120,15 +122,13 @@ func (f serveFlags) run(ctx context.Context, logTo io.Writer) error {
 	if err := f.at.Check(); err != nil {
 		return err
 	}
-	e, err := config.ReadEngines(f.dir)
-	if err != nil {
-		return err
+	log := slog.New(slog.NewJSONHandler(logTo, nil))
+	keys := service.SignerAt(f.signerSocket)
+	if f.signerSocket == "" {
+		var err error
+		if keys, err = signerBeside(config.Folder{Dir: f.dir, PassphraseFile: f.passphraseFile}, log); err != nil {
+			return err
+		}
 	}
-	passphrase, err := e.Passphrase(f.passphraseFile)
-	if err != nil {
-		return err
-	}
-	return service.Serve(ctx, service.Config{
-		Dir: f.dir, Passphrase: passphrase, SecurityContact: f.securityContact, Log: slog.New(slog.NewJSONHandler(logTo, nil)),
-	}, f.at)
+	return service.Serve(ctx, service.Config{Dir: f.dir, Keys: keys, SecurityContact: f.securityContact, Log: log}, f.at)
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"math/big"
@@ -292,8 +291,8 @@ type es256Signer struct{ key crypto.Signer }
 func (es256Signer) Algorithm() cose.Algorithm { return cose.AlgorithmES256 }
 
 func (s es256Signer) Sign(random io.Reader, content []byte) ([]byte, error) {
-	digest := sha256.Sum256(content)
-	der, err := s.key.Sign(random, digest[:], crypto.SHA256)
+	// Whole, so that a signer elsewhere can read what it signs.
+	der, err := crypto.SignMessage(s.key, random, content, crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -94,8 +93,9 @@ func (*opaque) Algs() []jose.SignatureAlgorithm { return algorithms }
 
 // SignPayload returns r and s of the signing input (RFC 7515 §5.1 step 5).
 func (o *opaque) SignPayload(input []byte, _ jose.SignatureAlgorithm) ([]byte, error) {
-	digest := sha256.Sum256(input)
-	der, err := o.key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	// Whole, so that a signer elsewhere can read what it signs; one that is here
+	// hashes it.
+	der, err := crypto.SignMessage(o.key, rand.Reader, input, crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/private"
@@ -109,6 +110,9 @@ func Sign(h Header, always, disclosable []Member, digests int, key crypto.Signer
 	// §4.2.4.1: the order must say nothing.
 	slices.SortFunc(sums, func(a, b digestText) int { return bytes.Compare(a[:], b[:]) })
 
+	if m, ok := key.(crypto.MessageSigner); ok { // a signer elsewhere reads what the digests stand for
+		key = disclosing{m, disclosures}
+	}
 	jwt, err := h.SignHere(key, encodePayload(sums, always, open))
 	if err != nil {
 		return "", fmt.Errorf("sdjwt: sign: %w", err)
@@ -119,6 +123,32 @@ func Sign(h Header, always, disclosable []Member, digests int, key crypto.Signer
 		return "", &Error{Code: jws.CodeTooLarge, Err: errors.New("sdjwt: sign: credential is too large")}
 	}
 	return token, nil
+}
+
+// disclosing is a key that is shown, beside what it signs, what the digests in it
+// stand for.
+type disclosing struct {
+	crypto.MessageSigner
+	disclosures []byte // each with a ~ behind it
+}
+
+// SignMessage signs, and shows.
+func (d disclosing) SignMessage(random io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return d.MessageSigner.SignMessage(random, message, disclosed{opts, d.disclosures})
+}
+
+// disclosed are the options by which disclosures go along.
+type disclosed struct {
+	crypto.SignerOpts
+	disclosures []byte
+}
+
+// Disclosed are the disclosures, each as it is hashed.
+func (d disclosed) Disclosed() []string {
+	if len(d.disclosures) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(d.disclosures), "~"), "~")
 }
 
 // encode returns the JSON of all values, after looking for everything that

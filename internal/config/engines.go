@@ -34,6 +34,9 @@ type Engines struct {
 	// Aside is the off-site folder, on another disk or machine, for what must
 	// outlive the databases: the erasure journal and what was published last.
 	Aside string `json:"aside,omitempty"`
+	// Signer is the socket of a process that has the keys, where it is not one of
+	// our own.
+	Signer string `json:"signer_socket,omitempty"`
 }
 
 // Fields are the engines by the names of their settings.
@@ -43,7 +46,7 @@ func (e *Engines) Fields() map[string]*string {
 		"s3-access-key": &e.S3AccessKey, "s3-secret-key-file": &e.S3SecretKeyFile,
 		"vault": &e.Vault, "vault-role-id-file": &e.VaultRoleID, "vault-secret-id-file": &e.VaultSecretID,
 		"vault-ca-file": &e.VaultCA, "vault-mount": &e.VaultMount, "vault-prefix": &e.VaultPrefix,
-		"aside": &e.Aside,
+		"aside": &e.Aside, "signer-socket": &e.Signer,
 	}
 }
 
@@ -93,9 +96,9 @@ func either(address, dir, name string) string {
 }
 
 // Passphrase reads the passphrase of the key file, unless the keys are in a
-// Vault: then there is no key file.
+// Vault or a signer has them: then there is no key file of ours.
 func (e Engines) Passphrase(path string) (string, error) {
-	if e.Vault != "" {
+	if e.Vault != "" || e.Signer != "" {
 		return "", nil
 	}
 	return ReadPassphrase(path)

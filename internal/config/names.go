@@ -28,6 +28,10 @@ const (
 	EnginesName = "engines.json"
 	// RotationName is where a rotation of keys that has begun is written down.
 	RotationName = "rotation.json"
+	// SignerName is the folder of what a signer keeps beside the keys.
+	SignerName = "signer"
+	// SocketName is where a signer that nobody has started for itself is asked.
+	SocketName = "signer.sock"
 	// UnfinishedName marks a folder that a restore has begun and not ended.
 	UnfinishedName = "restore.unfinished"
 	// DemoName is in every folder that a finished demo left.
@@ -72,8 +76,20 @@ func (f Folder) IsDemo() bool {
 	return err == nil && json.Unmarshal(data, &listed) == nil && len(listed.Network) == 32 && len(listed.Actors) > 0
 }
 
+// PassphraseName is the file with the passphrase that a flag or the environment
+// names, "" for none.
+func (f Folder) PassphraseName() string {
+	if f.PassphraseFile != "" {
+		return f.PassphraseFile
+	}
+	return os.Getenv(passphraseEnv)
+}
+
+// passphraseEnv names the file with the passphrase in the environment.
+const passphraseEnv = "SAFECONDUCT_PASSPHRASE_FILE" //nolint:gosec // the name of a file's name
+
 // Passphrase is the passphrase of the key file, "" where the keys are in a
-// Vault. A demo's is found by itself; a real network has none in its folder.
+// Vault or a signer has them. A demo's is found by itself; a real network has none in its folder.
 func (f Folder) Passphrase() (string, error) {
 	left := f.Path(PassphraseName)
 	if _, err := os.Stat(left); f.PassphraseFile == "" && err == nil {
@@ -90,7 +106,7 @@ func (f Folder) Passphrase() (string, error) {
 // or the environment names.
 func ReadPassphrase(path string) (string, error) {
 	if path == "" {
-		path = os.Getenv("SAFECONDUCT_PASSPHRASE_FILE")
+		path = os.Getenv(passphraseEnv)
 	}
 	if path == "" {
 		return "", errors.New("which passphrase? Give --passphrase-file or SAFECONDUCT_PASSPHRASE_FILE")

@@ -48,6 +48,7 @@ var Settings = []Setting{
 	{"vault-mount", "where the network's transit engine is mounted", nil},
 	{"vault-prefix", "how the names of its keys begin", nil},
 	{"aside", "a folder on another disk, for what must outlive the databases (default: a folder in the folder)", nil},
+	{"signer-socket", "socket of a signer that is already running (default: serve starts one for itself)", nil},
 	{"passphrase-file", "a file with the passphrase of the keys", nil},
 	{"listen", "address to serve on", nil},
 	{"window", "how often lists and packs are published", nil},

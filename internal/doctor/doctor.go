@@ -105,6 +105,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.modes()
 	d.disk()
 	d.passphraseFile()
+	d.signer()
 	d.aside()
 	whole := d.databases(ctx)
 	d.objects(ctx)
@@ -167,7 +168,7 @@ func gib(n uint64) float64 { return float64(n) / (1 << 30) }
 
 // passphraseFile looks at where the passphrase of the key file is.
 func (d *doctor) passphraseFile() {
-	if d.engines.Vault != "" {
+	if d.engines.Vault != "" || d.engines.Signer != "" {
 		return
 	}
 	path := d.folder.PassphraseFile
@@ -197,6 +198,26 @@ func (d *doctor) passphraseFile() {
 			"Keep it on another disk, or let systemd bring it: docs/operate.md, Install.")
 	default:
 		d.ok("passphrase place", "on another disk than the keys")
+	}
+}
+
+// signer says which process has the keys, and what that leaves open.
+func (d *doctor) signer() {
+	const open = "whoever becomes that user on this machine while it runs can have everything signed, and read"
+	if d.engines.Signer == "" {
+		d.ok("signer", "serve starts one as its own user: "+open+". docs/operate.md, The signer, gives it a user of its own")
+		return
+	}
+	owner, err := files.Owner(d.engines.Signer)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.fault("signer", "there is no socket where the signer should answer", "Start it: safeconduct signer, as the user that has the keys. docs/operate.md, The signer.")
+	case err != nil:
+		d.unchecked("signer", "whose socket it is", "See that the signer runs as a user of its own.")
+	case owner == os.Geteuid():
+		d.ok("signer", "it answers on a socket and runs as the user that serves: "+open)
+	default:
+		d.ok("signer", "it runs as a user of its own: whoever becomes the user that serves can ask it and has no key; root has everything")
 	}
 }
 
@@ -355,6 +376,16 @@ func tryObjects(ctx context.Context, store service.Objects) error {
 
 // keystore looks at where the keys are. It reports whether they can be used.
 func (d *doctor) keystore(ctx context.Context) bool {
+	if d.engines.Signer != "" {
+		keys, done, err := service.SignerAt(d.engines.Signer)(ctx, "")
+		if err == nil {
+			_, err = keys.LogKey(ctx)
+			err = errors.Join(err, done())
+		}
+		d.judge(err == nil, "keys", tell(err == nil, "the signer has them and answers", "the signer does not answer, or not us"),
+			"Start it, and name the user that runs this and serves with --peer. docs/operate.md, The signer.")
+		return err == nil
+	}
 	if d.engines.Vault != "" {
 		return d.hcvault(ctx)
 	}

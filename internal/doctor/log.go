@@ -8,7 +8,6 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/config"
-	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 )
@@ -99,15 +98,14 @@ func logKey(ctx context.Context, folder config.Folder) (string, error) {
 	if err := folder.Check(); err != nil {
 		return "", err
 	}
-	passphrase, err := folder.Passphrase()
+	cfg, err := service.ConfigFor(folder)
 	if err != nil {
 		return "", err
 	}
-	e, err := config.ReadEngines(folder.Dir)
-	if err != nil {
+	if cfg.Engines, err = config.ReadEngines(folder.Dir); err != nil {
 		return "", err
 	}
-	if e.Vault != "" {
+	if cfg.Engines.Vault != "" {
 		s, err := service.Look(ctx, service.Config{Dir: folder.Dir})
 		if err != nil {
 			return "", err
@@ -115,12 +113,12 @@ func logKey(ctx context.Context, folder config.Folder) (string, error) {
 		key, err := s.Keys.LogKey(ctx) // by its present name
 		return key, errors.Join(err, s.Close())
 	}
-	keys, err := keyfile.Open(keyfile.Config{Path: folder.Path(config.KeysName), Passphrase: passphrase})
+	keys, closeKeys, err := service.OpenKeys(ctx, cfg, "")
 	if err != nil {
 		return "", err
 	}
 	vkey, err := keys.LogKey(ctx)
-	if err != nil {
+	if err := errors.Join(err, closeKeys()); err != nil {
 		return "", err
 	}
 	files, done, err := logFiles(ctx, folder)

@@ -9,3 +9,6 @@ func Space(string) (free, total uint64, err error) { return 0, 0, errors.ErrUnsu
 
 // SameDisk is not known here.
 func SameDisk(string, string) (bool, error) { return false, errors.ErrUnsupported }
+
+// Owner is not known here.
+func Owner(string) (int, error) { return 0, errors.ErrUnsupported }

@@ -26,3 +26,12 @@ func SameDisk(a, b string) (bool, error) {
 	}
 	return sa.Dev == sb.Dev, nil
 }
+
+// Owner is the user that a file belongs to.
+func Owner(path string) (uid int, err error) {
+	var s syscall.Stat_t
+	if err := syscall.Lstat(path, &s); err != nil {
+		return 0, err
+	}
+	return int(s.Uid), nil
+}

@@ -106,7 +106,10 @@ func openKeys(v *hcvault.Vault, cfg hcvault.Config) storetest.OpenKeys {
 	}
 }
 
-var digest = sha256.Sum256([]byte("what is to be signed"))
+var (
+	text   = []byte("what is to be signed")
+	digest = sha256.Sum256(text)
+)
 
 // sign is what most tests here do with a keystore.
 func sign(ctx context.Context, v *hcvault.Vault) ([]byte, error) {
@@ -114,7 +117,7 @@ func sign(ctx context.Context, v *hcvault.Vault) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key.Sign(nil, digest[:], crypto.SHA256)
+	return crypto.SignMessage(key, nil, text, crypto.SHA256)
 }
 
 func signAgency(ctx context.Context, v *hcvault.Vault) error { _, err := sign(ctx, v); return err }

@@ -37,7 +37,7 @@ var (
 	ErrBadResponse = fmt.Errorf("hcvault: %w", trouble.ErrWrongAnswer)
 
 	// ErrDenied says that Vault's policies do not allow this process the call.
-	ErrDenied = errors.New("hcvault: the keystore's policy does not allow this")
+	ErrDenied = fmt.Errorf("hcvault: %w: its policy does not allow it", keystore.ErrRefused)
 
 	// ErrNoKey says that Vault holds no such key.
 	ErrNoKey = fmt.Errorf("hcvault: %w", keystore.ErrNoKey)

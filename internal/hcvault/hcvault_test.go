@@ -24,13 +24,17 @@ import (
 	"github.com/safeconduct/safeconduct/internal/trouble"
 )
 
-// signBatch signs many digests with an agency's key, in one go.
-func signBatch(ctx context.Context, v *hcvault.Vault, agency string, digests [][]byte) (kid string, signatures [][]byte, err error) {
+// signBatch signs many texts with an agency's key, in one go.
+func signBatch(ctx context.Context, v *hcvault.Vault, agency string, texts [][]byte) (kid string, signatures [][]byte, err error) {
 	p, err := v.Public(ctx, keystore.Agency(agency))
 	if err != nil {
 		return "", nil, err
 	}
-	signatures, err = v.Sign(ctx, keystore.Agency(agency), p.KeyID, digests)
+	messages := make([]keystore.Message, len(texts))
+	for i, t := range texts {
+		messages[i].Bytes = t
+	}
+	signatures, err = v.Sign(ctx, keystore.Agency(agency), p.KeyID, messages)
 	return p.KeyID, signatures, err
 }
 
@@ -91,19 +95,19 @@ func TestDuties(t *testing.T) {
 	}{
 		{"sign as an agency", "signer", signAgency},
 		{"sign many as an agency", "signer", func(ctx context.Context, v *hcvault.Vault) error {
-			_, _, err := signBatch(ctx, v, "aa01", [][]byte{digest[:], digest[:]})
+			_, _, err := signBatch(ctx, v, "aa01", [][]byte{text, text})
 			return err
 		}},
 		{"sign a status list", "signer", func(ctx context.Context, v *hcvault.Vault) error {
 			s, err := keystore.New(v).Status(ctx)
 			must(t, err)
-			_, err = s.Key.Sign(nil, digest[:], crypto.SHA256)
+			_, err = crypto.SignMessage(s.Key, nil, text, crypto.SHA256)
 			return err
 		}},
 		{"sign a pack", "signer", func(ctx context.Context, v *hcvault.Vault) error {
 			s, err := keystore.New(v).Pack(ctx)
 			must(t, err)
-			_, err = s.Key.Sign(nil, digest[:], crypto.SHA256)
+			_, err = crypto.SignMessage(s.Key, nil, text, crypto.SHA256)
 			return err
 		}},
 		{"sign a checkpoint", "signer", func(ctx context.Context, v *hcvault.Vault) error {
@@ -115,7 +119,7 @@ func TestDuties(t *testing.T) {
 		{"sign a trust list", "root", func(ctx context.Context, v *hcvault.Vault) error {
 			s, err := keystore.New(v).Root(ctx)
 			must(t, err)
-			_, err = s.Key.Sign(nil, digest[:], crypto.SHA256)
+			_, err = crypto.SignMessage(s.Key, nil, text, crypto.SHA256)
 			return err
 		}},
 		{"wrap a record's key", "records", func(ctx context.Context, v *hcvault.Vault) error {
@@ -383,13 +387,14 @@ func TestRotationUnderLoad(t *testing.T) {
 		}
 		wg.Go(func() {
 			for n := 0; !stop.Load(); n++ {
-				d := sha256.Sum256(fmt.Appendf(nil, "%d/%d", i, n))
+				message := fmt.Appendf(nil, "%d/%d", i, n)
+				d := sha256.Sum256(message)
 				kid, key, err := keystore.New(ks).Signer(context.WithoutCancel(t.Context()), "aa01")
 				if err != nil {
 					t.Errorf("find the key: %v", err)
 					return
 				}
-				sig, err := key.Sign(nil, d[:], crypto.SHA256)
+				sig, err := crypto.SignMessage(key, nil, message, crypto.SHA256)
 				if err != nil || !ecdsa.VerifyASN1(key.Public().(*ecdsa.PublicKey), d[:], sig) {
 					t.Errorf("sign: %v", err)
 					return
@@ -418,18 +423,18 @@ func TestRotationUnderLoad(t *testing.T) {
 		t.Errorf("%d keys signed, want %d", used, rotations+1)
 	}
 
-	if _, err := old.Sign(nil, digest[:], crypto.SHA256); !errors.Is(err, hcvault.ErrUnavailable) {
+	if _, err := crypto.SignMessage(old, nil, text, crypto.SHA256); !errors.Is(err, hcvault.ErrUnavailable) {
 		t.Errorf("the first key after %d rotations: %v, want a refusal", rotations, err)
 	}
 	_, before, err := keystore.New(v).Signer(t.Context(), "aa01")
 	must(t, err)
 	_, _, err = keystore.New(v).RotateAgency(t.Context(), "aa01")
 	must(t, err)
-	if _, err := before.Sign(nil, digest[:], crypto.SHA256); err != nil {
+	if _, err := crypto.SignMessage(before, nil, text, crypto.SHA256); err != nil {
 		t.Errorf("an act that began before the rotation: %v", err)
 	}
 	must(t, v.RetireSigning(t.Context(), "aa01"))
-	if _, err := before.Sign(nil, digest[:], crypto.SHA256); !errors.Is(err, hcvault.ErrUnavailable) {
+	if _, err := crypto.SignMessage(before, nil, text, crypto.SHA256); !errors.Is(err, hcvault.ErrUnavailable) {
 		t.Errorf("after the cut: %v, want a refusal", err)
 	}
 	must(t, signAgency(t.Context(), v))
@@ -507,33 +512,29 @@ func TestBatch(t *testing.T) {
 	v, _, _ := network(t)
 	kid, pub, err := keystore.New(v).NewAgency(t.Context(), "aa01")
 	must(t, err)
-	digests := make([][]byte, 1203) // two full calls and a bit
-	for i := range digests {
-		d := sha256.Sum256(fmt.Append(nil, i))
-		digests[i] = d[:]
+	texts := make([][]byte, 1203) // two full calls and a bit
+	for i := range texts {
+		texts[i] = fmt.Append(nil, i)
 	}
-	got, sigs, err := signBatch(t.Context(), v, "aa01", digests)
+	got, sigs, err := signBatch(t.Context(), v, "aa01", texts)
 	must(t, err)
-	if got != kid || len(sigs) != len(digests) {
-		t.Fatalf("%d signatures by %s, want %d by %s", len(sigs), got, len(digests), kid)
+	if got != kid || len(sigs) != len(texts) {
+		t.Fatalf("%d signatures by %s, want %d by %s", len(sigs), got, len(texts), kid)
 	}
 	for i := range sigs {
-		if !ecdsa.VerifyASN1(pub, digests[i], sigs[i]) {
+		if d := sha256.Sum256(texts[i]); !ecdsa.VerifyASN1(pub, d[:], sigs[i]) {
 			t.Fatalf("signature %d does not verify", i)
 		}
 	}
 	if _, sigs, err := signBatch(t.Context(), v, "aa01", nil); err != nil || len(sigs) != 0 {
 		t.Errorf("nothing to sign: %d signatures, %v", len(sigs), err)
 	}
-	if _, _, err := signBatch(t.Context(), v, "aa01", [][]byte{digest[:], []byte("short")}); err == nil {
-		t.Error("a short digest was taken")
-	}
-	if _, _, err := signBatch(t.Context(), v, "aa02", digests[:2]); !errors.Is(err, hcvault.ErrNoKey) {
+	if _, _, err := signBatch(t.Context(), v, "aa02", texts[:2]); !errors.Is(err, hcvault.ErrNoKey) {
 		t.Errorf("an unknown agency: %v, want ErrNoKey", err)
 	}
 	_, key, err := keystore.New(v).Signer(t.Context(), "aa01")
 	must(t, err)
-	if _, err := key.Sign(nil, digest[:], crypto.SHA512); err == nil {
+	if _, err := crypto.SignMessage(key, nil, text, crypto.SHA512); err == nil {
 		t.Error("another hash was taken")
 	}
 }
@@ -705,15 +706,15 @@ func BenchmarkSignParallel(b *testing.B) {
 
 func BenchmarkSignBatch(b *testing.B) {
 	v := benchNetwork(b)
-	digests := make([][]byte, maxBatch)
-	for i := range digests {
-		digests[i] = digest[:]
+	texts := make([][]byte, maxBatch)
+	for i := range texts {
+		texts[i] = text
 	}
 	n := 0
 	for b.Loop() {
-		_, _, err := signBatch(b.Context(), v, "aa01", digests)
+		_, _, err := signBatch(b.Context(), v, "aa01", texts)
 		must(b, err)
-		n += len(digests)
+		n += len(texts)
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "signatures/s")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -51,11 +50,6 @@ func (s signer) signAll(digests [][]byte) ([][]byte, error) {
 
 // ask has Vault sign digests, and believes nothing yet.
 func (s signer) ask(digests [][]byte) ([][]byte, error) {
-	for _, d := range digests {
-		if len(d) != sha256.Size {
-			return nil, errors.New("hcvault: a digest must have 32 bytes")
-		}
-	}
 	return s.v.sign(s.ctx, s.name, s.version, digests, map[string]any{
 		"prehashed": true, "hash_algorithm": "sha2-256", "marshaling_algorithm": "jws",
 	})
@@ -193,11 +187,12 @@ func kindOfUse(use keystore.Use) string {
 	return string(use)
 }
 
-// Sign has Vault sign SHA-256 digests with the version of a key that has this id:
+// Sign has Vault sign messages, by the SHA-256 that is made of them here, with the
+// version of a key that has this id:
 // as long as Vault lets it, for an act that has begun. The signatures are in the
-// order of the digests, each ASN.1 and checked; or there is an error, and then
+// order of the messages, each ASN.1 and checked; or there is an error, and then
 // none of them. A hundred cards in one go take one call.
-func (v *Vault) Sign(ctx context.Context, use keystore.Use, kid string, digests [][]byte) ([][]byte, error) {
+func (v *Vault) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) ([][]byte, error) {
 	name, err := v.nameOf(use)
 	if err != nil {
 		return nil, err
@@ -205,6 +200,10 @@ func (v *Vault) Sign(ctx context.Context, use keystore.Use, kid string, digests 
 	s, err := v.version(ctx, name, kid)
 	if err != nil {
 		return nil, err
+	}
+	digests := make([][]byte, len(messages))
+	for i, m := range messages {
+		digests[i] = m.Digest()
 	}
 	signatures := make([][]byte, len(digests))
 	// A hundred thousand take no more memory on their way than a thousand.

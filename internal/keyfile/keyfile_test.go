@@ -92,8 +92,9 @@ func TestCreateAndOpen(t *testing.T) {
 		if _, leaks := after.Key.(*ecdsa.PrivateKey); leaks {
 			t.Errorf("%s: the private key itself was handed out", c.name)
 		}
-		digest := sha256.Sum256([]byte("text"))
-		sig := must(after.Key.Sign(rand.Reader, digest[:], crypto.SHA256))
+		message := []byte("text")
+		digest := sha256.Sum256(message)
+		sig := must(crypto.SignMessage(after.Key, rand.Reader, message, crypto.SHA256))
 		if !ecdsa.VerifyASN1(before.Key.Public().(*ecdsa.PublicKey), digest[:], sig) {
 			t.Errorf("%s: the signature does not verify", c.name)
 		}

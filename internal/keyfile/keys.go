@@ -68,9 +68,9 @@ func (f *File) Public(_ context.Context, use keystore.Use) (keystore.Public, err
 // errReplaced says that a key was replaced between finding it and signing.
 var errReplaced = &trouble.Later{Err: trouble.ErrKeystore, Cause: "the key was replaced meanwhile", After: time.Second}
 
-// Sign signs SHA-256 digests with the key that signs for a use now, if it is the
+// Sign signs messages by their SHA-256 with the key that signs for a use now, if it is the
 // one that the caller means.
-func (f *File) Sign(_ context.Context, use keystore.Use, kid string, digests [][]byte) ([][]byte, error) {
+func (f *File) Sign(_ context.Context, use keystore.Use, kid string, messages []keystore.Message) ([][]byte, error) {
 	key, err := f.key(use)
 	if err != nil {
 		return nil, err
@@ -78,12 +78,9 @@ func (f *File) Sign(_ context.Context, use keystore.Use, kid string, digests [][
 	if keyID(key) != kid {
 		return nil, errReplaced
 	}
-	signatures := make([][]byte, len(digests))
-	for i, digest := range digests {
-		if len(digest) != sha256.Size {
-			return nil, errors.New("keyfile: a digest must have 32 bytes")
-		}
-		if signatures[i], err = key.Sign(rand.Reader, digest, crypto.SHA256); err != nil {
+	signatures := make([][]byte, len(messages))
+	for i, m := range messages {
+		if signatures[i], err = key.Sign(rand.Reader, m.Digest(), crypto.SHA256); err != nil {
 			return nil, fmt.Errorf("keyfile: sign: %w", err)
 		}
 	}

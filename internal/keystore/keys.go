@@ -120,19 +120,38 @@ type signer struct {
 // Public is the public half, an *ecdsa.PublicKey on P-256.
 func (s signer) Public() crypto.PublicKey { return s.public }
 
-// Sign has the Store sign a SHA-256 digest. The signature is ASN.1, as
-// crypto.Signer promises. The randomness is the Store's own; random is not read.
-func (s signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if opts == nil || opts.HashFunc() != crypto.SHA256 || len(digest) != crypto.SHA256.Size() {
-		return nil, errors.New("keystore: only SHA-256 digests are signed")
+// Sign refuses: of a digest nobody can tell what it is.
+func (signer) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, fmt.Errorf("%w: a digest says nothing; messages are signed whole", ErrRefused)
+}
+
+var _ crypto.MessageSigner = signer{}
+
+// Disclosing are the options of whoever signs digests of something, and shows what
+// they stand for.
+type Disclosing interface {
+	crypto.SignerOpts
+	// Disclosed are the texts that were hashed.
+	Disclosed() []string
+}
+
+// SignMessage has the Store sign a message by its SHA-256. The signature is ASN.1,
+// as crypto.Signer promises. The randomness is the Store's own; random is not read.
+func (s signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if opts == nil || opts.HashFunc() != crypto.SHA256 {
+		return nil, errors.New("keystore: messages are signed by their SHA-256 alone")
 	}
-	all, err := s.store.Sign(s.ctx, s.use, s.kid, [][]byte{digest})
+	m := Message{Bytes: message}
+	if d, ok := opts.(Disclosing); ok {
+		m.Disclosures = d.Disclosed()
+	}
+	all, err := s.store.Sign(s.ctx, s.use, s.kid, []Message{m})
 	if err != nil {
 		return nil, err
 	}
 	// A Store may be another process: nothing leaves that the public key does not
-	// verify for this very digest.
-	if len(all) != 1 || !ecdsa.VerifyASN1(s.public, digest, all[0]) {
+	// verify for this very message.
+	if len(all) != 1 || !ecdsa.VerifyASN1(s.public, m.Digest(), all[0]) {
 		return nil, fmt.Errorf("keystore: a signature: %w", trouble.ErrWrongAnswer)
 	}
 	return all[0], nil

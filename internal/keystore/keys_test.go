@@ -42,7 +42,7 @@ func TestLyingStore(t *testing.T) {
 	} {
 		_, key, err := keystore.New(lie).Signer(t.Context(), "aa01")
 		if err == nil {
-			_, err = key.Sign(nil, make([]byte, 32), crypto.SHA256)
+			_, err = crypto.SignMessage(key, nil, make([]byte, 32), crypto.SHA256)
 		}
 		if !errors.Is(err, trouble.ErrWrongAnswer) {
 			t.Errorf("%s: %v, want ErrWrongAnswer", what, err)
@@ -59,12 +59,12 @@ func TestLyingStore(t *testing.T) {
 
 type otherSignatures struct{ keystore.Store }
 
-func (s otherSignatures) Sign(ctx context.Context, _ keystore.Use, _ string, digests [][]byte) ([][]byte, error) {
+func (s otherSignatures) Sign(ctx context.Context, _ keystore.Use, _ string, messages []keystore.Message) ([][]byte, error) {
 	p, err := s.Public(ctx, keystore.Agency("aa02"))
 	if err != nil {
 		return nil, err
 	}
-	return s.Store.Sign(ctx, keystore.Agency("aa02"), p.KeyID, digests)
+	return s.Store.Sign(ctx, keystore.Agency("aa02"), p.KeyID, messages)
 }
 
 func (s otherSignatures) SignLog(ctx context.Context, text []byte) ([]byte, error) {
@@ -73,7 +73,7 @@ func (s otherSignatures) SignLog(ctx context.Context, text []byte) ([]byte, erro
 
 type noSignatures struct{ keystore.Store }
 
-func (noSignatures) Sign(context.Context, keystore.Use, string, [][]byte) ([][]byte, error) {
+func (noSignatures) Sign(context.Context, keystore.Use, string, []keystore.Message) ([][]byte, error) {
 	return nil, nil
 }
 

@@ -10,6 +10,7 @@ package keystore
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 )
 
@@ -22,6 +23,10 @@ var (
 	// ErrWrapped says that wrapped bytes do not open for the record, agency or
 	// epoch that they were presented for, or were altered.
 	ErrWrapped = errors.New("keystore: the wrapped key does not open")
+
+	// ErrRefused says that the keys are not used for this, or not for whoever
+	// asks.
+	ErrRefused = errors.New("keystore: this is not done with the keys")
 )
 
 // Use is what a signing key is for. Each key has one use.
@@ -54,16 +59,34 @@ type Public struct {
 	DER   []byte // SubjectPublicKeyInfo (RFC 5280 §4.1.2.7)
 }
 
+// Message is what is signed, whole: whoever has the keys reads it before it is
+// hashed. What it is stands in it (the typ of a token, the context of a COSE
+// structure), so that nobody says it beside it.
+type Message struct {
+	// Bytes is the signing input of a token (RFC 7515 §5.1), or the Sig_structure
+	// of a card (RFC 9052 §4.4).
+	Bytes []byte
+	// Disclosures are what digests in the bytes stand for, each as it is hashed
+	// (RFC 9901 §4.2.1).
+	Disclosures []string
+}
+
+// Digest is what ECDSA signs of it.
+func (m Message) Digest() []byte {
+	digest := sha256.Sum256(m.Bytes)
+	return digest[:]
+}
+
 // Store keeps private keys and works with them. Nothing that it takes or returns
 // is a private key, refers to one, or has to be in the same process.
 type Store interface {
 	// Public is the key that signs for a use now. ErrNoKey if there is none.
 	Public(ctx context.Context, use Use) (Public, error)
-	// Sign signs SHA-256 digests with the key that has this id, all of them or
-	// none. The signatures are ASN.1 (RFC 3279 §2.2.3), in the order of the
-	// digests. A key that was replaced meanwhile signs nothing: nothing was
+	// Sign signs messages by their SHA-256 with the key that has this id, all of
+	// them or none. The signatures are ASN.1 (RFC 3279 §2.2.3), in the order of the
+	// messages. A key that was replaced meanwhile signs nothing: nothing was
 	// done then, and who asks Public again gets the new one.
-	Sign(ctx context.Context, use Use, kid string, digests [][]byte) ([][]byte, error)
+	Sign(ctx context.Context, use Use, kid string, messages []Message) ([][]byte, error)
 
 	// LogKey is the text by which strangers check the log's checkpoints, a note
 	// verifier key (C2SP signed-note), and SignLog the Ed25519 signature over

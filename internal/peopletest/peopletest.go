@@ -5,6 +5,7 @@ package peopletest
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -62,11 +63,13 @@ func Found(t testing.TB, all *people.Roster, passkeys *passkey.RelyingParty, net
 	ok(t, err)
 	jwk, err := jws.MarshalKey(&root.PublicKey)
 	ok(t, err)
-	return FoundWith(t, all, passkeys, network, demo, now, jwk, func(challenge [32]byte) ([]byte, error) { return ecdsa.SignASN1(rand.Reader, root, challenge[:]) })
+	return FoundWith(t, all, passkeys, network, demo, now, jwk, func(message []byte) ([]byte, error) {
+		return crypto.SignMessage(root, rand.Reader, message, crypto.SHA256)
+	})
 }
 
 // FoundWith is Found with the root key of a keystore.
-func FoundWith(t testing.TB, all *people.Roster, passkeys *passkey.RelyingParty, network string, demo bool, now time.Time, root json.RawMessage, sign func([32]byte) ([]byte, error)) *House {
+func FoundWith(t testing.TB, all *people.Roster, passkeys *passkey.RelyingParty, network string, demo bool, now time.Time, root json.RawMessage, sign func(message []byte) ([]byte, error)) *House {
 	t.Helper()
 	link, secret := all.NewLink()
 	first := people.NewPerson("", "operator-1", people.Operator)

@@ -153,7 +153,7 @@ func (c *copying) data(ctx context.Context, w io.Writer, to []backup.Recipient, 
 	if m.Objects, err = c.copyObjects(ctx); err != nil {
 		return m, fmt.Errorf("copy pages: %w", err)
 	}
-	if !c.InVault() {
+	if !c.InVault() && !c.Elsewhere() {
 		data, err := files.Read(c.dir.Path(config.KeysName), backup.MaxPart)
 		if err != nil {
 			return m, fmt.Errorf("copy the key file: %w", err)

@@ -236,8 +236,13 @@ func (r *restoring) openKeys(ctx context.Context, network string) (err error) {
 		r.keys, r.closeVault = keystore.New(store), done
 		return err
 	}
+	if r.keyData == nil && r.cfg.Engines.Signer != "" {
+		store, done, err := service.OpenKeys(ctx, r.cfg, network)
+		r.keys, r.closeVault = keystore.New(store), done
+		return err
+	}
 	if r.keyData == nil {
-		return errors.New("the keys of this network are in a HashiCorp Vault; name it")
+		return errors.New("the keys of this network are in a HashiCorp Vault, or a signer has them; name it")
 	}
 	if r.temp, err = os.MkdirTemp("", "safeconduct-restore-"); err != nil {
 		return err

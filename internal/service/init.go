@@ -33,6 +33,9 @@ func (a Access) Link(baseURL string) string { return baseURL + "/admin#join=" + 
 // and returns how the first operator gets in, which is told this once. When it
 // returns an error, nothing of them is left.
 func Found(ctx context.Context, cfg Config, f Founding) (access Access, err error) {
+	if cfg.Engines.Signer != "" {
+		return Access{}, errors.New("--signer-socket: a network is made with its keys in its folder; docs/operate.md, The signer, says how they are moved")
+	}
 	for _, name := range []string{config.KeysName, config.DatabaseName, config.EnginesName} {
 		if _, err := os.Lstat(filepath.Join(cfg.Dir, name)); !errors.Is(err, os.ErrNotExist) {
 			return Access{}, errors.Join(fmt.Errorf("%s holds a network already; nothing was changed", cfg.Dir), err)

@@ -18,9 +18,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/safeconduct/safeconduct/internal/blobs"
-	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -154,11 +155,11 @@ func outcome(err error) string {
 	switch {
 	case err == nil:
 		return "ok"
-	case errors.Is(err, hcvault.ErrUnavailable), errors.Is(err, blobs.ErrUnavailable):
+	case errors.Is(err, trouble.ErrKeystore), errors.Is(err, blobs.ErrUnavailable):
 		return "unavailable"
-	case errors.Is(err, hcvault.ErrBadResponse):
+	case errors.Is(err, trouble.ErrWrongAnswer):
 		return "bad_response"
-	case errors.Is(err, hcvault.ErrDenied):
+	case errors.Is(err, keystore.ErrRefused):
 		return "denied"
 	case errors.Is(err, blobs.ErrFull):
 		return "full"

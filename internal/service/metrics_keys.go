@@ -39,9 +39,9 @@ func (c countedKeys) Public(ctx context.Context, use keystore.Use) (p keystore.P
 	return c.Store.Public(ctx, use)
 }
 
-func (c countedKeys) Sign(ctx context.Context, use keystore.Use, kid string, digests [][]byte) (s [][]byte, err error) {
+func (c countedKeys) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) (s [][]byte, err error) {
 	defer c.count("sign", time.Now(), &err)
-	return c.Store.Sign(ctx, use, kid, digests)
+	return c.Store.Sign(ctx, use, kid, messages)
 }
 
 func (c countedKeys) SignLog(ctx context.Context, text []byte) (s []byte, err error) {

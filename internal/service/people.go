@@ -77,12 +77,12 @@ func rootKey(ctx context.Context, keys keystore.Keys) (json.RawMessage, error) {
 }
 
 // RootSigner signs an act of the roster with the network's root key.
-func RootSigner(ctx context.Context, keys keystore.Keys) func(challenge [32]byte) ([]byte, error) {
-	return func(challenge [32]byte) ([]byte, error) {
+func RootSigner(ctx context.Context, keys keystore.Keys) func(message []byte) ([]byte, error) {
+	return func(message []byte) ([]byte, error) {
 		root, err := keys.Root(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return root.Key.Sign(rand.Reader, challenge[:], crypto.SHA256)
+		return crypto.SignMessage(root.Key, rand.Reader, message, crypto.SHA256)
 	}
 }

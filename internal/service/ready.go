@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/safeconduct/safeconduct/internal/signer"
 )
 
 // errDraining says that this process finishes what it began, and takes no more.
@@ -48,8 +50,8 @@ func (s *Service) lookAround(ctx context.Context) error {
 	} else {
 		errs = append(errs, s.DB.Ping(ctx))
 	}
-	if s.remote != nil {
-		errs = append(errs, s.remote.Ready(ctx))
+	if keys, ok := s.store.(signer.Readier); ok {
+		errs = append(errs, keys.Ready(ctx))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/web"
 )
@@ -86,8 +87,8 @@ func Serve(ctx context.Context, cfg Config, at Serving) (err error) {
 	if cfg.Metrics != nil {
 		chores.Go(func() { cfg.Metrics.serve(working, scrapes, at.MetricsOpen, cfg.Log) })
 	}
-	if s.remote != nil {
-		chores.Go(func() { _ = s.remote.Run(working) }) // renews the login; never ends with an error
+	if v, ok := s.store.(*hcvault.Vault); ok {
+		chores.Go(func() { _ = v.Run(working) }) // renews the login; never ends with an error
 	}
 	defer chores.Wait()
 	defer cancel()

@@ -24,11 +24,11 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/files"
-	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/passkey"
+	"github.com/safeconduct/safeconduct/internal/signer"
 	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
@@ -43,6 +43,9 @@ type Config struct {
 	// Engines are read from the folder by whatever opens one that is there.
 	Engines    config.Engines
 	Passphrase string
+	// Keys opens the keys. Nil means in this process, or at the signer that the
+	// engines name.
+	Keys       KeyOpener
 	WorkFactor int              // of the key file when it is written; zero is age's default
 	Now        func() time.Time // nil means time.Now
 	Log        *slog.Logger     // nil means nowhere
@@ -95,7 +98,8 @@ type Service struct {
 	API      *httpapi.Server // of a service that Open opened
 	Settled  int             // drafts that Settle found
 
-	remote *hcvault.Vault // the same keys, when they are in a Vault
+	remote signer.Retirer // the same keys, when they are in a Vault
+	store  keystore.Store // the same keys, uncounted
 	log    *audit.Log
 	former []string // names that the log had, or has
 
@@ -176,6 +180,10 @@ func (s *Service) CheckLog(ctx context.Context) (audit.Checkpoint, error) { retu
 // InVault tells whether the keys are in a HashiCorp Vault.
 func (s *Service) InVault() bool { return s.remote != nil }
 
+// Elsewhere tells whether a process that is not ours has the keys: then there may
+// be no key file in the folder.
+func (s *Service) Elsewhere() bool { return s.cfg.Engines.Signer != "" }
+
 // Settle ends what a crash cut off: keys and rows agree, no draft stays open,
 // and what was to be erased is erased. Nothing is served before. It is only for
 // the process that has the folder: in another one's hands a draft is about to
@@ -218,7 +226,10 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 		return err
 	}
 	s.closeWith(done)
-	s.remote, _ = keys.(*hcvault.Vault)
+	s.store = keys
+	if s.cfg.Engines.Vault != "" {
+		s.remote, _ = keys.(signer.Retirer)
+	}
 	named, err := s.nameLog(ctx, r.ID, keys)
 	if err != nil {
 		return err
@@ -265,7 +276,7 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 }
 
 func (s *Service) openLog(ctx context.Context) (*audit.Log, error) {
-	signer, err := s.Keys.LogSigner(ctx)
+	signs, err := s.Keys.LogSigner(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -277,7 +288,7 @@ func (s *Service) openLog(ctx context.Context) (*audit.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return audit.New(audit.Config{Store: s.DB.Log(), Dir: s.LogDir, Signer: signer, Verifier: verifier, Kept: s.keptCheckpoint(key)})
+	return audit.New(audit.Config{Store: s.DB.Log(), Dir: s.LogDir, Signer: signs, Verifier: verifier, Kept: s.keptCheckpoint(key)})
 }
 
 // publicLog are the log's public files as requests get them.

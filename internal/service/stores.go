@@ -126,7 +126,12 @@ func (c Config) createKeys(ctx context.Context, id string) (keystore.Store, func
 
 // OpenKeys opens the keys of a network. The caller calls done in the end.
 func OpenKeys(ctx context.Context, c Config, id string) (keys keystore.Store, done func() error, err error) {
-	if c.Engines.Vault == "" {
+	switch {
+	case c.Keys != nil:
+		return c.Keys(ctx, id)
+	case c.Engines.Signer != "":
+		return SignerAt(c.Engines.Signer)(ctx, id)
+	case c.Engines.Vault == "":
 		keys, err := keyfile.Open(c.keyfile())
 		return keys, func() error { return nil }, err
 	}

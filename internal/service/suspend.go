@@ -2,7 +2,11 @@ package service
 
 import (
 	"context"
+	"fmt"
+	"time"
 
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
 )
@@ -55,4 +59,47 @@ func (s *Service) EndMember(ctx context.Context, id string) error {
 		return s.End(ctx, roster.DoRemoveProgram, p.Agency, &roster.RemoveProgram{ID: id})
 	}
 	return people.ErrNotFound
+}
+
+// Withdraw takes everything out of use that an agency signed on a day or later, for
+// whoever runs commands in the folder. It may be cut off and called again. alone says
+// that nobody serves the network: then the lists are published here; emergency has
+// them say all of it at once, and not so much in each window.
+func (s *Service) Withdraw(ctx context.Context, agency string, since time.Time, alone, emergency bool) (credentials.Bulk, error) {
+	if _, err := s.Network.Agency(ctx, agency); err != nil {
+		return credentials.Bulk{}, err
+	}
+	done, err := s.Issuer.WithdrawSigned(ctx, Console, agency, since)
+	if err != nil || !alone {
+		return done, err
+	}
+	_, err = s.Board.Publish(ctx, Console, emergency)
+	return done, err
+}
+
+// AgencyCompromised takes every key off with which an agency signed on a day or
+// later, but for what was logged before that day; it signs with a new one. It may be
+// cut off and called again.
+func (s *Service) AgencyCompromised(ctx context.Context, since time.Time, order Rotation) (keys int, err error) {
+	a, err := s.Network.Agency(ctx, order.Agency)
+	if err != nil {
+		return 0, err
+	}
+	for i, k := range a.Keys {
+		// The key behind one that was taken off for this is the one that was made
+		// in its place.
+		isNew := i > 0 && takenOff(a.Keys[i-1], since)
+		if k.Revoked || takenOff(k, since) || isNew || !k.To.After(since) {
+			continue
+		}
+		if _, err := s.Compromised(ctx, k.KeyID, since, order); err != nil {
+			return keys, fmt.Errorf("take key %s off: %w", k.KeyID, err)
+		}
+		keys++
+	}
+	return keys, nil
+}
+
+func takenOff(k network.Key, since time.Time) bool {
+	return k.Compromised != nil && k.Compromised.At == since.Unix()
 }

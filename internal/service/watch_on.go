@@ -17,15 +17,15 @@ func watched(k keystore.Store) keystore.Store { return watchedKeys{k} }
 
 type watchedKeys struct{ keystore.Store }
 
-func (w watchedKeys) Sign(ctx context.Context, use keystore.Use, kid string, digests [][]byte) ([][]byte, error) {
+func (w watchedKeys) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) ([][]byte, error) {
 	path := os.Getenv("SAFECONDUCT_SIGNED")
 	if _, ok := use.OfAgency(); ok && path != "" {
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			return nil, err
 		}
-		for _, digest := range digests {
-			if _, err := fmt.Fprintf(f, "%x\n", digest); err != nil {
+		for _, m := range messages {
+			if _, err := fmt.Fprintf(f, "%x\n", m.Digest()); err != nil {
 				return nil, err
 			}
 		}
@@ -33,5 +33,5 @@ func (w watchedKeys) Sign(ctx context.Context, use keystore.Use, kid string, dig
 			return nil, err
 		}
 	}
-	return w.Store.Sign(ctx, use, kid, digests)
+	return w.Store.Sign(ctx, use, kid, messages)
 }

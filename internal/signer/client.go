@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,11 +25,14 @@ const (
 	maxBatch = 4 << 20
 )
 
+// changes are the questions that make or end keys.
+var changes = []op{opNewAgency, opRotateAgency, opRetireSigning, opRotateWrapping, opRetireWrapping}
+
 // Client is a Store whose keys are behind a socket. It is safe for use by many
 // goroutines, and goes on by itself when a signer that ended is there again.
 type Client struct {
-	path  string
-	turns chan struct{}
+	connect func(ctx context.Context) (net.Conn, error)
+	turns   chan struct{}
 
 	mu     sync.Mutex
 	idle   []net.Conn
@@ -37,9 +41,20 @@ type Client struct {
 
 var _ keystore.Store = (*Client)(nil)
 
+func newClient(connect func(ctx context.Context) (net.Conn, error)) *Client {
+	return &Client{connect: connect, turns: make(chan struct{}, maxInFlight)}
+}
+
 // Dial returns the keys behind the socket at path, once they answer there.
 func Dial(ctx context.Context, path string) (*Client, error) {
-	c := &Client{path: path, turns: make(chan struct{}, maxInFlight)}
+	c := newClient(func(ctx context.Context) (net.Conn, error) {
+		short, done, err := shortPath(path)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		return new(net.Dialer).DialContext(ctx, "unix", short)
+	})
 	return c, c.Ready(ctx)
 }
 
@@ -62,7 +77,7 @@ func away(cause string) error {
 // ask sends one question and waits for its answer.
 func (c *Client) ask(ctx context.Context, q question) (answer, error) {
 	within := usual
-	if q.Op == opNewAgency || q.Op == opRotateAgency {
+	if slices.Contains(changes, q.Op) {
 		within = patient
 	}
 	ctx, done := context.WithTimeout(ctx, within)
@@ -91,7 +106,7 @@ func (c *Client) ask(ctx context.Context, q question) (answer, error) {
 			return answer{}, ErrWrongAnswer
 		case ctx.Err() != nil:
 			return answer{}, away("it is too slow")
-		case used && q.Op != opRotateAgency:
+		case used && q.Op != opRotateAgency && q.Op != opRotateWrapping:
 			// The signer was started anew since. To ask twice does no harm: a second
 			// signature over the same bytes says nothing else. Only a second
 			// rotation would be one too many.
@@ -130,12 +145,7 @@ func (c *Client) connection(ctx context.Context) (conn net.Conn, used bool, err 
 	case conn != nil:
 		return conn, true, nil
 	}
-	path, done, err := shortPath(c.path)
-	if err != nil {
-		return nil, false, err
-	}
-	defer done()
-	if conn, err = new(net.Dialer).DialContext(ctx, "unix", path); err != nil {
+	if conn, err = c.connect(ctx); err != nil {
 		return nil, false, away("nothing answers on its socket")
 	}
 	return conn, false, nil
@@ -171,23 +181,29 @@ func (c *Client) public(ctx context.Context, q question) (keystore.Public, error
 	return keystore.Public{KeyID: a.KeyID, DER: a.DER}, nil
 }
 
-// Sign has digests signed, in as few questions as their number allows.
-func (c *Client) Sign(ctx context.Context, use keystore.Use, kid string, digests [][]byte) ([][]byte, error) {
-	all := make([][]byte, 0, len(digests))
-	for len(digests) > 0 {
-		n, size := 0, 0
-		for n < min(len(digests), maxMany) && (n == 0 || size+len(digests[n]) <= maxBatch) {
-			size += len(digests[n])
-			n++
+// Sign has messages signed, in as few questions as their number allows.
+func (c *Client) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) ([][]byte, error) {
+	all := make([][]byte, 0, len(messages))
+	for len(messages) > 0 {
+		q, size := question{Op: opSign, Use: string(use), KeyID: kid}, 0
+		for _, m := range messages[:min(len(messages), maxMany)] {
+			for _, d := range m.Disclosures {
+				size += len(d)
+			}
+			if size += len(m.Bytes); size > maxBatch && len(q.Many) > 0 {
+				break
+			}
+			q.Many = append(q.Many, message(m))
 		}
-		a, err := c.ask(ctx, question{Op: opSign, Use: string(use), KeyID: kid, Many: digests[:n]})
+		n := len(q.Many)
+		a, err := c.ask(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		if len(a.Many) != n {
 			return nil, ErrWrongAnswer
 		}
-		all, digests = append(all, a.Many...), digests[n:]
+		all, messages = append(all, a.Many...), messages[n:]
 	}
 	return all, nil
 }
@@ -262,4 +278,23 @@ func (c *Client) MAC(ctx context.Context, label string, data []byte) ([]byte, er
 func (c *Client) Generation(ctx context.Context) (uint64, error) {
 	a, err := c.ask(ctx, question{Op: opGeneration})
 	return a.Number, err
+}
+
+// RetireSigning has the keystore refuse an agency's old signing keys, where it
+// keeps versions.
+func (c *Client) RetireSigning(ctx context.Context, agency string) error {
+	_, err := c.ask(ctx, question{Op: opRetireSigning, Agency: agency})
+	return err
+}
+
+// RotateWrapping makes a new key-encryption key for an agency.
+func (c *Client) RotateWrapping(ctx context.Context, agency string) error {
+	_, err := c.ask(ctx, question{Op: opRotateWrapping, Agency: agency})
+	return err
+}
+
+// RetireWrapping has the keystore refuse an agency's old key-encryption keys.
+func (c *Client) RetireWrapping(ctx context.Context, agency string) error {
+	_, err := c.ask(ctx, question{Op: opRetireWrapping, Agency: agency})
+	return err
 }

@@ -12,7 +12,7 @@ import (
 func FuzzQuestion(f *testing.F) {
 	for _, q := range []question{
 		{Op: opReady, Within: 1000},
-		{Op: opSign, Within: 20000, Use: "agency/aa01", KeyID: "00112233", Many: [][]byte{[]byte("a"), {}}},
+		{Op: opSign, Within: 20000, Use: "agency/aa01", KeyID: "00112233", Many: []message{{[]byte("a"), []string{"WyJh"}}, {}}},
 		{Op: opUnwrap, Agency: "aa01", Record: "rec1", Data: []byte("wrapped")},
 		{Op: opSignDerived, Label: "backup", Network: "net", Data: []byte("x")},
 		{Op: opUnwrapEpoch, Epoch: 7, Data: []byte("x")},
@@ -56,8 +56,11 @@ func normal(q question) question {
 		q.Many = nil
 	}
 	for i := range q.Many {
-		if len(q.Many[i]) == 0 {
-			q.Many[i] = nil
+		if len(q.Many[i].Bytes) == 0 {
+			q.Many[i].Bytes = nil
+		}
+		if len(q.Many[i].Disclosures) == 0 {
+			q.Many[i].Disclosures = nil
 		}
 	}
 	return q

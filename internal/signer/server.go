@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -69,9 +70,9 @@ func Listen(path string, group bool) (*net.UnixListener, error) {
 	return l, nil
 }
 
-// Serve answers what is asked on a socket until ctx ends, and finishes what was
-// begun. It closes the listener.
-func Serve(ctx context.Context, l *net.UnixListener, cfg Config) error {
+// Serve answers what is asked on the connections of a listener until ctx or the
+// listener ends, and finishes what was begun. It closes the listener.
+func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -88,9 +89,10 @@ func Serve(ctx context.Context, l *net.UnixListener, cfg Config) error {
 	defer unwatch()
 	var calls sync.WaitGroup
 	for {
-		c, err := l.AcceptUnix()
+		c, err := l.Accept()
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, errors.Is(err, io.EOF):
+			s.leave()
 			late := time.AfterFunc(closing, stop)
 			defer late.Stop()
 			calls.Wait()
@@ -122,8 +124,12 @@ type server struct {
 }
 
 // may looks at the user of whoever connects.
-func (s *server) may(c *net.UnixConn) bool {
-	uid, err := peer(c)
+func (s *server) may(c net.Conn) bool {
+	local, ok := c.(*net.UnixConn)
+	if !ok {
+		return false
+	}
+	uid, err := peer(local)
 	if err == nil && (uid == os.Geteuid() || slices.Contains(s.cfg.Peers, uid)) {
 		return true
 	}
@@ -221,6 +227,21 @@ type Readier interface {
 	Ready(ctx context.Context) error
 }
 
+// Retirer is a Store that can end the use of old versions of keys.
+type Retirer interface {
+	RetireSigning(ctx context.Context, agency string) error
+	RotateWrapping(ctx context.Context, agency string) error
+	RetireWrapping(ctx context.Context, agency string) error
+}
+
+// retirer is the Store as one, or says that this keystore has no versions.
+func retirer(s keystore.Store) (Retirer, error) {
+	if r, ok := s.(Retirer); ok {
+		return r, nil
+	}
+	return nil, errors.New("signer: this keystore retires nothing")
+}
+
 // reply asks the Store.
 func reply(ctx context.Context, s keystore.Store, q question, a *answer) (err error) {
 	public := func(p keystore.Public, err error) error {
@@ -235,7 +256,7 @@ func reply(ctx context.Context, s keystore.Store, q question, a *answer) (err er
 	case opPublic:
 		return public(s.Public(ctx, keystore.Use(q.Use)))
 	case opSign:
-		a.Many, err = s.Sign(ctx, keystore.Use(q.Use), q.KeyID, q.Many)
+		a.Many, err = s.Sign(ctx, keystore.Use(q.Use), q.KeyID, q.messages())
 	case opLogKey:
 		a.Text, err = s.LogKey(ctx)
 	case opSignLog:
@@ -260,6 +281,14 @@ func reply(ctx context.Context, s keystore.Store, q question, a *answer) (err er
 		a.Data, err = s.MAC(ctx, q.Label, q.Data)
 	case opGeneration:
 		a.Number, err = s.Generation(ctx)
+	case opRetireSigning, opRotateWrapping, opRetireWrapping:
+		r, err := retirer(s)
+		if err != nil {
+			return err
+		}
+		return map[op]func(context.Context, string) error{
+			opRetireSigning: r.RetireSigning, opRotateWrapping: r.RotateWrapping, opRetireWrapping: r.RetireWrapping,
+		}[q.Op](ctx, q.Agency)
 	default:
 		return ErrQuestion
 	}

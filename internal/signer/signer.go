@@ -36,6 +36,9 @@ var (
 	// epoch they were presented for, or were altered.
 	ErrWrapped = fmt.Errorf("signer: %w, %w", keystore.ErrWrapped, vault.ErrIntegrity)
 
+	// ErrRefused says that the signer does not do this with its keys.
+	ErrRefused = fmt.Errorf("signer: %w", keystore.ErrRefused)
+
 	// ErrQuestion says that the signer could not read a question.
 	ErrQuestion = errors.New("signer: the question was not understood")
 
@@ -59,6 +62,7 @@ var troubles = []struct{ is, as error }{
 	{is: context.DeadlineExceeded, as: ErrAway},
 	{is: context.Canceled, as: ErrAway},
 	{is: ErrQuestion, as: ErrQuestion},
+	{is: keystore.ErrRefused, as: ErrRefused},
 }
 
 // troubled is the answer that says what went wrong.

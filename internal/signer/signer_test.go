@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/sha256"
+	"crypto/ecdsa"
 	"errors"
 	"net"
 	"os"
@@ -259,17 +259,25 @@ func TestBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	digests := make([][]byte, 2345)
-	for i := range digests {
-		digest := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
-		digests[i] = digest[:]
+	key, err := p.Key()
+	if err != nil {
+		t.Fatal(err)
 	}
-	all, err := c.Sign(t.Context(), keystore.Status, p.KeyID, digests)
-	if err != nil || len(all) != len(digests) {
+	messages := make([]keystore.Message, 2345)
+	for i := range messages {
+		messages[i].Bytes = bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 2000)
+	}
+	all, err := c.Sign(t.Context(), keystore.Status, p.KeyID, messages)
+	if err != nil || len(all) != len(messages) {
 		t.Fatalf("%d signatures, %v", len(all), err)
 	}
-	digests[2000] = []byte("short")
-	if all, err := c.Sign(t.Context(), keystore.Status, p.KeyID, digests); err == nil || all != nil {
+	for i := range all {
+		if !ecdsa.VerifyASN1(key, messages[i].Digest(), all[i]) {
+			t.Fatalf("signature %d is another's", i)
+		}
+	}
+	messages[2000].Bytes = make([]byte, 17<<20)
+	if all, err := c.Sign(t.Context(), keystore.Status, p.KeyID, messages); err == nil || all != nil {
 		t.Errorf("%d signatures, %v", len(all), err)
 	}
 }
@@ -343,9 +351,9 @@ func BenchmarkSign(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			digest := sha256.Sum256(nil)
+			message := make([]byte, 2000)
 			for b.Loop() {
-				if _, err := s.Key.Sign(nil, digest[:], crypto.SHA256); err != nil {
+				if _, err := crypto.SignMessage(s.Key, nil, message, crypto.SHA256); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -42,4 +43,9 @@ func shortPath(path string) (short string, done func(), err error) {
 		return "", nil, fmt.Errorf("signer: the folder of the socket: %w", err)
 	}
 	return filepath.Join("/proc/self/fd", strconv.Itoa(int(folder.Fd())), filepath.Base(path)), func() { _ = folder.Close() }, nil
+}
+
+// dieWithParent has the kernel end a child when the thread that started it ends.
+func dieWithParent(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

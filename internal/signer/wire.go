@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"github.com/safeconduct/safeconduct/internal/keystore"
 )
 
 // What goes over the socket is frames: a length of four bytes, big-endian, and
@@ -43,21 +45,39 @@ const (
 	opUnwrapEpoch
 	opMAC
 	opGeneration
+	opRetireSigning
+	opRotateWrapping
+	opRetireWrapping
 )
 
 // question is all that can be asked.
 type question struct {
-	Op      op       `cbor:"1,keyasint"`
-	Within  uint32   `cbor:"2,keyasint"` // milliseconds that the asker waits
-	Use     string   `cbor:"3,keyasint,omitempty"`
-	KeyID   string   `cbor:"4,keyasint,omitempty"`
-	Many    [][]byte `cbor:"5,keyasint,omitempty"`
-	Agency  string   `cbor:"6,keyasint,omitempty"`
-	Record  string   `cbor:"7,keyasint,omitempty"`
-	Label   string   `cbor:"8,keyasint,omitempty"`
-	Network string   `cbor:"9,keyasint,omitempty"`
-	Epoch   uint32   `cbor:"10,keyasint,omitempty"`
-	Data    []byte   `cbor:"11,keyasint,omitempty"`
+	Op      op        `cbor:"1,keyasint"`
+	Within  uint32    `cbor:"2,keyasint"` // milliseconds that the asker waits
+	Use     string    `cbor:"3,keyasint,omitempty"`
+	KeyID   string    `cbor:"4,keyasint,omitempty"`
+	Many    []message `cbor:"5,keyasint,omitempty"`
+	Agency  string    `cbor:"6,keyasint,omitempty"`
+	Record  string    `cbor:"7,keyasint,omitempty"`
+	Label   string    `cbor:"8,keyasint,omitempty"`
+	Network string    `cbor:"9,keyasint,omitempty"`
+	Epoch   uint32    `cbor:"10,keyasint,omitempty"`
+	Data    []byte    `cbor:"11,keyasint,omitempty"`
+}
+
+// message is a keystore.Message.
+type message struct {
+	Bytes       []byte   `cbor:"1,keyasint"`
+	Disclosures []string `cbor:"2,keyasint,omitempty"`
+}
+
+// messages are those of a question, as a keystore takes them.
+func (q question) messages() []keystore.Message {
+	all := make([]keystore.Message, len(q.Many))
+	for i, m := range q.Many {
+		all[i] = keystore.Message(m)
+	}
+	return all
 }
 
 // answer is all that can come back.

@@ -278,6 +278,12 @@ func (c *Credentials) ByCase(ctx context.Context, caseID string) ([]credentials.
 	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.case_id = $1 ORDER BY i.issued_day, i.id", caseID)
 }
 
+// SignedSince lists what an agency issued since a day and that is not out of use.
+func (c *Credentials) SignedSince(ctx context.Context, agency string, day time.Time, after credentials.ID, limit int) ([]credentials.Issued, error) {
+	return c.many(ctx, "SELECT "+issuedColumns+` WHERE i.agency_id = $1 AND i.issued_day >= $2 AND i.state IN ('active', 'paused') AND i.id > $3
+		ORDER BY i.id LIMIT $4`, agency, toDay(day), string(after), limit)
+}
+
 // Confirming lists the replies of an agency that confirm somebody's identity and
 // are in use.
 func (c *Credentials) Confirming(ctx context.Context, agency string) ([]credentials.Issued, error) {
@@ -312,8 +318,8 @@ func (c *Credentials) one(ctx context.Context, query string, arg any) (credentia
 	}
 }
 
-func (c *Credentials) many(ctx context.Context, query string, arg any) ([]credentials.Issued, error) {
-	rows, err := c.db.read.QueryContext(ctx, query, arg)
+func (c *Credentials) many(ctx context.Context, query string, args ...any) ([]credentials.Issued, error) {
+	rows, err := c.db.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read issued: %w", classify(err))
 	}

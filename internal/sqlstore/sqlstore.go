@@ -100,7 +100,7 @@ type schema struct {
 	dir   string // the folder that they lie in
 	// oldest is the number of the first version that is brought up to date.
 	oldest int64
-	keys  string // the table whose rows must leave no trace when they go, if any
+	keys   string // the table whose rows must leave no trace when they go, if any
 	// kept says that a database which is not there must not be made: it would be
 	// taken for the one that was lost.
 	kept bool

@@ -63,11 +63,11 @@ func signs(t *testing.T, what, kid string, key crypto.Signer) {
 	if _, leaks := key.(*ecdsa.PrivateKey); leaks {
 		t.Errorf("%s: the private key itself was handed out", what)
 	}
-	// Sixteen digests, so that r and s have leading zeros or a set top bit in
+	// Sixteen messages, so that r and s have leading zeros or a set top bit in
 	// some of them.
 	for i := range 16 {
 		digest := sha256.Sum256([]byte{byte(i)})
-		sig, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
+		sig, err := crypto.SignMessage(key, rand.Reader, []byte{byte(i)}, crypto.SHA256)
 		ok(t, err)
 		if !ecdsa.VerifyASN1(pub, digest[:], sig) {
 			t.Errorf("%s: signature %d does not verify", what, i)
@@ -76,6 +76,9 @@ func signs(t *testing.T, what, kid string, key crypto.Signer) {
 		if ecdsa.VerifyASN1(pub, other[:], sig) {
 			t.Errorf("%s: signature %d verifies for another digest", what, i)
 		}
+	}
+	if _, err := key.Sign(rand.Reader, make([]byte, sha256.Size), crypto.SHA256); err == nil {
+		t.Errorf("%s: signed a digest, of which nobody can tell what it is", what)
 	}
 	token, err := jws.Sign("dc+sd-jwt", kid, key, []byte(`{"a":1}`))
 	ok(t, err)

@@ -1,7 +1,8 @@
 //go:build !race
 
-// Package browsertest_test plays the officers' page in Chromium, against the
-// real service, and shows it printed cards through a camera. What is played
+// Package browsertest_test plays the officers' page and the page of authority in
+// Chromium, against the real service, and shows the first one printed cards through a
+// camera. What is played
 // stands in the .mjs files beside it; what the verifier answers is left to its
 // own tests.
 //
@@ -37,6 +38,8 @@ type config struct {
 	Films   []film          `json:"films"`   // what a camera sees
 	Long    bool            `json:"long"`
 
+	Authority map[string]founded `json:"authority"` // networks that nobody has joined yet, by language
+
 	BlankPNG    string          `json:"blankPNG"`
 	Pictures    []picture       `json:"pictures"`    // of the card that is unconfirmed
 	Credentials madeCredentials `json:"credentials"` // of the network of madeUp
@@ -53,6 +56,7 @@ type film struct {
 var scenarios = []string{
 	"english", "khmer", "arabic", "otherWays", "packs", "tabs", "tries",
 	"pinDevice", "passkey", "offline", "camera", "closing", "stranger", "firstVisit",
+	"adminEnglish", "adminArabic", "adminKhmer",
 }
 
 // TestBrowser plays the page in Chromium, against the real service. Each scenario
@@ -66,6 +70,7 @@ func TestBrowser(t *testing.T) {
 	c.MadeUp, c.Cards = made.serve(t, c.Service), made.Cards
 	c.Pictures, c.Credentials = pictures(t, made.card("unconfirmed").Digits), made.credentials(t)
 	c.Films = films(t, c.Demo)
+	c.Authority = foundNetworks(t)
 	if os.Getenv("SAFECONDUCT_SCREENS") != "" {
 		c.Screens = t.TempDir()
 	}

@@ -5,6 +5,7 @@
 //   node run.mjs CONFIG.json
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import * as admin from "./admin.mjs";
 import * as apart from "./apart.mjs";
 import { stopShared } from "./chromium.mjs";
 import * as device from "./device.mjs";
@@ -12,7 +13,7 @@ import * as lists from "./lists.mjs";
 import * as states from "./states.mjs";
 import * as ways from "./ways.mjs";
 
-const scenarios = { ...states, ...ways, ...lists, ...device, ...apart };
+const scenarios = { ...admin, ...states, ...ways, ...lists, ...device, ...apart };
 const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const longest = config.long ? 900_000 : 240_000;
 

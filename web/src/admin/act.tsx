@@ -13,8 +13,11 @@ import { Beside, Say, moment } from "./words";
 export function Named({ id, bare = false, named }: { id: string; bare?: boolean; named?: string | undefined }): VNode {
   const name = nameOf(id) ?? named;
   if (name === undefined) return <bdi dir="ltr">{id}</bdi>;
-  return <><bdi>{name}</bdi>{!bare && <bdi dir="ltr" class="id">{id}</bdi>}</>;
+  return <><bdi>{name}</bdi>{!bare && <Id of={id} />}</>;
 }
+
+/** Id stands under the name that it stands for. */
+export const Id = ({ of }: { of: string }): VNode => <span class="block"><bdi dir="ltr" class="id">{of}</bdi></span>;
 
 /** Roles are the roles of somebody in words. */
 export function Roles({ of }: { of: readonly Role[] }): VNode {

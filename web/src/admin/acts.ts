@@ -20,7 +20,7 @@ export interface Fact {
 }
 
 const meanings: Record<string, Meaning> = {
-  agency: "agency", by: "person", expires: "time",
+  agency: "agency", by: "person", expires: "time", what: "text",
   "what.agency": "agency", "what.partner": "agency", "what.person": "person", "what.invited_by": "person",
   "what.handle": "text", "what.label": "text", "what.name": "text", "what.country": "text", "what.desk": "text", "what.level": "text",
   "what.event": "text", "what.cards": "text", "what.symbols": "text", "what.seq": "text",

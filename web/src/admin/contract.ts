@@ -134,3 +134,97 @@ export interface Person {
 export interface PersonList {
   people: Person[];
 }
+
+export interface PersonOrder {
+  agency?: string;
+  roles: Role[];
+  handle: string;
+}
+
+export interface RolesOrder {
+  roles: Role[];
+  handle: string;
+}
+
+export interface Program {
+  id: string;
+  agency: string;
+  role: Role;
+  label: string;
+  expires: string;
+  state: "active" | "over" | "removed";
+}
+
+export interface ProgramList {
+  programs: Program[];
+}
+
+export interface ProgramOrder {
+  agency?: string;
+  role: Role;
+  label: string;
+  days: number;
+}
+
+export interface WaitingChange {
+  change: number;
+  do: string;
+  agency: string;
+  lines: ActLine[];
+  counts: string;
+  agreed: string[];
+  mine: boolean;
+}
+
+export interface ChangeList {
+  changes: WaitingChange[];
+}
+
+export interface FoundingState {
+  open: boolean;
+  until?: string;
+}
+
+export interface AgencyOrder {
+  name: string;
+  class: AgencyClass;
+  country: string;
+  desk: string;
+}
+
+export interface AgencyStatusOrder {
+  action: "suspend" | "resume";
+}
+
+export type DeviceState = "pending" | "active" | "revoked";
+
+export interface Device {
+  id: string;
+  agency: string;
+  label: string;
+  state: DeviceState;
+  public_key: string;
+  invited_by?: string;
+}
+
+export interface DeviceList {
+  devices: Device[];
+}
+
+export interface InvitationOrder {
+  agency?: string;
+  label: string;
+}
+
+export interface Invitation {
+  id: string;
+  agency: string;
+  label: string;
+  secret: string;
+  link: string;
+  expires: string;
+}
+
+export interface Approval {
+  symbols: string;
+}

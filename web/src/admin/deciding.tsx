@@ -11,17 +11,20 @@ import { learn } from "./names";
 import { Once, type Shown } from "./once";
 import { Press } from "./parts";
 import { use } from "./passkey";
+import { go } from "./place";
 import * as service from "./service";
 import { Beside, Say, moment } from "./words";
 
 /** asked is what was just asked for here, with what is shown this once. It stays on
  * the screen until it was decided, and handed over. */
-export const asked = signal<{ request: Request; once?: Shown | undefined } | null>(null);
+export const asked = signal<{ request: Request; once: Shown | undefined } | null>(null);
 
-/** ask asks for an act. */
-export async function ask(answer: Promise<Asked>): Promise<void> {
-  const { request, link, token } = await answer;
-  asked.value = { request, once: link ? { kind: "join", value: link } : token ? { kind: "token", value: token } : undefined };
+/** ask asks for an act. When it was decided, somebody is where they were sent back to.
+ * What the service does at once, without anybody agreeing, has no request. */
+export async function ask(answer: Promise<unknown>, back: string, id = ""): Promise<void> {
+  const { request, link, token } = ((await answer) ?? {}) as Partial<Asked>;
+  go(back, id);
+  if (request) asked.value = { request, once: link ? { kind: "join", value: link } : token ? { kind: "token", value: token } : undefined };
 }
 
 /** agree signs what is asked. */
@@ -40,22 +43,20 @@ export function Deciding({ request, once, left }: { request: Request; once?: Sho
     now.value = { ...r, state: "withdrawn", mine: false };
   };
   const yes = async (): Promise<void> => { now.value = await agree(r); };
-  const done = r.state !== "waits";
+  const open = r.state === "waits";
+  const hands = !r.mine && once && r.state !== "withdrawn"; // something is to be handed over
   return (
     <>
       <Standing request={r} />
       {r.mine && <p class="lead"><Beside id="admin.request.lead" /></p>}
+      {hands && <Once shown={once} lines={r.lines} done={left} />}
       <Facts lines={r.lines} />
-      {!done && <Needs request={r} />}
-      {!r.mine && once && r.state !== "withdrawn"
-        ? <Once shown={once} lines={r.lines} done={left} />
-        : (
-          <div class="actions">
-            {r.mine && <Press id="admin.request.agree" primary act={yes} testid="agree" />}
-            {!done && <Press id={own ? "admin.request.take_back" : "admin.request.no"} act={no} testid="no" />}
-            {!r.mine && <button type="button" class="quiet" data-testid="left" onClick={left}><Say id="action.close" /></button>}
-          </div>
-        )}
+      {open && <Needs request={r} />}
+      <div class="actions">
+        {r.mine && <Press id="admin.request.agree" primary act={yes} testid="agree" />}
+        {open && <Press id={own ? "admin.request.take_back" : "admin.request.no"} act={no} testid="no" />}
+        {!r.mine && !hands && <button type="button" class="quiet" data-testid="left" onClick={left}><Say id="action.close" /></button>}
+      </div>
     </>
   );
 }

@@ -7,16 +7,33 @@ import { asked } from "./deciding";
 import { forget } from "./names";
 import { Press, Screen, useLoaded, Loaded } from "./parts";
 import { passkeys } from "./passkey";
-import { begin as beginPlaces, place } from "./place";
+import { begin as beginPlaces, go, place } from "./place";
+import { Agencies, NewAgency, OneAgency } from "./screens/agencies";
+import { Alarms } from "./screens/alarms";
 import { JustAsked } from "./screens/asked";
+import { Changes, OneChange } from "./screens/changes";
+import { Devices, NewDevice, OneDevice } from "./screens/devices";
+import { Founding } from "./screens/founding";
 import { Home } from "./screens/home";
 import { Join, joining } from "./screens/join";
+import { Mine } from "./screens/me";
+import { ChangedPerson, NewPerson, OneOf, People } from "./screens/people";
+import { NewProgram, OneProgram, Programs } from "./screens/programs";
 import { One } from "./screens/request";
 import { SignIn } from "./screens/signin";
 import * as service from "./service";
 import { Beside, Say } from "./words";
 
-const screens: Record<string, (of: { id: string }) => VNode> = { home: Home, request: One };
+// A place that this page does not know shows the first screen.
+const screens: Record<string, (of: { id: string }) => VNode> = {
+  home: Home, request: One,
+  people: People, person: OneOf, "person-new": NewPerson, "person-change": ChangedPerson,
+  agencies: Agencies, agency: OneAgency, "agency-new": NewAgency,
+  devices: Devices, device: OneDevice, "device-new": NewDevice,
+  programs: Programs, program: OneProgram, "program-new": NewProgram,
+  changes: Changes, change: OneChange,
+  founding: Founding, alarms: Alarms, me: Mine,
+};
 
 async function signOut(): Promise<void> {
   await service.signOut();
@@ -24,6 +41,7 @@ async function signOut(): Promise<void> {
   asked.value = null;
   service.ended.value = "left";
   service.me.value = null;
+  go("home"); // whoever comes next begins there
 }
 
 function Page(): VNode {
@@ -34,7 +52,7 @@ function Page(): VNode {
       {me && joining.value === null && (
         <header>
           <div class="strip">
-            <p><bdi>{me.handle}</bdi>, <bdi>{me.agency_name || me.network}</bdi></p>
+            <p><bdi>{me.handle}</bdi> · <bdi>{me.agency_name || me.network}</bdi></p>
             <Press id="admin.signout" act={signOut} testid="signout" />
           </div>
           {me.demo && <p class="plain" data-testid="demo"><Say id="page.demo" /></p>}

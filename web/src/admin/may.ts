@@ -1,7 +1,7 @@
-// What somebody is shown, by role. It only spares people screens that would be empty:
-// who may do what is decided by the service.
+// What somebody is shown, by role. It only spares people screens that would be empty,
+// and roles that would be refused: who may do what is decided by the service.
 
-import type { Role } from "./contract";
+import type { AgencyClass, Role } from "./contract";
 import { me } from "./service";
 
 const is = (...roles: Role[]): boolean => me.value?.roles.some((r) => roles.includes(r)) ?? false;
@@ -13,4 +13,28 @@ export const leads = (): boolean => is("operator", "supervisor", "admin");
 export const operates = (): boolean => is("operator");
 
 /** parts are the screens beside the first, in the order in which they are listed. */
-export const parts = (): string[] => [];
+export function parts(): string[] {
+  return [
+    ...(leads() ? ["people", "devices", "programs", "agencies", "changes", "founding"] : []),
+    ...(is("operator", "auditor") ? ["alarms"] : []),
+    "me",
+  ];
+}
+
+/** rolesOf lists the roles that people of an agency may have, by its class; of the
+ * network without one. A test holds it to package roster. */
+export function rolesOf(of: AgencyClass | undefined): Role[] {
+  switch (of) {
+    case undefined:
+      return ["operator", "auditor"];
+    case "NGO": case "HealthServiceOrganisation": case "CentralGovernmentOrganisation": case "LocalGovernmentOrganisation":
+    case "LegalService": case "SchoolOrCollege": case "x_InternationalOrganisation": case "x_Shelter":
+      return ["admin", "caseworker", "supervisor"];
+    case "ImmigrationService": case "LawEnforcement":
+      return ["admin", "officer"];
+    case "x_DiplomaticMission":
+      return ["admin", "mission"];
+    default:
+      return [];
+  }
+}

@@ -4,7 +4,9 @@
 import { signal } from "@preact/signals";
 import { ask, Refused } from "../shared/service";
 import type {
-  AgencyList, JoinAct, JoinAnswer, JoinOptions, JoinOrder, JoinPasskey, Me, PasskeyAnswer, PasskeyOptions, PersonList, Request, RequestList,
+  AgencyList, AgencyOrder, AgencyStatusOrder, Approval, Asked, ChangeList, DeviceList, FoundingState, Invitation, InvitationOrder, JoinAct, JoinAnswer,
+  JoinOptions, JoinOrder, JoinPasskey, Me, PasskeyAnswer, PasskeyOptions, PersonList, PersonOrder, ProgramList, ProgramOrder, Request, RequestList,
+  RolesOrder, SessionList,
 } from "./contract";
 
 /** me is who is signed in: undefined before the service was asked, null for nobody. */
@@ -49,4 +51,32 @@ export const withdrawRequest = (act: string): Promise<void> => remove(`/requests
 export const agree = (act: string, answer: PasskeyAnswer): Promise<Request> => post(`/requests/${act}/approvals`, answer);
 
 export const listAgencies = (): Promise<AgencyList> => get("/agencies");
+export const admitAgency = (order: AgencyOrder): Promise<unknown> => post("/agencies", order);
+export const changeAgency = (agency: string, order: AgencyStatusOrder): Promise<unknown> => post(`/agencies/${agency}/status`, order);
+
 export const listPeople = (agency: string): Promise<PersonList> => get(`/people${of(agency)}`);
+export const addPerson = (order: PersonOrder): Promise<Asked> => post("/people", order);
+export const changePerson = (person: string, order: RolesOrder): Promise<Asked> => post(`/people/${person}/roles`, order);
+export const recoverPerson = (person: string): Promise<Asked> => post(`/people/${person}/recovery`);
+export const removePerson = (person: string): Promise<Asked> => remove(`/people/${person}`);
+export const signOutEverywhere = (person: string): Promise<Asked> => post(`/people/${person}/sign-out`);
+
+export const listDevices = (agency: string): Promise<DeviceList> => get(`/devices${of(agency)}`);
+export const inviteDevice = (order: InvitationOrder): Promise<Invitation> => post("/invitations", order);
+export const approveDevice = (device: string, order: Approval): Promise<unknown> => post(`/devices/${device}/approval`, order);
+export const revokeDevice = (device: string): Promise<unknown> => remove(`/devices/${device}`);
+
+export const listPrograms = (agency: string): Promise<ProgramList> => get(`/programs${of(agency)}`);
+export const addProgram = (order: ProgramOrder): Promise<Asked> => post("/programs", order);
+export const removeProgram = (program: string): Promise<Asked> => remove(`/programs/${program}`);
+
+export const listChanges = (): Promise<ChangeList> => get("/changes");
+export const stopChange = (change: number): Promise<Asked> => post(`/changes/${change}/stop`);
+
+export const readFounding = (): Promise<FoundingState> => get("/founding");
+export const closeFounding = (): Promise<Asked> => remove("/founding");
+
+export const beginKey = (): Promise<PasskeyOptions> => post("/keys/options");
+export const addKey = (answer: PasskeyAnswer): Promise<Asked> => post("/keys", answer);
+export const removeKey = (key: string): Promise<Asked> => remove(`/keys/${key}`);
+export const listSessions = (): Promise<SessionList> => get("/sessions");

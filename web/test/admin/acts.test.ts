@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { factsOf, timeOf } from "../../src/admin/acts";
+import type { AgencyClass } from "../../src/admin/contract";
+import { rolesOf } from "../../src/admin/may";
 
 const english = JSON.parse(readFileSync("catalogues/en.json", "utf8")) as Catalogue;
 
@@ -35,4 +37,15 @@ test("every line of an act is a fact, known or not", () => {
 test("a time is read in either form", () => {
   assert.equal(timeOf("1795000000").toISOString(), "2026-11-18T11:06:40.000Z");
   assert.equal(timeOf("2026-12-02T10:00:00Z").toISOString(), "2026-12-02T10:00:00.000Z");
+});
+
+test("the roles that a form offers are those of package roster", () => {
+  const source = readFileSync("../people/roster/roles.go", "utf8").split("func RolesOf")[1] ?? "";
+  const cases = [...source.matchAll(/case ([^:]+):\s+return \[\]Role\{([^}]*)\}/g)];
+  assert.ok(cases.length >= 4, "the search is broken");
+  for (const [, classes = "", roles = ""] of cases) {
+    for (const of of classes.split(",").map((c) => JSON.parse(c.trim()) as string)) {
+      assert.deepEqual(rolesOf(of === "" ? undefined : (of as AgencyClass)), roles.split(", ").map((r) => r.toLowerCase()), of);
+    }
+  }
 });

@@ -9,7 +9,7 @@ import { Screen } from "../parts";
 export function JustAsked({ of }: { of: NonNullable<typeof asked.value> }): VNode {
   return (
     <Screen name="asked" title="admin.asked.title">
-      <p class="lead asks"><Sentence lines={of.request.lines} beside /></p>
+      <p class="asks"><Sentence lines={of.request.lines} beside /></p>
       <Deciding request={of.request} once={of.once} left={() => { asked.value = null; }} />
     </Screen>
   );

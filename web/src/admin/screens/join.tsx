@@ -38,13 +38,14 @@ export function Join({ secret }: { secret: string }): VNode {
       {made.value ? (
         <>
           <p class="lead"><Beside id="admin.join.sign.lead" /></p>
-          <p><Sentence lines={made.value.lines} beside /></p>
+          <p class="asks"><Sentence lines={made.value.lines} beside /></p>
           <Facts lines={made.value.lines} />
           <div class="actions"><Press id="admin.join.sign.button" primary act={() => join(made.value as JoinAct)} testid="join" /></div>
         </>
       ) : (
         <Loaded from={found}>{(who) => <Who who={who} make={makeIt} />}</Loaded>
       )}
+      {Boolean(found.problem) && <p><button type="button" class="quiet" onClick={() => { joining.value = null; }}><Say id="admin.signin.title" /></button></p>}
       {!made.value && <LanguageChoice />}
     </Screen>
   );

@@ -14,7 +14,7 @@ export function One({ id }: { id: string }): VNode {
       <Loaded from={found}>
         {(request) => (
           <>
-            <p class="lead asks"><Sentence lines={request.lines} beside /></p>
+            <p class="asks"><Sentence lines={request.lines} beside /></p>
             <Deciding request={request} left={() => go("home")} />
           </>
         )}

@@ -1,0 +1,151 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/internal/hcvault"
+	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/signer"
+)
+
+// Signing says where a signer is asked, and by whom.
+type Signing struct {
+	Network string // the network's id; needed where its keys are in a HashiCorp Vault
+	Child   bool   // asked by the process that started it alone
+	Socket  string // asked there otherwise
+	Peers   []int  // users that may ask, besides our own
+}
+
+// Sign is the process that has the keys of the network in a folder. It opens no
+// database, and answers until ctx ends, or, as a child, until its parent does. It
+// alone reads the passphrase.
+func Sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing) error {
+	if !at.Child {
+		return sign(ctx, f, log, at, func() (net.Listener, error) { return signer.Listen(at.Socket, len(at.Peers) > 0) })
+	}
+	parent, err := signer.Parent()
+	if err != nil {
+		return err
+	}
+	// Signals that are for both, as from a terminal, are for the parent to judge: it
+	// still has requests to answer.
+	err = sign(context.WithoutCancel(ctx), f, log, at, func() (net.Listener, error) { return parent, parent.Tell(nil) })
+	if err != nil {
+		_ = parent.Tell(err) // too late for one that had begun
+	}
+	return err
+}
+
+// sign opens the keys, and then answers.
+func sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing, listen func() (net.Listener, error)) (err error) {
+	keys, done, err := openSigner(ctx, f, at.Network)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	l, err := listen()
+	if err != nil {
+		return err
+	}
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	if v, ok := keys.(*hcvault.Vault); ok {
+		go func() { _ = v.Run(working) }() // renews the login; never ends with an error
+	}
+	if !at.Child { // else its parent says it
+		log.InfoContext(ctx, "the keys can be asked")
+		defer log.InfoContext(ctx, "the signer stopped")
+	}
+	return signer.Serve(ctx, l, signer.Config{Keys: keys, Peers: at.Peers, Log: log})
+}
+
+// openSigner opens the keys for this process alone.
+func openSigner(ctx context.Context, f config.Folder, network string) (_ keystore.Store, done func() error, err error) {
+	if err := disableCoreDumps(); err != nil {
+		return nil, nil, fmt.Errorf("keep keys out of core files: %w", err)
+	}
+	if err := f.Check(); err != nil {
+		return nil, nil, err
+	}
+	cfg, err := ConfigFor(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cfg.Engines, err = config.ReadEngines(cfg.Dir); err != nil {
+		return nil, nil, err
+	}
+	if cfg.Engines.Signer != "" {
+		return nil, nil, errors.New("signer_socket is for whoever asks; take it out of this folder's " + config.EnginesName)
+	}
+	if cfg.Engines.Vault != "" && network == "" {
+		return nil, nil, errors.New("which network? Give --network: its id is in every pack, and key list says it")
+	}
+	state := f.Path(config.SignerName)
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, nil, err
+	}
+	// The one before may still be on its way out.
+	unlock, err := files.WaitLock(ctx, state)
+	if err != nil {
+		return nil, nil, fmt.Errorf("another signer has these keys: %w", err)
+	}
+	keys, closeKeys, err := OpenKeys(ctx, cfg.withDefaults(), network)
+	if err != nil {
+		return nil, nil, errors.Join(err, unlock())
+	}
+	return keys, func() error { return errors.Join(closeKeys(), unlock()) }, nil
+}
+
+// A KeyOpener opens the keys of the network with an id. The caller calls done in
+// the end.
+type KeyOpener func(ctx context.Context, network string) (keys keystore.Store, done func() error, err error)
+
+// SignerAt asks the signer that answers on a socket.
+func SignerAt(socket string) KeyOpener {
+	return func(ctx context.Context, _ string) (keystore.Store, func() error, error) {
+		c, err := signer.Dial(ctx, socket)
+		if err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("the signer at --signer-socket: %w", err), c.Close())
+		}
+		return c, c.Close, nil
+	}
+}
+
+// SignerBeside starts program as a signer of this process's own: it alone reads
+// the passphrase, or logs in to a Vault. It is program that gets the words of
+// docs/operate.md, The signer.
+func SignerBeside(program string, folder config.Folder, log *slog.Logger) KeyOpener {
+	return func(ctx context.Context, network string) (keystore.Store, func() error, error) {
+		child, err := signer.Start(ctx, signer.ChildConfig{Log: log, Command: func() (*exec.Cmd, error) {
+			args := []string{"signer", "--child", "--dir", folder.Dir, "--network", network}
+			var passed []*os.File
+			name := folder.PassphraseFile // what the environment names, it is told there
+			// What can be read once, as the end of a pipe, is passed on unread.
+			if info, err := os.Stat(folder.PassphraseName()); err == nil && !info.Mode().IsRegular() {
+				f, err := os.Open(folder.PassphraseName())
+				if err != nil {
+					return nil, err
+				}
+				passed, name = append(passed, f), "/dev/fd/4"
+			}
+			if name != "" {
+				args = append(args, "--passphrase-file", name)
+			}
+			cmd := exec.Command(program, args...) //nolint:noctx,gosec // this very program; it ends with the child's Close
+			cmd.Stderr, cmd.ExtraFiles = os.Stderr, passed
+			return cmd, nil
+		}})
+		if err != nil {
+			return nil, nil, err
+		}
+		return child.Keys(), child.Close, nil
+	}
+}

@@ -1,0 +1,350 @@
+// The people of a network, each with a browser and a passkey of their own: they join
+// by a link, ask, agree, say no, lose a passkey, and sign out. Every screen is looked
+// at as those of the other page are.
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { start } from "./chromium.mjs";
+import { at, expect, press, problems, until } from "./page.mjs";
+
+export const adminEnglish = (config) => authority(config, "en", "America/Mexico_City");
+export const adminArabic = (config) => authority(config, "ar", "Africa/Cairo");
+export const adminKhmer = (config) => authority(config, "km", "Asia/Phnom_Penh");
+
+const patience = 30_000;
+
+// drawn are the screens of which docs/screens has a picture.
+const drawn = ["signin", "join", "home", "request", "person-new", "once"].map((name) => `admin-${name}`);
+
+/** Somebody is a person with a browser, whose passkeys are on one device. */
+async function somebody(code, timezoneId) {
+  const { context, stop } = await start({ timezoneId });
+  await context.addInitScript((code) => { try { localStorage.setItem("language", code); } catch { /* no page yet */ } }, code);
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  const page = await context.newPage();
+  page.setDefaultTimeout(patience);
+  page.problems = [];
+  page.on("pageerror", (e) => page.problems.push(String(e)));
+  page.on("console", (m) => { if (m.type() === "error" && !/Failed to load resource/.test(m.text())) page.problems.push(m.text()); });
+  const cdp = await context.newCDPSession(page);
+  await cdp.send("WebAuthn.enable");
+  const device = (transport) => cdp.send("WebAuthn.addVirtualAuthenticator", { options: {
+    protocol: "ctap2", ctap2Version: "ctap2_1", transport, hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true,
+  } });
+  const { authenticatorId } = await device("internal");
+  const verified = (isUserVerified) => cdp.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified });
+  return {
+    context, page, stop, verified,
+    // another is a second device, which is at hand until it is put aside again.
+    another: async () => {
+      const { authenticatorId } = await device("usb");
+      return { aside: () => cdp.send("WebAuthn.setAutomaticPresenceSimulation", { authenticatorId, enabled: false }) };
+    },
+  };
+}
+
+const there = (page, id) => page.waitForSelector(`[data-testid=${id}]`);
+const standing = (page, state) => page.waitForSelector(`[data-testid=standing][data-state=${state}]`);
+
+/** joins opens a link and joins with a new passkey. */
+async function joins({ page }, link, look = async () => {}) {
+  await page.goto("about:blank");
+  await page.goto(link);
+  await there(page, "make");
+  expect(!page.url().includes("#"), "the secret of the link stays in the address");
+  await look(page, "admin-join");
+  await press(page, "make");
+  await at(page, "join-sign");
+  await there(page, "join");
+  await look(page, "admin-join-sign");
+  await press(page, "join");
+  await at(page, "home");
+  await there(page, "again");
+}
+
+/** to goes to a part of the page from its first screen. */
+async function to(page, part) {
+  await page.goto(`${new URL(page.url()).origin}/admin#home`);
+  await at(page, "home");
+  await press(page, `to-${part}`);
+  await at(page, part);
+}
+
+/** decide agrees to what was just asked for, and hands over what is shown once. */
+async function decide(page, state, look = async () => {}) {
+  await at(page, "asked");
+  await look(page, "admin-asked");
+  await press(page, "agree");
+  await standing(page, state);
+}
+
+async function handOver(page, look = async () => {}) {
+  const link = await page.textContent("[data-testid=once]");
+  await look(page, "admin-once");
+  await press(page, "passed");
+  return link;
+}
+
+/** add asks to take somebody in. */
+async function add(page, handle, role, state, look) {
+  await to(page, "people");
+  await press(page, "add");
+  await at(page, "person-new");
+  await page.fill("[data-testid=handle]", handle);
+  await page.check(`[data-testid=roles-${role}]`);
+  await press(page, "send");
+  await decide(page, state, look);
+}
+
+/** answers finds the one request that waits for somebody, and decides it. */
+async function answers({ page }, how, state, look = async () => {}) {
+  await page.goto(`${new URL(page.url()).origin}/admin#home`);
+  await at(page, "home");
+  await press(page, "again");
+  await page.waitForSelector("[data-testid=mine] a");
+  await look(page, "admin-home");
+  await page.click("[data-testid=mine] a");
+  await at(page, "request");
+  await there(page, how);
+  await look(page, "admin-request");
+  await press(page, how);
+  await standing(page, state);
+  await press(page, "left");
+  await at(page, "home");
+}
+
+/** settle decides what was asked for, if it became a request, with a second person. */
+async function settle({ page }, other, back) {
+  await at(page, "asked", back);
+  if ((await page.evaluate(() => document.body.dataset.screen)) === back) return;
+  await decide(page, "waits");
+  await press(page, "left");
+  await answers(other, "agree", "done");
+}
+
+/** agency admits an agency, and invites a device of it. */
+async function agency(service, one, two, look) {
+  await to(one.page, "agencies");
+  await press(one.page, "add");
+  await at(one.page, "agency-new");
+  await look(one.page, "admin-agency-new");
+  await one.page.fill("[data-testid=name]", "Made-up Border Post");
+  await one.page.selectOption("[data-testid=class]", "ImmigrationService");
+  await one.page.fill("[data-testid=country]", "utp");
+  await one.page.fill("[data-testid=desk]", "+00 11 222 333");
+  await press(one.page, "send");
+  await settle(one, two, "agencies");
+  await to(one.page, "agencies");
+  await one.page.waitForSelector("[data-testid=agencies] li");
+  await one.page.click("[data-testid=agencies] a");
+  await there(one.page, "suspend");
+  await look(one.page, "admin-agency");
+
+  await to(one.page, "devices");
+  await one.page.selectOption("[data-testid=whose]", { label: "Made-up Border Post" });
+  await press(one.page, "add");
+  await at(one.page, "device-new");
+  await one.page.fill("[data-testid=label]", "gate-1");
+  await press(one.page, "send");
+  await there(one.page, "once");
+  await look(one.page, "admin-device-new");
+  expect((await handOver(one.page)).startsWith(`${service}/check#invite=`), "the link leads elsewhere than to the page for devices");
+  await at(one.page, "devices");
+}
+
+/** readSquare reads the square as a camera would, with a reader that nobody here wrote. */
+async function readSquare(page) {
+  const file = join(tmpdir(), `square-${crypto.randomUUID()}.png`);
+  try {
+    writeFileSync(file, await page.locator("[data-testid=square]").screenshot());
+    return execFileSync("zbarimg", ["--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", file], { encoding: "utf8" }).trim();
+  } finally {
+    rmSync(file, { force: true });
+  }
+}
+
+async function authority(config, code, timezoneId) {
+  const { service, link } = config.authority[code];
+  const found = [];
+  const seen = new Set();
+  const words = JSON.parse(readFileSync(join(import.meta.dirname, "../catalogues", `${code}.json`), "utf8")).messages;
+  const look = async (page, name) => {
+    if (seen.has(name)) return;
+    seen.add(name);
+    for (const problem of await problems(page)) found.push(`${code} ${name}: ${problem}`);
+    if (!config.screens || !drawn.includes(name)) return;
+    mkdirSync(join(config.screens, code), { recursive: true });
+    await page.evaluate(() => { document.activeElement?.blur(); scrollTo(0, 0); });
+    writeFileSync(join(config.screens, code, `${name}.png`), await page.screenshot({ fullPage: true, animations: "disabled" }));
+  };
+  const lookAt = async (page, part) => {
+    await to(page, part);
+    await page.waitForFunction((words) => !document.querySelector("main").textContent.includes(words), words["page.loading"].text);
+    await look(page, `admin-${part}`);
+  };
+  const [one, two, three] = await Promise.all([1, 2, 3].map(() => somebody(code, timezoneId)));
+  try {
+    // Nobody is signed in, and no link opens anything that nobody made.
+    await one.page.goto(`${service}/admin`);
+    await at(one.page, "signin");
+    await look(one.page, "admin-signin");
+    await press(one.page, "signin");
+    await there(one.page, "trouble");
+    await one.page.goto("about:blank");
+    await one.page.goto(`${service}/admin#join=there-is-no-such-secret`);
+    await there(one.page, "trouble");
+    await look(one.page, "admin-no-link");
+
+    // The first operator joins by the link of the founding.
+    await joins(one, link, look);
+    expect((await one.page.textContent("[data-testid=demo]")).includes(words["page.demo"].text), "no banner says that this is a demo network");
+    await lookAt(one.page, "founding");
+
+    // A form says what it lacks, where the focus is, and leads to each field.
+    await to(one.page, "people");
+    await press(one.page, "add");
+    await at(one.page, "person-new");
+    await there(one.page, "send");
+    await press(one.page, "send");
+    await there(one.page, "trouble");
+    expect(await one.page.evaluate(() => document.activeElement?.dataset.testid === "trouble"), "the focus is not at what went wrong");
+    await look(one.page, "admin-person-new");
+    await one.page.click("[data-testid=trouble] a >> nth=0");
+    expect(await one.page.evaluate(() => document.activeElement?.dataset.testid === "handle"), "a fault does not lead to its field");
+
+    // While the network is being founded, one operator is enough.
+    await add(one.page, "operator-2", "operator", "done", look);
+    const text = await one.page.textContent("[data-testid=once]");
+    expect((await readSquare(one.page)) === text, "the square holds something else than the link");
+    await press(one.page, "copy");
+    await until(async () => (await one.page.evaluate(() => navigator.clipboard.readText())) === text, "the link is copied");
+    const second = await handOver(one.page, look);
+    await at(one.page, "people");
+    await one.page.waitForSelector("[data-testid=people] li >> nth=1");
+    await look(one.page, "admin-people");
+
+    // The second joins with the keyboard alone.
+    await two.page.goto(second);
+    await there(two.page, "make");
+    for (const button of ["make", "join"]) {
+      await there(two.page, button);
+      for (let i = 0; i < 20 && !(await two.page.evaluate((id) => document.activeElement?.dataset.testid === id, button)); i++) await two.page.keyboard.press("Tab");
+      await two.page.keyboard.press("Enter");
+    }
+    await at(two.page, "home");
+    await there(two.page, "nothing");
+    // The link is good once.
+    await three.page.goto(second);
+    await there(three.page, "trouble");
+
+    // The end of the founding needs two, and so does everything from then on.
+    await to(one.page, "founding");
+    await press(one.page, "close");
+    await decide(one.page, "waits");
+    await press(one.page, "left");
+    await answers(two, "agree", "done", look);
+    await lookAt(one.page, "founding");
+    await there(one.page, "over");
+
+    await add(one.page, "operator-3", "operator", "waits", look);
+    const third = await handOver(one.page);
+    await three.page.goto("about:blank");
+    await three.page.goto(third);
+    await there(three.page, "trouble");
+    await answers(two, "agree", "done");
+    await joins(three, third);
+
+    // One says no, and nobody can agree any more.
+    await add(one.page, "auditor-1", "auditor", "waits");
+    await handOver(one.page);
+    await answers(two, "no", "withdrawn");
+    await three.page.goto(`${service}/admin#home`);
+    await press(three.page, "again");
+    await there(three.page, "nothing");
+
+    await add(one.page, "auditor-2", "auditor", "waits");
+    await press(one.page, "no");
+    await standing(one.page, "withdrawn");
+    await press(one.page, "left");
+    await at(one.page, "people");
+
+    // A program has a token, which is shown once.
+    await lookAt(one.page, "programs");
+    await press(one.page, "add");
+    await at(one.page, "program-new");
+    await there(one.page, "send");
+    await look(one.page, "admin-program-new");
+    await one.page.fill("[data-testid=label]", "backup");
+    await one.page.check("[data-testid=role-auditor]");
+    await press(one.page, "send");
+    await decide(one.page, "waits");
+    expect(/^[A-Za-z0-9_-]{20,}$/.test(await handOver(one.page)), "no token is shown");
+    await answers(three, "agree", "done");
+
+    // The third loses every passkey. The old one opens nothing, wherever it is.
+    await to(one.page, "people");
+    await one.page.click("[data-testid=people] a >> text=operator-3");
+    await at(one.page, "person");
+    await there(one.page, "recover");
+    await look(one.page, "admin-person");
+    await press(one.page, "recover");
+    await decide(one.page, "waits");
+    const anew = await handOver(one.page);
+    await answers(two, "agree", "done");
+    await press(three.page, "again");
+    await at(three.page, "signin");
+    await there(three.page, "ended");
+    await look(three.page, "admin-signin-over");
+    await press(three.page, "signin");
+    await there(three.page, "trouble");
+    await joins(three, anew);
+
+    // A second passkey of one's own is added with the first.
+    await lookAt(two.page, "me");
+    const key = await two.another();
+    await press(two.page, "add-key");
+    await at(two.page, "asked");
+    await key.aside();
+    await decide(two.page, "done");
+    await press(two.page, "left");
+    await at(two.page, "me");
+    await two.page.waitForSelector("[data-testid=keys] li >> nth=1");
+    await look(two.page, "admin-me-two");
+
+    // Signing out everywhere ends this session, too.
+    await press(one.page, "signout");
+    await at(one.page, "signin");
+    await one.page.reload();
+    await at(one.page, "signin");
+    await press(one.page, "signin");
+    await at(one.page, "home");
+    await to(one.page, "me");
+    await press(one.page, "out");
+    await decide(one.page, "done");
+    await press(one.page, "left");
+    await at(one.page, "signin");
+    // A passkey that does not know whose hand it is in counts for nothing.
+    await one.verified(false);
+    await press(one.page, "signin");
+    await there(one.page, "trouble");
+    await one.verified(true);
+    // What began in the second in which all sessions ended has ended with them.
+    await new Promise((done) => setTimeout(done, 1100));
+    await press(one.page, "signin");
+    await at(one.page, "me");
+
+    await agency(service, one, two, look);
+    for (const part of ["devices", "agencies", "changes", "alarms"]) await lookAt(one.page, part);
+    const kept = await one.page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie + location.href);
+    for (const secret of [link, second, third, anew]) expect(!kept.includes(secret.split("=").at(-1)), "a secret is left in the browser");
+    for (const { page } of [one, two, three]) expect(page.problems.length === 0, `the page complains: ${page.problems.join("; ")}`);
+    expect(found.length === 0, `axe-core and the width of the screen:\n  ${found.join("\n  ")}`);
+    return `three people join, agree, say no, recover, sign out and in again; ${seen.size} screens, at which axe-core finds nothing at 320 px and 200 % text`;
+  } catch (e) {
+    const pages = await Promise.all([one, two, three].map(async ({ page }) => `${page.url()}: ${(await page.evaluate(() => document.body.innerText).catch(() => "")).slice(0, 400)}`));
+    throw new Error(`${e.stack}\n${found.join("\n")}\n${pages.join("\n--\n")}`);
+  } finally {
+    await Promise.all([one, two, three].map(({ stop }) => stop()));
+  }
+}
