@@ -111,7 +111,33 @@ func addObject(ctx context.Context, tx *sql.Tx, o vault.Object) error {
 	if err != nil {
 		return fmt.Errorf("sqlstore: add an object: %w", err)
 	}
+	if o.Page == 0 {
+		return setSame(ctx, tx, o)
+	}
 	return nil
+}
+
+// setSame sets by what a document is known again.
+func setSame(ctx context.Context, tx *sql.Tx, o vault.Object) error {
+	_, err := tx.ExecContext(ctx, "DELETE FROM document_sameness WHERE record_id = $1", o.Record)
+	for _, place := range o.Same {
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "INSERT INTO document_sameness (record_id, place) VALUES ($1, $2)", o.Record, place)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("sqlstore: know a document again: %w", err)
+	}
+	return nil
+}
+
+// Elsewhere tells whether a document is known again in another case.
+func (v *Vault) Elsewhere(ctx context.Context, record string) (elsewhere bool, err error) {
+	err = v.db.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM document_sameness mine
+		JOIN document_sameness other ON other.place = mine.place
+		JOIN records r ON r.id = mine.record_id JOIN records o ON o.id = other.record_id
+		WHERE mine.record_id = $1 AND o.case_id <> r.case_id)`, record).Scan(&elsewhere)
+	return elsewhere, found(err)
 }
 
 // bytesOrNone is b, or NULL for nil.
