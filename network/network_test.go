@@ -16,6 +16,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -62,6 +63,9 @@ func newBench(t *testing.T) *bench {
 			t.Error(err)
 		}
 	})
+	if err := storetest.Seal(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
 	b := &bench{t: t, store: db.Network(), log: db.Log(), keys: keys}
 	if b.people, err = people.New(people.Config{Store: db.People(), Now: b.now}); err != nil {
 		t.Fatal(err)

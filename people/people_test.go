@@ -10,6 +10,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -37,6 +38,9 @@ func newBench(t *testing.T) *bench {
 			t.Error(err)
 		}
 	})
+	if err := storetest.Seal(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
 	b := &bench{t: t, network: db.Network(), log: db.Log()}
 	b.Roster, err = people.New(people.Config{Store: db.People()})
 	b.ok(err)

@@ -45,6 +45,9 @@ func Fsck(ctx context.Context, folder config.Folder) (found Health, err error) {
 		// Nothing is settled over the wrong keys, and nothing else compared.
 		return Health{Health: sqlstore.Health{Problems: []string{keyring.Error()}}, Served: served}, nil
 	}
+	if untrue, ok := errors.AsType[*sqlstore.SealError](err); ok {
+		return Health{Health: sqlstore.Health{Problems: []string{untrue.Error()}}, Served: served}, nil
+	}
 	if err != nil {
 		return found, err
 	}
@@ -66,6 +69,11 @@ func Check(ctx context.Context, s *service.Service, served bool) (Health, error)
 	if err != nil {
 		return Health{}, err
 	}
+	sealed, err := s.DB.CheckSeals(ctx)
+	if err != nil {
+		return Health{}, err
+	}
+	rows.Problems = append(rows.Problems, sealed...)
 	found := Health{Health: rows, Served: served}
 	found.Settled = s.Settled
 	if settling != nil {
@@ -87,7 +95,11 @@ func Check(ctx context.Context, s *service.Service, served bool) (Health, error)
 			return Health{}, err
 		}
 	}
-	return found, checkPages(ctx, s, &found)
+	err = checkPages(ctx, s, &found)
+	if untrue, ok := errors.AsType[*sqlstore.SealError](err); ok {
+		found.Problems, err = append(found.Problems, untrue.Error()), nil
+	}
+	return found, err
 }
 
 // checkLog holds the published log against its checkpoint, and the store

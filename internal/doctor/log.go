@@ -21,9 +21,11 @@ type LogReport struct {
 
 // VerifyLog checks every tile and the signed checkpoint of a log, as a stranger
 // would. The key is the log's public key; "" means the one in the folder's
-// keystore.
+// keystore, and then the rows that the log tells about are held against their seals,
+// too.
 func VerifyLog(ctx context.Context, folder config.Folder, key string) (found LogReport, err error) {
-	if key == "" {
+	ours := key == ""
+	if ours {
 		if key, err = logKey(ctx, folder); err != nil {
 			return found, err
 		}
@@ -38,10 +40,34 @@ func VerifyLog(ctx context.Context, folder config.Folder, key string) (found Log
 		found.Follows, err = service.Follows(files, key)
 	}
 	if p := problemOfLog(err); p != "" {
-		found.Problems = []string{p}
-		return found, nil
+		found.Problems, err = []string{p}, nil
 	}
+	if err != nil || !ours {
+		return found, err
+	}
+	rows, err := checkRows(ctx, folder)
+	found.Problems = append(found.Problems, rows...)
 	return found, err
+}
+
+// checkRows holds the rows of a folder against their seals.
+func checkRows(ctx context.Context, folder config.Folder) (problems []string, err error) {
+	cfg, err := service.ConfigFor(folder)
+	if err != nil {
+		return nil, err
+	}
+	s, err := service.Look(ctx, cfg)
+	if untrue, ok := errors.AsType[*sqlstore.SealError](err); ok {
+		return []string{untrue.Error()}, nil
+	}
+	if keyring, ok := errors.AsType[*service.KeyringError](err); ok {
+		return []string{keyring.Error()}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.DB.CheckSeals(ctx)
 }
 
 // logFiles are the log's public files: in the folder, or in the database that

@@ -35,6 +35,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/internal/vectortest"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -187,6 +188,7 @@ func newService(t *testing.T) *service {
 	db, err := sqlstore.Open(t.Context(), filepath.Join(dir, "safeconduct.db"))
 	s.ok(err)
 	t.Cleanup(func() { _ = db.Close() })
+	s.ok(storetest.Seal(t.Context(), db))
 	now := func() time.Time { return s.now }
 	roster, err := people.New(people.Config{Store: db.People(), Now: now})
 	s.ok(err)

@@ -26,6 +26,7 @@ type Board struct {
 	network   *network.Network
 	publisher *credentials.Publisher
 	store     credentials.Store
+	believed  func() error // why nothing may be published
 	packs     *sqlstore.Network
 	lease     *sqlstore.Lease
 	log       *audit.Log
@@ -79,7 +80,7 @@ func newBoard(s *Service) (*Board, error) {
 		held = &logFiles{dir: s.LogDir}
 	}
 	return &Board{
-		network: s.Network, publisher: publisher, store: s.DB.Credentials(), packs: s.DB.Network(),
+		network: s.Network, publisher: publisher, believed: s.DB.Distrusted, store: s.DB.Credentials(), packs: s.DB.Network(),
 		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, offsite: s.Offsite, files: held, now: s.cfg.Now,
 		leaseWait: leaseWait,
 	}, nil
@@ -138,6 +139,9 @@ func (b *Board) publishDue(ctx context.Context, every time.Duration) error {
 }
 
 func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (httpapi.Published, error) {
+	if err := b.believed(); err != nil {
+		return httpapi.Published{}, err
+	}
 	if err := b.network.Turn(ctx); err != nil {
 		return httpapi.Published{}, fmt.Errorf("turn epochs: %w", err)
 	}

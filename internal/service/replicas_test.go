@@ -219,7 +219,7 @@ func TestReady(t *testing.T) {
 	a.beating.Store(false)
 
 	run("UPDATE packs SET sequence = 1")
-	ready("the database has gone back", "the database has pack 1")
+	ready("the database has gone back", "packs 1 is not what was written")
 	run("UPDATE packs SET sequence = 2")
 	ready("it is back", "")
 
