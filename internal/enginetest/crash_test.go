@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials"
-	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 )
