@@ -33,7 +33,7 @@ const casesAtOnce = 500
 // earlier is forgotten where it finds nothing.
 func (db *DB) CheckSeals(ctx context.Context) (problems []string, err error) {
 	c := &sealCheck{db: db}
-	for _, part := range []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.openings} {
+	for _, part := range []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.openings, c.strays} {
 		if err := part(ctx); err != nil {
 			return nil, fmt.Errorf("sqlstore: check the seals: %w", err)
 		}
@@ -234,6 +234,22 @@ func (c *sealCheck) openings(ctx context.Context) error {
 	})
 }
 
+// strays looks for rows of documents that are not there, which no case has.
+func (c *sealCheck) strays(ctx context.Context) error {
+	return c.oneMoment(ctx, func(h *heads) (found []string, err error) {
+		for _, table := range []string{"number_index", "number_places", "objects"} {
+			stray, err := list(ctx, h.q, scanText, "SELECT DISTINCT record_id FROM "+table+" o WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.id = o.record_id)") //nolint:gosec // our own tables
+			if err != nil {
+				return nil, err
+			}
+			for _, id := range stray {
+				found = append(found, (&SealError{table, id}).problem())
+			}
+		}
+		return found, nil
+	})
+}
+
 // gather makes sealed rows of what a query finds.
 func gather[T any](ctx context.Context, q querier, into *[]sealedRow, scan func(scanner) (T, error), make func(T) sealedRow, query string, args ...any) error {
 	rows, err := q.QueryContext(ctx, query, args...)
@@ -317,12 +333,17 @@ func scanIndexed(row scanner) (i indexed, err error) {
 	return i, row.Scan(&i.caseID, &i.record, &i.place)
 }
 
-// rowsOfLists reads the rows of the status lists themselves, and their numbers.
+// rowsOfLists reads the rows of the status lists themselves, and the numbers of those
+// that they or their places name.
 func (k *sealer) rowsOfLists(ctx context.Context, q querier) (rows []sealedRow, numbers []uint16, err error) {
 	err = gather(ctx, q, &rows, scanList, func(l listRow) sealedRow {
-		numbers = append(numbers, l.number)
 		return sealedRow{ofLists, strconv.Itoa(int(l.number)), k.list(l)}
-	}, selectLists+"ORDER BY number")
+	}, selectLists)
+	if err != nil {
+		return nil, nil, err
+	}
+	numbers, err = list(ctx, q, func(row scanner) (n uint16, err error) { return n, row.Scan(&n) },
+		"SELECT number FROM status_lists UNION SELECT DISTINCT list FROM status_entries ORDER BY 1")
 	return rows, numbers, err
 }
 
