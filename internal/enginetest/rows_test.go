@@ -59,7 +59,7 @@ var tableClasses = map[string]rowClass{
 	"objects":     logged, // and the newest version of each page, which is read, is in its head
 
 	"nonces": counter, "lookup_budgets": counter, "code_tries": counter, "paper_tries": counter,
-	"leases": counter, "instances": counter, "idempotency": counter,
+	"leases": counter, "instances": counter, "idempotency": counter, "spent_challenges": counter, "passkey_uses": counter,
 
 	"log_files":        derived, // of a PostgreSQL database: the log's public files, which its signature covers
 	"log_restarts":     derived, // its notes are leaves
@@ -68,6 +68,8 @@ var tableClasses = map[string]rowClass{
 	"goose_db_version": derived, // of the migrations
 
 	"agencies": roster, "agency_keys": roster, "members": roster, "devices": roster, "invitations": roster, "enrolments": roster,
+	"roster_changes": roster, "requests": roster, // changes prove themselves, and so do the proofs of requests
+	"sessions": roster, // each has a seal of its own, and who it is about stands in the roster
 }
 
 // loose are columns of tables with authority that nothing is granted by, and why.
