@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -103,7 +102,7 @@ type attacked struct {
 	t   *testing.T
 	cfg service.Config
 	s   *service.Service
-	db  *sql.DB
+	db  *sqlitetest.DB
 
 	ngo, other, mission  audit.Actor
 	case_, document      string

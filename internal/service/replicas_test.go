@@ -221,6 +221,9 @@ func TestReady(t *testing.T) {
 	run("UPDATE packs SET sequence = 1")
 	ready("the database has gone back", "packs 1 is not what was written")
 	run("UPDATE packs SET sequence = 2")
+	if err := a.CheckRows(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	ready("it is back", "")
 
 	run("CREATE TABLE kept AS SELECT * FROM log_files WHERE name = 'checkpoint'; DELETE FROM log_files WHERE name = 'checkpoint'")

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
 	"sync"
@@ -137,7 +138,9 @@ func (h *head) drop(t sealedTable) {
 
 // sealer has the key of the seals, and what this process knows of the numbers.
 type sealer struct {
-	key []byte
+	key             []byte
+	macs            sync.Pool
+	toRead, toWrite func() statements
 
 	mu       sync.Mutex
 	loaded   bool
@@ -174,7 +177,17 @@ type countRow struct{ number, total int64 }
 
 // Seal gives the key by which rows are believed, 32 bytes. Call it before the
 // database is used for anything that a row grants.
-func (db *DB) Seal(key []byte) { db.seals = &sealer{key: bytes.Clone(key)} }
+func (db *DB) Seal(key []byte) {
+	key = bytes.Clone(key)
+	db.seals = &sealer{
+		key: key,
+		// A MAC is made for every row: its state is not made anew each time.
+		macs:   sync.Pool{New: func() any { return hmac.New(sha256.New, key) }},
+		toRead: sync.OnceValue(func() statements { return prepare(db.read, selectHeads+inSlot) }),
+		// Before any transaction: there is one connection that writes.
+		toWrite: sync.OnceValue(func() statements { return prepare(db.write, selectHeads+inSlot, writeHead, writeCount) }),
+	}
+}
 
 // Distrusted is what was found first that is not what was written; nil if nothing
 // was. It stands until CheckSeals finds nothing.
@@ -204,6 +217,7 @@ type heads struct {
 	*sealer
 
 	q     querier
+	ready statements
 	whole bool  // everything that is read through q comes from one moment
 	floor int64 // what had been written here before
 	read  bool
@@ -211,21 +225,29 @@ type heads struct {
 	found map[string]*head
 }
 
-func (db *DB) newHeads(q querier, whole bool) (*heads, error) {
+func (k *sealer) reading() statements { return k.toRead() }
+func (k *sealer) writing() statements { return k.toWrite() }
+
+func (db *DB) newHeads(q querier, ready func(*sealer) statements, whole bool) (*heads, error) {
 	if db.seals == nil {
 		return nil, ErrNoSealKey
 	}
+	prepared := ready(db.seals)
 	db.seals.mu.Lock()
 	defer db.seals.mu.Unlock()
-	return &heads{sealer: db.seals, q: q, whole: whole, floor: max(db.seals.number, db.seals.seen), found: map[string]*head{}}, nil
+	return &heads{sealer: db.seals, q: q, ready: prepared, whole: whole, floor: max(db.seals.number, db.seals.seen), found: map[string]*head{}}, nil
 }
 
 // sealed runs do inside one write transaction, and writes the heads that do has
 // changed with it.
 func (db *DB) sealed(ctx context.Context, do func(tx *sql.Tx, h *heads) error) error {
+	if db.seals == nil {
+		return ErrNoSealKey
+	}
+	db.seals.toWrite()
 	var done *heads
 	err := db.tx(ctx, func(tx *sql.Tx) error {
-		h, err := db.newHeads(tx, true)
+		h, err := db.newHeads(tx, (*sealer).writing, true)
 		if err != nil {
 			return err
 		}
@@ -241,10 +263,8 @@ func (db *DB) sealed(ctx context.Context, do func(tx *sql.Tx, h *heads) error) e
 	}
 	if err == nil {
 		done.written()
-	} else if db.seals != nil {
-		err = db.seals.remember(err)
 	}
-	return err
+	return db.seals.remember(err)
 }
 
 // maxReadings bounds how often something is read again because others write.
@@ -255,7 +275,7 @@ const maxReadings = 16
 // read by two statements, and somebody may write between them. read must set what it
 // hands out anew each time.
 func (db *DB) believed(ctx context.Context, read func(h *heads) error) error {
-	h, err := db.newHeads(db.read, false)
+	h, err := db.newHeads(db.read, (*sealer).reading, false)
 	if err != nil {
 		return err
 	}
@@ -266,7 +286,7 @@ func (db *DB) believed(ctx context.Context, read func(h *heads) error) error {
 			return err
 		}
 		err = db.readTx(ctx, func(tx *sql.Tx) error {
-			if h, err = db.newHeads(tx, true); err != nil {
+			if h, err = db.newHeads(tx, (*sealer).reading, true); err != nil {
 				return err
 			}
 			return read(h)
@@ -310,7 +330,7 @@ func (h *heads) of(ctx context.Context, subject string) (*head, error) {
 		return known, nil
 	}
 	slot := slotOf(subject)
-	if err := h.load(ctx, "h.slot = $1", slot); err != nil {
+	if err := h.load(ctx, inSlot, slot); err != nil {
 		return nil, err
 	}
 	if err := h.judge(ctx, slot, slot+1); err != nil {
@@ -340,9 +360,57 @@ func (h *heads) ofList(ctx context.Context, list uint16) ([]*head, error) {
 	return found, nil
 }
 
+const inSlot = "h.slot = $1"
+
+// What every change writes.
+const (
+	writeHead = `INSERT INTO heads (subject, slot, number, seals, mac) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (subject) DO UPDATE SET number = excluded.number, seals = excluded.seals, mac = excluded.mac`
+	writeCount = "UPDATE head_count SET number = $1, total = $2, mac = $3"
+)
+
+// statements are those that are prepared once, because every call needs them. One
+// that could not be prepared is missing, and is sent as it is.
+type statements map[string]*sql.Stmt
+
+func prepare(db *sql.DB, queries ...string) statements {
+	ready := statements{}
+	for _, q := range queries {
+		if s, err := db.PrepareContext(context.Background(), q); err == nil {
+			ready[q] = s
+		}
+	}
+	return ready
+}
+
+// query reads heads.
+func (h *heads) query(ctx context.Context, where string, args ...any) (*sql.Rows, error) {
+	query := selectHeads + where
+	ready := h.ready[query]
+	tx, inTx := h.q.(*sql.Tx)
+	switch {
+	case ready == nil:
+		return h.q.QueryContext(ctx, query, args...)
+	case inTx:
+		return tx.StmtContext(ctx, ready).QueryContext(ctx, args...)
+	default:
+		return ready.QueryContext(ctx, args...)
+	}
+}
+
+// exec writes a head or their count.
+func (h *heads) exec(ctx context.Context, tx *sql.Tx, query string, args ...any) error {
+	if ready := h.ready[query]; ready != nil {
+		_, err := tx.StmtContext(ctx, ready).ExecContext(ctx, args...)
+		return err
+	}
+	_, err := tx.ExecContext(ctx, query, args...)
+	return err
+}
+
 // load reads the count and the heads for which a condition holds.
 func (h *heads) load(ctx context.Context, where string, args ...any) error {
-	rows, err := h.q.QueryContext(ctx, selectHeads+where, args...) //nolint:gosec // the condition is ours
+	rows, err := h.query(ctx, where, args...)
 	if err != nil {
 		return fmt.Errorf("sqlstore: read heads: %w", classify(err))
 	}
@@ -556,9 +624,7 @@ func (h *heads) write(ctx context.Context, tx *sql.Tx) (now countRow, err error)
 		now.number++
 		now.total += now.number - one.was
 		one.number = now.number
-		_, err := tx.ExecContext(ctx, `INSERT INTO heads (subject, slot, number, seals, mac) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (subject) DO UPDATE SET number = excluded.number, seals = excluded.seals, mac = excluded.mac`,
-			one.subject, one.slot, one.number, nonNil(one.seals), h.headMAC(one))
+		err := h.exec(ctx, tx, writeHead, one.subject, one.slot, one.number, nonNil(one.seals), h.headMAC(one))
 		if err != nil {
 			return now, fmt.Errorf("sqlstore: write a head: %w", err)
 		}
@@ -566,8 +632,7 @@ func (h *heads) write(ctx context.Context, tx *sql.Tx) (now countRow, err error)
 	if now == h.count {
 		return now, nil
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE head_count SET number = $1, total = $2, mac = $3", now.number, now.total, h.countMAC(now))
-	if err != nil {
+	if err := h.exec(ctx, tx, writeCount, now.number, now.total, h.countMAC(now)); err != nil {
 		return now, fmt.Errorf("sqlstore: count heads: %w", err)
 	}
 	return now, nil
@@ -615,7 +680,13 @@ func (k *sealer) countMAC(c countRow) []byte {
 }
 
 func (k *sealer) mac(m message) []byte {
-	h := hmac.New(sha256.New, k.key)
+	h, ok := k.macs.Get().(hash.Hash)
+	if !ok { // of a sealer that only adds up
+		h = hmac.New(sha256.New, k.key)
+	}
+	h.Reset()
 	h.Write(m)
-	return h.Sum(nil)
+	sum := h.Sum(nil)
+	k.macs.Put(h)
+	return sum
 }

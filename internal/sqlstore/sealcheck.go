@@ -92,7 +92,7 @@ func (e *SealError) problem() string { return e.Table + " " + e.ID + " is not wh
 // all adds up all heads anew, and each has its MAC.
 func (c *sealCheck) all(ctx context.Context) error {
 	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
-		if err := h.load(ctx, "h.slot = $1", slotOf(ofNetwork)); err != nil {
+		if err := h.load(ctx, inSlot, slotOf(ofNetwork)); err != nil {
 			return nil, err
 		}
 		again := &sealer{key: h.key}
@@ -480,7 +480,7 @@ func (h *heads) sealOpenings(ctx context.Context, tx *sql.Tx) error {
 // elsewhere knows an older copy of these rows for one.
 func (db *DB) Counted(ctx context.Context) (number int64, err error) {
 	err = db.believed(ctx, func(h *heads) error {
-		if err := h.load(ctx, "h.slot = $1", slotOf(ofNetwork)); err != nil {
+		if err := h.load(ctx, inSlot, slotOf(ofNetwork)); err != nil {
 			return err
 		}
 		number = h.count.number

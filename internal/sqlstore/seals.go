@@ -80,18 +80,23 @@ func (m message) flag(fields ...bool) message {
 	return m
 }
 
-// seal is the seal of a row of a table. The table's name stands first, so that a row
-// of one is never taken for one of another.
+// ofTable begins the message of a row with the table's name, so that a row of one is
+// never taken for one of another.
+func ofTable(t sealedTable, size int) message {
+	return make(message, 0, 256+size).text("row", t.String())
+}
+
+// seal is the seal of a row of a table.
 func (k *sealer) seal(t sealedTable, m message) (s seal) {
 	s[0] = byte(t)
-	copy(s[1:], k.mac(append(message{}.text("row", t.String()), m...)))
+	copy(s[1:], k.mac(m))
 	return s
 }
 
 // issued is the seal of what was issued, with what is kept of a card. Only which
 // process made a draft is not in it.
 func (k *sealer) issued(d credentials.Issued) seal {
-	m := make(message, 0, 512+len(d.Sealed)).
+	m := ofTable(sealedIssued, 256+len(d.Sealed)).
 		text(string(d.ID), string(d.Kind), d.Case, d.Agency, string(d.About), string(d.Replaces), string(d.State)).
 		number(int64(d.List), int64(d.Index), toDay(d.IssuedOn), toDay(d.ValidUntil), dayOrNone(d.ReviewBy)).
 		bytes(d.Digest[:], d.Sealed).text(d.RequestKey, d.ChangeKey).flag(d.Matched, d.Card != nil)
@@ -114,7 +119,7 @@ type placeRow struct {
 func (p placeRow) id() string { return fmt.Sprintf("%d/%d", p.list, p.Index) }
 
 func (k *sealer) place(p placeRow) seal {
-	return k.seal(sealedPlace, message{}.
+	return k.seal(sealedPlace, ofTable(sealedPlace, 0).
 		number(int64(p.list), int64(p.Index), int64(p.WantedStatus), int64(p.PublishedStatus), int64(p.WantedAnswer), int64(p.PublishedAnswer), p.waiting).
 		flag(p.Decoy, p.held))
 }
@@ -128,37 +133,37 @@ type listRow struct {
 }
 
 func (k *sealer) list(l listRow) seal {
-	return k.seal(sealedList, message{}.number(int64(l.number)).flag(l.closed, l.frozen).text(l.status, l.answers))
+	return k.seal(sealedList, ofTable(sealedList, 0).number(int64(l.number)).flag(l.closed, l.frozen).text(l.status, l.answers))
 }
 
 // recordRow is a row of records: Findable is the row's own.
 func (k *sealer) record(r vault.Record) seal {
-	return k.seal(sealedRecord, message{}.text(r.ID, r.Case, r.Agency, r.Recipient).flag(r.Findable).number(toDay(r.Day)))
+	return k.seal(sealedRecord, ofTable(sealedRecord, 0).text(r.ID, r.Case, r.Agency, r.Recipient).flag(r.Findable).number(toDay(r.Day)))
 }
 
 // object is the seal of the newest version of a page. What is sealed in it has a
 // digest.
 func (k *sealer) object(o vault.Object) seal {
-	return k.seal(sealedObject, message{}.text(o.Record, o.MediaType, string(o.Role), o.Entry, o.Blob).
+	return k.seal(sealedObject, ofTable(sealedObject, 0).text(o.Record, o.MediaType, string(o.Role), o.Entry, o.Blob).
 		number(int64(o.Page), int64(o.Version), o.Length, toDay(o.Day)).flag(o.SeenOriginal).bytes(o.SHA256[:], o.Salt[:]))
 }
 
 func (k *sealer) index(record string, place []byte) seal {
-	return k.seal(sealedIndex, message{}.text(record).bytes(place))
+	return k.seal(sealedIndex, ofTable(sealedIndex, 0).text(record).bytes(place))
 }
 
 func (k *sealer) grant(s vault.Shared) seal {
-	return k.seal(sealedGrant, message{}.text(s.Record, s.Case, s.Agency, string(s.Purpose)).number(toDay(s.Until), toDay(s.Day)))
+	return k.seal(sealedGrant, ofTable(sealedGrant, 0).text(s.Record, s.Case, s.Agency, string(s.Purpose)).number(toDay(s.Until), toDay(s.Day)))
 }
 
 func (k *sealer) erasure(e vault.Erasure) seal {
-	return k.seal(sealedErasure, message{}.text(e.Case, e.Agency, strings.Join(e.Records, " ")).number(toDay(e.Day)).bytes(e.MAC))
+	return k.seal(sealedErasure, ofTable(sealedErasure, 0).text(e.Case, e.Agency, strings.Join(e.Records, " ")).number(toDay(e.Day)).bytes(e.MAC))
 }
 
 // opening is the MAC of an opening. It needs no head: it ends with its day, and
 // what was put back on that day had been so on that day.
 func (k *sealer) opening(o vault.Opened, parts int64) []byte {
-	s := k.seal(sealedOpening, message{}.text(o.ID, o.Record, o.Case, o.Agency).number(parts, toDay(o.Day)))
+	s := k.seal(sealedOpening, ofTable(sealedOpening, 0).text(o.ID, o.Record, o.Case, o.Agency).number(parts, toDay(o.Day)))
 	return s[1:]
 }
 
@@ -196,7 +201,7 @@ func scanNetwork(row scanner) (n networkRow, err error) {
 }
 
 func (k *sealer) network(n networkRow) seal {
-	m := message{}.text(n.ID, n.Name, n.BaseURL, n.Desk).flag(n.Demo, n.stored.Valid).
+	m := ofTable(sealedNetwork, 0).text(n.ID, n.Name, n.BaseURL, n.Desk).flag(n.Demo, n.stored.Valid).
 		number(int64(n.Generation), n.pack, n.trust) //nolint:gosec // counts by hand
 	if n.stored.Valid {
 		m = m.number(n.stored.Int64, n.list.Expires.Unix()).bytes(n.list.Digest[:]).text(n.list.Compact)
@@ -206,10 +211,10 @@ func (k *sealer) network(n networkRow) seal {
 
 func (k *sealer) epoch(e network.Epoch) seal {
 	burned := optionalDay(e.BurnedAt)
-	return k.seal(sealedEpoch, message{}.number(int64(e.ID), toDay(e.Created), toDay(e.SealFrom), toDay(e.EndsAt), burned.Int64).
+	return k.seal(sealedEpoch, ofTable(sealedEpoch, 0).number(int64(e.ID), toDay(e.Created), toDay(e.SealFrom), toDay(e.EndsAt), burned.Int64).
 		flag(burned.Valid, e.Reduced, e.Keys != nil).bytes(e.Keys))
 }
 
 func (k *sealer) pack(sequence int64, lists verifier.Lists) seal {
-	return k.seal(sealedPack, message{}.number(sequence).text(lists.TrustList, lists.Pack))
+	return k.seal(sealedPack, ofTable(sealedPack, 0).number(sequence).text(lists.TrustList, lists.Pack))
 }
