@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 )
@@ -251,7 +252,7 @@ func (s *crashService) everythingIsThere() {
 // issued reads everything that was ever reserved in the case.
 func (s *crashService) issued() []credentials.Issued {
 	s.t.Helper()
-	h, err := service.Look(s.t.Context(), service.Config{Dir: s.dir, Passphrase: "a passphrase for a test", Now: time.Now})
+	h, err := service.Look(s.t.Context(), service.Config{Dir: s.dir, Passphrase: config.DemoPassphrase + "crash", Now: time.Now})
 	if err != nil {
 		s.t.Fatal(err)
 	}
