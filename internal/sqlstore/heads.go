@@ -12,6 +12,8 @@ import (
 	"hash"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
@@ -144,7 +146,6 @@ type sealer struct {
 
 	mu       sync.Mutex
 	loaded   bool
-	seen     int64 // a change that is known from elsewhere
 	number   int64 // of the newest change that is added up below
 	total    int64
 	hashed   []slotSums
@@ -235,7 +236,7 @@ func (db *DB) newHeads(q querier, ready func(*sealer) statements, whole bool) (*
 	prepared := ready(db.seals)
 	db.seals.mu.Lock()
 	defer db.seals.mu.Unlock()
-	return &heads{sealer: db.seals, q: q, ready: prepared, whole: whole, floor: max(db.seals.number, db.seals.seen), found: map[string]*head{}}, nil
+	return &heads{sealer: db.seals, q: q, ready: prepared, whole: whole, floor: db.seals.number, found: map[string]*head{}}, nil
 }
 
 // sealed runs do inside one write transaction, and writes the heads that do has
@@ -312,9 +313,13 @@ const (
 // slotOf is where a subject's numbers are added up. A block of a status list is
 // alone in its slot, because a publication reads all of them.
 func slotOf(subject string) int64 {
-	var list, block int64
-	if n, err := fmt.Sscanf(subject, "list/%05d/%04d", &list, &block); n == 2 && err == nil {
-		return slots + list*blocks + block
+	if rest, ok := strings.CutPrefix(subject, "list/"); ok {
+		list, block, _ := strings.Cut(rest, "/")
+		n, err1 := strconv.ParseUint(list, 10, 16)
+		at, err2 := strconv.ParseUint(block, 10, 32)
+		if err1 == nil && err2 == nil && at < blocks {
+			return slots + int64(n)*blocks + int64(at) //nolint:gosec // bounded above
+		}
 	}
 	sum := sha256.Sum256([]byte(subject))
 	return int64(binary.BigEndian.Uint32(sum[:]) % slots)

@@ -368,7 +368,7 @@ func (k *sealer) rowsOfNetwork(ctx context.Context, q querier) (rows []sealedRow
 
 // SealRows seals every row as it stands, and believes all that it finds. It is for a
 // database that nobody has worked with yet, and for rows of the version before this
-// one. Changes go on behind all that were counted, here or elsewhere.
+// one. Changes go on behind all that were counted.
 func (db *DB) SealRows(ctx context.Context) error {
 	if db.seals == nil {
 		return ErrNoSealKey
@@ -401,7 +401,7 @@ func (k *sealer) sealAll(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	k.mu.Lock()
-	h.count.number = max(h.count.number, k.seen, k.number)
+	h.count.number = max(h.count.number, k.number)
 	k.mu.Unlock()
 	for _, clear := range []string{"DELETE FROM heads", "DELETE FROM head_count"} {
 		if _, err := tx.ExecContext(ctx, clear); err != nil {
@@ -476,8 +476,8 @@ func (h *heads) sealOpenings(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// Counted is the number of the newest change of a sealed row. Whoever keeps it
-// elsewhere knows an older copy of these rows for one.
+// Counted is the number of the newest change of a sealed row. Asking for it adds up
+// what there is.
 func (db *DB) Counted(ctx context.Context) (number int64, err error) {
 	err = db.believed(ctx, func(h *heads) error {
 		if err := h.load(ctx, inSlot, slotOf(ofNetwork)); err != nil {
@@ -487,11 +487,4 @@ func (db *DB) Counted(ctx context.Context) (number int64, err error) {
 		return h.judge(ctx, slotOf(ofNetwork), slotOf(ofNetwork)+1)
 	})
 	return number, err
-}
-
-// NotBefore refuses rows from before the change with this number: it was seen.
-func (db *DB) NotBefore(number int64) {
-	db.seals.mu.Lock()
-	defer db.seals.mu.Unlock()
-	db.seals.seen = max(db.seals.seen, number)
 }
