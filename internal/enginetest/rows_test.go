@@ -58,7 +58,7 @@ var tableClasses = map[string]rowClass{
 	"objects":     logged, // and the newest version of each page, which is read, is in its head
 
 	"nonces": counter, "lookup_budgets": counter, "code_tries": counter, "paper_tries": counter,
-	"leases": counter, "instances": counter, "idempotency": counter, "spent_challenges": counter, "passkey_uses": counter,
+	"leases": counter, "instances": counter, "idempotency": counter, "card_counts": counter, "spent_challenges": counter, "passkey_uses": counter,
 
 	"log_files":        derived, // of a PostgreSQL database: the log's public files, which its signature covers
 	"log_restarts":     derived, // its notes are leaves

@@ -149,7 +149,7 @@ func testHeadsUnderLoad(t *testing.T, on place) {
 					ID: credentials.ID(storetest.NewID()), Kind: "identity", Case: s.Case, Agency: s.Agency, List: list,
 					Index: index.Add(1), IssuedOn: storetest.Day(0), ValidUntil: storetest.Day(9), RequestKey: storetest.NewID(),
 				}
-				if err := db.Credentials().Reserve(ctx, d, storetest.Entry(t, d.Case)); err != nil {
+				if err := db.Credentials().Reserve(ctx, d, nil, storetest.Entry(t, d.Case)); err != nil {
 					t.Error("reserve:", err)
 					return
 				}
