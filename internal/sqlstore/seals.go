@@ -101,7 +101,7 @@ func (k *sealer) issued(d credentials.Issued) seal {
 		number(int64(d.List), int64(d.Index), toDay(d.IssuedOn), toDay(d.ValidUntil), dayOrNone(d.ReviewBy)).
 		bytes(d.Digest[:], d.Sealed).text(d.RequestKey, d.ChangeKey).flag(d.Matched, d.Card != nil)
 	if f := d.Card; f != nil {
-		m = m.number(int64(f.Epoch)).bytes(f.Number[:], f.Handle[:], f.Nationality[:], f.OpenKey, f.Salt)
+		m = m.number(int64(f.Epoch)).bytes(f.Number[:], f.Handle[:], f.Nationality[:], f.Holder[:], f.OpenKey, f.Salt)
 	}
 	return k.seal(sealedIssued, m)
 }
