@@ -102,6 +102,9 @@ func (w *world) restart(ctx context.Context) (err error) {
 	if w.db, err = sqlstore.Open(ctx, w.path); err != nil {
 		return err
 	}
+	if err := storetest.Seal(ctx, w.db); err != nil {
+		return err
+	}
 	w.agencies.store = w.db.Credentials()
 	return w.use(w.db.Credentials())
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 )
@@ -36,6 +37,10 @@ func Example() {
 		return
 	}
 	defer func() { _ = db.Close() }()
+	if err := storetest.Seal(ctx, db); err != nil {
+		fmt.Println(err)
+		return
+	}
 
 	roster, err := people.New(people.Config{Store: db.People()})
 	if err != nil {

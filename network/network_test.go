@@ -18,6 +18,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/passkey"
 	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -66,6 +67,9 @@ func newBench(t *testing.T) *bench {
 			t.Error(err)
 		}
 	})
+	if err := storetest.Seal(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
 	b := &bench{t: t, store: db.Network(), log: db.Log(), keys: keys}
 	// The roster's clock stands, so that its founding is open: who has to agree to
 	// what is tried in people/roster.

@@ -165,6 +165,9 @@ type Kept struct {
 	Version  int // from 1; name it when updating
 	Document Document
 	Pages    []PageInfo
+	// Elsewhere says that the same document is recorded in another case, and nothing
+	// of that case. Its keeper alone is told, when it is read.
+	Elsewhere bool
 }
 
 // AddDocument keeps a document under a new record of the case, and returns it
@@ -184,6 +187,10 @@ func (v *Vault) AddDocument(ctx context.Context, by audit.Actor, caseID string, 
 	if err != nil {
 		return Kept{}, err
 	}
+	same, err := v.sameOf(ctx, d)
+	if err != nil {
+		return Kept{}, err
+	}
 	id := newID()
 	r, err := v.newRecord(ctx, by, id, c.Case)
 	if err != nil {
@@ -191,6 +198,7 @@ func (v *Vault) AddDocument(ctx context.Context, by audit.Actor, caseID string, 
 	}
 	r.CaseRecipient = c.CaseRecipient
 	o, entries, err := v.sealDocument(r, by, d, 1, "document.added", nil)
+	o.Same = same
 	if err == nil {
 		err = v.store.CreateRecord(ctx, r, []Object{o}, places, entries...)
 	}
@@ -236,10 +244,15 @@ func (v *Vault) addVersion(ctx context.Context, by audit.Actor, r Record, d Docu
 	if err != nil {
 		return Object{}, err
 	}
+	same, err := v.sameOf(ctx, d)
+	if err != nil {
+		return Object{}, err
+	}
 	o, entries, err := v.sealDocument(r, by, d, version, kind, more)
 	if err != nil {
 		return Object{}, err
 	}
+	o.Same = same
 	return o, v.store.AddObject(ctx, o, places, entries...)
 }
 
@@ -325,6 +338,12 @@ func (v *Vault) ReadDocument(ctx context.Context, by audit.Actor, id string) (Ke
 	if err != nil {
 		return Kept{}, err
 	}
+	elsewhere := false
+	if r.Agency == by.Agency {
+		if elsewhere, err = v.store.Elsewhere(ctx, r.ID); err != nil {
+			return Kept{}, err
+		}
+	}
 	entry, err := v.entry(r, by, "document.read", facts{"version": o.Version})
 	if err == nil {
 		err = v.store.Append(ctx, entry)
@@ -332,7 +351,7 @@ func (v *Vault) ReadDocument(ctx context.Context, by audit.Actor, id string) (Ke
 	if err != nil {
 		return Kept{}, fmt.Errorf("vault: read a document: %w", err)
 	}
-	return Kept{ID: id, Case: r.Case, Version: o.Version, Document: d, Pages: pages}, nil
+	return Kept{ID: id, Case: r.Case, Version: o.Version, Document: d, Pages: pages, Elsewhere: elsewhere}, nil
 }
 
 // Documents lists the documents of a case of the actor's agency, in the order

@@ -15,8 +15,13 @@ import (
 	"github.com/safeconduct/safeconduct/invalid"
 )
 
-// indexLabel names the index of document numbers and its version.
-const indexLabel = "safeconduct/number-index/1"
+// indexLabel names the index of document numbers and its version. sameLabel names
+// what tells that one document is recorded in two cases: another key of the hash, so
+// that nothing there is found by a look-up, and no consent to be found is asked.
+const (
+	indexLabel = "safeconduct/number-index/1"
+	sameLabel  = "safeconduct/same-document/1"
+)
 
 // The cost of one place in the index (docs/threat-model.md, Document numbers):
 // document numbers are so few that a keyed hash alone could be tried through
@@ -85,7 +90,7 @@ func (v *Vault) LookUp(ctx context.Context, by audit.Actor, q Query) (Receipt, e
 	var places [][]byte
 	for _, state := range claims.StateCodes(q.State) {
 		for _, birth := range coarser(q.BirthDate.Reveal()) {
-			place, err := v.place(ctx, q.Kind, state, q.Number.Reveal(), birth)
+			place, err := v.place(ctx, indexLabel, q.Kind, state, q.Number.Reveal(), birth)
 			if err != nil {
 				return "", fmt.Errorf("vault: look up: %w", err)
 			}
@@ -184,6 +189,18 @@ func (v *Vault) placesOf(ctx context.Context, r Record, d Document) ([][]byte, e
 	if !r.Findable {
 		return nil, nil
 	}
+	return v.placesUnder(ctx, indexLabel, d, func(state string) string { return state })
+}
+
+// sameOf is by what a document is known again in another case, whoever keeps that:
+// the places of its number, as above, with one code for each state. Dates count as
+// they stand: a year and a day of that year are two documents here, because a place
+// of a year would give back most of what the date adds.
+func (v *Vault) sameOf(ctx context.Context, d Document) ([][]byte, error) {
+	return v.placesUnder(ctx, sameLabel, d, claims.State)
+}
+
+func (v *Vault) placesUnder(ctx context.Context, label string, d Document, code func(state string) string) ([][]byte, error) {
 	states := []string{d.IssuingState}
 	numbers := []string{normalNumber(d.Number.Reveal())}
 	births := []string{zoneDate(d.BirthDate)}
@@ -195,10 +212,13 @@ func (v *Vault) placesOf(ctx context.Context, r Record, d Document) ([][]byte, e
 		births = append(births, zone.BirthDate.Reveal())
 	}
 	var places [][]byte
+	for i := range states {
+		states[i] = code(states[i])
+	}
 	for _, state := range distinct(states) {
 		for _, number := range distinct(numbers) {
 			for _, birth := range distinct(births) {
-				place, err := v.place(ctx, d.Kind, state, number, birth)
+				place, err := v.place(ctx, label, d.Kind, state, number, birth)
 				if err != nil {
 					return nil, fmt.Errorf("vault: index: %w", err)
 				}
@@ -229,17 +249,17 @@ func coarser(birth string) []string {
 // place computes a place in the index: the first 16 bytes of
 // MAC(label, Argon2id(kind, state, number, birth; salt)), the salt being the
 // first 16 bytes of SHA-256(label ‖ network id).
-func (v *Vault) place(ctx context.Context, kind, state, number, birth string) ([]byte, error) {
+func (v *Vault) place(ctx context.Context, label, kind, state, number, birth string) ([]byte, error) {
 	select {
 	case v.argon <- struct{}{}:
 		defer func() { <-v.argon }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	salt := sha256.Sum256([]byte(indexLabel + v.network))
+	salt := sha256.Sum256([]byte(label + v.network))
 	secret := lengthPrefixed("", kind, state, normalNumber(number), birth)
 	stretched := argon2.IDKey(secret, salt[:16], indexTime, v.indexMemory, 1, 32)
-	mac, err := v.keys.MAC(ctx, indexLabel, stretched)
+	mac, err := v.keys.MAC(ctx, label, stretched)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (macKeeper) MAC(_ context.Context, label string, data []byte) ([]byte, erro
 // another cost, salt or order would lose every document that can be found.
 func TestPlace(t *testing.T) {
 	v := &Vault{keys: macKeeper{}, network: "test network", argon: make(chan struct{}, 1), indexMemory: indexMemory}
-	got, err := v.place(t.Context(), "PASSPORT", "UTO", "l898-902 c3<", "740812")
+	got, err := v.place(t.Context(), indexLabel, "PASSPORT", "UTO", "l898-902 c3<", "740812")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,7 @@ type Object struct {
 	Logged       [32]byte // that entry's hash, as the log has it; filled when read
 	Blob         string   // key of the ciphertext among the blobs, or empty
 	Sealed       []byte   // the ciphertext itself, when it is no blob
+	Same         [][]byte // of page 0: by what the document is known again; never filled when read
 	Day          time.Time
 }
 
@@ -136,6 +137,8 @@ type Store interface {
 	// FindNumber returns the records that stand at any of some places of the
 	// index, each once, if their case may be found by number.
 	FindNumber(ctx context.Context, places [][]byte) ([]Record, error)
+	// Elsewhere tells whether a document is known again in another case.
+	Elsewhere(ctx context.Context, record string) (bool, error)
 	// Spend takes one look-up from every budget, or none and ErrBudget.
 	Spend(ctx context.Context, day time.Time, budgets ...Budget) error
 

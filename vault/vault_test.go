@@ -27,6 +27,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/blobs"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/vault"
 )
@@ -181,6 +182,7 @@ func newWorld(t *testing.T) *world {
 		w.embassy.Agency: {Class: claims.ClassMission, Country: "UTO"}, w.second.Agency: {Class: "NGO", Country: "THA"}}
 	db, err := sqlstore.Open(t.Context(), filepath.Join(w.dir, "safeconduct.db"))
 	w.ok(err)
+	w.ok(storetest.Seal(t.Context(), db))
 	w.db = db
 	w.keyring, err = sqlstore.CreateKeyring(t.Context(), filepath.Join(w.dir, "keyring.db"), "0123")
 	w.ok(err)

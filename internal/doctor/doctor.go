@@ -483,6 +483,9 @@ func (d *doctor) network(ctx context.Context) {
 	case errors.As(err, &roster):
 		d.fault("roster", "it "+roster.Found, roster.Do)
 		return
+	case errors.As(err, new(*sqlstore.SealError)):
+		d.rowFault(err.Error())
+		return
 	case err != nil:
 		d.unchecked("network", "it cannot be opened", "Mend what is marked ✕ above; fsck says more.")
 		return
@@ -496,6 +499,7 @@ func (d *doctor) network(ctx context.Context) {
 		served = errors.Is(err, files.ErrInUse)
 	}
 	d.roster(ctx, s)
+	d.rows(ctx, s)
 	d.generation(ctx, s)
 	d.published(ctx, s, served)
 	d.log(ctx, s)
@@ -515,6 +519,22 @@ func (d *doctor) roster(ctx context.Context, s *service.Service) {
 		return
 	}
 	d.ok("roster", "every change proves itself, and the newest is the one that was logged last")
+}
+
+// rows holds every row that grants something against its seal.
+func (d *doctor) rows(ctx context.Context, s *service.Service) {
+	switch problems, err := s.DB.CheckSeals(ctx); {
+	case err != nil:
+		d.unchecked("rows", "the database did not say", "Run this again.")
+	case len(problems) > 0:
+		d.rowFault(fmt.Sprintf("%d things do not hold: %s", len(problems), problems[0]))
+	default:
+		d.ok("rows", "each is what was written with the keys")
+	}
+}
+
+func (d *doctor) rowFault(found string) {
+	d.fault("rows", found, "Somebody changed the database past this program. Change nothing; find out who, and bring the network back from a backup: docs/operate.md, When rows do not hold.")
 }
 
 // generation compares the keystore with what the database has seen of it.

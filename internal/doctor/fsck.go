@@ -49,6 +49,9 @@ func Fsck(ctx context.Context, folder config.Folder) (found Health, err error) {
 		// Nobody is who the rows say, and nothing is settled for anybody.
 		return Health{Health: sqlstore.Health{Problems: []string{roster.Error()}}, Served: served}, nil
 	}
+	if untrue, ok := errors.AsType[*sqlstore.SealError](err); ok {
+		return Health{Health: sqlstore.Health{Problems: []string{untrue.Error()}}, Served: served}, nil
+	}
 	if err != nil {
 		return found, err
 	}
@@ -70,6 +73,11 @@ func Check(ctx context.Context, s *service.Service, served bool) (Health, error)
 	if err != nil {
 		return Health{}, err
 	}
+	sealed, err := s.DB.CheckSeals(ctx)
+	if err != nil {
+		return Health{}, err
+	}
+	rows.Problems = append(rows.Problems, sealed...)
 	found := Health{Health: rows, Served: served}
 	found.Settled = s.Settled
 	if settling != nil {
@@ -96,7 +104,11 @@ func Check(ctx context.Context, s *service.Service, served bool) (Health, error)
 			return Health{}, err
 		}
 	}
-	return found, checkPages(ctx, s, &found)
+	err = checkPages(ctx, s, &found)
+	if untrue, ok := errors.AsType[*sqlstore.SealError](err); ok {
+		found.Problems, err = append(found.Problems, untrue.Error()), nil
+	}
+	return found, err
 }
 
 // checkLog holds the published log against its checkpoint, and the store

@@ -25,15 +25,17 @@ type LogReport struct {
 
 // VerifyLog checks every tile and the signed checkpoint of a log, as a stranger
 // would. The key is the log's public key; "" means the one in the folder's
-// keystore. Where the folder has the database too, and it opens, its roster is
-// replayed and held against the log's entries.
+// keystore, and then the rows that the log tells about are held against their seals,
+// too. Where the folder has the database, and it opens, its roster is replayed and held
+// against the log's entries.
 func VerifyLog(ctx context.Context, folder config.Folder, key string) (found LogReport, err error) {
 	if folder.Check() == nil {
 		if found.Roster, found.RosterProblems, err = examineRoster(ctx, folder); err != nil {
 			return found, err
 		}
 	}
-	if key == "" {
+	ours := key == ""
+	if ours {
 		if key, err = logKey(ctx, folder); err != nil {
 			return found, err
 		}
@@ -48,9 +50,13 @@ func VerifyLog(ctx context.Context, folder config.Folder, key string) (found Log
 		found.Follows, err = service.Follows(files, key)
 	}
 	if p := problemOfLog(err); p != "" {
-		found.Problems = []string{p}
-		return found, nil
+		found.Problems, err = []string{p}, nil
 	}
+	if err != nil || !ours {
+		return found, err
+	}
+	rows, err := checkRows(ctx, folder)
+	found.Problems = append(found.Problems, rows...)
 	return found, err
 }
 
@@ -73,6 +79,26 @@ func examineRoster(ctx context.Context, folder config.Folder) (looked bool, prob
 		return false, nil, nil //nolint:nilerr // the same
 	}
 	return true, problems, nil
+}
+
+// checkRows holds the rows of a folder against their seals.
+func checkRows(ctx context.Context, folder config.Folder) (problems []string, err error) {
+	cfg, err := service.ConfigFor(folder)
+	if err != nil {
+		return nil, err
+	}
+	s, err := service.Look(ctx, cfg)
+	if untrue, ok := errors.AsType[*sqlstore.SealError](err); ok {
+		return []string{untrue.Error()}, nil
+	}
+	if keyring, ok := errors.AsType[*service.KeyringError](err); ok {
+		return []string{keyring.Error()}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.DB.CheckSeals(ctx)
 }
 
 // logFiles are the log's public files: in the folder, or in the database that

@@ -163,9 +163,7 @@ func (c *chaos) begin() {
 		t.Fatal(err)
 	}
 	c.writeEngines()
-	if c.db, err = sqlstore.Open(t.Context(), c.engines.Database); err != nil {
-		t.Fatal(err)
-	}
+	c.db = c.openDatabase()
 	t.Cleanup(func() { _ = c.db.Close() })
 	for _, r := range c.replicas {
 		r.start()
@@ -479,6 +477,31 @@ func (c *chaos) eachIssuesAgain() {
 	}
 }
 
+// openDatabase opens the database as another process of the network does.
+func (c *chaos) openDatabase() *sqlstore.DB {
+	c.t.Helper()
+	ctx := c.t.Context()
+	db, err := sqlstore.Open(ctx, c.engines.Database)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	keys, err := hcvault.Open(ctx, c.keys)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = keys.Close(ctx) }()
+	r, err := db.Network().Network(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	key, err := service.SealKey(ctx, keys, r.ID)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	db.Seal(key)
+	return db
+}
+
 // rotateKey makes a new key for the agency, as another process of the network.
 func (c *chaos) rotateKey() {
 	c.t.Helper()
@@ -576,11 +599,7 @@ func (c *chaos) followAgain() {
 		return
 	}
 	_ = c.db.Close()
-	db, err := sqlstore.Open(c.t.Context(), c.engines.Database)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.db = db
+	c.db = c.openDatabase()
 	c.writeEngines()
 	c.rollReplicas()
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 )
 
@@ -245,12 +246,12 @@ func (s *crashService) everythingIsThere() {
 // issued reads everything that was ever reserved in the case.
 func (s *crashService) issued() []credentials.Issued {
 	s.t.Helper()
-	db, err := sqlstore.Open(s.t.Context(), filepath.Join(s.dir, config.DatabaseName))
+	h, err := service.Look(s.t.Context(), service.Config{Dir: s.dir, Passphrase: config.DemoPassphrase + "crash", Now: time.Now})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	all, err := db.Credentials().ByCase(s.t.Context(), s.caseID)
-	if err := errors.Join(err, db.Close()); err != nil {
+	all, err := h.DB.Credentials().ByCase(s.t.Context(), s.caseID)
+	if err := errors.Join(err, h.Close()); err != nil {
 		s.t.Fatal(err)
 	}
 	return all

@@ -318,21 +318,18 @@ type listPlace struct {
 // places reads where everything of some cases stands.
 func (d *drill) places(cases ...string) map[string]listPlace {
 	d.t.Helper()
-	db, err := sqlstore.Open(d.t.Context(), d.at.databaseAt())
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
 	all := map[string]listPlace{}
-	for _, c := range cases {
-		issued, err := db.Credentials().ByCase(d.t.Context(), c)
-		if err != nil {
-			d.t.Fatal(err)
+	d.look(func(h *service.Service) {
+		for _, c := range cases {
+			issued, err := h.DB.Credentials().ByCase(d.t.Context(), c)
+			if err != nil {
+				d.t.Fatal(err)
+			}
+			for _, i := range issued {
+				all[string(i.ID)] = listPlace{i.List, i.Index}
+			}
 		}
-		for _, i := range issued {
-			all[string(i.ID)] = listPlace{i.List, i.Index}
-		}
-	}
+	})
 	return all
 }
 

@@ -46,7 +46,7 @@ func (s *Server) ReadDocument(ctx context.Context, r api.ReadDocumentRequestObje
 		return nil, fmt.Errorf("encode document: %w", err)
 	}
 	return api.ReadDocument200JSONResponse{
-		Body:    api.Document{ID: kept.ID, Case: kept.Case, Version: kept.Version, Record: record, Doubts: doubtsOf(kept.Document), Pages: pagesOf(kept.Pages)},
+		Body:    api.Document{ID: kept.ID, Case: kept.Case, Version: kept.Version, Record: record, Doubts: doubtsAbout(kept), Pages: pagesOf(kept.Pages)},
 		Headers: api.ReadDocument200ResponseHeaders{ETag: etag(kept.Version)},
 	}, nil
 }
@@ -70,6 +70,19 @@ func (s *Server) UpdateDocument(ctx context.Context, r api.UpdateDocumentRequest
 		Body:    api.DocumentKept{ID: kept.ID, Version: kept.Version, Doubts: doubtsOf(kept.Document)},
 		Headers: api.UpdateDocument200ResponseHeaders{ETag: etag(kept.Version)},
 	}, nil
+}
+
+// doubtsAbout are those of a document that is read. Whoever records one does not hear
+// of another case: only who keeps it does, and later.
+func doubtsAbout(kept vault.Kept) api.Doubts {
+	doubts := doubtsOf(kept.Document)
+	if kept.Elsewhere {
+		doubts = append(doubts, api.Doubt{
+			Pointer: "/document_number", Code: "recorded_elsewhere",
+			Rule: "the same document is recorded in another case; ask your supervisor",
+		})
+	}
+	return doubts
 }
 
 // doubtsOf is what whoever keeps or reads a document should look at twice.

@@ -160,3 +160,39 @@ func TestDecisionOfTwo(t *testing.T) {
 		t.Errorf("what is wrong is told before anybody agrees: %d %s", got.status, got.body)
 	}
 }
+
+// TestRecordedElsewhere is hostile case 94: both keepers of one document are told
+// when they read it, the answer to whoever records it is as it would be without, and
+// neither learns of the other.
+func TestRecordedElsewhere(t *testing.T) {
+	w := newWorld(t)
+	lotus := w.admit("Lotus", "NGO", "KHM", "caseworker")
+	bridge := w.admit("Bridge", "NGO", "THA", "caseworker")
+	record := map[string]any{"kind": "PASSPORT", "issuing_state": "UTO", "document_number": "L898902C3", "birth_date": "1974-08-12"}
+	first, mine := w.keeps(lotus, record)
+	if got := w.call(lotus, http.MethodGet, mine, nil); strings.Contains(string(got.body), "elsewhere") {
+		t.Errorf("the only record: %s", got.body)
+	}
+	second := w.cases(bridge)
+	said := w.call(bridge, http.MethodPost, second+"/documents", record)
+	record["document_number"] = "X1234567"
+	without := w.call(bridge, http.MethodPost, w.cases(bridge)+"/documents", record)
+	var kept struct{ ID string }
+	w.into(said, http.StatusCreated, &kept)
+	var other struct{ ID string }
+	w.into(without, http.StatusCreated, &other)
+	if a, b := strings.ReplaceAll(string(said.body), kept.ID, ""), strings.ReplaceAll(string(without.body), other.ID, ""); a != b {
+		t.Errorf("recording a document that is elsewhere answers %s, and another %s", a, b)
+	}
+	for token, where := range map[string]string{lotus: mine, bridge: "/api/v1/documents/" + kept.ID} {
+		got := w.call(token, http.MethodGet, where, nil)
+		if !strings.Contains(string(got.body), `"recorded_elsewhere"`) {
+			t.Errorf("a keeper is told %s", got.body)
+		}
+		for of, id := range map[string]string{lotus: first, bridge: second} {
+			if of != token && strings.Contains(string(got.body), strings.TrimPrefix(id, "/api/v1/cases/")) || strings.Contains(string(got.body), w.agency["Lotus"]) || strings.Contains(string(got.body), w.agency["Bridge"]) {
+				t.Errorf("a keeper learns of the other: %s", got.body)
+			}
+		}
+	}
+}

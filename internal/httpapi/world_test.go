@@ -35,6 +35,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
@@ -96,6 +97,7 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 	w.db, err = sqlstore.Open(ctx, filepath.Join(dir, "main.db"))
 	must(err)
 	t.Cleanup(func() { _ = w.db.Close() })
+	must(storetest.Seal(ctx, w.db))
 	keyring, err := sqlstore.CreateKeyring(ctx, filepath.Join(dir, "keyring.db"), strings.Repeat("0", 32))
 	must(err)
 	t.Cleanup(func() { _ = keyring.Close() })

@@ -498,6 +498,9 @@ func (r *restoring) stores(ctx context.Context) (restart sqlstore.LogRestart, er
 	if err := r.fill(ctx, s); err != nil {
 		return restart, err
 	}
+	if err := r.believeRows(ctx, s); err != nil {
+		return restart, err
+	}
 	if after.NewList, err = r.nextList(ctx, s); err != nil {
 		return restart, err
 	}
@@ -515,6 +518,29 @@ func (r *restoring) stores(ctx context.Context) (restart sqlstore.LogRestart, er
 	}
 	r.done.Shut, err = bindKeyring(ctx, s)
 	return after.Restart, err
+}
+
+// believeRows holds the rows of the backup against their seals, and says which do not
+// hold: somebody had changed them before it was made. They come back as they are, so
+// that people can look at them.
+func (r *restoring) believeRows(ctx context.Context, s *service.Stores) error {
+	key, err := service.SealKey(ctx, r.keys, r.manifest.Network)
+	if err != nil {
+		return err
+	}
+	s.DB.Seal(key)
+	problems, err := s.DB.CheckSeals(ctx)
+	switch {
+	case errors.Is(err, sqlstore.ErrNeverSealed): // of the version before
+	case err != nil:
+		return err
+	case len(problems) == 0:
+		return nil
+	}
+	for _, p := range problems {
+		r.done.Problems = append(r.done.Problems, "in the backup: "+p)
+	}
+	return s.DB.SealRows(ctx)
 }
 
 // fill reads the backup a second time, each part against its digest, and puts
@@ -812,7 +838,7 @@ func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err
 	if err != nil {
 		return err
 	}
-	r.done.Problems = found.Problems
+	r.done.Problems = append(r.done.Problems, found.Problems...)
 	return nil
 }
 

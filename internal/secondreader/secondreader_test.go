@@ -37,6 +37,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/passkey"
 	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/internal/vectortest"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -190,6 +191,7 @@ func newService(t *testing.T) *service {
 	db, err := sqlstore.Open(t.Context(), filepath.Join(dir, "safeconduct.db"))
 	s.ok(err)
 	t.Cleanup(func() { _ = db.Close() })
+	s.ok(storetest.Seal(t.Context(), db))
 	now := func() time.Time { return s.now }
 	passkeys := peopletest.Passkeys(t)
 	all, err := people.New(people.Config{Store: db.People(), Checker: passkey.Checker{RelyingParty: passkeys}, Now: now})

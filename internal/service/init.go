@@ -69,6 +69,14 @@ func Found(ctx context.Context, cfg Config, f Founding) (access Access, err erro
 		return Access{}, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	seal, err := SealKey(ctx, keys, f.ID)
+	if err != nil {
+		return Access{}, err
+	}
+	db.Seal(seal)
+	if err := db.SealRows(ctx); err != nil {
+		return Access{}, err
+	}
 	cfg = cfg.withDefaults()
 	record := network.Record{ID: f.ID, Name: f.Name, BaseURL: f.BaseURL, Demo: f.Demo}
 	roster, _, err := openPeople(db, record, cfg.Now)

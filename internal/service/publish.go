@@ -27,6 +27,7 @@ type Board struct {
 	issuer    *credentials.Issuer
 	publisher *credentials.Publisher
 	store     credentials.Store
+	believed  func() error // why nothing may be published
 	packs     *sqlstore.Network
 	lease     *sqlstore.Lease
 	log       *audit.Log
@@ -81,7 +82,7 @@ func newBoard(s *Service) (*Board, error) {
 		held = &logFiles{dir: s.LogDir}
 	}
 	return &Board{
-		network: s.Network, issuer: s.Issuer, shutOut: map[string]bool{}, publisher: publisher, store: s.DB.Credentials(), packs: s.DB.Network(),
+		network: s.Network, issuer: s.Issuer, shutOut: map[string]bool{}, publisher: publisher, believed: s.DB.Distrusted, store: s.DB.Credentials(), packs: s.DB.Network(),
 		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, offsite: s.Offsite, files: held, now: s.cfg.Now,
 		leaseWait: leaseWait,
 	}, nil
@@ -164,6 +165,9 @@ func (b *Board) publishDue(ctx context.Context, every time.Duration) error {
 }
 
 func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (httpapi.Published, error) {
+	if err := b.believed(); err != nil {
+		return httpapi.Published{}, err
+	}
 	if err := b.followRoster(ctx, by); err != nil {
 		return httpapi.Published{}, fmt.Errorf("follow the roster: %w", err)
 	}

@@ -42,7 +42,7 @@ func (s *Service) ready(ctx context.Context) error {
 func (s *Service) lookAround(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
-	errs := []error{s.keyring.ready(ctx), s.Offsite.Check()}
+	errs := []error{s.keyring.ready(ctx), s.Offsite.Check(), s.DB.Distrusted()}
 	if s.beating.Load() && s.cfg.Engines.Database != "" {
 		// Heartbeats are changes, and wait behind nobody: a replica with much to
 		// write is ready.

@@ -220,8 +220,11 @@ func TestReady(t *testing.T) {
 	a.beating.Store(false)
 
 	run("UPDATE packs SET sequence = 1")
-	ready("the database has gone back", "the database has pack 1")
+	ready("the database has gone back", "packs 1 is not what was written")
 	run("UPDATE packs SET sequence = 2")
+	if err := a.CheckRows(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	ready("it is back", "")
 
 	run("CREATE TABLE kept AS SELECT * FROM log_files WHERE name = 'checkpoint'; DELETE FROM log_files WHERE name = 'checkpoint'")

@@ -238,6 +238,13 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if err := s.openOffsite(r.ID); err != nil {
 		return err
 	}
+	if err := s.believeRows(ctx, r.ID); err != nil {
+		return err
+	}
+	// By its id the keys were opened; the rest is believed only now.
+	if r, err = s.DB.Network().Network(ctx); err != nil {
+		return err
+	}
 	if err := s.checkKeyring(ctx, r.ID, bind); err != nil {
 		return err
 	}

@@ -26,3 +26,18 @@ func Administer(t testing.TB, path string, statements ...string) {
 		}
 	}
 }
+
+// DB is a SQLite file that a test looks at before it changes it.
+type DB struct{ *sql.DB }
+
+// Open opens the database at path. No foreign keys are looked at.
+func Open(t testing.TB, path string) *DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1) // temporary tables are a connection's own
+	t.Cleanup(func() { _ = db.Close() })
+	return &DB{db}
+}

@@ -27,6 +27,16 @@ func (db *DB) change(ctx context.Context, log []audit.Entry, do func(tx *sql.Tx)
 	})
 }
 
+// changeSealed is change for rows that have seals.
+func (db *DB) changeSealed(ctx context.Context, log []audit.Entry, do func(tx *sql.Tx, h *heads) error) error {
+	return db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		if err := do(tx, h); err != nil {
+			return err
+		}
+		return db.appendEntries(ctx, tx, log...)
+	})
+}
+
 // Guard has the log looked at wherever an entry is about to be appended, in that
 // very transaction: whoever cannot log does nothing that has to be logged. mayAppend
 // is audit.Log's MayAppend; its errors are those of the call. Guard is called

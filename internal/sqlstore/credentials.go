@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -35,10 +36,10 @@ func (c *Credentials) OpenList(ctx context.Context) (number uint16, err error) {
 	if !errors.Is(err, sql.ErrNoRows) {
 		return number, classify(err)
 	}
-	err = c.db.tx(ctx, func(tx *sql.Tx) error {
+	err = c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		number, err = openList(ctx, tx) // somebody may have been faster
 		if errors.Is(err, sql.ErrNoRows) {
-			number, err = addList(ctx, tx)
+			number, err = addList(ctx, tx, h)
 		}
 		return err
 	})
@@ -55,7 +56,7 @@ func openList(ctx context.Context, q querier) (number uint16, err error) {
 
 // addList opens the list with the next number. ErrListFull when the numbers are
 // used up.
-func addList(ctx context.Context, tx *sql.Tx) (uint16, error) {
+func addList(ctx context.Context, tx *sql.Tx, h *heads) (uint16, error) {
 	var next int64
 	if err := tx.QueryRowContext(ctx, "SELECT COALESCE(MAX(number) + 1, 0) FROM status_lists").Scan(&next); err != nil {
 		return 0, err
@@ -63,21 +64,26 @@ func addList(ctx context.Context, tx *sql.Tx) (uint16, error) {
 	if next > math.MaxUint16 {
 		return 0, credentials.ErrListFull
 	}
-	_, err := tx.ExecContext(ctx,
+	lists, err := h.of(ctx, ofLists)
+	if err != nil {
+		return 0, err
+	}
+	lists.put(h.list(listRow{number: uint16(next)}))
+	_, err = tx.ExecContext(ctx,
 		"INSERT INTO status_lists (number, used, closed, status, answers) VALUES ($1, 0, $2, '', '')", next, false)
-	return uint16(next), err //nolint:gosec // bounded above
+	return uint16(next), err
 }
 
 // Reserve writes a draft with its status index, and the log entries, and counts a
 // card.
 func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, limits []credentials.Limit, entries ...audit.Entry) error {
-	return c.db.tx(ctx, func(tx *sql.Tx) error {
+	return c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		if d.Kind == credentials.KindCard {
 			if err := countCard(ctx, tx, d.Agency, d.IssuedOn, limits); err != nil {
 				return err
 			}
 		}
-		if err := takeIndex(ctx, tx, c.capacity, d.List, d.Index); err != nil {
+		if err := takeIndex(ctx, tx, h, c.capacity, d.List, d.Index); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx,
@@ -104,26 +110,45 @@ func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, limits 
 				return fmt.Errorf("sqlstore: reserve card: %w", err)
 			}
 		}
+		of, err := h.of(ctx, ofCase(d.Case))
+		if err != nil {
+			return err
+		}
+		of.put(h.issued(reserved(d)))
 		return c.db.appendEntries(ctx, tx, entries...)
 	})
+}
+
+// reserved is a draft as Reserve writes it.
+func reserved(d credentials.Issued) credentials.Issued {
+	d.State, d.Sealed, d.ChangeKey = credentials.Draft, nil, ""
+	if d.Card != nil {
+		d.Card = &credentials.CardFacts{Epoch: d.Card.Epoch, Number: d.Card.Number, Handle: d.Card.Handle, Nationality: d.Card.Nationality, Holder: d.Card.Holder}
+	}
+	return d
 }
 
 // takeIndex gives an index away, for ever. A list that reaches its capacity
 // closes with this entry; from half of it on the next list is open too, so that
 // packs hold that one before its first entry is given out.
-func takeIndex(ctx context.Context, tx *sql.Tx, capacity int, list uint16, index uint32) error {
+func takeIndex(ctx context.Context, tx *sql.Tx, h *heads, capacity int, list uint16, index uint32) error {
 	var used, others int
 	err := tx.QueryRowContext(ctx,
-		`UPDATE status_lists SET used = used + 1, closed = (used + 1 >= $1) WHERE number = $2 AND NOT closed
-		RETURNING used, (SELECT COUNT(*) FROM status_lists WHERE NOT closed AND number <> $2)`, capacity, list).Scan(&used, &others)
+		`UPDATE status_lists SET used = used + 1 WHERE number = $1 AND NOT closed
+		RETURNING used, (SELECT COUNT(*) FROM status_lists WHERE NOT closed AND number <> $1)`, list).Scan(&used, &others)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return credentials.ErrListFull
 	case err != nil:
 		return fmt.Errorf("sqlstore: take status index: %w", err)
 	}
+	if used >= capacity {
+		if err := changeList(ctx, tx, h, list, func(l *listRow) { l.closed = true }); err != nil {
+			return fmt.Errorf("sqlstore: close status list: %w", err)
+		}
+	}
 	if 2*used >= capacity && others == 0 {
-		if _, err := addList(ctx, tx); err != nil && !errors.Is(err, credentials.ErrListFull) {
+		if _, err := addList(ctx, tx, h); err != nil && !errors.Is(err, credentials.ErrListFull) {
 			return fmt.Errorf("sqlstore: open status list: %w", err)
 		}
 	}
@@ -136,41 +161,101 @@ func takeIndex(ctx context.Context, tx *sql.Tx, capacity int, list uint16, index
 	if err != nil {
 		return fmt.Errorf("sqlstore: take status index: %w", err)
 	}
-	return nil
+	of, err := h.of(ctx, ofBlock(list, index))
+	if err == nil {
+		of.put(h.place(placeRow{list: list, Entry: credentials.Entry{Index: index}}))
+	}
+	return err
+}
+
+const selectLists = "SELECT number, closed, frozen, status, answers FROM status_lists "
+
+func scanList(row scanner) (l listRow, err error) {
+	return l, row.Scan(&l.number, &l.closed, &l.frozen, &l.status, &l.answers)
+}
+
+// changeList changes a status list's row. credentials.ErrNotFound if there is none.
+func changeList(ctx context.Context, tx *sql.Tx, h *heads, number uint16, change func(*listRow)) error {
+	l, err := scanList(tx.QueryRowContext(ctx, selectLists+"WHERE number = $1", number))
+	if errors.Is(err, sql.ErrNoRows) {
+		return credentials.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	lists, err := h.of(ctx, ofLists)
+	if err != nil {
+		return err
+	}
+	if err := lists.take(h.list(l), strconv.Itoa(int(number))); err != nil {
+		return err
+	}
+	change(&l)
+	lists.put(h.list(l))
+	_, err = tx.ExecContext(ctx, "UPDATE status_lists SET closed = $1, status = $2, answers = $3 WHERE number = $4", l.closed, l.status, l.answers, number)
+	return err
 }
 
 // Complete turns a draft into an active record.
 func (c *Credentials) Complete(ctx context.Context, done credentials.Completion, entries ...audit.Entry) error {
-	return c.db.tx(ctx, func(tx *sql.Tx) error {
-		if err := unchanged(ctx, tx, done.Seen); err != nil {
+	return c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		if err := unchanged(ctx, tx, h, done.Seen); err != nil {
 			return err
 		}
-		res, err := tx.ExecContext(ctx,
-			"UPDATE issued SET state = $1, sealed = $2 WHERE id = $3 AND state = $4",
-			credentials.Active, done.Sealed, done.ID, credentials.Draft)
-		if err := mustChange(res, err, credentials.ErrSettled); err != nil {
+		d, err := issuedIn(ctx, tx, h, done.ID)
+		if errors.Is(err, credentials.ErrNotFound) || err == nil && d.State != credentials.Draft {
+			return credentials.ErrSettled
+		}
+		if err != nil {
 			return err
+		}
+		next := d
+		next.State, next.Sealed = credentials.Active, done.Sealed
+		_, err = tx.ExecContext(ctx, "UPDATE issued SET state = $1, sealed = $2 WHERE id = $3", next.State, next.Sealed, next.ID)
+		if err != nil {
+			return fmt.Errorf("sqlstore: complete: %w", err)
 		}
 		if done.OpenKey != nil {
-			res, err := tx.ExecContext(ctx, "UPDATE cards SET open_key = $1, salt = $2 WHERE id = $3", done.OpenKey, done.Salt, done.ID)
-			if err := mustChange(res, err, credentials.ErrConflict); err != nil {
-				return err
+			if d.Card == nil {
+				return credentials.ErrConflict
+			}
+			facts := *d.Card
+			facts.OpenKey, facts.Salt = done.OpenKey, done.Salt
+			next.Card = &facts
+			if _, err := tx.ExecContext(ctx, "UPDATE cards SET open_key = $1, salt = $2 WHERE id = $3", done.OpenKey, done.Salt, done.ID); err != nil {
+				return fmt.Errorf("sqlstore: complete card: %w", err)
 			}
 		}
-		if err := applyChanges(ctx, tx, done.Changes, done.Answers); err != nil {
+		if err := replaceIssued(ctx, h, d, next); err != nil {
+			return err
+		}
+		if err := applyChanges(ctx, tx, h, done.Changes, done.Answers); err != nil {
 			return err
 		}
 		return c.db.appendEntries(ctx, tx, entries...)
 	})
 }
 
+// replaceIssued puts the seal of a record as it is now in the place of the old one.
+func replaceIssued(ctx context.Context, h *heads, old, now credentials.Issued) error {
+	of, err := h.of(ctx, ofCase(old.Case))
+	if err != nil {
+		return err
+	}
+	if err := of.take(h.issued(old), string(old.ID)); err != nil {
+		return err
+	}
+	of.put(h.issued(now))
+	return nil
+}
+
 // Apply makes status changes and answers.
 func (c *Credentials) Apply(ctx context.Context, seen *credentials.Seen, changes []credentials.Change, answers []credentials.Answer, entries ...audit.Entry) error {
-	return c.db.tx(ctx, func(tx *sql.Tx) error {
-		if err := unchanged(ctx, tx, seen); err != nil {
+	return c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		if err := unchanged(ctx, tx, h, seen); err != nil {
 			return err
 		}
-		if err := applyChanges(ctx, tx, changes, answers); err != nil {
+		if err := applyChanges(ctx, tx, h, changes, answers); err != nil {
 			return err
 		}
 		return c.db.appendEntries(ctx, tx, entries...)
@@ -178,12 +263,11 @@ func (c *Credentials) Apply(ctx context.Context, seen *credentials.Seen, changes
 }
 
 // unchanged checks that a case stands as somebody saw it.
-func unchanged(ctx context.Context, tx *sql.Tx, seen *credentials.Seen) error {
+func unchanged(ctx context.Context, tx *sql.Tx, h *heads, seen *credentials.Seen) error {
 	if seen == nil {
 		return nil
 	}
-	related, err := list(ctx, tx, func(row scanner) (d credentials.Issued, err error) { return d, row.Scan(&d.ID, &d.State) },
-		"SELECT id, state FROM issued WHERE case_id = $1", seen.Case)
+	related, err := issuedOf(ctx, tx, h, seen.Case)
 	if err != nil {
 		return err
 	}
@@ -193,59 +277,102 @@ func unchanged(ctx context.Context, tx *sql.Tx, seen *credentials.Seen) error {
 	return nil
 }
 
-func applyChanges(ctx context.Context, tx *sql.Tx, changes []credentials.Change, answers []credentials.Answer) error {
+func applyChanges(ctx context.Context, tx *sql.Tx, h *heads, changes []credentials.Change, answers []credentials.Answer) error {
 	for _, ch := range changes {
-		if err := applyChange(ctx, tx, ch); err != nil {
+		if err := applyChange(ctx, tx, h, ch); err != nil {
 			return err
 		}
 	}
 	for _, a := range answers {
-		res, err := tx.ExecContext(ctx,
-			"UPDATE status_entries SET wanted_answer = $1, "+waits, a.Value, a.ID)
-		if err := mustChange(res, err, credentials.ErrNotFound); err != nil {
+		d, err := issuedIn(ctx, tx, h, a.ID)
+		if err != nil {
+			return err
+		}
+		if err := want(ctx, tx, h, d, func(p *placeRow) { p.WantedAnswer = a.Value }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// waits puts an entry that changes at the end of the queue for publication. One
-// that stands there already keeps its place.
-const waits = `waiting = CASE WHEN wanted_status = published_status AND wanted_answer = published_answer
-		THEN (SELECT COALESCE(MAX(waiting), 0) + 1 FROM status_entries) ELSE waiting END
-	WHERE (list, list_index) = (SELECT list, list_index FROM issued WHERE id = $2)`
-
-func applyChange(ctx context.Context, tx *sql.Tx, ch credentials.Change) error {
-	var state credentials.State
-	err := tx.QueryRowContext(ctx, "SELECT state FROM issued WHERE id = $1", ch.ID).Scan(&state)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return credentials.ErrNotFound
-	case err != nil:
-		return fmt.Errorf("sqlstore: read state: %w", err)
+func applyChange(ctx context.Context, tx *sql.Tx, h *heads, ch credentials.Change) error {
+	d, err := issuedIn(ctx, tx, h, ch.ID)
+	if err != nil {
+		return err
 	}
-	if !slices.Contains(ch.From, state) {
+	if !slices.Contains(ch.From, d.State) {
 		return credentials.ErrConflict
 	}
-	if state == ch.To {
+	if d.State == ch.To {
 		return nil // only that it still is was asked
 	}
-	// An abandoned draft gives its request key back, so that the caller's
-	// next try is a new one.
-	set := "UPDATE issued SET state = $1 WHERE id = $2"
+	next := d
+	next.State, next.ChangeKey = ch.To, ch.RequestKey
 	if ch.To == credentials.Abandoned {
-		set = "UPDATE issued SET state = $1, request = NULL WHERE id = $2"
+		// It gives its request key back, so that the caller's next try is a new one.
+		next.RequestKey = ""
 	}
-	if _, err := tx.ExecContext(ctx, set, ch.To, ch.ID); err != nil {
-		return fmt.Errorf("sqlstore: write state: %w", err)
-	}
-	_, err = tx.ExecContext(ctx, "UPDATE issued SET changed = $1 WHERE id = $2", optional(ch.RequestKey), ch.ID)
+	_, err = tx.ExecContext(ctx, "UPDATE issued SET state = $1, request = $2, changed = $3 WHERE id = $4",
+		next.State, optional(next.RequestKey), optional(next.ChangeKey), next.ID)
 	if err != nil {
 		return fmt.Errorf("sqlstore: write state: %w", err)
 	}
-	res, err := tx.ExecContext(ctx,
-		"UPDATE status_entries SET wanted_status = $1, "+waits, credentials.StatusOf(ch.To), ch.ID)
-	return mustChange(res, err, credentials.ErrNotFound)
+	if err := replaceIssued(ctx, h, d, next); err != nil {
+		return err
+	}
+	return want(ctx, tx, h, next, func(p *placeRow) { p.WantedStatus = credentials.StatusOf(next.State) })
+}
+
+const selectPlaces = `SELECT list, list_index, decoy, wanted_status, published_status, wanted_answer, published_answer, waiting, held
+	FROM status_entries `
+
+func scanPlace(row scanner) (p placeRow, err error) {
+	err = row.Scan(&p.list, &p.Index, &p.Decoy, &p.WantedStatus, &p.PublishedStatus, &p.WantedAnswer, &p.PublishedAnswer, &p.waiting, &p.held)
+	return p, err
+}
+
+// want changes what is wanted of a record's place in its status list. A place that
+// changes stands at the end of the queue for publication; one that stands there
+// already keeps its turn.
+func want(ctx context.Context, tx *sql.Tx, h *heads, d credentials.Issued, change func(*placeRow)) error {
+	return changePlace(ctx, tx, h, d.List, d.Index, func(p *placeRow) error {
+		if p.WantedStatus == p.PublishedStatus && p.WantedAnswer == p.PublishedAnswer {
+			if err := tx.QueryRowContext(ctx, "SELECT COALESCE(MAX(waiting), 0) + 1 FROM status_entries").Scan(&p.waiting); err != nil {
+				return fmt.Errorf("sqlstore: write status: %w", err)
+			}
+		}
+		change(p)
+		return nil
+	})
+}
+
+// changePlace changes a place in a status list. credentials.ErrNotFound if nothing
+// ever had it.
+func changePlace(ctx context.Context, tx *sql.Tx, h *heads, list uint16, index uint32, change func(*placeRow) error) error {
+	p, err := scanPlace(tx.QueryRowContext(ctx, selectPlaces+"WHERE list = $1 AND list_index = $2", list, index))
+	if errors.Is(err, sql.ErrNoRows) {
+		return credentials.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("sqlstore: read status: %w", err)
+	}
+	of, err := h.of(ctx, ofBlock(list, index))
+	if err != nil {
+		return err
+	}
+	if err := of.take(h.place(p), p.id()); err != nil {
+		return err
+	}
+	if err := change(&p); err != nil {
+		return err
+	}
+	of.put(h.place(p))
+	_, err = tx.ExecContext(ctx, `UPDATE status_entries SET wanted_status = $1, published_status = $2, wanted_answer = $3, published_answer = $4, waiting = $5
+		WHERE list = $6 AND list_index = $7`, p.WantedStatus, p.PublishedStatus, p.WantedAnswer, p.PublishedAnswer, p.waiting, list, index)
+	if err != nil {
+		return fmt.Errorf("sqlstore: write status: %w", err)
+	}
+	return nil
 }
 
 const issuedColumns = `i.id, i.kind, i.case_id, i.agency_id, i.about, i.replaces, i.state, i.list, i.list_index, i.digest,
@@ -255,59 +382,49 @@ const issuedColumns = `i.id, i.kind, i.case_id, i.agency_id, i.about, i.replaces
 
 // Get returns one record.
 func (c *Credentials) Get(ctx context.Context, id credentials.ID) (credentials.Issued, error) {
-	return c.one(ctx, "SELECT "+issuedColumns+" WHERE i.id = $1", id)
+	return c.one(ctx, "WHERE i.id = $1", id)
 }
 
 // ByRequestKey returns the record that a request made.
 func (c *Credentials) ByRequestKey(ctx context.Context, key string) (credentials.Issued, error) {
-	return c.one(ctx, "SELECT "+issuedColumns+" WHERE i.request = $1", key)
+	return c.one(ctx, "WHERE i.request = $1", key)
 }
 
 // ByHandle returns the card with a keyed hash of its case handle.
 func (c *Credentials) ByHandle(ctx context.Context, handle [16]byte) (credentials.Issued, error) {
-	return c.one(ctx, "SELECT "+issuedColumns+" WHERE c.handle = $1", handle[:])
+	return c.one(ctx, "WHERE c.handle = $1", handle[:])
 }
 
 // ByNumber returns the card with a keyed hash of its printed number.
 func (c *Credentials) ByNumber(ctx context.Context, number [16]byte) (credentials.Issued, error) {
-	return c.one(ctx, "SELECT "+issuedColumns+" WHERE c.number = $1", number[:])
+	return c.one(ctx, "WHERE c.number = $1", number[:])
 }
 
 // ByCase lists everything issued in a case, in the order of issue days.
-func (c *Credentials) ByCase(ctx context.Context, caseID string) ([]credentials.Issued, error) {
-	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.case_id = $1 ORDER BY i.issued_day, i.id", caseID)
+func (c *Credentials) ByCase(ctx context.Context, caseID string) (found []credentials.Issued, err error) {
+	err = c.db.believed(ctx, func(h *heads) error {
+		found, err = issuedOf(ctx, h.q, h, caseID)
+		return err
+	})
+	return found, err
 }
 
-// SignedSince lists what an agency issued since a day and that is not out of use.
-func (c *Credentials) SignedSince(ctx context.Context, agency string, day time.Time, after credentials.ID, limit int) ([]credentials.Issued, error) {
-	return c.many(ctx, "SELECT "+issuedColumns+` WHERE i.agency_id = $1 AND i.issued_day >= $2 AND i.state IN ('active', 'paused') AND i.id > $3
-		ORDER BY i.id LIMIT $4`, agency, toDay(day), string(after), limit)
-}
-
-// Confirming lists the replies of an agency that confirm somebody's identity and
-// are in use.
-func (c *Credentials) Confirming(ctx context.Context, agency string) ([]credentials.Issued, error) {
-	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.agency_id = $1 AND i.matched AND i.state = 'active' ORDER BY i.case_id, i.id", agency)
-}
-
-// Drafts lists what was reserved and neither completed nor abandoned.
-func (c *Credentials) Drafts(ctx context.Context) ([]credentials.Issued, error) {
-	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.state = $1 ORDER BY i.id", credentials.Draft)
-}
-
-// Orphans lists the drafts that no other process is about to complete: those of
-// expired processes, and this one's own. The draft of an older release
-// has no owner and counts as nobody's.
-func (c *Credentials) Orphans(ctx context.Context) ([]credentials.Issued, error) {
-	expired := ""
-	if c.db.mayExpireOthers() {
-		expired = " OR i.owner IS NULL OR " + c.db.expired("i.owner")
+// issuedOf reads everything issued in a case, none of it missing.
+func issuedOf(ctx context.Context, q querier, h *heads, caseID string) ([]credentials.Issued, error) {
+	found, err := issuedWhere(ctx, q, h, "WHERE i.case_id = $1 ORDER BY i.issued_day, i.id", caseID)
+	if err != nil {
+		return nil, err
 	}
-	return c.many(ctx, "SELECT "+issuedColumns+" WHERE i.state = 'draft' AND (i.owner = $1"+expired+") ORDER BY i.id", c.db.me.id)
+	of, err := h.of(ctx, ofCase(caseID))
+	if err == nil && of.count(sealedIssued) != len(found) {
+		err = &SealError{"rows of issued of case", caseID}
+	}
+	return found, err
 }
 
-func (c *Credentials) one(ctx context.Context, query string, arg any) (credentials.Issued, error) {
-	found, err := c.many(ctx, query, arg)
+// issuedIn reads one record.
+func issuedIn(ctx context.Context, q querier, h *heads, id credentials.ID) (credentials.Issued, error) {
+	found, err := issuedWhere(ctx, q, h, "WHERE i.id = $1", id)
 	switch {
 	case err != nil:
 		return credentials.Issued{}, err
@@ -318,27 +435,84 @@ func (c *Credentials) one(ctx context.Context, query string, arg any) (credentia
 	}
 }
 
-func (c *Credentials) many(ctx context.Context, query string, args ...any) ([]credentials.Issued, error) {
-	rows, err := c.db.read.QueryContext(ctx, query, args...)
+// issuedWhere reads records and holds each against its case.
+func issuedWhere(ctx context.Context, q querier, h *heads, where string, args ...any) ([]credentials.Issued, error) {
+	rows, err := q.QueryContext(ctx, "SELECT "+issuedColumns+" "+where, args...) //nolint:gosec // the condition is ours
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read issued: %w", classify(err))
 	}
-	defer func() { _ = rows.Close() }()
 	var found []credentials.Issued
-	for rows.Next() {
+	if err := each(rows, func() error {
 		d, err := scanIssued(rows)
-		if err != nil {
-			return nil, fmt.Errorf("sqlstore: read issued: %w", classify(err))
-		}
 		found = append(found, d)
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	}); err != nil {
 		return nil, fmt.Errorf("sqlstore: read issued: %w", classify(err))
+	}
+	for _, d := range found {
+		of, err := h.of(ctx, ofCase(d.Case))
+		if err != nil {
+			return nil, err
+		}
+		if !of.has(h.issued(d)) {
+			return nil, &SealError{sealedIssued.String(), string(d.ID)}
+		}
 	}
 	return found, nil
 }
 
-func scanIssued(rows *sql.Rows) (credentials.Issued, error) {
+// SignedSince lists what an agency issued since a day and that is not out of use.
+func (c *Credentials) SignedSince(ctx context.Context, agency string, day time.Time, after credentials.ID, limit int) ([]credentials.Issued, error) {
+	return c.many(ctx, `WHERE i.agency_id = $1 AND i.issued_day >= $2 AND i.state IN ('active', 'paused') AND i.id > $3
+		ORDER BY i.id LIMIT $4`, agency, toDay(day), string(after), limit)
+}
+
+// Confirming lists the replies of an agency that confirm somebody's identity and
+// are in use.
+func (c *Credentials) Confirming(ctx context.Context, agency string) ([]credentials.Issued, error) {
+	return c.many(ctx, "WHERE i.agency_id = $1 AND i.matched AND i.state = 'active' ORDER BY i.case_id, i.id", agency)
+}
+
+// Drafts lists what was reserved and neither completed nor abandoned.
+func (c *Credentials) Drafts(ctx context.Context) ([]credentials.Issued, error) {
+	return c.many(ctx, "WHERE i.state = $1 ORDER BY i.id", credentials.Draft)
+}
+
+// Orphans lists the drafts that no other process is about to complete: those of
+// expired processes, and this one's own. The draft of an older release
+// has no owner and counts as nobody's.
+func (c *Credentials) Orphans(ctx context.Context) ([]credentials.Issued, error) {
+	expired := ""
+	if c.db.mayExpireOthers() {
+		expired = " OR i.owner IS NULL OR " + c.db.expired("i.owner")
+	}
+	return c.many(ctx, "WHERE i.state = 'draft' AND (i.owner = $1"+expired+") ORDER BY i.id", c.db.me.id)
+}
+
+func (c *Credentials) one(ctx context.Context, where string, arg any) (credentials.Issued, error) {
+	found, err := c.many(ctx, where, arg)
+	switch {
+	case err != nil:
+		return credentials.Issued{}, err
+	case len(found) != 1:
+		return credentials.Issued{}, credentials.ErrNotFound
+	default:
+		return found[0], nil
+	}
+}
+
+func (c *Credentials) many(ctx context.Context, where string, args ...any) (found []credentials.Issued, err error) {
+	err = c.db.believed(ctx, func(h *heads) error {
+		found, err = issuedWhere(ctx, h.q, h, where, args...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+func scanIssued(rows scanner) (credentials.Issued, error) {
 	var d credentials.Issued
 	var digest, number, handle, nationality, openKey, salt, holder []byte
 	var issued, until, review int64
@@ -382,25 +556,38 @@ func dayOrNone(t time.Time) int64 {
 	return toDay(t)
 }
 
-// Entries lists every entry of a list in the order of waiting.
-func (c *Credentials) Entries(ctx context.Context, list uint16) ([]credentials.Entry, error) {
-	rows, err := c.db.read.QueryContext(ctx,
-		`SELECT list_index, decoy, wanted_status, published_status, wanted_answer, published_answer
-		FROM status_entries WHERE list = $1 ORDER BY waiting, list_index`, list)
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read status list: %w", classify(err))
-	}
-	defer func() { _ = rows.Close() }()
-	var entries []credentials.Entry
-	for rows.Next() {
-		var e credentials.Entry
-		if err := rows.Scan(&e.Index, &e.Decoy, &e.WantedStatus, &e.PublishedStatus, &e.WantedAnswer, &e.PublishedAnswer); err != nil {
-			return nil, fmt.Errorf("sqlstore: read status list: %w", classify(err))
+// Entries lists every entry of a list in the order of waiting. Each of them, and
+// that none is missing, is held against the heads of the list.
+func (c *Credentials) Entries(ctx context.Context, number uint16) (entries []credentials.Entry, err error) {
+	err = c.db.believed(ctx, func(h *heads) error {
+		entries = nil
+		blocks, err := h.ofList(ctx, number)
+		if err != nil {
+			return err
 		}
-		entries = append(entries, e)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("sqlstore: read status list: %w", classify(err))
+		sealed := map[seal]bool{}
+		for _, b := range blocks {
+			for s := range slices.Chunk(b.seals, sealSize) {
+				sealed[seal(s)] = true
+			}
+		}
+		places, err := list(ctx, h.q, scanPlace, selectPlaces+"WHERE list = $1 ORDER BY waiting, list_index", number)
+		if err != nil {
+			return fmt.Errorf("sqlstore: read status list: %w", classify(err))
+		}
+		for _, p := range places {
+			if !sealed[h.place(p)] {
+				return &SealError{sealedPlace.String(), p.id()}
+			}
+			entries = append(entries, p.Entry)
+		}
+		if len(places) != len(sealed) {
+			return &SealError{"rows of status_entries of list", strconv.Itoa(int(number))}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return entries, nil
 }
@@ -410,22 +597,17 @@ func (c *Credentials) MayAppend(ctx context.Context) error { return c.db.Log().M
 
 // Publish writes what became public, with new decoys and the signed lists.
 func (c *Credentials) Publish(ctx context.Context, list uint16, before string, entries []credentials.Entry, status, answers string, log ...audit.Entry) error {
-	return c.db.tx(ctx, func(tx *sql.Tx) error {
-		var stands string
-		err := tx.QueryRowContext(ctx, "SELECT status FROM status_lists WHERE number = $1", list).Scan(&stands)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			return credentials.ErrNotFound
-		case err == nil && stands != before:
+	return c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		stood := ""
+		err := changeList(ctx, tx, h, list, func(l *listRow) { stood, l.status, l.answers = l.status, status, answers })
+		if err == nil && stood != before {
 			return credentials.ErrChanged
-		case err == nil:
-			_, err = tx.ExecContext(ctx, "UPDATE status_lists SET status = $1, answers = $2 WHERE number = $3", status, answers, list)
 		}
 		if err != nil {
 			return fmt.Errorf("sqlstore: store a list: %w", err)
 		}
 		for _, e := range entries {
-			if err := publishEntry(ctx, tx, list, e); err != nil {
+			if err := publishEntry(ctx, tx, h, list, e); err != nil {
 				return err
 			}
 		}
@@ -436,14 +618,21 @@ func (c *Credentials) Publish(ctx context.Context, list uint16, before string, e
 // publishEntry updates an entry that is there, and adds a decoy that is not.
 // A decoy must never meet a real entry, and what is wanted of a real one is not
 // the publisher's to say: it may have changed meanwhile.
-func publishEntry(ctx context.Context, tx *sql.Tx, list uint16, e credentials.Entry) error {
-	set := "UPDATE status_entries SET published_status = $1, published_answer = $2"
-	if e.Decoy {
-		set += ", wanted_status = $1, wanted_answer = $2"
-	}
-	res, err := tx.ExecContext(ctx, set+" WHERE list = $3 AND list_index = $4 AND decoy = $5",
-		e.PublishedStatus, e.PublishedAnswer, list, e.Index, e.Decoy)
-	err = mustChange(res, err, credentials.ErrNotFound)
+func publishEntry(ctx context.Context, tx *sql.Tx, h *heads, list uint16, e credentials.Entry) error {
+	err := changePlace(ctx, tx, h, list, e.Index, func(p *placeRow) error {
+		switch {
+		case p.Decoy == e.Decoy:
+		case e.Decoy:
+			return credentials.ErrIndexTaken
+		default:
+			return fmt.Errorf("sqlstore: publish place %s: %w", p.id(), credentials.ErrNotFound)
+		}
+		p.PublishedStatus, p.PublishedAnswer = e.PublishedStatus, e.PublishedAnswer
+		if e.Decoy {
+			p.WantedStatus, p.WantedAnswer = e.PublishedStatus, e.PublishedAnswer
+		}
+		return nil
+	})
 	if !errors.Is(err, credentials.ErrNotFound) || !e.Decoy {
 		return err
 	}
@@ -454,60 +643,101 @@ func publishEntry(ctx context.Context, tx *sql.Tx, list uint16, e credentials.En
 	if isTaken(err) {
 		return credentials.ErrIndexTaken
 	}
+	if err != nil {
+		return fmt.Errorf("sqlstore: add a decoy: %w", err)
+	}
+	of, err := h.of(ctx, ofBlock(list, e.Index))
+	if err == nil {
+		of.put(h.place(placeRow{list: list, Entry: e}))
+	}
 	return err
+}
+
+// lists reads status lists and holds each against the head of all.
+func (c *Credentials) lists(ctx context.Context, where string, args ...any) (found []listRow, err error) {
+	err = c.db.believed(ctx, func(h *heads) error {
+		if found, err = list(ctx, h.q, scanList, selectLists+where, args...); err != nil {
+			return fmt.Errorf("sqlstore: read status lists: %w", classify(err))
+		}
+		of, err := h.of(ctx, ofLists)
+		if err != nil {
+			return err
+		}
+		for _, l := range found {
+			if !of.has(h.list(l)) {
+				return &SealError{sealedList.String(), strconv.Itoa(int(l.number))}
+			}
+		}
+		if len(args) == 0 && of.count(sealedList) != len(found) {
+			return &SealError{"rows of", sealedList.String()}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+func (c *Credentials) list(ctx context.Context, number uint16) (listRow, error) {
+	found, err := c.lists(ctx, "WHERE number = $1", number)
+	if err == nil && len(found) != 1 {
+		err = credentials.ErrNotFound
+	}
+	if err != nil {
+		return listRow{}, err
+	}
+	return found[0], nil
 }
 
 // Lists names every list.
 func (c *Credentials) Lists(ctx context.Context) ([]uint16, error) {
-	rows, err := c.db.read.QueryContext(ctx, "SELECT number FROM status_lists ORDER BY number")
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read status lists: %w", classify(err))
+	found, err := c.lists(ctx, "ORDER BY number")
+	numbers := make([]uint16, len(found))
+	for i, l := range found {
+		numbers[i] = l.number
 	}
-	defer func() { _ = rows.Close() }()
-	var lists []uint16
-	for rows.Next() {
-		var n uint16
-		if err := rows.Scan(&n); err != nil {
-			return nil, fmt.Errorf("sqlstore: read status lists: %w", classify(err))
-		}
-		lists = append(lists, n)
-	}
-	return lists, classify(rows.Err())
+	return numbers, err
 }
 
 // Frozen tells whether a list came back from a backup.
 func (c *Credentials) Frozen(ctx context.Context, list uint16) (frozen bool, err error) {
-	err = c.db.read.QueryRowContext(ctx, "SELECT frozen FROM status_lists WHERE number = $1", list).Scan(&frozen)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, credentials.ErrNotFound
-	}
-	return frozen, classify(err)
+	l, err := c.list(ctx, list)
+	return l.frozen, err
 }
 
 // Tokens returns the newest signed lists; both are empty before the first
 // publication.
 func (c *Credentials) Tokens(ctx context.Context, list uint16) (status, answers string, err error) {
-	err = c.db.read.QueryRowContext(ctx, "SELECT status, answers FROM status_lists WHERE number = $1", list).Scan(&status, &answers)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", "", credentials.ErrNotFound
-	}
-	return status, answers, classify(err)
+	l, err := c.list(ctx, list)
+	return l.status, l.answers, err
 }
 
 // forgetIssued removes what a case's records say, and keeps the rows: their
 // status indices must never be used again. What was issued or begun after the
 // case was withdrawn, and before it was erased, goes out of use with it.
-func forgetIssued(ctx context.Context, tx *sql.Tx, caseID string) error {
-	for _, from := range []credentials.State{credentials.Active, credentials.Paused, credentials.Draft} {
+func forgetIssued(ctx context.Context, tx *sql.Tx, h *heads, caseID string) error {
+	all, err := issuedOf(ctx, tx, h, caseID)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
 		to := credentials.Withdrawn
-		if from == credentials.Draft {
+		switch d.State {
+		case credentials.Active, credentials.Paused:
+		case credentials.Draft:
 			to = credentials.Abandoned
+		default:
+			to = d.State
 		}
-		if err := moveAll(ctx, tx, caseID, from, to); err != nil {
+		if err := applyChange(ctx, tx, h, credentials.Change{ID: d.ID, From: []credentials.State{d.State}, To: to}); err != nil {
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx,
+	if all, err = issuedOf(ctx, tx, h, caseID); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx,
 		"UPDATE cards SET open_key = NULL, salt = NULL, holder = NULL, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
 	if err == nil {
 		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, request = NULL, changed = NULL WHERE case_id = $1", caseID)
@@ -515,43 +745,33 @@ func forgetIssued(ctx context.Context, tx *sql.Tx, caseID string) error {
 	if err != nil {
 		return fmt.Errorf("sqlstore: forget what was issued: %w", err)
 	}
+	for _, d := range all {
+		if err := replaceIssued(ctx, h, d, forgotten(d)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// moveAll moves everything in a case from one state to another.
-func moveAll(ctx context.Context, tx *sql.Tx, caseID string, from, to credentials.State) error {
-	changes, err := list(ctx, tx, func(row scanner) (ch credentials.Change, err error) {
-		ch.From, ch.To = []credentials.State{from}, to
-		return ch, row.Scan(&ch.ID)
-	}, "SELECT id FROM issued WHERE case_id = $1 AND state = $2", caseID, from)
-	if err != nil {
-		return err
+// forgotten is a record of a case that was erased.
+func forgotten(d credentials.Issued) credentials.Issued {
+	d.Sealed, d.RequestKey, d.ChangeKey = nil, "", ""
+	if d.Card != nil {
+		d.Card = &credentials.CardFacts{Epoch: d.Card.Epoch, Number: d.Card.Number, Handle: d.Card.Handle}
 	}
-	return applyChanges(ctx, tx, changes, nil)
+	return d
 }
 
 // LoggedBefore returns the digests of everything that an agency signed and that
 // was logged before a day.
 func (c *Credentials) LoggedBefore(ctx context.Context, agency string, day time.Time) ([][32]byte, error) {
-	rows, err := c.db.read.QueryContext(ctx,
-		"SELECT digest FROM issued WHERE agency_id = $1 AND issued_day < $2 AND state NOT IN ('draft', 'abandoned')", agency, toDay(day))
+	found, err := c.many(ctx, "WHERE i.agency_id = $1 AND i.issued_day < $2 AND i.state NOT IN ('draft', 'abandoned')", agency, toDay(day))
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read what was signed: %w", classify(err))
+		return nil, err
 	}
-	var all [][32]byte
-	err = each(rows, func() error {
-		var digest []byte
-		if err := rows.Scan(&digest); err != nil {
-			return err
-		}
-		if len(digest) != 32 {
-			return errors.New("a digest of another length")
-		}
-		all = append(all, [32]byte(digest))
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read what was signed: %w", classify(err))
+	all := make([][32]byte, len(found))
+	for i, d := range found {
+		all[i] = d.Digest
 	}
 	return all, nil
 }

@@ -62,7 +62,7 @@ func TestDump(t *testing.T) {
 	for from, one := range map[string]place{"sqlite": sqlitePlace, "postgres": postgresPlace} {
 		for to, other := range map[string]place{"sqlite": sqlitePlace, "postgres": postgresPlace} {
 			t.Run(from+" to "+to, func(t *testing.T) {
-				source, target := one.db(t), other.db(t)
+				source, target := one.db(t), unsealed(t, other.db(t))
 				fillTables(t, source)
 				d, parts := dumpOf(t, source)
 				if d.Schema == 0 || d.Rows["records"] != 2 || d.Rows["log_entries"] != 2 {
@@ -113,7 +113,7 @@ func TestLoadRefuses(t *testing.T) {
 			"a row twice":          head + "[5,1,1,1,true]\n[5,1,1,1,true]\n",
 		} {
 			t.Run(what, func(t *testing.T) {
-				target := on.db(t)
+				target := unsealed(t, on.db(t))
 				if _, err := load(t, target, append(slices.Clone(parts), []byte(bad))); err == nil {
 					t.Error("taken")
 				} else if strings.Contains(err.Error(), "VALUES (1)") || what != "a row twice" && !errors.Is(err, ErrRows) {

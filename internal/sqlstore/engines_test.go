@@ -34,7 +34,7 @@ var sqlitePlace = place{
 var postgresPlace = place{
 	db: func(t *testing.T) *DB {
 		dsn := pgtest.Start(t)
-		return closed(t, func() (*DB, error) { return Open(t.Context(), dsn) })
+		return sealing(t, closed(t, func() (*DB, error) { return Open(t.Context(), dsn) }))
 	},
 	keyring: func(t *testing.T) *Keyring {
 		dsn := pgtest.Start(t)
@@ -48,7 +48,7 @@ var postgresPlace = place{
 var repeatedPlace = place{
 	db: func(t *testing.T) *DB {
 		dsn := pgtest.Start(t)
-		db := closed(t, func() (*DB, error) { return Open(t.Context(), dsn) })
+		db := sealing(t, closed(t, func() (*DB, error) { return Open(t.Context(), dsn) }))
 		refuseOnce(t, dsn, "safeconduct")
 		return db
 	},
@@ -81,6 +81,31 @@ func everywhereTwice(t *testing.T, test func(t *testing.T, on place)) {
 		test(t, repeatedPlace)
 	})
 }
+
+// sealing gives a database the key of its seals. One that is empty begins to count.
+func sealing(t *testing.T, db *DB) *DB {
+	t.Helper()
+	db.Seal([]byte(testSealKey))
+	_, err := db.Counted(t.Context())
+	if errors.Is(err, ErrNeverSealed) {
+		err = db.SealRows(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// unsealed is a database as a restore finds it, before it loads anything.
+func unsealed(t *testing.T, db *DB) *DB {
+	t.Helper()
+	if _, err := db.write.ExecContext(t.Context(), "DELETE FROM head_count"); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+const testSealKey = "the key of the seals, for a test"
 
 // closed opens something and closes it when the test ends.
 func closed[T interface{ Close() error }](t *testing.T, open func() (T, error)) T {
@@ -129,7 +154,7 @@ func refuseOnce(t *testing.T, dsn, schema string) {
 			-- Rows that many transactions change at once are no mark.
 			FOR name IN SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'SCHEMA'::regnamespace
 				AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-				AND c.relname NOT IN ('turn', 'goose_db_version', 'network', 'status_lists')
+				AND c.relname NOT IN ('turn', 'goose_db_version', 'network', 'status_lists', 'heads', 'head_count')
 			LOOP
 				EXECUTE format('CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE OR DELETE ON SCHEMA.%I
 					DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION SCHEMA.refuse()', name);

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -23,7 +24,7 @@ func (db *DB) Network() *Network { return &Network{db} }
 
 // Init writes a new network. network.ErrExists if there is one.
 func (s *Network) Init(ctx context.Context, r network.Record, epochs []network.Epoch, log ...audit.Entry) error {
-	return s.db.change(ctx, log, func(tx *sql.Tx) error {
+	return s.db.changeSealed(ctx, log, func(tx *sql.Tx, h *heads) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO network
 			(one, id, name, base_url, desk, demo, generation, pack_sequence, trust_sequence)
 			VALUES (1, $1, $2, $3, $4, $5, $6, 0, 0)`,
@@ -34,26 +35,86 @@ func (s *Network) Init(ctx context.Context, r network.Record, epochs []network.E
 		if err != nil {
 			return fmt.Errorf("sqlstore: write network: %w", err)
 		}
+		of, err := h.of(ctx, ofNetwork)
+		if err != nil {
+			return err
+		}
+		of.put(h.network(networkRow{Record: r}))
 		for _, e := range epochs {
 			if err := insertEpoch(ctx, tx, e); err != nil {
 				return err
 			}
+			of.put(h.epoch(e))
 		}
 		return nil
 	})
 }
 
-// Network returns the record of the network.
+// Network returns the record of the network. Before the key of the seals was given
+// nothing can hold it against anything: whoever opens the keys by it asks again.
 func (s *Network) Network(ctx context.Context) (network.Record, error) {
-	var r network.Record
-	var generation int64
-	err := s.db.read.QueryRowContext(ctx, "SELECT id, name, base_url, desk, demo, generation FROM network").
-		Scan(&r.ID, &r.Name, &r.BaseURL, &r.Desk, &r.Demo, &generation)
-	if err != nil {
-		return network.Record{}, missing("network", err)
+	if s.db.seals == nil {
+		n, err := scanNetwork(s.db.read.QueryRowContext(ctx, selectNetwork))
+		if err != nil {
+			return network.Record{}, missing("network", err)
+		}
+		return n.Record, nil
 	}
-	r.Generation = uint64(generation) //nolint:gosec // written from a uint64
-	return r, nil
+	n, err := s.row(ctx)
+	return n.Record, err
+}
+
+// row reads the one row of the network, and holds it against its head.
+func (s *Network) row(ctx context.Context) (n networkRow, err error) {
+	err = s.db.believed(ctx, func(h *heads) error {
+		n, err = networkIn(ctx, h.q, h)
+		return err
+	})
+	return n, err
+}
+
+func networkIn(ctx context.Context, q querier, h *heads) (networkRow, error) {
+	n, err := scanNetwork(q.QueryRowContext(ctx, selectNetwork))
+	if err != nil {
+		return networkRow{}, missing("network", err)
+	}
+	of, err := h.of(ctx, ofNetwork)
+	if err == nil && !of.has(h.network(n)) {
+		err = &SealError{sealedNetwork.String(), "1"}
+	}
+	if err != nil {
+		return networkRow{}, err
+	}
+	return n, nil
+}
+
+// changeNetwork changes the row of the network. network.ErrNotFound if there is none.
+func changeNetwork(ctx context.Context, tx *sql.Tx, h *heads, change func(*networkRow)) error {
+	n, err := networkIn(ctx, tx, h)
+	if err != nil {
+		return err
+	}
+	of, err := h.of(ctx, ofNetwork)
+	if err != nil {
+		return err
+	}
+	if err := of.take(h.network(n), "1"); err != nil {
+		return err
+	}
+	change(&n)
+	of.put(h.network(n))
+	var digest []byte
+	var expires sql.NullInt64
+	if n.stored.Valid {
+		digest, expires = n.list.Digest[:], sql.NullInt64{Int64: n.list.Expires.Unix(), Valid: true}
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE network SET generation = $1, pack_sequence = $2, trust_sequence = $3,
+		trust_stored = $4, trust_digest = $5, trust_expires = $6, trust_list = $7`,
+		int64(n.Generation), n.pack, n.trust, n.stored, digest, expires, optional(n.list.Compact)) //nolint:gosec // counts changes by hand
+	if err != nil {
+		return fmt.Errorf("sqlstore: write network: %w", err)
+	}
+	return nil
 }
 
 // missing turns the absence of a row into network.ErrNotFound.
@@ -66,12 +127,8 @@ func missing(what string, err error) error {
 
 // SeeGeneration raises the stored generation of the keystore.
 func (s *Network) SeeGeneration(ctx context.Context, generation uint64) error {
-	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "UPDATE network SET generation = $1 WHERE generation < $1", int64(generation)) //nolint:gosec // counts changes by hand
-		if err != nil {
-			return fmt.Errorf("sqlstore: write generation: %w", err)
-		}
-		return nil
+	return s.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		return changeNetwork(ctx, tx, h, func(n *networkRow) { n.Generation = max(n.Generation, generation) })
 	})
 }
 
@@ -260,56 +317,75 @@ func optionalDay(t time.Time) sql.NullInt64 {
 	return sql.NullInt64{Int64: toDay(t), Valid: true}
 }
 
-// Epochs lists all epochs, the earliest sealing day first.
-func (s *Network) Epochs(ctx context.Context) ([]network.Epoch, error) {
-	rows, err := s.db.read.QueryContext(ctx, `SELECT id, keys, created_day, seal_day, end_day, burned_day, reduced
-		FROM epochs ORDER BY seal_day, created_day, id`)
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read epochs: %w", classify(err))
+const selectEpochs = "SELECT id, keys, created_day, seal_day, end_day, burned_day, reduced FROM epochs "
+
+func scanEpoch(row scanner) (e network.Epoch, err error) {
+	var id, created, seal, end int64
+	var burned sql.NullInt64
+	if err := row.Scan(&id, &e.Keys, &created, &seal, &end, &burned, &e.Reduced); err != nil {
+		return e, err
 	}
-	var all []network.Epoch
-	err = each(rows, func() error {
-		var e network.Epoch
-		var id, created, seal, end int64
-		var burned sql.NullInt64
-		if err := rows.Scan(&id, &e.Keys, &created, &seal, &end, &burned, &e.Reduced); err != nil {
+	e.ID = uint32(id) //nolint:gosec // written from a uint32
+	e.Created, e.SealFrom, e.EndsAt = fromDay(created), fromDay(seal), fromDay(end)
+	if burned.Valid {
+		e.BurnedAt = fromDay(burned.Int64)
+	}
+	return e, nil
+}
+
+// Epochs lists all epochs, the earliest sealing day first. None is missing.
+func (s *Network) Epochs(ctx context.Context) (all []network.Epoch, err error) {
+	err = s.db.believed(ctx, func(h *heads) error {
+		if all, err = list(ctx, h.q, scanEpoch, selectEpochs+"ORDER BY seal_day, created_day, id"); err != nil {
+			return fmt.Errorf("sqlstore: read epochs: %w", classify(err))
+		}
+		of, err := h.of(ctx, ofNetwork)
+		if err != nil {
 			return err
 		}
-		e.ID = uint32(id) //nolint:gosec // written from a uint32
-		e.Created, e.SealFrom, e.EndsAt = fromDay(created), fromDay(seal), fromDay(end)
-		if burned.Valid {
-			e.BurnedAt = fromDay(burned.Int64)
+		for _, e := range all {
+			if !of.has(h.epoch(e)) {
+				return &SealError{sealedEpoch.String(), strconv.FormatUint(uint64(e.ID), 10)}
+			}
 		}
-		all = append(all, e)
+		if of.count(sealedEpoch) != len(all) {
+			return &SealError{"rows of", sealedEpoch.String()}
+		}
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read epochs: %w", classify(err))
-	}
-	return all, nil
+	return all, err
 }
 
 // ChangeEpochs adds epochs and replaces others. network.ErrConflict if there
 // are not as many as the caller has read.
 func (s *Network) ChangeEpochs(ctx context.Context, read int, add, replace []network.Epoch, log ...audit.Entry) error {
-	return s.db.change(ctx, log, func(tx *sql.Tx) error {
-		var stored int
-		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM epochs").Scan(&stored); err != nil {
-			return fmt.Errorf("sqlstore: count epochs: %w", err)
+	return s.db.changeSealed(ctx, log, func(tx *sql.Tx, h *heads) error {
+		of, err := h.of(ctx, ofNetwork)
+		if err != nil {
+			return err
 		}
-		if stored != read {
+		if of.count(sealedEpoch) != read {
 			return network.ErrConflict
 		}
 		for _, e := range add {
 			if err := insertEpoch(ctx, tx, e); err != nil {
 				return err
 			}
+			of.put(h.epoch(e))
 		}
 		for _, e := range replace {
-			res, err := tx.ExecContext(ctx, `UPDATE epochs
+			old, err := scanEpoch(tx.QueryRowContext(ctx, selectEpochs+"WHERE id = $1", int64(e.ID)))
+			if err != nil {
+				return missing("epoch", err)
+			}
+			if err := of.take(h.epoch(old), strconv.FormatUint(uint64(e.ID), 10)); err != nil {
+				return err
+			}
+			of.put(h.epoch(e))
+			_, err = tx.ExecContext(ctx, `UPDATE epochs
 				SET keys = $1, created_day = $2, seal_day = $3, end_day = $4, burned_day = $5, reduced = $6 WHERE id = $7`,
 				e.Keys, toDay(e.Created), toDay(e.SealFrom), toDay(e.EndsAt), optionalDay(e.BurnedAt), e.Reduced, int64(e.ID))
-			if err := mustChange(res, err, network.ErrNotFound); err != nil {
+			if err != nil {
 				return fmt.Errorf("sqlstore: write epoch: %w", err)
 			}
 		}
@@ -318,58 +394,41 @@ func (s *Network) ChangeEpochs(ctx context.Context, read int, add, replace []net
 }
 
 // NextPack takes the next number of a pack.
-func (s *Network) NextPack(ctx context.Context, log ...audit.Entry) (uint64, error) {
-	return s.next(ctx, "UPDATE network SET pack_sequence = pack_sequence + 1 RETURNING pack_sequence", log)
+func (s *Network) NextPack(ctx context.Context, log ...audit.Entry) (n uint64, err error) {
+	return s.next(ctx, log, func(n *networkRow) int64 { n.pack++; return n.pack })
 }
 
 // NextTrustList takes the next number of a trust list.
 func (s *Network) NextTrustList(ctx context.Context, log ...audit.Entry) (uint64, error) {
-	return s.next(ctx, "UPDATE network SET trust_sequence = trust_sequence + 1 RETURNING trust_sequence", log)
+	return s.next(ctx, log, func(n *networkRow) int64 { n.trust++; return n.trust })
 }
 
-func (s *Network) next(ctx context.Context, statement string, log []audit.Entry) (n uint64, err error) {
-	err = s.db.change(ctx, log, func(tx *sql.Tx) error {
-		var v int64
-		if err := tx.QueryRowContext(ctx, statement).Scan(&v); err != nil {
-			return missing("sequence number", err)
-		}
-		n = uint64(v) //nolint:gosec // counts from 0
-		return nil
+func (s *Network) next(ctx context.Context, log []audit.Entry, take func(*networkRow) int64) (number uint64, err error) {
+	err = s.db.changeSealed(ctx, log, func(tx *sql.Tx, h *heads) error {
+		return changeNetwork(ctx, tx, h, func(n *networkRow) { number = uint64(take(n)) }) //nolint:gosec // counts from 0
 	})
 	if err != nil {
 		return 0, err
 	}
-	return n, nil
+	return number, nil
 }
 
 // PublishTrustList stores a signed trust list, unless a newer one is stored.
 func (s *Network) PublishTrustList(ctx context.Context, l network.SignedTrustList) error {
-	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE network
-			SET trust_stored = $1, trust_digest = $2, trust_expires = $3, trust_list = $4
-			WHERE trust_stored IS NULL OR trust_stored < $1`,
-			int64(l.Sequence), l.Digest[:], l.Expires.Unix(), l.Compact) //nolint:gosec // counts from 0
-		if err != nil {
-			return fmt.Errorf("sqlstore: write trust list: %w", err)
-		}
-		return nil
+	return s.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		return changeNetwork(ctx, tx, h, func(n *networkRow) {
+			if !n.stored.Valid || n.stored.Int64 < int64(l.Sequence) { //nolint:gosec // counts from 0
+				n.stored, n.list = sql.NullInt64{Int64: int64(l.Sequence), Valid: true}, l //nolint:gosec // counts from 0
+			}
+		})
 	})
 }
 
 // TrustList returns the newest signed trust list.
 func (s *Network) TrustList(ctx context.Context) (network.SignedTrustList, error) {
-	var l network.SignedTrustList
-	var sequence, expires int64
-	var digest []byte
-	err := s.db.read.QueryRowContext(ctx,
-		"SELECT trust_stored, trust_digest, trust_expires, trust_list FROM network WHERE trust_stored IS NOT NULL").
-		Scan(&sequence, &digest, &expires, &l.Compact)
-	if err != nil {
-		return network.SignedTrustList{}, missing("trust list", err)
+	n, err := s.row(ctx)
+	if err == nil && !n.stored.Valid {
+		err = network.ErrNotFound
 	}
-	if len(digest) != len(l.Digest) {
-		return network.SignedTrustList{}, errors.New("sqlstore: the trust list is damaged")
-	}
-	l.Sequence, l.Digest, l.Expires = uint64(sequence), [32]byte(digest), time.Unix(expires, 0).UTC() //nolint:gosec // counts from 0
-	return l, nil
+	return n.list, err
 }

@@ -37,7 +37,7 @@ func TestCredentialsOnPostgres(t *testing.T) {
 // openAt opens a database that exists.
 func openAt(t *testing.T, dsn string) *DB {
 	t.Helper()
-	return closed(t, func() (*DB, error) { return Open(t.Context(), dsn) })
+	return sealing(t, closed(t, func() (*DB, error) { return Open(t.Context(), dsn) }))
 }
 
 func ok(t *testing.T, err error) {

@@ -60,8 +60,12 @@ type Adopted struct {
 // said in public since, so that nothing it ever said is taken back: a place
 // that is out of use, replaced or paused stays so; an epoch that was burned and
 // a key that was revoked stay so; no place of the old lists is ever given out
-// again, and numbers go on behind those that were used.
+// again, and numbers go on behind those that were used. Then every row is sealed as it
+// stands: whether those of the backup held is for CheckSeals before.
 func (db *DB) Adopt(ctx context.Context, a Aftermath) (done Adopted, err error) {
+	if db.seals == nil {
+		return Adopted{}, ErrNoSealKey
+	}
 	err = db.tx(ctx, func(tx *sql.Tx) error {
 		done = Adopted{}
 		for _, step := range []func(context.Context, *sql.Tx, Aftermath, *Adopted) error{
@@ -71,11 +75,12 @@ func (db *DB) Adopt(ctx context.Context, a Aftermath) (done Adopted, err error) 
 				return err
 			}
 		}
-		return nil
+		return db.seals.sealAll(ctx, tx)
 	})
 	if err != nil {
 		return Adopted{}, fmt.Errorf("sqlstore: adopt what was published: %w", err)
 	}
+	db.seals.forget()
 	return done, nil
 }
 
@@ -289,9 +294,6 @@ func (l *Log) Restarts(ctx context.Context) ([]LogRestart, error) {
 
 // PackSequence is the number of the last pack.
 func (s *Network) PackSequence(ctx context.Context) (uint64, error) {
-	var n int64
-	if err := s.db.read.QueryRowContext(ctx, "SELECT pack_sequence FROM network").Scan(&n); err != nil {
-		return 0, missing("network", err)
-	}
-	return uint64(n), nil //nolint:gosec // counts from zero
+	n, err := s.row(ctx)
+	return uint64(n.pack), err //nolint:gosec // counts from zero
 }

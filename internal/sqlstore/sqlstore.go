@@ -62,6 +62,9 @@ type DB struct {
 	*base
 	me *instance
 
+	// seals has the key by which rows are believed; nil before it was given.
+	seals *sealer
+
 	// mayAppend looks whether the log holds together; nil before there is one.
 	mayAppend func(ctx context.Context, leaves audit.Leaves) error
 }

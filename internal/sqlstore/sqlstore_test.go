@@ -30,7 +30,7 @@ func openDB(t *testing.T) *DB {
 			t.Error(err)
 		}
 	})
-	return db
+	return sealing(t, db)
 }
 
 func TestSettings(t *testing.T) {

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/hmac"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -21,18 +22,73 @@ var _ vault.Store = (*Vault)(nil)
 // Vault returns the store of cases and records.
 func (db *DB) Vault() *Vault { return &Vault{db} }
 
-// selectRecord reads a record with what it needs of its case.
-const selectRecord = `SELECT r.id, r.case_id, r.agency, r.recipient, c.recipient, c.findable, r.day
+// selectRecord reads a record with what it needs of its case, and all that their two
+// seals are made of.
+const selectRecord = `SELECT r.id, r.case_id, r.agency, r.recipient, r.findable, r.day,
+	c.id, c.case_id, c.agency, c.recipient, c.findable, c.day
 	FROM records r JOIN records c ON c.id = r.case_id `
 
 // scanner is what *sql.Row and *sql.Rows have in common.
 type scanner interface{ Scan(dest ...any) error }
 
-func scanRecord(row scanner) (r vault.Record, err error) {
-	var day int64
-	err = row.Scan(&r.ID, &r.Case, &r.Agency, &r.Recipient, &r.CaseRecipient, &r.Findable, &day)
-	r.Day = fromDay(day)
+// recordRow is a record with the row of its case.
+type recordRow struct{ own, ofCase vault.Record }
+
+func scanRecord(row scanner) (r recordRow, err error) {
+	var day, caseDay int64
+	err = row.Scan(&r.own.ID, &r.own.Case, &r.own.Agency, &r.own.Recipient, &r.own.Findable, &day,
+		&r.ofCase.ID, &r.ofCase.Case, &r.ofCase.Agency, &r.ofCase.Recipient, &r.ofCase.Findable, &caseDay)
+	r.own.Day, r.ofCase.Day = fromDay(day), fromDay(caseDay)
 	return r, err
+}
+
+// record is the record as the vault knows it.
+func (r recordRow) record() vault.Record {
+	one := r.own
+	one.CaseRecipient, one.Findable = r.ofCase.Recipient, r.ofCase.Findable
+	return one
+}
+
+// believe holds a record and its case against their head.
+func (r recordRow) believe(ctx context.Context, h *heads) error {
+	of, err := h.of(ctx, ofCase(r.own.Case))
+	if err != nil {
+		return err
+	}
+	for _, one := range []vault.Record{r.own, r.ofCase} {
+		if !of.has(h.record(one)) {
+			return &SealError{sealedRecord.String(), one.ID}
+		}
+	}
+	return nil
+}
+
+// recordsWhere reads records and holds each against its head.
+func recordsWhere(ctx context.Context, q querier, h *heads, where string, args ...any) ([]vault.Record, error) {
+	rows, err := list(ctx, q, scanRecord, selectRecord+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	records := make([]vault.Record, len(rows))
+	for i, r := range rows {
+		if err := r.believe(ctx, h); err != nil {
+			return nil, err
+		}
+		records[i] = r.record()
+	}
+	return records, nil
+}
+
+// recordIn reads one record.
+func recordIn(ctx context.Context, q querier, h *heads, id string) (vault.Record, error) {
+	found, err := recordsWhere(ctx, q, h, "WHERE r.id = $1", id)
+	if err == nil && len(found) != 1 {
+		err = vault.ErrNotFound
+	}
+	if err != nil {
+		return vault.Record{}, err
+	}
+	return found[0], nil
 }
 
 // found turns the absence of a row into the vault's word for it.
@@ -63,21 +119,27 @@ func list[T any](ctx context.Context, q querier, scan func(scanner) (T, error), 
 
 // CreateRecord adds a record with its first objects.
 func (v *Vault) CreateRecord(ctx context.Context, r vault.Record, objects []vault.Object, places [][]byte, entries ...audit.Entry) error {
-	return v.db.tx(ctx, func(tx *sql.Tx) error {
+	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		if r.ID != r.Case {
-			if err := openCase(ctx, tx, r.Case); err != nil {
+			if err := openCase(ctx, tx, h, r.Case); err != nil {
 				return err
 			}
 		}
+		r.Findable = r.Findable && r.ID == r.Case
 		_, err := tx.ExecContext(ctx,
 			"INSERT INTO records (id, case_id, agency, recipient, findable, day) VALUES ($1, $2, $3, $4, $5, $6)",
-			r.ID, r.Case, r.Agency, r.Recipient, r.Findable && r.ID == r.Case, toDay(r.Day))
+			r.ID, r.Case, r.Agency, r.Recipient, r.Findable, toDay(r.Day))
 		if isTaken(err) {
 			return vault.ErrConflict
 		}
 		if err != nil {
 			return fmt.Errorf("sqlstore: create a record: %w", err)
 		}
+		of, err := h.of(ctx, ofCase(r.Case))
+		if err != nil {
+			return err
+		}
+		of.put(h.record(r))
 		if err := v.db.appendEntries(ctx, tx, entries...); err != nil {
 			return err
 		}
@@ -85,17 +147,23 @@ func (v *Vault) CreateRecord(ctx context.Context, r vault.Record, objects []vaul
 			if err := addObject(ctx, tx, o); err != nil {
 				return err
 			}
+			of.put(h.object(o))
 		}
-		return setPlaces(ctx, tx, r.ID, places)
+		return setPlaces(ctx, tx, h, r.Case, r.ID, places)
 	})
 }
 
 // openCase makes sure that a case exists and is not being erased.
-func openCase(ctx context.Context, tx *sql.Tx, caseID string) error {
-	var n int
-	err := tx.QueryRowContext(ctx, `SELECT 1 FROM records WHERE id = $1 AND case_id = $1
-		AND NOT EXISTS (SELECT 1 FROM erasures WHERE case_id = $1)`, caseID).Scan(&n)
-	return found(err)
+func openCase(ctx context.Context, tx *sql.Tx, h *heads, caseID string) error {
+	r, err := recordIn(ctx, tx, h, caseID)
+	if err != nil {
+		return err
+	}
+	of, err := h.of(ctx, ofCase(caseID))
+	if err == nil && (r.Case != caseID || of.count(sealedErasure) > 0) {
+		err = vault.ErrNotFound
+	}
+	return err
 }
 
 func addObject(ctx context.Context, tx *sql.Tx, o vault.Object) error {
@@ -111,7 +179,33 @@ func addObject(ctx context.Context, tx *sql.Tx, o vault.Object) error {
 	if err != nil {
 		return fmt.Errorf("sqlstore: add an object: %w", err)
 	}
+	if o.Page == 0 {
+		return setSame(ctx, tx, o)
+	}
 	return nil
+}
+
+// setSame sets by what a document is known again.
+func setSame(ctx context.Context, tx *sql.Tx, o vault.Object) error {
+	_, err := tx.ExecContext(ctx, "DELETE FROM document_sameness WHERE record_id = $1", o.Record)
+	for _, place := range o.Same {
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "INSERT INTO document_sameness (record_id, place) VALUES ($1, $2)", o.Record, place)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("sqlstore: know a document again: %w", err)
+	}
+	return nil
+}
+
+// Elsewhere tells whether a document is known again in another case.
+func (v *Vault) Elsewhere(ctx context.Context, record string) (elsewhere bool, err error) {
+	err = v.db.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM document_sameness mine
+		JOIN document_sameness other ON other.place = mine.place
+		JOIN records r ON r.id = mine.record_id JOIN records o ON o.id = other.record_id
+		WHERE mine.record_id = $1 AND o.case_id <> r.case_id)`, record).Scan(&elsewhere)
+	return elsewhere, found(err)
 }
 
 // bytesOrNone is b, or NULL for nil.
@@ -124,7 +218,20 @@ func bytesOrNone(b []byte) any {
 
 // setPlaces sets a document's places in the number index. The first stands in
 // the table that the version before knows, the others in one of their own.
-func setPlaces(ctx context.Context, tx *sql.Tx, record string, places [][]byte) error {
+func setPlaces(ctx context.Context, tx *sql.Tx, h *heads, caseID, record string, places [][]byte) error {
+	of, err := h.of(ctx, ofCase(caseID))
+	if err != nil {
+		return err
+	}
+	old, err := list(ctx, tx, scanBytes, "SELECT place FROM number_index WHERE record_id = $1 UNION ALL SELECT place FROM number_places WHERE record_id = $1", record)
+	if err != nil {
+		return err
+	}
+	for _, place := range old {
+		if err := of.take(h.index(record, place), record); err != nil {
+			return err
+		}
+	}
 	for _, statement := range []string{
 		"DELETE FROM number_index WHERE record_id = $1", "DELETE FROM number_places WHERE record_id = $1",
 	} {
@@ -140,55 +247,85 @@ func setPlaces(ctx context.Context, tx *sql.Tx, record string, places [][]byte) 
 		if _, err := tx.ExecContext(ctx, into, record, place); err != nil {
 			return fmt.Errorf("sqlstore: change the number index: %w", err)
 		}
+		of.put(h.index(record, place))
 	}
 	return nil
 }
 
+func scanBytes(row scanner) (b []byte, err error) { return b, row.Scan(&b) }
+
 // Record returns one record.
-func (v *Vault) Record(ctx context.Context, id string) (vault.Record, error) {
-	r, err := scanRecord(v.db.read.QueryRowContext(ctx, selectRecord+"WHERE r.id = $1", id))
-	return r, found(err)
+func (v *Vault) Record(ctx context.Context, id string) (r vault.Record, err error) {
+	err = v.db.believed(ctx, func(h *heads) error {
+		r, err = recordIn(ctx, h.q, h, id)
+		return err
+	})
+	return r, err
 }
 
 // Records returns all records of a case, its own one first.
-func (v *Vault) Records(ctx context.Context, caseID string) ([]vault.Record, error) {
-	return list(ctx, v.db.read, scanRecord,
-		selectRecord+"WHERE r.case_id = $1 ORDER BY CASE WHEN r.id = r.case_id THEN 0 ELSE 1 END, r.id", caseID)
+func (v *Vault) Records(ctx context.Context, caseID string) (all []vault.Record, err error) {
+	err = v.db.believed(ctx, func(h *heads) error {
+		all, err = recordsWhere(ctx, h.q, h, "WHERE r.case_id = $1 ORDER BY CASE WHEN r.id = r.case_id THEN 0 ELSE 1 END, r.id", caseID)
+		if err != nil {
+			return err
+		}
+		of, err := h.of(ctx, ofCase(caseID))
+		if err == nil && of.count(sealedRecord) != len(all) {
+			err = &SealError{"rows of records of case", caseID}
+		}
+		return err
+	})
+	return all, err
 }
 
 // Cases returns an agency's cases by id.
-func (v *Vault) Cases(ctx context.Context, agency, after string, limit int) ([]vault.Record, error) {
-	return list(ctx, v.db.read, scanRecord,
-		selectRecord+"WHERE r.agency = $1 AND r.id = r.case_id AND r.id > $2 ORDER BY r.id LIMIT $3", agency, after, limit)
+func (v *Vault) Cases(ctx context.Context, agency, after string, limit int) (all []vault.Record, err error) {
+	err = v.db.believed(ctx, func(h *heads) error {
+		all, err = recordsWhere(ctx, h.q, h, "WHERE r.agency = $1 AND r.id = r.case_id AND r.id > $2 ORDER BY r.id LIMIT $3", agency, after, limit)
+		return err
+	})
+	return all, err
 }
 
 // AddObject adds a version.
 func (v *Vault) AddObject(ctx context.Context, o vault.Object, places [][]byte, entries ...audit.Entry) error {
-	return v.db.tx(ctx, func(tx *sql.Tx) error {
-		r, err := scanRecord(tx.QueryRowContext(ctx, selectRecord+"WHERE r.id = $1", o.Record))
-		if err := found(err); err != nil {
-			return err
-		}
-		if err := openCase(ctx, tx, r.Case); err != nil {
-			return err
-		}
-		var newest int
-		err = tx.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM objects WHERE record_id = $1 AND page = $2",
-			o.Record, o.Page).Scan(&newest)
+	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		r, err := recordIn(ctx, tx, h, o.Record)
 		if err != nil {
+			return err
+		}
+		if err := openCase(ctx, tx, h, r.Case); err != nil {
+			return err
+		}
+		of, err := h.of(ctx, ofCase(r.Case))
+		if err != nil {
+			return err
+		}
+		before, err := scanObject(tx.QueryRowContext(ctx, selectObject+"WHERE o.record_id = $1 AND o.page = $2 ORDER BY o.version DESC LIMIT 1", o.Record, o.Page))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return found(err)
 		}
 		// Without gaps, so that a version that was removed is missed.
-		if o.Version != newest+1 {
+		if o.Version != before.Version+1 {
 			return vault.ErrConflict
+		}
+		if before.Version > 0 {
+			if err := of.take(h.object(before), o.Record); err != nil {
+				return err
+			}
 		}
 		if err := v.db.appendEntries(ctx, tx, entries...); err != nil {
 			return err
 		}
-		if err := addObject(ctx, tx, o); err != nil || o.Page != 0 {
+		if err := addObject(ctx, tx, o); err != nil {
 			return err
 		}
-		return setPlaces(ctx, tx, o.Record, places)
+		of.put(h.object(o))
+		if o.Page != 0 {
+			return nil
+		}
+		return setPlaces(ctx, tx, h, r.Case, o.Record, places)
 	})
 }
 
@@ -216,17 +353,50 @@ func scanObject(row scanner) (o vault.Object, err error) {
 }
 
 // Object returns the newest version of a page.
-func (v *Vault) Object(ctx context.Context, record string, page int) (vault.Object, error) {
-	o, err := scanObject(v.db.read.QueryRowContext(ctx,
-		selectObject+"WHERE o.record_id = $1 AND o.page = $2 ORDER BY o.version DESC LIMIT 1", record, page))
-	return o, found(err)
+func (v *Vault) Object(ctx context.Context, record string, page int) (o vault.Object, err error) {
+	all, err := v.objects(ctx, record, selectObject+"WHERE o.record_id = $1 AND o.page = $2 ORDER BY o.version DESC LIMIT 1", page)
+	if err == nil && len(all) == 0 {
+		err = vault.ErrNotFound
+	}
+	if err != nil {
+		return vault.Object{}, err
+	}
+	return all[0], nil
 }
 
 // Objects returns the newest version of every page, without what is sealed.
 func (v *Vault) Objects(ctx context.Context, record string) ([]vault.Object, error) {
 	bare := strings.Replace(selectObject, "o.sealed", "NULL", 1)
-	return list(ctx, v.db.read, scanObject, bare+`WHERE o.record_id = $1 AND o.version =
-		(SELECT MAX(n.version) FROM objects n WHERE n.record_id = o.record_id AND n.page = o.page) ORDER BY o.page`, record)
+	return v.objects(ctx, record, bare+`WHERE o.record_id = $1 AND o.version =
+		(SELECT MAX(n.version) FROM objects n WHERE n.record_id = o.record_id AND n.page = o.page) ORDER BY o.page`)
+}
+
+// objects reads newest versions of a record's pages, and holds each against the head
+// of its case: one that is older is in no head.
+func (v *Vault) objects(ctx context.Context, record, query string, args ...any) (all []vault.Object, err error) {
+	err = v.db.believed(ctx, func(h *heads) error {
+		if all, err = list(ctx, h.q, scanObject, query, append([]any{record}, args...)...); err != nil || len(all) == 0 {
+			return err
+		}
+		r, err := recordIn(ctx, h.q, h, record)
+		if errors.Is(err, vault.ErrNotFound) {
+			return &SealError{sealedObject.String(), record}
+		}
+		if err != nil {
+			return err
+		}
+		of, err := h.of(ctx, ofCase(r.Case))
+		if err != nil {
+			return err
+		}
+		for _, o := range all {
+			if !of.has(h.object(o)) {
+				return &SealError{sealedObject.String(), record}
+			}
+		}
+		return nil
+	})
+	return all, err
 }
 
 // AllObjects returns the objects behind one of them. The join is an outer one
@@ -250,11 +420,25 @@ func (v *Vault) AllObjects(ctx context.Context, after vault.Object, limit int) (
 
 // SetFindable changes a case's consent and its places in the index.
 func (v *Vault) SetFindable(ctx context.Context, caseID string, findable bool, places map[string][][]byte, entries ...audit.Entry) error {
-	return v.db.tx(ctx, func(tx *sql.Tx) error {
-		if err := openCase(ctx, tx, caseID); err != nil {
+	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		if err := openCase(ctx, tx, h, caseID); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "UPDATE records SET findable = $1 WHERE id = $2", findable, caseID)
+		of, err := h.of(ctx, ofCase(caseID))
+		if err != nil {
+			return err
+		}
+		r, err := recordIn(ctx, tx, h, caseID)
+		if err != nil {
+			return err
+		}
+		if err := of.take(h.record(r), caseID); err != nil {
+			return err
+		}
+		r.Findable = findable
+		of.put(h.record(r))
+		of.drop(sealedIndex)
+		_, err = tx.ExecContext(ctx, "UPDATE records SET findable = $1 WHERE id = $2", findable, caseID)
 		for _, forget := range []string{
 			"DELETE FROM number_index WHERE record_id IN (SELECT id FROM records WHERE case_id = $1)",
 			"DELETE FROM number_places WHERE record_id IN (SELECT id FROM records WHERE case_id = $1)",
@@ -267,7 +451,7 @@ func (v *Vault) SetFindable(ctx context.Context, caseID string, findable bool, p
 			return fmt.Errorf("sqlstore: set findable: %w", err)
 		}
 		for record, some := range places {
-			if err := setPlaces(ctx, tx, record, some); err != nil {
+			if err := setPlaces(ctx, tx, h, caseID, record, some); err != nil {
 				return err
 			}
 		}
@@ -278,15 +462,30 @@ func (v *Vault) SetFindable(ctx context.Context, caseID string, findable bool, p
 // FindNumber returns the records at any of some places of the index. A version
 // that knows one place only leaves the others where they are when it takes a
 // case's consent back: that the case is findable is asked again.
-func (v *Vault) FindNumber(ctx context.Context, places [][]byte) ([]vault.Record, error) {
-	var all []vault.Record
-	for _, place := range places {
-		found, err := list(ctx, v.db.read, scanRecord, selectRecord+`WHERE c.findable AND r.id IN (
-			SELECT record_id FROM number_index WHERE place = $1 UNION SELECT record_id FROM number_places WHERE place = $1)`, place)
-		if err != nil {
-			return nil, err
+func (v *Vault) FindNumber(ctx context.Context, places [][]byte) (all []vault.Record, err error) {
+	err = v.db.believed(ctx, func(h *heads) error {
+		all = nil
+		for _, place := range places {
+			found, err := recordsWhere(ctx, h.q, h, `WHERE c.findable AND r.id IN (
+				SELECT record_id FROM number_index WHERE place = $1 UNION SELECT record_id FROM number_places WHERE place = $1)`, place)
+			if err != nil {
+				return err
+			}
+			for _, r := range found {
+				of, err := h.of(ctx, ofCase(r.Case))
+				if err != nil {
+					return err
+				}
+				if !of.has(h.index(r.ID, place)) {
+					return &SealError{sealedIndex.String(), r.ID}
+				}
+			}
+			all = append(all, found...)
 		}
-		all = append(all, found...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(all, func(a, b vault.Record) int { return strings.Compare(a.ID, b.ID) })
 	return slices.CompactFunc(all, func(a, b vault.Record) bool { return a.ID == b.ID }), nil
@@ -317,26 +516,50 @@ func (v *Vault) Spend(ctx context.Context, day time.Time, budgets ...vault.Budge
 
 // Share adds or replaces a grant.
 func (v *Vault) Share(ctx context.Context, s vault.Shared, entries ...audit.Entry) error {
-	return v.db.tx(ctx, func(tx *sql.Tx) error {
-		if err := openCase(ctx, tx, s.Case); err != nil {
+	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		if err := openCase(ctx, tx, h, s.Case); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx,
+		of, err := h.of(ctx, ofCase(s.Case))
+		if err != nil {
+			return err
+		}
+		switch old, err := grantIn(ctx, tx, h, s.Record, s.Agency); {
+		case errors.Is(err, vault.ErrNotFound):
+		case err != nil:
+			return err
+		default:
+			if err := of.take(h.grant(old), s.Record); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx,
 			`INSERT INTO grants (record_id, agency, case_id, purpose, until_day, day) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (record_id, agency) DO UPDATE SET purpose = $4, until_day = $5, day = $6`,
 			s.Record, s.Agency, s.Case, s.Purpose, toDay(s.Until), toDay(s.Day))
 		if err != nil {
 			return fmt.Errorf("sqlstore: share: %w", err)
 		}
+		of.put(h.grant(s))
 		return v.db.appendEntries(ctx, tx, entries...)
 	})
 }
 
 // TakeBack removes a grant.
 func (v *Vault) TakeBack(ctx context.Context, record, agency string, entries ...audit.Entry) error {
-	return v.db.tx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "DELETE FROM grants WHERE record_id = $1 AND agency = $2", record, agency)
-		if err := mustChange(res, err, vault.ErrNotFound); err != nil {
+	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		s, err := grantIn(ctx, tx, h, record, agency)
+		if err != nil {
+			return err
+		}
+		of, err := h.of(ctx, ofCase(s.Case))
+		if err != nil {
+			return err
+		}
+		if err := of.take(h.grant(s), record); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM grants WHERE record_id = $1 AND agency = $2", record, agency); err != nil {
 			return fmt.Errorf("sqlstore: take back: %w", err)
 		}
 		return v.db.appendEntries(ctx, tx, entries...)
@@ -352,26 +575,65 @@ func scanGrant(row scanner) (s vault.Shared, err error) {
 	return s, err
 }
 
+// grantsWhere reads grants and holds each against its case.
+func grantsWhere(ctx context.Context, q querier, h *heads, where string, args ...any) ([]vault.Shared, error) {
+	all, err := list(ctx, q, scanGrant, selectGrant+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range all {
+		of, err := h.of(ctx, ofCase(s.Case))
+		if err != nil {
+			return nil, err
+		}
+		if !of.has(h.grant(s)) {
+			return nil, &SealError{sealedGrant.String(), s.Record}
+		}
+	}
+	return all, nil
+}
+
+func grantIn(ctx context.Context, q querier, h *heads, record, agency string) (vault.Shared, error) {
+	all, err := grantsWhere(ctx, q, h, "WHERE record_id = $1 AND agency = $2", record, agency)
+	if err == nil && len(all) != 1 {
+		err = vault.ErrNotFound
+	}
+	if err != nil {
+		return vault.Shared{}, err
+	}
+	return all[0], nil
+}
+
+func (v *Vault) grants(ctx context.Context, where string, args ...any) (all []vault.Shared, err error) {
+	err = v.db.believed(ctx, func(h *heads) error {
+		all, err = grantsWhere(ctx, h.q, h, where, args...)
+		return err
+	})
+	return all, err
+}
+
 // Grant returns one grant.
-func (v *Vault) Grant(ctx context.Context, record, agency string) (vault.Shared, error) {
-	s, err := scanGrant(v.db.read.QueryRowContext(ctx, selectGrant+"WHERE record_id = $1 AND agency = $2", record, agency))
-	return s, found(err)
+func (v *Vault) Grant(ctx context.Context, record, agency string) (s vault.Shared, err error) {
+	err = v.db.believed(ctx, func(h *heads) error {
+		s, err = grantIn(ctx, h.q, h, record, agency)
+		return err
+	})
+	return s, err
 }
 
 // Grants returns the grants of a case.
 func (v *Vault) Grants(ctx context.Context, caseID string) ([]vault.Shared, error) {
-	return list(ctx, v.db.read, scanGrant, selectGrant+"WHERE case_id = $1 ORDER BY record_id, agency", caseID)
+	return v.grants(ctx, "WHERE case_id = $1 ORDER BY record_id, agency", caseID)
 }
 
 // GrantsTo returns the grants to an agency.
 func (v *Vault) GrantsTo(ctx context.Context, agency string) ([]vault.Shared, error) {
-	return list(ctx, v.db.read, scanGrant, selectGrant+"WHERE agency = $1 ORDER BY record_id", agency)
+	return v.grants(ctx, "WHERE agency = $1 ORDER BY record_id", agency)
 }
 
 // Expired returns grants whose last day is over.
 func (v *Vault) Expired(ctx context.Context, day time.Time, limit int) ([]vault.Shared, error) {
-	return list(ctx, v.db.read, scanGrant, selectGrant+"WHERE until_day < $1 ORDER BY until_day, record_id, agency LIMIT $2",
-		toDay(day), limit)
+	return v.grants(ctx, "WHERE until_day < $1 ORDER BY until_day, record_id, agency LIMIT $2", toDay(day), limit)
 }
 
 // AddNonce keeps a challenge.
@@ -410,15 +672,15 @@ func (v *Vault) AddOpening(ctx context.Context, o vault.Opened, entries ...audit
 	if err != nil {
 		return err
 	}
-	return v.db.tx(ctx, func(tx *sql.Tx) error {
-		if err := openCase(ctx, tx, o.Case); err != nil {
+	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		if err := openCase(ctx, tx, h, o.Case); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "DELETE FROM openings WHERE day < $1", toDay(o.Day))
 		if err == nil {
 			_, err = tx.ExecContext(ctx,
-				"INSERT INTO openings (id, record_id, case_id, agency, parts, day) VALUES ($1, $2, $3, $4, $5, $6)",
-				o.ID, o.Record, o.Case, o.Agency, parts, toDay(o.Day))
+				"INSERT INTO openings (id, record_id, case_id, agency, parts, day, mac) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+				o.ID, o.Record, o.Case, o.Agency, parts, toDay(o.Day), h.opening(o, parts))
 		}
 		if isTaken(err) {
 			return vault.ErrConflict
@@ -443,11 +705,19 @@ func partBits(parts []vault.Part) (int64, error) {
 	return bits, nil
 }
 
-func scanOpening(row scanner) (o vault.Opened, err error) {
-	var bits, day int64
-	err = row.Scan(&o.ID, &o.Record, &o.Case, &o.Agency, &bits, &day)
+// openingRow is an opening with its MAC.
+type openingRow struct {
+	vault.Opened
+
+	parts int64
+	mac   []byte
+}
+
+func scanOpening(row scanner) (o openingRow, err error) {
+	var day int64
+	err = row.Scan(&o.ID, &o.Record, &o.Case, &o.Agency, &o.parts, &day, &o.mac)
 	for i, p := range vault.Parts {
-		if bits&(1<<i) != 0 {
+		if o.parts&(1<<i) != 0 {
 			o.Parts = append(o.Parts, p)
 		}
 	}
@@ -455,11 +725,25 @@ func scanOpening(row scanner) (o vault.Opened, err error) {
 	return o, err
 }
 
+const selectOpenings = "SELECT id, record_id, case_id, agency, parts, day, mac FROM openings "
+
 // Openings returns what an agency opened of a case on a day.
-func (v *Vault) Openings(ctx context.Context, caseID, agency string, day time.Time) ([]vault.Opened, error) {
-	return list(ctx, v.db.read, scanOpening,
-		"SELECT id, record_id, case_id, agency, parts, day FROM openings WHERE case_id = $1 AND agency = $2 AND day = $3 ORDER BY id",
-		caseID, agency, toDay(day))
+func (v *Vault) Openings(ctx context.Context, caseID, agency string, day time.Time) (all []vault.Opened, err error) {
+	err = v.db.believed(ctx, func(h *heads) error {
+		all = nil
+		rows, err := list(ctx, h.q, scanOpening, selectOpenings+"WHERE case_id = $1 AND agency = $2 AND day = $3 ORDER BY id", caseID, agency, toDay(day))
+		if err != nil {
+			return err
+		}
+		for _, o := range rows {
+			if !hmac.Equal(o.mac, h.opening(o.Opened, o.parts)) {
+				return &SealError{sealedOpening.String(), o.ID}
+			}
+			all = append(all, o.Opened)
+		}
+		return nil
+	})
+	return all, err
 }
 
 // Append adds log entries.
@@ -482,7 +766,7 @@ func (v *Vault) History(ctx context.Context, caseID string) ([]audit.Entry, erro
 
 // BeginErasure writes the erasure journal.
 func (v *Vault) BeginErasure(ctx context.Context, e vault.Erasure) error {
-	return v.db.tx(ctx, func(tx *sql.Tx) error {
+	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		ids, err := list(ctx, tx, func(row scanner) (id string, err error) { return id, row.Scan(&id) },
 			"SELECT id FROM records WHERE case_id = $1", e.Case)
 		if err != nil {
@@ -498,18 +782,24 @@ func (v *Vault) BeginErasure(ctx context.Context, e vault.Erasure) error {
 		if err != nil {
 			return fmt.Errorf("sqlstore: begin an erasure: %w", err)
 		}
+		of, err := h.of(ctx, ofCase(e.Case))
+		if err != nil {
+			return err
+		}
+		of.drop(sealedErasure)
+		of.put(h.erasure(e))
 		return nil
 	})
 }
 
 // Erase removes every row of a case.
 func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry) (done vault.Erased, err error) {
-	const ofCase = "record_id IN (SELECT id FROM records WHERE case_id = $1)"
-	err = v.db.tx(ctx, func(tx *sql.Tx) error {
+	const inCase = "record_id IN (SELECT id FROM records WHERE case_id = $1)"
+	err = v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		err := tx.QueryRowContext(ctx, `SELECT
 			(SELECT COUNT(*) FROM records WHERE case_id = $1),
-			(SELECT COUNT(*) FROM objects WHERE `+ofCase+`),
-			(SELECT COUNT(*) FROM (SELECT DISTINCT record_id, page FROM objects WHERE page > 0 AND `+ofCase+`) AS p),
+			(SELECT COUNT(*) FROM objects WHERE `+inCase+`),
+			(SELECT COUNT(*) FROM (SELECT DISTINCT record_id, page FROM objects WHERE page > 0 AND `+inCase+`) AS p),
 			(SELECT COUNT(*) FROM grants WHERE case_id = $1),
 			(SELECT COUNT(*) FROM log_entries WHERE case_id = $1)`, caseID).
 			Scan(&done.Records, &done.Objects, &done.Pages, &done.Grants, &done.Notes)
@@ -517,9 +807,9 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 			return found(err)
 		}
 		for _, statement := range []string{
-			"DELETE FROM number_index WHERE " + ofCase,
-			"DELETE FROM number_places WHERE " + ofCase,
-			"DELETE FROM objects WHERE " + ofCase,
+			"DELETE FROM number_index WHERE " + inCase,
+			"DELETE FROM number_places WHERE " + inCase,
+			"DELETE FROM objects WHERE " + inCase,
 			"DELETE FROM openings WHERE case_id = $1",
 			"DELETE FROM grants WHERE case_id = $1",
 			"DELETE FROM records WHERE case_id = $1 AND id <> case_id",
@@ -529,7 +819,14 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 				return fmt.Errorf("sqlstore: erase: %w", err)
 			}
 		}
-		if err := forgetIssued(ctx, tx, caseID); err != nil {
+		of, err := h.of(ctx, ofCase(caseID))
+		if err != nil {
+			return err
+		}
+		for _, t := range []sealedTable{sealedRecord, sealedObject, sealedIndex, sealedGrant} {
+			of.drop(t)
+		}
+		if err := forgetIssued(ctx, tx, h, caseID); err != nil {
 			return err
 		}
 		if err := forgetAnswers(ctx, tx, caseID); err != nil {
@@ -551,13 +848,18 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 	return done, nil
 }
 
-// Erasures returns the erasure journal.
+const selectErasures = "SELECT case_id, agency, records, day, mac FROM erasures "
+
+func scanErasure(row scanner) (e vault.Erasure, err error) {
+	var records string
+	var day int64
+	err = row.Scan(&e.Case, &e.Agency, &records, &day, &e.MAC)
+	e.Records, e.Day = strings.Fields(records), fromDay(day)
+	return e, err
+}
+
+// Erasures returns the erasure journal. Each entry has a MAC of the vault's own,
+// which the vault looks at.
 func (v *Vault) Erasures(ctx context.Context) ([]vault.Erasure, error) {
-	return list(ctx, v.db.read, func(row scanner) (e vault.Erasure, err error) {
-		var records string
-		var day int64
-		err = row.Scan(&e.Case, &e.Agency, &records, &day, &e.MAC)
-		e.Records, e.Day = strings.Fields(records), fromDay(day)
-		return e, err
-	}, "SELECT case_id, agency, records, day, mac FROM erasures ORDER BY case_id")
+	return list(ctx, v.db.read, scanErasure, selectErasures+"ORDER BY case_id")
 }

@@ -4,6 +4,7 @@
 package storetest
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -71,4 +72,16 @@ func is(t *testing.T, what string, err, want error) {
 	if !errors.Is(err, want) {
 		t.Errorf("%s: %v, want %v", what, err, want)
 	}
+}
+
+// Sealed is a database whose rows are believed by their seals.
+type Sealed interface {
+	Seal(key []byte)
+	SealRows(ctx context.Context) error
+}
+
+// Seal gives a new database the key of its seals, as whoever founds a network does.
+func Seal(ctx context.Context, db Sealed) error {
+	db.Seal([]byte("the key of the seals, for a test"))
+	return db.SealRows(ctx)
 }

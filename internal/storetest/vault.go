@@ -198,6 +198,35 @@ func vaultIndex(t *testing.T, s vault.Store) {
 	ok(t, s.AddObject(ctx, object(d, 1, 1, e.ID), nil, e))
 	same(t, "a page moves nothing", find(third), []string{d.ID})
 
+	// By what a document is known again is an index of its own.
+	elsewhere := func(what, record string, want bool) {
+		t.Helper()
+		same(t, what, get[bool](t)(s.Elsewhere(ctx, record)), want)
+	}
+	again := func(r vault.Record, version int, places ...[]byte) {
+		t.Helper()
+		e := Entry(t, r.Case)
+		o := object(r, 0, version, e.ID)
+		o.Same = places
+		ok(t, s.AddObject(ctx, o, nil, e))
+	}
+	other := newCase(t, s, "agency-b")
+	x, y := newDocument(t, s, other), newDocument(t, s, other)
+	again(x, 2, another, one)
+	again(y, 2, one)
+	elsewhere("twice in one case", x.ID, false)
+	elsewhere("in the other index", d.ID, false)
+	mine := newCase(t, s, "agency-b")
+	z := newDocument(t, s, mine)
+	again(z, 2, third, one)
+	elsewhere("in another case", x.ID, true)
+	elsewhere("in another case, too", z.ID, true)
+	again(z, 3)
+	elsewhere("gone", x.ID, false)
+	elsewhere("no record", NewID(), false)
+	e = Entry(t, c.ID)
+	ok(t, s.AddObject(ctx, object(d, 0, 3, e.ID), [][]byte{another, third}, e))
+
 	ok(t, s.SetFindable(ctx, c.ID, false, nil, Entry(t, c.ID)))
 	same(t, "taken out", len(find(another, third)), 0)
 	ok(t, s.SetFindable(ctx, c.ID, true, nil, Entry(t, c.ID)))

@@ -26,6 +26,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
@@ -56,6 +57,7 @@ func newStations(t *testing.T, n int) []*station {
 	db, err := sqlstore.Open(ctx, filepath.Join(dir, "main.db"))
 	must(t, err)
 	t.Cleanup(func() { _ = db.Close() })
+	must(t, storetest.Seal(ctx, db))
 	file, err := keyfile.Create(ctx, keyfile.Config{Path: filepath.Join(dir, "keys.age"), Passphrase: "made up", WorkFactor: 1}, "example.org/log")
 	must(t, err)
 	keys := keystore.New(file)

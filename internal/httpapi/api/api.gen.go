@@ -1023,7 +1023,9 @@ type DocumentRecord = json.RawMessage
 // digit of the machine-readable zone that does not belong to what stands
 // there, `differs_from_mrz` a member that the zone contradicts,
 // `mrz_filler` and `mrz_names` are names that stand in the zone as the
-// standard does not ask.
+// standard does not ask. `recorded_elsewhere` says, to the agency that keeps
+// the record and when it is read, that the same document is recorded in
+// another case; of that case nobody is told anything.
 type Doubt struct {
 	Code string `json:"code"`
 

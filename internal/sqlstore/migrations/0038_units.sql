@@ -18,7 +18,17 @@ CREATE TABLE card_counts (
 -- before it was kept, and of cases that are erased.
 ALTER TABLE cards ADD COLUMN holder BLOB;
 
+-- What tells that one document is recorded in two cases: a keyed hash of 16 bytes,
+-- under a label of its own, so that no look-up finds anything here.
+CREATE TABLE document_sameness (
+    record_id TEXT NOT NULL REFERENCES records (id) ON DELETE CASCADE,
+    place     BLOB NOT NULL,
+    PRIMARY KEY (record_id, place)
+);
+CREATE INDEX document_sameness_place ON document_sameness (place);
+
 -- +goose Down
+DROP TABLE document_sameness;
 ALTER TABLE cards DROP COLUMN holder;
 DROP TABLE card_counts;
 ALTER TABLE agencies DROP COLUMN terms;

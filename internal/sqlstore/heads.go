@@ -1,0 +1,697 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/internal/trouble"
+)
+
+// A row is not authority. Each row that grants something has a seal, which is a
+// keyed hash of what it says (seals.go), and stands in the head of its subject: a
+// case, a block of places in a status list, the network. A head lists the seals of
+// all rows of its subject, under a MAC with the number of the change that wrote it.
+// So a row that somebody changed or added without the key is in no head, one that
+// was taken away is missed, and one that was put back has a seal that its head does
+// not list any more.
+//
+// A head that was put back, with all the rows under it, has a valid MAC. But its
+// number is lower than it was. Every process adds up the numbers of all heads, in
+// slots, and holds each head that it reads against the sum of its slot: numbers only
+// grow, so that a sum as high as it should be has no old one in it. The sum of all
+// stands in the database, too, under a MAC, for processes that start and for what
+// others write (docs/decisions/0038-rows.md).
+
+// ErrNeverSealed says that no row of the database was ever sealed.
+var ErrNeverSealed = errors.New("sqlstore: the rows of this database were never sealed")
+
+// ErrNoSealKey says that a row that grants something was asked for before anybody
+// gave the key of the seals.
+var ErrNoSealKey = errors.New("sqlstore: rows cannot be believed without the key of their seals")
+
+// SealError says that rows are not what was written: changed, added, taken away or
+// put back past this program. Nothing of them is used.
+type SealError struct {
+	Table string // or several, as "rows of"
+	ID    string // of the row, or of what it is about; says nothing about anybody
+}
+
+// Error names the row.
+func (e *SealError) Error() string {
+	return fmt.Sprintf("sqlstore: %s %s is not what was written here", e.Table, e.ID)
+}
+
+// Unwrap says that this is damage.
+func (e *SealError) Unwrap() error { return trouble.ErrDamaged }
+
+// errAgain says that what was read comes from a moment that cannot be judged: it
+// has to be read again, from one moment.
+var errAgain = errors.New("sqlstore: read again")
+
+const (
+	// sealSize is a table's number and 16 bytes of a keyed hash.
+	sealSize = 1 + 16
+	// slots is in how many sums the numbers of heads are added up, in memory: a few
+	// heads share each with a million cases. A slot from there on is one head's own.
+	slots = 1 << 18
+	// blockSize is how many places of a status list one head is about, and blocks
+	// how many heads one list has at most.
+	blockSize = 1 << 8
+	blocks    = statuslist.Entries / blockSize
+)
+
+// seal is the keyed hash of one row, behind the number of its table.
+type seal [sealSize]byte
+
+// head is the newest list of seals of one subject.
+type head struct {
+	subject string
+	slot    int64
+	number  int64 // 0 for one that was never written
+	seals   []byte
+
+	was int64 // its number before this transaction
+	own bool  // changed in this transaction
+}
+
+// has reports whether a row with this seal is one of the subject's.
+func (h *head) has(s seal) bool { return h.at(s) >= 0 }
+
+func (h *head) at(s seal) int {
+	for i := 0; i < len(h.seals); i += sealSize {
+		if bytes.Equal(h.seals[i:i+sealSize], s[:]) {
+			return i
+		}
+	}
+	return -1
+}
+
+// count is how many rows of a table the subject has.
+func (h *head) count(t sealedTable) (n int) {
+	for i := 0; i < len(h.seals); i += sealSize {
+		if h.seals[i] == byte(t) {
+			n++
+		}
+	}
+	return n
+}
+
+// put adds the seal of a row that was written.
+func (h *head) put(s seal) {
+	h.seals, h.own = append(h.seals, s[:]...), true
+}
+
+// take removes the seal of a row that changes or goes. The row was not what had
+// been written, unless it is there.
+func (h *head) take(s seal, id string) error {
+	i := h.at(s)
+	if i < 0 {
+		return &SealError{sealedTable(s[0]).String(), id}
+	}
+	last := len(h.seals) - sealSize
+	copy(h.seals[i:], h.seals[last:])
+	h.seals, h.own = h.seals[:last], true
+	return nil
+}
+
+// drop removes the seals of all rows of a table.
+func (h *head) drop(t sealedTable) {
+	kept := h.seals[:0]
+	for s := range slices.Chunk(h.seals, sealSize) {
+		if s[0] != byte(t) {
+			kept = append(kept, s...)
+		}
+	}
+	h.seals, h.own = kept, true
+}
+
+// sealer has the key of the seals, and what this process knows of the numbers.
+type sealer struct {
+	key             []byte
+	macs            sync.Pool
+	toRead, toWrite func() statements
+
+	mu       sync.Mutex
+	loaded   bool
+	number   int64 // of the newest change that is added up below
+	total    int64
+	hashed   []slotSums
+	alone    map[int64]slotSums
+	distrust error // what was found first that does not hold
+}
+
+// slotSums are the sum of a slot's numbers since a change, and the one before, from
+// one change to another: whoever reads from a moment ago is judged by what was so
+// then.
+type slotSums struct {
+	sum, since         int64
+	before, from, till int64
+}
+
+// at is the sum after a change, if it is known.
+func (s slotSums) at(number int64) (sum int64, known bool) {
+	switch {
+	case number >= s.since:
+		return s.sum, true
+	case s.from <= number && number <= s.till:
+		return s.before, true
+	default:
+		return 0, false
+	}
+}
+
+// countRow is the row that counts changes.
+type countRow struct{ number, total int64 }
+
+// Seal gives the key by which rows are believed, 32 bytes. Call it before the
+// database is used for anything that a row grants.
+func (db *DB) Seal(key []byte) {
+	key = bytes.Clone(key)
+	db.seals = &sealer{
+		key: key,
+		// A MAC is made for every row: its state is not made anew each time.
+		macs:   sync.Pool{New: func() any { return hmac.New(sha256.New, key) }},
+		toRead: sync.OnceValue(func() statements { return prepare(db.read, selectHeads+inSlot) }),
+		// Before any transaction: there is one connection that writes.
+		toWrite: sync.OnceValue(func() statements { return prepare(db.write, selectHeads+inSlot, writeHead, writeCount) }),
+	}
+}
+
+// Distrusted is what was found first that is not what was written; nil if nothing
+// was. It stands until CheckSeals finds nothing.
+func (db *DB) Distrusted() error {
+	if db.seals == nil {
+		return nil
+	}
+	db.seals.mu.Lock()
+	defer db.seals.mu.Unlock()
+	return db.seals.distrust
+}
+
+// remember notes what does not hold, and passes it on.
+func (k *sealer) remember(err error) error {
+	if untrue, ok := errors.AsType[*SealError](err); ok {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.distrust == nil {
+			k.distrust = untrue
+		}
+	}
+	return err
+}
+
+// heads are the heads that one reading or one transaction has to do with.
+type heads struct {
+	*sealer
+
+	q     querier
+	ready statements
+	whole bool  // everything that is read through q comes from one moment
+	floor int64 // what had been written here before
+	read  bool
+	count countRow
+	found map[string]*head
+}
+
+func (k *sealer) reading() statements { return k.toRead() }
+func (k *sealer) writing() statements { return k.toWrite() }
+
+func (db *DB) newHeads(q querier, ready func(*sealer) statements, whole bool) (*heads, error) {
+	if db.seals == nil {
+		return nil, ErrNoSealKey
+	}
+	prepared := ready(db.seals)
+	db.seals.mu.Lock()
+	defer db.seals.mu.Unlock()
+	return &heads{sealer: db.seals, q: q, ready: prepared, whole: whole, floor: db.seals.number, found: map[string]*head{}}, nil
+}
+
+// sealed runs do inside one write transaction, and writes the heads that do has
+// changed with it.
+func (db *DB) sealed(ctx context.Context, do func(tx *sql.Tx, h *heads) error) error {
+	if db.seals == nil {
+		return ErrNoSealKey
+	}
+	db.seals.toWrite()
+	var done *heads
+	err := db.tx(ctx, func(tx *sql.Tx) error {
+		h, err := db.newHeads(tx, (*sealer).writing, true)
+		if err != nil {
+			return err
+		}
+		done = h
+		if err := do(tx, h); err != nil {
+			return err
+		}
+		_, err = h.write(ctx, tx)
+		return err
+	})
+	if errors.Is(err, errAgain) {
+		err = ErrBusy // the newest moment there is cannot be too old
+	}
+	if err == nil {
+		done.written()
+	}
+	return db.seals.remember(err)
+}
+
+// maxReadings bounds how often something is read again because others write.
+const maxReadings = 16
+
+// believed runs read, which reads rows and holds them against their heads. What does
+// not hold is read again from one moment before it is called so: rows and heads are
+// read by two statements, and somebody may write between them. read must set what it
+// hands out anew each time.
+func (db *DB) believed(ctx context.Context, read func(h *heads) error) error {
+	h, err := db.newHeads(db.read, (*sealer).reading, false)
+	if err != nil {
+		return err
+	}
+	err = read(h)
+	for range maxReadings {
+		untrue, _ := errors.AsType[*SealError](err)
+		if untrue == nil && !errors.Is(err, errAgain) || ctx.Err() != nil {
+			return err
+		}
+		err = db.readTx(ctx, func(tx *sql.Tx) error {
+			if h, err = db.newHeads(tx, (*sealer).reading, true); err != nil {
+				return err
+			}
+			return read(h)
+		})
+		if !errors.Is(err, errAgain) {
+			return db.seals.remember(err)
+		}
+	}
+	return ErrBusy
+}
+
+// subjects.
+func ofCase(id string) string { return "case/" + id }
+func ofBlock(list uint16, index uint32) string {
+	return fmt.Sprintf("list/%05d/%04d", list, index/blockSize)
+}
+
+const (
+	ofNetwork = "network"
+	ofLists   = "lists"
+)
+
+// slotOf is where a subject's numbers are added up. A block of a status list is
+// alone in its slot, because a publication reads all of them.
+func slotOf(subject string) int64 {
+	if rest, ok := strings.CutPrefix(subject, "list/"); ok {
+		list, block, _ := strings.Cut(rest, "/")
+		n, err1 := strconv.ParseUint(list, 10, 16)
+		at, err2 := strconv.ParseUint(block, 10, 32)
+		if err1 == nil && err2 == nil && at < blocks {
+			return slots + int64(n)*blocks + int64(at) //nolint:gosec // bounded above
+		}
+	}
+	sum := sha256.Sum256([]byte(subject))
+	return int64(binary.BigEndian.Uint32(sum[:]) % slots)
+}
+
+const selectHeads = `SELECT c.number, c.total, c.mac, h.subject, h.slot, h.number, h.seals, h.mac
+	FROM head_count c LEFT JOIN heads h ON `
+
+// of returns the newest head of a subject, an empty one where nothing was ever
+// sealed.
+func (h *heads) of(ctx context.Context, subject string) (*head, error) {
+	if known := h.found[subject]; known != nil {
+		return known, nil
+	}
+	slot := slotOf(subject)
+	if err := h.load(ctx, inSlot, slot); err != nil {
+		return nil, err
+	}
+	if err := h.judge(ctx, slot, slot+1); err != nil {
+		return nil, err
+	}
+	if h.found[subject] == nil {
+		h.found[subject] = &head{subject: subject, slot: slot}
+	}
+	return h.found[subject], nil
+}
+
+// ofList returns the heads of all blocks of a status list.
+func (h *heads) ofList(ctx context.Context, list uint16) ([]*head, error) {
+	first := int64(slots) + int64(list)*blocks
+	if err := h.load(ctx, "h.slot >= $1 AND h.slot < $2", first, first+blocks); err != nil {
+		return nil, err
+	}
+	if err := h.judge(ctx, first, first+blocks); err != nil {
+		return nil, err
+	}
+	var found []*head
+	for _, one := range h.found {
+		if first <= one.slot && one.slot < first+blocks {
+			found = append(found, one)
+		}
+	}
+	return found, nil
+}
+
+const inSlot = "h.slot = $1"
+
+// What every change writes.
+const (
+	writeHead = `INSERT INTO heads (subject, slot, number, seals, mac) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (subject) DO UPDATE SET number = excluded.number, seals = excluded.seals, mac = excluded.mac`
+	writeCount = "UPDATE head_count SET number = $1, total = $2, mac = $3"
+)
+
+// statements are those that are prepared once, because every call needs them. One
+// that could not be prepared is missing, and is sent as it is.
+type statements map[string]*sql.Stmt
+
+func prepare(db *sql.DB, queries ...string) statements {
+	ready := statements{}
+	for _, q := range queries {
+		if s, err := db.PrepareContext(context.Background(), q); err == nil {
+			ready[q] = s
+		}
+	}
+	return ready
+}
+
+// query reads heads.
+func (h *heads) query(ctx context.Context, where string, args ...any) (*sql.Rows, error) {
+	query := selectHeads + where
+	ready := h.ready[query]
+	tx, inTx := h.q.(*sql.Tx)
+	switch {
+	case ready == nil:
+		return h.q.QueryContext(ctx, query, args...)
+	case inTx:
+		return tx.StmtContext(ctx, ready).QueryContext(ctx, args...)
+	default:
+		return ready.QueryContext(ctx, args...)
+	}
+}
+
+// exec writes a head or their count.
+func (h *heads) exec(ctx context.Context, tx *sql.Tx, query string, args ...any) error {
+	if ready := h.ready[query]; ready != nil {
+		_, err := tx.StmtContext(ctx, ready).ExecContext(ctx, args...)
+		return err
+	}
+	_, err := tx.ExecContext(ctx, query, args...)
+	return err
+}
+
+// load reads the count and the heads for which a condition holds.
+func (h *heads) load(ctx context.Context, where string, args ...any) error {
+	rows, err := h.query(ctx, where, args...)
+	if err != nil {
+		return fmt.Errorf("sqlstore: read heads: %w", classify(err))
+	}
+	counted := false
+	err = each(rows, func() error {
+		var count countRow
+		var mac, seals, headMAC []byte
+		var subject sql.NullString
+		var slot, number sql.NullInt64
+		if err := rows.Scan(&count.number, &count.total, &mac, &subject, &slot, &number, &seals, &headMAC); err != nil {
+			return err
+		}
+		if !counted {
+			if counted = true; !hmac.Equal(mac, h.countMAC(count)) || count.number < h.floor {
+				return &SealError{"head_count", "1"}
+			}
+			// Of one reading that is not from one moment each statement is judged by
+			// its own count.
+			h.count, h.read = count, true
+		}
+		if !subject.Valid {
+			return nil
+		}
+		one := &head{subject.String, slot.Int64, number.Int64, seals, number.Int64, false}
+		if !hmac.Equal(headMAC, h.headMAC(one)) || one.slot != slotOf(one.subject) || len(one.seals)%sealSize != 0 {
+			return &SealError{"heads", one.subject}
+		}
+		if h.found[one.subject] == nil {
+			h.found[one.subject] = one
+		}
+		return nil
+	})
+	if err != nil {
+		return classify(err)
+	}
+	if !counted {
+		return ErrNeverSealed
+	}
+	return nil
+}
+
+// judge holds what was read in the slots from first to before end against what this
+// process knows of them.
+func (h *heads) judge(ctx context.Context, first, end int64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.loaded || h.count.number > h.number {
+		if !h.whole {
+			return errAgain // somebody else has written: catch up, from one moment
+		}
+		if err := h.catchUp(ctx); err != nil {
+			return err
+		}
+	}
+	if h.count.number == h.number && h.count.total != h.total {
+		return &SealError{"heads", "in all"}
+	}
+	sums := map[int64]int64{}
+	for _, one := range h.found {
+		if first <= one.slot && one.slot < end {
+			sums[one.slot] += one.was
+		}
+	}
+	for slot := range h.alone {
+		if first <= slot && slot < end {
+			sums[slot] += 0 // also one that is missing
+		}
+	}
+	if first < slots {
+		sums[first] += 0
+	}
+	for slot, sum := range sums {
+		switch want, known := h.slot(slot).at(h.count.number); {
+		case !known:
+			return errAgain
+		case sum != want:
+			return &SealError{"heads", fmt.Sprintf("in slot %d", slot)}
+		}
+	}
+	return nil
+}
+
+func (k *sealer) slot(slot int64) slotSums {
+	if slot < slots {
+		return k.hashed[slot]
+	}
+	return k.alone[slot]
+}
+
+// setSum notes a slot's sum since a change; till another one it was as before.
+func (k *sealer) setSum(slot, sum, since, till int64) {
+	was := k.slot(slot)
+	now := slotSums{sum, since, was.sum, was.since, till}
+	if was.since == since { // a second head of the same slot in one transaction
+		now.before, now.from = was.before, was.from
+	}
+	if slot < slots {
+		k.hashed[slot] = now
+	} else {
+		k.alone[slot] = now
+	}
+}
+
+// catchUp adds up what others have written, from one moment. The lock is held.
+func (h *heads) catchUp(ctx context.Context) error {
+	k := h.sealer
+	if !k.loaded {
+		return k.addUp(ctx, h.q, h.count)
+	}
+	rows, err := h.q.QueryContext(ctx, "SELECT DISTINCT slot FROM heads WHERE number > $1", k.number)
+	if err != nil {
+		return fmt.Errorf("sqlstore: read heads: %w", classify(err))
+	}
+	var changed []int64
+	if err := each(rows, func() error {
+		var slot int64
+		err := rows.Scan(&slot)
+		changed = append(changed, slot)
+		return err
+	}); err != nil {
+		return fmt.Errorf("sqlstore: read heads: %w", classify(err))
+	}
+	total, sums := k.total, make(map[int64]int64, len(changed))
+	for _, slot := range changed {
+		sum, err := k.sumOf(ctx, h.q, "WHERE slot = $1", slot)
+		if err != nil {
+			return err
+		}
+		sums[slot] = sum[slot]
+		total += sum[slot] - k.slot(slot).sum
+	}
+	if total != h.count.total {
+		return &SealError{"heads", "in all"}
+	}
+	for slot, sum := range sums {
+		k.setSum(slot, sum, h.count.number, k.number)
+	}
+	k.number, k.total = h.count.number, total
+	return nil
+}
+
+// addUp adds up the numbers of all heads, each of which is held against its MAC.
+func (k *sealer) addUp(ctx context.Context, q querier, count countRow) error {
+	sums, err := k.sumOf(ctx, q, "")
+	if err != nil {
+		return err
+	}
+	var total int64
+	for _, sum := range sums {
+		total += sum
+	}
+	if total != count.total {
+		return &SealError{"heads", "in all"}
+	}
+	k.hashed, k.alone = make([]slotSums, slots), map[int64]slotSums{}
+	for slot, sum := range sums {
+		// Of what was before nothing is known.
+		now := slotSums{sum: sum, since: count.number, till: -1}
+		if slot < slots {
+			k.hashed[slot] = now
+		} else {
+			k.alone[slot] = now
+		}
+	}
+	k.number, k.total, k.loaded = count.number, total, true
+	return nil
+}
+
+// sumOf adds up the numbers of some heads, slot by slot.
+func (k *sealer) sumOf(ctx context.Context, q querier, where string, args ...any) (map[int64]int64, error) {
+	rows, err := q.QueryContext(ctx, "SELECT subject, slot, number, seals, mac FROM heads "+where, args...) //nolint:gosec // the condition is ours
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read heads: %w", classify(err))
+	}
+	sums := map[int64]int64{}
+	err = each(rows, func() error {
+		one, err := k.scanHead(rows)
+		if err == nil {
+			sums[one.slot] += one.number
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read heads: %w", classify(err))
+	}
+	return sums, nil
+}
+
+// scanHead reads a head: subject, slot, number, seals and MAC.
+func (k *sealer) scanHead(row scanner) (*head, error) {
+	var one head
+	var mac []byte
+	if err := row.Scan(&one.subject, &one.slot, &one.number, &one.seals, &mac); err != nil {
+		return nil, err
+	}
+	if !hmac.Equal(mac, k.headMAC(&one)) || one.slot != slotOf(one.subject) || len(one.seals)%sealSize != 0 {
+		return nil, &SealError{"heads", one.subject}
+	}
+	one.was = one.number
+	return &one, nil
+}
+
+// write writes the heads that were changed, and returns the count after them.
+func (h *heads) write(ctx context.Context, tx *sql.Tx) (now countRow, err error) {
+	now = h.count
+	for _, subject := range slices.Sorted(maps.Keys(h.found)) {
+		one := h.found[subject]
+		if !one.own {
+			continue
+		}
+		now.number++
+		now.total += now.number - one.was
+		one.number = now.number
+		err := h.exec(ctx, tx, writeHead, one.subject, one.slot, one.number, nonNil(one.seals), h.headMAC(one))
+		if err != nil {
+			return now, fmt.Errorf("sqlstore: write a head: %w", err)
+		}
+	}
+	if now == h.count {
+		return now, nil
+	}
+	if err := h.exec(ctx, tx, writeCount, now.number, now.total, h.countMAC(now)); err != nil {
+		return now, fmt.Errorf("sqlstore: count heads: %w", err)
+	}
+	return now, nil
+}
+
+// nonNil is b, which is no NULL when it is empty.
+func nonNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// written adds up what this transaction has written, now that it is committed.
+func (h *heads) written() {
+	if !h.read {
+		return
+	}
+	k := h.sealer
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.loaded || k.number != h.count.number {
+		return // somebody has read it already, and caught up
+	}
+	for _, one := range h.found {
+		if one.own {
+			k.number = max(k.number, one.number)
+		}
+	}
+	for _, one := range h.found {
+		if one.own {
+			k.setSum(one.slot, k.slot(one.slot).sum+one.number-one.was, k.number, h.count.number)
+			k.total += one.number - one.was
+		}
+	}
+}
+
+func (k *sealer) headMAC(h *head) []byte {
+	m := message{}.text("head", h.subject).number(h.slot, h.number).bytes(h.seals)
+	return k.mac(m)
+}
+
+func (k *sealer) countMAC(c countRow) []byte {
+	return k.mac(message{}.text("count").number(c.number, c.total))
+}
+
+func (k *sealer) mac(m message) []byte {
+	h, ok := k.macs.Get().(hash.Hash)
+	if !ok { // of a sealer that only adds up
+		h = hmac.New(sha256.New, k.key)
+	}
+	h.Reset()
+	h.Write(m)
+	sum := h.Sum(nil)
+	k.macs.Put(h)
+	return sum
+}

@@ -1,0 +1,490 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/internal/trouble"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// sealedRow is a row as a check of everything reads it.
+type sealedRow struct {
+	subject string
+	id      string
+	seal    seal
+}
+
+// casesAtOnce is how many cases are looked at in one reading.
+const casesAtOnce = 500
+
+// CheckSeals holds every row that has a seal against the head of its subject, and
+// all heads against their count. It returns what does not hold, as table and id,
+// which say nothing about anybody. Others go on reading and writing. What was found
+// earlier is forgotten where it finds nothing.
+func (db *DB) CheckSeals(ctx context.Context) (problems []string, err error) {
+	c := &sealCheck{db: db}
+	for _, part := range []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.openings, c.strays} {
+		if err := part(ctx); err != nil {
+			return nil, fmt.Errorf("sqlstore: check the seals: %w", err)
+		}
+	}
+	k := db.seals
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case len(c.problems) == 0:
+		k.distrust = nil
+	case k.distrust == nil:
+		k.distrust = c.first
+	}
+	return c.problems, nil
+}
+
+// sealCheck gathers what does not hold.
+type sealCheck struct {
+	db       *DB
+	problems []string
+	first    error
+}
+
+func (c *sealCheck) add(problem string) {
+	if c.first == nil {
+		c.first = fmt.Errorf("sqlstore: %s: the database is %w", problem, trouble.ErrDamaged)
+	}
+	if !slices.Contains(c.problems, problem) {
+		c.problems = append(c.problems, problem)
+	}
+}
+
+// oneMoment runs a part of the check, and notes a head that does not hold. What it
+// found is kept only if all of it came from one moment.
+func (c *sealCheck) oneMoment(ctx context.Context, part func(h *heads) (found []string, err error)) error {
+	var found []string
+	err := c.db.believed(ctx, func(h *heads) (err error) {
+		if !h.whole {
+			return errAgain
+		}
+		found, err = part(h)
+		return err
+	})
+	if untrue, ok := errors.AsType[*SealError](err); ok {
+		c.add(untrue.problem())
+		return nil
+	}
+	for _, one := range found {
+		c.add(one)
+	}
+	return err
+}
+
+func (e *SealError) problem() string { return e.Table + " " + e.ID + " is not what was written here" }
+
+// all adds up all heads anew, and each has its MAC.
+func (c *sealCheck) all(ctx context.Context) error {
+	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
+		if err := h.load(ctx, inSlot, slotOf(ofNetwork)); err != nil {
+			return nil, err
+		}
+		again := &sealer{key: h.key}
+		return nil, again.addUp(ctx, h.q, h.count)
+	})
+}
+
+// cases looks at all cases, some at a time.
+func (c *sealCheck) cases(ctx context.Context) error {
+	for after := ""; ; {
+		var ids []string
+		err := c.oneMoment(ctx, func(h *heads) (found []string, err error) {
+			if ids, err = casesBehind(ctx, h.q, after); err != nil || len(ids) == 0 {
+				return nil, err
+			}
+			rows, err := h.rowsOfCases(ctx, h.q, after, ids[len(ids)-1])
+			if err != nil {
+				return nil, err
+			}
+			subjects := make([]string, len(ids))
+			for i, id := range ids {
+				subjects[i] = ofCase(id)
+			}
+			return h.compare(ctx, subjects, rows)
+		})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		after = ids[len(ids)-1]
+	}
+}
+
+// casesBehind are the next cases that rows or heads name, in order.
+func casesBehind(ctx context.Context, q querier, after string) ([]string, error) {
+	part := func(table, column string) string {
+		return fmt.Sprintf("SELECT c FROM (SELECT DISTINCT %[2]s AS c FROM %[1]s WHERE %[2]s > $1 ORDER BY c LIMIT %[3]d) AS %[1]s", table, column, casesAtOnce)
+	}
+	query := strings.Join([]string{
+		part("records", "case_id"), part("issued", "case_id"), part("grants", "case_id"), part("erasures", "case_id"),
+		fmt.Sprintf("SELECT c FROM (SELECT substr(subject, 6) AS c FROM heads WHERE subject > 'case/' || $1 AND subject < 'case0' ORDER BY subject LIMIT %d) AS heads", casesAtOnce),
+	}, " UNION ")
+	return list(ctx, q, scanText, fmt.Sprintf("SELECT c FROM (%s) AS named ORDER BY c LIMIT %d", query, casesAtOnce), after) //nolint:gosec // names are ours
+}
+
+// compare holds rows against the heads of their subjects, and the heads against
+// them. Rows that stand together in a head are of one of the subjects.
+func (h *heads) compare(ctx context.Context, subjects []string, rows []sealedRow) (found []string, err error) {
+	of := map[string][]sealedRow{}
+	for _, r := range rows {
+		of[r.subject] = append(of[r.subject], r)
+	}
+	for _, subject := range subjects {
+		head, err := h.of(ctx, subject)
+		if untrue, ok := errors.AsType[*SealError](err); ok {
+			found = append(found, untrue.problem())
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		seen := map[sealedTable]int{}
+		for _, r := range of[subject] {
+			if !head.has(r.seal) {
+				found = append(found, (&SealError{sealedTable(r.seal[0]).String(), r.id}).problem())
+				continue
+			}
+			seen[sealedTable(r.seal[0])]++
+		}
+		for t := range sealedTables {
+			if missing := head.count(t) - seen[t]; missing > 0 {
+				found = append(found, fmt.Sprintf("%d rows of %s are missing or changed, of %s", missing, t, subject))
+			}
+		}
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// lists looks at all status lists, one at a time.
+func (c *sealCheck) lists(ctx context.Context) error {
+	var numbers []uint16
+	err := c.oneMoment(ctx, func(h *heads) ([]string, error) {
+		rows, lists, err := h.rowsOfLists(ctx, h.q)
+		if err != nil {
+			return nil, err
+		}
+		numbers = lists
+		return h.compare(ctx, []string{ofLists}, rows)
+	})
+	if err != nil {
+		return err
+	}
+	for _, number := range numbers {
+		err := c.oneMoment(ctx, func(h *heads) ([]string, error) {
+			heads, err := h.ofList(ctx, number)
+			if err != nil {
+				return nil, err
+			}
+			rows, err := h.rowsOfList(ctx, h.q, number)
+			if err != nil {
+				return nil, err
+			}
+			subjects := make([]string, 0, len(heads))
+			for _, one := range heads {
+				subjects = append(subjects, one.subject)
+			}
+			for _, r := range rows {
+				subjects = append(subjects, r.subject)
+			}
+			slices.Sort(subjects)
+			return h.compare(ctx, slices.Compact(subjects), rows)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *sealCheck) ofNetwork(ctx context.Context) error {
+	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
+		rows, err := h.rowsOfNetwork(ctx, h.q)
+		if err != nil {
+			return nil, err
+		}
+		return h.compare(ctx, []string{ofNetwork}, rows)
+	})
+}
+
+func (c *sealCheck) openings(ctx context.Context) error {
+	return c.oneMoment(ctx, func(h *heads) (found []string, err error) {
+		rows, err := list(ctx, h.q, scanOpening, selectOpenings)
+		for _, o := range rows {
+			if !hmac.Equal(o.mac, h.opening(o.Opened, o.parts)) {
+				found = append(found, (&SealError{sealedOpening.String(), o.ID}).problem())
+			}
+		}
+		return found, err
+	})
+}
+
+// strays looks for rows of documents that are not there, which no case has.
+func (c *sealCheck) strays(ctx context.Context) error {
+	return c.oneMoment(ctx, func(h *heads) (found []string, err error) {
+		for _, table := range []string{"number_index", "number_places", "objects"} {
+			stray, err := list(ctx, h.q, scanText, "SELECT DISTINCT record_id FROM "+table+" o WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.id = o.record_id)") //nolint:gosec // our own tables
+			if err != nil {
+				return nil, err
+			}
+			for _, id := range stray {
+				found = append(found, (&SealError{table, id}).problem())
+			}
+		}
+		return found, nil
+	})
+}
+
+// gather makes sealed rows of what a query finds.
+func gather[T any](ctx context.Context, q querier, into *[]sealedRow, scan func(scanner) (T, error), make func(T) sealedRow, query string, args ...any) error {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return classify(err)
+	}
+	return classify(each(rows, func() error {
+		one, err := scan(rows)
+		if err == nil {
+			*into = append(*into, make(one))
+		}
+		return err
+	}))
+}
+
+// rowsOfCases reads the sealed rows of the cases behind after up to last.
+func (k *sealer) rowsOfCases(ctx context.Context, q querier, after, last string) (rows []sealedRow, err error) {
+	const between = "case_id > $1 AND case_id <= $2"
+	ofRecords := "JOIN records r ON r.id = o.record_id WHERE r." + strings.ReplaceAll(between, "AND ", "AND r.")
+	err = errors.Join(
+		gather(ctx, q, &rows, scanIssued, func(d credentials.Issued) sealedRow {
+			return sealedRow{ofCase(d.Case), string(d.ID), k.issued(d)}
+		}, "SELECT "+issuedColumns+" WHERE i."+strings.ReplaceAll(between, "AND ", "AND i."), after, last),
+		gather(ctx, q, &rows, scanOwnRecord, func(r vault.Record) sealedRow {
+			return sealedRow{ofCase(r.Case), r.ID, k.record(r)}
+		}, "SELECT id, case_id, agency, recipient, findable, day FROM records WHERE "+between, after, last),
+		gather(ctx, q, &rows, scanCaseObject, func(o caseObject) sealedRow {
+			return sealedRow{ofCase(o.caseID), o.Record, k.object(o.Object)}
+		}, `SELECT o.record_id, o.page, o.version, o.media_type, o.role, o.seen_original, o.length, o.sha256,
+			o.salt, o.entry_id, o.salt, o.blob, NULL, o.day, r.case_id FROM objects o `+ofRecords+`
+			AND o.version = (SELECT MAX(n.version) FROM objects n WHERE n.record_id = o.record_id AND n.page = o.page)`, after, last),
+		gather(ctx, q, &rows, scanIndexed, func(i indexed) sealedRow {
+			return sealedRow{ofCase(i.caseID), i.record, k.index(i.record, i.place)}
+		}, "SELECT r.case_id, o.record_id, o.place FROM number_index o "+ofRecords+
+			" UNION ALL SELECT r.case_id, o.record_id, o.place FROM number_places o "+ofRecords, after, last),
+		gather(ctx, q, &rows, scanGrant, func(s vault.Shared) sealedRow {
+			return sealedRow{ofCase(s.Case), s.Record, k.grant(s)}
+		}, selectGrant+"WHERE "+between, after, last),
+		gather(ctx, q, &rows, scanErasure, func(e vault.Erasure) sealedRow {
+			return sealedRow{ofCase(e.Case), e.Case, k.erasure(e)}
+		}, selectErasures+"WHERE "+between, after, last),
+	)
+	return rows, err
+}
+
+func scanOwnRecord(row scanner) (r vault.Record, err error) {
+	var day int64
+	err = row.Scan(&r.ID, &r.Case, &r.Agency, &r.Recipient, &r.Findable, &day)
+	r.Day = fromDay(day)
+	return r, err
+}
+
+// caseObject is an object with its case.
+type caseObject struct {
+	vault.Object
+
+	caseID string
+}
+
+func scanCaseObject(row scanner) (o caseObject, err error) {
+	o.Object, err = scanObject(withMore{row, []any{&o.caseID}})
+	return o, err
+}
+
+// withMore scans more columns behind those that are asked for.
+type withMore struct {
+	scanner
+
+	more []any
+}
+
+func (w withMore) Scan(dest ...any) error { return w.scanner.Scan(append(dest, w.more...)...) }
+
+// indexed is a place of a document in the index of numbers.
+type indexed struct {
+	caseID, record string
+	place          []byte
+}
+
+func scanIndexed(row scanner) (i indexed, err error) {
+	return i, row.Scan(&i.caseID, &i.record, &i.place)
+}
+
+// rowsOfLists reads the rows of the status lists themselves, and the numbers of those
+// that they or their places name.
+func (k *sealer) rowsOfLists(ctx context.Context, q querier) (rows []sealedRow, numbers []uint16, err error) {
+	err = gather(ctx, q, &rows, scanList, func(l listRow) sealedRow {
+		return sealedRow{ofLists, strconv.Itoa(int(l.number)), k.list(l)}
+	}, selectLists)
+	if err != nil {
+		return nil, nil, err
+	}
+	numbers, err = list(ctx, q, func(row scanner) (n uint16, err error) { return n, row.Scan(&n) },
+		"SELECT number FROM status_lists UNION SELECT DISTINCT list FROM status_entries ORDER BY 1")
+	return rows, numbers, err
+}
+
+// rowsOfList reads the places of one status list, in the order of their blocks.
+func (k *sealer) rowsOfList(ctx context.Context, q querier, number uint16) (rows []sealedRow, err error) {
+	err = gather(ctx, q, &rows, scanPlace, func(p placeRow) sealedRow {
+		return sealedRow{ofBlock(p.list, p.Index), p.id(), k.place(p)}
+	}, selectPlaces+"WHERE list = $1 ORDER BY list_index", number)
+	return rows, err
+}
+
+func (k *sealer) rowsOfNetwork(ctx context.Context, q querier) (rows []sealedRow, err error) {
+	err = errors.Join(
+		gather(ctx, q, &rows, scanNetwork, func(n networkRow) sealedRow { return sealedRow{ofNetwork, "1", k.network(n)} }, selectNetwork),
+		gather(ctx, q, &rows, scanEpoch, func(e network.Epoch) sealedRow {
+			return sealedRow{ofNetwork, strconv.FormatUint(uint64(e.ID), 10), k.epoch(e)}
+		}, selectEpochs),
+		gather(ctx, q, &rows, scanPack, func(p packRow) sealedRow { return sealedRow{ofNetwork, "1", k.pack(p.number, p.lists)} }, selectPack),
+	)
+	return rows, err
+}
+
+// SealRows seals every row as it stands, and believes all that it finds. It is for a
+// database that nobody has worked with yet, and for rows of the version before this
+// one. Changes go on behind all that were counted.
+func (db *DB) SealRows(ctx context.Context) error {
+	if db.seals == nil {
+		return ErrNoSealKey
+	}
+	err := db.tx(ctx, func(tx *sql.Tx) error {
+		if err := db.withoutTimeouts(ctx, tx); err != nil {
+			return err
+		}
+		return db.seals.sealAll(ctx, tx)
+	})
+	if err != nil {
+		return fmt.Errorf("sqlstore: seal the rows: %w", err)
+	}
+	db.seals.forget()
+	return nil
+}
+
+// forget has everything added up anew.
+func (k *sealer) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.loaded, k.number, k.total, k.distrust = false, 0, 0, nil
+}
+
+// sealAll seals every row in a transaction.
+func (k *sealer) sealAll(ctx context.Context, tx *sql.Tx) error {
+	h := &heads{sealer: k, q: tx, whole: true, read: true, found: map[string]*head{}}
+	err := tx.QueryRowContext(ctx, "SELECT number FROM head_count").Scan(&h.count.number)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	k.mu.Lock()
+	h.count.number = max(h.count.number, k.number)
+	k.mu.Unlock()
+	for _, clear := range []string{"DELETE FROM heads", "DELETE FROM head_count"} {
+		if _, err := tx.ExecContext(ctx, clear); err != nil {
+			return err
+		}
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO head_count (one, number, total, mac) VALUES (1, $1, $2, $3)", h.count.number, h.count.total, h.countMAC(h.count))
+	if err != nil {
+		return err
+	}
+	return h.sealAll(ctx, tx)
+}
+
+// sealAll seals every row behind a count that is there.
+func (h *heads) sealAll(ctx context.Context, tx *sql.Tx) error {
+	rows, err := h.rowsOfNetwork(ctx, tx)
+	if err != nil {
+		return err
+	}
+	lists, numbers, err := h.rowsOfLists(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if err := h.sealSome(ctx, tx, append(rows, lists...)); err != nil {
+		return err
+	}
+	for _, number := range numbers {
+		if rows, err = h.rowsOfList(ctx, tx, number); err != nil {
+			return err
+		}
+		if err := h.sealSome(ctx, tx, rows); err != nil {
+			return err
+		}
+	}
+	for after := ""; ; {
+		ids, err := casesBehind(ctx, tx, after)
+		if err != nil || len(ids) == 0 {
+			return cmp.Or(err, h.sealOpenings(ctx, tx))
+		}
+		last := ids[len(ids)-1]
+		if rows, err = h.rowsOfCases(ctx, tx, after, last); err != nil {
+			return err
+		}
+		if err := h.sealSome(ctx, tx, rows); err != nil {
+			return err
+		}
+		after = last
+	}
+}
+
+// sealSome writes the heads of some rows, which are all that their subjects have.
+func (h *heads) sealSome(ctx context.Context, tx *sql.Tx, rows []sealedRow) (err error) {
+	for _, r := range rows {
+		if h.found[r.subject] == nil {
+			h.found[r.subject] = &head{subject: r.subject, slot: slotOf(r.subject)}
+		}
+		h.found[r.subject].put(r.seal)
+	}
+	h.count, err = h.write(ctx, tx)
+	clear(h.found)
+	return err
+}
+
+// sealOpenings seals the openings of the day on which this is done.
+func (h *heads) sealOpenings(ctx context.Context, tx *sql.Tx) error {
+	rows, err := list(ctx, tx, scanOpening, selectOpenings)
+	for _, o := range rows {
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "UPDATE openings SET mac = $1 WHERE id = $2", h.opening(o.Opened, o.parts), o.ID)
+		}
+	}
+	return err
+}
+
+// Counted is the number of the newest change of a sealed row. Asking for it adds up
+// what there is.
+func (db *DB) Counted(ctx context.Context) (number int64, err error) {
+	err = db.believed(ctx, func(h *heads) error {
+		if err := h.load(ctx, inSlot, slotOf(ofNetwork)); err != nil {
+			return err
+		}
+		number = h.count.number
+		return h.judge(ctx, slotOf(ofNetwork), slotOf(ofNetwork)+1)
+	})
+	return number, err
+}

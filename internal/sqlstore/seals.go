@@ -1,0 +1,220 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// sealedTable numbers the tables whose rows have seals. The numbers are kept: they
+// stand in every head.
+type sealedTable byte
+
+const (
+	sealedIssued  sealedTable = 1 // with its row in cards
+	sealedPlace   sealedTable = 2
+	sealedList    sealedTable = 3
+	sealedRecord  sealedTable = 4
+	sealedObject  sealedTable = 5
+	sealedIndex   sealedTable = 6 // number_index and number_places
+	sealedGrant   sealedTable = 7
+	sealedErasure sealedTable = 8
+	sealedNetwork sealedTable = 9
+	sealedEpoch   sealedTable = 10
+	sealedPack    sealedTable = 11
+	sealedOpening sealedTable = 12
+)
+
+var sealedTables = map[sealedTable]string{
+	sealedIssued: "issued", sealedPlace: "status_entries", sealedList: "status_lists", sealedRecord: "records",
+	sealedObject: "objects", sealedIndex: "number_index", sealedGrant: "grants", sealedErasure: "erasures",
+	sealedNetwork: "network", sealedEpoch: "epochs", sealedPack: "packs", sealedOpening: "openings",
+}
+
+// String is the table's name.
+func (t sealedTable) String() string { return sealedTables[t] }
+
+// message is what a keyed hash is made of. Texts have their length in front of them,
+// so that no two lists of fields give the same bytes.
+type message []byte
+
+func (m message) text(fields ...string) message {
+	for _, f := range fields {
+		m = binary.BigEndian.AppendUint32(m, uint32(len(f))) //nolint:gosec // fields are far below 4 GiB
+		m = append(m, f...)
+	}
+	return m
+}
+
+func (m message) bytes(fields ...[]byte) message {
+	for _, f := range fields {
+		m = binary.BigEndian.AppendUint32(m, uint32(len(f))) //nolint:gosec // fields are far below 4 GiB
+		m = append(m, f...)
+	}
+	return m
+}
+
+func (m message) number(fields ...int64) message {
+	for _, f := range fields {
+		m = binary.BigEndian.AppendUint64(m, uint64(f)) //nolint:gosec // its bits
+	}
+	return m
+}
+
+func (m message) flag(fields ...bool) message {
+	for _, f := range fields {
+		b := byte(0)
+		if f {
+			b = 1
+		}
+		m = append(m, b)
+	}
+	return m
+}
+
+// ofTable begins the message of a row with the table's name, so that a row of one is
+// never taken for one of another.
+func ofTable(t sealedTable, size int) message {
+	return make(message, 0, 256+size).text("row", t.String())
+}
+
+// seal is the seal of a row of a table.
+func (k *sealer) seal(t sealedTable, m message) (s seal) {
+	s[0] = byte(t)
+	copy(s[1:], k.mac(m))
+	return s
+}
+
+// issued is the seal of what was issued, with what is kept of a card. Only which
+// process made a draft is not in it.
+func (k *sealer) issued(d credentials.Issued) seal {
+	m := ofTable(sealedIssued, 256+len(d.Sealed)).
+		text(string(d.ID), string(d.Kind), d.Case, d.Agency, string(d.About), string(d.Replaces), string(d.State)).
+		number(int64(d.List), int64(d.Index), toDay(d.IssuedOn), toDay(d.ValidUntil), dayOrNone(d.ReviewBy)).
+		bytes(d.Digest[:], d.Sealed).text(d.RequestKey, d.ChangeKey).flag(d.Matched, d.Card != nil)
+	if f := d.Card; f != nil {
+		m = m.number(int64(f.Epoch)).bytes(f.Number[:], f.Handle[:], f.Nationality[:], f.Holder[:], f.OpenKey, f.Salt)
+	}
+	return k.seal(sealedIssued, m)
+}
+
+// placeRow is a place in a status list, and in the answers list beside it.
+type placeRow struct {
+	credentials.Entry
+
+	list    uint16
+	waiting int64
+	held    bool
+}
+
+// id names a place.
+func (p placeRow) id() string { return fmt.Sprintf("%d/%d", p.list, p.Index) }
+
+func (k *sealer) place(p placeRow) seal {
+	return k.seal(sealedPlace, ofTable(sealedPlace, 0).
+		number(int64(p.list), int64(p.Index), int64(p.WantedStatus), int64(p.PublishedStatus), int64(p.WantedAnswer), int64(p.PublishedAnswer), p.waiting).
+		flag(p.Decoy, p.held))
+}
+
+// listRow is a status list. How many of its places are used is a count that only
+// says when the next one is opened.
+type listRow struct {
+	number          uint16
+	closed, frozen  bool
+	status, answers string
+}
+
+func (k *sealer) list(l listRow) seal {
+	return k.seal(sealedList, ofTable(sealedList, 0).number(int64(l.number)).flag(l.closed, l.frozen).text(l.status, l.answers))
+}
+
+// recordRow is a row of records: Findable is the row's own.
+func (k *sealer) record(r vault.Record) seal {
+	return k.seal(sealedRecord, ofTable(sealedRecord, 0).text(r.ID, r.Case, r.Agency, r.Recipient).flag(r.Findable).number(toDay(r.Day)))
+}
+
+// object is the seal of the newest version of a page. What is sealed in it has a
+// digest.
+func (k *sealer) object(o vault.Object) seal {
+	return k.seal(sealedObject, ofTable(sealedObject, 0).text(o.Record, o.MediaType, string(o.Role), o.Entry, o.Blob).
+		number(int64(o.Page), int64(o.Version), o.Length, toDay(o.Day)).flag(o.SeenOriginal).bytes(o.SHA256[:], o.Salt[:]))
+}
+
+func (k *sealer) index(record string, place []byte) seal {
+	return k.seal(sealedIndex, ofTable(sealedIndex, 0).text(record).bytes(place))
+}
+
+func (k *sealer) grant(s vault.Shared) seal {
+	return k.seal(sealedGrant, ofTable(sealedGrant, 0).text(s.Record, s.Case, s.Agency, string(s.Purpose)).number(toDay(s.Until), toDay(s.Day)))
+}
+
+func (k *sealer) erasure(e vault.Erasure) seal {
+	return k.seal(sealedErasure, ofTable(sealedErasure, 0).text(e.Case, e.Agency, strings.Join(e.Records, " ")).number(toDay(e.Day)).bytes(e.MAC))
+}
+
+// opening is the MAC of an opening. It needs no head: it ends with its day, and
+// what was put back on that day had been so on that day.
+func (k *sealer) opening(o vault.Opened, parts int64) []byte {
+	s := k.seal(sealedOpening, ofTable(sealedOpening, 0).text(o.ID, o.Record, o.Case, o.Agency).number(parts, toDay(o.Day)))
+	return s[1:]
+}
+
+// networkRow is the one row of the network, with its newest trust list.
+type networkRow struct {
+	network.Record
+
+	pack, trust int64                   // the last numbers that were given
+	stored      sql.NullInt64           // of the trust list that is stored; NULL when none is
+	list        network.SignedTrustList // that one
+}
+
+const selectNetwork = `SELECT id, name, base_url, desk, demo, generation, pack_sequence, trust_sequence,
+	trust_stored, trust_digest, trust_expires, trust_list FROM network`
+
+func scanNetwork(row scanner) (n networkRow, err error) {
+	var generation int64
+	var expires sql.NullInt64
+	var digest []byte
+	var list sql.NullString
+	err = row.Scan(&n.ID, &n.Name, &n.BaseURL, &n.Desk, &n.Demo, &generation, &n.pack, &n.trust, &n.stored, &digest, &expires, &list)
+	if err != nil {
+		return n, err
+	}
+	n.Generation = uint64(generation) //nolint:gosec // written from a uint64
+	if n.stored.Valid {
+		if len(digest) != len(n.list.Digest) {
+			return n, errors.New("sqlstore: the trust list is damaged")
+		}
+		n.list = network.SignedTrustList{
+			Sequence: uint64(n.stored.Int64), Digest: [32]byte(digest), Expires: time.Unix(expires.Int64, 0).UTC(), Compact: list.String, //nolint:gosec // counts from 0
+		}
+	}
+	return n, nil
+}
+
+func (k *sealer) network(n networkRow) seal {
+	m := ofTable(sealedNetwork, 0).text(n.ID, n.Name, n.BaseURL, n.Desk).flag(n.Demo, n.stored.Valid).
+		number(int64(n.Generation), n.pack, n.trust) //nolint:gosec // counts by hand
+	if n.stored.Valid {
+		m = m.number(n.stored.Int64, n.list.Expires.Unix()).bytes(n.list.Digest[:]).text(n.list.Compact)
+	}
+	return k.seal(sealedNetwork, m)
+}
+
+func (k *sealer) epoch(e network.Epoch) seal {
+	burned := optionalDay(e.BurnedAt)
+	return k.seal(sealedEpoch, ofTable(sealedEpoch, 0).number(int64(e.ID), toDay(e.Created), toDay(e.SealFrom), toDay(e.EndsAt), burned.Int64).
+		flag(burned.Valid, e.Reduced, e.Keys != nil).bytes(e.Keys))
+}
+
+func (k *sealer) pack(sequence int64, lists verifier.Lists) seal {
+	return k.seal(sealedPack, ofTable(sealedPack, 0).number(sequence).text(lists.TrustList, lists.Pack))
+}
