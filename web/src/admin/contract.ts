@@ -75,7 +75,7 @@ export interface ActLine {
   value: string;
 }
 
-export type RequestState = "waits" | "done" | "withdrawn" | "over";
+export type RequestState = "waits" | "agreed" | "done" | "withdrawn" | "over";
 
 export interface Request {
   id: string;
