@@ -128,9 +128,10 @@ var rooms = map[string]room{
 	"internal/keystore": {adapter: true, ours: []string{"credentials/jws", "verifier", "internal/trouble"}, foreign: []string{"golang.org/x/mod/sumdb/note"}},
 	"internal/keyfile":  {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"filippo.io/age", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto"}},
 	"internal/hcvault":  {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
-	// Keys in a process of their own: it knows no keystore but as one, and of the
-	// vault only the word for what does not open.
-	"internal/signer":     {adapter: true, ours: []string{"internal/keystore", "internal/trouble", "vault"}, foreign: []string{"github.com/fxamacker/cbor/v2"}},
+	// Keys in a process of their own: it knows no keystore but as one, of the vault
+	// only the word for what does not open, and of the formats how to read what it
+	// is to sign.
+	"internal/signer":     {adapter: true, ours: slices.Concat(leaves, []string{"internal/files", "internal/keystore", "internal/trouble", "vault", "verifier"}), foreign: []string{"github.com/fxamacker/cbor/v2"}},
 	"internal/blobs":      {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
 	"internal/sqlitetest": {adapter: true, foreign: []string{"modernc.org/sqlite"}},
@@ -190,7 +191,7 @@ var rooms = map[string]room{
 		ours: []string{
 			// network for the word that an agency is not there
 			"audit", "credentials/jws", "network", "vault", "verifier", "internal/backup", "internal/config", "internal/doctor",
-			"internal/files", "internal/keystore", "internal/offsite", "internal/service", "internal/sqlstore",
+			"internal/files", "internal/keystore", "internal/offsite", "internal/service", "internal/signer", "internal/sqlstore",
 		},
 	},
 	// It holds tests alone.

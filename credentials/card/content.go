@@ -309,3 +309,28 @@ func (s es256Signer) Sign(random io.Reader, content []byte) ([]byte, error) {
 	}
 	return out, nil
 }
+
+// ReadInput reads what is about to be signed for a card: the Sig_structure of its
+// COSE_Sign1 (RFC 9052 §4.4), of which there is one way to write it. What it is
+// bound to (docs/card.md, Signed content) is a secret of code and envelope.
+func ReadInput(input []byte) (kid [8]byte, c Claims, ok bool) {
+	var s struct {
+		_         struct{} `cbor:",toarray"`
+		Context   string
+		Protected []byte
+		External  []byte
+		Payload   []byte
+	}
+	if decoding.Unmarshal(input, &s) != nil || s.Context != "Signature1" || !bytes.HasPrefix(s.External, []byte(label)) {
+		return kid, c, false
+	}
+	if again, err := encoding.Marshal(s); err != nil || !bytes.Equal(again, input) {
+		return kid, c, false
+	}
+	head := signedHead[2:]
+	if len(s.Protected) != len(head)+kidSize || !bytes.HasPrefix(s.Protected, head) {
+		return kid, c, false
+	}
+	c, ok = readClaims(s.Payload)
+	return [8]byte(s.Protected[len(head):]), c, ok
+}

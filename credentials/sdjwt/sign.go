@@ -87,6 +87,7 @@ func Sign(h Header, always, disclosable []Member, digests int, key crypto.Signer
 	if _, err := io.ReadFull(random, noise); err != nil {
 		return "", fmt.Errorf("sdjwt: sign: salts: %w", err)
 	}
+	blind := noise[saltSize*len(disclosable):]
 
 	disclosures := make([]byte, 0, 128*len(disclosable)) // most are shorter than that
 	var room [512]byte
@@ -111,7 +112,7 @@ func Sign(h Header, always, disclosable []Member, digests int, key crypto.Signer
 	slices.SortFunc(sums, func(a, b digestText) int { return bytes.Compare(a[:], b[:]) })
 
 	if m, ok := key.(crypto.MessageSigner); ok { // a signer elsewhere reads what the digests stand for
-		key = disclosing{m, disclosures}
+		key = disclosing{m, disclosures, blind}
 	}
 	jwt, err := h.SignHere(key, encodePayload(sums, always, open))
 	if err != nil {
@@ -130,25 +131,68 @@ func Sign(h Header, always, disclosable []Member, digests int, key crypto.Signer
 type disclosing struct {
 	crypto.MessageSigner
 	disclosures []byte // each with a ~ behind it
+	decoys      []byte // side by side
 }
 
 // SignMessage signs, and shows.
 func (d disclosing) SignMessage(random io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return d.MessageSigner.SignMessage(random, message, disclosed{opts, d.disclosures})
+	return d.MessageSigner.SignMessage(random, message, disclosed{opts, d})
 }
 
 // disclosed are the options by which disclosures go along.
 type disclosed struct {
 	crypto.SignerOpts
-	disclosures []byte
+	key disclosing
 }
 
-// Disclosed are the disclosures, each as it is hashed.
-func (d disclosed) Disclosed() []string {
-	if len(d.disclosures) == 0 {
-		return nil
+// Shown are the disclosures and the random bytes of decoys, each as it is hashed.
+func (d disclosed) Shown() [][]byte {
+	var shown [][]byte
+	for one := range bytes.SplitSeq(d.key.disclosures, []byte{'~'}) {
+		if len(one) > 0 {
+			shown = append(shown, one)
+		}
 	}
-	return strings.Split(strings.TrimSuffix(string(d.disclosures), "~"), "~")
+	return slices.AppendSeq(shown, slices.Chunk(d.key.decoys, sha256.Size))
+}
+
+// ReadInput reads what is about to be signed: the signing input, and everything
+// that its digests stand for. Each digest in it has to be shown, as a disclosure or
+// as a decoy, which nothing could ever be disclosed by, so that nothing is signed
+// unseen. What passes has kid and claims as a verifier would read them one day.
+func ReadInput(input []byte, shown [][]byte, typ string) (kid string, _ *Claims, err error) {
+	compact := string(input) + "." + strings.Repeat("A", 86) + "~" // 64 bytes stand for the signature
+	digests := map[string]bool{}
+	for _, one := range shown {
+		text := digest(one)
+		digests[string(text[:])] = true
+		switch {
+		case isBase64URL(string(one)):
+			compact += string(one) + "~"
+		case len(one) != sha256.Size:
+			return "", nil, refuse(CodeMalformed, "neither a disclosure nor a decoy")
+		}
+	}
+	t, err := Parse(compact, typ)
+	if err != nil {
+		return "", nil, err
+	}
+	var payload struct {
+		Digests []string `json:"_sd"`
+	}
+	if err := json.Unmarshal(t.message.Unverified(), &payload); err != nil || len(payload.Digests) != len(digests) {
+		return "", nil, refuse(CodeMalformed, "a digest that is not shown, or not there")
+	}
+	for _, d := range payload.Digests {
+		if !digests[d] {
+			return "", nil, refuse(CodeMalformed, "a digest that is not shown")
+		}
+	}
+	c, err := t.disclose(t.message.Unverified())
+	if err != nil {
+		return "", nil, err
+	}
+	return t.KeyID(), c, c.check(Policy{Required: []string{"iss", "iat", "exp", "status"}})
 }
 
 // encode returns the JSON of all values, after looking for everything that

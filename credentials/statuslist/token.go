@@ -105,6 +105,41 @@ func (t Token) Sign(kid string, key crypto.Signer) (string, error) {
 	return jws.Sign(tokenType, kid, key, payload)
 }
 
+// ReadInput reads what is about to be signed, as Parse reads a token: for a list of
+// entries entries at whatever address it names.
+func ReadInput(input []byte, entries int) (kid string, _ *Token, err error) {
+	_, size, err := shape(8, entries)
+	if err != nil {
+		return "", nil, err
+	}
+	maxPayload := base64.RawURLEncoding.EncodedLen(maxDeflated(size)) + overhead
+	m, err := jws.ParseInput(input, base64.RawURLEncoding.EncodedLen(maxPayload)+overhead, tokenType)
+	if err != nil {
+		return "", nil, err
+	}
+	t, err := open(m.Unverified(), maxPayload, entries)
+	return m.KeyID(), t, err
+}
+
+// open reads a payload.
+func open(payload []byte, maxPayload, entries int) (*Token, error) {
+	c, err := parseClaims(payload, maxPayload)
+	if err != nil {
+		return nil, err
+	}
+	list, err := Decode(c.List.Bits, c.List.Lst, entries)
+	if err != nil {
+		return nil, err
+	}
+	return &Token{
+		Subject:  c.Subject,
+		IssuedAt: time.Unix(c.Issued, 0).UTC(),
+		Expires:  time.Unix(c.Expires, 0).UTC(),
+		TTL:      time.Duration(c.TTL) * time.Second,
+		List:     list,
+	}, nil
+}
+
 // Parse reads a token of our own: signed by the key that key returns for its
 // kid (nil for none), for the list at the address subject, with at most
 // entries entries (a multiple of 8). Everything but the time is checked: an

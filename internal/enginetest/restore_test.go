@@ -29,6 +29,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/recovery"
 	"github.com/safeconduct/safeconduct/internal/s3test"
 	"github.com/safeconduct/safeconduct/internal/service"
+	"github.com/safeconduct/safeconduct/internal/signer"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/internal/vaulttest"
 	"github.com/safeconduct/safeconduct/vault"
@@ -485,6 +486,9 @@ func (d *drill) play() {
 	d.fsck()
 	d.linked(network)
 	d.goneForGood(erasedBefore, erasedAfter)
+	if _, err := os.Stat(filepath.Join(d.at.dir, config.SignerName, signer.StateName)); err != nil {
+		t.Errorf("what the signer signed last did not come back: %v", err)
+	}
 
 	d.serve()
 	for _, id := range append(before, changed.attestations...) {

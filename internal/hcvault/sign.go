@@ -179,6 +179,31 @@ func (v *Vault) Public(ctx context.Context, use keystore.Use) (keystore.Public, 
 	return keystore.PublicOf(pub)
 }
 
+// Publics are the versions of the key for a use that Vault keeps.
+func (v *Vault) Publics(ctx context.Context, use keystore.Use) ([]keystore.Public, error) {
+	name, err := v.nameOf(use)
+	if err != nil {
+		return nil, err
+	}
+	k, err := v.key(ctx, name, kindSigning)
+	if err != nil {
+		return nil, fmt.Errorf("find the keys of %s: %w", kindOfUse(use), err)
+	}
+	publics := make([]keystore.Public, 0, len(k.public))
+	for _, version := range k.public {
+		pub, ok := version.(*ecdsa.PublicKey)
+		if !ok {
+			return nil, ErrBadResponse
+		}
+		p, err := keystore.PublicOf(pub)
+		if err != nil {
+			return nil, err
+		}
+		publics = append(publics, p)
+	}
+	return publics, nil
+}
+
 // kindOfUse says whose key it is, without an id.
 func kindOfUse(use keystore.Use) string {
 	if _, ok := use.OfAgency(); ok {

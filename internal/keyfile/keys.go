@@ -65,6 +65,29 @@ func (f *File) Public(_ context.Context, use keystore.Use) (keystore.Public, err
 	return keystore.PublicOf(&key.PublicKey)
 }
 
+// Publics are the keys that sign or have signed for a use.
+func (f *File) Publics(_ context.Context, use keystore.Use) ([]keystore.Public, error) {
+	key, err := f.key(use)
+	if err != nil {
+		return nil, err
+	}
+	all := []*ecdsa.PrivateKey{key}
+	if id, ok := use.OfAgency(); ok {
+		a, err := f.agency(id)
+		if err != nil {
+			return nil, err
+		}
+		all = a.signing
+	}
+	publics := make([]keystore.Public, len(all))
+	for i, key := range all {
+		if publics[i], err = keystore.PublicOf(&key.PublicKey); err != nil {
+			return nil, err
+		}
+	}
+	return publics, nil
+}
+
 // errReplaced says that a key was replaced between finding it and signing.
 var errReplaced = &trouble.Later{Err: trouble.ErrKeystore, Cause: "the key was replaced meanwhile", After: time.Second}
 

@@ -85,6 +85,16 @@ func PublicOf(key *ecdsa.PublicKey) (Public, error) {
 	return Public{KeyID: jws.KeyID(key), DER: der}, nil
 }
 
+// PublicFrom is PublicOf for a SubjectPublicKeyInfo.
+func PublicFrom(der []byte) (Public, error) {
+	parsed, err := x509.ParsePKIXPublicKey(der)
+	key, ok := parsed.(*ecdsa.PublicKey)
+	if err != nil || !ok || key.Curve != elliptic.P256() {
+		return Public{}, fmt.Errorf("keystore: a public key: %w", trouble.ErrWrongAnswer)
+	}
+	return PublicOf(key)
+}
+
 // Key reads a public half. One that is not the key of its id is refused.
 func (p Public) Key() (*ecdsa.PublicKey, error) {
 	parsed, err := x509.ParsePKIXPublicKey(p.DER)
@@ -131,8 +141,8 @@ var _ crypto.MessageSigner = signer{}
 // they stand for.
 type Disclosing interface {
 	crypto.SignerOpts
-	// Disclosed are the texts that were hashed.
-	Disclosed() []string
+	// Shown are what was hashed.
+	Shown() [][]byte
 }
 
 // SignMessage has the Store sign a message by its SHA-256. The signature is ASN.1,
@@ -143,7 +153,7 @@ func (s signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts)
 	}
 	m := Message{Bytes: message}
 	if d, ok := opts.(Disclosing); ok {
-		m.Disclosures = d.Disclosed()
+		m.Shown = d.Shown()
 	}
 	all, err := s.store.Sign(s.ctx, s.use, s.kid, []Message{m})
 	if err != nil {

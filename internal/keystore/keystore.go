@@ -66,9 +66,10 @@ type Message struct {
 	// Bytes is the signing input of a token (RFC 7515 §5.1), or the Sig_structure
 	// of a card (RFC 9052 §4.4).
 	Bytes []byte
-	// Disclosures are what digests in the bytes stand for, each as it is hashed
-	// (RFC 9901 §4.2.1).
-	Disclosures []string
+	// Shown are what the digests in the bytes stand for, each as it is hashed: the
+	// disclosures of an SD-JWT, and the random bytes of its decoys (RFC 9901
+	// §4.2.3, §4.2.5).
+	Shown [][]byte
 }
 
 // Digest is what ECDSA signs of it.
@@ -82,6 +83,9 @@ func (m Message) Digest() []byte {
 type Store interface {
 	// Public is the key that signs for a use now. ErrNoKey if there is none.
 	Public(ctx context.Context, use Use) (Public, error)
+	// Publics are that key and those that signed for the use before, as far as they
+	// are kept, in no order.
+	Publics(ctx context.Context, use Use) ([]Public, error)
 	// Sign signs messages by their SHA-256 with the key that has this id, all of
 	// them or none. The signatures are ASN.1 (RFC 3279 §2.2.3), in the order of the
 	// messages. A key that was replaced meanwhile signs nothing: nothing was

@@ -21,6 +21,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/service"
+	"github.com/safeconduct/safeconduct/internal/signer"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -162,9 +163,29 @@ func (c *copying) data(ctx context.Context, w io.Writer, to []backup.Recipient, 
 			return m, err
 		}
 	}
+	if err := c.copySigned(); err != nil {
+		return m, fmt.Errorf("copy what the signer knows: %w", err)
+	}
 	m, err = c.out.Close(m, sign)
 	c.say.end()
 	return m, err
+}
+
+// signedPart is what the signer signed last, sealed under a key of the network: one
+// that begins with it signs nothing that goes back behind.
+const signedPart = "signer/" + signer.StateName
+
+// copySigned copies it, behind the rows, so that it is never older than they are.
+// Where another process has the keys it is there.
+func (c *copying) copySigned() error {
+	data, err := files.Read(c.dir.Path(filepath.Join(config.SignerName, signer.StateName)), backup.MaxPart)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return c.out.Add(signedPart, data)
 }
 
 // keysPart is the network's key file, sealed with its passphrase as it lies in

@@ -26,6 +26,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/service"
+	"github.com/safeconduct/safeconduct/internal/signer"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
@@ -100,6 +101,7 @@ type restoring struct {
 	manifest    backup.Manifest
 	keys        keystore.Keys
 	keyData     []byte // the key file, if the keys are in one
+	signedData  []byte // what the signer signed last, if it is in the backup
 	keyringPath string
 	public      *verifier.Public
 	lists       verifier.Lists
@@ -188,8 +190,11 @@ func vacant(ctx context.Context, c service.Config) error {
 // check reads the whole backup once and believes it only then.
 func (r *restoring) check(ctx context.Context) error {
 	signed, err := r.read(r.path, func(name string, data []byte) error {
-		if name == keysPart {
+		switch name {
+		case keysPart:
 			r.keyData = slices.Clone(data)
+		case signedPart:
+			r.signedData = slices.Clone(data)
 		}
 		return nil
 	})
@@ -478,6 +483,12 @@ func (r *restoring) stores(ctx context.Context) (restart sqlstore.LogRestart, er
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if r.keyData != nil {
 		if err := files.Replace(filepath.Join(r.cfg.Dir, config.KeysName), r.keyData); err != nil {
+			return restart, err
+		}
+	}
+	if r.signedData != nil {
+		folder := filepath.Join(r.cfg.Dir, config.SignerName)
+		if err := errors.Join(os.MkdirAll(folder, 0o700), files.Replace(filepath.Join(folder, signer.StateName), r.signedData)); err != nil {
 			return restart, err
 		}
 	}

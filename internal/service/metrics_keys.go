@@ -39,6 +39,11 @@ func (c countedKeys) Public(ctx context.Context, use keystore.Use) (p keystore.P
 	return c.Store.Public(ctx, use)
 }
 
+func (c countedKeys) Publics(ctx context.Context, use keystore.Use) (p []keystore.Public, err error) {
+	defer c.count("find", time.Now(), &err)
+	return c.Store.Publics(ctx, use)
+}
+
 func (c countedKeys) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) (s [][]byte, err error) {
 	defer c.count("sign", time.Now(), &err)
 	return c.Store.Sign(ctx, use, kid, messages)

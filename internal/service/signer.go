@@ -13,6 +13,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/signer"
 )
 
@@ -51,6 +52,12 @@ func sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing, li
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	guard, err := signer.NewGuard(ctx, signer.GuardConfig{
+		Keys: keys, Dir: f.Path(config.SignerName), Derived: []string{offsite.LabelJournal, offsite.LabelBackup},
+	})
+	if err != nil {
+		return err
+	}
 	l, err := listen()
 	if err != nil {
 		return err
@@ -64,7 +71,7 @@ func sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing, li
 		log.InfoContext(ctx, "the keys can be asked")
 		defer log.InfoContext(ctx, "the signer stopped")
 	}
-	return signer.Serve(ctx, l, signer.Config{Keys: keys, Peers: at.Peers, Log: log})
+	return signer.Serve(ctx, l, signer.Config{Keys: guard, Peers: at.Peers, Log: log})
 }
 
 // openSigner opens the keys for this process alone.

@@ -173,6 +173,21 @@ func (c *Client) Public(ctx context.Context, use keystore.Use) (keystore.Public,
 	return c.public(ctx, question{Op: opPublic, Use: string(use)})
 }
 
+// Publics are the keys that sign or have signed for a use.
+func (c *Client) Publics(ctx context.Context, use keystore.Use) ([]keystore.Public, error) {
+	a, err := c.ask(ctx, question{Op: opPublics, Use: string(use)})
+	if err != nil {
+		return nil, err
+	}
+	publics := make([]keystore.Public, len(a.Many))
+	for i, der := range a.Many {
+		if publics[i], err = keystore.PublicFrom(der); err != nil {
+			return nil, err
+		}
+	}
+	return publics, nil
+}
+
 func (c *Client) public(ctx context.Context, q question) (keystore.Public, error) {
 	a, err := c.ask(ctx, q)
 	if err != nil {
@@ -187,7 +202,7 @@ func (c *Client) Sign(ctx context.Context, use keystore.Use, kid string, message
 	for len(messages) > 0 {
 		q, size := question{Op: opSign, Use: string(use), KeyID: kid}, 0
 		for _, m := range messages[:min(len(messages), maxMany)] {
-			for _, d := range m.Disclosures {
+			for _, d := range m.Shown {
 				size += len(d)
 			}
 			if size += len(m.Bytes); size > maxBatch && len(q.Many) > 0 {

@@ -12,7 +12,7 @@ import (
 func FuzzQuestion(f *testing.F) {
 	for _, q := range []question{
 		{Op: opReady, Within: 1000},
-		{Op: opSign, Within: 20000, Use: "agency/aa01", KeyID: "00112233", Many: []message{{[]byte("a"), []string{"WyJh"}}, {}}},
+		{Op: opSign, Within: 20000, Use: "agency/aa01", KeyID: "00112233", Many: []message{{[]byte("a"), [][]byte{[]byte("WyJh")}}, {}}},
 		{Op: opUnwrap, Agency: "aa01", Record: "rec1", Data: []byte("wrapped")},
 		{Op: opSignDerived, Label: "backup", Network: "net", Data: []byte("x")},
 		{Op: opUnwrapEpoch, Epoch: 7, Data: []byte("x")},
@@ -59,8 +59,13 @@ func normal(q question) question {
 		if len(q.Many[i].Bytes) == 0 {
 			q.Many[i].Bytes = nil
 		}
-		if len(q.Many[i].Disclosures) == 0 {
-			q.Many[i].Disclosures = nil
+		if len(q.Many[i].Shown) == 0 {
+			q.Many[i].Shown = nil
+		}
+		for j := range q.Many[i].Shown {
+			if len(q.Many[i].Shown[j]) == 0 {
+				q.Many[i].Shown[j] = nil
+			}
 		}
 	}
 	return q

@@ -255,6 +255,12 @@ func reply(ctx context.Context, s keystore.Store, q question, a *answer) (err er
 		}
 	case opPublic:
 		return public(s.Public(ctx, keystore.Use(q.Use)))
+	case opPublics:
+		all, err := s.Publics(ctx, keystore.Use(q.Use))
+		for _, p := range all {
+			a.Many = append(a.Many, p.DER)
+		}
+		return err
 	case opSign:
 		a.Many, err = s.Sign(ctx, keystore.Use(q.Use), q.KeyID, q.messages())
 	case opLogKey:

@@ -2,7 +2,9 @@
 // process that has them answers on a Unix socket ([Serve]); everybody else asks
 // there through a [Client], which is a keystore.Store like any other. Who may
 // connect is told by the kernel: the socket is its owner's alone, and the user of
-// whoever connects is looked at as well. How keys are kept is for
+// whoever connects is looked at as well. What is asked for is judged by a [Guard]:
+// it reads each message, remembers what was signed, and refuses what no honest
+// service could want. How keys are kept is for
 // internal/keyfile and internal/hcvault, and what is signed for internal/keystore.
 //
 // docs/decisions/0037-signer.md says why it is shaped like this.

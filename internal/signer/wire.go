@@ -48,6 +48,7 @@ const (
 	opRetireSigning
 	opRotateWrapping
 	opRetireWrapping
+	opPublics
 )
 
 // question is all that can be asked.
@@ -67,8 +68,8 @@ type question struct {
 
 // message is a keystore.Message.
 type message struct {
-	Bytes       []byte   `cbor:"1,keyasint"`
-	Disclosures []string `cbor:"2,keyasint,omitempty"`
+	Bytes []byte   `cbor:"1,keyasint"`
+	Shown [][]byte `cbor:"2,keyasint,omitempty"`
 }
 
 // messages are those of a question, as a keystore takes them.

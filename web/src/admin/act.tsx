@@ -25,7 +25,7 @@ export function Roles({ of }: { of: readonly Role[] }): VNode {
 }
 
 /** Word is a value that this page has a word for, or the value itself. */
-export function Word({ of, value }: { of: "role" | "class" | "kind" | "yes"; value: string }): VNode {
+export function Word({ of, value }: { of: "role" | "class" | "kind" | "level" | "yes"; value: string }): VNode {
   const id = `admin.${of}.${value.toLowerCase()}`;
   return has(id) ? <Say id={id} /> : <bdi>{value}</bdi>;
 }
@@ -56,19 +56,20 @@ export function Facts({ lines }: { lines: readonly ActLine[] }): VNode {
   const machines = facts.filter((f) => f.means === "machine");
   return (
     <>
-      <dl class="facts" data-testid="facts">{people.map((f) => <One key={f.at} fact={f} named={f.at === "what.id" ? named : undefined} />)}</dl>
+      <dl class="facts" data-testid="facts">{people.map((f) => <One key={f.at} fact={f} act={doing(lines)} named={f.at === "what.id" ? named : undefined} />)}</dl>
       {machines.length > 0 && (
         <details>
           <summary><Say id="admin.act.machine" /></summary>
-          <dl class="facts">{machines.map((f) => <One key={f.at} fact={f} />)}</dl>
+          <dl class="facts">{machines.map((f) => <One key={f.at} fact={f} act={doing(lines)} />)}</dl>
         </details>
       )}
     </>
   );
 }
 
-function One({ fact, named }: { fact: Fact; named?: string | undefined }): VNode {
-  const id = `admin.at.${fact.at}`;
+function One({ fact, act, named }: { fact: Fact; act: string; named?: string | undefined }): VNode {
+  // An agency has the highest level that it may sign; a decision is of one level.
+  const id = fact.means === "level" && !act.startsWith("agency.") ? "admin.at.level" : `admin.at.${fact.at}`;
   const label = fact.means !== "unknown" && has(id) ? <Say id={id} /> : <bdi dir="ltr">{fact.at}</bdi>;
   return <Row label={label}>{fact.values.map((v) => <p key={v}><Value means={fact.means} value={v} named={named} /></p>)}</Row>;
 }
@@ -77,7 +78,7 @@ function Value({ means, value, named }: { means: Meaning; value: string; named: 
   if (value === "") return means === "agency" ? <Say id="admin.network.itself" /> : <Say id="admin.act.nothing" />;
   switch (means) {
     case "agency": case "person": case "program": case "device": return <Named id={value} named={named} />;
-    case "role": case "class": case "kind": case "yes": return <Word of={means} value={value} />;
+    case "role": case "class": case "kind": case "level": case "yes": return <Word of={means} value={value} />;
     case "time": return <bdi>{moment(timeOf(value))}</bdi>;
     case "machine": return <bdi dir="ltr" class="machine-part">{value}</bdi>;
     default: return <bdi>{value}</bdi>;

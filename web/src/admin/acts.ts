@@ -7,7 +7,7 @@ import type { ActLine } from "./contract";
 export type Meaning =
   | "text"
   | "agency" | "person" | "program" | "device" // ids
-  | "role" | "class" | "kind" | "yes" // words of ours
+  | "role" | "class" | "kind" | "level" | "yes" // words of ours
   | "time" // RFC 3339, or seconds since 1970
   | "machine" // digests and keys
   | "unknown"; // nobody wrote this down here: the place is its own label
@@ -22,11 +22,12 @@ export interface Fact {
 const meanings: Record<string, Meaning> = {
   agency: "agency", by: "person", expires: "time", what: "text",
   "what.agency": "agency", "what.partner": "agency", "what.person": "person", "what.invited_by": "person",
-  "what.handle": "text", "what.label": "text", "what.name": "text", "what.country": "text", "what.desk": "text", "what.level": "text",
+  "what.handle": "text", "what.label": "text", "what.name": "text", "what.country": "text", "what.desk": "text",
   "what.event": "text", "what.cards": "text", "what.symbols": "text", "what.seq": "text",
-  "what.roles": "role", "what.role": "role", "what.class": "class", "what.kinds": "kind", "what.demo": "yes", "what.credential.synced": "yes",
+  "what.roles": "role", "what.role": "role", "what.class": "class", "what.kinds": "kind", "what.kind": "kind", "what.level": "level",
+  "what.case": "text", "what.demo": "yes", "what.credential.synced": "yes",
   "what.expires": "time", "what.until": "time", "what.since": "time", "what.link.until": "time",
-  "what.link.hash": "machine", "what.token": "machine", "what.recipient": "machine",
+  "what.order": "machine", "what.link.hash": "machine", "what.token": "machine", "what.recipient": "machine",
   "what.credential": "machine", "what.credential.id": "machine", "what.credential.public_key": "machine", "what.credential.aaguid": "machine",
 };
 

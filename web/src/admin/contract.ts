@@ -75,7 +75,7 @@ export interface ActLine {
   value: string;
 }
 
-export type RequestState = "waits" | "done" | "withdrawn" | "over";
+export type RequestState = "waits" | "agreed" | "done" | "withdrawn" | "over";
 
 export interface Request {
   id: string;
@@ -107,6 +107,15 @@ export interface Asked {
 
 export type AgencyClass = "NGO" | "LawEnforcement" | "HealthServiceOrganisation" | "CentralGovernmentOrganisation" | "LocalGovernmentOrganisation" | "ImmigrationService" | "LegalService" | "CorporateBusiness" | "SchoolOrCollege" | "x_DiplomaticMission" | "x_InternationalOrganisation" | "x_Shelter";
 
+export type Kind = "screening" | "appointment" | "identity" | "document" | "opinion" | "reliance" | "reply";
+
+export type DecisionLevel = "preliminary_screening" | "reasonable_grounds" | "formal_identification" | "judicial_finding";
+
+export interface AgencySigns {
+  kinds: Kind[];
+  level?: DecisionLevel;
+}
+
 export interface Agency {
   id: string;
   name: string;
@@ -115,6 +124,7 @@ export interface Agency {
   desk: string;
   since: string;
   symbols: string;
+  signs: AgencySigns;
   state: "active" | "suspended";
 }
 

@@ -66,6 +66,7 @@ function Standing({ request: r }: { request: Request }): VNode | null {
   const said = r.state === "done" ? (r.counts ? "admin.request.counts" : "admin.request.done")
     : r.state === "withdrawn" ? "admin.request.withdrawn"
     : r.state === "over" ? "admin.request.over"
+    : r.state === "agreed" ? "admin.request.doing"
     : r.mine ? "" : "admin.request.waits";
   if (!said) return null;
   return <p class="note good" role="status" data-testid="standing" data-state={r.state}><Beside id={said} values={{ when: r.counts ? moment(r.counts) : "" }} /></p>;

@@ -51,7 +51,8 @@ test("every interface is of the schema of its name", () => {
     if (sent.test(name)) for (const member of schema.required ?? []) assert.ok(lines.some((line) => line.startsWith(`${member}:`)), `${name} lacks ${member}`);
   }
   for (const [, name = "", values] of written.matchAll(/^export type (\w+) = (".*);$/gm)) {
-    assert.equal(values, quoted(contract.components.schemas[name]?.enum ?? []), name);
+    // The page knows every word that the service may say.
+    for (const value of contract.components.schemas[name]?.enum ?? [undefined]) assert.ok(values?.includes(`"${value}"`), `${name} lacks ${value}`);
   }
   assert.ok(held > 15, "the search is broken");
 });

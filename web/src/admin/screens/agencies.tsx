@@ -52,6 +52,10 @@ export function OneAgency({ id }: { id: string }): VNode {
               <Row label={<Say id="admin.at.what.class" />}><Word of="class" value={a.class} /></Row>
               <Row label={<Say id="admin.at.what.country" />}><bdi>{a.country}</bdi></Row>
               <Row label={<Say id="admin.at.what.desk" />}><bdi dir="ltr">{a.desk}</bdi></Row>
+              <Row label={<Say id="admin.at.what.kinds" />}>
+                {a.signs.kinds.length === 0 ? <Say id="admin.act.nothing" /> : a.signs.kinds.map((kind) => <p key={kind}><Word of="kind" value={kind} /></p>)}
+              </Row>
+              {a.signs.level && <Row label={<Say id="admin.at.what.level" />}><Word of="level" value={a.signs.level} /></Row>}
               <Row label={<Say id="admin.at.what.since" />}><bdi>{day(a.since)}</bdi></Row>
               <Row label={<Say id="admin.at.what.symbols" />}><bdi dir="ltr" class="symbols">{a.symbols}</bdi></Row>
               <Row label={<Say id="admin.at.state" />}><Tag id={`admin.agency.${a.state}`} look={look[a.state]} /></Row>

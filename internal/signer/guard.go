@@ -1,0 +1,653 @@
+package signer
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/credentials/sdjwt"
+	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// What a guard believes of the process that asks it is nothing: it reads each
+// message itself, and signs what an honest service could want. Everything else is
+// keystore.ErrRefused.
+
+// How long what is signed may hold at most, and how far ahead of our clock it may be
+// dated. A service may live in the past, as a demonstration does.
+const (
+	day             = 24 * time.Hour
+	longestTrust    = 31 * day
+	longestList     = 72 * time.Hour
+	longestLease    = 30 * day
+	longestValidity = 5 * 366 * day // cards have a shorter one of their own
+	ahead           = 5 * time.Minute
+)
+
+// maxNumber bounds the number of a list, as it stands in cards.
+const maxNumber = 1<<16 - 1
+
+// A Change is one place of a list that is about to change.
+type Change struct {
+	Subject  string // the address of the list
+	Index    int
+	From, To uint8
+}
+
+// Permits judges what a guard can read and not decide by itself: whether somebody
+// who may has agreed. Its errors wrap keystore.ErrRefused.
+type Permits interface {
+	// Attestation is asked for each finding with its claims, and Card for each card.
+	Attestation(ctx context.Context, agency string, c *sdjwt.Claims) error
+	Card(ctx context.Context, agency string, c card.Claims) error
+	// TrustList is asked who belongs to the network, with which keys.
+	TrustList(ctx context.Context, l verifier.TrustList) error
+	// Changes is asked for what takes something back or confirms something: a pause
+	// that ends, an answer that appears. Decoys are among them.
+	Changes(ctx context.Context, all []Change) error
+}
+
+// PermitAll has no objection: who agreed to what is looked at by the service alone.
+type PermitAll struct{}
+
+// Attestation permits.
+func (PermitAll) Attestation(context.Context, string, *sdjwt.Claims) error { return nil }
+
+// Card permits.
+func (PermitAll) Card(context.Context, string, card.Claims) error { return nil }
+
+// TrustList permits.
+func (PermitAll) TrustList(context.Context, verifier.TrustList) error { return nil }
+
+// Changes permits.
+func (PermitAll) Changes(context.Context, []Change) error { return nil }
+
+// GuardConfig says what stands behind a guard.
+type GuardConfig struct {
+	Keys keystore.Store
+	// Dir is a folder of the guard's own, for what it signed last.
+	Dir     string
+	Permits Permits          // nil means PermitAll
+	Now     func() time.Time // nil means time.Now
+	// Derived are the labels that SignDerived may be asked for. MAC refuses them,
+	// because it would give those keys away.
+	Derived []string
+}
+
+// A Guard is a Store in front of another one. It is the only one that uses its
+// folder.
+type Guard struct {
+	keystore.Store
+	cfg GuardConfig
+
+	mu    sync.Mutex // what is compared with the state, and changes it, goes one by one
+	state state
+}
+
+// NewGuard reads what was signed last. A state that was altered is an error, one
+// that is not there is that of a signer which begins.
+func NewGuard(ctx context.Context, cfg GuardConfig) (*Guard, error) {
+	if cfg.Permits == nil {
+		cfg.Permits = PermitAll{}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	g := &Guard{Store: cfg.Keys, cfg: cfg}
+	var err error
+	g.state, err = readState(ctx, cfg.Keys, cfg.Dir)
+	return g, err
+}
+
+func refuse(why string) error { return fmt.Errorf("%w: %s", keystore.ErrRefused, why) }
+
+// Ready says whether the keys can be used now.
+func (g *Guard) Ready(ctx context.Context) error {
+	if r, ok := g.Store.(Readier); ok {
+		return r.Ready(ctx)
+	}
+	return nil
+}
+
+// RetireSigning, RotateWrapping and RetireWrapping are those of the keystore.
+func (g *Guard) RetireSigning(ctx context.Context, agency string) error {
+	r, err := retirer(g.Store)
+	if err != nil {
+		return err
+	}
+	return r.RetireSigning(ctx, agency)
+}
+
+// RotateWrapping is that of the keystore.
+func (g *Guard) RotateWrapping(ctx context.Context, agency string) error {
+	r, err := retirer(g.Store)
+	if err != nil {
+		return err
+	}
+	return r.RotateWrapping(ctx, agency)
+}
+
+// RetireWrapping is that of the keystore.
+func (g *Guard) RetireWrapping(ctx context.Context, agency string) error {
+	r, err := retirer(g.Store)
+	if err != nil {
+		return err
+	}
+	return r.RetireWrapping(ctx, agency)
+}
+
+// Sign reads each message, and has those signed that an honest service could want.
+func (g *Guard) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) ([][]byte, error) {
+	for _, m := range messages {
+		if err := g.read(ctx, use, kid, m); err != nil {
+			return nil, err
+		}
+	}
+	return g.Store.Sign(ctx, use, kid, messages)
+}
+
+func (g *Guard) read(ctx context.Context, use keystore.Use, kid string, m keystore.Message) error {
+	agency, ok := use.OfAgency()
+	switch {
+	case ok && len(m.Bytes) > 0 && m.Bytes[0] == 0x84: // an array of four; a token begins with a letter
+		return g.card(ctx, agency, kid, m)
+	case ok:
+		return g.attestation(ctx, agency, kid, m)
+	case len(m.Shown) > 0:
+		return refuse("nothing is disclosed in it")
+	case use == keystore.Root:
+		return g.trustList(ctx, kid, m.Bytes)
+	case use == keystore.Status:
+		return g.list(ctx, kid, m.Bytes)
+	case use == keystore.Pack:
+		return g.packOrEnvelope(ctx, kid, m.Bytes)
+	default:
+		return refuse("a use that there is no key for")
+	}
+}
+
+// dated judges when something begins and ends, in Unix seconds.
+func (g *Guard) dated(from, to int64, longest time.Duration) error {
+	switch {
+	case from <= 0 || to <= from:
+		return refuse("it ends before it begins")
+	case to-from > int64(longest/time.Second):
+		return refuse("it holds longer than anything of its kind")
+	case from > g.cfg.Now().Add(ahead).Unix():
+		return refuse("it is dated ahead")
+	}
+	return nil
+}
+
+func (g *Guard) card(ctx context.Context, agency, kid string, m keystore.Message) error {
+	named, c, ok := card.ReadInput(m.Bytes)
+	switch {
+	case !ok || len(m.Shown) > 0:
+		return refuse("not what a card is signed over")
+	case hex.EncodeToString(named[:]) != kid:
+		return refuse("a card names another key")
+	}
+	if err := g.dated(c.IssuedAt.Unix(), c.Expires.Unix(), longestValidity); err != nil {
+		return err
+	}
+	return g.cfg.Permits.Card(ctx, agency, c)
+}
+
+// typeOfAttestation is the vct of all attestations (docs/specs.md).
+const typeOfAttestation = "urn:safeconduct:attestation:1"
+
+func (g *Guard) attestation(ctx context.Context, agency, kid string, m keystore.Message) error {
+	named, c, err := sdjwt.ReadInput(m.Bytes, m.Shown, sdjwt.TypeVC)
+	if err != nil {
+		return refuse("not what an attestation is signed over: " + err.Error())
+	}
+	base, ok := strings.CutSuffix(c.Issuer(), "/agencies/"+agency)
+	switch {
+	case named != kid:
+		return refuse("an attestation names another key")
+	case c.VCT() != typeOfAttestation:
+		return refuse("another type of credential")
+	case !ok:
+		return refuse("an attestation of another agency")
+	case c.Status() == nil || c.Status().Index < 0 || c.Status().Index >= statuslist.Entries || !numbered(c.Status().URI, base+"/status-lists/"):
+		return refuse("its status stands elsewhere")
+	}
+	if err := g.dated(c.IssuedAt().Unix(), c.Expires().Unix(), longestValidity); err != nil {
+		return err
+	}
+	if err := g.cfg.Permits.Attestation(ctx, agency, c); err != nil {
+		return err
+	}
+	return g.at(ctx, base)
+}
+
+// numbered tells the address of a list: a number behind a prefix, written in one
+// way.
+func numbered(address, prefix string) bool {
+	text, ok := strings.CutPrefix(address, prefix)
+	n, err := strconv.ParseUint(text, 10, 64)
+	return ok && err == nil && n <= maxNumber && strconv.FormatUint(n, 10) == text
+}
+
+// at notes where the network is served, when it is the first to say so.
+func (g *Guard) at(ctx context.Context, base string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state.Base == base {
+		return nil // as always
+	}
+	next := g.state.clone()
+	if err := next.served(base); err != nil {
+		return err
+	}
+	return g.keep(ctx, next)
+}
+
+// served sees that everything is signed for one service: the first that was.
+func (s *state) served(base string) error {
+	if s.Base != "" && s.Base != base || base == "" {
+		return refuse("the network is served elsewhere")
+	}
+	s.Base = base
+	return nil
+}
+
+// network sees that everything is of one network: the first that was.
+func (s *state) network(id string) error {
+	if s.Network != "" && s.Network != id || len(id) != 32 {
+		return refuse("of another network")
+	}
+	s.Network = id
+	return nil
+}
+
+// statement reads a message that a key of the network signs.
+func statement(message []byte, limit int, typ, kid string, v any) error {
+	m, err := jws.ParseInput(message, limit, typ)
+	if err != nil {
+		return refuse("not a " + typ + ": " + err.Error())
+	}
+	if m.KeyID() != kid {
+		return refuse("it names another key")
+	}
+	if err := strictjson.Unmarshal(m.Unverified(), strictjson.Limits{Size: limit}, v); err != nil {
+		return refuse("not a " + typ)
+	}
+	return nil
+}
+
+func (g *Guard) trustList(ctx context.Context, kid string, message []byte) error {
+	var l verifier.TrustList
+	if err := statement(message, verifier.MaxTrustList, verifier.TypeTrustList, kid, &l); err != nil {
+		return err
+	}
+	base, ok := strings.CutSuffix(l.StatusLists, "/status-lists/")
+	if !ok || l.AnswersLists != base+"/answers-lists/" || len(l.Agencies) > verifier.MaxAgencies {
+		return refuse("its lists stand elsewhere")
+	}
+	if err := g.dated(l.IssuedAt, l.Expires, longestTrust); err != nil {
+		return err
+	}
+	if err := g.ownKeys(ctx, l.Keys); err != nil {
+		return err
+	}
+	var named []string
+	for _, a := range l.Agencies {
+		if a.Issuer != base+"/agencies/"+a.ID {
+			return refuse("an agency issues elsewhere")
+		}
+		known, err := g.agencyKeys(ctx, l, a)
+		if err != nil {
+			return err
+		}
+		named = append(named, known...)
+	}
+	if err := g.cfg.Permits.TrustList(ctx, l); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	next := g.state.clone()
+	if err := errors.Join(next.network(l.Network), next.served(base)); err != nil {
+		return err
+	}
+	if l.Sequence <= next.Trust {
+		return refuse("a trust list with this number or a higher one was signed")
+	}
+	next.Trust = l.Sequence
+	for _, k := range named {
+		next.Keys[k] = true
+	}
+	return g.keep(ctx, next)
+}
+
+// ownKeys sees that a trust list names the network's own keys, and no other.
+func (g *Guard) ownKeys(ctx context.Context, keys []verifier.NetworkKey) error {
+	for _, k := range keys {
+		switch k.Use {
+		case verifier.UseStatus, verifier.UsePack:
+			publics, err := g.Publics(ctx, keystore.Use(k.Use))
+			if err != nil {
+				return err
+			}
+			if !among(publics, k.KeyID, k.JWK) {
+				return refuse("a key of the network that this keystore does not have")
+			}
+		case verifier.UseLog:
+			ours, err := g.LogKey(ctx)
+			if err != nil {
+				return err
+			}
+			if keyOfNote(k.Note) != keyOfNote(ours) || keyOfNote(ours) == "" {
+				return refuse("a key of the log that this keystore does not have")
+			}
+		default:
+			return refuse("a key with a use that there is no key for")
+		}
+	}
+	return nil
+}
+
+// keyOfNote is the key in a note verifier key, without the name: a log that began
+// anew has another one (C2SP signed-note).
+func keyOfNote(vkey string) string {
+	parts := strings.SplitN(vkey, "+", 3)
+	if len(parts) != 3 {
+		return ""
+	}
+	return parts[2]
+}
+
+func among(publics []keystore.Public, kid string, jwk []byte) bool {
+	key, err := jws.ParseKey(jwk)
+	if err != nil || jws.KeyID(key) != kid {
+		return false
+	}
+	return slices.ContainsFunc(publics, func(p keystore.Public) bool {
+		ours, err := p.Key()
+		return err == nil && ours.Equal(key)
+	})
+}
+
+// agencyKeys sees that an agency has keys of this keystore alone, and returns them
+// as the state knows them. Some that have ended may be gone here: they count when
+// they stood on a list before, or on the first that this signer signs.
+func (g *Guard) agencyKeys(ctx context.Context, l verifier.TrustList, a verifier.Agency) (named []string, err error) {
+	publics, err := g.Publics(ctx, keystore.Agency(a.ID))
+	if err != nil && !errors.Is(err, keystore.ErrNoKey) {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, k := range a.Keys {
+		key, err := jws.ParseKey(k.JWK)
+		if err != nil || jws.KeyID(key) != k.KeyID || k.To <= k.From {
+			return nil, refuse("a key of an agency that is none")
+		}
+		name := a.ID + " " + string(k.JWK)
+		began := g.state.Trust == 0 && k.To <= l.IssuedAt
+		if !k.Revoked && !began && !g.state.Keys[name] && !among(publics, k.KeyID, k.JWK) {
+			return nil, refuse("a key of an agency that this keystore does not have")
+		}
+		if !k.Revoked {
+			named = append(named, name)
+		}
+	}
+	return named, nil
+}
+
+func (g *Guard) list(ctx context.Context, kid string, message []byte) error {
+	named, t, err := statuslist.ReadInput(message, statuslist.Entries)
+	switch {
+	case err != nil:
+		return refuse("not a list: " + err.Error())
+	case named != kid:
+		return refuse("it names another key")
+	case t.List.Bits() != 2:
+		return refuse("a list of another width")
+	}
+	if err := g.dated(t.IssuedAt.Unix(), t.Expires.Unix(), longestList); err != nil {
+		return err
+	}
+	base, status := subject(t.Subject)
+	if base == "" {
+		return refuse("a list at another address")
+	}
+	before, err := g.said(ctx, t.Subject)
+	if err != nil {
+		return err
+	}
+	changes, err := compare(t.Subject, before, t.List, status)
+	if err != nil {
+		return err
+	}
+	if err := g.cfg.Permits.Changes(ctx, changes); err != nil {
+		return err
+	}
+	return g.at(ctx, base)
+}
+
+// subject tells a status list from an answers list, and where it stands.
+func subject(address string) (base string, status bool) {
+	for _, kind := range []string{"/status-lists/", "/answers-lists/"} {
+		if base, _, ok := strings.Cut(address, kind); ok && numbered(address, base+kind) {
+			return base, kind == "/status-lists/"
+		}
+	}
+	return "", false
+}
+
+// said is the list that stood in the pack which was signed last, nil if there was
+// none. What was signed and stood in no pack was never published: the service draws
+// its decoys anew when somebody else was faster.
+func (g *Guard) said(ctx context.Context, subject string) (*statuslist.List, error) {
+	g.mu.Lock()
+	compact := g.state.Lists[subject]
+	g.mu.Unlock()
+	if compact == "" {
+		return nil, nil
+	}
+	t, err := g.parseList(ctx, compact, subject)
+	if err != nil {
+		return nil, err
+	}
+	return t.List, nil
+}
+
+// parseList reads a list that this keystore has signed.
+func (g *Guard) parseList(ctx context.Context, compact, subject string) (*statuslist.Token, error) {
+	publics, err := g.Publics(ctx, keystore.Status)
+	if err != nil {
+		return nil, err
+	}
+	t, err := statuslist.Parse(compact, subject, statuslist.Entries, func(kid string) *ecdsa.PublicKey {
+		for _, p := range publics {
+			if key, err := p.Key(); err == nil && p.KeyID == kid {
+				return key
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, refuse("a list that was not signed here")
+	}
+	return t, nil
+}
+
+// compare refuses a status list in which something that is out of use or replaced is
+// anything else again, and returns the changes that somebody has to have agreed to.
+func compare(subject string, before, after *statuslist.List, status bool) (changes []Change, err error) {
+	if before == nil {
+		return nil, nil // where nothing was said, nothing is taken back
+	}
+	if before.Len() != after.Len() {
+		return nil, refuse("a list of another length")
+	}
+	for i := range after.Len() {
+		was, err := before.Get(i)
+		if err != nil {
+			return nil, err
+		}
+		is, err := after.Get(i)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case was == is:
+		case !status:
+			changes = append(changes, Change{subject, i, was, is})
+		case was == statuslist.Invalid || was == statuslist.Replaced:
+			return nil, refuse("what is out of use or replaced stays so")
+		case was == statuslist.Suspended && is == statuslist.Valid:
+			changes = append(changes, Change{subject, i, was, is})
+		}
+	}
+	return changes, nil
+}
+
+func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) error {
+	if _, err := jws.ParseInput(message, maxFrame, verifier.TypeEnvelope); err == nil {
+		return g.envelope(kid, message)
+	}
+	var p verifier.PackStatement
+	if err := statement(message, maxFrame, verifier.TypePack, kid, &p); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	base := g.state.Base
+	before := g.state.Sequence
+	g.mu.Unlock()
+	switch {
+	case base == "" && len(p.Status)+len(p.Answers) > 0:
+		return refuse("lists before anything was signed")
+	case p.IssuedAt <= 0 || p.IssuedAt > g.cfg.Now().Add(ahead).Unix():
+		return refuse("it is dated ahead")
+	case p.Sequence <= before:
+		return refuse("a pack with this number or a higher one was signed")
+	}
+	lists := map[string]string{}
+	for _, kind := range []struct {
+		tokens []verifier.ListToken
+		path   string
+		status bool
+	}{{p.Status, "/status-lists/", true}, {p.Answers, "/answers-lists/", false}} {
+		for _, l := range kind.tokens {
+			subject := base + kind.path + strconv.Itoa(int(l.Number))
+			if lists[subject] != "" {
+				return refuse("a list twice")
+			}
+			t, err := g.parseList(ctx, l.Token, subject)
+			if err != nil {
+				return err
+			}
+			was, err := g.said(ctx, subject)
+			if err != nil {
+				return err
+			}
+			if _, err := compare(subject, was, t.List, kind.status); err != nil {
+				return err
+			}
+			lists[subject] = l.Token
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	next := g.state.clone()
+	if err := next.network(p.Network); err != nil {
+		return err
+	}
+	if p.Sequence <= next.Sequence {
+		return refuse("a pack with this number or a higher one was signed")
+	}
+	next.Sequence = p.Sequence
+	maps.Copy(next.Lists, lists)
+	return g.keep(ctx, next)
+}
+
+func (g *Guard) envelope(kid string, message []byte) error {
+	var e verifier.Envelope
+	if err := statement(message, maxFrame, verifier.TypeEnvelope, kid, &e); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.state
+	if err := s.network(e.Network); err != nil {
+		return err
+	}
+	if e.Device == "" || len(e.Sealed) == 0 {
+		return refuse("an envelope for nobody")
+	}
+	return g.dated(e.IssuedAt, e.LeaseUntil, longestLease)
+}
+
+// logName begins the name of every log of a network (internal/service, LogOrigin).
+const logName = "safeconduct/"
+
+// SignLog signs a checkpoint of this network's log, which has not got shorter, nor
+// another root at the same length (a split view).
+func (g *Guard) SignLog(ctx context.Context, text []byte) ([]byte, error) {
+	lines := strings.Split(string(text), "\n")
+	if len(lines) != 4 || lines[3] != "" {
+		return nil, refuse("not a checkpoint")
+	}
+	origin, root := lines[0], lines[2]
+	size, err := strconv.ParseUint(lines[1], 10, 63)
+	if err != nil || strconv.FormatUint(size, 10) != lines[1] || !strings.HasPrefix(origin, logName) || len(origin) > 128 || len(root) != 44 {
+		return nil, refuse("not a checkpoint of a network's log")
+	}
+	g.mu.Lock()
+	last := g.state.Logs[origin]
+	switch {
+	case g.state.Network != "" && origin != logName+g.state.Network && !strings.HasPrefix(origin, logName+g.state.Network+"/"):
+		err = refuse("the log of another network")
+	case size < last.Size:
+		err = refuse("the log got shorter")
+	case size == last.Size && last.Root != "" && root != last.Root:
+		err = refuse("another log of the same length")
+	case size > last.Size || last.Root == "":
+		next := g.state.clone()
+		next.Logs[origin] = head{size, root}
+		err = g.keep(ctx, next)
+	}
+	g.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return g.Store.SignLog(ctx, text)
+}
+
+// SignDerived signs for the labels that there are, and this network.
+func (g *Guard) SignDerived(ctx context.Context, label, network string, data []byte) ([]byte, error) {
+	g.mu.Lock()
+	s := g.state
+	g.mu.Unlock()
+	if !slices.Contains(g.cfg.Derived, label) {
+		return nil, refuse("a label that nothing is signed for")
+	}
+	if err := s.network(network); err != nil {
+		return nil, err
+	}
+	return g.Store.SignDerived(ctx, label, network, data)
+}
+
+// MAC refuses the labels of keys that are derived, and those of the guard itself.
+func (g *Guard) MAC(ctx context.Context, label string, data []byte) ([]byte, error) {
+	if slices.Contains(g.cfg.Derived, label) || strings.HasPrefix(label, stateLabel) {
+		return nil, refuse("a label that is not given away")
+	}
+	return g.Store.MAC(ctx, label, data)
+}

@@ -1,0 +1,590 @@
+package signer_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/credentials/sdjwt"
+	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/signer"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+const (
+	netID = "00112233445566778899aabbccddeeff"
+	base  = "https://net.example"
+)
+
+var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+
+// guarded is a network's keys behind a guard.
+type guarded struct {
+	t    *testing.T
+	file *keyfile.File
+	dir  string
+	keystore.Keys
+
+	guard *signer.Guard
+}
+
+func newGuarded(t *testing.T) *guarded {
+	t.Helper()
+	cfg := keyfile.Config{Path: filepath.Join(t.TempDir(), "keys.age"), Passphrase: "made up for a test", WorkFactor: 2}
+	file, err := keyfile.Create(t.Context(), cfg, "safeconduct/"+netID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"aa01", "aa02"} {
+		if _, err := file.NewAgency(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := &guarded{t: t, file: file, dir: t.TempDir()}
+	g.open(nil)
+	return g
+}
+
+// open is the signer started, or started anew.
+func (g *guarded) open(p signer.Permits) {
+	g.t.Helper()
+	var err error
+	g.guard, err = signer.NewGuard(g.t.Context(), signer.GuardConfig{
+		Keys: g.file, Dir: g.dir, Permits: p, Now: func() time.Time { return now }, Derived: []string{"journal"},
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.Keys = keystore.New(g.guard)
+}
+
+// refused wants the guard to say no, and allowed to say yes.
+func refused(t *testing.T, what string, err error) {
+	t.Helper()
+	if !errors.Is(err, keystore.ErrRefused) {
+		t.Errorf("%s: %v, want ErrRefused", what, err)
+	}
+}
+
+func allowed(t *testing.T, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
+func (g *guarded) key(get func(context.Context) (verifier.Signer, error)) verifier.Signer {
+	g.t.Helper()
+	s, err := get(g.t.Context())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return s
+}
+
+func (g *guarded) jwk(s verifier.Signer) json.RawMessage {
+	g.t.Helper()
+	p, err := g.file.Publics(g.t.Context(), keystore.Status)
+	if err != nil || len(p) != 1 {
+		g.t.Fatal(err)
+	}
+	jwk, err := jws.MarshalKey(publicOf(s.Key))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return jwk
+}
+
+// trustList is a list as the service makes it.
+func (g *guarded) trustList(sequence uint64) verifier.TrustList {
+	g.t.Helper()
+	status, pack := g.key(g.Keys.Status), g.key(g.Keys.Pack)
+	vkey, err := g.LogKey(g.t.Context())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	kid, key, err := g.Signer(g.t.Context(), "aa01")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return verifier.TrustList{
+		Network: netID, Name: "Test", Sequence: sequence, IssuedAt: now.Unix(), Expires: now.Add(30 * 24 * time.Hour).Unix(),
+		StatusLists: base + "/status-lists/", AnswersLists: base + "/answers-lists/",
+		Keys: []verifier.NetworkKey{
+			{Use: verifier.UseStatus, KeyID: status.KeyID, JWK: g.jwk(status)},
+			{Use: verifier.UsePack, KeyID: pack.KeyID, JWK: g.jwk(pack)},
+			{Use: verifier.UseLog, Note: vkey},
+		},
+		Agencies: []verifier.Agency{{
+			ID: "aa01", Name: "Lotus", Class: "NGO", Country: "KHM", Issuer: base + "/agencies/aa01",
+			Keys: []verifier.AgencyKey{{KeyID: kid, JWK: g.jwk(verifier.Signer{Key: key}), From: now.Unix(), To: now.Unix() + 1e6}},
+		}},
+	}
+}
+
+func TestGuardTrustList(t *testing.T) {
+	g := newGuarded(t)
+	stranger := newGuarded(t)
+	sign := func(edit func(*verifier.TrustList)) error {
+		l := g.trustList(7)
+		edit(&l)
+		_, err := l.Sign(g.key(g.Root))
+		return err
+	}
+	others := stranger.trustList(7)
+	for what, edit := range map[string]func(*verifier.TrustList){
+		"a status key of somebody else's":      func(l *verifier.TrustList) { l.Keys[0] = others.Keys[0] },
+		"the pack key as the status key":       func(l *verifier.TrustList) { l.Keys[0].KeyID, l.Keys[0].JWK = l.Keys[1].KeyID, l.Keys[1].JWK },
+		"a log key of somebody else's":         func(l *verifier.TrustList) { l.Keys[2] = others.Keys[2] },
+		"an agency's key of somebody else's":   func(l *verifier.TrustList) { l.Agencies[0].Keys = others.Agencies[0].Keys },
+		"an agency's key for another agency":   func(l *verifier.TrustList) { l.Agencies[0].ID, l.Agencies[0].Issuer = "aa02", base+"/agencies/aa02" },
+		"a key under another's id":             func(l *verifier.TrustList) { l.Agencies[0].Keys[0].KeyID = l.Keys[0].KeyID },
+		"an agency that issues elsewhere":      func(l *verifier.TrustList) { l.Agencies[0].Issuer = "https://other.example/agencies/aa01" },
+		"answers lists in the place of status": func(l *verifier.TrustList) { l.AnswersLists = l.StatusLists },
+		"for a year":                           func(l *verifier.TrustList) { l.Expires = now.Add(365 * 24 * time.Hour).Unix() },
+		"for tomorrow":                         func(l *verifier.TrustList) { l.IssuedAt = now.Add(24 * time.Hour).Unix() },
+		"no network":                           func(l *verifier.TrustList) { l.Network = "" },
+		"a key for a use that there is not":    func(l *verifier.TrustList) { l.Keys[0].Use = "root" },
+	} {
+		refused(t, what, sign(edit))
+	}
+	allowed(t, "as the service makes it", sign(func(*verifier.TrustList) {}))
+	refused(t, "the same number again", sign(func(*verifier.TrustList) {}))
+	g.open(nil)
+	refused(t, "the same number again, started anew", sign(func(*verifier.TrustList) {}))
+	refused(t, "another network", sign(func(l *verifier.TrustList) { l.Sequence, l.Network = 8, strings.Repeat("0", 32) }))
+	refused(t, "served elsewhere", sign(func(l *verifier.TrustList) {
+		l.Sequence, l.Agencies = 8, nil
+		l.StatusLists, l.AnswersLists = "https://other.example/status-lists/", "https://other.example/answers-lists/"
+	}))
+	allowed(t, "the next", sign(func(l *verifier.TrustList) { l.Sequence = 8 }))
+
+	// A key that was replaced stays on the list.
+	old := g.trustList(9).Agencies[0].Keys
+	if _, err := g.file.RotateAgency(t.Context(), "aa01"); err != nil {
+		t.Fatal(err)
+	}
+	allowed(t, "with the key of before", sign(func(l *verifier.TrustList) {
+		l.Sequence, l.Agencies[0].Keys = 9, append(l.Agencies[0].Keys, old...)
+	}))
+
+	// Nothing else is signed with the root key, and nothing by its digest.
+	root := g.key(g.Root)
+	_, err := jws.Sign(verifier.TypePack, root.KeyID, root.Key, []byte(`{}`))
+	refused(t, "a pack by the root", err)
+	_, err = root.Key.Sign(rand.Reader, make([]byte, 32), crypto.SHA256)
+	refused(t, "a digest", err)
+	_, err = crypto.SignMessage(root.Key, rand.Reader, []byte("safeconduct/act/1\n{}"), crypto.SHA256)
+	refused(t, "an act of the roster, which is for who has folder and passphrase", err)
+}
+
+// list is a token with these values.
+func (g *guarded) list(subject string, values map[int]uint8, edit func(*statuslist.Token)) (string, error) {
+	g.t.Helper()
+	l, err := statuslist.New(2, statuslist.Entries)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for i, v := range values {
+		if err := l.Set(i, v); err != nil {
+			g.t.Fatal(err)
+		}
+	}
+	token := statuslist.Token{Subject: subject, IssuedAt: now, Expires: now.Add(72 * time.Hour), TTL: 6 * time.Hour, List: l}
+	if edit != nil {
+		edit(&token)
+	}
+	s := g.key(g.Keys.Status)
+	return token.Sign(s.KeyID, s.Key)
+}
+
+func (g *guarded) pack(sequence uint64, status, answers string) error {
+	g.t.Helper()
+	p := verifier.PackStatement{Network: netID, Sequence: sequence, IssuedAt: now.Unix(), TrustSHA256: strings.Repeat("0", 64), Burned: []uint32{}, Status: []verifier.ListToken{}, Answers: []verifier.ListToken{}}
+	if status != "" {
+		p.Status = append(p.Status, verifier.ListToken{Number: 1, Token: status})
+	}
+	if answers != "" {
+		p.Answers = append(p.Answers, verifier.ListToken{Number: 1, Token: answers})
+	}
+	_, err := p.Sign(g.key(g.Keys.Pack))
+	return err
+}
+
+// noting is what a guard asks about.
+type noting struct {
+	signer.PermitAll
+	changes *[]signer.Change
+	err     error
+}
+
+func (n noting) Changes(_ context.Context, all []signer.Change) error {
+	*n.changes = append(*n.changes, all...)
+	if len(all) > 0 {
+		return n.err
+	}
+	return nil
+}
+
+func TestGuardLists(t *testing.T) {
+	g := newGuarded(t)
+	const at, answersAt = base + "/status-lists/1", base + "/answers-lists/1"
+	for what, edit := range map[string]func(*statuslist.Token){
+		"at no address of a list": func(l *statuslist.Token) { l.Subject = base + "/lists/1" },
+		"a number written twice":  func(l *statuslist.Token) { l.Subject = base + "/status-lists/01" },
+		"for a week":              func(l *statuslist.Token) { l.Expires = now.Add(7 * 24 * time.Hour) },
+		"dated ahead":             func(l *statuslist.Token) { l.IssuedAt, l.Expires = now.Add(time.Hour), now.Add(2*time.Hour) },
+	} {
+		_, err := g.list(at, nil, edit)
+		refused(t, what, err)
+	}
+	said := map[int]uint8{1: statuslist.Invalid, 2: statuslist.Suspended, 3: statuslist.Replaced}
+	first, err := g.list(at, said, nil)
+	allowed(t, "the first list", err)
+	answers, err := g.list(answersAt, map[int]uint8{5: 1}, nil)
+	allowed(t, "the first answers", err)
+	_, err = g.list("https://other.example/status-lists/1", nil, nil)
+	refused(t, "a list elsewhere", err)
+
+	// Until it stands in a pack nobody has said it: decoys are drawn anew.
+	_, err = g.list(at, map[int]uint8{3: statuslist.Replaced}, nil)
+	allowed(t, "another draw", err)
+	refused(t, "a pack with an answers list in the place of a status list", g.pack(1, answers, ""))
+	refused(t, "a pack with a list of somebody else's", g.pack(1, first[:len(first)-8]+"AAAAAAAA", answers))
+	allowed(t, "the pack", g.pack(5, first, answers))
+	refused(t, "a lower number", g.pack(4, first, answers))
+
+	var asked []signer.Change
+	g.open(noting{changes: &asked})
+	refused(t, "the same number, started anew", g.pack(5, first, answers))
+	for what, values := range map[string]map[int]uint8{
+		"back in use after it was withdrawn": {2: statuslist.Suspended, 3: statuslist.Replaced},
+		"paused after it was withdrawn":      {1: statuslist.Suspended, 2: statuslist.Suspended, 3: statuslist.Replaced},
+		"back in use after it was replaced":  {1: statuslist.Invalid, 2: statuslist.Suspended},
+	} {
+		_, err := g.list(at, values, nil)
+		refused(t, what, err)
+	}
+	if len(asked) > 0 {
+		t.Errorf("asked about what cannot be: %v", asked)
+	}
+	next := maps.Clone(said)
+	next[2], next[9] = statuslist.Valid, statuslist.Invalid
+	second, err := g.list(at, next, nil)
+	allowed(t, "what may change", err)
+	if want := []signer.Change{{Subject: at, Index: 2, From: statuslist.Suspended, To: statuslist.Valid}}; !slices.Equal(asked, want) {
+		t.Errorf("asked about %v, want %v", asked, want)
+	}
+	allowed(t, "the next pack", g.pack(6, second, answers))
+	refused(t, "a pack with the list of before", g.pack(7, first, answers))
+
+	g.open(noting{changes: &asked, err: keystore.ErrRefused})
+	_, err = g.list(answersAt, map[int]uint8{5: 1, 6: 2}, nil)
+	refused(t, "an answer that nobody agreed to", err)
+	_, err = g.list(answersAt, map[int]uint8{5: 1}, nil)
+	allowed(t, "the same answers", err)
+}
+
+// attestation has one signed, as the service makes it before edit.
+func (g *guarded) attestation(agency string, edit func(map[string]any)) error {
+	g.t.Helper()
+	kid, key, err := g.Signer(g.t.Context(), agency)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	always := map[string]any{
+		"iss": base + "/agencies/aa01", "iat": now.Unix(), "exp": now.Add(90 * 24 * time.Hour).Unix(), "vct": "urn:safeconduct:attestation:1",
+		"status": map[string]any{"status_list": map[string]any{"idx": 7, "uri": base + "/status-lists/1"}},
+	}
+	edit(always)
+	var members []sdjwt.Member
+	for _, name := range slices.Sorted(maps.Keys(always)) {
+		members = append(members, sdjwt.Member{Name: name, Value: always[name]})
+	}
+	_, err = sdjwt.Sign(sdjwt.Header{Type: sdjwt.TypeVC, KeyID: kid}, members, []sdjwt.Member{{Name: "kind", Value: "screening"}, {Name: "attestation_id", Value: "x"}}, 16, key, nil)
+	return err
+}
+
+func TestGuardAttestations(t *testing.T) {
+	g := newGuarded(t)
+	status := func(idx any, uri string) func(map[string]any) {
+		return func(m map[string]any) {
+			m["status"] = map[string]any{"status_list": map[string]any{"idx": idx, "uri": uri}}
+		}
+	}
+	allowed(t, "as the service makes it", g.attestation("aa01", func(map[string]any) {}))
+	for what, edit := range map[string]func(map[string]any){
+		"another agency's name":         func(m map[string]any) { m["iss"] = base + "/agencies/aa02" },
+		"served elsewhere":              func(m map[string]any) { m["iss"] = "https://other.example/agencies/aa01" },
+		"its status elsewhere":          status(7, "https://other.example/status-lists/1"),
+		"its status in an answers list": status(7, base+"/answers-lists/1"),
+		"a place that no list has":      status(1<<20, base+"/status-lists/1"),
+		"no status":                     func(m map[string]any) { delete(m, "status") },
+		"no end":                        func(m map[string]any) { delete(m, "exp") },
+		"for ten years":                 func(m map[string]any) { m["exp"] = now.Add(10 * 366 * 24 * time.Hour).Unix() },
+		"dated ahead":                   func(m map[string]any) { m["iat"] = now.Add(time.Hour).Unix() },
+		"another type":                  func(m map[string]any) { m["vct"] = "urn:example:licence" },
+	} {
+		refused(t, what, g.attestation("aa01", edit))
+	}
+	refused(t, "by another agency's key", g.attestation("aa02", func(map[string]any) {}))
+
+	// What the digests stand for has to be shown, whatever it is called.
+	kid, key, err := g.Signer(t.Context(), "aa01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spy := &spying{key: key.(crypto.MessageSigner)}
+	if _, err := sdjwt.Sign(sdjwt.Header{Type: sdjwt.TypeVC, KeyID: kid}, []sdjwt.Member{
+		{Name: "iss", Value: base + "/agencies/aa01"}, {Name: "iat", Value: now.Unix()}, {Name: "exp", Value: now.Add(time.Hour).Unix()}, {Name: "vct", Value: "urn:safeconduct:attestation:1"},
+		{Name: "status", Value: map[string]any{"status_list": map[string]any{"idx": 7, "uri": base + "/status-lists/1"}}},
+	}, []sdjwt.Member{{Name: "kind", Value: "screening"}}, 4, spy, nil); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(shown [][]byte) error {
+		_, err := g.guard.Sign(t.Context(), keystore.Agency("aa01"), kid, []keystore.Message{{Bytes: spy.message, Shown: shown}})
+		return err
+	}
+	allowed(t, "the same again", ask(spy.shown))
+	if len(spy.shown) != 4 {
+		t.Fatalf("%d shown, want 4", len(spy.shown))
+	}
+	for i := range spy.shown {
+		refused(t, fmt.Sprintf("without the digest %d", i), ask(slices.Delete(slices.Clone(spy.shown), i, i+1)))
+	}
+	refused(t, "nothing shown", ask(nil))
+	refused(t, "something else shown", ask(append(slices.Clone(spy.shown[1:]), []byte("WyJhIiwiYiIsImMiXQ"))))
+
+	for _, use := range []keystore.Use{keystore.Root, keystore.Status, keystore.Pack, keystore.Agency("aa02")} {
+		p, err := g.file.Public(t.Context(), use)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = g.guard.Sign(t.Context(), use, p.KeyID, []keystore.Message{{Bytes: spy.message, Shown: spy.shown}})
+		refused(t, "by the key for "+string(use), err)
+	}
+}
+
+// spying is a key that keeps what it is shown.
+type spying struct {
+	key     crypto.MessageSigner
+	message []byte
+	shown   [][]byte
+}
+
+func TestGuardCards(t *testing.T) {
+	g := newGuarded(t)
+	kid, key, err := g.Signer(t.Context(), "aa01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spy := &spying{key: key.(crypto.MessageSigner)}
+	var id [8]byte
+	if _, err := hex.Decode(id[:], []byte(kid)); err != nil {
+		t.Fatal(err)
+	}
+	day := now.Truncate(24 * time.Hour)
+	claims := card.Claims{IssuedAt: day, Expires: day.AddDate(0, 0, 90), Name: private.New("SITI"), Handle: [8]byte{1}, List: 1, Index: 7}
+	public := make([]byte, 32)
+	public[0] = 9 // the base point
+	code, err := card.NewCode(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := card.SealKeys{Epoch: 1, TagKey: random(32), NetKey: random(32), Public: public}
+	if _, err := card.Seal(claims, keys, code, id, spy, nil); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(message []byte, agency string) error {
+		p, err := g.file.Public(t.Context(), keystore.Agency(agency))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = g.guard.Sign(t.Context(), keystore.Agency(agency), p.KeyID, []keystore.Message{{Bytes: message}})
+		return err
+	}
+	allowed(t, "the same again", ask(spy.message, "aa01"))
+	refused(t, "by another agency's key", ask(spy.message, "aa02"))
+	for i := range spy.message[:24] { // what stands around it
+		changed := slices.Clone(spy.message)
+		changed[i] ^= 0x20
+		refused(t, fmt.Sprintf("byte %d changed", i), ask(changed, "aa01"))
+	}
+	refused(t, "cut", ask(spy.message[:len(spy.message)-1], "aa01"))
+	claims.IssuedAt, claims.Expires = day.AddDate(0, 0, 2), day.AddDate(0, 0, 90)
+	_, err = card.Seal(claims, keys, code, id, spy, nil)
+	refused(t, "dated ahead", err)
+}
+
+func TestGuardEnvelopes(t *testing.T) {
+	g := newGuarded(t)
+	_, recipient, err := verifier.NewDevice(netID, "dd01", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seal := func(edit func(*verifier.Envelope)) error {
+		e := verifier.Envelope{Network: netID, Device: "dd01", Sequence: 1, IssuedAt: now.Unix(), LeaseUntil: now.Add(7 * 24 * time.Hour).Unix()}
+		edit(&e)
+		_, err := e.Seal(verifier.EpochKeys{}, recipient, g.key(g.Keys.Pack))
+		return err
+	}
+	allowed(t, "as the service makes it", seal(func(*verifier.Envelope) {}))
+	refused(t, "a lease for a year", seal(func(e *verifier.Envelope) { e.LeaseUntil = now.Add(365 * 24 * time.Hour).Unix() }))
+	refused(t, "for nobody", seal(func(e *verifier.Envelope) { e.Device = "" }))
+	refused(t, "no network", seal(func(e *verifier.Envelope) { e.Network = "x" }))
+}
+
+func TestGuardLog(t *testing.T) {
+	g := newGuarded(t)
+	allowed(t, "a pack, so that the network is known", g.pack(1, "", ""))
+	checkpoint := func(origin string, size int, root byte) error {
+		s, err := g.LogSigner(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprintf("%s\n%d\n%s\n", origin, size, base64.StdEncoding.EncodeToString(slices.Repeat([]byte{root}, 32)))
+		_, err = note.Sign(&note.Note{Text: text}, s)
+		return err
+	}
+	const ours = "safeconduct/" + netID
+	allowed(t, "the first", checkpoint(ours, 10, 1))
+	allowed(t, "the same", checkpoint(ours, 10, 1))
+	refused(t, "another root at the same length", checkpoint(ours, 10, 2))
+	refused(t, "shorter", checkpoint(ours, 9, 1))
+	refused(t, "another network's", checkpoint("safeconduct/ffffffffffffffffffffffffffffffff", 11, 1))
+	refused(t, "anybody's", checkpoint("example.org/log", 11, 1))
+	g.open(nil)
+	refused(t, "shorter, started anew", checkpoint(ours, 9, 1))
+	allowed(t, "a log that began anew", checkpoint(ours+"/0a0b0c0d", 1, 3))
+	allowed(t, "longer", checkpoint(ours, 11, 4))
+	_, err := g.guard.SignLog(t.Context(), []byte("anything"))
+	refused(t, "no checkpoint", err)
+}
+
+// TestGuardDerived: nobody is given the keys that are derived from keyed hashes.
+func TestGuardDerived(t *testing.T) {
+	g := newGuarded(t)
+	_, err := g.SignDerived(t.Context(), "journal", netID, []byte("x"))
+	allowed(t, "a label that there is", err)
+	_, err = g.SignDerived(t.Context(), "anything", netID, []byte("x"))
+	refused(t, "a label that there is not", err)
+	_, err = g.MAC(t.Context(), "journal", []byte(netID))
+	refused(t, "the seed of a derived key", err)
+	_, err = g.MAC(t.Context(), "safeconduct/signer/1", []byte("{}"))
+	refused(t, "the seal of the state", err)
+	_, err = g.MAC(t.Context(), "number-index", []byte("x"))
+	allowed(t, "another label", err)
+}
+
+// TestGuardState: what the signer knew is believed only as it wrote it.
+func TestGuardState(t *testing.T) {
+	g := newGuarded(t)
+	allowed(t, "a pack", g.pack(5, "", ""))
+	path := filepath.Join(g.dir, signer.StateName)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	lower := strings.Replace(string(data), `"sequence":5`, `"sequence":4`, 1)
+	if lower == string(data) {
+		t.Fatal("the state has another form")
+	}
+	for what, altered := range map[string]string{"a lower number": lower, "cut": string(data[:len(data)-2]), "empty": "", "another form": "[]"} {
+		if err := os.WriteFile(path, []byte(altered), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := signer.NewGuard(t.Context(), signer.GuardConfig{Keys: g.file, Dir: g.dir}); !errors.Is(err, signer.ErrState) {
+			t.Errorf("%s: %v, want ErrState", what, err)
+		}
+	}
+	stranger := newGuarded(t)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signer.NewGuard(t.Context(), signer.GuardConfig{Keys: stranger.file, Dir: g.dir}); !errors.Is(err, signer.ErrState) {
+		t.Errorf("with other keys: %v, want ErrState", err)
+	}
+}
+
+func (s *spying) Public() crypto.PublicKey { return s.key.Public() }
+
+func (s *spying) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("a digest")
+}
+
+func (s *spying) SignMessage(random io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	s.message = message
+	if d, ok := opts.(keystore.Disclosing); ok {
+		s.shown = d.Shown()
+	}
+	return s.key.SignMessage(random, message, opts)
+}
+
+func publicOf(key crypto.Signer) *ecdsa.PublicKey { return key.Public().(*ecdsa.PublicKey) }
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never returns an error
+	return b
+}
+
+// BenchmarkGuard is an attestation through the guard and without, and a card: how
+// much reading costs.
+func BenchmarkGuard(b *testing.B) {
+	cfg := keyfile.Config{Path: filepath.Join(b.TempDir(), "keys.age"), Passphrase: "made up for a test", WorkFactor: 2}
+	file, err := keyfile.Create(b.Context(), cfg, "safeconduct/"+netID)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := file.NewAgency(b.Context(), "aa01"); err != nil {
+		b.Fatal(err)
+	}
+	guard, err := signer.NewGuard(b.Context(), signer.GuardConfig{Keys: file, Dir: b.TempDir(), Now: func() time.Time { return now }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		keys keystore.Store
+	}{{"here", file}, {"guarded", guard}, {"socket", through(b, file)}, {"guarded socket", through(b, guard)}} {
+		b.Run(c.name, func(b *testing.B) {
+			kid, key, err := keystore.New(c.keys).Signer(b.Context(), "aa01")
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				_, err := sdjwt.Sign(sdjwt.Header{Type: sdjwt.TypeVC, KeyID: kid}, []sdjwt.Member{
+					{Name: "iss", Value: base + "/agencies/aa01"}, {Name: "iat", Value: now.Unix()}, {Name: "exp", Value: now.Add(time.Hour).Unix()}, {Name: "vct", Value: "urn:safeconduct:attestation:1"},
+					{Name: "status", Value: map[string]any{"status_list": map[string]any{"idx": 7, "uri": base + "/status-lists/1"}}},
+				}, []sdjwt.Member{{Name: "kind", Value: "screening"}, {Name: "name", Value: "made up"}, {Name: "country", Value: "KHM"}}, 16, key, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,105 @@
+package signer
+
+import (
+	"context"
+	"crypto/hmac"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/trouble"
+)
+
+// StateName is the file, in the signer's folder, with what was signed last.
+const StateName = "state.json"
+
+// stateLabel begins the labels of the keyed hashes that a guard keeps to itself.
+const stateLabel = "safeconduct/signer/"
+
+// ErrState says that what the signer knew was altered, or is of other keys. Nothing
+// is signed until the file is put back.
+var ErrState = fmt.Errorf("signer: %s is %w, or of other keys: put it back as it was", StateName, trouble.ErrDamaged)
+
+// maxState bounds the file: what it holds most of is the lists of the last pack.
+const maxState = 32 << 20
+
+// state is what a guard knows of what was signed: it goes forward alone.
+type state struct {
+	Network  string            `json:"network,omitempty"`
+	Base     string            `json:"base,omitempty"` // where the network is served
+	Trust    uint64            `json:"trust"`          // the highest number of a trust list
+	Sequence uint64            `json:"sequence"`       // and of a pack
+	Lists    map[string]string `json:"lists"`          // the tokens in that pack, by their addresses
+	Logs     map[string]head   `json:"logs"`           // the longest checkpoint of each name
+	Keys     map[string]bool   `json:"keys"`           // agencies with keys that stood on trust lists
+}
+
+type head struct {
+	Size uint64 `json:"size"`
+	Root string `json:"root"`
+}
+
+func (s state) clone() state {
+	s.Lists, s.Logs, s.Keys = maps.Clone(s.Lists), maps.Clone(s.Logs), maps.Clone(s.Keys)
+	return s
+}
+
+// sealed is the file.
+type sealed struct {
+	State json.RawMessage `json:"state"`
+	MAC   []byte          `json:"mac"`
+}
+
+func readState(ctx context.Context, keys keystore.Store, dir string) (state, error) {
+	s := state{Lists: map[string]string{}, Logs: map[string]head{}, Keys: map[string]bool{}}
+	data, err := files.Read(filepath.Join(dir, StateName), maxState)
+	if errors.Is(err, os.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	var f sealed
+	if err := strictjson.Unmarshal(data, strictjson.Limits{Size: maxState}, &f); err != nil {
+		return s, ErrState
+	}
+	want, err := keys.MAC(ctx, stateLabel+"1", f.State)
+	if err != nil {
+		return s, err
+	}
+	if !hmac.Equal(want, f.MAC) {
+		return s, ErrState
+	}
+	if err := strictjson.Unmarshal(f.State, strictjson.Limits{Size: maxState}, &s); err != nil || s.Lists == nil || s.Logs == nil || s.Keys == nil {
+		return s, ErrState
+	}
+	return s, nil
+}
+
+// keep writes a state down before anything that follows from it is signed. The
+// caller has the lock.
+func (g *Guard) keep(ctx context.Context, next state) error {
+	plain, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	mac, err := g.Store.MAC(ctx, stateLabel+"1", plain)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(sealed{plain, mac})
+	if err != nil {
+		return err
+	}
+	if err := files.Replace(filepath.Join(g.cfg.Dir, StateName), data); err != nil {
+		return fmt.Errorf("signer: write what was signed: %w", trouble.Disk(err))
+	}
+	g.state = next
+	return nil
+}
