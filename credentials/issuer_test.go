@@ -1357,7 +1357,7 @@ func TestWhoSignsWhat(t *testing.T) {
 			before := w.key(by).count()
 			_, err = w.issuer.Issue(t.Context(), by, o)
 			for _, e := range []error{credentials.ErrKind, credentials.ErrLevel} {
-				if errors.Is(err, e) != (e == want) {
+				if errors.Is(err, e) != errors.Is(want, e) {
 					t.Errorf("%s signs %s: %v, want %v", class, terms.Kind, err, want)
 				}
 			}

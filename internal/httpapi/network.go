@@ -138,7 +138,7 @@ func orderedSigns(o api.AgencySigns) *network.Signs {
 	}
 	signs := network.Signs{Kinds: []string{}, Level: string(o.Level)}
 	for _, kind := range o.Kinds {
-		signs.Kinds = append(signs.Kinds, string(kind))
+		signs.Kinds = append(signs.Kinds, kind)
 	}
 	return &signs
 }
