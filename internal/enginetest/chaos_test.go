@@ -26,6 +26,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/passkey"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/internal/s3test"
 	"github.com/safeconduct/safeconduct/internal/service"
@@ -515,7 +516,15 @@ func (c *chaos) rotateKey() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	roster, err := people.New(people.Config{Store: c.db.People()})
+	site, err := passkey.At(r.BaseURL, r.Name, r.Demo)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	passkeys, err := passkey.New(site)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	roster, err := people.New(people.Config{Store: c.db.People(), Checker: passkey.Checker{RelyingParty: passkeys}})
 	if err != nil {
 		c.t.Fatal(err)
 	}
