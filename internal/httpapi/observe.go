@@ -1,11 +1,13 @@
 package httpapi
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/people"
 )
 
 // Observed is what one request was, in words of our own: nothing in it was
@@ -42,7 +44,9 @@ func described(c *gin.Context) (method, route, role string) {
 		method, route = c.Request.Method, o.route
 	}
 	if by, ok := c.Get(keyActor); ok {
-		role = by.(audit.Actor).Role
+		if role = by.(audit.Actor).Role; !slices.Contains(people.Roles, people.Role(role)) {
+			role = "several" // which of them a person has is no label
+		}
 	}
 	return method, route, role
 }

@@ -152,7 +152,7 @@ func TestMetricsAreBounded(t *testing.T) {
 	known := map[string][]string{
 		"method":    {"-", "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"},
 		"status":    {"2xx", "3xx", "4xx", "5xx"},
-		"role":      {"-", "operator", "caseworker", "supervisor", "officer", "mission", "device"},
+		"role":      {"-", "operator", "auditor", "admin", "several", "caseworker", "supervisor", "officer", "mission", "device"},
 		"operation": append([]string{"put", "get", "since", "delete", "list", "collect"}, keystoreOperations...),
 		"outcome":   {"ok", "unavailable", "bad_response", "denied", "full", "damaged", "failed"},
 		"database":  {"data", "keyring"},
@@ -201,8 +201,8 @@ func ginForm(path string) string {
 	switch path {
 	case "/log/tile/{tile}":
 		return "/log/tile/*tile"
-	case "/check/{file}":
-		return "/check/*file"
+	case "/check/{file}", "/admin/{file}":
+		return strings.TrimSuffix(path, "{file}") + "*file"
 	}
 	return strings.NewReplacer("{", ":", "}", "").Replace(path)
 }
