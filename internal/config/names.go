@@ -32,6 +32,9 @@ const (
 	SignerName = "signer"
 	// SocketName is where a signer that nobody has started for itself is asked.
 	SocketName = "signer.sock"
+	// SealedName says that the rows of the database were sealed: whoever empties the
+	// seals there does not have them made anew.
+	SealedName = "rows.sealed"
 	// UnfinishedName marks a folder that a restore has begun and not ended.
 	UnfinishedName = "restore.unfinished"
 	// DemoName is in every folder that a finished demo left.

@@ -81,24 +81,40 @@ func examineRoster(ctx context.Context, folder config.Folder) (looked bool, prob
 	return true, problems, nil
 }
 
-// checkRows holds the rows of a folder against their seals.
+// checkRows holds the rows of a folder against their seals. Nothing else of the folder
+// is looked at, and what cannot be opened is for fsck to say.
 func checkRows(ctx context.Context, folder config.Folder) (problems []string, err error) {
 	cfg, err := service.ConfigFor(folder)
-	if err != nil {
-		return nil, err
-	}
-	s, err := service.Look(ctx, cfg)
-	if untrue, ok := errors.AsType[*sqlstore.SealError](err); ok {
-		return []string{untrue.Error()}, nil
-	}
-	if keyring, ok := errors.AsType[*service.KeyringError](err); ok {
-		return []string{keyring.Error()}, nil
+	if err == nil {
+		cfg.Engines, err = config.ReadEngines(folder.Dir)
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return s.DB.CheckSeals(ctx)
+	db, err := sqlstore.Open(ctx, cfg.Engines.DatabaseAt(cfg.Dir))
+	if err != nil {
+		return nil, nil //nolint:nilerr // for fsck to say
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	r, err := db.Network().Network(ctx)
+	if err != nil {
+		return nil, nil //nolint:nilerr // for fsck to say
+	}
+	keys, done, err := service.OpenKeys(ctx, cfg, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	key, err := service.SealKey(ctx, keys, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	db.Seal(key)
+	problems, err = db.CheckSeals(ctx)
+	if errors.Is(err, sqlstore.ErrNeverSealed) {
+		return []string{"the rows have no seals: " + err.Error()}, nil
+	}
+	return problems, err
 }
 
 // logFiles are the log's public files: in the folder, or in the database that

@@ -23,6 +23,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/sqlitetest"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
 	changes "github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
@@ -611,6 +612,22 @@ func (a *attacked) copyRow(table liveTable, where string) error {
 		}
 	}
 	return a.run(fmt.Sprintf("INSERT INTO %[1]s SELECT %[2]s FROM %[1]s WHERE %[3]s", table.name, strings.Join(values, ", "), where))
+}
+
+// TestRowsWithoutSeals: seals that were all taken away are not made anew by whoever
+// opens the network next.
+func TestRowsWithoutSeals(t *testing.T) {
+	a := newAttacked(t)
+	a.ok(errors.Join(a.s.Close(), a.run("DELETE FROM heads"), a.run("DELETE FROM head_count"), a.run("UPDATE issued SET state = 'active'")))
+	for name, open := range map[string]func(context.Context, service.Config) (*service.Service, error){"serve": service.Open, "look": service.Look} {
+		s, err := open(t.Context(), a.cfg)
+		if err == nil {
+			_ = s.Close()
+		}
+		if untrue, ok := errors.AsType[*sqlstore.SealError](err); !ok || untrue.Table != "head_count" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // TestRowsPutBack puts rows back together with the seals over them: everything about

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 )
 
@@ -36,16 +40,26 @@ func (s *Service) CheckRows(ctx context.Context) error {
 const maxNamed = 20
 
 // believeRows gives the database the key of its seals, and adds up its heads. From
-// here on a row that was not written by a process with that key is none.
+// here on a row that was not written by a process with that key is none. Rows of the
+// version before are sealed as they stand, once: the folder remembers it, and is not
+// in the hands of whoever can write to the database.
 func (s *Service) believeRows(ctx context.Context, network string) error {
 	key, err := SealKey(ctx, s.Keys, network)
 	if err != nil {
 		return fmt.Errorf("derive the key of the rows: %w", err)
 	}
 	s.DB.Seal(key)
+	mark := filepath.Join(s.cfg.Dir, config.SealedName)
+	_, marked := os.Lstat(mark)
 	_, err = s.DB.Counted(ctx)
 	if errors.Is(err, sqlstore.ErrNeverSealed) {
-		return s.DB.SealRows(ctx)
+		if marked == nil {
+			return &sqlstore.SealError{Table: "head_count", ID: "1"}
+		}
+		err = s.DB.SealRows(ctx)
 	}
-	return err
+	if err != nil || marked == nil {
+		return err
+	}
+	return files.Replace(mark, nil)
 }
