@@ -89,7 +89,7 @@ func (f Folder) PassphraseName() string {
 }
 
 // passphraseEnv names the file with the passphrase in the environment.
-const passphraseEnv = "SAFECONDUCT_PASSPHRASE_FILE" //nolint:gosec // the name of a file's name
+const passphraseEnv = "SAFECONDUCT_PASSPHRASE_FILE"
 
 // Passphrase is the passphrase of the key file, "" where the keys are in a
 // Vault or a signer has them. A demo's is found by itself; a real network has none in its folder.

@@ -137,9 +137,7 @@ func orderedSigns(o api.AgencySigns) *network.Signs {
 		return nil
 	}
 	signs := network.Signs{Kinds: []string{}, Level: string(o.Level)}
-	for _, kind := range o.Kinds {
-		signs.Kinds = append(signs.Kinds, kind)
-	}
+	signs.Kinds = append(signs.Kinds, o.Kinds...)
 	return &signs
 }
 

@@ -164,11 +164,12 @@ func (s *Server) Agree(ctx context.Context, r api.AgreeRequestObject) (api.Agree
 	if err != nil {
 		return nil, err
 	}
-	if q.State == people.Agreed {
+	switch q.State {
+	case people.Agreed:
 		if q, err = s.decide(ctx, by, q); err != nil {
 			return nil, err
 		}
-	} else if q.State == people.Done {
+	case people.Done:
 		if err := s.follow(context.WithoutCancel(ctx), by, q.Act); err != nil {
 			return nil, err
 		}

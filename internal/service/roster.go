@@ -198,7 +198,7 @@ func ExamineRoster(ctx context.Context, db *sqlstore.DB) (problems []string, err
 	}
 	var silent, other, gone []uint64
 	for i, digest := range kept {
-		seq := uint64(i) + 1 //nolint:gosec // counts from one
+		seq := uint64(i) + 1
 		switch entries := told[seq]; {
 		case len(entries) == 0:
 			silent = append(silent, seq)
@@ -248,7 +248,7 @@ func toldChanges(ctx context.Context, db *sqlstore.DB) (told map[uint64][]string
 // digests are those of the first n changes.
 func digests(ctx context.Context, db *sqlstore.DB, n uint64) (all []string, err error) {
 	for uint64(len(all)) < n {
-		rows, err := db.People().Changes(ctx, uint64(len(all))+1, int(min(n-uint64(len(all)), entriesAtOnce))) //nolint:gosec // bounded here
+		rows, err := db.People().Changes(ctx, uint64(len(all))+1, int(min(n-uint64(len(all)), entriesAtOnce)))
 		if err != nil {
 			return nil, err
 		}

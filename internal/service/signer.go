@@ -141,7 +141,7 @@ func SignerBeside(program string, folder config.Folder, log *slog.Logger) KeyOpe
 				if err != nil {
 					return nil, err
 				}
-				passed, name = append(passed, f), "/dev/fd/4"
+				passed, name = append(passed, f), "/dev/fd/4" //nolint:gosec // where the file is that was passed on
 			}
 			if name != "" {
 				args = append(args, "--passphrase-file", name)

@@ -122,7 +122,7 @@ func (g *Guard) Ready(ctx context.Context) error {
 	return nil
 }
 
-// RetireSigning, RotateWrapping and RetireWrapping are those of the keystore.
+// RetireSigning is the keystore's, as are RotateWrapping and RetireWrapping.
 func (g *Guard) RetireSigning(ctx context.Context, agency string) error {
 	r, err := retirer(g.Store)
 	if err != nil {

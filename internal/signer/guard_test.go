@@ -119,7 +119,7 @@ func (g *guarded) jwk(s verifier.Signer) json.RawMessage {
 // trustList is a list as the service makes it.
 func (g *guarded) trustList(sequence uint64) verifier.TrustList {
 	g.t.Helper()
-	status, pack := g.key(g.Keys.Status), g.key(g.Keys.Pack)
+	status, pack := g.key(g.Status), g.key(g.Pack)
 	vkey, err := g.LogKey(g.t.Context())
 	if err != nil {
 		g.t.Fatal(err)
@@ -215,7 +215,7 @@ func (g *guarded) list(subject string, values map[int]uint8, edit func(*statusli
 	if edit != nil {
 		edit(&token)
 	}
-	s := g.key(g.Keys.Status)
+	s := g.key(g.Status)
 	return token.Sign(s.KeyID, s.Key)
 }
 
@@ -228,7 +228,7 @@ func (g *guarded) pack(sequence uint64, status, answers string) error {
 	if answers != "" {
 		p.Answers = append(p.Answers, verifier.ListToken{Number: 1, Token: answers})
 	}
-	_, err := p.Sign(g.key(g.Keys.Pack))
+	_, err := p.Sign(g.key(g.Pack))
 	return err
 }
 
@@ -446,7 +446,7 @@ func TestGuardEnvelopes(t *testing.T) {
 	seal := func(edit func(*verifier.Envelope)) error {
 		e := verifier.Envelope{Network: netID, Device: "dd01", Sequence: 1, IssuedAt: now.Unix(), LeaseUntil: now.Add(7 * 24 * time.Hour).Unix()}
 		edit(&e)
-		_, err := e.Seal(verifier.EpochKeys{}, recipient, g.key(g.Keys.Pack))
+		_, err := e.Seal(verifier.EpochKeys{}, recipient, g.key(g.Pack))
 		return err
 	}
 	allowed(t, "as the service makes it", seal(func(*verifier.Envelope) {}))

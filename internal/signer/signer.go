@@ -72,7 +72,7 @@ func troubled(err error) answer {
 	a := answer{Trouble: 1, Cause: cause(err)}
 	for i, t := range troubles {
 		if i > 0 && errors.Is(err, t.is) {
-			a.Trouble = uint8(i) //nolint:gosec // a short table
+			a.Trouble = uint8(i)
 			break
 		}
 	}

@@ -24,7 +24,7 @@ func pair() (ours *net.UnixConn, theirs *os.File, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("signer: make a connection: %w", err)
 	}
-	theirs = os.NewFile(uintptr(fds[1]), "pair") //nolint:gosec // a file's number
+	theirs = os.NewFile(uintptr(fds[1]), "pair")
 	if ours, err = unixConn(fds[0]); err != nil {
 		return nil, nil, errors.Join(err, theirs.Close())
 	}
@@ -33,8 +33,8 @@ func pair() (ours *net.UnixConn, theirs *os.File, err error) {
 
 // unixConn takes a socket over.
 func unixConn(fd int) (*net.UnixConn, error) {
-	f := os.NewFile(uintptr(fd), "pair") //nolint:gosec // a file's number
-	defer func() { _ = f.Close() }()     // FileConn has its own
+	f := os.NewFile(uintptr(fd), "pair")
+	defer func() { _ = f.Close() }() // FileConn has its own
 	conn, err := net.FileConn(f)
 	if err != nil {
 		return nil, fmt.Errorf("signer: take a connection: %w", err)

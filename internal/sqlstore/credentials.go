@@ -68,10 +68,10 @@ func addList(ctx context.Context, tx *sql.Tx, h *heads) (uint16, error) {
 	if err != nil {
 		return 0, err
 	}
-	lists.put(h.list(listRow{number: uint16(next)}))
+	lists.put(h.list(listRow{number: uint16(next)})) //nolint:gosec // lists are numbered from 0, one by one
 	_, err = tx.ExecContext(ctx,
 		"INSERT INTO status_lists (number, used, closed, status, answers) VALUES ($1, 0, $2, '', '')", next, false)
-	return uint16(next), err
+	return uint16(next), err //nolint:gosec // as above
 }
 
 // Reserve writes a draft with its status index, and the log entries, and counts a
@@ -437,7 +437,7 @@ func issuedIn(ctx context.Context, q querier, h *heads, id credentials.ID) (cred
 
 // issuedWhere reads records and holds each against its case.
 func issuedWhere(ctx context.Context, q querier, h *heads, where string, args ...any) ([]credentials.Issued, error) {
-	rows, err := q.QueryContext(ctx, "SELECT "+issuedColumns+" "+where, args...) //nolint:gosec // the condition is ours
+	rows, err := q.QueryContext(ctx, "SELECT "+issuedColumns+" "+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read issued: %w", classify(err))
 	}

@@ -318,7 +318,7 @@ func slotOf(subject string) int64 {
 		n, err1 := strconv.ParseUint(list, 10, 16)
 		at, err2 := strconv.ParseUint(block, 10, 32)
 		if err1 == nil && err2 == nil && at < blocks {
-			return slots + int64(n)*blocks + int64(at) //nolint:gosec // bounded above
+			return slots + int64(n)*blocks + int64(at)
 		}
 	}
 	sum := sha256.Sum256([]byte(subject))
@@ -586,7 +586,7 @@ func (k *sealer) addUp(ctx context.Context, q querier, count countRow) error {
 
 // sumOf adds up the numbers of some heads, slot by slot.
 func (k *sealer) sumOf(ctx context.Context, q querier, where string, args ...any) (map[int64]int64, error) {
-	rows, err := q.QueryContext(ctx, "SELECT subject, slot, number, seals, mac FROM heads "+where, args...) //nolint:gosec // the condition is ours
+	rows, err := q.QueryContext(ctx, "SELECT subject, slot, number, seals, mac FROM heads "+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read heads: %w", classify(err))
 	}

@@ -134,7 +134,7 @@ func casesBehind(ctx context.Context, q querier, after string) ([]string, error)
 		part("records", "case_id"), part("issued", "case_id"), part("grants", "case_id"), part("erasures", "case_id"),
 		fmt.Sprintf("SELECT c FROM (SELECT substr(subject, 6) AS c FROM heads WHERE subject > 'case/' || $1 AND subject < 'case0' ORDER BY subject LIMIT %d) AS heads", casesAtOnce),
 	}, " UNION ")
-	return list(ctx, q, scanText, fmt.Sprintf("SELECT c FROM (%s) AS named ORDER BY c LIMIT %d", query, casesAtOnce), after) //nolint:gosec // names are ours
+	return list(ctx, q, scanText, fmt.Sprintf("SELECT c FROM (%s) AS named ORDER BY c LIMIT %d", query, casesAtOnce), after)
 }
 
 // compare holds rows against the heads of their subjects, and the heads against
@@ -238,7 +238,7 @@ func (c *sealCheck) openings(ctx context.Context) error {
 func (c *sealCheck) strays(ctx context.Context) error {
 	return c.oneMoment(ctx, func(h *heads) (found []string, err error) {
 		for _, table := range []string{"number_index", "number_places", "objects"} {
-			stray, err := list(ctx, h.q, scanText, "SELECT DISTINCT record_id FROM "+table+" o WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.id = o.record_id)") //nolint:gosec // our own tables
+			stray, err := list(ctx, h.q, scanText, "SELECT DISTINCT record_id FROM "+table+" o WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.id = o.record_id)")
 			if err != nil {
 				return nil, err
 			}
