@@ -33,7 +33,7 @@ func Check(c *invalid.Checker, pointer, name string) {
 	if len(c.Problems()) > before {
 		return
 	}
-	for _, rule := range []func(string) string{signs, spaces, forms, marks, scripts} {
+	for _, rule := range []func(string) string{signs, spaces, forms, marks, scripts, look} {
 		if broken := rule(name); broken != "" {
 			c.Add(pointer, invalid.CodeFormat, broken)
 			return
@@ -161,6 +161,15 @@ func scriptOf(r rune) string {
 		if unicode.Is(unicode.Scripts[name], r) {
 			return name
 		}
+	}
+	return ""
+}
+
+// look keeps out what is a letter to Unicode and an apostrophe or a stroke to whoever
+// reads it. Nothing else could be taken for such a name, and it for any other.
+func look(name string) string {
+	if !Alike(name, name) {
+		return "has a letter that is not taken for a sign"
 	}
 	return ""
 }

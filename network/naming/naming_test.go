@@ -65,6 +65,8 @@ func TestNamesAreRefused(t *testing.T) {
 		"other digits":                "Lotus House ٢",
 		"a number in a ring":          "Lotus House ①",
 		"no letter":                   "2026",
+		"an apostrophe":               "\u02bb",
+		"a stroke":                    "ノ",
 		"wide letters":                "Ｌｏｔｕｓ",
 		"mathematical letters":        "𝐋𝐨𝐭𝐮𝐬",
 		"a ligature":                  "Oﬃce",
