@@ -52,8 +52,8 @@ func VerifyLog(ctx context.Context, folder config.Folder, key string) (found Log
 	if p := problemOfLog(err); p != "" {
 		found.Problems, err = []string{p}, nil
 	}
-	if err != nil || !ours {
-		return found, err
+	if err != nil || !ours || !found.Roster || len(found.RosterProblems) > 0 {
+		return found, err // rows are judged where the database opens, and people are who it says
 	}
 	rows, err := checkRows(ctx, folder)
 	found.Problems = append(found.Problems, rows...)

@@ -305,7 +305,7 @@ func (f *fake) config(t testing.TB) hcvault.Config {
 	t.Helper()
 	return hcvault.Config{
 		Address: f.URL, RoleIDFile: file(t, "role\n"), SecretIDFile: file(t, "secret\n"), Origin: "example.org/log",
-		Timeout: 500 * time.Millisecond, MaxInFlight: 4,
+		Timeout: 2 * time.Second, MaxInFlight: 4,
 	}
 }
 
