@@ -201,6 +201,33 @@ async function readSquare(page) {
   }
 }
 
+/** visitor has no passkey at all. The page of the demo signs her in as one person, who
+ * asks for something, and then as another one, who agrees to it. */
+export async function visitor(config) {
+  const { context, stop } = await start();
+  try {
+    const page = await context.newPage();
+    page.setDefaultTimeout(patience);
+    const becomes = async (handle) => {
+      await page.goto(config.service.replace("localhost", "127.0.0.1"));
+      expect(page.url() === `${config.service}/`, "the page is not at the name that passkeys are for");
+      await page.click(`form button >> text=${handle}`);
+      await at(page, "home");
+    };
+    await becomes("operator-1");
+    await add(page, "auditor-9", "auditor", "waits");
+    await handOver(page);
+    await becomes("operator-2");
+    await answers({ page }, "agree", "done");
+    await page.goto(config.service);
+    await page.click("form button >> text=officer-1");
+    await page.waitForURL(`${config.service}/check`);
+    return "a visitor without a passkey asks as one person of the demo and agrees as another";
+  } finally {
+    await stop();
+  }
+}
+
 async function authority(config, code, timezoneId) {
   const { service, link } = config.authority[code];
   const found = [];

@@ -56,7 +56,7 @@ type film struct {
 var scenarios = []string{
 	"english", "khmer", "arabic", "otherWays", "packs", "tabs", "tries",
 	"pinDevice", "passkey", "offline", "camera", "closing", "stranger", "firstVisit",
-	"adminEnglish", "adminArabic", "adminKhmer",
+	"adminEnglish", "adminArabic", "adminKhmer", "visitor",
 }
 
 // TestBrowser plays the page in Chromium, against the real service. Each scenario

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { start, startAlone, throttle } from "./chromium.mjs";
 import { slowLine } from "./line.mjs";
 import { approved, at, check, enrolWithPIN, expect, kept, open, pin, press, ready, result, show, symbols, type, unlock } from "./page.mjs";
+import { agree } from "./people.mjs";
 
-/** api asks the service as one of its people. */
+/** api asks the service as a program. */
 async function api(config, actor, method, path, body) {
   const answer = await fetch(`${config.service}${path}`, {
     method,
@@ -25,14 +26,17 @@ async function invitation(config, label) {
   return `#invite=${made.secret}`;
 }
 
-/** approve lets a waiting device in: a second person types what the first one
- * reads off the screen. */
+/** approve lets a waiting device in: somebody types what is read off its screen, and
+ * the admin of its agency and an operator agree. */
 async function approve(config, page, label) {
   const read = await symbols(page);
   const { devices } = await api(config, operators(config)[1], "GET", "/api/v1/devices");
   const waiting = devices.find((d) => d.label === label && d.state === "pending");
   expect(waiting, "no device waits");
-  await api(config, operators(config)[1], "POST", `/api/v1/devices/${waiting.id}/approval`, { symbols: read });
+  const { request } = await api(config, operators(config)[1], "POST", `/api/v1/devices/${waiting.id}/approval`, { symbols: read });
+  const { persons } = config.demo;
+  await agree(config, request,
+    persons.find((p) => p.handle === "admin-1" && p.agency === waiting.agency), persons.find((p) => p.handle === "operator-1"));
   await approved(page);
   return read;
 }

@@ -27,9 +27,11 @@ export async function ask(answer: Promise<unknown>, back: string, id = ""): Prom
   if (request) asked.value = { request, once: link ? { kind: "join", value: link } : token ? { kind: "token", value: token } : undefined };
 }
 
-/** agree signs what is asked. */
+/** agree signs what is asked: with the passkey of whoever sits here or, in a
+ * demonstration, with that of whom its page has signed them in as. */
 async function agree(request: Request): Promise<Request> {
-  return service.agree(request.id, { response: await use(request.options) });
+  const lent = service.me.value?.demo ? await service.lent(request.options) : undefined;
+  return service.agree(request.id, { response: lent ?? await use(request.options) });
 }
 
 /** Deciding shows a request, and lets somebody agree or say no. */

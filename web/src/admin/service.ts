@@ -5,7 +5,7 @@ import { signal } from "@preact/signals";
 import { ask, Refused } from "../shared/service";
 import type {
   AgencyList, AgencyOrder, AgencyStatusOrder, Approval, Asked, ChangeList, DeviceList, FoundingState, Invitation, InvitationOrder, JoinAct, JoinAnswer,
-  JoinOptions, JoinOrder, JoinPasskey, Me, PasskeyAnswer, PasskeyOptions, PersonList, PersonOrder, ProgramList, ProgramOrder, Request, RequestList,
+  JoinOptions, JoinOrder, JoinPasskey, Me, Opaque, PasskeyAnswer, PasskeyOptions, PersonList, PersonOrder, ProgramList, ProgramOrder, Request, RequestList,
   RolesOrder, SessionList,
 } from "./contract";
 
@@ -80,3 +80,15 @@ export const beginKey = (): Promise<PasskeyOptions> => post("/keys/options");
 export const addKey = (answer: PasskeyAnswer): Promise<Asked> => post("/keys", answer);
 export const removeKey = (key: string): Promise<Asked> => remove(`/keys/${key}`);
 export const listSessions = (): Promise<SessionList> => get("/sessions");
+
+/** lent is an answer of the passkey that a demonstration keeps for whom its page has
+ * signed in; undefined where there is no such page, or it knows nobody like that. */
+export async function lent(options: Opaque): Promise<Opaque | undefined> {
+  try {
+    const answer = await ask("/stage/passkey", { method: "POST", body: { options }, cookie: true });
+    return ((await answer.json()) as PasskeyAnswer).response;
+  } catch (e) {
+    if (e instanceof Refused) return undefined;
+    throw e;
+  }
+}
