@@ -85,15 +85,15 @@ func (is *Issuer) withdrawOne(ctx context.Context, by audit.Actor, id ID) (kinds
 		if err != nil || !slices.Contains(from, d.State) {
 			return err // it went with another, or somebody was faster
 		}
-		related, err := is.cfg.Store.ByCase(ctx, d.Case)
+		p, err := is.plan(ctx, d, Change{From: from, To: to})
 		if err != nil {
 			return err
 		}
-		if _, err := is.apply(ctx, by, d, Withdraw, Change{From: from, To: to}, ReasonIssuer); err != nil {
+		if _, err := is.apply(ctx, by, d, Withdraw, p, ReasonIssuer); err != nil {
 			return err
 		}
 		kinds = append(kinds, d.Kind)
-		for range cardsOf(related, d, from, to) {
+		for range p.changes[1:] {
 			kinds = append(kinds, KindCard)
 		}
 		return nil

@@ -51,6 +51,8 @@ type CardOrder struct {
 	// ValidUntil is the last day; zero means as long as a card may be valid.
 	ValidUntil time.Time
 	RequestKey string
+
+	agreed *agreed // DecideCard's: what people agreed to
 }
 
 // Card is a card as it leaves the service: once.
@@ -88,11 +90,18 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 	if err != nil {
 		return Card{}, fmt.Errorf("find epoch: %w", err)
 	}
-	draft, content, err := is.cardDraft(ctx, by, agency, o, end, now)
+	drafted, err := is.cardDraft(ctx, by, agency, o, end, now)
 	if err != nil {
 		return Card{}, err
 	}
+	draft, content := drafted.Issued, drafted.content
 	draft.Card.Epoch = keys.Epoch
+	if err := is.checkAgreed(ctx, by, false, o.agreed); err != nil {
+		return Card{}, err
+	}
+	if ctx, err = authorised(ctx, o.agreed, o.Case, drafted.about); err != nil {
+		return Card{}, err
+	}
 	kid, key, err := is.cfg.Keys.Signer(ctx, by.Agency)
 	if err != nil {
 		return Card{}, fmt.Errorf("find signing key: %w", err)
@@ -101,7 +110,8 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 	defer func() { is.letGo(draft.ID) }()
 	var printed Card
 	var sealed card.Sealed
-	err = is.reserved(ctx, by, &draft, agency.Limits, key, nothingMore, func(key crypto.Signer) (err error) {
+	again := func() error { return is.checkAgreed(ctx, by, false, o.agreed) }
+	err = is.reserved(ctx, by, &draft, agency.Limits, key, again, func(key crypto.Signer) (err error) {
 		sealed, err = is.seal(ctx, &draft, &printed, content, keys, kid, key)
 		return err
 	})
@@ -116,31 +126,40 @@ func (is *Issuer) IssueCard(ctx context.Context, by audit.Actor, o CardOrder) (C
 	return is.completeCard(ctx, by, draft, printed, o.Supervised)
 }
 
+// cardDraft is a card that is to be made.
+type cardDraft struct {
+	Issued
+	content card.Claims
+	// What the screening that it carries says, and that screening as it was signed.
+	status, level string
+	about         private.String
+}
+
 // cardDraft validates an order and gathers what the card will say. Status and
 // decision level come from the signed screening, never from the request.
-func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, o CardOrder, epochEnd, now time.Time) (Issued, card.Claims, error) {
+func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, o CardOrder, epochEnd, now time.Time) (made cardDraft, err error) {
 	d := Issued{
 		Kind: KindCard, Case: o.Case, Agency: by.Agency, Replaces: o.Replaces,
 		State: Draft, IssuedOn: day(now), RequestKey: o.RequestKey, Card: &CardFacts{},
 	}
 	// A card without a screening is a record of lost documents.
 	if may := agency.signs(); o.About == "" && !may.May(claims.KindDocument) || o.About != "" && !may.May(claims.KindScreening) {
-		return Issued{}, card.Claims{}, ErrKind
+		return cardDraft{}, ErrKind
 	}
 	if err := is.place(ctx, by, &d, false); err != nil {
-		return Issued{}, card.Claims{}, err
+		return cardDraft{}, err
 	}
 	holder, err := is.holderTag(ctx, o.Case, o.Name)
 	if err != nil {
-		return Issued{}, card.Claims{}, err
+		return cardDraft{}, err
 	}
 	d.Card.Holder = holder
 	related, err := is.cfg.Store.ByCase(ctx, o.Case)
 	if err != nil {
-		return Issued{}, card.Claims{}, err
+		return cardDraft{}, err
 	}
 	if err := supervised(related, d, o.Supervised); err != nil {
-		return Issued{}, card.Claims{}, err
+		return cardDraft{}, err
 	}
 	content := card.Claims{
 		IssuedAt: d.IssuedOn, Name: private.New(card.Transcribe(o.Name.Reveal())), BirthDate: o.BirthDate, Sex: o.Sex, Nationality: o.Nationality,
@@ -170,10 +189,10 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 	content.Expires = d.ValidUntil
 	if o.About != "" {
 		d.About = o.About
-		status, level, err := is.screened(ctx, by, agency, o.Case, o.About)
-		if err != nil {
-			return Issued{}, card.Claims{}, err
+		if made.status, made.level, made.about, err = is.screened(ctx, by, agency, o.Case, o.About); err != nil {
+			return cardDraft{}, err
 		}
+		status, level := claims.CardStatus(made.status), claims.CardDecisionLevel(made.level)
 		if status == 0 || level == 0 {
 			c.Add("/about", invalid.CodeNotAllowed, "is a screening with a possible or actual status: a card carries no other")
 		} else {
@@ -183,16 +202,17 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 	if o.MissionMayBeContacted {
 		agreed, err := is.contact(ctx, by, agency, o.Case, o.Nationality.Reveal())
 		if err != nil {
-			return Issued{}, card.Claims{}, err
+			return cardDraft{}, err
 		}
 		c.Must(agreed, "/mission_may_be_contacted", invalid.CodeNotAllowed, "is no until her newest signed consent says that it is safe and that she wants it, and a signed identity states the nationality on the card")
 	}
 	checkBirthYear(c, o.BirthDate.Reveal())
 	checkPrintable(c, content, o.Name)
 	if err := c.Err(); err != nil {
-		return Issued{}, card.Claims{}, err
+		return cardDraft{}, err
 	}
-	return d, content, nil
+	made.Issued, made.content = d, content
+	return made, nil
 }
 
 // checkPrintable reports what a card cannot say. A name is held to the rule for
@@ -237,27 +257,28 @@ func checkBirthYear(c *invalid.Checker, date string) {
 }
 
 // screened reads status and decision level from a screening that is in use in
-// the same case. Status 0 means one that may not stand on a card. A level that the
-// agency may not sign any more is ErrLevel: a card says it anew.
-func (is *Issuer) screened(ctx context.Context, by audit.Actor, agency Agency, caseID string, id ID) (status, level int, err error) {
+// the same case, and returns it as it was signed. Some may not stand on a card: the
+// caller looks. A level that the agency may not sign any more is ErrLevel: a card says
+// it anew.
+func (is *Issuer) screened(ctx context.Context, by audit.Actor, agency Agency, caseID string, id ID) (status, level string, signed private.String, err error) {
 	a, err := is.Read(ctx, by, id)
 	switch {
 	case err != nil:
-		return 0, 0, err
+		return "", "", private.String{}, err
 	case a.Case != caseID || a.Kind != claims.KindScreening:
-		return 0, 0, ErrNotFound
+		return "", "", private.String{}, ErrNotFound
 	case a.State != Active || !day(is.cfg.Now()).Before(a.ValidUntil):
-		return 0, 0, ErrConflict
+		return "", "", private.String{}, ErrConflict
 	}
 	said, err := is.own(ctx, a, sdjwt.Policy{Now: is.cfg.Now()})
 	if err != nil {
-		return 0, 0, err
+		return "", "", private.String{}, err
 	}
-	status, level = claims.CardStatus(said.Text("trafficking_status")), claims.CardDecisionLevel(said.Text("decision_level"))
-	if level > 0 && !agency.signs().Reaches(said.Text("decision_level")) {
-		return 0, 0, ErrLevel
+	status, level = said.Text("trafficking_status"), said.Text("decision_level")
+	if claims.CardDecisionLevel(level) > 0 && !agency.signs().Reaches(level) {
+		return "", "", private.String{}, ErrLevel
 	}
-	return status, level, nil
+	return status, level, private.New(a.Token), nil
 }
 
 // own reads back an attestation that was kept encrypted, and checks it again:

@@ -586,7 +586,7 @@ func TestCardsFollowTheirScreening(t *testing.T) {
 	w.set(t, w.house, s.ID, credentials.Pause)
 	w.stands(t, "screening paused", carries.ID, credentials.Paused)
 	w.stands(t, "screening paused, plain card", plain.ID, credentials.Active)
-	_, err := w.issuer.ChangeCard(t.Context(), w.house, carries.ID, credentials.Resume, credentials.ReasonOther, "")
+	_, err := w.changedCard(t.Context(), w.house, carries.ID, credentials.Resume, credentials.ReasonOther)
 	wantError(t, "resume the card alone", err, credentials.ErrConflict)
 	w.set(t, w.house, s.ID, credentials.Resume)
 	w.stands(t, "screening resumed", carries.ID, credentials.Active)
@@ -701,7 +701,7 @@ func TestReplyMeetsCard(t *testing.T) {
 		},
 		answer: func() {
 			go func() {
-				_, err := w.issuer.Issue(context.Background(), w.ethiopia, credentials.Order{About: s.ID, Claims: reply("ETH", "matched")})
+				_, err := w.made(context.Background(), w.ethiopia, credentials.Order{About: s.ID, Claims: reply("ETH", "matched")})
 				replied <- err
 			}()
 			// The answer has to wait for the card. If it did not, it would be

@@ -23,6 +23,7 @@ import (
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/invalid"
 )
 
@@ -108,7 +109,7 @@ type Order struct {
 	// RequestKey makes the same request, sent twice, have one effect.
 	RequestKey string
 
-	decided *decided // Decide's: what people agreed to
+	agreed *agreed // Decide's: what people agreed to
 }
 
 // Attestation is an issued attestation with its signed form.
@@ -124,7 +125,8 @@ type Attestation struct {
 //
 //  1. A request that was made before is answered with what it made.
 //  2. The order is checked. Everything that is wrong with it is told at once, and
-//     nothing is kept. A decision has to be agreed to, here and again before step 4.
+//     nothing is kept. A decision and a reply have to be agreed to, here and again
+//     before step 4.
 //  3. A place in a status list is drawn. Draft, place and log entry are stored in
 //     one transaction, with the digest of the bytes that will be signed. Whoever
 //     cannot write this down does not sign.
@@ -150,7 +152,10 @@ func (is *Issuer) Issue(ctx context.Context, by audit.Actor, o Order) (Attestati
 	if err != nil {
 		return Attestation{}, err
 	}
-	if err := is.checkDecision(ctx, by, o); err != nil {
+	if err := is.checkAgreed(ctx, by, Agreement(o.Claims), o.agreed); err != nil {
+		return Attestation{}, err
+	}
+	if ctx, err = authorised(ctx, o.agreed, draft.Case, private.String{}); err != nil {
 		return Attestation{}, err
 	}
 	kid, key, err := is.cfg.Keys.Signer(ctx, by.Agency)
@@ -160,7 +165,7 @@ func (is *Issuer) Issue(ctx context.Context, by audit.Actor, o Order) (Attestati
 	ctx = context.WithoutCancel(ctx) // from here on, finish what was begun
 	defer func() { is.letGo(draft.ID) }()
 	var token string
-	again := func() error { return is.checkDecision(ctx, by, o) }
+	again := func() error { return is.checkAgreed(ctx, by, Agreement(o.Claims), o.agreed) }
 	err = is.reserved(ctx, by, &draft, nil, key, again, func(key crypto.Signer) (err error) {
 		token, err = is.sign(draft, agency, o.Claims, kid, key)
 		return err

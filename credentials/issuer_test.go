@@ -131,15 +131,68 @@ func (w *world) agreed(_ context.Context, _ approval.Act, proofs []approval.Proo
 // decision is an order that two have agreed to.
 func (w *world) decision(tb testing.TB, by audit.Actor, o credentials.Order) (credentials.Approval, []byte) {
 	tb.Helper()
-	p, err := w.issuer.Propose(tb.Context(), by, o)
+	agreed, sealed, err := w.propose(tb.Context(), by, o)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	act, err := approval.New(storetest.NewID(), "attestation.issue", by.Agency, by.ID, p.Decision, w.clock, time.Hour)
+	return agreed, sealed
+}
+
+func (w *world) propose(ctx context.Context, by audit.Actor, o credentials.Order) (credentials.Approval, []byte, error) {
+	d, sealed, err := w.issuer.Propose(ctx, by, o)
 	if err != nil {
-		tb.Fatal(err)
+		return credentials.Approval{}, nil, err
 	}
-	return credentials.Approval{Act: act, Proofs: []approval.Proof{{Person: "one"}, {Person: "two"}}}, p.Sealed
+	agreed, err := w.agree(by, "attestation.issue", d)
+	return agreed, sealed, err
+}
+
+// agree is an act that two have agreed to.
+func (w *world) agree(by audit.Actor, do string, what any) (credentials.Approval, error) {
+	act, err := approval.New(storetest.NewID(), do, by.Agency, by.ID, what, w.clock, time.Hour)
+	return credentials.Approval{Act: act, Proofs: []approval.Proof{{Person: "one"}, {Person: "two"}}}, err
+}
+
+// made makes an attestation, with whatever agreement it takes.
+func (w *world) made(ctx context.Context, by audit.Actor, o credentials.Order) (credentials.Attestation, error) {
+	if !credentials.Agreement(o.Claims) {
+		return w.issuer.Issue(ctx, by, o)
+	}
+	agreed, sealed, err := w.propose(ctx, by, o)
+	if err != nil {
+		return credentials.Attestation{}, err
+	}
+	a, _, err := w.issuer.Decide(ctx, by, agreed, sealed)
+	return a, err
+}
+
+// resumed ends a pause, as two have agreed to.
+func (w *world) resumed(ctx context.Context, by audit.Actor, id credentials.ID, isCard bool, reason credentials.Reason) (credentials.Issued, error) {
+	r, sealed, err := w.issuer.ProposeReturn(ctx, by, id, isCard, reason)
+	if err != nil {
+		return credentials.Issued{}, err
+	}
+	agreed, err := w.agree(by, "status.resume", r)
+	if err != nil {
+		return credentials.Issued{}, err
+	}
+	return w.issuer.DecideReturn(ctx, by, agreed, sealed)
+}
+
+// changed changes the status of an attestation.
+func (w *world) changed(ctx context.Context, by audit.Actor, id credentials.ID, a credentials.Action, reason credentials.Reason) (credentials.Issued, error) {
+	if a == credentials.Resume {
+		return w.resumed(ctx, by, id, false, reason)
+	}
+	return w.issuer.ChangeAttestation(ctx, by, id, a, reason, "")
+}
+
+// changedCard changes that of a card.
+func (w *world) changedCard(ctx context.Context, by audit.Actor, id credentials.ID, a credentials.Action, reason credentials.Reason) (credentials.Issued, error) {
+	if a == credentials.Resume {
+		return w.resumed(ctx, by, id, true, reason)
+	}
+	return w.issuer.ChangeCard(ctx, by, id, a, reason, "")
 }
 
 func (w *world) now() time.Time { return w.clock }
@@ -224,6 +277,9 @@ type agencies struct {
 
 	macs, netKeys, asked atomic.Int32 // how often each was asked for; asked is Agency
 	away                 atomic.Bool  // nobody can tell which agencies there are
+
+	// watch sees what a key is asked to sign as whoever has it does; nil is nobody.
+	watch func(ctx context.Context, message []byte, shown [][]byte)
 }
 
 func (a *agencies) add(id, class, country string) error {
@@ -306,12 +362,31 @@ func (a *agencies) NetKey(_ context.Context, epoch uint32) ([]byte, bool, error)
 	return a.seal.NetKey, true, nil
 }
 
-func (a *agencies) Signer(_ context.Context, id string) (string, crypto.Signer, error) {
+func (a *agencies) Signer(ctx context.Context, id string) (string, crypto.Signer, error) {
 	of := a.of[id]
 	if of == nil {
 		return "", nil, credentials.ErrNotFound
 	}
+	if a.watch != nil {
+		return jws.KeyID(&of.key.PublicKey), watchedKey{of.key, func(m []byte, shown [][]byte) { a.watch(ctx, m, shown) }}, nil
+	}
 	return jws.KeyID(&of.key.PublicKey), of.key, nil
+}
+
+// watchedKey is a key that is shown whole messages.
+type watchedKey struct {
+	*recordingKey
+	watch func(message []byte, shown [][]byte)
+}
+
+func (k watchedKey) SignMessage(random io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	var shown [][]byte
+	if s, ok := opts.(interface{ Shown() [][]byte }); ok {
+		shown = s.Shown()
+	}
+	k.watch(message, shown)
+	digest := sha256.Sum256(message)
+	return k.Sign(random, digest[:], crypto.SHA256)
 }
 
 func (a *agencies) MAC(_ context.Context, label string, data []byte) ([]byte, error) {
@@ -363,14 +438,7 @@ func (w *world) key(by audit.Actor) *recordingKey { return w.agencies.of[by.Agen
 // issue makes an attestation that must succeed.
 func (w *world) issue(tb testing.TB, by audit.Actor, o credentials.Order) credentials.Attestation {
 	tb.Helper()
-	var a credentials.Attestation
-	var err error
-	if credentials.DecisionLevel(o.Claims) == "" {
-		a, err = w.issuer.Issue(tb.Context(), by, o)
-	} else {
-		agreed, sealed := w.decision(tb, by, o)
-		a, err = w.issuer.Decide(tb.Context(), by, agreed, sealed)
-	}
+	a, err := w.made(tb.Context(), by, o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -458,11 +526,11 @@ func (w *world) set(tb testing.TB, by audit.Actor, id credentials.ID, a credenti
 	if err != nil {
 		tb.Fatal(err)
 	}
-	change := w.issuer.ChangeAttestation
+	change := w.changed
 	if d.Kind == credentials.KindCard {
-		change = w.issuer.ChangeCard
+		change = w.changedCard
 	}
-	if _, err := change(tb.Context(), by, id, a, credentials.ReasonOther, ""); err != nil {
+	if _, err := change(tb.Context(), by, id, a, credentials.ReasonOther); err != nil {
 		tb.Fatalf("%s: %v", a, err)
 	}
 }
@@ -668,7 +736,7 @@ func TestIssueReportsEveryProblem(t *testing.T) {
 			w.kenya, credentials.Order{About: about.ID, Claims: reply("ETH", "matched")}, []string{"/mission_state inconsistent"},
 		},
 	} {
-		_, err := w.issuer.Issue(t.Context(), tt.by, tt.order)
+		_, err := w.made(t.Context(), tt.by, tt.order)
 		wantProblems(t, name, err, tt.want...)
 	}
 	var none *claims.Screening
@@ -770,7 +838,7 @@ func TestReplace(t *testing.T) {
 	w.stands(t, "the second", second.ID, credentials.Active)
 	_, err := w.issuer.Issue(t.Context(), w.house, o)
 	wantError(t, "replace it again", err, credentials.ErrConflict)
-	_, err = w.issuer.ChangeAttestation(t.Context(), w.house, first.ID, credentials.Resume, credentials.ReasonOther, "")
+	_, err = w.changed(t.Context(), w.house, first.ID, credentials.Resume, credentials.ReasonOther)
 	wantError(t, "resume what was replaced", err, credentials.ErrConflict)
 }
 
@@ -782,9 +850,9 @@ func TestStatusByKind(t *testing.T) {
 	s := w.screening(t, w.house, caseID)
 	c := w.card(t, w.house, cardOrder(caseID, ""))
 	for _, action := range []credentials.Action{credentials.Pause, credentials.Resume, credentials.Withdraw} {
-		_, err := w.issuer.ChangeCard(t.Context(), w.house, s.ID, action, credentials.ReasonOther, "")
+		_, err := w.changedCard(t.Context(), w.house, s.ID, action, credentials.ReasonOther)
 		wantError(t, "a screening as a card: "+string(action), err, credentials.ErrNotFound)
-		_, err = w.issuer.ChangeAttestation(t.Context(), w.house, c.ID, action, credentials.ReasonOther, "")
+		_, err = w.changed(t.Context(), w.house, c.ID, action, credentials.ReasonOther)
 		wantError(t, "a card as an attestation: "+string(action), err, credentials.ErrNotFound)
 		w.set(t, w.house, s.ID, action)
 		w.set(t, w.house, c.ID, action)
@@ -839,7 +907,7 @@ func TestSetStatus(t *testing.T) {
 		{credentials.Withdraw, credentials.ErrConflict, credentials.Withdrawn},
 		{credentials.Resume, credentials.ErrConflict, credentials.Withdrawn},
 	} {
-		d, err := w.issuer.ChangeAttestation(t.Context(), w.house, s.ID, step.action, credentials.ReasonNewInformation, "")
+		d, err := w.changed(t.Context(), w.house, s.ID, step.action, credentials.ReasonNewInformation)
 		wantError(t, string(step.action), err, step.err)
 		if err == nil && d.State != step.want {
 			t.Errorf("%s: answered %s, want %s", step.action, d.State, step.want)
@@ -1203,25 +1271,25 @@ func TestDecisions(t *testing.T) {
 	agreed, sealed := w.decision(t, w.house, order())
 	one := agreed
 	one.Proofs = agreed.Proofs[:1]
-	_, err = w.issuer.Decide(t.Context(), w.house, one, sealed)
+	_, _, err = w.issuer.Decide(t.Context(), w.house, one, sealed)
 	refused("one approval", err)
 	_, other := w.decision(t, w.house, order())
-	_, err = w.issuer.Decide(t.Context(), w.house, agreed, other)
+	_, _, err = w.issuer.Decide(t.Context(), w.house, agreed, other)
 	refused("another order than they saw", err)
 	foreign := agreed
 	foreign.Act.Agency = storetest.NewID()
-	_, err = w.issuer.Decide(t.Context(), w.house, foreign, sealed)
-	refused("of another agency", err)
+	_, _, err = w.issuer.Decide(t.Context(), w.house, foreign, sealed)
+	wantError(t, "of another agency", err, credentials.ErrNotFound)
 	w.away = map[string]bool{"one": true}
-	_, err = w.issuer.Decide(t.Context(), w.house, agreed, sealed)
+	_, _, err = w.issuer.Decide(t.Context(), w.house, agreed, sealed)
 	refused("an approver who was removed", err)
 	w.away = nil
 
-	first, err := w.issuer.Decide(t.Context(), w.house, agreed, sealed)
+	first, _, err := w.issuer.Decide(t.Context(), w.house, agreed, sealed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := w.issuer.Decide(t.Context(), w.house, agreed, sealed)
+	again, _, err := w.issuer.Decide(t.Context(), w.house, agreed, sealed)
 	if err != nil || again.ID != first.ID || signed() != before+1 {
 		t.Errorf("once more: %v, another attestation or %d signatures", err, signed()-before)
 	}

@@ -104,9 +104,6 @@ func (is *Issuer) overQuota(ctx context.Context, by audit.Actor) error {
 	return is.cfg.Store.Refused(ctx, by.Agency, today, entry)
 }
 
-// nothingMore is for what holds by itself.
-func nothingMore() error { return nil }
-
 // recordedKey is a signing key that cannot be used before the record of its
 // use is stored. It stands between the formats and the keystore, so that no
 // format can forget to write down first.

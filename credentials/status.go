@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -50,11 +51,11 @@ func (r Reason) Valid() bool {
 	}
 }
 
-// ChangeAttestation withdraws, pauses or resumes an attestation of the actor's
-// own agency. What is true of a screening holds for the cards that carry it:
-// they follow. requestKey makes the same request, sent twice, have one effect;
-// it may be empty. The id of a card gives ErrNotFound: who may change cards is
-// not asked about findings.
+// ChangeAttestation withdraws or pauses an attestation of the actor's own agency.
+// What is true of a screening holds for the cards that carry it: they follow.
+// requestKey makes the same request, sent twice, have one effect; it may be empty. The
+// id of a card gives ErrNotFound: who may change cards is not asked about findings.
+// What comes back has to be agreed to: ErrNotAgreed for Resume, which is ProposeReturn's.
 func (is *Issuer) ChangeAttestation(ctx context.Context, by audit.Actor, id ID, action Action, reason Reason, requestKey string) (Issued, error) {
 	return is.setStatus(ctx, by, id, action, reason, requestKey, func(d Issued) bool { return d.Kind != KindCard })
 }
@@ -67,27 +68,29 @@ func (is *Issuer) ChangeCard(ctx context.Context, by audit.Actor, id ID, action 
 
 func (is *Issuer) setStatus(ctx context.Context, by audit.Actor, id ID, action Action, reason Reason, requestKey string, meant func(Issued) bool) (d Issued, err error) {
 	from, to, err := transition(action)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Issued{}, err
-	}
-	if !reason.Valid() {
-		return Issued{}, invalid.One("/reason", invalid.CodeNotInList, "is one of the listed reasons")
+	case action == Resume:
+		return Issued{}, ErrNotAgreed
+	case !reason.Valid():
+		return Issued{}, errReason()
 	}
 	err = is.settled(func() error {
-		if d, err = is.cfg.Store.Get(ctx, id); err != nil {
+		if d, err = is.signedBy(ctx, by, id); err != nil {
 			return err
 		}
-		if d.Agency != by.Agency || d.State == Draft || d.State == Abandoned || !meant(d) {
+		if !meant(d) {
 			return ErrNotFound
-		}
-		// What was done before the case was erased is not told any more.
-		if _, err = is.cfg.Cases.Owner(ctx, d.Case); err != nil {
-			return err
 		}
 		if d.State == to && requestKey != "" && d.ChangeKey == requestKey {
 			return nil // this very request has done it; its answer was lost
 		}
-		d, err = is.apply(ctx, by, d, action, Change{From: from, To: to, RequestKey: requestKey}, reason)
+		p, err := is.plan(ctx, d, Change{From: from, To: to, RequestKey: requestKey})
+		if err != nil {
+			return err
+		}
+		d, err = is.apply(ctx, by, d, action, p, reason)
 		return err
 	})
 	if err != nil {
@@ -96,23 +99,106 @@ func (is *Issuer) setStatus(ctx context.Context, by audit.Actor, id ID, action A
 	return d, nil
 }
 
-func (is *Issuer) apply(ctx context.Context, by audit.Actor, d Issued, action Action, ch Change, reason Reason) (Issued, error) {
-	from, to := ch.From, ch.To
-	ch.ID = d.ID
-	changes := []Change{ch}
-	related, err := is.cfg.Store.ByCase(ctx, d.Case)
+func errReason() error {
+	return invalid.One("/reason", invalid.CodeNotInList, "is one of the listed reasons")
+}
+
+// signedBy finds what an actor's agency has signed, while its case is there: what was
+// done before the case was erased is not told any more.
+func (is *Issuer) signedBy(ctx context.Context, by audit.Actor, id ID) (Issued, error) {
+	d, err := is.cfg.Store.Get(ctx, id)
 	if err != nil {
 		return Issued{}, err
 	}
-	seen := See(d.Case, related)
-	changes = append(changes, cardsOf(related, d, from, to)...)
-	if d.Kind == KindCard && d.About != "" && to == Active {
-		// A card comes back only while what it states is stated still.
-		changes = append(changes, Change{ID: newest(related, d.About), From: []State{Active}, To: Active})
+	if d.Agency != by.Agency || d.State == Draft || d.State == Abandoned {
+		return Issued{}, ErrNotFound
 	}
+	_, err = is.cfg.Cases.Owner(ctx, d.Case)
+	return d, err
+}
+
+// returns works out what comes back when the pause of something ends.
+func (is *Issuer) returns(ctx context.Context, d Issued, requestKey string, a *Approval) (plan, error) {
+	from, to, err := transition(Resume)
+	if err != nil {
+		return plan{}, err
+	}
+	p, err := is.plan(ctx, d, Change{From: from, To: to, RequestKey: requestKey, Agreed: a})
+	if err != nil {
+		return plan{}, err
+	}
+	for _, ch := range p.changes {
+		i := slices.IndexFunc(p.related, func(r Issued) bool { return r.ID == ch.ID })
+		if i < 0 || !slices.Contains(ch.From, p.related[i].State) {
+			return plan{}, ErrConflict
+		}
+		if p.related[i].State == Paused {
+			p.places = append(p.places, Place{p.related[i].List, p.related[i].Index})
+		}
+	}
+	slices.SortFunc(p.places, func(a, b Place) int { return cmp.Or(cmp.Compare(a.List, b.List), cmp.Compare(a.Index, b.Index)) })
+	return p, nil
+}
+
+// resume ends a pause, at the places that people agreed to and no others.
+func (is *Issuer) resume(ctx context.Context, by audit.Actor, o returnOrder, r Return, a Approval) (d Issued, err error) {
+	err = is.settled(func() error {
+		if d, err = is.signedBy(ctx, by, o.Of); err != nil {
+			return err
+		}
+		switch d.ChangeKey {
+		case a.Act.ID:
+			return nil // it was done; the answer was lost
+		case o.Pause:
+		default:
+			return ErrConflict // it was paused again since
+		}
+		p, err := is.returns(ctx, d, a.Act.ID, &a)
+		if err != nil {
+			return err
+		}
+		for _, place := range p.places {
+			if !slices.Contains(r.Places, place) {
+				return fmt.Errorf("%w: something else would come back with it", ErrNotAgreed)
+			}
+		}
+		d, err = is.apply(ctx, by, d, Resume, p, o.Reason)
+		return err
+	})
+	if err != nil {
+		return Issued{}, err
+	}
+	return d, nil
+}
+
+// plan is what a change of one record means for its case.
+type plan struct {
+	related []Issued
+	changes []Change // the record's own first
+	places  []Place  // of what comes back
+}
+
+func (is *Issuer) plan(ctx context.Context, d Issued, ch Change) (p plan, err error) {
+	ch.ID = d.ID
+	p.changes = []Change{ch}
+	if p.related, err = is.cfg.Store.ByCase(ctx, d.Case); err != nil {
+		return plan{}, err
+	}
+	for _, follows := range cardsOf(p.related, d, ch.From, ch.To) {
+		follows.Agreed = ch.Agreed
+		p.changes = append(p.changes, follows)
+	}
+	if d.Kind == KindCard && d.About != "" && ch.To == Active {
+		// A card comes back only while what it states is stated still.
+		p.changes = append(p.changes, Change{ID: newest(p.related, d.About), From: []State{Active}, To: Active})
+	}
+	return p, nil
+}
+
+func (is *Issuer) apply(ctx context.Context, by audit.Actor, d Issued, action Action, p plan, reason Reason) (_ Issued, err error) {
 	var answers []Answer
 	if d.Matched {
-		if answers, err = is.answers(ctx, after(related, changes)); err != nil {
+		if answers, err = is.answers(ctx, after(p.related, p.changes)); err != nil {
 			return Issued{}, err
 		}
 	}
@@ -122,10 +208,10 @@ func (is *Issuer) apply(ctx context.Context, by audit.Actor, d Issued, action Ac
 	if err != nil {
 		return Issued{}, err
 	}
-	if err := is.cfg.Store.Apply(ctx, seen, changes, answers, entry); err != nil {
+	if err := is.cfg.Store.Apply(ctx, See(d.Case, p.related), p.changes, answers, entry); err != nil {
 		return Issued{}, fmt.Errorf("%s: %w", action, err)
 	}
-	d.State = to
+	d.State = p.changes[0].To
 	return d, nil
 }
 

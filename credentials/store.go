@@ -116,6 +116,9 @@ type Change struct {
 	To   State
 	// RequestKey is that of the request that asked for it; empty: none.
 	RequestKey string
+	// Agreed is what people agreed to, of a pause that ends: what shows to whoever has
+	// the keys that a place may be in use again.
+	Agreed *Approval
 }
 
 // Limit is how many cards an agency may make in so many days, today among them.

@@ -53,7 +53,7 @@ type Requests interface {
 	ReplaceRequest(ctx context.Context, r Request) error
 }
 
-// asks says what an act of the roster is in the table of rights, for programs: what a
+// asks says what a change of the roster is in the table of rights, for programs: what a
 // person may ask, she may agree to.
 var asks = map[string]Action{
 	roster.DoAdmitAgency: AgencyManage, roster.DoChangeAgency: AgencyManage, roster.DoSuspendAgency: AgencyManage,
@@ -61,7 +61,27 @@ var asks = map[string]Action{
 	roster.DoAddPerson: MemberManage, roster.DoChangePerson: MemberManage, roster.DoRemovePerson: MemberManage,
 	roster.DoAddProgram: MemberManage, roster.DoRemoveProgram: MemberManage,
 	roster.DoAdmitDevice: DeviceManage, roster.DoRemoveDevice: DeviceManage,
-	roster.DoIssue: Issue("screening"),
+}
+
+// asked is what an act is in the table of rights, for programs.
+func asked(act approval.Act) (Action, bool) {
+	switch act.Do {
+	case roster.DoIssue:
+		var i roster.Issue
+		err := act.Read(&i)
+		return Issue(i.Kind), err == nil
+	case roster.DoCard:
+		return CardIssue, true
+	case roster.DoResume:
+		var r roster.Resume
+		if err := act.Read(&r); err != nil || r.Kind != "card" {
+			return AttestationStatus, err == nil
+		}
+		return CardStatus, true
+	default:
+		action, ok := asks[act.Do]
+		return action, ok
+	}
 }
 
 // Ask begins an act of the roster: it is checked, written down, and waits. agency is
@@ -104,7 +124,7 @@ func (r *Roster) mayAsk(s roster.State, by audit.Actor, act approval.Act) error 
 	if s.MayAgree(act, by.ID) {
 		return nil
 	}
-	action, ok := asks[act.Do]
+	action, ok := asked(act)
 	if _, person := s.People[by.ID]; person || !ok {
 		return ErrForbidden
 	}
@@ -120,15 +140,19 @@ func conflict(err error) error {
 }
 
 // Agree adds somebody's proof to a request, and does what was asked as soon as enough
-// have agreed. ErrForbidden with approval.ErrRefused for a proof that does not count;
-// ErrConflict for a request that waits no more.
+// have agreed. Whoever has agreed already gets a request again that could not be done
+// then. approval.ErrRefused for a proof that does not count; ErrConflict for a request
+// that waits no more.
 func (r *Roster) Agree(ctx context.Context, by audit.Actor, id string, p approval.Proof) (Request, error) {
 	for range maxRaces {
 		q, err := r.visible(ctx, by, id)
+		over := q.Act.Over(r.cfg.Now())
 		switch {
 		case err != nil:
 			return Request{}, err
-		case q.State != Waits || q.Act.Over(r.cfg.Now()):
+		case q.State == Agreed && !over && slices.ContainsFunc(q.Proofs, func(p approval.Proof) bool { return p.Person == by.ID }):
+			return q, nil // enough have agreed, and it could not be done then
+		case q.State != Waits || over:
 			return Request{}, fmt.Errorf("%w: the request waits no more", ErrConflict)
 		}
 		if q, err = r.agree(ctx, by, q, p); !errors.Is(err, errRace) {
@@ -202,8 +226,11 @@ func (r *Roster) Holds(ctx context.Context, act approval.Act, proofs []approval.
 	if err != nil {
 		return err
 	}
-	if act.Network != s.Network {
+	switch {
+	case act.Network != s.Network:
 		return approval.ErrRefused
+	case act.Over(r.cfg.Now()):
+		return approval.ErrOver
 	}
 	if err := approval.Distinct(proofs); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 )
 
 // TestMay walks every role and every action: what a role may do stands here a
@@ -222,5 +223,27 @@ func TestEveryKindHasItsLine(t *testing.T) {
 		if got := people.Named(name); len(got) != n {
 			t.Errorf("%q names %q, want %d", name, got, n)
 		}
+	}
+}
+
+// TestIssuersAreThoseOfTheTable: who signs a kind stands in the roster a second time, for
+// a signer that has no table.
+func TestIssuersAreThoseOfTheTable(t *testing.T) {
+	kinds := 0
+	for _, r := range people.Rights() {
+		kind, ok := strings.CutPrefix(string(r.Action), string(people.Issue("")))
+		if !ok {
+			continue
+		}
+		kinds++
+		if got := roster.IssuersOf(kind); !slices.Equal(got, r.Roles) {
+			t.Errorf("%s: the roster has %v, the table %v", kind, got, r.Roles)
+		}
+	}
+	if kinds != len(claims.Kinds()) {
+		t.Errorf("the table has %d kinds, want %d", kinds, len(claims.Kinds()))
+	}
+	if got := roster.IssuersOf("other"); got != nil {
+		t.Errorf("a kind that there is not: %v", got)
 	}
 }

@@ -140,3 +140,10 @@ func clusters(s string) []string {
 	}
 	return out
 }
+
+// Shortens tells whether a name is one of those that Seal makes of a longer one which
+// does not fit.
+func Shortens(name, short string) bool {
+	_, ok := shorten(name, func(s string) bool { return s == short })
+	return ok
+}

@@ -118,6 +118,9 @@ type Request struct {
 	State   string          `json:"state"`
 	Agreed  []string        `json:"agreed"` // people
 	Options json.RawMessage `json:"options"`
+	// What it became: the id of an attestation, or a card, which is shown once.
+	Attestation string          `json:"attestation"`
+	Card        json.RawMessage `json:"card"`
 }
 
 // Done is the state of what everybody has agreed to who has to.
@@ -133,6 +136,20 @@ func (p *Person) Agree(ctx context.Context, id string) (Request, error) {
 		return q, errors.New("the request is not hers to agree to")
 	}
 	err := p.answered(ctx, "/api/v1/requests/"+id+"/approvals", p.Passkey.Get, q.Options, map[string]any{}, &q)
+	return q, err
+}
+
+// Touch asks for something in the name of her agency, and agrees to it, which is enough
+// for it.
+func (p *Person) Touch(ctx context.Context, path string, body any) (Request, error) {
+	var asked Asked
+	if err := p.Post(ctx, path, body, &asked); err != nil {
+		return asked.Request, err
+	}
+	q, err := p.Agree(ctx, asked.Request.ID)
+	if err == nil && q.State != Done {
+		err = fmt.Errorf("after %s has agreed, the request is %s", p.Me.Handle, q.State)
+	}
 	return q, err
 }
 

@@ -265,12 +265,8 @@ func (p *player) erase(ctx context.Context) error {
 	})
 }
 
-// finish has everybody sign in anew, checks every card as demo.json lists it, and
-// writes that file.
+// finish checks every card as demo.json lists it, and writes that file.
 func (p *player) finish(ctx context.Context) error {
-	if err := p.step("Everybody who joined signs in again, each with a passkey", func() error { return p.signIn(ctx) }); err != nil {
-		return err
-	}
 	return p.step("Every card is read once more, as its list says", func() error {
 		for _, name := range p.order {
 			c := p.cards[name]

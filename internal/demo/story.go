@@ -114,6 +114,7 @@ type card struct {
 	pngPath, svgPath string
 	expect           verifier.State
 	fileName         string
+	by               *caller.Person // who makes it with a touch; nil is her agency's program
 }
 
 type paper struct {
@@ -134,7 +135,7 @@ func Play(ctx context.Context, cfg Config) (*Story, error) {
 		return nil, err
 	}
 	for _, act := range []func(context.Context) error{
-		p.found, p.gather, p.fourDaysAgo, p.screenFelix, p.checkpoint, p.apart, p.rely,
+		p.found, p.gather, p.fourDaysAgo, p.today, p.screenFelix, p.checkpoint, p.apart, p.rely,
 		p.share, p.others, p.embassy, p.secondCheckpoint, p.change, p.oldPack, p.alike, p.withoutDevice,
 		p.history, p.refuseNonsense, p.erase, p.finish,
 	} {
@@ -196,7 +197,17 @@ func (p *player) open(ctx context.Context, owner string) (string, error) {
 	return made.ID, err
 }
 
-// attest signs claims about a case.
+// state has somebody of an NGO sign claims about a case with a touch.
+func (p *player) state(ctx context.Context, one *caller.Person, caseID string, c claims.Claims) (string, error) {
+	body, err := order(c)
+	if err != nil {
+		return "", err
+	}
+	q, err := one.Touch(ctx, "/api/v1/cases/"+caseID+"/attestations", body)
+	return q.Attestation, err
+}
+
+// attest has an NGO's program sign claims about a case.
 func (p *player) attest(ctx context.Context, owner, caseID string, c claims.Claims) (string, error) {
 	body, err := order(c)
 	if err != nil {
@@ -250,7 +261,7 @@ func (p *player) print(ctx context.Context, name string, c *card, replaces strin
 	if replaces != "" {
 		body["replaces"] = replaces
 	}
-	if err := p.agencies[c.owner].Post(ctx, "/api/v1/cases/"+c.caseID+"/cards", body, c); err != nil {
+	if err := p.make(ctx, c, body); err != nil {
 		return err
 	}
 	// File names are numbers: a folder's listing tells nobody whose card is
@@ -266,6 +277,19 @@ func (p *player) print(ctx context.Context, name string, c *card, replaces strin
 	)
 }
 
+// make makes a card: by the touch of somebody, or by the NGO's program.
+func (p *player) make(ctx context.Context, c *card, body any) error {
+	path := "/api/v1/cases/" + c.caseID + "/cards"
+	if c.by == nil {
+		return p.agencies[c.owner].Post(ctx, path, body, c)
+	}
+	q, err := c.by.Touch(ctx, path, body)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(q.Card, c)
+}
+
 // fourDaysAgo leaves a pack behind whose lists have run out today.
 func (p *player) fourDaysAgo(ctx context.Context) error {
 	return p.step("Four days ago: an NGO takes in a person with one name and a year of birth; a pack goes out", func() error {
@@ -279,18 +303,26 @@ func (p *player) fourDaysAgo(ctx context.Context) error {
 	})
 }
 
+// today has the sessions of four days ago end, and everybody sign in again.
+func (p *player) today(ctx context.Context) error {
+	return p.step("Today: everybody who joined signs in again, each with a passkey", func() error {
+		p.cfg.SetClock(0)
+		return p.signIn(ctx)
+	})
+}
+
 // screenFelix is the first agency's work, from the talk to the card.
 func (p *player) screenFelix(ctx context.Context) error {
-	c := &card{person: felix, owner: "lotus", expect: verifier.Unconfirmed}
-	if err := p.step("Today: an NGO screens a man, and signs what it found", func() (err error) {
-		p.cfg.SetClock(0)
+	one := p.who("lotus", "caseworker-1")
+	c := &card{person: felix, owner: "lotus", expect: verifier.Unconfirmed, by: one}
+	if err := p.step("caseworker-1 of an NGO screens a man, and signs what she found with a touch of her passkey", func() (err error) {
 		if c.caseID, err = p.open(ctx, "lotus"); err != nil {
 			return err
 		}
-		if c.screening, err = p.attest(ctx, "lotus", c.caseID, screening(felix, p.now())); err != nil {
+		if c.screening, err = p.state(ctx, one, c.caseID, screening(felix, p.now())); err != nil {
 			return err
 		}
-		_, err = p.attest(ctx, "lotus", c.caseID, identity(felix))
+		_, err = p.state(ctx, one, c.caseID, identity(felix))
 		return err
 	}); err != nil {
 		return err
@@ -304,7 +336,7 @@ func (p *player) screenFelix(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	return p.step("It prints his card, and the code on a separate slip", func() error {
+	return p.step("With another touch she has his card, and the code on a separate slip", func() error {
 		return p.print(ctx, "felix", c, "")
 	})
 }
@@ -486,12 +518,12 @@ func (p *player) embassy(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := p.step("It signs its answer: matched", func() error {
+	if err := p.step("It signs its answer, matched: its program asks, and mission-1 agrees with a touch of a passkey", func() error {
 		return p.reply(ctx, "ethiopia", "ETH", v)
 	}); err != nil {
 		return err
 	}
-	return p.step("A second embassy confirms another person", func() error {
+	return p.step("A second embassy confirms another person, as its officer agrees", func() error {
 		if err := p.fetch(ctx, "consular-desk-2", "pack-consular-desk-2.json"); err != nil {
 			return err
 		}
@@ -512,7 +544,11 @@ func (p *player) reply(ctx context.Context, mission, state string, v verifier.Ve
 		return err
 	}
 	body["card_handle"] = fmt.Sprintf("%x", v.Card.Handle)
-	return p.agencies[mission].Post(ctx, "/api/v1/attestations", body, nil)
+	var asked caller.Asked
+	if err := p.agencies[mission].Post(ctx, "/api/v1/attestations", body, &asked); err != nil {
+		return err
+	}
+	return caller.Agreed(ctx, asked.Request, p.who(mission, "mission-1"))
 }
 
 // openRecord proves the holder's consent with the key that only card and code

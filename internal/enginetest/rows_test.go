@@ -25,6 +25,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/sqlitetest"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	changes "github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
 )
@@ -157,6 +158,19 @@ func (a *attacked) issue(by audit.Actor, o credentials.Order) credentials.ID {
 	return made.ID
 }
 
+// answer is issue by an officer of the embassy, who agrees to it.
+func (a *attacked) answer(o credentials.Order) credentials.ID {
+	a.t.Helper()
+	officer := a.house.Person(a.mission.Agency, people.Mission, a.house.First)
+	by := a.house.Actor(officer)
+	d, sealed, err := a.s.Issuer.Propose(a.t.Context(), by, o)
+	a.ok(err)
+	q := a.house.Sealed(changes.DoIssue, by.Agency, &changes.Issue{Case: d.Case, Kind: d.Kind, Level: d.Level, Order: d.Order}, sealed, officer)
+	made, _, err := a.s.Issuer.Decide(a.t.Context(), by, credentials.Approval{Act: q.Act, Proofs: q.Proofs}, sealed)
+	a.ok(err)
+	return made.ID
+}
+
 func (a *attacked) print() credentials.ID {
 	a.t.Helper()
 	made, err := a.s.Issuer.IssueCard(a.t.Context(), a.ngo, credentials.CardOrder{
@@ -192,7 +206,7 @@ func (a *attacked) fill() {
 	a.identity = a.issue(a.ngo, credentials.Order{Case: a.case_, Claims: identity})
 	a.card = a.print()
 	a.cardOfTomorrow = a.print()
-	a.reply = a.issue(a.mission, credentials.Order{About: a.identity, Claims: &claims.Reply{
+	a.reply = a.answer(credentials.Order{About: a.identity, Claims: &claims.Reply{
 		Answer: "matched", Mission: private.New("Embassy"), MissionState: "ETH", Ref: private.New("CONS/1"), OfficerID: private.New("officer 7"),
 		Date: claims.NewDay(rowsNow()), Channel: "account",
 	}})

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -34,7 +33,8 @@ func orderOf(o api.Order, caseID, requestKey string) (credentials.Order, error) 
 	}, nil
 }
 
-// Attest issues an attestation about a case of the actor's own agency.
+// Attest issues an attestation about a case of the actor's own agency, or asks those
+// who have to agree to it.
 func (s *Server) Attest(ctx context.Context, r api.AttestRequestObject) (api.AttestResponseObject, error) {
 	key := requestKey(ctx)
 	ctx, by := acting(ctx)
@@ -42,8 +42,8 @@ func (s *Server) Attest(ctx context.Context, r api.AttestRequestObject) (api.Att
 	if err != nil {
 		return nil, err
 	}
-	if credentials.DecisionLevel(order.Claims) != "" {
-		out, err := s.propose(ctx, by, *r.Body, order)
+	if byPerson(ctx) || credentials.Agreement(order.Claims) {
+		out, _, err := s.propose(ctx, by, *r.Body, order)
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func (s *Server) Attest(ctx context.Context, r api.AttestRequestObject) (api.Att
 }
 
 // Answer issues an attestation about another agency's one, which is named by
-// its id or by the card that the holder opened.
+// its id or by the card that the holder opened, or asks those who have to agree to it.
 func (s *Server) Answer(c context.Context, r api.AnswerRequestObject) (api.AnswerResponseObject, error) {
 	key := requestKey(c)
 	ctx, by := acting(c)
@@ -69,6 +69,14 @@ func (s *Server) Answer(c context.Context, r api.AnswerRequestObject) (api.Answe
 		return nil, err
 	}
 	order.Shown = r.Body.CardHandle != ""
+	if byPerson(ctx) || credentials.Agreement(order.Claims) {
+		out, caseID, err := s.propose(ctx, by, *r.Body, order)
+		if err != nil {
+			return nil, err
+		}
+		tellsAbout(c, caseID)
+		return api.Answer202JSONResponse{AskedJSONResponse: out}, nil
+	}
 	a, err := s.issue(ctx, by, *r.Body, order)
 	if err != nil {
 		return nil, err
@@ -110,41 +118,18 @@ func pointedAt(body api.Order, err error) error {
 	return pointed
 }
 
-// propose asks for the agreement of two people to a decision, which is checked and
+// propose asks those to agree to an attestation who have to, which is checked and
 // written down, and signed by nobody yet.
-func (s *Server) propose(ctx context.Context, by audit.Actor, body api.Order, order credentials.Order) (api.AskedJSONResponse, error) {
+func (s *Server) propose(ctx context.Context, by audit.Actor, body api.Order, order credentials.Order) (out api.AskedJSONResponse, caseID string, err error) {
 	if err := people.May(by, people.Issue(body.Kind)); err != nil {
-		return api.AskedJSONResponse{}, err
+		return out, "", err
 	}
-	p, err := s.cfg.Issuer.Propose(ctx, by, order)
+	d, sealed, err := s.cfg.Issuer.Propose(ctx, by, order)
 	if err != nil {
-		return api.AskedJSONResponse{}, pointedAt(body, err)
+		return out, "", pointedAt(body, err)
 	}
-	d := p.Decision
-	q, err := s.cfg.People.AskSealed(ctx, by, roster.DoIssue, by.Agency, &roster.Issue{Case: d.Case, Kind: d.Kind, Level: d.Level, Order: d.Order}, p.Sealed)
-	if err != nil {
-		return api.AskedJSONResponse{}, err
-	}
-	out, err := s.requestOf(ctx, by, q)
-	// The answer is kept for a request that comes again, and says nothing about
-	// anybody: the order is read where the request is.
-	out.Lines = slices.DeleteFunc(out.Lines, func(l api.ActLine) bool { return strings.HasPrefix(l.At, "order.") })
-	return api.AskedJSONResponse{Request: out}, err
-}
-
-// decide signs what enough people have agreed to. It is repeated without harm.
-func (s *Server) decide(ctx context.Context, by audit.Actor, q people.Request) (people.Request, error) {
-	ctx = context.WithoutCancel(ctx) // what was agreed to is not half done
-	asker := audit.Actor{ID: q.Act.By, Agency: q.Act.Agency, Role: by.Role}
-	_, err := s.cfg.Issuer.Decide(ctx, asker, credentials.Approval{Act: q.Act, Proofs: q.Proofs}, q.Sealed)
-	if err != nil {
-		return q, err
-	}
-	if err := s.cfg.People.Finish(ctx, q); err != nil {
-		return q, err
-	}
-	q.State = people.Done
-	return q, nil
+	out, err = s.askSealed(ctx, by, roster.DoIssue, &roster.Issue{Case: d.Case, Kind: d.Kind, Level: d.Level, Order: d.Order}, sealed)
+	return out, d.Case, err
 }
 
 // missionAnswered carries what a mission signed about lost documents into their
@@ -220,16 +205,40 @@ func (s *Server) ReadAttestation(ctx context.Context, r api.ReadAttestationReque
 	return api.ReadAttestation200JSONResponse(out), nil
 }
 
-// ChangeAttestation withdraws, pauses or resumes an attestation.
+// ChangeAttestation withdraws or pauses an attestation, or asks two people to agree that
+// it is in use again.
 func (s *Server) ChangeAttestation(c context.Context, r api.ChangeAttestationRequestObject) (api.ChangeAttestationResponseObject, error) {
 	key := requestKey(c)
 	ctx, by := acting(c)
-	d, err := s.cfg.Issuer.ChangeAttestation(ctx, by, credentials.ID(r.Attestation), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason), key)
+	id, action, reason := credentials.ID(r.Attestation), credentials.Action(r.Body.Action), credentials.Reason(r.Body.Reason)
+	if action == credentials.Resume {
+		out, err := s.resume(c, id, false, reason)
+		if err != nil {
+			return nil, err
+		}
+		return api.ChangeAttestation202JSONResponse{AskedJSONResponse: out}, nil
+	}
+	d, err := s.cfg.Issuer.ChangeAttestation(ctx, by, id, action, reason, key)
 	if err != nil {
 		return nil, err
 	}
 	tellsAbout(c, d.Case)
 	return api.ChangeAttestation200JSONResponse{ID: api.ID(d.ID), State: api.StatusChangedState(d.State)}, nil
+}
+
+// resume asks two people to agree that something is in use again.
+func (s *Server) resume(c context.Context, id credentials.ID, isCard bool, reason credentials.Reason) (api.AskedJSONResponse, error) {
+	ctx, by := acting(c)
+	d, sealed, err := s.cfg.Issuer.ProposeReturn(ctx, by, id, isCard, reason)
+	if err != nil {
+		return api.AskedJSONResponse{}, err
+	}
+	what := roster.Resume{Case: d.Case, Of: d.Of, Kind: d.Kind, Order: d.Order}
+	for _, p := range d.Places {
+		what.Places = append(what.Places, roster.Place(p))
+	}
+	tellsAbout(c, d.Case)
+	return s.askSealed(ctx, by, roster.DoResume, &what, sealed)
 }
 
 // attestation is the wire form of what was issued, without its content.

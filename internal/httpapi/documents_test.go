@@ -12,6 +12,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/people"
 )
 
 // keeps makes a case with a document and returns where the document is.
@@ -226,6 +227,7 @@ func TestMissionAnswers(t *testing.T) {
 	w.into(w.call(ngo, "POST", at+"/attestations", orderOf(t, &claims.DocumentReport{
 		DocID: document[len("/api/v1/documents/"):], DocumentKind: "PASSPORT", IssuingState: "ETH", Custody: "unknown", RecordStatus: "active",
 	})), 201, &about)
+	done := map[string]bool{}
 	reply := func(token, country, channel string, key string) {
 		t.Helper()
 		order := orderOf(t, &claims.Reply{
@@ -233,7 +235,12 @@ func TestMissionAnswers(t *testing.T) {
 			Channel: channel, SLTDRecorded: true,
 		})
 		order["about"] = about.ID
-		w.into(w.call(token, "POST", "/api/v1/attestations", order, header("Idempotency-Key", key)), 201, nil)
+		if a := w.call(token, "POST", "/api/v1/attestations", order, header("Idempotency-Key", key)); !done[key] {
+			w.touched(a, w.of(token), people.Mission)
+		} else {
+			w.into(a, 202, nil)
+		}
+		done[key] = true
 	}
 	reply(other, "THA", "account", newKey())
 	reply(mission, "ETH", "relayed", newKey())

@@ -18,7 +18,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/people"
 )
@@ -269,8 +271,14 @@ func (s *Server) actor(c *gin.Context, o *operation) (audit.Actor, error) {
 	if !ok || o.person {
 		return audit.Actor{}, people.ErrUnauthenticated
 	}
-	return s.authenticate(c.Request.Context(), o, token)
+	// Whoever has the keys wants to see it when something is signed.
+	ctx := approval.With(c.Request.Context(), approval.Authority{Token: private.New(token)})
+	c.Request = c.Request.WithContext(ctx)
+	return s.authenticate(ctx, o, token)
 }
+
+// byPerson tells whether somebody asks who is signed in, and no program with its token.
+func byPerson(ctx context.Context) bool { return approval.Of(ctx).Token.IsZero() }
 
 // bearer reads RFC 6750 §2.1, exactly one header of it.
 func bearer(h http.Header) (string, bool) {

@@ -96,8 +96,7 @@ func newFile(t *testing.T) *file {
 		if r.relation == people.Opened && r.role == people.Mission {
 			body := f.order(claims.KindReply)
 			body["about"] = f.screening
-			f.into(f.call(r.token, "POST", "/api/v1/attestations", body), 201, &made)
-			f.reply, f.replied = made.ID, r.agency
+			f.reply, f.replied = f.world.reply(r.token, body), r.agency
 		}
 	}
 	return f

@@ -3,15 +3,19 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/internal/passkey"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 // ask begins an act of the roster, and answers with the request that it became.
@@ -21,6 +25,20 @@ func (s *Server) ask(ctx context.Context, by audit.Actor, do, agency string, wha
 		return api.AskedJSONResponse{}, err
 	}
 	out, err := s.requestOf(ctx, by, q)
+	return api.AskedJSONResponse{Request: out}, err
+}
+
+// askSealed is ask for an act that has the digest of an order, in the name of the
+// asker's own agency.
+func (s *Server) askSealed(ctx context.Context, by audit.Actor, do string, what any, sealed []byte) (api.AskedJSONResponse, error) {
+	q, err := s.cfg.People.AskSealed(ctx, by, do, by.Agency, what, sealed)
+	if err != nil {
+		return api.AskedJSONResponse{}, err
+	}
+	out, err := s.requestOf(ctx, by, q)
+	// The answer is kept for a request that comes again, and says nothing about
+	// anybody: the order is read where the request is.
+	out.Lines = slices.DeleteFunc(out.Lines, func(l api.ActLine) bool { return strings.HasPrefix(l.At, "order.") })
 	return api.AskedJSONResponse{Request: out}, err
 }
 
@@ -44,12 +62,16 @@ func (s *Server) requestOf(ctx context.Context, by audit.Actor, q people.Request
 	if needs, err := state.Needs(q.Act); err == nil {
 		out.People, out.Apart, out.Delayed = needs.People, needs.Apart, needs.Delay
 	}
-	if q.Act.Do == roster.DoIssue && q.State == people.Done {
+	if q.State == people.Done && (q.Act.Do == roster.DoIssue || q.Act.Do == roster.DoCard) {
 		signed, err := s.cfg.Issuer.Decided(ctx, q.Act)
 		if err != nil {
 			return api.Request{}, err
 		}
-		out.Attestation = api.ID(signed)
+		if q.Act.Do == roster.DoCard {
+			out.CardID = api.ID(signed)
+		} else {
+			out.Attestation = api.ID(signed)
+		}
 	}
 	if i := slices.IndexFunc(state.Waiting, func(w roster.Waiting) bool { return w.Seq == q.Change }); i >= 0 {
 		out.Counts = time.Unix(state.Waiting[i].Counts, 0).UTC()
@@ -66,11 +88,11 @@ func (s *Server) requestOf(ctx context.Context, by audit.Actor, q people.Request
 	return out, nil
 }
 
-// linesOfRequest are all that a request says: of a decision the order, too, which the
-// act has the digest of. To its second person it is open for as long as it waits.
+// linesOfRequest are all that a request says: of what is signed the order, too, which
+// the act has the digest of. To its second person it is open for as long as it waits.
 func (s *Server) linesOfRequest(ctx context.Context, q people.Request) ([]api.ActLine, error) {
 	lines, err := linesOf(q.Act)
-	if err != nil || q.Act.Do != roster.DoIssue || q.State == people.Withdrawn || q.State == people.Done {
+	if err != nil || !roster.Elsewhere(q.Act.Do) || q.State == people.Withdrawn || q.State == people.Done {
 		return lines, err
 	}
 	order, err := s.cfg.Issuer.Proposed(ctx, audit.Actor{ID: q.Act.By, Agency: q.Act.Agency}, q.Act, q.Sealed)
@@ -121,11 +143,16 @@ func (s *Server) ListRequests(ctx context.Context, _ api.ListRequestsRequestObje
 	if err != nil {
 		return nil, err
 	}
-	list := api.RequestList{Requests: make([]api.Request, len(all))}
-	for i, q := range all {
-		if list.Requests[i], err = s.requestOf(ctx, by, q); err != nil {
+	list := api.RequestList{Requests: []api.Request{}}
+	for _, q := range all {
+		out, err := s.requestOf(ctx, by, q)
+		switch {
+		case errors.Is(err, credentials.ErrNotFound) || errors.Is(err, vault.ErrNotFound):
+			continue // its case was erased
+		case err != nil:
 			return nil, err
 		}
+		list.Requests = append(list.Requests, out)
 	}
 	return api.ListRequests200JSONResponse(list), nil
 }
@@ -164,9 +191,10 @@ func (s *Server) Agree(ctx context.Context, r api.AgreeRequestObject) (api.Agree
 	if err != nil {
 		return nil, err
 	}
+	var made api.Card
 	switch q.State {
 	case people.Agreed:
-		if q, err = s.decide(ctx, by, q); err != nil {
+		if q, made, err = s.decide(ctx, by, q); err != nil {
 			return nil, err
 		}
 	case people.Done:
@@ -178,7 +206,55 @@ func (s *Server) Agree(ctx context.Context, r api.AgreeRequestObject) (api.Agree
 	if err != nil {
 		return nil, err
 	}
+	out.Card = made
 	return api.Agree200JSONResponse(out), nil
+}
+
+// decide does what enough people have agreed to. It is repeated without harm, by each of
+// them. A card is returned once.
+func (s *Server) decide(ctx context.Context, by audit.Actor, q people.Request) (_ people.Request, made api.Card, err error) {
+	ctx = context.WithoutCancel(ctx) // what was agreed to is not half done
+	asker := audit.Actor{ID: q.Act.By, Agency: q.Act.Agency, Role: by.Role}
+	agreed := credentials.Approval{Act: q.Act, Proofs: q.Proofs}
+	switch q.Act.Do {
+	case roster.DoIssue:
+		err = s.decideAttestation(ctx, asker, agreed, q.Sealed)
+	case roster.DoCard:
+		made, err = s.decideCard(ctx, asker, agreed, q.Sealed)
+	case roster.DoResume:
+		_, err = s.cfg.Issuer.DecideReturn(ctx, asker, agreed, q.Sealed)
+	default:
+		err = people.ErrConflict
+	}
+	if err != nil {
+		return q, api.Card{}, err
+	}
+	if err := s.cfg.People.Finish(ctx, q); err != nil {
+		return q, api.Card{}, err
+	}
+	q.State = people.Done
+	return q, made, nil
+}
+
+func (s *Server) decideAttestation(ctx context.Context, asker audit.Actor, agreed credentials.Approval, sealed []byte) error {
+	a, stated, err := s.cfg.Issuer.Decide(ctx, asker, agreed, sealed)
+	if err != nil {
+		return err
+	}
+	return s.missionAnswered(ctx, asker, a.Issued, stated)
+}
+
+// decideCard makes the card. Who agreed again after it was made gets none: its code was
+// shown, or is lost, and a new card takes its place.
+func (s *Server) decideCard(ctx context.Context, asker audit.Actor, agreed credentials.Approval, sealed []byte) (api.Card, error) {
+	made, err := s.cfg.Issuer.DecideCard(ctx, asker, agreed, sealed)
+	switch {
+	case errors.Is(err, credentials.ErrCodeShown):
+		return api.Card{}, nil
+	case err != nil:
+		return api.Card{}, err
+	}
+	return drawn(made)
 }
 
 // follow does at once what follows from a change of the roster, where it is more than

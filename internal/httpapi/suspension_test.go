@@ -137,7 +137,7 @@ func TestSuspendedConfirmNothing(t *testing.T) {
 		Answer: "matched", Mission: private.New("Embassy (made up)"), MissionState: "ETH", Date: claims.NewDay(time.Now()), Channel: "account",
 	})
 	reply["about"] = screening.ID
-	w.into(w.call(mission, "POST", "/api/v1/attestations", reply), 201, nil)
+	w.reply(mission, reply)
 	check := func(when, want string) {
 		t.Helper()
 		w.into(w.call(w.operator, "POST", "/api/v1/publications", nil), 201, nil)

@@ -51,7 +51,8 @@ type world struct {
 	cfg    httpapi.Config
 	people *people.Roster
 	house  *peopletest.House
-	boss   *browser // of the first operator, once there is something to agree to
+	boss   *browser            // of the first operator, once there is something to agree to
+	staff  map[string]*browser // people of agencies, by "agency's id role"
 	net    *network.Network
 	keys   keystore.Keys
 	log    *logged
@@ -92,7 +93,7 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 			t.Fatal(err)
 		}
 	}
-	w := &world{t: t, log: &logged{}, tokens: map[string]string{}, agency: map[string]string{}}
+	w := &world{t: t, log: &logged{}, staff: map[string]*browser{}, tokens: map[string]string{}, agency: map[string]string{}}
 	var err error
 	w.db, err = sqlstore.Open(ctx, filepath.Join(dir, "main.db"))
 	must(err)
@@ -340,6 +341,48 @@ func (w *world) agree(a answer) (out asked) {
 	}
 	w.boss.agreed(out.Request, "done")
 	return out
+}
+
+// person is somebody of an agency, signed in. There is one for each role.
+func (w *world) person(agency string, role people.Role) *browser {
+	w.t.Helper()
+	name := agency + " " + string(role)
+	if w.staff[name] == nil {
+		b := &browser{world: w, key: w.house.Keys[w.house.Person(agency, role, w.house.First)]}
+		w.into(b.signIn(), 201, nil)
+		w.staff[name] = b
+	}
+	return w.staff[name]
+}
+
+// touched has people of an agency agree to what was asked, until it is done.
+func (w *world) touched(a answer, agency string, roles ...people.Role) (now request) {
+	w.t.Helper()
+	var out asked
+	w.into(a, 202, &out)
+	for i, role := range roles {
+		now = w.person(agency, role).agreed(out.Request, map[bool]string{true: "done", false: "waits"}[i == len(roles)-1])
+	}
+	return now
+}
+
+// reply has an embassy answer: its program asks, and an officer of it agrees. It returns
+// the id of the answer.
+func (w *world) reply(token string, body any, edit ...func(*http.Request)) string {
+	w.t.Helper()
+	return w.touched(w.call(token, "POST", "/api/v1/attestations", body, edit...), w.of(token), people.Mission).Attestation
+}
+
+// of is the agency of a program's token.
+func (w *world) of(token string) string {
+	w.t.Helper()
+	for name, its := range w.tokens {
+		if its == token {
+			return w.agency[name[:strings.LastIndex(name, " ")]]
+		}
+	}
+	w.t.Fatal("a token of no agency")
+	return ""
 }
 
 // answer is what came back.

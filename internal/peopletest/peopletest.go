@@ -172,6 +172,22 @@ func (h *House) Do(do, agency string, what any, by ...string) people.Request {
 	return q
 }
 
+// Sealed has the first of by ask for what is done elsewhere and has the digest of an
+// order, and all of them agree.
+func (h *House) Sealed(do, agency string, what any, sealed []byte, by ...string) people.Request {
+	h.t.Helper()
+	q, err := h.AskSealed(h.t.Context(), h.Actor(by[0]), do, agency, what, sealed)
+	ok(h.t, err)
+	for i, person := range by {
+		q, err = h.Agree(h.t.Context(), h.Actor(person), q.Act.ID, h.Proof(q.Act, person))
+		ok(h.t, err)
+		if last := i == len(by)-1; last != (q.State == people.Agreed) {
+			h.t.Fatalf("%s after %d of %d: %s", do, i+1, len(by), q.State)
+		}
+	}
+	return q
+}
+
 // Person takes somebody in and has them join.
 func (h *House) Person(agency string, role people.Role, by ...string) string {
 	h.t.Helper()

@@ -39,9 +39,12 @@ const (
 	DoStop              = "change.stop"
 )
 
-// DoIssue is agreed to by the roster and done elsewhere: a decision, from reasonable
-// grounds on.
-const DoIssue = "attestation.issue"
+// What the roster says who has to agree to, and is done elsewhere.
+const (
+	DoIssue  = "attestation.issue" // an attestation is signed
+	DoCard   = "card.issue"        // a card is made
+	DoResume = "status.resume"     // what was paused is in use again
+)
 
 // doing is what an act is about, and what the roster makes of it.
 type doing interface {
@@ -65,7 +68,14 @@ type elsewhere struct{}
 func (elsewhere) apply(*State, approval.Act, int64) {}
 
 // Elsewhere tells whether an act is none of the roster's own.
-func Elsewhere(do string) bool { return do == DoIssue }
+func Elsewhere(do string) bool {
+	switch do {
+	case DoIssue, DoCard, DoResume:
+		return true
+	default:
+		return false
+	}
+}
 
 // need is a rule of who has to agree.
 type need struct {
@@ -94,7 +104,7 @@ var kinds = map[string]func() doing{
 	DoAddProgram: func() doing { return &AddProgram{} }, DoRemoveProgram: func() doing { return &RemoveProgram{} },
 	DoAdmitDevice: func() doing { return &AdmitDevice{} }, DoRemoveDevice: func() doing { return &RemoveDevice{} },
 	DoStop:  func() doing { return &Stop{} },
-	DoIssue: func() doing { return &Issue{} },
+	DoIssue: func() doing { return &Issue{} }, DoCard: func() doing { return &Card{} }, DoResume: func() doing { return &Resume{} },
 }
 
 // Kinds lists what can be done, sorted.
@@ -765,27 +775,127 @@ func (a *Stop) apply(s *State, _ approval.Act, _ int64) {
 	s.Waiting = slices.Delete(slices.Clone(s.Waiting), i, i+1)
 }
 
-// Issue signs a decision in an agency's name: an attestation from reasonable grounds on.
-// Two of the agency agree, of whom one answers for what it signs; an agency of one
-// person has a partner's as its second. What is signed is the order that has the digest.
+// Issue signs an attestation in an agency's name. What is signed is the order that has
+// the digest.
 type Issue struct {
 	Case  string `json:"case"`
 	Kind  string `json:"kind"`
-	Level string `json:"level"`
+	Level string `json:"level"` // of a decision, from reasonable grounds on; "" for everything else
 	Order []byte `json:"order"` // SHA-256
 	elsewhere
 }
 
-func (i *Issue) need(s *State, act approval.Act) need { return twoWhoAttest(s, act.Agency) }
+// need is two for a decision, and otherwise one who may sign the kind: for an answer in
+// a state's name an officer of its embassy.
+func (i *Issue) need(s *State, act approval.Act) need {
+	if i.Level != "" {
+		return twoWhoAttest(s, act.Agency)
+	}
+	return need{people: 1, who: func(p Person) bool { return p.Agency == act.Agency && p.Is(IssuersOf(i.Kind)...) }}
+}
+
+// IssuersOf lists the roles whose people sign attestations of a kind. It says so a
+// second time: what people may do stands in package people, which a signer does not
+// have.
+func IssuersOf(kind string) []Role {
+	switch claims.Kind(kind) {
+	case claims.KindScreening, claims.KindAppointment, claims.KindIdentity, claims.KindDocument:
+		return []Role{Caseworker, Supervisor}
+	case claims.KindOpinion:
+		return []Role{Caseworker, Supervisor, Officer, Mission}
+	case claims.KindReliance:
+		return []Role{Caseworker, Supervisor, Officer}
+	case claims.KindReply:
+		return []Role{Mission}
+	default:
+		return nil
+	}
+}
+
 func (i *Issue) check(s *State, act approval.Act) error {
 	var c invalid.Checker
 	c.ID("/case", i.Case, invalid.Required)
-	c.Must(claims.CardDecisionLevel(i.Level) > 0, "/level", invalid.CodeNotInList, "is a decision level")
-	c.Must(len(i.Order) == sha256.Size, "/order", invalid.CodeFormat, "is a SHA-256")
+	c.Must(len(IssuersOf(i.Kind)) > 0, "/kind", invalid.CodeNotInList, "is a kind of attestation")
+	c.Must(i.Level == "" || i.Kind == string(claims.KindScreening) && decides(i.Level), "/level", invalid.CodeNotInList, "is the level of a decision")
+	return s.signs(act, &c, i.Order)
+}
+
+// decides tells whether a level is one that two people agree to.
+func decides(level string) bool {
+	return claims.CardDecisionLevel(level) >= claims.CardDecisionLevel("reasonable_grounds")
+}
+
+// signs checks what all acts have in common by which an agency signs something.
+func (s *State) signs(act approval.Act, c *invalid.Checker, order []byte) error {
+	c.Must(len(order) == sha256.Size, "/order", invalid.CodeFormat, "is a SHA-256")
 	if !s.Active(act.Agency) {
 		return ErrState
 	}
 	return c.Err()
+}
+
+// Card makes a card in an agency's name: one who attests for it agrees, and somebody who
+// answers for it where it takes a second look.
+type Card struct {
+	Case  string `json:"case"`
+	Again bool   `json:"again"` // in another name than an earlier card, or the third of a month
+	Order []byte `json:"order"` // SHA-256
+	elsewhere
+}
+
+func (c *Card) need(_ *State, act approval.Act) need {
+	roles := []Role{Caseworker, Supervisor}
+	if c.Again {
+		roles = []Role{Supervisor}
+	}
+	return need{people: 1, who: func(p Person) bool { return p.Agency == act.Agency && p.Is(roles...) }}
+}
+
+func (c *Card) check(s *State, act approval.Act) error {
+	var k invalid.Checker
+	k.ID("/case", c.Case, invalid.Required)
+	return s.signs(act, &k, c.Order)
+}
+
+// Resume has an attestation or a card in use again that was paused, and with it the
+// cards that carry it: at these places, and no others. Two of the agency agree, of whom
+// one answers for what it signs; at an embassy, where there is nobody else, that is an
+// officer of it.
+type Resume struct {
+	Case   string  `json:"case"`
+	Of     string  `json:"of"`   // id of what was paused
+	Kind   string  `json:"kind"` // of attestation, or card
+	Places []Place `json:"places"`
+	Order  []byte  `json:"order"` // SHA-256
+	elsewhere
+}
+
+// Place is where the status of something stands.
+type Place struct {
+	List  uint16 `json:"list"`
+	Index uint32 `json:"index"`
+}
+
+// maxPlaces bounds how much comes back at once: one finding has few cards.
+const maxPlaces = 1000
+
+func (r *Resume) need(s *State, act approval.Act) need {
+	if slices.Contains(RolesOf(s.Agencies[act.Agency].Class), Supervisor) {
+		return twoWhoAttest(s, act.Agency)
+	}
+	return need{
+		people: 2, who: func(p Person) bool { return p.Agency == act.Agency && p.Is(Mission, Admin) },
+		also: func(by []Person) bool { return slices.ContainsFunc(by, func(p Person) bool { return p.Is(Mission) }) },
+	}
+}
+
+func (r *Resume) check(s *State, act approval.Act) error {
+	var c invalid.Checker
+	c.ID("/case", r.Case, invalid.Required)
+	c.ID("/of", r.Of, invalid.Required)
+	c.Must(r.Kind == "card" || len(IssuersOf(r.Kind)) > 0, "/kind", invalid.CodeNotInList, "is card or a kind of attestation")
+	c.Must(len(r.Places) > 0 && len(r.Places) <= maxPlaces, "/places", invalid.CodeRange, "is from 1 to 1000")
+	return s.signs(act, &c, r.Order)
 }
 
 // twoWhoAttest are two people who attest for an agency, of whom one answers for it.

@@ -540,3 +540,66 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestWhoSigns: who has to agree to what an agency signs, and who is not enough.
+func TestWhoSigns(t *testing.T) {
+	s := grown(t)
+	worker, other := s.person(s.a, roster.Caseworker, s.a1, s.a2), s.person(s.a, roster.Caseworker, s.a1, s.a2)
+	embassy := s.agency("x_DiplomaticMission", s.op1, s.a1)
+	gate := s.agency("ImmigrationService", s.op1, s.a1)
+	s.pass(roster.Delay)
+	mission, second := s.person(embassy, roster.Mission, s.op1, s.op2), s.person(embassy, roster.Mission, s.op1, s.op2)
+	admin := s.person(embassy, roster.Admin, s.op1, s.op2)
+	officer := s.person(gate, roster.Officer, s.op1, s.op2)
+	id, digest := s.id(), make([]byte, 32)
+	issue := func(kind, level string) any { return &roster.Issue{Case: id, Kind: kind, Level: level, Order: digest} }
+	card := func(again bool) any { return &roster.Card{Case: id, Again: again, Order: digest} }
+	resume := &roster.Resume{Case: id, Of: id, Kind: "card", Places: []roster.Place{{Index: 1}}, Order: digest}
+	view := s.view()
+	no := roster.ErrNotAgreed
+	for i, r := range []struct {
+		do, agency string
+		what       any
+		by         []string
+		want       error
+	}{
+		{roster.DoIssue, s.a, issue("screening", ""), []string{worker}, nil},
+		{roster.DoIssue, s.a, issue("screening", ""), []string{s.b1}, no},
+		{roster.DoIssue, s.a, issue("screening", ""), nil, no},
+		{roster.DoIssue, s.a, issue("screening", "reasonable_grounds"), []string{worker}, no},
+		{roster.DoIssue, s.a, issue("screening", "reasonable_grounds"), []string{worker, other}, no},
+		{roster.DoIssue, s.a, issue("screening", "reasonable_grounds"), []string{worker, s.a1}, nil},
+		{roster.DoIssue, s.a, issue("screening", "preliminary_screening"), []string{worker, s.a1}, invalid.ErrInput},
+		{roster.DoIssue, s.a, issue("identity", "reasonable_grounds"), []string{worker, s.a1}, invalid.ErrInput},
+		{roster.DoIssue, s.a, issue("verdict", ""), []string{s.a1}, invalid.ErrInput},
+		{roster.DoIssue, gate, issue("opinion", ""), []string{officer}, nil},
+		{roster.DoIssue, gate, issue("screening", ""), []string{officer}, no},
+		{roster.DoIssue, embassy, issue("opinion", ""), []string{mission}, nil},
+		{roster.DoIssue, embassy, issue("reply", ""), []string{mission}, nil},
+		{roster.DoIssue, embassy, issue("reply", ""), []string{admin}, no},
+		{roster.DoIssue, embassy, issue("reply", ""), []string{worker}, no},
+		{roster.DoIssue, s.a, issue("reply", ""), []string{s.a1}, no},
+		{roster.DoCard, s.a, card(false), []string{worker}, nil},
+		{roster.DoCard, s.a, card(false), []string{s.b1}, no},
+		{roster.DoCard, s.a, card(true), []string{worker}, no},
+		{roster.DoCard, s.a, card(true), []string{s.a2}, nil},
+		{roster.DoCard, embassy, card(false), []string{mission}, no},
+		{roster.DoResume, s.a, resume, []string{s.a1}, no},
+		{roster.DoResume, s.a, resume, []string{worker, other}, no},
+		{roster.DoResume, s.a, resume, []string{worker, s.a1}, nil},
+		{roster.DoResume, s.a, resume, []string{worker, s.b1}, no},
+		{roster.DoResume, embassy, resume, []string{mission}, no},
+		{roster.DoResume, embassy, resume, []string{mission, second}, nil},
+		{roster.DoResume, embassy, resume, []string{mission, admin}, nil},
+		{roster.DoResume, s.a, &roster.Resume{Case: id, Of: id, Kind: "card", Order: digest}, []string{worker, s.a1}, invalid.ErrInput},
+		{roster.DoIssue, id, issue("screening", ""), []string{worker}, roster.ErrState},
+	} {
+		act := s.act(r.do, r.agency, r.what)
+		if err := view.Agreed(act, r.by); !errors.Is(err, r.want) || r.want == nil && err != nil {
+			t.Errorf("%d %s: %v, want %v", i, r.do, err, r.want)
+		}
+		if err := s.try(s.change(act, r.by...)); err == nil {
+			t.Errorf("%d %s: it is a change of the roster", i, r.do)
+		}
+	}
+}

@@ -1559,9 +1559,15 @@ type Request struct {
 	// Apart They may not all be of one agency
 	Apart bool `json:"apart"`
 
-	// Attestation What was signed, where it was a decision
-	Attestation ID    `json:"attestation,omitempty,omitzero"`
-	Change      int64 `json:"change,omitempty,omitzero"`
+	// Attestation What was signed, where it was one
+	Attestation ID `json:"attestation,omitempty,omitzero"`
+
+	// Card In the answer to the approval that made it, and nowhere else
+	Card Card `json:"card,omitempty,omitzero"`
+
+	// CardID The card that was made, where it was one
+	CardID ID    `json:"card_id,omitempty,omitzero"`
+	Change int64 `json:"change,omitempty,omitzero"`
 
 	// Counts When it counts, if it waits for that
 	Counts time.Time `json:"counts,omitempty,omitzero"`
@@ -5032,6 +5038,20 @@ func (response Answer201JSONResponse) VisitAnswerResponse(w http.ResponseWriter)
 	return err
 }
 
+type Answer202JSONResponse struct{ AskedJSONResponse }
+
+func (response Answer202JSONResponse) VisitAnswerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AnswerdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	StatusCode int
@@ -5112,6 +5132,20 @@ func (response ChangeAttestation200JSONResponse) VisitChangeAttestationResponse(
 	return err
 }
 
+type ChangeAttestation202JSONResponse struct{ AskedJSONResponse }
+
+func (response ChangeAttestation202JSONResponse) VisitChangeAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangeAttestationdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	StatusCode int
@@ -5149,6 +5183,20 @@ func (response ChangeCard200JSONResponse) VisitChangeCardResponse(w http.Respons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeCard202JSONResponse struct{ AskedJSONResponse }
+
+func (response ChangeCard202JSONResponse) VisitChangeCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5441,6 +5489,20 @@ func (response IssueCard201JSONResponse) VisitIssueCardResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IssueCard202JSONResponse struct{ AskedJSONResponse }
+
+func (response IssueCard202JSONResponse) VisitIssueCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }
