@@ -85,6 +85,8 @@ type request struct {
 	Mine, Apart   bool
 	Change        int64
 	Attestation   string
+	CardID        string `json:"card_id"`
+	Card          cardAnswer
 	Lines         []struct{ At, Value string }
 	Options       json.RawMessage
 }

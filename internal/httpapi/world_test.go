@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
@@ -45,23 +46,48 @@ import (
 
 // world is a whole service of real parts in a folder of its own.
 type world struct {
-	t      testing.TB
-	http   *httptest.Server
-	server *httpapi.Server
-	cfg    httpapi.Config
-	people *people.Roster
-	house  *peopletest.House
-	boss   *browser            // of the first operator, once there is something to agree to
-	staff  map[string]*browser // people of agencies, by "agency's id role"
-	net    *network.Network
-	keys   keystore.Keys
-	log    *logged
-	vkey   string
-	db     *sqlstore.DB
+	t       testing.TB
+	http    *httptest.Server
+	server  *httpapi.Server
+	cfg     httpapi.Config
+	people  *people.Roster
+	house   *peopletest.House
+	boss    *browser            // of the first operator, once there is something to agree to
+	staff   map[string]*browser // people of agencies, by "agency's id role"
+	net     *network.Network
+	keys    keystore.Keys
+	witness *witness
+	log     *logged
+	vkey    string
+	db      *sqlstore.DB
 
 	operator string            // token
 	tokens   map[string]string // by "agency role"
 	agency   map[string]string // ids by name
+}
+
+// witness sees what shows that something may be signed, as a signer does.
+type witness struct {
+	keystore.Store
+
+	mu   sync.Mutex
+	last approval.Authority
+}
+
+func (k *witness) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) ([][]byte, error) {
+	if _, ok := use.OfAgency(); ok {
+		k.mu.Lock()
+		k.last = approval.Of(ctx)
+		k.mu.Unlock()
+	}
+	return k.Store.Sign(ctx, use, kid, messages)
+}
+
+// saw is what showed that an agency's key might sign, the last time that it did.
+func (k *witness) saw() approval.Authority {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.last
 }
 
 // logged collects what the service writes to its log.
@@ -104,7 +130,8 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 	t.Cleanup(func() { _ = keyring.Close() })
 	file, err := keyfile.Create(ctx, keyfile.Config{Path: filepath.Join(dir, "keys.age"), Passphrase: "made up", WorkFactor: 1}, "example.org/log")
 	must(err)
-	w.keys = keystore.New(file)
+	w.witness = &witness{Store: file}
+	w.keys = keystore.New(w.witness)
 	pages, err := blobs.Open(filepath.Join(dir, "blobs"), nil)
 	must(err)
 	t.Cleanup(func() { _ = pages.Close() })
