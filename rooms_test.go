@@ -43,6 +43,7 @@ var leaves = []string{
 	"credentials/jws",
 	"credentials/sdjwt",
 	"credentials/statuslist",
+	"credentials/mask",
 	"credentials/card",
 }
 
@@ -59,12 +60,14 @@ var stores = []string{"internal/blobs", "internal/hcvault", "internal/keyfile", 
 // test: opening a room is a decision, and this is where it is taken.
 var rooms = map[string]room{
 	// The leaves.
-	"credentials/private":     {},
-	"invalid":                 {ours: []string{"credentials/private"}},
-	"credentials/strictjson":  {},
-	"credentials/jws":         {ours: []string{"credentials/strictjson"}, foreign: []string{"github.com/go-jose/go-jose/v4", "golang.org/x/crypto/cryptobyte"}},
-	"credentials/sdjwt":       {ours: []string{"credentials/jws", "credentials/strictjson", "credentials/private"}, foreign: []string{"github.com/go-jose/go-jose/v4"}},
-	"credentials/statuslist":  {ours: []string{"credentials/jws", "credentials/strictjson"}},
+	"credentials/private":    {},
+	"invalid":                {ours: []string{"credentials/private"}},
+	"credentials/strictjson": {},
+	"credentials/jws":        {ours: []string{"credentials/strictjson"}, foreign: []string{"github.com/go-jose/go-jose/v4", "golang.org/x/crypto/cryptobyte"}},
+	"credentials/sdjwt":      {ours: []string{"credentials/jws", "credentials/strictjson", "credentials/private"}, foreign: []string{"github.com/go-jose/go-jose/v4"}},
+	"credentials/statuslist": {ours: []string{"credentials/jws", "credentials/strictjson"}},
+	// Which places of a list are nobody's, for who issues, publishes and signs.
+	"credentials/mask":        {ours: []string{"credentials/statuslist"}, foreign: []string{"golang.org/x/crypto/chacha20"}},
 	"credentials/card":        {ours: []string{"credentials/private"}, foreign: []string{"github.com/cloudflare/circl", "github.com/fxamacker/cbor/v2", "github.com/veraison/go-cose", "golang.org/x/crypto", "golang.org/x/text"}},
 	"credentials/card/symbol": {foreign: []string{"github.com/skip2/go-qrcode"}},
 	"vault/mrz":               {ours: []string{"credentials/private"}, foreign: []string{"golang.org/x/text"}},

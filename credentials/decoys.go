@@ -1,17 +1,46 @@
 package credentials
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
 
+	"github.com/safeconduct/safeconduct/credentials/mask"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 )
 
-// maxDecoys is how many indices of a list serve as decoys before old ones are
-// used again and again: without a bound, the hourly changes would use up the
-// whole list in little more than a year.
-const maxDecoys = statuslist.Entries / 4
+// masks knows the decoys of every list, which never change.
+type masks struct {
+	key func(ctx context.Context, list uint16) ([]byte, error)
+
+	mu    sync.Mutex
+	known map[uint16]*mask.Decoys
+}
+
+func (m *masks) of(ctx context.Context, list uint16) (*mask.Decoys, error) {
+	m.mu.Lock()
+	d := m.known[list]
+	m.mu.Unlock()
+	if d != nil {
+		return d, nil
+	}
+	key, err := m.key(ctx, list)
+	if err == nil {
+		d, err = mask.New(key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tell the decoys of a list: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil {
+		m.known = map[uint16]*mask.Decoys{}
+	}
+	m.known[list] = d
+	return d, nil
+}
 
 // The ways a decoy goes, in eighths. They are those of real entries: one that
 // was paused comes back, or ends; one that ended or was replaced stays so; a
@@ -35,26 +64,37 @@ var (
 )
 
 // decoys draws changes that mean nothing, on indices that are never given to
-// anybody, so that a window does not tell how much really happened. An index
-// once used for a decoy stays one. The same decoys serve both lists, because
-// cards stand in both: an index that changes in both must not be surely real.
+// anybody, so that a window does not tell how much really happened. Which ones may
+// serve is settled for each list by its key; when all of them do, those in use go on
+// changing. The same decoys serve both lists, because cards stand in both: an index
+// that changes in both must not be surely real.
 type decoys struct {
-	taken  map[uint32]bool // every index in use, real or decoy
-	all    []Entry         // every decoy, as it stands after this window
-	moved  []bool          // which of them change in this window
-	frozen bool            // no index that looks free may be taken for one
+	free   []uint32 // what may become one, in no order
+	all    []Entry  // every decoy, as it stands after this window
+	moved  []bool   // which of them change in this window
 	random io.Reader
 }
 
-func newDecoys(entries []Entry, random io.Reader) *decoys {
-	d := &decoys{taken: make(map[uint32]bool, len(entries)), random: random}
+// newDecoys finds the decoys among the entries of a list, and what may become one: no
+// index of a frozen list, because it may have been one before, and have gone some way.
+func newDecoys(entries []Entry, may *mask.Decoys, frozen bool, random io.Reader) *decoys {
+	d := &decoys{random: random}
+	taken := make(map[uint32]bool, len(entries))
 	for _, e := range entries {
-		d.taken[e.Index] = true
+		taken[e.Index] = true
 		if e.Decoy {
 			d.all = append(d.all, e)
 		}
 	}
 	d.moved = make([]bool, len(d.all))
+	if frozen {
+		return d
+	}
+	for _, i := range may.All() {
+		if !taken[i] {
+			d.free = append(d.free, i)
+		}
+	}
 	return d
 }
 
@@ -77,7 +117,7 @@ func (d *decoys) move(n int, ways map[uint8][8]uint8, value func(*Entry) (wanted
 		}
 	}
 	for range n {
-		if d.frozen && len(idle) == 0 {
+		if len(d.free) == 0 && len(idle) == 0 {
 			return nil
 		}
 		r, err := d.draw()
@@ -86,7 +126,7 @@ func (d *decoys) move(n int, ways map[uint8][8]uint8, value func(*Entry) (wanted
 		}
 		way, fresh, which := r%8, r/8%2 == 0, int(r/16)
 		var i int
-		if len(idle) == 0 || fresh && !d.frozen && len(d.all) < maxDecoys {
+		if len(idle) == 0 || fresh && len(d.free) > 0 {
 			if i, err = d.add(); err != nil {
 				return err
 			}
@@ -113,21 +153,17 @@ func (d *decoys) changed() []Entry {
 	return found
 }
 
-// add makes a decoy of an index that nothing uses.
+// add makes a decoy of an index that is free for one.
 func (d *decoys) add() (int, error) {
-	for range maxDraws {
-		r, err := d.draw()
-		if err != nil {
-			return 0, err
-		}
-		if i := r % statuslist.Entries; !d.taken[i] {
-			d.taken[i] = true
-			d.all = append(d.all, Entry{Index: i, Decoy: true})
-			d.moved = append(d.moved, false)
-			return len(d.all) - 1, nil
-		}
+	r, err := d.draw()
+	if err != nil {
+		return 0, err
 	}
-	return 0, ErrListFull
+	at, last := int(r)%len(d.free), len(d.free)-1
+	d.all = append(d.all, Entry{Index: d.free[at], Decoy: true})
+	d.moved = append(d.moved, false)
+	d.free[at], d.free = d.free[last], d.free[:last]
+	return len(d.all) - 1, nil
 }
 
 func (d *decoys) draw() (uint32, error) {

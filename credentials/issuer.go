@@ -66,6 +66,8 @@ type Issuer struct {
 	// does not wait for it: its store finds that the case has changed.
 	settling sync.Mutex
 
+	masks masks
+
 	// hands are the drafts that calls of this Issuer are at work on.
 	mu    sync.Mutex
 	hands map[ID]bool
@@ -89,7 +91,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.afterReserve == nil {
 		cfg.afterReserve = failpoint
 	}
-	return &Issuer{cfg: cfg, hands: map[ID]bool{}}, nil
+	return &Issuer{cfg: cfg, masks: masks{key: cfg.Keys.Decoys}, hands: map[ID]bool{}}, nil
 }
 
 // Order asks for an attestation.

@@ -396,6 +396,11 @@ func (a *agencies) MAC(_ context.Context, label string, data []byte) ([]byte, er
 	return m.Sum(nil), nil
 }
 
+func (a *agencies) Decoys(_ context.Context, list uint16) ([]byte, error) {
+	sum := sha256.Sum256([]byte{byte(list >> 8), byte(list)})
+	return sum[:], nil
+}
+
 // recordingKey is a signing key that remembers what it was asked to sign, and
 // holds the issuer to its order: of everything it is asked to sign, a draft
 // must be in the database already.

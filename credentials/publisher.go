@@ -15,12 +15,14 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 )
 
-// PublisherConfig is everything a Publisher needs. Store, Signer and the two
+// PublisherConfig is everything a Publisher needs. Store, Signer, Decoys and the two
 // URIs are required.
 type PublisherConfig struct {
 	Store Store
 	// Signer returns the network's status key.
 	Signer func(ctx context.Context) (kid string, key crypto.Signer, err error)
+	// Decoys is the key by which the decoys of a list are known (package mask).
+	Decoys func(ctx context.Context, list uint16) ([]byte, error)
 	// StatusLists and AnswersLists are URIs without the list number.
 	StatusLists, AnswersLists string
 	// Changes is how many entries of each list change in every window, real
@@ -41,7 +43,8 @@ const (
 // Publisher makes the public lists out of the wanted states, a window at a
 // time.
 type Publisher struct {
-	cfg PublisherConfig
+	cfg   PublisherConfig
+	masks masks
 	// window is held while lists are published: two windows at once would
 	// draw decoys that the other one's tokens do not show. Another process
 	// finds that the tokens are not those it began with, and begins anew.
@@ -50,8 +53,8 @@ type Publisher struct {
 
 // NewPublisher checks the configuration and starts nothing.
 func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
-	if cfg.Store == nil || cfg.Signer == nil || cfg.StatusLists == "" || cfg.AnswersLists == "" {
-		return nil, errors.New("credentials: publisher needs Store, Signer and the URIs of the lists")
+	if cfg.Store == nil || cfg.Signer == nil || cfg.Decoys == nil || cfg.StatusLists == "" || cfg.AnswersLists == "" {
+		return nil, errors.New("credentials: publisher needs Store, Signer, Decoys and the URIs of the lists")
 	}
 	if cfg.Changes < 0 || cfg.Changes > statuslist.Entries/1024 {
 		return nil, errors.New("credentials: publisher needs a small number of Changes")
@@ -65,7 +68,7 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
-	return &Publisher{cfg: cfg}, nil
+	return &Publisher{cfg: cfg, masks: masks{key: cfg.Decoys}}, nil
 }
 
 // Window is one publication.
@@ -137,7 +140,11 @@ func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w 
 	if !w.Emergency && len(pending) > p.cfg.Changes {
 		now = pending[:p.cfg.Changes]
 	}
-	changed, err := p.mix(now, entries, frozen)
+	may, err := p.masks.of(ctx, n)
+	if err != nil {
+		return Published{}, err
+	}
+	changed, err := p.mix(now, newDecoys(entries, may, frozen, p.cfg.Rand))
 	if err != nil {
 		return Published{}, err
 	}
@@ -172,9 +179,7 @@ func waiting(entries []Entry) []Entry {
 // mix turns real changes into published values and adds decoys until each of
 // the two lists changes in the fixed number of places, or until the decoys of a
 // frozen list are used up.
-func (p *Publisher) mix(real, all []Entry, frozen bool) ([]Entry, error) {
-	d := newDecoys(all, p.cfg.Rand)
-	d.frozen = frozen
+func (p *Publisher) mix(real []Entry, d *decoys) ([]Entry, error) {
 	var statusChanges, answerChanges int
 	mixed := make([]Entry, 0, 2*p.cfg.Changes)
 	for _, e := range real {

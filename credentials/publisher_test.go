@@ -18,6 +18,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/mask"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/storetest"
 )
@@ -40,7 +41,7 @@ func newDesk(t *testing.T, w *world, changes int, random io.Reader) *desk {
 		t.Fatal(err)
 	}
 	if d.publisher, err = credentials.NewPublisher(credentials.PublisherConfig{
-		Store: w.store, StatusLists: statusLists, AnswersLists: answersLists, Changes: changes, Rand: random,
+		Store: w.store, Decoys: w.agencies.Decoys, StatusLists: statusLists, AnswersLists: answersLists, Changes: changes, Rand: random,
 		Signer: func(context.Context) (string, crypto.Signer, error) { return "status-key", d.key, nil },
 		Now:    func() time.Time { return w.clock },
 	}); err != nil {
@@ -342,9 +343,9 @@ func TestDecoys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoys := 0
+	decoys, may := 0, w.decoys(t, 0)
 	for _, e := range entries {
-		if e.Decoy == real[e.Index] {
+		if e.Decoy == real[e.Index] || e.Decoy != may.Has(e.Index) {
 			t.Error("an index is both real and decoy, or neither")
 		}
 		if e.Decoy {
@@ -360,12 +361,32 @@ func TestDecoys(t *testing.T) {
 	}
 }
 
-// collides is randomness whose every index is the same, so that a decoy wants
-// the index that is reserved in the same moment.
+// collides is randomness that is always the same: it asks for a new decoy, and for
+// which one.
 type collides struct {
-	mu    sync.Mutex
-	index uint32
-	left  int // answers of this kind; then real randomness
+	mu   sync.Mutex
+	left int // answers of this kind; then real randomness
+}
+
+// wanted is what collides asks for; decoy is the one that it gets first.
+const wanted = 4711
+
+func (w *world) decoy(tb testing.TB) uint32 {
+	tb.Helper()
+	return w.decoys(tb, 0).All()[wanted]
+}
+
+func (w *world) decoys(tb testing.TB, list uint16) *mask.Decoys {
+	tb.Helper()
+	key, err := w.agencies.Decoys(tb.Context(), list)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d, err := mask.New(key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
 }
 
 func (c *collides) Read(p []byte) (int, error) {
@@ -375,7 +396,7 @@ func (c *collides) Read(p []byte) (int, error) {
 		return rand.Read(p)
 	}
 	c.left--
-	return binary.Encode(p, binary.BigEndian, c.index)
+	return binary.Encode(p, binary.BigEndian, uint32(wanted))
 }
 
 // snatching reserves an index after the publisher has read the list.
@@ -391,18 +412,19 @@ func (s *snatching) Entries(ctx context.Context, n uint16) ([]credentials.Entry,
 	return e, err
 }
 
-// TestPublishMixesAgain reserves an index while a decoy is drawn for it.
+// TestPublishMixesAgain reserves an index while a decoy is drawn for it, as no issuer
+// does.
 func TestPublishMixesAgain(t *testing.T) {
 	w := newWorld(t)
-	mine := credentials.Issued{ID: credentials.ID(storetest.NewID()), Kind: claims.KindScreening, Index: 4711}
+	mine := credentials.Issued{ID: credentials.ID(storetest.NewID()), Kind: claims.KindScreening, Index: w.decoy(t)}
 	s := &snatching{Store: w.db.Credentials(), take: func() {
 		if err := w.db.Credentials().Reserve(t.Context(), mine, nil, storetest.Entry(t, "")); err != nil {
 			t.Error(err)
 		}
 	}}
 	w.store = s
-	// The first draw says what to do, the second one which index: both the same.
-	d := newDesk(t, w, 2, &collides{index: 4711, left: 2})
+	// The first draw says what to do, the second one which decoy: both the same.
+	d := newDesk(t, w, 2, &collides{left: 2})
 	status, answers := d.window(credentials.Published{Lists: 1}, credentials.Window{})
 	d.changed("status", status, 2)
 	d.changed("answers", answers, 2)
@@ -412,15 +434,15 @@ func TestPublishMixesAgain(t *testing.T) {
 	}
 }
 
-// TestDecoysOfOneWindow draws the same index twice.
+// TestDecoysOfOneWindow asks for the same decoy twice.
 func TestDecoysOfOneWindow(t *testing.T) {
 	w := newWorld(t)
-	d := newDesk(t, w, 2, &collides{index: 4711, left: 4})
+	d := newDesk(t, w, 2, &collides{left: 4})
 	status, answers := d.window(credentials.Published{Lists: 1}, credentials.Window{})
 	d.changed("status", status, 2)
 	d.changed("answers", answers, 2)
-	if !slices.Contains(status[0], 4711) {
-		t.Error("the index was not drawn: this test proves nothing")
+	if !slices.Contains(status[0], int(w.decoy(t))) {
+		t.Error("the decoy was not drawn: this test proves nothing")
 	}
 }
 
@@ -432,7 +454,7 @@ func TestPublishFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, err := credentials.NewPublisher(credentials.PublisherConfig{
-		Store: w.store, StatusLists: statusLists, AnswersLists: answersLists,
+		Store: w.store, Decoys: w.agencies.Decoys, StatusLists: statusLists, AnswersLists: answersLists,
 		Signer: func(context.Context) (string, crypto.Signer, error) { return "", nil, boom },
 	})
 	if err != nil {
@@ -445,7 +467,7 @@ func TestPublishFails(t *testing.T) {
 	}
 	for _, n := range []int{-1, 1 << 20} {
 		if _, err := credentials.NewPublisher(credentials.PublisherConfig{
-			Store: w.store, StatusLists: statusLists, AnswersLists: answersLists, Changes: n,
+			Store: w.store, Decoys: w.agencies.Decoys, StatusLists: statusLists, AnswersLists: answersLists, Changes: n,
 			Signer: func(context.Context) (string, crypto.Signer, error) { return "", nil, boom },
 		}); err == nil {
 			t.Errorf("a publisher with %d changes", n)

@@ -29,7 +29,7 @@ func (is *Issuer) reserved(ctx context.Context, by audit.Actor, d *Issued, limit
 			return err
 		}
 		is.takeUp(d.ID)
-		if d.Index, err = is.drawIndex(); err != nil {
+		if d.Index, err = is.drawIndex(ctx, list); err != nil {
 			return err
 		}
 		d.List = list
@@ -54,8 +54,9 @@ func (is *Issuer) reserved(ctx context.Context, by audit.Actor, d *Issued, limit
 	return ErrListFull
 }
 
-// maxDraws bounds how often a taken index is drawn again. A list closes at a
-// tenth of its entries, so that even twenty misses in a row do not happen.
+// maxDraws bounds how often a taken index is drawn again, and one of a decoy. A list
+// closes at a tenth of its entries, and a quarter are decoys, so that even twenty
+// misses in a row do not happen.
 const maxDraws = 64
 
 // takeUp notes a draft before it is written down, and letGo when nobody here
@@ -148,12 +149,21 @@ func (is *Issuer) newID() (ID, error) {
 	return ID(hex.EncodeToString(b[:])), nil
 }
 
-// drawIndex draws a status index uniformly: the number of entries is a power
-// of two.
-func (is *Issuer) drawIndex() (uint32, error) {
-	var b [4]byte
-	if _, err := io.ReadFull(is.cfg.Rand, b[:]); err != nil {
-		return 0, fmt.Errorf("draw status index: %w", err)
+// drawIndex draws a status index uniformly among those that are no decoys: the number
+// of entries is a power of two.
+func (is *Issuer) drawIndex(ctx context.Context, list uint16) (uint32, error) {
+	decoys, err := is.masks.of(ctx, list)
+	if err != nil {
+		return 0, err
 	}
-	return binary.BigEndian.Uint32(b[:]) % statuslist.Entries, nil
+	for range maxDraws {
+		var b [4]byte
+		if _, err := io.ReadFull(is.cfg.Rand, b[:]); err != nil {
+			return 0, fmt.Errorf("draw status index: %w", err)
+		}
+		if index := binary.BigEndian.Uint32(b[:]) % statuslist.Entries; !decoys.Has(index) {
+			return index, nil
+		}
+	}
+	return 0, ErrListFull
 }

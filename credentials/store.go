@@ -256,6 +256,8 @@ type Keys interface {
 	// MAC is a keyed hash whose key never leaves the keystore; labels
 	// separate its uses.
 	MAC(ctx context.Context, label string, data []byte) ([]byte, error)
+	// Decoys is the key by which the decoys of a list are known (package mask).
+	Decoys(ctx context.Context, list uint16) ([]byte, error)
 }
 
 // Cases is what the issuer needs of the room that keeps cases.

@@ -77,7 +77,14 @@ func Check(ctx context.Context, s *service.Service, served bool) (Health, error)
 	if err != nil {
 		return Health{}, err
 	}
-	rows.Problems = append(rows.Problems, sealed...)
+	misplaced, err := s.DB.Misplaced(ctx, s.DecoysOf)
+	if untrue, ok := errors.AsType[*sqlstore.SealError](err); ok {
+		misplaced, err = []string{untrue.Error()}, nil
+	}
+	if err != nil {
+		return Health{}, err
+	}
+	rows.Problems = append(append(rows.Problems, sealed...), misplaced...)
 	found := Health{Health: rows, Served: served}
 	found.Settled = s.Settled
 	if settling != nil {

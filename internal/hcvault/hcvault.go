@@ -176,6 +176,8 @@ func loopback(host string) bool {
 
 // Vault is an open keystore. It is safe for use by many goroutines.
 type Vault struct {
+	keystore.Blind
+
 	cfg     Config
 	link    *link
 	session *session

@@ -9,6 +9,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/safeconduct/safeconduct/internal/keystore"
 )
 
 // Sizes of AES-256-GCM as Vault makes it: a 96-bit nonce in front, a 128-bit
@@ -178,6 +180,11 @@ func (v *Vault) MAC(ctx context.Context, label string, data []byte) ([]byte, err
 		return nil, ErrBadResponse
 	}
 	return mac, nil
+}
+
+// Decoys is the key of a status list by which its decoys are known.
+func (v *Vault) Decoys(ctx context.Context, list uint16) ([]byte, error) {
+	return keystore.DecoysKey(ctx, v.MAC, list)
 }
 
 // lengthPrefixed joins parts so that no two lists of parts give the same

@@ -168,7 +168,7 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 	})
 	must(err)
 	publisher, err := credentials.NewPublisher(credentials.PublisherConfig{
-		Store: store, StatusLists: w.net.StatusLists(), AnswersLists: w.net.AnswersLists(),
+		Store: store, Decoys: w.keys.Decoys, StatusLists: w.net.StatusLists(), AnswersLists: w.net.AnswersLists(),
 		Signer: func(ctx context.Context) (string, crypto.Signer, error) {
 			s, err := w.keys.Status(ctx)
 			return s.KeyID, s.Key, err

@@ -87,6 +87,8 @@ type Config struct {
 // processes may hold the same file: each change is made to what is on the
 // disk, under a lock.
 type File struct {
+	keystore.Blind
+
 	cfg Config
 
 	mu     sync.RWMutex

@@ -298,6 +298,11 @@ func (f *File) MAC(_ context.Context, label string, data []byte) ([]byte, error)
 	return mac.Sum(nil), nil
 }
 
+// Decoys is the key of a status list by which its decoys are known.
+func (f *File) Decoys(ctx context.Context, list uint16) ([]byte, error) {
+	return keystore.DecoysKey(ctx, f.MAC, list)
+}
+
 // seal appends AES-256-GCM under a random nonce to dst. One key seals far
 // fewer than the 2^32 messages that a random 96-bit nonce allows (NIST SP
 // 800-38D §8.3).

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 )
 
@@ -119,10 +120,42 @@ type Store interface {
 	UnwrapEpoch(ctx context.Context, epoch uint32, wrapped []byte) ([]byte, error)
 	// MAC is HMAC-SHA-256 under a key of its own for each label: 32 bytes.
 	MAC(ctx context.Context, label string, data []byte) ([]byte, error)
+	// Decoys is the key of a status list by which its decoys are known: 32 bytes, for
+	// credentials/mask.
+	Decoys(ctx context.Context, list uint16) ([]byte, error)
+
+	// Receipt says what was signed last for a place of a status list, so that the place
+	// may change later. It is asked for right after the signature. A Store that reads
+	// nothing has none: nil.
+	Receipt(ctx context.Context, list uint16, index uint32) ([]byte, error)
+	// Said is the status or answers list at an address, as a token, that the next one is
+	// held against: "" if there was none. Judged is false for a Store that reads nothing.
+	// pack is the newest pack that the asker knows, as it was signed; who judges takes
+	// notice of one that is newer than its own.
+	Said(ctx context.Context, address, pack string) (list string, judged bool, err error)
 
 	// Generation rises with every change of the keys. Whoever keeps the highest
 	// one it has seen can refuse an older copy.
 	Generation(ctx context.Context) (uint64, error)
+}
+
+// Blind is the part of a Store that signs without reading: it has no receipts, and
+// judges no list.
+type Blind struct{}
+
+// Receipt is nothing.
+func (Blind) Receipt(context.Context, uint16, uint32) ([]byte, error) { return nil, nil }
+
+// Said is nothing, by nobody.
+func (Blind) Said(context.Context, string, string) (string, bool, error) { return "", false, nil }
+
+// DecoysLabel is that of the keyed hash which Decoys is.
+const DecoysLabel = "safeconduct/decoys"
+
+// DecoysKey is for Stores: it makes the key of Decoys from the keyed hash of the list's
+// number.
+func DecoysKey(ctx context.Context, mac func(ctx context.Context, label string, data []byte) ([]byte, error), list uint16) ([]byte, error) {
+	return mac(ctx, DecoysLabel, binary.BigEndian.AppendUint16(nil, list))
 }
 
 // Derived is for Stores: it makes the key of SignDerived from the keyed hash of

@@ -10,7 +10,7 @@ import (
 
 // keystoreOperations are what the service asks of a keystore.
 var keystoreOperations = []string{
-	"find", "sign", "sign_log", "sign_derived", "wrap", "unwrap", "wrap_epoch", "unwrap_epoch", "mac", "new_agency", "rotate_agency", "generation",
+	"find", "sign", "sign_log", "sign_derived", "wrap", "unwrap", "wrap_epoch", "unwrap_epoch", "mac", "decoys", "receipt", "said", "new_agency", "rotate_agency", "generation",
 }
 
 // countedKeys counts and times what is asked of a keystore.
@@ -87,6 +87,21 @@ func (c countedKeys) UnwrapEpoch(ctx context.Context, epoch uint32, wrapped []by
 func (c countedKeys) MAC(ctx context.Context, label string, data []byte) (m []byte, err error) {
 	defer c.count("mac", time.Now(), &err)
 	return c.Store.MAC(ctx, label, data)
+}
+
+func (c countedKeys) Decoys(ctx context.Context, list uint16) (k []byte, err error) {
+	defer c.count("decoys", time.Now(), &err)
+	return c.Store.Decoys(ctx, list)
+}
+
+func (c countedKeys) Receipt(ctx context.Context, list uint16, index uint32) (r []byte, err error) {
+	defer c.count("receipt", time.Now(), &err)
+	return c.Store.Receipt(ctx, list, index)
+}
+
+func (c countedKeys) Said(ctx context.Context, address, pack string) (list string, judged bool, err error) {
+	defer c.count("said", time.Now(), &err)
+	return c.Store.Said(ctx, address, pack)
 }
 
 func (c countedKeys) NewAgency(ctx context.Context, agency string) (p keystore.Public, err error) {

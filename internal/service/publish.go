@@ -72,6 +72,7 @@ func newBoard(s *Service) (*Board, error) {
 			signer, err := s.Keys.Status(ctx)
 			return signer.KeyID, signer.Key, err
 		},
+		Decoys:      s.Keys.Decoys,
 		StatusLists: s.Network.StatusLists(), AnswersLists: s.Network.AnswersLists(), Now: s.cfg.Now,
 	})
 	if err != nil {

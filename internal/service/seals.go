@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/safeconduct/safeconduct/credentials/mask"
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
@@ -34,6 +35,15 @@ func (s *Service) CheckRows(ctx context.Context) error {
 		return err
 	}
 	return fmt.Errorf("%w: %s", s.DB.Distrusted(), strings.Join(problems[:min(len(problems), maxNamed)], "; "))
+}
+
+// DecoysOf tells the decoys of a status list.
+func (s *Service) DecoysOf(ctx context.Context, list uint16) (*mask.Decoys, error) {
+	key, err := s.Keys.Decoys(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	return mask.New(key)
 }
 
 // maxNamed bounds how many rows a line of the log names.

@@ -289,6 +289,22 @@ func (c *Client) MAC(ctx context.Context, label string, data []byte) ([]byte, er
 	return c.data(ctx, question{Op: opMAC, Label: label, Data: data})
 }
 
+// Decoys is the key of a status list by which its decoys are known.
+func (c *Client) Decoys(ctx context.Context, list uint16) ([]byte, error) {
+	return c.data(ctx, question{Op: opDecoys, List: list})
+}
+
+// Receipt says what was signed last for a place of a status list.
+func (c *Client) Receipt(ctx context.Context, list uint16, index uint32) ([]byte, error) {
+	return c.data(ctx, question{Op: opReceipt, List: list, Index: index})
+}
+
+// Said is the list at an address that the next one is held against.
+func (c *Client) Said(ctx context.Context, address, pack string) (string, bool, error) {
+	a, err := c.ask(ctx, question{Op: opSaid, Label: address, Data: []byte(pack)})
+	return a.Text, a.Number == 1, err
+}
+
 // Generation rises with every change of the keys.
 func (c *Client) Generation(ctx context.Context) (uint64, error) {
 	a, err := c.ask(ctx, question{Op: opGeneration})

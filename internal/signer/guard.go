@@ -37,9 +37,6 @@ const (
 	ahead           = 5 * time.Minute
 )
 
-// maxNumber bounds the number of a list, as it stands in cards.
-const maxNumber = 1<<16 - 1
-
 // A Change is one place of a list that is about to change.
 type Change struct {
 	Subject  string // the address of the list
@@ -95,6 +92,8 @@ type Guard struct {
 
 	mu    sync.Mutex // what is compared with the state, and changes it, goes one by one
 	state state
+
+	places places
 }
 
 // NewGuard reads what was signed last. A state that was altered is an error, one
@@ -203,6 +202,9 @@ func (g *Guard) card(ctx context.Context, agency, kid string, m keystore.Message
 	if err := g.dated(c.IssuedAt.Unix(), c.Expires.Unix(), longestValidity); err != nil {
 		return err
 	}
+	if err := g.free(ctx, c.List, c.Index); err != nil {
+		return err
+	}
 	return g.cfg.Permits.Card(ctx, agency, c)
 }
 
@@ -222,8 +224,15 @@ func (g *Guard) attestation(ctx context.Context, agency, kid string, m keystore.
 		return refuse("another type of credential")
 	case !ok:
 		return refuse("an attestation of another agency")
-	case c.Status() == nil || c.Status().Index < 0 || c.Status().Index >= statuslist.Entries || !numbered(c.Status().URI, base+"/status-lists/"):
+	case c.Status() == nil || c.Status().Index < 0 || c.Status().Index >= statuslist.Entries:
+		return refuse("its status stands nowhere")
+	}
+	list, ok := number(c.Status().URI, base+"/status-lists/")
+	if !ok {
 		return refuse("its status stands elsewhere")
+	}
+	if err := g.free(ctx, list, uint32(c.Status().Index)); err != nil { //nolint:gosec // within a list, as seen above
+		return err
 	}
 	if err := g.dated(c.IssuedAt().Unix(), c.Expires().Unix(), longestValidity); err != nil {
 		return err
@@ -234,12 +243,11 @@ func (g *Guard) attestation(ctx context.Context, agency, kid string, m keystore.
 	return g.at(ctx, base)
 }
 
-// numbered tells the address of a list: a number behind a prefix, written in one
-// way.
-func numbered(address, prefix string) bool {
+// number reads the address of a list: a number behind a prefix, written in one way.
+func number(address, prefix string) (list uint16, ok bool) {
 	text, ok := strings.CutPrefix(address, prefix)
-	n, err := strconv.ParseUint(text, 10, 64)
-	return ok && err == nil && n <= maxNumber && strconv.FormatUint(n, 10) == text
+	n, err := strconv.ParseUint(text, 10, 16) // as it stands in cards
+	return uint16(n), ok && err == nil && strconv.FormatUint(n, 10) == text
 }
 
 // at notes where the network is served, when it is the first to say so.
@@ -422,7 +430,7 @@ func (g *Guard) list(ctx context.Context, kid string, message []byte) error {
 	if err := g.dated(t.IssuedAt.Unix(), t.Expires.Unix(), longestList); err != nil {
 		return err
 	}
-	base, status := subject(t.Subject)
+	base, _, status := subject(t.Subject)
 	if base == "" {
 		return refuse("a list at another address")
 	}
@@ -440,14 +448,16 @@ func (g *Guard) list(ctx context.Context, kid string, message []byte) error {
 	return g.at(ctx, base)
 }
 
-// subject tells a status list from an answers list, and where it stands.
-func subject(address string) (base string, status bool) {
+// subject tells a status list from an answers list, its number, and where it stands:
+// nowhere if there is no such address.
+func subject(address string) (base string, list uint16, status bool) {
 	for _, kind := range []string{"/status-lists/", "/answers-lists/"} {
-		if base, _, ok := strings.Cut(address, kind); ok && numbered(address, base+kind) {
-			return base, kind == "/status-lists/"
+		base, _, _ := strings.Cut(address, kind)
+		if list, ok := number(address, base+kind); ok {
+			return base, list, kind == "/status-lists/"
 		}
 	}
-	return "", false
+	return "", 0, false
 }
 
 // said is the list that stood in the pack which was signed last, nil if there was
@@ -644,9 +654,10 @@ func (g *Guard) SignDerived(ctx context.Context, label, network string, data []b
 	return g.Store.SignDerived(ctx, label, network, data)
 }
 
-// MAC refuses the labels of keys that are derived, and those of the guard itself.
+// MAC refuses the labels of keys that are derived or asked for otherwise, and those of
+// the guard itself.
 func (g *Guard) MAC(ctx context.Context, label string, data []byte) ([]byte, error) {
-	if slices.Contains(g.cfg.Derived, label) || strings.HasPrefix(label, stateLabel) {
+	if slices.Contains(g.cfg.Derived, label) || strings.HasPrefix(label, stateLabel) || label == keystore.DecoysLabel {
 		return nil, refuse("a label that is not given away")
 	}
 	return g.Store.MAC(ctx, label, data)

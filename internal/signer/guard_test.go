@@ -23,6 +23,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/credentials/mask"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
@@ -66,12 +67,24 @@ func newGuarded(t *testing.T) *guarded {
 	return g
 }
 
+// known is a Store with decoys that a test can name: 3, 11 and 22 are the first
+// (credentials/mask, TestDecoys).
+type known struct{ keystore.Store }
+
+func (known) Decoys(context.Context, uint16) ([]byte, error) {
+	key := make([]byte, mask.KeySize)
+	for i := range key {
+		key[i] = byte(i)
+	}
+	return key, nil
+}
+
 // open is the signer started, or started anew.
 func (g *guarded) open(p signer.Permits) {
 	g.t.Helper()
 	var err error
 	g.guard, err = signer.NewGuard(g.t.Context(), signer.GuardConfig{
-		Keys: g.file, Dir: g.dir, Permits: p, Now: func() time.Time { return now }, Derived: []string{"journal"},
+		Keys: known{g.file}, Dir: g.dir, Permits: p, Now: func() time.Time { return now }, Derived: []string{"journal"},
 	})
 	if err != nil {
 		g.t.Fatal(err)
@@ -328,6 +341,8 @@ func (g *guarded) attestation(agency string, edit func(map[string]any)) error {
 
 func TestGuardAttestations(t *testing.T) {
 	g := newGuarded(t)
+	_, err := g.MAC(t.Context(), keystore.DecoysLabel, []byte{0, 1})
+	refused(t, "the key of the decoys by its label", err)
 	status := func(idx any, uri string) func(map[string]any) {
 		return func(m map[string]any) {
 			m["status"] = map[string]any{"status_list": map[string]any{"idx": idx, "uri": uri}}
@@ -339,6 +354,7 @@ func TestGuardAttestations(t *testing.T) {
 		"served elsewhere":              func(m map[string]any) { m["iss"] = "https://other.example/agencies/aa01" },
 		"its status elsewhere":          status(7, "https://other.example/status-lists/1"),
 		"its status in an answers list": status(7, base+"/answers-lists/1"),
+		"the place of a decoy":          status(22, base+"/status-lists/1"),
 		"a place that no list has":      status(1<<20, base+"/status-lists/1"),
 		"no status":                     func(m map[string]any) { delete(m, "status") },
 		"no end":                        func(m map[string]any) { delete(m, "exp") },
@@ -432,7 +448,10 @@ func TestGuardCards(t *testing.T) {
 		refused(t, fmt.Sprintf("byte %d changed", i), ask(changed, "aa01"))
 	}
 	refused(t, "cut", ask(spy.message[:len(spy.message)-1], "aa01"))
-	claims.IssuedAt, claims.Expires = day.AddDate(0, 0, 2), day.AddDate(0, 0, 90)
+	claims.Index = 22
+	_, err = card.Seal(claims, keys, code, id, spy, nil)
+	refused(t, "the place of a decoy", err)
+	claims.Index, claims.IssuedAt, claims.Expires = 7, day.AddDate(0, 0, 2), day.AddDate(0, 0, 90)
 	_, err = card.Seal(claims, keys, code, id, spy, nil)
 	refused(t, "dated ahead", err)
 }
@@ -563,7 +582,7 @@ func BenchmarkGuard(b *testing.B) {
 	if _, err := file.NewAgency(b.Context(), "aa01"); err != nil {
 		b.Fatal(err)
 	}
-	guard, err := signer.NewGuard(b.Context(), signer.GuardConfig{Keys: file, Dir: b.TempDir(), Now: func() time.Time { return now }})
+	guard, err := signer.NewGuard(b.Context(), signer.GuardConfig{Keys: known{file}, Dir: b.TempDir(), Now: func() time.Time { return now }})
 	if err != nil {
 		b.Fatal(err)
 	}

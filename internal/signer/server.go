@@ -285,6 +285,15 @@ func reply(ctx context.Context, s keystore.Store, q question, a *answer) (err er
 		a.Data, err = s.UnwrapEpoch(ctx, q.Epoch, q.Data)
 	case opMAC:
 		a.Data, err = s.MAC(ctx, q.Label, q.Data)
+	case opDecoys:
+		a.Data, err = s.Decoys(ctx, q.List)
+	case opReceipt:
+		a.Data, err = s.Receipt(ctx, q.List, q.Index)
+	case opSaid:
+		var judged bool
+		if a.Text, judged, err = s.Said(ctx, q.Label, string(q.Data)); judged {
+			a.Number = 1
+		}
 	case opGeneration:
 		a.Number, err = s.Generation(ctx)
 	case opRetireSigning, opRotateWrapping, opRetireWrapping:

@@ -49,6 +49,9 @@ const (
 	opRotateWrapping
 	opRetireWrapping
 	opPublics
+	opDecoys
+	opReceipt
+	opSaid
 )
 
 // question is all that can be asked.
@@ -64,6 +67,8 @@ type question struct {
 	Network string    `cbor:"9,keyasint,omitempty"`
 	Epoch   uint32    `cbor:"10,keyasint,omitempty"`
 	Data    []byte    `cbor:"11,keyasint,omitempty"`
+	List    uint16    `cbor:"14,keyasint,omitempty"`
+	Index   uint32    `cbor:"15,keyasint,omitempty"`
 }
 
 // message is a keystore.Message.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"github.com/safeconduct/safeconduct/credentials/mask"
 )
 
 // Health is what Check found. Problems name what is broken, never whose it is.
@@ -36,6 +38,36 @@ var invariants = []struct{ problem, query string }{
 	{"records with fewer than two log entries", `SELECT COUNT(*) FROM
 		(SELECT i.case_id AS c, COUNT(*) AS issued FROM issued i WHERE i.state <> 'abandoned' AND i.sealed IS NOT NULL GROUP BY i.case_id) AS counted
 		WHERE (SELECT COUNT(*) FROM log_entries l WHERE l.case_id = counted.c) < 2 * counted.issued`},
+}
+
+// Misplaced tells what stands where it may not in the status lists: something real at
+// a place of a decoy, or a decoy at one of something real. What a restore holds may be
+// either: it belongs to nobody here.
+func (db *DB) Misplaced(ctx context.Context, decoys func(ctx context.Context, list uint16) (*mask.Decoys, error)) (problems []string, err error) {
+	numbers, err := db.Credentials().Lists(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, number := range numbers {
+		may, err := decoys(ctx, number)
+		if err != nil {
+			return nil, err
+		}
+		places, err := list(ctx, db.read, scanPlace, selectPlaces+"WHERE list = $1 AND NOT held", number)
+		if err != nil {
+			return nil, fmt.Errorf("sqlstore: check: %w", classify(err))
+		}
+		wrong := 0
+		for _, p := range places {
+			if p.Decoy != may.Has(p.Index) {
+				wrong++
+			}
+		}
+		if wrong > 0 {
+			problems = append(problems, fmt.Sprintf("%d places of status list %d are decoys and should not be, or the other way round", wrong, number))
+		}
+	}
+	return problems, nil
 }
 
 // Check asks the engine what damage it knows of, and the data whether its

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/credentials/mask"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -43,6 +44,7 @@ func Keys(t *testing.T, open func(t *testing.T) OpenKeys) {
 	t.Run("wrapping", func(t *testing.T) { wrapping(t, open(t)) })
 	t.Run("epochs", func(t *testing.T) { epochs(t, open(t), open(t)) })
 	t.Run("keyed hashes", func(t *testing.T) { keyedHashes(t, open(t), open(t)) })
+	t.Run("decoys", func(t *testing.T) { decoysOfLists(t, open(t), open(t)) })
 	t.Run("derived keys", func(t *testing.T) { derivedKeys(t, open(t), open(t)) })
 	t.Run("rotation", func(t *testing.T) { rotation(t, open(t)) })
 	t.Run("unknown agencies", func(t *testing.T) { unknownAgencies(t, open(t)) })
@@ -253,6 +255,27 @@ func keyedHashes(t *testing.T, k, other OpenKeys) {
 	} {
 		if got == want {
 			t.Errorf("%s: the same value", name)
+		}
+	}
+}
+
+// decoysOfLists: each list of each network has a key of its own, for ever.
+func decoysOfLists(t *testing.T, k, other OpenKeys) {
+	of := func(ks Keystore, list uint16) string {
+		t.Helper()
+		key, err := ks.Decoys(t.Context(), list)
+		ok(t, err)
+		_, err = mask.New(key)
+		ok(t, err)
+		return string(key)
+	}
+	want := of(k.Keystore, 1)
+	same(t, "the key opened again", of(k.Again(t), 1), want)
+	for name, got := range map[string]string{
+		"another list": of(k.Keystore, 256), "the first list": of(k.Keystore, 0), "another network": of(other.Keystore, 1),
+	} {
+		if got == want {
+			t.Errorf("%s: the same key", name)
 		}
 	}
 }
