@@ -37,7 +37,7 @@ func (a Authority) GoString() string { return a.String() }
 type Change struct {
 	List   uint16
 	Index  uint32
-	Card   []byte // the signer's receipt for the card at this place
+	Card   []byte // the signer's receipt for what stands at this place: a card, where it is confirmed
 	Reply  []byte // the signer's receipt for the reply that confirms it
 	Act    []byte
 	Proofs []Proof

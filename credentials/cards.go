@@ -337,6 +337,9 @@ func (is *Issuer) seal(ctx context.Context, d *Issued, printed *Card, content ca
 // have answered already, and releases the card.
 func (is *Issuer) completeCard(ctx context.Context, by audit.Actor, d Issued, printed Card, bySupervisor bool) (Card, error) {
 	entry, err := is.entry(ctx, by, "issued", d)
+	if err == nil {
+		d.Receipt, err = is.cfg.Keys.Receipt(ctx, d.List, d.Index)
+	}
 	if err != nil {
 		return Card{}, errors.Join(err, is.abandon(ctx, d))
 	}
@@ -351,7 +354,7 @@ func (is *Issuer) completeCard(ctx context.Context, by audit.Actor, d Issued, pr
 
 // storeCard works out what a new card means for its case, and stores it.
 func (is *Issuer) storeCard(ctx context.Context, d Issued, bySupervisor bool, entry audit.Entry) error {
-	done := Completion{ID: d.ID, OpenKey: d.Card.OpenKey, Salt: d.Card.Salt}
+	done := Completion{ID: d.ID, Receipt: d.Receipt, OpenKey: d.Card.OpenKey, Salt: d.Card.Salt}
 	if d.About != "" {
 		// The screening may have been withdrawn while the card was made.
 		done.Changes = append(done.Changes, Change{ID: d.About, From: []State{Active}, To: Active})
@@ -473,7 +476,7 @@ func (is *Issuer) tag(ctx context.Context, label string, data []byte) ([16]byte,
 // nationality, which goes before any other authority, or by another one, or
 // not at all.
 func (is *Issuer) answers(ctx context.Context, related []Issued) ([]Answer, error) {
-	var confirming []Agency
+	var all []confirming
 	for _, r := range related {
 		if r.Kind != claims.KindReply || !r.Matched || r.State != Active || !day(is.cfg.Now()).Before(r.ValidUntil) {
 			continue
@@ -485,36 +488,44 @@ func (is *Issuer) answers(ctx context.Context, related []Issued) ([]Answer, erro
 		case err != nil:
 			return nil, fmt.Errorf("find who confirms: %w", err)
 		}
-		confirming = append(confirming, agency)
+		all = append(all, confirming{r.ID, agency})
 	}
 	var answers []Answer
 	for _, c := range related {
 		if c.Kind != KindCard || c.Card == nil || (c.State != Active && c.State != Paused) {
 			continue
 		}
-		value, err := is.answer(ctx, confirming, *c.Card)
+		answer, err := is.answer(ctx, all, c)
 		if err != nil {
 			return nil, err
 		}
-		answers = append(answers, Answer{ID: c.ID, Value: value})
+		answers = append(answers, answer)
 	}
 	return answers, nil
 }
 
-func (is *Issuer) answer(ctx context.Context, confirming []Agency, c CardFacts) (uint8, error) {
-	value := AnswerNone
-	for _, agency := range confirming {
-		value = AnswerOther
-		if agency.Class != claims.ClassMission || c.Nationality == [16]byte{} {
+// confirming is a reply that confirms somebody's identity, and whose it is.
+type confirming struct {
+	reply ID
+	by    Agency
+}
+
+func (is *Issuer) answer(ctx context.Context, all []confirming, c Issued) (Answer, error) {
+	answer := Answer{ID: c.ID, Value: AnswerNone}
+	for _, one := range all {
+		if answer.Value == AnswerNone {
+			answer.Value, answer.Reply = AnswerOther, one.reply
+		}
+		if one.by.Class != claims.ClassMission || c.Card.Nationality == [16]byte{} {
 			continue
 		}
-		tag, err := is.nationalityTag(ctx, c.Handle, agency.Country)
+		tag, err := is.nationalityTag(ctx, c.Card.Handle, one.by.Country)
 		if err != nil {
-			return AnswerNone, err
+			return Answer{}, err
 		}
-		if tag == c.Nationality {
-			return AnswerMission, nil
+		if tag == c.Card.Nationality {
+			return Answer{ID: c.ID, Value: AnswerMission, Reply: one.reply}, nil
 		}
 	}
-	return value, nil
+	return answer, nil
 }

@@ -343,11 +343,14 @@ func (is *Issuer) complete(ctx context.Context, by audit.Actor, d Issued, o Orde
 		return Attestation{}, errors.Join(fmt.Errorf("seal token: %w", err), is.abandon(ctx, d))
 	}
 	entry, err := is.entry(ctx, by, "issued", d)
+	if err == nil {
+		d.Receipt, err = is.cfg.Keys.Receipt(ctx, d.List, d.Index)
+	}
 	if err != nil {
 		return Attestation{}, errors.Join(err, is.abandon(ctx, d))
 	}
 	err = is.settled(func() error {
-		done := Completion{ID: d.ID, Sealed: sealed}
+		done := Completion{ID: d.ID, Sealed: sealed, Receipt: d.Receipt}
 		if err := is.follows(ctx, d, o.Claims, &done); err != nil {
 			return err
 		}

@@ -401,6 +401,8 @@ func (a *agencies) Decoys(_ context.Context, list uint16) ([]byte, error) {
 	return sum[:], nil
 }
 
+func (*agencies) Receipt(context.Context, uint16, uint32) ([]byte, error) { return nil, nil }
+
 // recordingKey is a signing key that remembers what it was asked to sign, and
 // holds the issuer to its order: of everything it is asked to sign, a draft
 // must be in the database already.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 )
@@ -23,6 +24,13 @@ type PublisherConfig struct {
 	Signer func(ctx context.Context) (kid string, key crypto.Signer, err error)
 	// Decoys is the key by which the decoys of a list are known (package mask).
 	Decoys func(ctx context.Context, list uint16) ([]byte, error)
+	// Said is the list at an address, as a token, that the signer holds the next one
+	// against, "" if there was none; judged is false where nobody reads what is signed.
+	// Nil means nobody.
+	Said func(ctx context.Context, address string) (list string, judged bool, err error)
+	// Refused is what the signer says who does not see why the places of a list may
+	// change as they do.
+	Refused error
 	// StatusLists and AnswersLists are URIs without the list number.
 	StatusLists, AnswersLists string
 	// Changes is how many entries of each list change in every window, real
@@ -83,6 +91,9 @@ type Published struct {
 	Lists   int // lists signed
 	Changed int // real entries that changed
 	Waiting int // real entries left for the next window
+	// Held are those of them that nothing shows enough of: they stay as they are until
+	// something does.
+	Held int
 }
 
 // Publish closes a window for every list: the longest waiting changes become
@@ -104,24 +115,31 @@ func (p *Publisher) Publish(ctx context.Context, by audit.Actor, w Window) (Publ
 		total.Lists++
 		total.Changed += one.Changed
 		total.Waiting += one.Waiting
+		total.Held += one.Held
 	}
 	return total, nil
 }
 
 // publish closes the window of one list. When an index that a decoy was drawn
 // for is reserved in the same moment, or another process has published the
-// list, the window is mixed again.
+// list, the window is mixed again. Where the signer does not believe what shows that
+// places may change, what needs no belief is published all the same: a withdrawal must
+// not wait for somebody else's answer.
 func (p *Publisher) publish(ctx context.Context, by audit.Actor, n uint16, w Window) (Published, error) {
+	believed := true
 	for range maxDraws {
-		done, err := p.tryPublish(ctx, by, n, w)
-		if !errors.Is(err, ErrIndexTaken) && !errors.Is(err, ErrChanged) {
+		done, err := p.tryPublish(ctx, by, n, w, believed)
+		switch {
+		case believed && p.cfg.Refused != nil && errors.Is(err, p.cfg.Refused):
+			believed = false
+		case !errors.Is(err, ErrIndexTaken) && !errors.Is(err, ErrChanged):
 			return done, err
 		}
 	}
 	return Published{}, ErrListFull
 }
 
-func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w Window) (Published, error) {
+func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w Window, believed bool) (Published, error) {
 	// Before the entries, so that tokens made from older ones are refused.
 	before, _, err := p.cfg.Store.Tokens(ctx, n)
 	if err != nil {
@@ -135,23 +153,32 @@ func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w 
 	if err != nil {
 		return Published{}, err
 	}
-	pending := waiting(entries)
-	now := pending
-	if !w.Emergency && len(pending) > p.cfg.Changes {
-		now = pending[:p.cfg.Changes]
+	said, err := p.said(ctx, n)
+	if err != nil {
+		return Published{}, err
+	}
+	limit := p.cfg.Changes
+	if w.Emergency {
+		limit = len(entries)
+	}
+	real, err := p.real(ctx, n, entries, said, believed, limit)
+	if err != nil {
+		return Published{}, err
 	}
 	may, err := p.masks.of(ctx, n)
 	if err != nil {
 		return Published{}, err
 	}
-	changed, err := p.mix(now, newDecoys(entries, may, frozen, p.cfg.Rand))
+	changed, err := p.mix(real.now, newDecoys(entries, may, frozen, p.cfg.Rand))
 	if err != nil {
 		return Published{}, err
 	}
+	changed = append(changed, real.back...)
 	if err := p.cfg.Store.MayAppend(ctx); err != nil {
 		return Published{}, err
 	}
-	status, answers, err := p.tokens(ctx, n, entries, changed)
+	proven := approval.With(ctx, approval.Authority{Changes: real.evidence})
+	status, answers, err := p.tokens(proven, n, entries, changed)
 	if err != nil {
 		return Published{}, err
 	}
@@ -162,35 +189,23 @@ func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w 
 	if err := p.cfg.Store.Publish(ctx, n, before, changed, status, answers, entry); err != nil {
 		return Published{}, err
 	}
-	return Published{Changed: len(now), Waiting: len(pending) - len(now)}, nil
-}
-
-// waiting lists the real entries whose wanted values are not public yet.
-func waiting(entries []Entry) []Entry {
-	var found []Entry
-	for _, e := range entries {
-		if !e.Decoy && (e.WantedStatus != e.PublishedStatus || e.WantedAnswer != e.PublishedAnswer) {
-			found = append(found, e)
-		}
-	}
-	return found
+	return Published{Changed: len(real.now), Waiting: real.waiting, Held: real.held}, nil
 }
 
 // mix turns real changes into published values and adds decoys until each of
 // the two lists changes in the fixed number of places, or until the decoys of a
 // frozen list are used up.
-func (p *Publisher) mix(real []Entry, d *decoys) ([]Entry, error) {
+func (p *Publisher) mix(real []step, d *decoys) ([]Entry, error) {
 	var statusChanges, answerChanges int
 	mixed := make([]Entry, 0, 2*p.cfg.Changes)
-	for _, e := range real {
-		if e.WantedStatus != e.PublishedStatus {
+	for _, s := range real {
+		if s.to.PublishedStatus != s.from.PublishedStatus {
 			statusChanges++
 		}
-		if e.WantedAnswer != e.PublishedAnswer {
+		if s.to.PublishedAnswer != s.from.PublishedAnswer {
 			answerChanges++
 		}
-		e.PublishedStatus, e.PublishedAnswer = e.WantedStatus, e.WantedAnswer
-		mixed = append(mixed, e)
+		mixed = append(mixed, s.to)
 	}
 	if err := d.status(p.cfg.Changes - statusChanges); err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/card"
@@ -78,6 +79,9 @@ type Issued struct {
 	// Sealed is the signed token, encrypted to the case. Cards have none: a
 	// card exists on paper alone.
 	Sealed []byte
+	// Receipt says what was signed, by whoever has the key: it shows later that the
+	// place of it may change. Nil where the keys are not in a process of their own.
+	Receipt []byte
 	// RequestKey makes a repeated request find what the first one did; a
 	// keyed or plain hash, never the caller's own key. Empty: none.
 	RequestKey string
@@ -149,6 +153,7 @@ func See(caseID string, related []Issued) *Seen {
 type Completion struct {
 	ID      ID
 	Sealed  []byte // the signed token, encrypted to the case; nil for a card
+	Receipt []byte
 	OpenKey []byte // of a card; docs/card.md, Opening a record online
 	Salt    []byte // of a card; docs/card.md, Bytes
 	Seen    *Seen  // how the case stood when the rest was worked out; nil: nothing follows
@@ -160,6 +165,7 @@ type Completion struct {
 type Answer struct {
 	ID    ID // of the card
 	Value uint8
+	Reply ID // that confirms it; empty where none does
 }
 
 // Values of the answers list: docs/card.md, Answers after printing.
@@ -227,6 +233,10 @@ type Store interface {
 	// new decoy's index was reserved meanwhile, and ErrChanged, when the list's
 	// status token is not before any more, leave nothing behind.
 	Publish(ctx context.Context, list uint16, before string, entries []Entry, status, answers string, log ...audit.Entry) error
+	// Evidence returns what shows that places of a list may change to what is wanted of
+	// them: the receipts for what stands there and for the reply that confirms it, and
+	// the act by which it is in use again. What there is nothing of is empty.
+	Evidence(ctx context.Context, list uint16, places []uint32) ([]approval.Change, error)
 	// MayAppend tells whether Publish could append its log entries now. Its tokens
 	// are signed before that, and what cannot be logged is not signed.
 	MayAppend(ctx context.Context) error
@@ -258,6 +268,9 @@ type Keys interface {
 	MAC(ctx context.Context, label string, data []byte) ([]byte, error)
 	// Decoys is the key by which the decoys of a list are known (package mask).
 	Decoys(ctx context.Context, list uint16) ([]byte, error)
+	// Receipt says what was signed last for a place of a list, right after it was; nil
+	// where nobody reads what is signed.
+	Receipt(ctx context.Context, list uint16, index uint32) ([]byte, error)
 }
 
 // Cases is what the issuer needs of the room that keeps cases.

@@ -16,6 +16,7 @@ import (
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/mask"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
@@ -186,6 +187,7 @@ var faults = []struct {
 	{audit.ErrProof, faultInternal},
 	{audit.ErrNotPublished, fault{http.StatusConflict, "not_published", "This is not in the published log yet"}},
 
+	{mask.ErrKey, faultInternal},
 	{private.ErrReveal, faultInternal},
 
 	{web.ErrNotBuilt, faultNoPages},

@@ -11,6 +11,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/network"
@@ -72,7 +73,7 @@ func newBoard(s *Service) (*Board, error) {
 			signer, err := s.Keys.Status(ctx)
 			return signer.KeyID, signer.Key, err
 		},
-		Decoys:      s.Keys.Decoys,
+		Decoys: s.Keys.Decoys, Said: said(s), Refused: keystore.ErrRefused,
 		StatusLists: s.Network.StatusLists(), AnswersLists: s.Network.AnswersLists(), Now: s.cfg.Now,
 	})
 	if err != nil {
@@ -87,6 +88,27 @@ func newBoard(s *Service) (*Board, error) {
 		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, offsite: s.Offsite, files: held, now: s.cfg.Now,
 		leaseWait: leaseWait,
 	}, nil
+}
+
+// said asks whoever has the status key which list stands at an address, and shows it the
+// newest pack: the signer of another process may have signed that one.
+func said(s *Service) func(ctx context.Context, address string) (string, bool, error) {
+	var number uint64
+	var pack string
+	return func(ctx context.Context, address string) (string, bool, error) {
+		newest, err := s.DB.Network().PackNumber(ctx)
+		if err != nil {
+			return "", false, err
+		}
+		if newest != number {
+			lists, up, err := s.DB.Network().NewestPack(ctx)
+			if err != nil {
+				return "", false, err
+			}
+			number, pack = up, lists.Pack
+		}
+		return s.Keys.Said(ctx, address, pack)
+	}
 }
 
 // followRoster does what follows from changes of the roster that count since the last

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
@@ -37,11 +38,20 @@ const (
 	ahead           = 5 * time.Minute
 )
 
-// A Change is one place of a list that is about to change.
+// A Change is one place of a list that is about to change, which is no decoy's, in a way
+// for which there has to be a reason: an answer appears, or a pause ends.
 type Change struct {
 	Subject  string // the address of the list
 	Index    int
 	From, To uint8
+	Agency   string // that has signed what stands there; "" if nothing shows it
+
+	// An answer is one of a mission, which says that it is of a state. That it is the
+	// holder's, and that the reply is good, is seen already.
+	Mission, State string
+	// A pause ends by an act.
+	Act    []byte
+	Proofs []approval.Proof
 }
 
 // Permits judges what a guard can read and not decide by itself: whether somebody
@@ -53,7 +63,7 @@ type Permits interface {
 	// TrustList is asked who belongs to the network, with which keys.
 	TrustList(ctx context.Context, l verifier.TrustList) error
 	// Changes is asked for what takes something back or confirms something: a pause
-	// that ends, an answer that appears. Decoys are among them.
+	// that ends, an answer that appears.
 	Changes(ctx context.Context, all []Change) error
 }
 
@@ -150,15 +160,24 @@ func (g *Guard) RetireWrapping(ctx context.Context, agency string) error {
 
 // Sign reads each message, and has those signed that an honest service could want.
 func (g *Guard) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) ([][]byte, error) {
+	var about []receipt
 	for _, m := range messages {
-		if err := g.read(ctx, use, kid, m); err != nil {
+		r, err := g.read(ctx, use, kid, m)
+		if err != nil {
 			return nil, err
 		}
+		about = append(about, r)
 	}
-	return g.Store.Sign(ctx, use, kid, messages)
+	signatures, err := g.Store.Sign(ctx, use, kid, messages)
+	if err == nil {
+		g.places.remember(about)
+	}
+	return signatures, err
 }
 
-func (g *Guard) read(ctx context.Context, use keystore.Use, kid string, m keystore.Message) error {
+// read refuses a message that nobody honest could want signed, and says what stands at a
+// place of a list from then on.
+func (g *Guard) read(ctx context.Context, use keystore.Use, kid string, m keystore.Message) (receipt, error) {
 	agency, ok := use.OfAgency()
 	switch {
 	case ok && len(m.Bytes) > 0 && m.Bytes[0] == 0x84: // an array of four; a token begins with a letter
@@ -166,15 +185,15 @@ func (g *Guard) read(ctx context.Context, use keystore.Use, kid string, m keysto
 	case ok:
 		return g.attestation(ctx, agency, kid, m)
 	case len(m.Shown) > 0:
-		return refuse("nothing is disclosed in it")
+		return receipt{}, refuse("nothing is disclosed in it")
 	case use == keystore.Root:
-		return g.trustList(ctx, kid, m.Bytes)
+		return receipt{}, g.trustList(ctx, kid, m.Bytes)
 	case use == keystore.Status:
-		return g.list(ctx, kid, m.Bytes)
+		return receipt{}, g.list(ctx, kid, m.Bytes)
 	case use == keystore.Pack:
-		return g.packOrEnvelope(ctx, kid, m.Bytes)
+		return receipt{}, g.packOrEnvelope(ctx, kid, m.Bytes)
 	default:
-		return refuse("a use that there is no key for")
+		return receipt{}, refuse("a use that there is no key for")
 	}
 }
 
@@ -191,56 +210,63 @@ func (g *Guard) dated(from, to int64, longest time.Duration) error {
 	return nil
 }
 
-func (g *Guard) card(ctx context.Context, agency, kid string, m keystore.Message) error {
+func (g *Guard) card(ctx context.Context, agency, kid string, m keystore.Message) (r receipt, err error) {
 	named, c, ok := card.ReadInput(m.Bytes)
 	switch {
 	case !ok || len(m.Shown) > 0:
-		return refuse("not what a card is signed over")
+		return r, refuse("not what a card is signed over")
 	case hex.EncodeToString(named[:]) != kid:
-		return refuse("a card names another key")
+		return r, refuse("a card names another key")
 	}
 	if err := g.dated(c.IssuedAt.Unix(), c.Expires.Unix(), longestValidity); err != nil {
-		return err
+		return r, err
 	}
 	if err := g.free(ctx, c.List, c.Index); err != nil {
-		return err
+		return r, err
 	}
-	return g.cfg.Permits.Card(ctx, agency, c)
+	if err := g.cfg.Permits.Card(ctx, agency, c); err != nil {
+		return r, err
+	}
+	return g.receiptForCard(ctx, agency, c)
 }
 
 // typeOfAttestation is the vct of all attestations (docs/specs.md).
 const typeOfAttestation = "urn:safeconduct:attestation:1"
 
-func (g *Guard) attestation(ctx context.Context, agency, kid string, m keystore.Message) error {
+func (g *Guard) attestation(ctx context.Context, agency, kid string, m keystore.Message) (r receipt, err error) {
 	named, c, err := sdjwt.ReadInput(m.Bytes, m.Shown, sdjwt.TypeVC)
 	if err != nil {
-		return refuse("not what an attestation is signed over: " + err.Error())
+		return r, refuse("not what an attestation is signed over: " + err.Error())
 	}
 	base, ok := strings.CutSuffix(c.Issuer(), "/agencies/"+agency)
 	switch {
 	case named != kid:
-		return refuse("an attestation names another key")
+		return r, refuse("an attestation names another key")
 	case c.VCT() != typeOfAttestation:
-		return refuse("another type of credential")
+		return r, refuse("another type of credential")
 	case !ok:
-		return refuse("an attestation of another agency")
+		return r, refuse("an attestation of another agency")
 	case c.Status() == nil || c.Status().Index < 0 || c.Status().Index >= statuslist.Entries:
-		return refuse("its status stands nowhere")
+		return r, refuse("its status stands nowhere")
 	}
 	list, ok := number(c.Status().URI, base+"/status-lists/")
+	index := uint32(c.Status().Index) //nolint:gosec // within a list, as seen above
 	if !ok {
-		return refuse("its status stands elsewhere")
+		return r, refuse("its status stands elsewhere")
 	}
-	if err := g.free(ctx, list, uint32(c.Status().Index)); err != nil { //nolint:gosec // within a list, as seen above
-		return err
+	if err := g.free(ctx, list, index); err != nil {
+		return r, err
 	}
 	if err := g.dated(c.IssuedAt().Unix(), c.Expires().Unix(), longestValidity); err != nil {
-		return err
+		return r, err
 	}
 	if err := g.cfg.Permits.Attestation(ctx, agency, c); err != nil {
-		return err
+		return r, err
 	}
-	return g.at(ctx, base)
+	if err := g.at(ctx, base); err != nil {
+		return r, err
+	}
+	return g.receiptFor(ctx, agency, list, index, c)
 }
 
 // number reads the address of a list: a number behind a prefix, written in one way.
@@ -430,22 +456,27 @@ func (g *Guard) list(ctx context.Context, kid string, message []byte) error {
 	if err := g.dated(t.IssuedAt.Unix(), t.Expires.Unix(), longestList); err != nil {
 		return err
 	}
-	base, _, status := subject(t.Subject)
+	base, number, _ := subject(t.Subject)
 	if base == "" {
 		return refuse("a list at another address")
 	}
-	before, err := g.said(ctx, t.Subject)
+	changes, err := g.changes(ctx, t.Subject, t.List)
 	if err != nil {
 		return err
 	}
-	changes, err := compare(t.Subject, before, t.List, status)
-	if err != nil {
-		return err
+	for i := range changes {
+		if err := g.proven(ctx, base, number, &changes[i], t); err != nil {
+			return err
+		}
 	}
 	if err := g.cfg.Permits.Changes(ctx, changes); err != nil {
 		return err
 	}
-	return g.at(ctx, base)
+	if err := g.at(ctx, base); err != nil {
+		return err
+	}
+	g.places.sign(t, message)
+	return nil
 }
 
 // subject tells a status list from an answers list, its number, and where it stands:
@@ -497,11 +528,21 @@ func (g *Guard) parseList(ctx context.Context, compact, subject string) (*status
 	return t, nil
 }
 
-// compare refuses a status list in which something that is out of use or replaced is
-// anything else again, and returns the changes that somebody has to have agreed to.
-func compare(subject string, before, after *statuslist.List, status bool) (changes []Change, err error) {
-	if before == nil {
-		return nil, nil // where nothing was said, nothing is taken back
+// changes refuses a status list in which something that is out of use or replaced is
+// anything else again, and returns the changes that there has to be a reason for. Where
+// no list stood, nothing was said of any place.
+func (g *Guard) changes(ctx context.Context, address string, after *statuslist.List) (changes []Change, err error) {
+	_, number, status := subject(address)
+	decoys, err := g.decoys(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	before, err := g.said(ctx, address)
+	if before == nil && err == nil {
+		before, err = statuslist.New(2, statuslist.Entries)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if before.Len() != after.Len() {
 		return nil, refuse("a list of another length")
@@ -517,12 +558,11 @@ func compare(subject string, before, after *statuslist.List, status bool) (chang
 		}
 		switch {
 		case was == is:
-		case !status:
-			changes = append(changes, Change{subject, i, was, is})
-		case was == statuslist.Invalid || was == statuslist.Replaced:
+		case status && (was == statuslist.Invalid || was == statuslist.Replaced):
 			return nil, refuse("what is out of use or replaced stays so")
-		case was == statuslist.Suspended && is == statuslist.Valid:
-			changes = append(changes, Change{subject, i, was, is})
+		case status && (was != statuslist.Suspended || is != statuslist.Valid), !status && is == noAnswer:
+		case !decoys.Has(uint32(i)): //nolint:gosec // an index of a list
+			changes = append(changes, Change{Subject: address, Index: i, From: was, To: is})
 		}
 	}
 	return changes, nil
@@ -548,30 +588,15 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	case p.Sequence <= before:
 		return refuse("a pack with this number or a higher one was signed")
 	}
-	lists := map[string]string{}
-	for _, kind := range []struct {
-		tokens []verifier.ListToken
-		path   string
-		status bool
-	}{{p.Status, "/status-lists/", true}, {p.Answers, "/answers-lists/", false}} {
-		for _, l := range kind.tokens {
-			subject := base + kind.path + strconv.Itoa(int(l.Number))
-			if lists[subject] != "" {
-				return refuse("a list twice")
-			}
-			t, err := g.parseList(ctx, l.Token, subject)
-			if err != nil {
-				return err
-			}
-			was, err := g.said(ctx, subject)
-			if err != nil {
-				return err
-			}
-			if _, err := compare(subject, was, t.List, kind.status); err != nil {
-				return err
-			}
-			lists[subject] = l.Token
+	lists, err := g.listsOf(ctx, base, p, func(subject string, t *statuslist.Token, token string) error {
+		changes, err := g.changes(ctx, subject, t.List)
+		if err == nil && len(changes) > 0 && !g.places.signed(subject, token) {
+			err = refuse("a list that was not signed for this pack, and that changes what there has to be a reason for")
 		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -584,7 +609,37 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	}
 	next.Sequence = p.Sequence
 	maps.Copy(next.Lists, lists)
-	return g.keep(ctx, next)
+	if err := g.keep(ctx, next); err != nil {
+		return err
+	}
+	g.places.published()
+	return nil
+}
+
+// listsOf are the lists of a pack by their addresses, each signed by this keystore and
+// judged.
+func (g *Guard) listsOf(ctx context.Context, base string, p verifier.PackStatement, judge func(subject string, t *statuslist.Token, token string) error) (map[string]string, error) {
+	lists := map[string]string{}
+	for _, kind := range []struct {
+		tokens []verifier.ListToken
+		path   string
+	}{{p.Status, "/status-lists/"}, {p.Answers, "/answers-lists/"}} {
+		for _, l := range kind.tokens {
+			subject := base + kind.path + strconv.Itoa(int(l.Number))
+			if lists[subject] != "" {
+				return nil, refuse("a list twice")
+			}
+			t, err := g.parseList(ctx, l.Token, subject)
+			if err != nil {
+				return nil, err
+			}
+			if err := judge(subject, t, l.Token); err != nil {
+				return nil, err
+			}
+			lists[subject] = l.Token
+		}
+	}
+	return lists, nil
 }
 
 func (g *Guard) envelope(kid string, message []byte) error {

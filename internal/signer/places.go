@@ -1,16 +1,66 @@
 package signer
 
 import (
+	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"maps"
+	"strconv"
+	"strings"
 	"sync"
 
+	"github.com/safeconduct/safeconduct/approval"
+	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/mask"
+	"github.com/safeconduct/safeconduct/credentials/sdjwt"
+	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// No place of a status list goes back from paused, and no answer appears, because the
+// process that publishes says so. What shows that it may is a receipt: what the guard
+// itself has said of a thing when it signed it. Decoys go as they like; nothing real
+// stands at their places.
+
+// Values of the answers list (docs/card.md, Answers after printing).
+const (
+	noAnswer      = 0
+	answerMission = 1 // confirmed by the mission of the nationality on the card
+	answerOther   = 3 // confirmed by another authority
 )
 
 // places is what a guard knows of the places of status lists beside what the lists say.
 type places struct {
 	mu     sync.Mutex
+	key    []byte                  // that of receipts
 	decoys map[uint16]*mask.Decoys // of the lists that were asked about; they never change
+	// recent are receipts for what was signed last, until somebody asks for them, and
+	// order is that in which they came.
+	recent map[place]receipt
+	order  []place
+	// fresh are the lists that were signed since the last pack, by their addresses: their
+	// hashes, and the last of the status lists.
+	fresh map[string]*freshList
+	// shown is the hash of the last pack that somebody else signed and that was taken
+	// notice of.
+	shown [sha256.Size]byte
+}
+
+type place struct {
+	list  uint16
+	index uint32
+}
+
+type freshList struct {
+	signed map[[sha256.Size]byte]bool
+	last   *statuslist.List
 }
 
 // decoys are those of a list.
@@ -45,4 +95,388 @@ func (g *Guard) free(ctx context.Context, list uint16, index uint32) error {
 		err = refuse("its place is a decoy's")
 	}
 	return err
+}
+
+// A receipt is what a guard has said of a thing that it signed, for itself: nobody else
+// can make one, or read a person out of it.
+type receipt struct {
+	Kind   byte   `cbor:"1,keyasint"`
+	List   uint16 `cbor:"2,keyasint"`
+	Index  uint32 `cbor:"3,keyasint"`
+	Agency string `cbor:"4,keyasint"`
+	// Case is a keyed hash of whom it is about; empty if nobody said it.
+	Case []byte `cbor:"5,keyasint,omitempty"`
+	// Nationality, of a card, is a keyed hash of it, bound to the place.
+	Nationality []byte `cbor:"6,keyasint,omitempty"`
+	// State and Until, of a reply that confirms, are whose mission replies, and when it
+	// is over, in Unix seconds.
+	State string `cbor:"7,keyasint,omitempty"`
+	Until int64  `cbor:"8,keyasint,omitempty"`
+}
+
+// What a receipt is for.
+const (
+	ofCard byte = iota + 1
+	ofConfirmation
+	ofOther
+)
+
+const (
+	receiptLabel = stateLabel + "receipts/1"
+	maxReceipt   = 1 << 10
+	maxRecent    = 4096
+)
+
+// tag is a keyed hash of parts, under the key of receipts.
+func (g *Guard) tag(ctx context.Context, use string, parts ...string) ([]byte, error) {
+	g.places.mu.Lock()
+	key := g.places.key
+	g.places.mu.Unlock()
+	if key == nil {
+		var err error
+		if key, err = g.Store.MAC(ctx, receiptLabel, nil); err != nil {
+			return nil, err
+		}
+		g.places.mu.Lock()
+		g.places.key = key
+		g.places.mu.Unlock()
+	}
+	mac := hmac.New(sha256.New, key)
+	for _, part := range append([]string{use}, parts...) {
+		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part)))) //nolint:gosec // far below 4 GiB
+		mac.Write([]byte(part))
+	}
+	return mac.Sum(nil), nil
+}
+
+// caseTag is that of whom something is about which is signed now: as the order says that
+// people agreed to, or else as the service says.
+func (g *Guard) caseTag(ctx context.Context) ([]byte, error) {
+	a := approval.Of(ctx)
+	id := a.Case
+	if len(a.Order) > 0 {
+		var order map[string]json.RawMessage
+		id = ""
+		if strictjson.Unmarshal(a.Order, strictjson.Limits{Size: maxFrame}, &order) != nil || json.Unmarshal(order["case"], &id) != nil {
+			return nil, refuse("an order about nobody")
+		}
+	}
+	if id == "" {
+		return nil, nil
+	}
+	return g.tag(ctx, "case", id)
+}
+
+func (g *Guard) nationalityTag(ctx context.Context, list uint16, index uint32, state string) ([]byte, error) {
+	return g.tag(ctx, "nationality", strconv.Itoa(int(list)), strconv.FormatUint(uint64(index), 10), state)
+}
+
+func (g *Guard) receiptForCard(ctx context.Context, agency string, c card.Claims) (r receipt, err error) {
+	r = receipt{Kind: ofCard, List: c.List, Index: c.Index, Agency: agency}
+	if r.Case, err = g.caseTag(ctx); err != nil {
+		return r, err
+	}
+	if nationality := c.Nationality.Reveal(); nationality != "" {
+		r.Nationality, err = g.nationalityTag(ctx, r.List, r.Index, nationality)
+	}
+	return r, err
+}
+
+func (g *Guard) receiptFor(ctx context.Context, agency string, list uint16, index uint32, c *sdjwt.Claims) (r receipt, err error) {
+	r = receipt{Kind: ofOther, List: list, Index: index, Agency: agency}
+	// Only a mission's own account confirms: docs/decisions/0006.
+	if c.Text("kind") == "reply" && c.Text("answer") == "matched" && c.Text("channel") == "account" {
+		r.Kind, r.State, r.Until = ofConfirmation, c.Text("mission_state"), c.Expires().Unix()
+	}
+	r.Case, err = g.caseTag(ctx)
+	return r, err
+}
+
+// remember keeps receipts for who asks for them next.
+func (p *places) remember(all []receipt) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.recent == nil {
+		p.recent = map[place]receipt{}
+	}
+	for _, r := range all {
+		if r.Kind == 0 {
+			continue // nothing with a place
+		}
+		at := place{r.List, r.Index}
+		p.recent[at] = r
+		p.order = append(p.order, at)
+		if len(p.order) > maxRecent {
+			delete(p.recent, p.order[0])
+			p.order = p.order[1:]
+		}
+	}
+}
+
+// Receipt says what was signed for a place a moment ago.
+func (g *Guard) Receipt(ctx context.Context, list uint16, index uint32) ([]byte, error) {
+	g.places.mu.Lock()
+	r, ok := g.places.recent[place{list, index}]
+	g.places.mu.Unlock()
+	if !ok {
+		return nil, refuse("nothing was signed there lately")
+	}
+	plain, err := encoding.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	mac, err := g.tag(ctx, "receipt", string(plain))
+	return append(plain, mac...), err
+}
+
+// open reads a receipt that this keystore gave.
+func (g *Guard) open(ctx context.Context, sealed []byte) (r receipt, err error) {
+	if len(sealed) <= sha256.Size || len(sealed) > maxReceipt {
+		return r, refuse("no receipt")
+	}
+	plain, mac := sealed[:len(sealed)-sha256.Size], sealed[len(sealed)-sha256.Size:]
+	want, err := g.tag(ctx, "receipt", string(plain))
+	if err != nil {
+		return r, err
+	}
+	if !hmac.Equal(want, mac) || decoding.Unmarshal(plain, &r) != nil {
+		return receipt{}, refuse("a receipt that was not given here")
+	}
+	return r, nil
+}
+
+// proven sees that there is a reason for a change, and completes it by what the reason
+// says. t is the list in which it happens.
+func (g *Guard) proven(ctx context.Context, base string, list uint16, c *Change, t *statuslist.Token) error {
+	shown := approval.Change{}
+	for _, one := range approval.Of(ctx).Changes {
+		if one.List == list && int64(one.Index) == int64(c.Index) {
+			shown = one
+		}
+	}
+	if _, _, status := subject(t.Subject); status {
+		return g.resumed(ctx, list, c, shown)
+	}
+	return g.answered(ctx, base, list, c, shown)
+}
+
+// resumed completes a pause that ends.
+func (g *Guard) resumed(ctx context.Context, list uint16, c *Change, shown approval.Change) error {
+	c.Act, c.Proofs = shown.Act, shown.Proofs
+	if len(shown.Card) == 0 {
+		return nil // whose it is has to be known to who judges the act
+	}
+	stands, err := g.standing(ctx, list, c.Index, shown.Card)
+	c.Agency = stands.Agency
+	return err
+}
+
+// answered sees that an answer is the one that a reply gives to a card of the same
+// person.
+func (g *Guard) answered(ctx context.Context, base string, list uint16, c *Change, shown approval.Change) error {
+	stands, err := g.standing(ctx, list, c.Index, shown.Card)
+	if err != nil {
+		return err
+	}
+	reply, err := g.open(ctx, shown.Reply)
+	if err != nil {
+		return err
+	}
+	switch {
+	case stands.Kind != ofCard:
+		return refuse("an answer for what is no card")
+	case reply.Kind != ofConfirmation:
+		return refuse("an answer by what confirms nobody")
+	case len(stands.Case) == 0 || !bytes.Equal(stands.Case, reply.Case):
+		return refuse("an answer about somebody else")
+	case reply.Until <= g.cfg.Now().Unix():
+		return refuse("an answer by a reply that is over")
+	}
+	nationality, err := g.nationalityTag(ctx, stands.List, stands.Index, reply.State)
+	if err != nil {
+		return err
+	}
+	value := uint8(answerOther)
+	if bytes.Equal(nationality, stands.Nationality) {
+		value = answerMission
+	}
+	if c.To != value {
+		return refuse("another answer than the reply gives")
+	}
+	if err := g.inUse(ctx, base, reply); err != nil {
+		return err
+	}
+	c.Agency, c.Mission, c.State = stands.Agency, reply.Agency, reply.State
+	return nil
+}
+
+// standing is the receipt for what stands at a place.
+func (g *Guard) standing(ctx context.Context, list uint16, index int, sealed []byte) (receipt, error) {
+	r, err := g.open(ctx, sealed)
+	if err == nil && (r.List != list || int64(r.Index) != int64(index)) {
+		err = refuse("a receipt for another place")
+	}
+	return r, err
+}
+
+// inUse sees that a reply is in use, by the newest list that was signed of its place.
+func (g *Guard) inUse(ctx context.Context, base string, r receipt) error {
+	address := base + "/status-lists/" + strconv.Itoa(int(r.List))
+	newest := g.places.newest(address)
+	if newest == nil {
+		var err error
+		if newest, err = g.said(ctx, address); err != nil {
+			return err
+		}
+	}
+	if newest == nil {
+		return refuse("an answer by a reply whose list was never published")
+	}
+	if is, err := newest.Get(int(r.Index)); err != nil || is != statuslist.Valid {
+		return refuse("an answer by a reply that is not in use")
+	}
+	return nil
+}
+
+// inputOf is the hash of what was signed of a token: the list, and not the signature,
+// which is another one each time.
+func inputOf(token string) [sha256.Size]byte {
+	return sha256.Sum256([]byte(token[:max(0, strings.LastIndexByte(token, '.'))]))
+}
+
+// sign notes that a list is signed.
+func (p *places) sign(t *statuslist.Token, input []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fresh == nil {
+		p.fresh = map[string]*freshList{}
+	}
+	f := p.fresh[t.Subject]
+	if f == nil || len(f.signed) >= maxMany {
+		f = &freshList{signed: map[[sha256.Size]byte]bool{}}
+		p.fresh[t.Subject] = f
+	}
+	f.signed[sha256.Sum256(input)] = true
+	if _, _, status := subject(t.Subject); status {
+		f.last = t.List
+	}
+}
+
+// signed tells whether a list was signed here since the last pack.
+func (p *places) signed(subject, token string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.fresh[subject]
+	return f != nil && f.signed[inputOf(token)]
+}
+
+func (p *places) newest(subject string) *statuslist.List {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f := p.fresh[subject]; f != nil {
+		return f.last
+	}
+	return nil
+}
+
+// published forgets the lists that were signed before a pack: each stands in it, or will
+// never stand in one.
+func (p *places) published() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fresh = nil
+}
+
+// Said is the list at an address that the next one is held against: the one in the last
+// pack that was signed here, or in a newer one that another signer of these keys has
+// signed.
+func (g *Guard) Said(ctx context.Context, address, pack string) (string, bool, error) {
+	base, _, _ := subject(address)
+	if base == "" {
+		return "", true, refuse("a list at another address")
+	}
+	if err := g.catchUp(ctx, base, pack); err != nil {
+		return "", true, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state.Lists[address], true, nil
+}
+
+// catchUp takes notice of a pack with a higher number than the last one. What is out of
+// use or replaced stays so in it, too.
+func (g *Guard) catchUp(ctx context.Context, base, pack string) error {
+	hash := sha256.Sum256([]byte(pack))
+	g.places.mu.Lock()
+	known := pack == "" || g.places.shown == hash
+	g.places.mu.Unlock()
+	if known {
+		return nil
+	}
+	p, err := g.parsePack(ctx, pack)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	older := p.Sequence <= g.state.Sequence
+	g.mu.Unlock()
+	if !older {
+		err = g.adoptPack(ctx, base, p)
+	}
+	if err != nil {
+		return err
+	}
+	g.places.mu.Lock()
+	defer g.places.mu.Unlock()
+	g.places.shown = hash
+	return nil
+}
+
+func (g *Guard) adoptPack(ctx context.Context, base string, p verifier.PackStatement) error {
+	lists, err := g.listsOf(ctx, base, p, func(subject string, t *statuslist.Token, _ string) error {
+		_, err := g.changes(ctx, subject, t.List)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	next := g.state.clone()
+	if err := errors.Join(next.network(p.Network), next.served(base)); err != nil {
+		return err
+	}
+	if p.Sequence <= next.Sequence {
+		return nil // one that is newer still came meanwhile
+	}
+	next.Sequence = p.Sequence
+	maps.Copy(next.Lists, lists)
+	if err := g.keep(ctx, next); err != nil {
+		return err
+	}
+	g.places.published()
+	return nil
+}
+
+// parsePack reads a pack that this keystore has signed.
+func (g *Guard) parsePack(ctx context.Context, compact string) (p verifier.PackStatement, err error) {
+	publics, err := g.Publics(ctx, keystore.Pack)
+	if err != nil {
+		return p, err
+	}
+	m, err := jws.Parse(compact, verifier.MaxPack, verifier.TypePack)
+	if err != nil {
+		return p, refuse("not a pack: " + err.Error())
+	}
+	for _, public := range publics {
+		key, err := public.Key()
+		if err != nil || public.KeyID != m.KeyID() {
+			continue
+		}
+		payload, err := m.Verify(key)
+		if err == nil && strictjson.Unmarshal(payload, strictjson.Limits{Size: verifier.MaxPack}, &p) == nil {
+			return p, nil
+		}
+	}
+	return p, refuse("a pack that was not signed here")
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
@@ -121,7 +122,7 @@ func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, limits 
 
 // reserved is a draft as Reserve writes it.
 func reserved(d credentials.Issued) credentials.Issued {
-	d.State, d.Sealed, d.ChangeKey = credentials.Draft, nil, ""
+	d.State, d.Sealed, d.Receipt, d.ChangeKey = credentials.Draft, nil, nil, ""
 	if d.Card != nil {
 		d.Card = &credentials.CardFacts{Epoch: d.Card.Epoch, Number: d.Card.Number, Handle: d.Card.Handle, Nationality: d.Card.Nationality, Holder: d.Card.Holder}
 	}
@@ -210,8 +211,8 @@ func (c *Credentials) Complete(ctx context.Context, done credentials.Completion,
 			return err
 		}
 		next := d
-		next.State, next.Sealed = credentials.Active, done.Sealed
-		_, err = tx.ExecContext(ctx, "UPDATE issued SET state = $1, sealed = $2 WHERE id = $3", next.State, next.Sealed, next.ID)
+		next.State, next.Sealed, next.Receipt = credentials.Active, done.Sealed, done.Receipt
+		_, err = tx.ExecContext(ctx, "UPDATE issued SET state = $1, sealed = $2, receipt = $3 WHERE id = $4", next.State, next.Sealed, next.Receipt, next.ID)
 		if err != nil {
 			return fmt.Errorf("sqlstore: complete: %w", err)
 		}
@@ -288,7 +289,7 @@ func applyChanges(ctx context.Context, tx *sql.Tx, h *heads, changes []credentia
 		if err != nil {
 			return err
 		}
-		if err := want(ctx, tx, h, d, func(p *placeRow) { p.WantedAnswer = a.Value }); err != nil {
+		if err := want(ctx, tx, h, d, func(p *placeRow) { p.WantedAnswer, p.reply = a.Value, string(a.Reply) }); err != nil {
 			return err
 		}
 	}
@@ -323,11 +324,11 @@ func applyChange(ctx context.Context, tx *sql.Tx, h *heads, ch credentials.Chang
 	return want(ctx, tx, h, next, func(p *placeRow) { p.WantedStatus = credentials.StatusOf(next.State) })
 }
 
-const selectPlaces = `SELECT list, list_index, decoy, wanted_status, published_status, wanted_answer, published_answer, waiting, held
+const selectPlaces = `SELECT list, list_index, decoy, wanted_status, published_status, wanted_answer, published_answer, waiting, held, reply, agreed
 	FROM status_entries `
 
 func scanPlace(row scanner) (p placeRow, err error) {
-	err = row.Scan(&p.list, &p.Index, &p.Decoy, &p.WantedStatus, &p.PublishedStatus, &p.WantedAnswer, &p.PublishedAnswer, &p.waiting, &p.held)
+	err = row.Scan(&p.list, &p.Index, &p.Decoy, &p.WantedStatus, &p.PublishedStatus, &p.WantedAnswer, &p.PublishedAnswer, &p.waiting, &p.held, &p.reply, &p.agreed)
 	return p, err
 }
 
@@ -367,8 +368,9 @@ func changePlace(ctx context.Context, tx *sql.Tx, h *heads, list uint16, index u
 		return err
 	}
 	of.put(h.place(p))
-	_, err = tx.ExecContext(ctx, `UPDATE status_entries SET wanted_status = $1, published_status = $2, wanted_answer = $3, published_answer = $4, waiting = $5
-		WHERE list = $6 AND list_index = $7`, p.WantedStatus, p.PublishedStatus, p.WantedAnswer, p.PublishedAnswer, p.waiting, list, index)
+	_, err = tx.ExecContext(ctx, `UPDATE status_entries SET wanted_status = $1, published_status = $2, wanted_answer = $3, published_answer = $4, waiting = $5,
+		reply = $6, agreed = $7 WHERE list = $8 AND list_index = $9`,
+		p.WantedStatus, p.PublishedStatus, p.WantedAnswer, p.PublishedAnswer, p.waiting, p.reply, p.agreed, list, index)
 	if err != nil {
 		return fmt.Errorf("sqlstore: write status: %w", err)
 	}
@@ -377,7 +379,7 @@ func changePlace(ctx context.Context, tx *sql.Tx, h *heads, list uint16, index u
 
 const issuedColumns = `i.id, i.kind, i.case_id, i.agency_id, i.about, i.replaces, i.state, i.list, i.list_index, i.digest,
 	i.issued_day, i.until_day, i.review_day, i.matched, i.sealed, i.request,
-	i.changed, c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt, c.holder
+	i.changed, i.receipt, c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt, c.holder
 	FROM issued i LEFT JOIN cards c ON c.id = i.id`
 
 // Get returns one record.
@@ -520,7 +522,7 @@ func scanIssued(rows scanner) (credentials.Issued, error) {
 	var epoch sql.NullInt64
 	err := rows.Scan(&d.ID, &d.Kind, &d.Case, &d.Agency, &d.About, &d.Replaces, &d.State, &d.List, &d.Index, &digest,
 		&issued, &until, &review, &d.Matched, &d.Sealed, &request,
-		&changed, &epoch, &number, &handle, &nationality, &openKey, &salt, &holder)
+		&changed, &d.Receipt, &epoch, &number, &handle, &nationality, &openKey, &salt, &holder)
 	if err != nil {
 		return credentials.Issued{}, err
 	}
@@ -590,6 +592,56 @@ func (c *Credentials) Entries(ctx context.Context, number uint16) (entries []cre
 		return nil, err
 	}
 	return entries, nil
+}
+
+// Evidence returns what shows that places of a list may change.
+func (c *Credentials) Evidence(ctx context.Context, list uint16, places []uint32) (found []approval.Change, err error) {
+	err = c.db.believed(ctx, func(h *heads) error {
+		found = nil
+		for _, index := range places {
+			one, err := evidence(ctx, h, list, index)
+			if err != nil {
+				return err
+			}
+			found = append(found, one)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+func evidence(ctx context.Context, h *heads, list uint16, index uint32) (one approval.Change, err error) {
+	one.List, one.Index = list, index
+	p, err := scanPlace(h.q.QueryRowContext(ctx, selectPlaces+"WHERE list = $1 AND list_index = $2", list, index))
+	if errors.Is(err, sql.ErrNoRows) {
+		return one, credentials.ErrNotFound
+	}
+	if err != nil {
+		return one, fmt.Errorf("sqlstore: read status: %w", classify(err))
+	}
+	of, err := h.of(ctx, ofBlock(list, index))
+	if err != nil {
+		return one, err
+	}
+	if !of.has(h.place(p)) {
+		return one, &SealError{sealedPlace.String(), p.id()}
+	}
+	stands, err := issuedWhere(ctx, h.q, h, "WHERE i.list = $1 AND i.list_index = $2", list, index)
+	if err != nil {
+		return one, err
+	}
+	for _, d := range stands {
+		one.Card = d.Receipt
+	}
+	if p.reply == "" {
+		return one, nil
+	}
+	reply, err := issuedIn(ctx, h.q, h, credentials.ID(p.reply))
+	one.Reply = reply.Receipt
+	return one, err
 }
 
 // MayAppend tells whether an entry could be appended to the log now.
@@ -740,7 +792,7 @@ func forgetIssued(ctx context.Context, tx *sql.Tx, h *heads, caseID string) erro
 	_, err = tx.ExecContext(ctx,
 		"UPDATE cards SET open_key = NULL, salt = NULL, holder = NULL, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
 	if err == nil {
-		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, request = NULL, changed = NULL WHERE case_id = $1", caseID)
+		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, receipt = NULL, request = NULL, changed = NULL WHERE case_id = $1", caseID)
 	}
 	if err != nil {
 		return fmt.Errorf("sqlstore: forget what was issued: %w", err)
@@ -749,13 +801,26 @@ func forgetIssued(ctx context.Context, tx *sql.Tx, h *heads, caseID string) erro
 		if err := replaceIssued(ctx, h, d, forgotten(d)); err != nil {
 			return err
 		}
+		if err := changePlace(ctx, tx, h, d.List, d.Index, forgetPlace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetPlace removes what shows that a place may change. What nobody can show any more
+// does not become public.
+func forgetPlace(p *placeRow) error {
+	p.reply, p.agreed = "", nil
+	if p.WantedAnswer != credentials.AnswerNone {
+		p.WantedAnswer = p.PublishedAnswer
 	}
 	return nil
 }
 
 // forgotten is a record of a case that was erased.
 func forgotten(d credentials.Issued) credentials.Issued {
-	d.Sealed, d.RequestKey, d.ChangeKey = nil, "", ""
+	d.Sealed, d.Receipt, d.RequestKey, d.ChangeKey = nil, nil, "", ""
 	if d.Card != nil {
 		d.Card = &credentials.CardFacts{Epoch: d.Card.Epoch, Number: d.Card.Number, Handle: d.Card.Handle}
 	}

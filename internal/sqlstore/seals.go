@@ -103,6 +103,9 @@ func (k *sealer) issued(d credentials.Issued) seal {
 	if f := d.Card; f != nil {
 		m = m.number(int64(f.Epoch)).bytes(f.Number[:], f.Handle[:], f.Nationality[:], f.Holder[:], f.OpenKey, f.Salt)
 	}
+	if len(d.Receipt) > 0 { // else it is the seal of before there were any
+		m = m.bytes(d.Receipt)
+	}
 	return k.seal(sealedIssued, m)
 }
 
@@ -113,15 +116,21 @@ type placeRow struct {
 	list    uint16
 	waiting int64
 	held    bool
+	reply   string // the id of the one that confirms the answer that is wanted
+	agreed  []byte // the act by which it is in use again
 }
 
 // id names a place.
 func (p placeRow) id() string { return fmt.Sprintf("%d/%d", p.list, p.Index) }
 
 func (k *sealer) place(p placeRow) seal {
-	return k.seal(sealedPlace, ofTable(sealedPlace, 0).
+	m := ofTable(sealedPlace, len(p.agreed)).
 		number(int64(p.list), int64(p.Index), int64(p.WantedStatus), int64(p.PublishedStatus), int64(p.WantedAnswer), int64(p.PublishedAnswer), p.waiting).
-		flag(p.Decoy, p.held))
+		flag(p.Decoy, p.held)
+	if p.reply != "" || len(p.agreed) > 0 { // else it is the seal of before there were any
+		m = m.text(p.reply).bytes(p.agreed)
+	}
+	return k.seal(sealedPlace, m)
 }
 
 // listRow is a status list. How many of its places are used is a count that only
