@@ -43,8 +43,8 @@ type places struct {
 	decoys map[uint16]*mask.Decoys // of the lists that were asked about; they never change
 	// recent are receipts for what was signed last, until somebody asks for them, and
 	// order is that in which they came.
-	recent map[place]receipt
-	order  []place
+	recent map[listPlace]receipt
+	order  []listPlace
 	// fresh are the lists that were signed since the last pack, by their addresses: their
 	// hashes, and the last of the status lists.
 	fresh map[string]*freshList
@@ -53,7 +53,7 @@ type places struct {
 	shown [sha256.Size]byte
 }
 
-type place struct {
+type listPlace struct {
 	list  uint16
 	index uint32
 }
@@ -197,13 +197,13 @@ func (p *places) remember(all []receipt) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.recent == nil {
-		p.recent = map[place]receipt{}
+		p.recent = map[listPlace]receipt{}
 	}
 	for _, r := range all {
 		if r.Kind == 0 {
 			continue // nothing with a place
 		}
-		at := place{r.List, r.Index}
+		at := listPlace{r.List, r.Index}
 		p.recent[at] = r
 		p.order = append(p.order, at)
 		if len(p.order) > maxRecent {
@@ -216,7 +216,7 @@ func (p *places) remember(all []receipt) {
 // Receipt says what was signed for a place a moment ago.
 func (g *Guard) Receipt(ctx context.Context, list uint16, index uint32) ([]byte, error) {
 	g.places.mu.Lock()
-	r, ok := g.places.recent[place{list, index}]
+	r, ok := g.places.recent[listPlace{list, index}]
 	g.places.mu.Unlock()
 	if !ok {
 		return nil, refuse("nothing was signed there lately")
