@@ -60,7 +60,8 @@ type Agency struct {
 	// Admitted is the day on which it became an agency of this network; zero for
 	// those from before it was kept.
 	Admitted time.Time
-	Founder  bool // it was admitted while the network was founded
+	Founder  bool   // it was admitted while the network was founded
+	Partner  string // the agency whose people are the second person here; "" is none
 	Terms    Terms
 	Keys     []Key // oldest first
 	// Version rises with every change, so that of two people who edit the
@@ -140,12 +141,34 @@ func (n *Network) Admission(ctx context.Context, a Agency) (*roster.AdmitAgency,
 	if len(all) >= verifier.MaxAgencies {
 		return nil, fmt.Errorf("%w: the network has as many agencies as a trust list may name", ErrConflict)
 	}
+	return &roster.AdmitAgency{Agency: told(a)}, nil
+}
+
+// Description is what the roster has to say for an agency to be something else from then
+// on: all that Admission says, of one that is there.
+func (n *Network) Description(ctx context.Context, a Agency) (*roster.ChangeAgency, error) {
+	all, err := n.Agencies(ctx)
+	if err != nil {
+		return nil, err
+	}
+	others := slices.DeleteFunc(slices.Clone(all), func(b Agency) bool { return b.ID == a.ID })
+	if len(others) == len(all) {
+		return nil, ErrNotFound
+	}
+	if err := a.validate(others); err != nil {
+		return nil, err
+	}
+	return &roster.ChangeAgency{Agency: told(a)}, nil
+}
+
+// told is what people agree to of an agency.
+func told(a Agency) roster.Agency {
 	of := roster.Agency{ID: a.ID, Name: a.Name, Class: string(a.Class), Country: a.Country, Desk: a.Desk, Kinds: []string{}}
 	if s := a.Terms.Signs; s != nil {
 		of.Kinds, of.Level = append(of.Kinds, s.Kinds...), s.Level
 		slices.Sort(of.Kinds)
 	}
-	return &roster.AdmitAgency{Agency: of}, nil
+	return of
 }
 
 // Adopt follows the roster: it makes the keys of agencies that have none yet, and ends
@@ -206,7 +229,7 @@ func (n *Network) adopt(ctx context.Context, a Agency) error {
 func agencyOf(a roster.Agency) Agency {
 	out := Agency{
 		ID: a.ID, Name: a.Name, Class: Class(a.Class), Country: a.Country, Desk: a.Desk, Suspended: a.Suspended,
-		Admitted: time.Unix(a.Admitted, 0).UTC().Truncate(day), Founder: a.Founder,
+		Admitted: time.Unix(a.Admitted, 0).UTC().Truncate(day), Founder: a.Founder, Partner: a.Partner,
 	}
 	for _, q := range a.Quotas {
 		out.Terms.Quotas = append(out.Terms.Quotas, Quota{Event: q.Event, Cards: q.Cards, Until: time.Unix(q.Until, 0).UTC()})

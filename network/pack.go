@@ -15,6 +15,9 @@ import (
 // trustLife is how long a trust list holds. Half way through it is signed anew.
 const trustLife = 30 * day
 
+// reopenedShown is how long devices tell that founding was opened again.
+const reopenedShown = 30 * day
+
 // TrustList returns the newest trust list, signed by the root. It signs a new
 // one only when something on it has changed or half of its life is over, so
 // that a root key which is not always at hand is not always needed.
@@ -84,6 +87,13 @@ func (n *Network) trustList(ctx context.Context) (verifier.TrustList, error) {
 			return verifier.TrustList{}, err
 		}
 		l.Keys = append(l.Keys, verifier.NetworkKey{Use: k.use, KeyID: signer.KeyID, JWK: jwk})
+	}
+	state, err := n.cfg.Rights.State(ctx)
+	if err != nil {
+		return verifier.TrustList{}, err
+	}
+	if r := state.Reopened; r > 0 && n.cfg.Now().Before(time.Unix(r, 0).Add(reopenedShown)) {
+		l.Reopened = r
 	}
 	note, err := n.cfg.Keys.LogKey(ctx)
 	if err != nil {

@@ -164,6 +164,71 @@ func (r *Roster) Console(ctx context.Context, do, agency string, what any, sign 
 	return r.byRoot(ctx, act, sign)
 }
 
+// AskByRoot begins an act that the root signs with people: whoever has folder and
+// passphrase asks, and it waits as every request does.
+func (r *Roster) AskByRoot(ctx context.Context, do string, what any) (Request, error) {
+	s, err := r.State(ctx)
+	if err != nil {
+		return Request{}, err
+	}
+	act, err := approval.New(s.Network, do, "", "", what, r.cfg.Now(), requestLife)
+	if err != nil {
+		return Request{}, err
+	}
+	if err := s.Check(act); err != nil {
+		return Request{}, conflict(err)
+	}
+	entry, err := audit.NewAct("request.ask", audit.Actor{}, map[string]any{"request": act.ID, "do": do, "agency": ""}, r.cfg.Now())
+	if err != nil {
+		return Request{}, err
+	}
+	q := Request{Act: act, State: Waits}
+	if err := r.cfg.Store.AddRequest(ctx, q, entry); err != nil {
+		return Request{}, fmt.Errorf("store the request: %w", err)
+	}
+	return q, nil
+}
+
+// WaitsForRoot finds the newest request of a kind that waits, also for the root.
+// ErrNotFound if there is none.
+func (r *Roster) WaitsForRoot(ctx context.Context, do string) (Request, error) {
+	all, err := r.cfg.Store.Waiting(ctx, r.cfg.Now())
+	if err != nil {
+		return Request{}, fmt.Errorf("read the requests: %w", err)
+	}
+	for _, q := range slices.Backward(all) {
+		if q.Act.Do == do && q.State == Waits {
+			return q, nil
+		}
+	}
+	return Request{}, ErrNotFound
+}
+
+// Countersign does what people have agreed to, with the root's signature. An error with
+// roster.ErrNotAgreed while too few have.
+func (r *Roster) Countersign(ctx context.Context, q Request, sign func(message []byte) ([]byte, error)) (Request, error) {
+	if err := r.Holds(ctx, q.Act, q.Proofs); err != nil {
+		return Request{}, err
+	}
+	message, err := q.Act.Message()
+	if err != nil {
+		return Request{}, err
+	}
+	signature, err := sign(message)
+	if err != nil {
+		return Request{}, fmt.Errorf("sign with the root key: %w", err)
+	}
+	c, err := r.append(ctx, roster.Change{Proofs: q.Proofs, Root: signature}, q.Act, audit.Actor{})
+	if err != nil {
+		return Request{}, conflict(err)
+	}
+	q.State, q.Change = Done, c.Seq
+	if err := r.cfg.Store.ReplaceRequest(ctx, q); err != nil && !errors.Is(err, ErrConflict) {
+		return Request{}, fmt.Errorf("store the request: %w", err)
+	}
+	return q, nil
+}
+
 func (r *Roster) byRoot(ctx context.Context, act approval.Act, sign func(message []byte) ([]byte, error)) error {
 	message, err := act.Message()
 	if err != nil {

@@ -102,6 +102,84 @@ func TestFromTheFoundingOn(t *testing.T) {
 	}
 }
 
+// TestRootAndOne: an act that the root signs with people waits for both, and is done when
+// both are there.
+func TestRootAndOne(t *testing.T) {
+	o := newOffice(t, false)
+	ask := func() (people.Request, error) {
+		return o.AskByRoot(t.Context(), roster.DoReopenFounding, &roster.ReopenFounding{Until: o.now.Add(24 * time.Hour).Unix()})
+	}
+	_, err := ask()
+	wantErr(t, "while founding is open", err, people.ErrConflict)
+	o.now = o.now.Add(25 * time.Hour)
+	_, err = o.WaitsForRoot(t.Context(), roster.DoReopenFounding)
+	wantErr(t, "before it was asked", err, people.ErrNotFound)
+	_, err = ask()
+	o.ok(err)
+	q, err := o.WaitsForRoot(t.Context(), roster.DoReopenFounding)
+	o.ok(err)
+	_, err = o.Countersign(t.Context(), q, o.Root)
+	wantErr(t, "nobody has agreed", err, roster.ErrNotAgreed)
+	q, err = o.Agree(t.Context(), o.Actor(o.first), q.Act.ID, o.Proof(q.Act, o.first))
+	o.ok(err)
+	if q.State != people.Waits {
+		t.Errorf("one person alone made it %s", q.State)
+	}
+	_, err = o.Countersign(t.Context(), q, func([]byte) ([]byte, error) { return []byte("another signature"), nil })
+	wantErr(t, "another key than the root", err, roster.ErrProof)
+	q, err = o.Countersign(t.Context(), q, o.Root)
+	o.ok(err)
+	if s, err := o.State(t.Context()); err != nil || q.State != people.Done || q.Change != s.Seq || !s.Founding(o.now.Unix()) || s.Reopened == 0 {
+		t.Errorf("%s as change %d, %v; founding is not open again", q.State, q.Change, err)
+	}
+}
+
+// TestProgramsSeeWhatTheyManage: a program is shown what its role may manage, takes back
+// only what it asked itself, and is never one of those who agree.
+func TestProgramsSeeWhatTheyManage(t *testing.T) {
+	o := newOffice(t, true)
+	ngo := o.agency(o.first)
+	actor := func(agency string, role people.Role) audit.Actor {
+		p, _ := o.Program(agency, role, o.first)
+		return audit.Actor{ID: p.ID, Agency: agency, Role: string(role)}
+	}
+	operator, supervisor, worker := actor("", people.Operator), actor(ngo, people.Supervisor), actor(ngo, people.Caseworker)
+	q, err := o.Ask(t.Context(), operator, roster.DoSuspendAgency, "", &roster.SuspendAgency{ID: ngo})
+	o.ok(err)
+	inside, err := o.Ask(t.Context(), supervisor, roster.DoAddPerson, ngo, &roster.AddPerson{
+		Person: people.NewPerson(ngo, "desk-7", people.Caseworker), Link: roster.Link{Hash: make([]byte, 32), Until: o.now.Add(time.Hour).Unix()},
+	})
+	o.ok(err)
+	for _, c := range []struct {
+		name string
+		by   audit.Actor
+		id   string
+		want error
+	}{
+		{"an operator's of a suspension", actor("", people.Operator), q.Act.ID, nil},
+		{"an operator's of what an agency asks", operator, inside.Act.ID, nil},
+		{"a supervisor's of its own", supervisor, inside.Act.ID, nil},
+		{"a supervisor's of the network's", supervisor, q.Act.ID, people.ErrNotFound},
+		{"a caseworker's", worker, inside.Act.ID, people.ErrNotFound},
+	} {
+		_, err := o.Request(t.Context(), c.by, c.id)
+		if c.want == nil {
+			o.ok(err)
+			continue
+		}
+		wantErr(t, c.name, err, c.want)
+	}
+	wantErr(t, "another program takes it back", o.Withdraw(t.Context(), actor("", people.Operator), q.Act.ID), people.ErrForbidden)
+	o.ok(o.Withdraw(t.Context(), operator, q.Act.ID))
+
+	// More cards an agency asks for itself; a caseworker's program does not.
+	more := &roster.RaiseQuota{Quota: roster.Quota{Agency: ngo, Event: "buses", Cards: 10, Until: o.now.Add(time.Hour).Unix()}}
+	_, err = o.Ask(t.Context(), worker, roster.DoRaiseQuota, ngo, more)
+	wantErr(t, "a caseworker's program asks for cards", err, people.ErrForbidden)
+	_, err = o.Ask(t.Context(), o.Actor(o.Person(ngo, people.Supervisor, o.first)), roster.DoRaiseQuota, ngo, more)
+	o.ok(err)
+}
+
 // TestApprovals: security case 48 to 50.
 func TestApprovals(t *testing.T) {
 	o := newOffice(t, true)

@@ -59,6 +59,7 @@ var asks = map[string]Action{
 	roster.DoAdmitAgency: AgencyManage, roster.DoChangeAgency: AgencyManage, roster.DoSuspendAgency: AgencyManage,
 	roster.DoResumeAgency: AgencyManage, roster.DoCompromisedAgency: AgencyManage,
 	roster.DoAddPerson: MemberManage, roster.DoChangePerson: MemberManage, roster.DoRemovePerson: MemberManage,
+	roster.DoRecoverPerson: MemberManage, roster.DoSignOut: MemberManage, roster.DoPartner: MemberManage, roster.DoRaiseQuota: MemberManage,
 	roster.DoAddProgram: MemberManage, roster.DoRemoveProgram: MemberManage,
 	roster.DoAdmitDevice: DeviceManage, roster.DoRemoveDevice: DeviceManage,
 }
@@ -119,16 +120,50 @@ func (r *Roster) AskSealed(ctx context.Context, by audit.Actor, do, agency strin
 }
 
 // mayAsk lets a person ask for what she may agree to, and a program for what its role
-// may manage.
+// may manage. More cards an agency asks for itself, and others agree.
 func (r *Roster) mayAsk(s roster.State, by audit.Actor, act approval.Act) error {
-	if s.MayAgree(act, by.ID) {
+	if s.MayAgree(act, by.ID) || manages(s, by, act) {
 		return nil
 	}
-	action, ok := asked(act)
-	if _, person := s.People[by.ID]; person || !ok {
-		return ErrForbidden
+	if p := s.People[by.ID]; act.Do == roster.DoRaiseQuota && p.Agency == act.Agency && s.Present(p) {
+		return MayFor(by, MemberManage, act.Agency)
 	}
-	return MayFor(by, action, act.Agency)
+	return ErrForbidden
+}
+
+// manages tells whether a program's role may manage what an act is about. To stop a
+// change is to manage what that changes.
+func manages(s roster.State, by audit.Actor, act approval.Act) bool {
+	if _, person := s.People[by.ID]; person {
+		return false
+	}
+	if act.Do == roster.DoStop {
+		var stop roster.Stop
+		if act.Read(&stop) != nil {
+			return false
+		}
+		i := slices.IndexFunc(s.Waiting, func(w roster.Waiting) bool { return w.Seq == stop.Seq })
+		if i < 0 {
+			return false
+		}
+		act = s.Waiting[i].Act
+	}
+	action, ok := asked(act)
+	return ok && MayFor(by, action, act.Agency) == nil
+}
+
+// sees tells whether somebody may know of an act: who asked, who may agree, and a
+// program of what its role may manage. What is about a case is shown to no other
+// program than the one that asked.
+func sees(s roster.State, by audit.Actor, act approval.Act) bool {
+	return act.By == by.ID || s.MayAgree(act, by.ID) || !roster.Elsewhere(act.Do) && manages(s, by, act)
+}
+
+// SeesChange tells whether somebody may know of a change that waits, and whether she
+// may ask to stop it.
+func (r *Roster) SeesChange(s roster.State, by audit.Actor, w roster.Waiting) (sees, stops bool) {
+	stops = s.MayStop(w.Seq, by.ID) || manages(s, by, w.Act)
+	return stops || w.Act.Agency == by.Agency, stops
 }
 
 // conflict says in the words of this room that the roster does not allow something.
@@ -185,7 +220,13 @@ func (r *Roster) agree(ctx context.Context, by audit.Actor, q Request, p approva
 	for _, p := range proofs {
 		agreed = append(agreed, p.Person)
 	}
+	needs, err := s.Needs(q.Act)
+	if err != nil {
+		return Request{}, err
+	}
 	switch err := s.Agreed(q.Act, agreed); {
+	case err == nil && needs.Root:
+		// It waits on, for whoever has folder and passphrase: Countersign.
 	case err == nil && roster.Elsewhere(q.Act.Do):
 		q.State = Agreed
 	case err == nil:
@@ -264,8 +305,8 @@ func (r *Roster) Request(ctx context.Context, by audit.Actor, id string) (Reques
 	return r.visible(ctx, by, id)
 }
 
-// visible finds a request for whoever asked or may agree. To everybody else it does
-// not exist.
+// visible finds a request for whoever may know of it. To everybody else it does not
+// exist.
 func (r *Roster) visible(ctx context.Context, by audit.Actor, id string) (Request, error) {
 	s, err := r.State(ctx)
 	if err != nil {
@@ -275,7 +316,7 @@ func (r *Roster) visible(ctx context.Context, by audit.Actor, id string) (Reques
 	switch {
 	case err != nil:
 		return Request{}, err
-	case q.Act.ID != id || q.Act.Network != s.Network || q.Act.By != by.ID && !s.MayAgree(q.Act, by.ID):
+	case q.Act.ID != id || q.Act.Network != s.Network || !sees(s, by, q.Act):
 		return Request{}, ErrNotFound
 	}
 	// What became of it is what the roster says, whatever stands beside the request.
@@ -290,7 +331,7 @@ func (r *Roster) visible(ctx context.Context, by audit.Actor, id string) (Reques
 	return q, nil
 }
 
-// Waiting lists the requests that somebody asked for or may agree to, oldest first.
+// Waiting lists the requests that somebody may know of, oldest first.
 func (r *Roster) Waiting(ctx context.Context, by audit.Actor) ([]Request, error) {
 	s, err := r.State(ctx)
 	if err != nil {
@@ -301,7 +342,7 @@ func (r *Roster) Waiting(ctx context.Context, by audit.Actor) ([]Request, error)
 		return nil, fmt.Errorf("read the requests: %w", err)
 	}
 	return slices.DeleteFunc(all, func(q Request) bool {
-		return q.Act.Network != s.Network || q.Act.By != by.ID && !s.MayAgree(q.Act, by.ID)
+		return q.Act.Network != s.Network || !sees(s, by, q.Act)
 	}), nil
 }
 
@@ -316,12 +357,27 @@ func (r *Roster) Withdraw(ctx context.Context, by audit.Actor, id string) error 
 		case q.State != Waits:
 			return fmt.Errorf("%w: the request waits no more", ErrConflict)
 		}
+		if err := r.mayWithdraw(ctx, by, q.Act); err != nil {
+			return err
+		}
 		q.State = Withdrawn
 		if err := r.cfg.Store.ReplaceRequest(ctx, q); !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
 	return ErrConflict
+}
+
+// mayWithdraw lets whoever asked take it back, and whoever might agree say no.
+func (r *Roster) mayWithdraw(ctx context.Context, by audit.Actor, act approval.Act) error {
+	s, err := r.State(ctx)
+	if err != nil {
+		return err
+	}
+	if act.By != by.ID && !s.MayAgree(act, by.ID) {
+		return ErrForbidden
+	}
+	return nil
 }
 
 // Needs tells what a request needs now.

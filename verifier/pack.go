@@ -169,6 +169,10 @@ func (p *Pack) LeaseUntil() time.Time { return time.Unix(p.envelope.LeaseUntil, 
 // pack.
 func (p *Pack) Trust() TrustList { return p.trust.TrustList }
 
+// Reopened is the day on which one person alone opened the founding of the network again;
+// empty when nobody did within 30 days.
+func (p *Pack) Reopened() string { return p.trust.reopened() }
+
 // ListDates tells when each status list was signed, for a strip that shows
 // how old each one is.
 func (p *Pack) ListDates() map[uint16]time.Time {

@@ -25,6 +25,9 @@ type TrustList struct {
 	IssuedAt int64  `json:"iat"` // Unix seconds
 	Expires  int64  `json:"exp"` // Unix seconds
 	Desk     string `json:"desk"`
+	// Reopened is when the root and one person alone opened the founding again, for 30
+	// days; 0 is that nobody did. Every verdict repeats its day.
+	Reopened int64 `json:"reopened,omitempty"`
 	// StatusLists and AnswersLists are the URIs of the network's lists, up to
 	// and without the list number; they end in a slash.
 	StatusLists  string       `json:"status_lists"`
@@ -158,6 +161,14 @@ func (t *trusted) live(kid string) []issuerKey {
 		}
 	}
 	return keys
+}
+
+// reopened is the day on which founding was opened again, or nothing.
+func (l *TrustList) reopened() string {
+	if l.Reopened == 0 {
+		return ""
+	}
+	return time.Unix(l.Reopened, 0).UTC().Format(time.DateOnly)
 }
 
 // Sign makes the signed form of the list. root is the network's root key.

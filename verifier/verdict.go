@@ -123,6 +123,9 @@ type Verdict struct {
 	// time when none was.
 	StatusAsOf time.Time `json:"status_as_of,omitzero"`
 	Demo       bool      `json:"demo"`
+	// Reopened is the day on which one person alone opened the founding of the network
+	// again; empty when nobody did within 30 days.
+	Reopened string `json:"reopened,omitempty"`
 	// Kind names what a foreign code is, when that is recognisable.
 	Kind Kind `json:"kind,omitempty"`
 	// Issuer is set once the signature was checked.
@@ -234,7 +237,7 @@ func verdict(s State, r Reason) Verdict {
 
 func (p *Pack) verdict(s State, r Reason) Verdict {
 	v := verdict(s, r)
-	v.Demo = p.trust.Demo
+	v.Demo, v.Reopened = p.trust.Demo, p.trust.reopened()
 	v.Desk = p.trust.Desk
 	return v
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -72,8 +73,7 @@ A token agrees to nothing: two people do, on the page /admin.`,
 	approve.Flags().StringVar(&f.symbols, "symbols", "", "the six symbols (default: asked for)")
 	approve.Flags().StringVar(&f.deviceKey, "device-key", "", "a device key of this network; its root key is compared on this machine, too")
 
-	f.flags(add("revoke DEVICE", "Ask that a device is ended; what it holds stays in it until its lease is over", `End a device that waits for approval, or ask that one is ended that was let in:
-one person agrees to that, on the page /admin.`, cobra.ExactArgs(1), f.revoke), "your")
+	c.AddCommand(deviceRevokeCommand())
 	return c
 }
 
@@ -274,7 +274,8 @@ func (f *deviceFlags) approve(c *cobra.Command, args []string) error {
 			return err
 		}
 	}
-	return f.ask(c, http.MethodPost, args[0], "/approval", map[string]string{"symbols": symbols}, "The device is in when two people have agreed")
+	r := reach{remote: f.remote, operateFlags: operateFlags{json: f.json}}
+	return r.ask(c, http.MethodPost, devicePath(args[0])+"/approval", map[string]string{"symbols": symbols}, map[string]any{"device": args[0]})
 }
 
 var errSymbols = errors.New("the symbols are not those of the device that waits; nothing was sent")
@@ -310,31 +311,34 @@ func (f *deviceFlags) compareHere(ctx context.Context, id, symbols string) error
 	return errors.New("the service lists no such device")
 }
 
-func (f *deviceFlags) revoke(c *cobra.Command, args []string) error {
-	return f.ask(c, http.MethodDelete, args[0], "", nil, "The device is out when one person has agreed")
-}
-
-// ask has something done to a device. Most of it waits until people agree.
-func (f *deviceFlags) ask(c *cobra.Command, method, device, what string, order any, waits string) error {
-	var asked struct {
-		Request struct {
-			ID string `json:"id"`
-		} `json:"request"`
+func deviceRevokeCommand() *cobra.Command {
+	var r reach
+	c := &cobra.Command{
+		Use: "revoke DEVICE", Short: "End a device; what it holds stays in it until its lease is over", Args: cobra.ExactArgs(1),
+		Long: `End a device. One that waits for approval is out at once. For one that was let in,
+whoever has folder and passphrase (--dir) does it alone; at the service (--url) it is
+a request, to which one person agrees.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if !r.asks() {
+				return r.look(c.Context(), func(s *service.Service) error {
+					if err := s.EndDevice(c.Context(), args[0]); err != nil {
+						return err
+					}
+					return r.say(c.OutOrStdout(), map[string]any{"device": args[0], "state": "revoked"}, "The device is out.\n")
+				})
+			}
+			var a asked
+			if err := r.as(c.Context(), http.MethodDelete, devicePath(args[0]), nil, &a); err != nil {
+				return err
+			}
+			if a.Request.ID == "" {
+				return r.say(c.OutOrStdout(), map[string]any{"device": args[0], "state": "revoked"}, "The device is out; it was never in.\n")
+			}
+			return r.tell(c.OutOrStdout(), a, map[string]any{"device": args[0]})
+		},
 	}
-	if err := f.as(c.Context(), method, devicePath(device)+what, order, &asked); err != nil {
-		return err
-	}
-	said := map[string]string{"device": device, "state": "revoked"}
-	text := "The device is out; it was never in."
-	if asked.Request.ID != "" {
-		said["state"], said["request"] = "asked", asked.Request.ID
-		text = fmt.Sprintf("Asked: %s. %s, at %s/admin.", asked.Request.ID, waits, strings.TrimRight(f.url, "/"))
-	}
-	if f.json {
-		return json.NewEncoder(c.OutOrStdout()).Encode(said)
-	}
-	_, err := fmt.Fprintln(c.OutOrStdout(), text)
-	return err
+	r.both(c)
+	return c
 }
 
 func devicePath(id string) string { return "/api/v1/devices/" + url.PathEscape(id) }

@@ -86,12 +86,15 @@ func (f *packFlags) describe(out io.Writer, p *verifier.Pack, now time.Time) err
 	if f.json {
 		return json.NewEncoder(out).Encode(map[string]any{
 			"network": trust.Network, "name": trust.Name, "demo": trust.Demo, "sequence": p.Sequence(),
-			"issued": p.Issued(), "lease_until": p.LeaseUntil(), "lists": dates, "agencies": len(trust.Agencies),
+			"issued": p.Issued(), "lease_until": p.LeaseUntil(), "lists": dates, "agencies": len(trust.Agencies), "reopened": p.Reopened(),
 		})
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\npack %d of %s, lease until %s\n%d agencies\n", trust.Name, p.Sequence(),
 		p.Issued().Format("2006-01-02 15:04"), p.LeaseUntil().Format("2006-01-02 15:04"), len(trust.Agencies))
+	if day := p.Reopened(); day != "" {
+		fmt.Fprintln(&b, english("page.reopened", "date", day))
+	}
 	numbers := make([]uint16, 0, len(dates))
 	for n := range dates {
 		numbers = append(numbers, n)

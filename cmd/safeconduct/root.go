@@ -77,6 +77,8 @@ func rootCommand() *cobra.Command {
 		epochCommand(),
 		agencyCommand(),
 		memberCommand(),
+		requestsCommand(),
+		foundingCommand(),
 		logCommand(),
 		fsckCommand(),
 		backupCommand(),

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -47,6 +48,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("LIVE", live.dir)
 			e.Setenv("STILL", still.dir)
 			e.Setenv("URL", live.list.URL)
+			e.Setenv("TOMORROW", time.Now().UTC().Add(24*time.Hour).Format(time.DateOnly))
 			e.Setenv("SAFECONDUCT_PASSPHRASE_FILE", "")
 			if err := writeTokens(e, live.list); err != nil {
 				return err

@@ -274,6 +274,9 @@ func printVerdict(w io.Writer, v verifier.Verdict) error {
 	if v.Demo {
 		fmt.Fprintf(&b, "   %s\n", english("page.demo"))
 	}
+	if v.Reopened != "" {
+		fmt.Fprintf(&b, "   %s\n", english("page.reopened", "date", v.Reopened))
+	}
 	fmt.Fprintf(&b, "   %s\n", words.next)
 	if c := v.Show().Card; c != nil {
 		b.WriteString("\n")

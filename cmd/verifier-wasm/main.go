@@ -86,6 +86,7 @@ type opened struct {
 	Network     string               `json:"network,omitempty"`
 	Name        string               `json:"name,omitempty"`
 	Demo        bool                 `json:"demo"`
+	Reopened    string               `json:"reopened,omitempty"` // the day on which founding was opened again
 	Desk        string               `json:"desk,omitempty"`
 	Issued      time.Time            `json:"issued,omitzero"`
 	LeaseUntil  time.Time            `json:"lease_until,omitzero"`
@@ -115,7 +116,7 @@ func (b *browser) openPack(args *arguments) any {
 	b.packs[b.last] = pack
 	trust, kept := pack.Trust(), pack.Accepted(device)
 	return opened{
-		Handle: b.last, Network: trust.Network, Name: trust.Name, Demo: trust.Demo, Desk: trust.Desk,
+		Handle: b.last, Network: trust.Network, Name: trust.Name, Demo: trust.Demo, Reopened: pack.Reopened(), Desk: trust.Desk,
 		Issued: pack.Issued(), LeaseUntil: pack.LeaseUntil(), StatusLists: pack.ListDates(),
 		Sequence: kept.Sequence, Seen: kept.Seen,
 	}

@@ -381,7 +381,12 @@ var rights = `
                                                   operator caseworker supervisor officer mission device pending
 GET    /api/v1/agencies                              y        y          y         y       y      y      -
 POST   /api/v1/agencies                              y        -          -         -       -      -      -
+POST   /api/v1/agencies/{id}/compromise              y        -          -         -       -      -      -
+POST   /api/v1/agencies/{id}/description             y        -          -         -       -      -      -
+POST   /api/v1/agencies/{id}/partner                 y        -          y         -       -      -      -
+POST   /api/v1/agencies/{id}/quota                   y        -          y         -       -      -      -
 POST   /api/v1/agencies/{id}/status                  y        -          -         -       -      -      -
+GET    /api/v1/alarms                                y        -          -         -       -      -      -
 POST   /api/v1/attestations                          -        y          y         y       y      -      -
 GET    /api/v1/attestations/{id}                     -        y          y         y       y      -      -
 POST   /api/v1/attestations/{id}/status              -        -          y         -       y      -      -
@@ -398,6 +403,8 @@ PUT    /api/v1/cases/{id}/findable                   -        y          y      
 POST   /api/v1/cases/{id}/grants                     -        y          y         -       -      -      -
 DELETE /api/v1/cases/{id}/grants/{id}                -        y          y         -       -      -      -
 GET    /api/v1/cases/{id}/history                    -        y          y         -       -      -      -
+GET    /api/v1/changes                               y        y          y         y       y      -      -
+POST   /api/v1/changes/{n}/stop                      y        y          y         y       y      -      -
 GET    /api/v1/devices                               y        -          y         -       -      -      -
 DELETE /api/v1/devices/{id}                          y        -          y         -       -      -      -
 POST   /api/v1/devices/{id}/approval                 y        -          y         -       -      -      -
@@ -409,6 +416,7 @@ POST   /api/v1/documents/{id}/grants                 -        y          y      
 DELETE /api/v1/documents/{id}/grants/{id}            -        y          y         -       -      -      -
 POST   /api/v1/documents/{id}/pages                  -        y          y         -       -      -      -
 GET    /api/v1/documents/{id}/pages/{n}              -        y          y         -       y      -      -
+GET    /api/v1/founding                              y        y          y         y       y      -      -
 POST   /api/v1/invitations                           y        -          y         -       -      -      -
 POST   /api/v1/look-ups                              -        -          -         y       y      -      -
 POST   /api/v1/members                               y        -          y         -       -      -      -
@@ -419,10 +427,14 @@ POST   /api/v1/people                                y        -          y      
 DELETE /api/v1/people/{id}                           y        -          y         -       -      -      -
 POST   /api/v1/people/{id}/recovery                  y        -          y         -       -      -      -
 POST   /api/v1/people/{id}/roles                     y        -          y         -       -      -      -
+POST   /api/v1/people/{id}/sign-out                  y        y          y         y       y      -      -
 GET    /api/v1/programs                              y        -          y         -       -      -      -
 POST   /api/v1/programs                              y        -          y         -       -      -      -
 DELETE /api/v1/programs/{id}                         y        -          y         -       -      -      -
 POST   /api/v1/publications                          y        -          -         -       -      -      -
+GET    /api/v1/requests                              y        y          y         y       y      -      -
+GET    /api/v1/requests/{id}                         y        y          y         y       y      -      -
+DELETE /api/v1/requests/{id}                         y        y          y         y       y      -      -
 GET    /api/v1/shared                                -        y          y         y       y      -      -
 POST   /api/v1/verifications                         -        y          y         y       y      y      -
 `
@@ -439,9 +451,7 @@ var forStrangers = map[string]bool{
 var forPeople = []string{
 	"GET /api/v1/sessions", "GET /api/v1/sessions/self", "DELETE /api/v1/sessions/self",
 	"POST /api/v1/keys/options", "POST /api/v1/keys", "DELETE /api/v1/keys/{id}",
-	"GET /api/v1/requests", "GET /api/v1/requests/{id}", "DELETE /api/v1/requests/{id}", "POST /api/v1/requests/{id}/approvals",
-	"GET /api/v1/changes", "POST /api/v1/changes/{n}/stop", "GET /api/v1/founding", "DELETE /api/v1/founding",
-	"POST /api/v1/people/{id}/sign-out",
+	"POST /api/v1/requests/{id}/approvals", "DELETE /api/v1/founding",
 }
 
 // TestRights tries every route with every role. Requests are empty, so that

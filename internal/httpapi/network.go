@@ -125,10 +125,15 @@ func (s *Server) agencyOf(a network.Agency) api.Agency {
 	if a.Suspended {
 		state = "suspended"
 	}
-	return api.Agency{
+	out := api.Agency{
 		ID: a.ID, Name: a.Name, Class: api.AgencyClass(a.Class), Country: a.Country, Desk: a.Desk,
 		Since: formatDay(a.Since()), Symbols: verifier.AgencySymbols(s.cfg.Network.ID(), a.ID), Signs: signsOf(a), State: state,
+		Partner: a.Partner,
 	}
+	for _, q := range a.Terms.Quotas {
+		out.Quotas = append(out.Quotas, api.AgencyQuota{Event: q.Event, Cards: q.Cards, Until: q.Until})
+	}
+	return out
 }
 
 // orderedSigns is what an order says that an agency signs; nil if it does not say.

@@ -214,10 +214,14 @@ func TestPeopleOverHTTP(t *testing.T) {
 		// Its request waits for people, and it agrees to nothing.
 		var wants asked
 		w.into(w.call(q.Token, "POST", "/api/v1/people", map[string]any{"roles": []string{"caseworker"}, "handle": "x"}), 202, &wants)
-		for _, path := range []string{"/api/v1/requests/" + wants.Request.ID, "/api/v1/requests", "/api/v1/sessions/self"} {
-			if a := w.call(q.Token, "GET", path, nil); a.status != 401 {
-				t.Errorf("%s by a token: %d", path, a.status)
+		for path, want := range map[string]int{"/api/v1/requests/" + wants.Request.ID: 200, "/api/v1/requests": 200, "/api/v1/sessions/self": 401} {
+			if a := w.call(q.Token, "GET", path, nil); a.status != want {
+				t.Errorf("%s by a token: %d, want %d", path, a.status, want)
 			}
+		}
+		var seen request
+		if w.into(w.call(q.Token, "GET", "/api/v1/requests/"+wants.Request.ID, nil), 200, &seen); seen.Mine || len(seen.Options) > 0 {
+			t.Error("a program is told that it may agree")
 		}
 		s1.agreed(wants.Request, "waits")
 		s2.agreed(wants.Request, "done")

@@ -60,7 +60,7 @@ func (s *Server) requestOf(ctx context.Context, by audit.Actor, q people.Request
 		out.Agreed = append(out.Agreed, p.Person)
 	}
 	if needs, err := state.Needs(q.Act); err == nil {
-		out.People, out.Apart, out.Delayed = needs.People, needs.Apart, needs.Delay
+		out.People, out.Apart, out.Delayed, out.Root = needs.People, needs.Apart, needs.Delay, needs.Root
 	}
 	if q.State == people.Done && (q.Act.Do == roster.DoIssue || q.Act.Do == roster.DoCard) {
 		signed, err := s.cfg.Issuer.Decided(ctx, q.Act)
@@ -78,6 +78,9 @@ func (s *Server) requestOf(ctx context.Context, by audit.Actor, q people.Request
 	}
 	if out.State == api.RequestStateWaits && q.Act.Over(s.cfg.Now()) {
 		out.State = api.RequestStateOver
+	}
+	if out.State == api.RequestStateWaits {
+		out.Who, out.Others = whoAgrees(by, state.Who(q.Act), out.Agreed)
 	}
 	out.Mine = out.State == api.RequestStateWaits && state.MayAgree(q.Act, by.ID) && !slices.Contains(out.Agreed, by.ID)
 	if out.Mine {
@@ -121,6 +124,35 @@ func asLines(lines []approval.Line) []api.ActLine {
 		out[i] = api.ActLine{At: l.At, Value: l.Value.Reveal()}
 	}
 	return out
+}
+
+// manyWho is how many of those who may agree are named.
+const manyWho = 30
+
+// whoAgrees are those whose agreement counts, those first who have agreed, who are of
+// one's own agency, and who run the network. others is how many more there are.
+func whoAgrees(by audit.Actor, who []roster.Person, agreed []api.ID) (named []api.Agreeing, others int) {
+	rank := func(p roster.Person) int {
+		switch {
+		case slices.Contains(agreed, p.ID):
+			return 0
+		case p.Agency == by.Agency:
+			return 1
+		case p.Agency == "":
+			return 2
+		default:
+			return 3
+		}
+	}
+	slices.SortStableFunc(who, func(a, b roster.Person) int { return rank(a) - rank(b) })
+	for _, p := range who[:min(len(who), manyWho)] {
+		one := api.Agreeing{ID: p.ID, Agency: p.Agency, Agreed: slices.Contains(agreed, p.ID)}
+		if people.MayFor(by, people.MemberManage, p.Agency) == nil {
+			one.Handle = p.Handle
+		}
+		named = append(named, one)
+	}
+	return named, max(0, len(who)-manyWho)
 }
 
 // agreeing asks a browser for an assertion over an act, by one of these passkeys.
@@ -267,6 +299,8 @@ func (s *Server) follow(ctx context.Context, by audit.Actor, act approval.Act) e
 	case roster.DoSuspendAgency, roster.DoResumeAgency:
 		_, err := s.cfg.Issuer.Reconsider(ctx, by, idIn(act))
 		return err
+	case roster.DoCompromisedAgency:
+		return s.cfg.TakeKeysOff(ctx, idIn(act))
 	case roster.DoRemovePerson, roster.DoSignOut, roster.DoRecoverPerson, roster.DoChangePerson:
 		return s.cfg.Sessions.EndAll(ctx, idIn(act))
 	default:
@@ -293,8 +327,8 @@ func (s *Server) ListChanges(ctx context.Context, _ api.ListChangesRequestObject
 	}
 	list := api.ChangeList{Changes: []api.WaitingChange{}}
 	for _, w := range state.Waiting {
-		mine := state.MayStop(w.Seq, by.ID)
-		if !mine && w.Act.Agency != by.Agency {
+		sees, mine := s.cfg.People.SeesChange(state, by, w)
+		if !sees {
 			continue
 		}
 		lines, err := linesOf(w.Act)
@@ -318,7 +352,10 @@ func (s *Server) StopChange(ctx context.Context, r api.StopChangeRequestObject) 
 	}
 	seq := uint64(r.Change) //nolint:gosec // the contract bounds it
 	i := slices.IndexFunc(state.Waiting, func(w roster.Waiting) bool { return w.Seq == seq })
-	if i < 0 || !state.MayStop(seq, by.ID) {
+	if i < 0 {
+		return nil, people.ErrNotFound
+	}
+	if _, stops := s.cfg.People.SeesChange(state, by, state.Waiting[i]); !stops {
 		return nil, people.ErrNotFound
 	}
 	out, err := s.ask(ctx, by, roster.DoStop, state.Waiting[i].Act.Agency, &roster.Stop{Seq: seq})

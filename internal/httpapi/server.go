@@ -53,6 +53,11 @@ type Config struct {
 	// SecurityContact is where to report a weakness, a mailto:, https: or tel:
 	// address for security.txt (RFC 9116); empty means that there is no such file.
 	SecurityContact string
+	// Alarms is what whoever runs or audits the network should look at; nil is nothing.
+	Alarms func(ctx context.Context) ([]Alarm, error)
+	// TakeKeysOff takes the keys of an agency off that the roster says were in strange
+	// hands; nil leaves it to whoever publishes.
+	TakeKeysOff func(ctx context.Context, agency string) error
 	// CardPage is what somebody reads who found a card, and CardStyle the
 	// SHA-256 of its one style element, in base64. Without a page none is served.
 	CardPage  []byte
@@ -94,6 +99,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.TakeKeysOff == nil {
+		cfg.TakeKeysOff = func(context.Context, string) error { return nil }
 	}
 	if cfg.Rate == 0 {
 		cfg.Rate = 200

@@ -1,12 +1,15 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/people"
 )
 
@@ -194,5 +197,66 @@ func TestRecordedElsewhere(t *testing.T) {
 				t.Errorf("a keeper learns of the other: %s", got.body)
 			}
 		}
+	}
+}
+
+// TestTermsOfAgencies: what an agency is, its partner, its cards and its keys are asked
+// for as everything is, and answered as the contract says.
+func TestTermsOfAgencies(t *testing.T) {
+	w := newWorld(t, func(c *httpapi.Config) {
+		c.Alarms = func(context.Context) ([]httpapi.Alarm, error) {
+			return []httpapi.Alarm{{Code: httpapi.AlarmQuota, Agency: strings.Repeat("0a", 16), Since: time.Unix(1_800_000_000, 0)}, {Code: httpapi.AlarmChanges, Count: 2}}, nil
+		}
+	})
+	house, other := w.admit("Lotus House", "NGO", "KHM", "supervisor"), w.admit("River House", "NGO", "THA", "supervisor")
+	lotus, river := "/api/v1/agencies/"+w.agency["Lotus House"], "/api/v1/agencies/"+w.agency["River House"]
+	unknown := "/api/v1/agencies/" + strings.Repeat("0b", 16)
+	about := map[string]any{"name": "Lotus House", "class": "NGO", "country": "KHM", "desk": "+855 00 000 002", "signs": map[string]any{"kinds": []string{"opinion"}}}
+	tomorrow := time.Now().Add(24 * time.Hour).UTC().Format(time.DateOnly)
+	quota := map[string]any{"event": "buses", "cards": 40, "until": tomorrow}
+	for _, c := range []struct {
+		name, token, path string
+		body              any
+		want              int
+		do                string
+	}{
+		{"a description", w.operator, lotus + "/description", about, 202, "agency.change"},
+		{"a name of another's", w.operator, river + "/description", about, 422, ""},
+		{"of nobody", w.operator, unknown + "/description", about, 404, ""},
+		{"by an agency", house, lotus + "/description", about, 403, ""},
+		{"a partner", house, lotus + "/partner", map[string]string{"partner": w.agency["River House"]}, 202, "agency.partner"},
+		{"a partner, by a program of that partner", other, lotus + "/partner", map[string]string{"partner": w.agency["River House"]}, 403, ""},
+		{"a partner of another", other, lotus + "/partner", map[string]string{}, 404, ""},
+		{"a partner of nobody", other, unknown + "/partner", map[string]string{}, 404, ""},
+		{"no partnership to end", house, lotus + "/partner", map[string]string{}, 409, ""},
+		{"more cards", house, lotus + "/quota", quota, 202, "agency.quota"},
+		{"more cards, by an operator", w.operator, lotus + "/quota", quota, 202, "agency.quota"},
+		{"too many cards", house, lotus + "/quota", map[string]any{"event": "buses", "cards": 5001, "until": tomorrow}, 400, ""},
+		{"cards for too long", house, lotus + "/quota", map[string]any{"event": "buses", "cards": 50, "until": "2099-01-01"}, 422, ""},
+		{"keys in other hands", w.operator, lotus + "/compromise", map[string]string{"since": "2026-01-01"}, 202, "agency.compromised"},
+		{"on no day", w.operator, lotus + "/compromise", map[string]string{"since": "2026-02-30"}, 400, ""},
+		{"keys of nobody", w.operator, unknown + "/compromise", map[string]string{"since": "2026-01-01"}, 404, ""},
+	} {
+		got := w.call(c.token, http.MethodPost, c.path, c.body)
+		var q asked
+		if got.status == http.StatusAccepted {
+			w.into(got, 202, &q)
+		}
+		if got.status != c.want || q.Request.Do != c.do {
+			t.Errorf("%s: %d %q %s, want %d %q", c.name, got.status, q.Request.Do, got.body, c.want, c.do)
+		}
+	}
+	var alarms struct {
+		Alarms []struct {
+			Code, Agency, Since string
+			Count               int
+		}
+	}
+	w.into(w.call(w.operator, http.MethodGet, "/api/v1/alarms", nil), 200, &alarms)
+	if len(alarms.Alarms) != 2 || alarms.Alarms[0].Code != "quota_exceeded" || alarms.Alarms[0].Since == "" || alarms.Alarms[1].Count != 2 || alarms.Alarms[1].Since != "" {
+		t.Errorf("alarms: %+v", alarms.Alarms)
+	}
+	if got := w.call(house, http.MethodGet, "/api/v1/alarms", nil); got.status != http.StatusForbidden {
+		t.Errorf("alarms for an agency: %d", got.status)
 	}
 }

@@ -46,6 +46,7 @@ type House struct {
 	First    string                             // the first operator
 	Keys     map[string]*software.Authenticator // by person
 	Origin   string
+	Root     func(message []byte) ([]byte, error) // signs with the root key; nil where the House did not found the network
 
 	t testing.TB
 }
@@ -76,7 +77,7 @@ func FoundWith(t testing.TB, all *people.Roster, passkeys *passkey.RelyingParty,
 	ok(t, all.Found(t.Context(), network, roster.Found{
 		Root: root, Demo: demo, First: first, Link: link, Until: now.Add(roster.FoundingLife).Unix(), Format: roster.Format,
 	}, sign))
-	h := &House{Roster: all, Passkeys: passkeys, First: first.ID, Keys: map[string]*software.Authenticator{}, Origin: Origin, t: t}
+	h := &House{Roster: all, Passkeys: passkeys, First: first.ID, Keys: map[string]*software.Authenticator{}, Origin: Origin, Root: sign, t: t}
 	h.Join(first.ID, secret)
 	return h
 }

@@ -133,7 +133,7 @@ var (
 		"id": text, "name": text, "class": text, "country": text, "iss": text, "desk": text, "suspended": boolean, "admitted": seconds, "quotas": listOf(quota), "keys": listOf(agencyKey),
 	}
 	trustTable = table{
-		"network": text, "name": text, "demo": boolean, "sequence": whole, "iat": seconds, "exp": seconds, "desk": text,
+		"network": text, "name": text, "demo": boolean, "sequence": whole, "iat": seconds, "exp": seconds, "desk": text, "reopened": seconds,
 		"status_lists": text, "answers_lists": text, "keys": listOf(networkKey), "agencies": listOf(agencyTable),
 	}
 	listToken = table{"number": whole, "token": text}

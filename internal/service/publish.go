@@ -84,7 +84,7 @@ func newBoard(s *Service) (*Board, error) {
 		held = &logFiles{dir: s.LogDir}
 	}
 	return &Board{
-		network: s.Network, issuer: s.Issuer, shutOut: map[string]bool{}, publisher: publisher, believed: s.DB.Distrusted, store: s.DB.Credentials(), packs: s.DB.Network(),
+		network: s.Network, issuer: s.Issuer, shutOut: map[string]bool{}, publisher: publisher, believed: s.believed, store: s.DB.Credentials(), packs: s.DB.Network(),
 		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, offsite: s.Offsite, files: held, now: s.cfg.Now,
 		leaseWait: leaseWait,
 	}, nil

@@ -27,6 +27,7 @@ type Rotation struct {
 	Agency   string
 	Wrapping bool          // the key-encryption key as well, and the key files of the agency's records
 	Alone    bool          // nobody serves the folder
+	Inside   bool          // the service does it itself: its keys are the ones that sign
 	Wait     time.Duration // how long acts that have begun may still use the old key
 }
 
@@ -46,10 +47,10 @@ func (s *Service) Rotate(ctx context.Context, r Rotation) (Rotated, error) {
 }
 
 func (s *Service) rotation(r Rotation) (*rotation, error) {
-	if !r.Alone && s.remote == nil {
+	if !r.Alone && !r.Inside && s.remote == nil {
 		return nil, ErrServed
 	}
-	return &rotation{Agency: r.Agency, Wrapping: r.Wrapping, s: s, alone: r.Alone, wait: r.Wait}, nil
+	return &rotation{Agency: r.Agency, Wrapping: r.Wrapping, s: s, alone: r.Alone, inside: r.Inside, wait: r.Wait}, nil
 }
 
 // rotation is a Rotation on its way. It is written down before
@@ -63,9 +64,10 @@ type rotation struct {
 	// Wrapped is set when the new key-encryption key is there.
 	Wrapped bool `json:"wrapped,omitempty"`
 
-	s     *Service
-	alone bool // nobody serves the folder
-	wait  time.Duration
+	s      *Service
+	alone  bool // nobody serves the folder
+	inside bool // the service does it, and waits for nobody's acts that have begun
+	wait   time.Duration
 	// at is called behind each step; a test ends the process there.
 	at func(step string) error
 }
@@ -176,7 +178,7 @@ func (r *rotation) run(ctx context.Context) (done Rotated, err error) {
 	if err := r.step("published"); err != nil {
 		return done, err
 	}
-	if r.s.remote != nil {
+	if r.s.remote != nil && !r.inside {
 		if err := r.retire(ctx, &done); err != nil {
 			return done, err
 		}

@@ -108,6 +108,8 @@ type Service struct {
 	window   time.Duration // how often Serve publishes; zero when nobody does
 	draining atomic.Bool   // no new requests, please
 	beating  atomic.Bool   // heartbeats are sent
+	// wrongRoster is what the last look at the roster found; nil is nothing.
+	wrongRoster atomic.Pointer[RosterError]
 
 	collected time.Time // when orphans were last looked for; of the housekeeping alone
 
@@ -318,6 +320,7 @@ func (s *Service) openDoors() (err error) {
 		Idempotency: httpapi.Once(s.DB.Idempotency(s.cfg.Now), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 		Tries:       s.DB.CodeTries(),
 		LogFiles:    s.publicLog(), Log: s.cfg.Log, Now: s.cfg.Now, Ready: s.ready,
+		TakeKeysOff: s.TakeKeysOff, Alarms: s.Alarms,
 		Pages: web.Pages, Desk: s.Network.Desk(), SecurityContact: s.cfg.SecurityContact,
 		Observe: s.cfg.Metrics.observe, StrangerRate: strangers(s.Network.Demo()),
 	})

@@ -2,7 +2,9 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials"
@@ -43,6 +45,30 @@ func (s *Service) End(ctx context.Context, do, agency string, what any) error {
 	return s.People.Console(ctx, do, agency, what, RootSigner(ctx, s.Keys))
 }
 
+// Reopen opens the founding again where fewer than two people can agree to anything: the
+// root signs, and one person agrees on the page /admin. The first call asks, the next one
+// signs what she has agreed to; done says that it is open. It answers an error with
+// roster.ErrNotAgreed while nobody has agreed yet.
+func (s *Service) Reopen(ctx context.Context, alone bool) (q people.Request, done bool, err error) {
+	if err := s.DB.Log().MayAppend(ctx); err != nil {
+		return q, false, err
+	}
+	q, err = s.People.WaitsForRoot(ctx, roster.DoReopenFounding)
+	if errors.Is(err, people.ErrNotFound) {
+		until := s.cfg.Now().Add(roster.FoundingLife).Unix()
+		q, err = s.People.AskByRoot(ctx, roster.DoReopenFounding, &roster.ReopenFounding{Until: until})
+		return q, false, err
+	}
+	if err != nil {
+		return q, false, err
+	}
+	if q, err = s.People.Countersign(ctx, q, RootSigner(ctx, s.Keys)); err != nil || !alone {
+		return q, err == nil, err
+	}
+	_, err = s.Board.Publish(ctx, Console, false)
+	return q, true, err
+}
+
 // EndMember ends the access of a person or a program, at once and for good.
 func (s *Service) EndMember(ctx context.Context, id string) error {
 	state, err := s.People.State(ctx)
@@ -59,6 +85,22 @@ func (s *Service) EndMember(ctx context.Context, id string) error {
 		return s.End(ctx, roster.DoRemoveProgram, p.Agency, &roster.RemoveProgram{ID: id})
 	}
 	return people.ErrNotFound
+}
+
+// EndDevice takes a device out, for good. What it holds it keeps until its lease is over.
+func (s *Service) EndDevice(ctx context.Context, id string) error {
+	state, err := s.People.State(ctx)
+	if err != nil {
+		return err
+	}
+	d, ok := state.Devices[id]
+	if !ok {
+		return network.ErrNotFound
+	}
+	if err := s.End(ctx, roster.DoRemoveDevice, d.Agency, &roster.RemoveDevice{ID: id}); err != nil {
+		return err
+	}
+	return s.Network.Adopt(ctx)
 }
 
 // Withdraw takes everything out of use that an agency signed on a day or later, for
@@ -85,11 +127,16 @@ func (s *Service) AgencyCompromised(ctx context.Context, since time.Time, order 
 	if err != nil {
 		return 0, err
 	}
+	// The newest first: what stands behind one that was taken off for this was made in
+	// its place, or later.
+	last := len(a.Keys)
 	for i, k := range a.Keys {
-		// The key behind one that was taken off for this is the one that was made
-		// in its place.
-		isNew := i > 0 && takenOff(a.Keys[i-1], since)
-		if k.Revoked || takenOff(k, since) || isNew || !k.To.After(since) {
+		if takenOff(k, since) {
+			last = i
+		}
+	}
+	for _, k := range slices.Backward(a.Keys[:last]) {
+		if k.Revoked || takenOff(k, since) || !k.To.After(since) {
 			continue
 		}
 		if _, err := s.Compromised(ctx, k.KeyID, since, order); err != nil {
@@ -98,6 +145,38 @@ func (s *Service) AgencyCompromised(ctx context.Context, since time.Time, order 
 		keys++
 	}
 	return keys, nil
+}
+
+// TakeKeysOff takes the keys of an agency off that the roster says were in strange
+// hands since a time, from within the service that has the keys. It is repeated without
+// harm.
+func (s *Service) TakeKeysOff(ctx context.Context, agency string) error {
+	ctx = context.WithoutCancel(ctx) // half of it would be worth nothing
+	state, err := s.People.State(ctx)
+	if err != nil {
+		return err
+	}
+	a := state.Agencies[agency]
+	if a.Compromised == 0 {
+		return nil
+	}
+	_, err = s.AgencyCompromised(ctx, time.Unix(a.Compromised, 0).UTC(), Rotation{Agency: agency, Inside: true})
+	return err
+}
+
+// followCompromised is TakeKeysOff for every agency of which the roster says so: what
+// was cut off goes on with the next window.
+func (s *Service) followCompromised(ctx context.Context) (err error) {
+	state, err := s.People.State(ctx)
+	if err != nil {
+		return err
+	}
+	for id, a := range state.Agencies {
+		if a.Compromised > 0 {
+			err = errors.Join(err, s.TakeKeysOff(ctx, id))
+		}
+	}
+	return err
 }
 
 func takenOff(k network.Key, since time.Time) bool {

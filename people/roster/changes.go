@@ -260,8 +260,8 @@ func (r *ReopenFounding) check(s *State, _ approval.Act) error {
 			n++
 		}
 	}
-	if n >= 2 || r.Until <= s.now {
-		return fmt.Errorf("%w: two people can agree", ErrState)
+	if n >= 2 || r.Until <= s.now || s.Founding(s.now) {
+		return fmt.Errorf("%w: two people can agree, or founding is open", ErrState)
 	}
 	return nil
 }

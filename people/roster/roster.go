@@ -355,12 +355,43 @@ func (s *State) Did(act string) uint64 { return s.acts[act] }
 // act.
 func (s *State) MayAgree(act approval.Act, person string) bool {
 	do, err := read(act)
-	if err != nil {
-		return false
+	return err == nil && s.allowed(do.need(s, act), s.People[person])
+}
+
+// allowed tells whether somebody's agreement counts where there is such a need.
+func (s *State) allowed(n need, p Person) bool {
+	return s.Present(p) && (n.who != nil && n.who(p) || n.founding && s.Founding(s.now) && s.founds(p))
+}
+
+// founds tells whether somebody alone is enough while the network is founded: an
+// operator or, where founding was opened again and no operator is left, whoever answers
+// for an agency.
+func (s *State) founds(p Person) bool {
+	if p.Is(Operator) || s.Reopened == 0 {
+		return p.Is(Operator)
 	}
-	p := s.People[person]
+	for _, other := range s.People {
+		if s.Present(other) && other.Is(Operator) {
+			return false
+		}
+	}
+	return leads(p)
+}
+
+// Who lists those whose agreement counts for an act, in the order of their ids.
+func (s *State) Who(act approval.Act) []Person {
+	do, err := read(act)
+	if err != nil {
+		return nil
+	}
 	n := do.need(s, act)
-	return s.Present(p) && (n.who(p) || n.founding && s.Founding(s.now) && p.Is(Operator))
+	var all []Person
+	for _, id := range slices.Sorted(maps.Keys(s.People)) {
+		if p := s.People[id]; s.allowed(n, p) {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // MayStop tells whether somebody may stop a change that waits.
@@ -420,7 +451,7 @@ func (s *State) Needs(act approval.Act) (Needs, error) {
 // asked twice of what waits.
 func (s *State) agreed(do doing, act approval.Act, by []Person) error {
 	n := do.need(s, act)
-	if n.founding && s.Founding(s.now) && len(by) == 1 && s.Present(by[0]) && by[0].Is(Operator) {
+	if n.founding && s.Founding(s.now) && len(by) == 1 && s.Present(by[0]) && s.founds(by[0]) {
 		return nil
 	}
 	agencies := map[string]bool{}

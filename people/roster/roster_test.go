@@ -364,6 +364,62 @@ func TestFounding(t *testing.T) {
 	}
 }
 
+// TestReopenFounding: the root and the one person who is left open the founding again;
+// neither alone, and nobody while two can agree. Where no operator is left, whoever
+// answers for an agency is enough.
+func TestReopenFounding(t *testing.T) {
+	s := grown(t)
+	reopen := func(root bool, by ...string) error {
+		c := s.change(s.act(roster.DoReopenFounding, "", &roster.ReopenFounding{Until: s.now + 2*24*3600}), by...)
+		if root {
+			a, _ := approval.Parse(c.Act)
+			challenge, _ := a.Challenge()
+			sum := sha256.Sum256(append(slices.Clone(rootKey), challenge[:]...))
+			c.Root = sum[:]
+		}
+		return s.try(c)
+	}
+	if err := reopen(true, s.b1); !errors.Is(err, roster.ErrState) {
+		t.Errorf("while two can agree: %v", err)
+	}
+	for _, gone := range []string{s.a1, s.a2, s.op2, s.b2} {
+		s.must(roster.DoRemovePerson, "", &roster.RemovePerson{ID: gone}, s.op1)
+	}
+	s.must(roster.DoRemovePerson, "", &roster.RemovePerson{ID: s.b1}, s.op1)
+	if err := reopen(false, s.op1); !errors.Is(err, roster.ErrProof) {
+		t.Errorf("without the root: %v", err)
+	}
+	if err := reopen(true); !errors.Is(err, roster.ErrNotAgreed) {
+		t.Errorf("by the root alone: %v", err)
+	}
+	if err := reopen(true, s.op1); err != nil {
+		t.Fatal(err)
+	}
+	if v := s.view(); v.Reopened != s.now || v.FoundingUntil != s.now+24*3600 {
+		t.Errorf("reopened at %d until %d, want now for a day", v.Reopened, v.FoundingUntil)
+	}
+	if err := reopen(true, s.op1); !errors.Is(err, roster.ErrState) {
+		t.Errorf("while it is open: %v", err)
+	}
+	b3 := s.person(s.b, roster.Supervisor, s.op1)
+	if err := s.do(roster.DoAddPerson, s.b, &roster.AddPerson{Person: roster.Person{ID: s.id(), Agency: s.b, Roles: []roster.Role{roster.Supervisor}, Handle: "x"}, Link: link("y", s.now+100)}, b3); !errors.Is(err, roster.ErrNotAgreed) {
+		t.Errorf("somebody of an agency alone, while an operator is there: %v", err)
+	}
+
+	// The operator is sent away by the root, and nobody of the network is left.
+	c := s.change(s.act(roster.DoRemovePerson, "", &roster.RemovePerson{ID: s.op1}))
+	a, _ := approval.Parse(c.Act)
+	challenge, _ := a.Challenge()
+	sum := sha256.Sum256(append(slices.Clone(rootKey), challenge[:]...))
+	c.Root = sum[:]
+	if err := s.try(c); err != nil {
+		t.Fatal(err)
+	}
+	if op := s.person("", roster.Operator, b3); !s.view().People[op].Is(roster.Operator) {
+		t.Error("the one who is left takes no operator in")
+	}
+}
+
 func TestDemoNeverWaits(t *testing.T) {
 	h, op := found(t, true)
 	a := h.agency("NGO", op)

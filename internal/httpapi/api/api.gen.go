@@ -102,6 +102,48 @@ func (e AgencyStatusOrderAction) Valid() bool {
 	}
 }
 
+// Defines values for AlarmCode.
+const (
+	ChangesWaiting    AlarmCode = "changes_waiting"
+	FoundingOpen      AlarmCode = "founding_open"
+	FoundingReopened  AlarmCode = "founding_reopened"
+	LogStopped        AlarmCode = "log_stopped"
+	LookUps           AlarmCode = "look_ups"
+	PublishingStopped AlarmCode = "publishing_stopped"
+	QuotaExceeded     AlarmCode = "quota_exceeded"
+	RosterMismatch    AlarmCode = "roster_mismatch"
+	RowsMismatch      AlarmCode = "rows_mismatch"
+	SignerAway        AlarmCode = "signer_away"
+)
+
+// Valid indicates whether the value is a known member of the AlarmCode enum.
+func (e AlarmCode) Valid() bool {
+	switch e {
+	case ChangesWaiting:
+		return true
+	case FoundingOpen:
+		return true
+	case FoundingReopened:
+		return true
+	case LogStopped:
+		return true
+	case LookUps:
+		return true
+	case PublishingStopped:
+		return true
+	case QuotaExceeded:
+		return true
+	case RosterMismatch:
+		return true
+	case RowsMismatch:
+		return true
+	case SignerAway:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AttestationState.
 const (
 	AttestationStateActive    AttestationState = "active"
@@ -703,6 +745,12 @@ type Agency struct {
 	ID   ID     `json:"id"`
 	Name string `json:"name"`
 
+	// Partner 128 random bits in lower-case hex
+	Partner ID `json:"partner,omitempty,omitzero"`
+
+	// Quotas How many cards beyond the usual; those that are over as well
+	Quotas []AgencyQuota `json:"quotas,omitempty,omitzero"`
+
 	// Signs Which attestations an agency signs, and up to which decision level; without a
 	// level it signs no screening. Another kind or level gets 403
 	// `kind_not_signed` or `level_not_signed`, also for a card that would carry it.
@@ -749,6 +797,13 @@ type AgencyOrder struct {
 	Signs AgencySigns `json:"signs,omitempty,omitzero"`
 }
 
+// AgencyQuota defines model for AgencyQuota.
+type AgencyQuota struct {
+	Cards int       `json:"cards"`
+	Event string    `json:"event"`
+	Until time.Time `json:"until"`
+}
+
 // AgencySigns Which attestations an agency signs, and up to which decision level; without a
 // level it signs no screening. Another kind or level gets 403
 // `kind_not_signed` or `level_not_signed`, also for a card that would carry it.
@@ -769,6 +824,38 @@ type AgencyStatusOrderAction string
 
 // AgencySymbols Stand for the agency beside its name, which can be copied (docs/pack.md, From a pack to a verdict)
 type AgencySymbols = string
+
+// Agreeing defines model for Agreeing.
+type Agreeing struct {
+	Agency string `json:"agency"`
+	Agreed bool   `json:"agreed"`
+
+	// Handle Of whom I may list
+	Handle string `json:"handle,omitempty,omitzero"`
+
+	// ID 128 random bits in lower-case hex
+	ID ID `json:"id"`
+}
+
+// Alarm defines model for Alarm.
+type Alarm struct {
+	// Agency 128 random bits in lower-case hex
+	Agency ID `json:"agency,omitempty,omitzero"`
+
+	// Code docs/operate.md, Alarms on the page, says what to do about each
+	Code  AlarmCode `json:"code"`
+	Count int       `json:"count,omitempty,omitzero"`
+	Since time.Time `json:"since,omitempty,omitzero"`
+	Until time.Time `json:"until,omitempty,omitzero"`
+}
+
+// AlarmCode docs/operate.md, Alarms on the page, says what to do about each
+type AlarmCode string
+
+// AlarmList defines model for AlarmList.
+type AlarmList struct {
+	Alarms []Alarm `json:"alarms"`
+}
 
 // AnswerOrder The claims belong to the kind; either `about` or `card_handle` is given.
 type AnswerOrder = Order
@@ -950,6 +1037,12 @@ type ChangeList struct {
 
 // Check defines model for Check.
 type Check string
+
+// CompromiseOrder defines model for CompromiseOrder.
+type CompromiseOrder struct {
+	// Since A day, UTC
+	Since Day `json:"since"`
+}
 
 // Country Three letters as in a machine-readable zone (ICAO Doc 9303-3); Germany is DEU
 type Country = string
@@ -1426,6 +1519,12 @@ type PaperQuestion struct {
 	Number private.String `json:"number"`
 }
 
+// PartnerOrder defines model for PartnerOrder.
+type PartnerOrder struct {
+	// Partner 128 random bits in lower-case hex
+	Partner ID `json:"partner,omitempty,omitzero"`
+}
+
 // Passkey defines model for Passkey.
 type Passkey struct {
 	// ID The id of a passkey, in base64url
@@ -1551,6 +1650,18 @@ type PublicationOrder struct {
 // Purpose defines model for Purpose.
 type Purpose string
 
+// QuotaOrder defines model for QuotaOrder.
+type QuotaOrder struct {
+	// Cards Beyond the usual
+	Cards int `json:"cards"`
+
+	// Event A name for people, never a person
+	Event string `json:"event"`
+
+	// Until A day, UTC
+	Until Day `json:"until"`
+}
+
 // Request defines model for Request.
 type Request struct {
 	Agency string `json:"agency"`
@@ -1591,9 +1702,18 @@ type Request struct {
 	// Options What navigator.credentials.get takes, if I may agree
 	Options Opaque `json:"options,omitempty,omitzero"`
 
+	// Others How many more there are
+	Others int `json:"others,omitempty,omitzero"`
+
 	// People How many have to agree
-	People int          `json:"people"`
-	State  RequestState `json:"state"`
+	People int `json:"people"`
+
+	// Root Whoever has folder and passphrase signs it, too, by a command
+	Root  bool         `json:"root,omitempty,omitzero"`
+	State RequestState `json:"state"`
+
+	// Who Those whose agreement counts now; of many those first who have agreed, who are of my agency, and who run the network
+	Who []Agreeing `json:"who,omitempty,omitzero"`
 }
 
 // RequestList defines model for RequestList.
@@ -1752,6 +1872,30 @@ type PathProgram = ID
 
 // AdmitAgencyParams defines parameters for AdmitAgency.
 type AdmitAgencyParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// CompromiseAgencyParams defines parameters for CompromiseAgency.
+type CompromiseAgencyParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// DescribeAgencyParams defines parameters for DescribeAgency.
+type DescribeAgencyParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// NamePartnerParams defines parameters for NamePartner.
+type NamePartnerParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// RaiseQuotaParams defines parameters for RaiseQuota.
+type RaiseQuotaParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
@@ -2006,6 +2150,18 @@ type VerifyParams struct {
 // AdmitAgencyJSONRequestBody defines body for AdmitAgency for application/json ContentType.
 type AdmitAgencyJSONRequestBody = AgencyOrder
 
+// CompromiseAgencyJSONRequestBody defines body for CompromiseAgency for application/json ContentType.
+type CompromiseAgencyJSONRequestBody = CompromiseOrder
+
+// DescribeAgencyJSONRequestBody defines body for DescribeAgency for application/json ContentType.
+type DescribeAgencyJSONRequestBody = AgencyOrder
+
+// NamePartnerJSONRequestBody defines body for NamePartner for application/json ContentType.
+type NamePartnerJSONRequestBody = PartnerOrder
+
+// RaiseQuotaJSONRequestBody defines body for RaiseQuota for application/json ContentType.
+type RaiseQuotaJSONRequestBody = QuotaOrder
+
 // ChangeAgencyJSONRequestBody defines body for ChangeAgency for application/json ContentType.
 type ChangeAgencyJSONRequestBody = AgencyStatusOrder
 
@@ -2107,9 +2263,24 @@ type ServerInterface interface {
 	// AdmitAgency Ask to take an agency into the network
 	// (POST /api/v1/agencies)
 	AdmitAgency(c *gin.Context, params AdmitAgencyParams)
+	// CompromiseAgency Ask that nothing counts that an agency's keys signed since a day
+	// (POST /api/v1/agencies/{agency}/compromise)
+	CompromiseAgency(c *gin.Context, agency PathAgency, params CompromiseAgencyParams)
+	// DescribeAgency Ask to change what an agency is, and what it may sign
+	// (POST /api/v1/agencies/{agency}/description)
+	DescribeAgency(c *gin.Context, agency PathAgency, params DescribeAgencyParams)
+	// NamePartner Ask to name an agency whose people are the second person for another
+	// (POST /api/v1/agencies/{agency}/partner)
+	NamePartner(c *gin.Context, agency PathAgency, params NamePartnerParams)
+	// RaiseQuota Ask to let an agency make more cards, for one event
+	// (POST /api/v1/agencies/{agency}/quota)
+	RaiseQuota(c *gin.Context, agency PathAgency, params RaiseQuotaParams)
 	// ChangeAgency Ask to suspend an agency, or to let it in again
 	// (POST /api/v1/agencies/{agency}/status)
 	ChangeAgency(c *gin.Context, agency PathAgency, params ChangeAgencyParams)
+	// ListAlarms What whoever runs or audits the network should look at now
+	// (GET /api/v1/alarms)
+	ListAlarms(c *gin.Context)
 	// Answer Rely on, dissent from or answer another agency's attestation
 	// (POST /api/v1/attestations)
 	Answer(c *gin.Context, params AnswerParams)
@@ -2272,7 +2443,7 @@ type ServerInterface interface {
 	// Publish Close the window and publish lists, pack and log checkpoint
 	// (POST /api/v1/publications)
 	Publish(c *gin.Context, params PublishParams)
-	// ListRequests What waits for me, and what I asked for
+	// ListRequests What waits for me, what I asked for and, for a program, what its role manages
 	// (GET /api/v1/requests)
 	ListRequests(c *gin.Context)
 	// WithdrawRequest Take a request back, or say no to it
@@ -2378,6 +2549,214 @@ func (siw *ServerInterfaceWrapper) AdmitAgency(c *gin.Context) {
 	siw.Handler.AdmitAgency(c, params)
 }
 
+// CompromiseAgency operation middleware
+func (siw *ServerInterfaceWrapper) CompromiseAgency(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "agency" -------------
+	var agency PathAgency
+
+	err = runtime.BindStyledParameterWithOptions("simple", "agency", c.Param("agency"), &agency, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter agency: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CompromiseAgencyParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CompromiseAgency(c, agency, params)
+}
+
+// DescribeAgency operation middleware
+func (siw *ServerInterfaceWrapper) DescribeAgency(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "agency" -------------
+	var agency PathAgency
+
+	err = runtime.BindStyledParameterWithOptions("simple", "agency", c.Param("agency"), &agency, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter agency: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DescribeAgencyParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DescribeAgency(c, agency, params)
+}
+
+// NamePartner operation middleware
+func (siw *ServerInterfaceWrapper) NamePartner(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "agency" -------------
+	var agency PathAgency
+
+	err = runtime.BindStyledParameterWithOptions("simple", "agency", c.Param("agency"), &agency, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter agency: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params NamePartnerParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.NamePartner(c, agency, params)
+}
+
+// RaiseQuota operation middleware
+func (siw *ServerInterfaceWrapper) RaiseQuota(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "agency" -------------
+	var agency PathAgency
+
+	err = runtime.BindStyledParameterWithOptions("simple", "agency", c.Param("agency"), &agency, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter agency: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RaiseQuotaParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RaiseQuota(c, agency, params)
+}
+
 // ChangeAgency operation middleware
 func (siw *ServerInterfaceWrapper) ChangeAgency(c *gin.Context) {
 
@@ -2428,6 +2807,19 @@ func (siw *ServerInterfaceWrapper) ChangeAgency(c *gin.Context) {
 	}
 
 	siw.Handler.ChangeAgency(c, agency, params)
+}
+
+// ListAlarms operation middleware
+func (siw *ServerInterfaceWrapper) ListAlarms(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListAlarms(c)
 }
 
 // Answer operation middleware
@@ -4851,6 +5243,10 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/api/v1/agencies", wrapper.ListAgencies)
 	router.POST(options.BaseURL+"/api/v1/agencies", wrapper.AdmitAgency)
 	router.POST(options.BaseURL+"/api/v1/agencies/:agency/status", wrapper.ChangeAgency)
+	router.POST(options.BaseURL+"/api/v1/agencies/:agency/description", wrapper.DescribeAgency)
+	router.POST(options.BaseURL+"/api/v1/agencies/:agency/partner", wrapper.NamePartner)
+	router.POST(options.BaseURL+"/api/v1/agencies/:agency/quota", wrapper.RaiseQuota)
+	router.POST(options.BaseURL+"/api/v1/agencies/:agency/compromise", wrapper.CompromiseAgency)
 	router.POST(options.BaseURL+"/api/v1/members", wrapper.AddMember)
 	router.POST(options.BaseURL+"/api/v1/sessions/options", wrapper.BeginSignIn)
 	router.GET(options.BaseURL+"/api/v1/sessions", wrapper.ListSessions)
@@ -4880,6 +5276,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/v1/changes/:change/stop", wrapper.StopChange)
 	router.DELETE(options.BaseURL+"/api/v1/founding", wrapper.CloseFounding)
 	router.GET(options.BaseURL+"/api/v1/founding", wrapper.ReadFounding)
+	router.GET(options.BaseURL+"/api/v1/alarms", wrapper.ListAlarms)
 	router.POST(options.BaseURL+"/api/v1/invitations", wrapper.InviteDevice)
 	router.POST(options.BaseURL+"/api/v1/enrolments", wrapper.EnrolDevice)
 	router.GET(options.BaseURL+"/api/v1/devices", wrapper.ListDevices)
@@ -4974,6 +5371,170 @@ func (response AdmitAgencydefaultApplicationProblemPlusJSONResponse) VisitAdmitA
 	return err
 }
 
+type CompromiseAgencyRequestObject struct {
+	Agency PathAgency `json:"agency"`
+	Params CompromiseAgencyParams
+	Body   *CompromiseAgencyJSONRequestBody
+}
+
+type CompromiseAgencyResponseObject interface {
+	VisitCompromiseAgencyResponse(w http.ResponseWriter) error
+}
+
+type CompromiseAgency202JSONResponse struct{ AskedJSONResponse }
+
+func (response CompromiseAgency202JSONResponse) VisitCompromiseAgencyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompromiseAgencydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CompromiseAgencydefaultApplicationProblemPlusJSONResponse) VisitCompromiseAgencyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeAgencyRequestObject struct {
+	Agency PathAgency `json:"agency"`
+	Params DescribeAgencyParams
+	Body   *DescribeAgencyJSONRequestBody
+}
+
+type DescribeAgencyResponseObject interface {
+	VisitDescribeAgencyResponse(w http.ResponseWriter) error
+}
+
+type DescribeAgency202JSONResponse struct{ AskedJSONResponse }
+
+func (response DescribeAgency202JSONResponse) VisitDescribeAgencyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeAgencydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DescribeAgencydefaultApplicationProblemPlusJSONResponse) VisitDescribeAgencyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NamePartnerRequestObject struct {
+	Agency PathAgency `json:"agency"`
+	Params NamePartnerParams
+	Body   *NamePartnerJSONRequestBody
+}
+
+type NamePartnerResponseObject interface {
+	VisitNamePartnerResponse(w http.ResponseWriter) error
+}
+
+type NamePartner202JSONResponse struct{ AskedJSONResponse }
+
+func (response NamePartner202JSONResponse) VisitNamePartnerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NamePartnerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response NamePartnerdefaultApplicationProblemPlusJSONResponse) VisitNamePartnerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RaiseQuotaRequestObject struct {
+	Agency PathAgency `json:"agency"`
+	Params RaiseQuotaParams
+	Body   *RaiseQuotaJSONRequestBody
+}
+
+type RaiseQuotaResponseObject interface {
+	VisitRaiseQuotaResponse(w http.ResponseWriter) error
+}
+
+type RaiseQuota202JSONResponse struct{ AskedJSONResponse }
+
+func (response RaiseQuota202JSONResponse) VisitRaiseQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RaiseQuotadefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RaiseQuotadefaultApplicationProblemPlusJSONResponse) VisitRaiseQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangeAgencyRequestObject struct {
 	Agency PathAgency `json:"agency"`
 	Params ChangeAgencyParams
@@ -5004,6 +5565,44 @@ type ChangeAgencydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChangeAgencydefaultApplicationProblemPlusJSONResponse) VisitChangeAgencyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAlarmsRequestObject struct {
+}
+
+type ListAlarmsResponseObject interface {
+	VisitListAlarmsResponse(w http.ResponseWriter) error
+}
+
+type ListAlarms200JSONResponse AlarmList
+
+func (response ListAlarms200JSONResponse) VisitListAlarmsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAlarmsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAlarmsdefaultApplicationProblemPlusJSONResponse) VisitListAlarmsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7774,9 +8373,24 @@ type StrictServerInterface interface {
 	// AdmitAgency Ask to take an agency into the network
 	// (POST /api/v1/agencies)
 	AdmitAgency(ctx context.Context, request AdmitAgencyRequestObject) (AdmitAgencyResponseObject, error)
+	// CompromiseAgency Ask that nothing counts that an agency's keys signed since a day
+	// (POST /api/v1/agencies/{agency}/compromise)
+	CompromiseAgency(ctx context.Context, request CompromiseAgencyRequestObject) (CompromiseAgencyResponseObject, error)
+	// DescribeAgency Ask to change what an agency is, and what it may sign
+	// (POST /api/v1/agencies/{agency}/description)
+	DescribeAgency(ctx context.Context, request DescribeAgencyRequestObject) (DescribeAgencyResponseObject, error)
+	// NamePartner Ask to name an agency whose people are the second person for another
+	// (POST /api/v1/agencies/{agency}/partner)
+	NamePartner(ctx context.Context, request NamePartnerRequestObject) (NamePartnerResponseObject, error)
+	// RaiseQuota Ask to let an agency make more cards, for one event
+	// (POST /api/v1/agencies/{agency}/quota)
+	RaiseQuota(ctx context.Context, request RaiseQuotaRequestObject) (RaiseQuotaResponseObject, error)
 	// ChangeAgency Ask to suspend an agency, or to let it in again
 	// (POST /api/v1/agencies/{agency}/status)
 	ChangeAgency(ctx context.Context, request ChangeAgencyRequestObject) (ChangeAgencyResponseObject, error)
+	// ListAlarms What whoever runs or audits the network should look at now
+	// (GET /api/v1/alarms)
+	ListAlarms(ctx context.Context, request ListAlarmsRequestObject) (ListAlarmsResponseObject, error)
 	// Answer Rely on, dissent from or answer another agency's attestation
 	// (POST /api/v1/attestations)
 	Answer(ctx context.Context, request AnswerRequestObject) (AnswerResponseObject, error)
@@ -7939,7 +8553,7 @@ type StrictServerInterface interface {
 	// Publish Close the window and publish lists, pack and log checkpoint
 	// (POST /api/v1/publications)
 	Publish(ctx context.Context, request PublishRequestObject) (PublishResponseObject, error)
-	// ListRequests What waits for me, and what I asked for
+	// ListRequests What waits for me, what I asked for and, for a program, what its role manages
 	// (GET /api/v1/requests)
 	ListRequests(ctx context.Context, request ListRequestsRequestObject) (ListRequestsResponseObject, error)
 	// WithdrawRequest Take a request back, or say no to it
@@ -8105,6 +8719,186 @@ func (sh *strictHandler) AdmitAgency(ctx *gin.Context, params AdmitAgencyParams)
 	}
 }
 
+// CompromiseAgency operation middleware
+func (sh *strictHandler) CompromiseAgency(ctx *gin.Context, agency PathAgency, params CompromiseAgencyParams) {
+	var request CompromiseAgencyRequestObject
+
+	request.Agency = agency
+	request.Params = params
+
+	var body CompromiseAgencyJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CompromiseAgency(ctx, request.(CompromiseAgencyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CompromiseAgency")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(CompromiseAgencyResponseObject); ok {
+		if err := validResponse.VisitCompromiseAgencyResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DescribeAgency operation middleware
+func (sh *strictHandler) DescribeAgency(ctx *gin.Context, agency PathAgency, params DescribeAgencyParams) {
+	var request DescribeAgencyRequestObject
+
+	request.Agency = agency
+	request.Params = params
+
+	var body DescribeAgencyJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DescribeAgency(ctx, request.(DescribeAgencyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DescribeAgency")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DescribeAgencyResponseObject); ok {
+		if err := validResponse.VisitDescribeAgencyResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// NamePartner operation middleware
+func (sh *strictHandler) NamePartner(ctx *gin.Context, agency PathAgency, params NamePartnerParams) {
+	var request NamePartnerRequestObject
+
+	request.Agency = agency
+	request.Params = params
+
+	var body NamePartnerJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.NamePartner(ctx, request.(NamePartnerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "NamePartner")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(NamePartnerResponseObject); ok {
+		if err := validResponse.VisitNamePartnerResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RaiseQuota operation middleware
+func (sh *strictHandler) RaiseQuota(ctx *gin.Context, agency PathAgency, params RaiseQuotaParams) {
+	var request RaiseQuotaRequestObject
+
+	request.Agency = agency
+	request.Params = params
+
+	var body RaiseQuotaJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RaiseQuota(ctx, request.(RaiseQuotaRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RaiseQuota")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RaiseQuotaResponseObject); ok {
+		if err := validResponse.VisitRaiseQuotaResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ChangeAgency operation middleware
 func (sh *strictHandler) ChangeAgency(ctx *gin.Context, agency PathAgency, params ChangeAgencyParams) {
 	var request ChangeAgencyRequestObject
@@ -8143,6 +8937,30 @@ func (sh *strictHandler) ChangeAgency(ctx *gin.Context, agency PathAgency, param
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ChangeAgencyResponseObject); ok {
 		if err := validResponse.VisitChangeAgencyResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListAlarms operation middleware
+func (sh *strictHandler) ListAlarms(ctx *gin.Context) {
+	var request ListAlarmsRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAlarms(ctx, request.(ListAlarmsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAlarms")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListAlarmsResponseObject); ok {
+		if err := validResponse.VisitListAlarmsResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

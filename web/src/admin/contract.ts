@@ -77,6 +77,13 @@ export interface ActLine {
 
 export type RequestState = "waits" | "agreed" | "done" | "withdrawn" | "over";
 
+export interface Agreeing {
+  id: string;
+  agency: string;
+  handle?: string;
+  agreed: boolean;
+}
+
 export interface Request {
   id: string;
   do: string;
@@ -88,6 +95,9 @@ export interface Request {
   apart: boolean;
   delayed: boolean;
   agreed: string[];
+  who?: Agreeing[];
+  others?: number;
+  root?: boolean;
   mine: boolean;
   change?: number;
   counts?: string;
@@ -116,6 +126,12 @@ export interface AgencySigns {
   level?: DecisionLevel;
 }
 
+export interface AgencyQuota {
+  event: string;
+  cards: number;
+  until: string;
+}
+
 export interface Agency {
   id: string;
   name: string;
@@ -125,6 +141,8 @@ export interface Agency {
   since: string;
   symbols: string;
   signs: AgencySigns;
+  partner?: string;
+  quotas?: AgencyQuota[];
   state: "active" | "suspended";
 }
 
@@ -200,6 +218,35 @@ export interface AgencyOrder {
   class: AgencyClass;
   country: string;
   desk: string;
+  signs?: AgencySigns;
+}
+
+export interface PartnerOrder {
+  partner?: string;
+}
+
+export interface QuotaOrder {
+  event: string;
+  cards: number;
+  until: string;
+}
+
+export interface CompromiseOrder {
+  since: string;
+}
+
+export type AlarmCode = "roster_mismatch" | "rows_mismatch" | "log_stopped" | "publishing_stopped" | "signer_away" | "quota_exceeded" | "look_ups" | "changes_waiting" | "founding_open" | "founding_reopened";
+
+export interface Alarm {
+  code: AlarmCode;
+  agency?: string;
+  since?: string;
+  until?: string;
+  count?: number;
+}
+
+export interface AlarmList {
+  alarms: Alarm[];
 }
 
 export interface AgencyStatusOrder {

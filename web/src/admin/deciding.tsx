@@ -79,10 +79,23 @@ function Needs({ request: r }: { request: Request }): VNode {
     <div class="hint">
       <p><Say id="admin.request.agreed" values={{ agreed: r.agreed.length, people: r.people }} />
         {r.agreed.map((id) => <span key={id}> <Named id={id} bare /></span>)}</p>
+      {r.root && <p><Beside id="admin.request.root" /></p>}
+      <May request={r} />
       {r.apart && <p><Say id="admin.request.apart" /></p>}
       {r.delayed && <p><Say id="admin.request.delayed" /></p>}
       <p><Say id="admin.request.expires" values={{ when: moment(r.expires) }} /></p>
     </div>
+  );
+}
+
+// May lists who else can agree. Whom one may not list by handle is an id.
+function May({ request: r }: { request: Request }): VNode | null {
+  const rest = (r.who ?? []).filter((w) => !w.agreed);
+  if (rest.length === 0) return null;
+  return (
+    <p data-testid="may"><Say id="admin.request.may" />
+      {rest.map((w, i) => <span key={w.id}>{i > 0 ? ", " : " "}{w.handle ? <bdi>{w.handle}</bdi> : <Named id={w.id} bare />}{w.agency && <> (<Named id={w.agency} bare />)</>}</span>)}
+      {Boolean(r.others) && <> <Say id="admin.request.others" values={{ count: r.others ?? 0 }} /></>}</p>
   );
 }
 

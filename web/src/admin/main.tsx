@@ -5,10 +5,11 @@ import { Refused } from "../shared/service";
 import { begin as beginWords } from "../shared/words";
 import { asked } from "./deciding";
 import { forget } from "./names";
+import { Notices } from "./notices";
 import { Press, Screen, useLoaded, Loaded } from "./parts";
 import { passkeys } from "./passkey";
 import { begin as beginPlaces, go, place } from "./place";
-import { Agencies, NewAgency, OneAgency } from "./screens/agencies";
+import { Agencies, ChangedAgency, Compromised, NewAgency, OneAgency, Partner, Quota } from "./screens/agencies";
 import { Alarms } from "./screens/alarms";
 import { JustAsked } from "./screens/asked";
 import { Changes, OneChange } from "./screens/changes";
@@ -28,7 +29,8 @@ import { Beside, Say } from "./words";
 const screens: Record<string, (of: { id: string }) => VNode> = {
   home: Home, request: One,
   people: People, person: OneOf, "person-new": NewPerson, "person-change": ChangedPerson,
-  agencies: Agencies, agency: OneAgency, "agency-new": NewAgency,
+  agencies: Agencies, agency: OneAgency, "agency-new": NewAgency, "agency-change": ChangedAgency, "agency-partner": Partner, "agency-quota": Quota,
+  "agency-compromised": Compromised,
   devices: Devices, device: OneDevice, "device-new": NewDevice,
   programs: Programs, program: OneProgram, "program-new": NewProgram,
   changes: Changes, change: OneChange,
@@ -56,6 +58,7 @@ function Page(): VNode {
             <Press id="admin.signout" act={signOut} testid="signout" />
           </div>
           {me.demo && <p class="plain" data-testid="demo"><Say id="page.demo" /></p>}
+          <Notices key={me.id} />
         </header>
       )}
       <Now />

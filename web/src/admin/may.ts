@@ -12,11 +12,17 @@ export const leads = (): boolean => is("operator", "supervisor", "admin");
 /** operates runs the network. */
 export const operates = (): boolean => is("operator");
 
+/** answers tells whether somebody answers for an agency. */
+export const answers = (agency: string): boolean => agency === me.value?.agency && leads();
+
+/** watches is told of alarms. */
+export const watches = (): boolean => is("operator", "auditor");
+
 /** parts are the screens beside the first, in the order in which they are listed. */
 export function parts(): string[] {
   return [
     ...(leads() ? ["people", "devices", "programs", "agencies", "changes", "founding"] : []),
-    ...(is("operator", "auditor") ? ["alarms"] : []),
+    ...(watches() ? ["alarms"] : []),
     "me",
   ];
 }

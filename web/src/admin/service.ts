@@ -4,9 +4,9 @@
 import { signal } from "@preact/signals";
 import { ask, Refused } from "../shared/service";
 import type {
-  AgencyList, AgencyOrder, AgencyStatusOrder, Approval, Asked, ChangeList, DeviceList, FoundingState, Invitation, InvitationOrder, JoinAct, JoinAnswer,
-  JoinOptions, JoinOrder, JoinPasskey, Me, Opaque, PasskeyAnswer, PasskeyOptions, PersonList, PersonOrder, ProgramList, ProgramOrder, Request, RequestList,
-  RolesOrder, SessionList,
+  AgencyList, AgencyOrder, AgencyStatusOrder, AlarmList, Approval, Asked, ChangeList, CompromiseOrder, DeviceList, FoundingState, Invitation, InvitationOrder,
+  JoinAct, JoinAnswer, JoinOptions, JoinOrder, JoinPasskey, Me, Opaque, PartnerOrder, PasskeyAnswer, PasskeyOptions, PersonList, PersonOrder, ProgramList,
+  ProgramOrder, QuotaOrder, Request, RequestList, RolesOrder, SessionList,
 } from "./contract";
 
 /** me is who is signed in: undefined before the service was asked, null for nobody. */
@@ -53,6 +53,10 @@ export const agree = (act: string, answer: PasskeyAnswer): Promise<Request> => p
 export const listAgencies = (): Promise<AgencyList> => get("/agencies");
 export const admitAgency = (order: AgencyOrder): Promise<unknown> => post("/agencies", order);
 export const changeAgency = (agency: string, order: AgencyStatusOrder): Promise<unknown> => post(`/agencies/${agency}/status`, order);
+export const describeAgency = (agency: string, order: AgencyOrder): Promise<unknown> => post(`/agencies/${agency}/description`, order);
+export const namePartner = (agency: string, order: PartnerOrder): Promise<unknown> => post(`/agencies/${agency}/partner`, order);
+export const raiseQuota = (agency: string, order: QuotaOrder): Promise<unknown> => post(`/agencies/${agency}/quota`, order);
+export const compromiseAgency = (agency: string, order: CompromiseOrder): Promise<unknown> => post(`/agencies/${agency}/compromise`, order);
 
 export const listPeople = (agency: string): Promise<PersonList> => get(`/people${of(agency)}`);
 export const addPerson = (order: PersonOrder): Promise<Asked> => post("/people", order);
@@ -72,6 +76,8 @@ export const removeProgram = (program: string): Promise<Asked> => remove(`/progr
 
 export const listChanges = (): Promise<ChangeList> => get("/changes");
 export const stopChange = (change: number): Promise<Asked> => post(`/changes/${change}/stop`);
+
+export const listAlarms = (): Promise<AlarmList> => get("/alarms");
 
 export const readFounding = (): Promise<FoundingState> => get("/founding");
 export const closeFounding = (): Promise<Asked> => remove("/founding");

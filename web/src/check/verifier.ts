@@ -14,6 +14,7 @@ export interface Verdict {
   reason: string;
   status_as_of?: string;
   demo: boolean;
+  reopened?: string; // a day
   kind?: string;
   issuer?: { id: string; name: string; class: string; country: string; desk: string; since: string; symbols: string };
   desk?: string;
@@ -60,6 +61,7 @@ export interface Opened {
   network?: string;
   name?: string;
   demo: boolean;
+  reopened?: string; // a day
   desk?: string;
   issued?: string;
   lease_until?: string;

@@ -4,7 +4,7 @@ import type { VNode } from "preact";
 import { useEffect } from "preact/hooks";
 import { Entry } from "../deciding";
 import { learn } from "../names";
-import { parts } from "../may";
+import { parts, watches } from "../may";
 import { Loaded, Press, Screen, useLoaded } from "../parts";
 import { to } from "../place";
 import * as service from "../service";
@@ -12,6 +12,7 @@ import { Beside, Say } from "../words";
 
 export function Home(): VNode {
   const found = useLoaded(service.listRequests);
+  const alarms = useLoaded(async () => (watches() ? (await service.listAlarms()).alarms.length : 0));
   useEffect(() => {
     void learn();
     const look = (): void => { if (document.visibilityState === "visible") void found.again(); };
@@ -20,6 +21,7 @@ export function Home(): VNode {
   }, []);
   return (
     <Screen name="home" title="admin.home.title">
+      {Boolean(alarms.value) && <p class="note late" data-testid="to-look-at"><a href={to("alarms")}><Say id="admin.home.alarms" values={{ count: alarms.value ?? 0 }} /></a></p>}
       <Loaded from={found}>
         {({ requests }) => {
           const open = requests.filter((r) => r.state === "waits");

@@ -1,0 +1,132 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/internal/signer"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/people/roster"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+const (
+	// listsLate is how old lists may be before somebody should look, as the alarm
+	// SafeconductListsOld has it.
+	listsLate = 3 * time.Hour
+	// quotaTold is how long it is told that an agency was at its limit.
+	quotaTold = 7 * 24 * time.Hour
+	// reopenedTold is how long devices show that founding was opened again.
+	reopenedTold = 30 * 24 * time.Hour
+)
+
+// Alarms is what whoever runs or audits the network should look at now. It names
+// agencies and counts, and nobody.
+func (s *Service) Alarms(ctx context.Context) ([]httpapi.Alarm, error) {
+	var all []httpapi.Alarm
+	add := func(a httpapi.Alarm) { all = append(all, a) }
+	if keys, ok := s.store.(signer.Readier); ok && keys.Ready(ctx) != nil {
+		add(httpapi.Alarm{Code: httpapi.AlarmSignerAway})
+	}
+	if s.DB.Distrusted() != nil {
+		add(httpapi.Alarm{Code: httpapi.AlarmRows})
+	}
+	if _, err := s.log.Check(ctx); errors.Is(err, audit.ErrStopped) {
+		add(httpapi.Alarm{Code: httpapi.AlarmLog})
+	}
+	if age := s.Board.age(); age > listsLate {
+		add(httpapi.Alarm{Code: httpapi.AlarmPublishing, Since: s.cfg.Now().Add(-age)})
+	}
+	state, err := s.rosterState(ctx)
+	if _, wrong := errors.AsType[*RosterError](err); wrong || s.wrongRoster.Load() != nil {
+		add(httpapi.Alarm{Code: httpapi.AlarmRoster})
+	}
+	if err != nil {
+		return all, nil // the rest is asked of the roster
+	}
+	counted, err := s.countedAlarms(ctx, state)
+	return append(append(all, counted...), s.rosterAlarms(state)...), err
+}
+
+// countedAlarms tells of agencies that were at their limit, and of many look-ups.
+func (s *Service) countedAlarms(ctx context.Context, state roster.State) ([]httpapi.Alarm, error) {
+	now := s.cfg.Now()
+	refusals, err := s.DB.Credentials().Refusals(ctx, now.Add(-quotaTold))
+	if err != nil {
+		return nil, err
+	}
+	var all []httpapi.Alarm
+	for _, r := range refusals {
+		all = append(all, httpapi.Alarm{Code: httpapi.AlarmQuota, Agency: r.Agency, Since: r.Day})
+	}
+	// Whoever spends a whole day's budget, or an agency half of its own, may be trying
+	// numbers one after the other.
+	spent, err := s.DB.Vault().LookUps(ctx, now, vault.LookUpsPerOfficer)
+	if err != nil {
+		return nil, err
+	}
+	many := map[string]int{}
+	for _, l := range spent {
+		agency := l.Agency
+		if l.Actor != "" {
+			agency = agencyOf(state, l.Actor)
+		} else if l.Used < vault.LookUpsPerAgency/2 {
+			continue
+		}
+		many[agency] = max(many[agency], l.Used)
+	}
+	for agency, used := range many {
+		all = append(all, httpapi.Alarm{Code: httpapi.AlarmLookUps, Agency: agency, Count: used})
+	}
+	return all, nil
+}
+
+// agencyOf is the agency of a person or a program; "" for nobody's.
+func agencyOf(state roster.State, actor string) string {
+	if p, ok := state.People[actor]; ok {
+		return p.Agency
+	}
+	return state.Programs[actor].Agency
+}
+
+// rosterAlarms tells of what is unusual about who belongs to the network.
+func (s *Service) rosterAlarms(state roster.State) (all []httpapi.Alarm) {
+	now := s.cfg.Now()
+	if n := len(state.Waiting); n > 0 {
+		all = append(all, httpapi.Alarm{Code: httpapi.AlarmChanges, Count: n, Until: time.Unix(state.Waiting[0].Counts, 0)})
+	}
+	if state.Founding(now.Unix()) {
+		all = append(all, httpapi.Alarm{Code: httpapi.AlarmFounding, Until: time.Unix(state.FoundingUntil, 0)})
+	}
+	if r := time.Unix(state.Reopened, 0); state.Reopened > 0 && now.Before(r.Add(reopenedTold)) {
+		all = append(all, httpapi.Alarm{Code: httpapi.AlarmReopened, Since: r, Until: r.Add(reopenedTold)})
+	}
+	return all
+}
+
+// watchRoster holds the roster against the log with every window. What it finds stops
+// publishing, as rows do that do not hold.
+func (s *Service) watchRoster(ctx context.Context) error {
+	err := s.CheckRoster(ctx)
+	wrong, ok := errors.AsType[*RosterError](err)
+	switch {
+	case ok:
+		s.wrongRoster.Store(wrong)
+	case err == nil:
+		s.wrongRoster.Store(nil)
+	case errors.Is(err, sqlstore.ErrBusy):
+		return nil // others change it: the next window looks again
+	}
+	return err
+}
+
+// believed says why nothing may be published.
+func (s *Service) believed() error {
+	if wrong := s.wrongRoster.Load(); wrong != nil {
+		return wrong
+	}
+	return s.DB.Distrusted()
+}

@@ -1,0 +1,67 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Refusal is a day on which an agency was refused a card because it had made as many as
+// it may.
+type Refusal struct {
+	Agency string
+	Day    time.Time
+}
+
+// Refusals lists the newest of each agency since a day.
+func (c *Credentials) Refusals(ctx context.Context, since time.Time) ([]Refusal, error) {
+	rows, err := c.db.read.QueryContext(ctx, "SELECT agency_id, MAX(day) FROM card_counts WHERE refused AND day >= $1 GROUP BY agency_id ORDER BY agency_id", toDay(since))
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read refusals: %w", classify(err))
+	}
+	defer func() { _ = rows.Close() }()
+	var all []Refusal
+	for rows.Next() {
+		var r Refusal
+		var day int64
+		if err := rows.Scan(&r.Agency, &day); err != nil {
+			return nil, fmt.Errorf("sqlstore: read refusals: %w", classify(err))
+		}
+		r.Day = fromDay(day)
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+// LookUps are how many look-ups somebody spent on a day.
+type LookUps struct {
+	Actor, Agency string // one of them
+	Used          int
+}
+
+// LookUps lists whoever spent at least so many on a day.
+func (v *Vault) LookUps(ctx context.Context, day time.Time, least int) ([]LookUps, error) {
+	rows, err := v.db.read.QueryContext(ctx, "SELECT who, used FROM lookup_budgets WHERE day = $1 AND used >= $2 ORDER BY who", toDay(day), least)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read look-ups: %w", classify(err))
+	}
+	defer func() { _ = rows.Close() }()
+	var all []LookUps
+	for rows.Next() {
+		var who string
+		var l LookUps
+		if err := rows.Scan(&who, &l.Used); err != nil {
+			return nil, fmt.Errorf("sqlstore: read look-ups: %w", classify(err))
+		}
+		if id, ok := strings.CutPrefix(who, "actor:"); ok {
+			l.Actor = id
+		} else if id, ok := strings.CutPrefix(who, "agency:"); ok {
+			l.Agency = id
+		} else {
+			continue // of all together
+		}
+		all = append(all, l)
+	}
+	return all, rows.Err()
+}
