@@ -1,0 +1,143 @@
+package service
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// codes are those of what somebody should look at.
+func (u *unit) codes() []string {
+	u.t.Helper()
+	all, err := u.Alarms(u.t.Context())
+	u.ok(err)
+	var codes []string
+	for _, a := range all {
+		codes = append(codes, string(a.Code))
+	}
+	slices.Sort(codes)
+	return codes
+}
+
+// TestAlarmsTell: what is unusual is told as long as it is, and nothing is told of a
+// network in which all is well.
+func TestAlarmsTell(t *testing.T) {
+	u := newUnit(t, false)
+	ctx := t.Context()
+	publish := func() {
+		t.Helper()
+		_, err := u.Board.Publish(ctx, Console, false)
+		u.ok(err)
+	}
+	publish()
+	if got := u.codes(); len(got) != 0 {
+		t.Errorf("all is well: %q", got)
+	}
+	u.house.Do(roster.DoAddPerson, "", &roster.AddPerson{Person: people.NewPerson("", "op-2", people.Operator), Link: roster.Link{Hash: make([]byte, 32), Until: u.clock.Add(72 * time.Hour).Unix()}}, u.house.First, u.others[0])
+	for range vault.LookUpsPerOfficer {
+		u.ok(u.DB.Vault().Spend(ctx, u.clock, vault.Budget{Who: "actor:" + u.others[1], Limit: vault.LookUpsPerOfficer}))
+	}
+	u.ok(u.DB.Credentials().Refused(ctx, u.by.Agency, u.clock))
+	u.clock = u.clock.Add(4 * time.Hour)
+	if got, want := u.codes(), []string{"changes_waiting", "look_ups", "publishing_stopped", "quota_exceeded"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	all, err := u.Alarms(ctx)
+	u.ok(err)
+	for _, a := range all {
+		if a.Code == httpapi.AlarmQuota && a.Agency != u.by.Agency || a.Code == httpapi.AlarmLookUps && (a.Agency == "" || a.Count != vault.LookUpsPerOfficer) {
+			t.Errorf("%s of %q, %d", a.Code, a.Agency, a.Count)
+		}
+	}
+	publish()
+	u.clock = u.clock.Add(8 * 24 * time.Hour)
+	publish()
+	if got := u.codes(); len(got) != 0 {
+		t.Errorf("a week later: %q", got)
+	}
+
+	// A roster that is not the one that was logged stops publishing.
+	u.wrongRoster.Store(rosterError("was altered"))
+	if got := u.codes(); !slices.Contains(got, "roster_mismatch") {
+		t.Errorf("a roster that was altered: %q", got)
+	}
+	if _, err := u.Board.Publish(ctx, Console, false); !errors.Is(err, people.ErrDamaged) {
+		t.Errorf("published with it: %v", err)
+	}
+	u.ok(u.watchRoster(ctx))
+	publish()
+}
+
+// TestReopenedFounding: the root and the one person who is left open the founding again,
+// and devices are told for 30 days.
+func TestReopenedFounding(t *testing.T) {
+	u := newUnit(t, false)
+	ctx := t.Context()
+	if _, _, err := u.Reopen(ctx, false); !errors.Is(err, people.ErrConflict) {
+		t.Errorf("while two can agree: %v", err)
+	}
+	for _, gone := range u.others {
+		u.ok(u.EndMember(ctx, gone))
+	}
+	q, done, err := u.Reopen(ctx, false)
+	if err != nil || done {
+		t.Fatalf("asked: %v %v", done, err)
+	}
+	if _, _, err := u.Reopen(ctx, false); !errors.Is(err, roster.ErrNotAgreed) {
+		t.Errorf("before anybody agreed: %v", err)
+	}
+	_, err = u.People.Agree(ctx, u.house.Actor(u.house.First), q.Act.ID, u.house.Proof(q.Act, u.house.First))
+	u.ok(err)
+	if _, done, err = u.Reopen(ctx, true); err != nil || !done {
+		t.Fatalf("signed: %v %v", done, err)
+	}
+	if got := u.codes(); !slices.Contains(got, "founding_open") || !slices.Contains(got, "founding_reopened") {
+		t.Errorf("alarms: %q", got)
+	}
+	pack, err := u.Board.Pack(ctx)
+	u.ok(err)
+	if got, want := pack.Reopened(), u.clock.UTC().Format(time.DateOnly); got != want {
+		t.Errorf("devices are told %q, want %q", got, want)
+	}
+	u.clock = u.clock.Add(31 * 24 * time.Hour)
+	_, err = u.Board.Publish(ctx, Console, false)
+	u.ok(err)
+	if pack, err = u.Board.Pack(ctx); err != nil || pack.Reopened() != "" {
+		t.Errorf("a month later devices are told %q, %v", pack.Reopened(), err)
+	}
+}
+
+// TestKeysInOtherHands: two people say so, and the running service takes every key off,
+// once, and signs with a new one.
+func TestKeysInOtherHands(t *testing.T) {
+	u := newUnit(t, false)
+	ctx := t.Context()
+	since := u.clock.UTC().Truncate(24 * time.Hour)
+	u.house.Do(roster.DoCompromisedAgency, "", &roster.CompromisedAgency{ID: u.by.Agency, Since: since.Unix()}, u.house.First, u.others[0])
+	for range 2 {
+		u.ok(u.followCompromised(ctx))
+		a, err := u.Network.Agency(ctx, u.by.Agency)
+		u.ok(err)
+		if len(a.Keys) != 2 || !takenOff(a.Keys[0], since) || a.Keys[1].Compromised != nil {
+			t.Fatalf("%d keys, the first off: %v", len(a.Keys), takenOff(a.Keys[0], since))
+		}
+	}
+	// A key that is changed later is not the one that was in other hands.
+	_, err := u.Network.RotateKey(ctx, Console, u.by.Agency)
+	u.ok(err)
+	u.ok(u.followCompromised(ctx))
+	if a, err := u.Network.Agency(ctx, u.by.Agency); err != nil || len(a.Keys) != 3 || a.Keys[2].Compromised != nil || a.Keys[1].Compromised != nil {
+		t.Errorf("%d keys, %v", len(a.Keys), err)
+	}
+	if _, err := os.Stat(filepath.Join(u.cfg.Dir, "rotation.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a rotation is left: %v", err)
+	}
+}
