@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 GO ?= go
-FUZZTIME ?= 15s
+FUZZTIME ?= 10s
 CYCLES ?= 200
 MINUTES ?= 10
 COUNT ?= 6
@@ -57,7 +57,7 @@ dev: web ## the same network on a fixed address (ADDR=127.0.0.1:8080)
 .PHONY: test
 test: ## everything: check, builds, tests with the race detector, fuzzers, demo
 	@scripts/install.sh test
-	+@MAKE='$(MAKE)' SUM='$(SUM)' scripts/stages.sh web check build unit engines browser cases fuzz demo-once
+	+@MAKE='$(MAKE)' SUM='$(SUM)' scripts/stages.sh web check build unit plain engines browser cases fuzz demo-once
 
 .PHONY: check
 check: ## format, vet, lint, module files, generated files (writes nothing else)
@@ -84,16 +84,24 @@ wasm: ## the verifier for the browser (build/verifier.wasm)
 # have the machine to themselves: beside others they would measure those.
 ENGINES := ^(TestMatrix|TestChaos|TestCrash|TestRestoreDrill|TestCanaryEngines|TestFirstHourElsewhere)$$
 
-# Half of the time a test waits, for a disk or a server: four packages at a time keep
+# In these a test reads with one reader after the other, or watches processes that it
+# started: a race detector in it has nothing to look at.
+PLAIN := ./cmd/verifier-wasm ./internal/enginetest ./internal/picture/... ./internal/secondreader
+
+.PHONY: plain
+plain: web ## tests of processes, and of readers against each other
+	$(call tests,plain,pkgname) -p 4 -count=1 -vet=off -timeout 20m -skip '$(ENGINES)' $(PLAIN)
+
+# Half of the time a test waits, for a disk or a server: several packages at a time keep
 # two cores at work. All of them run each time, whatever go has in its cache: a race
 # may show in the next run.
 .PHONY: unit
 unit: web ## all other tests, with the race detector
-	$(call tests,unit,pkgname) $(RACE) -p 4 -count=1 -vet=off -timeout 20m -skip '$(ENGINES)' $$($(GO) list ./... | grep -v /web/browsertest)
+	$(call tests,unit,pkgname) $(RACE) -p 5 -count=1 -vet=off -timeout 20m $$($(GO) list ./... | grep -vxF -e "$$($(GO) list $(PLAIN) ./web/browsertest/...)")
 
 .PHONY: engines
 engines: web ## real engines, kill -9, a restore, everything that breaks: short forms
-	$(call tests,engines,standard-verbose) -count=1 -parallel 3 -timeout 20m -run '$(ENGINES)' ./internal/enginetest
+	$(call tests,engines,standard-verbose) -count=1 -parallel 4 -timeout 20m -run '$(ENGINES)' ./internal/enginetest
 
 # The tag lets this test remember what a code stretches to; no target builds
 # anything else with it.
@@ -122,7 +130,7 @@ screens: web ## draw the pictures in docs/screens anew
 	SAFECONDUCT_SCREENS=1 $(GO) test -count=1 -timeout 20m -run '^TestBrowser$$/^scenarios$$/^(english|arabic|khmer|adminEnglish|adminArabic|adminKhmer)$$' ./web/browsertest
 
 .PHONY: fuzz
-fuzz: ## every fuzzer that exists, six at a time (FUZZTIME=15s each)
+fuzz: ## every fuzzer that exists, six at a time (FUZZTIME=10s each)
 	@scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: demo-once

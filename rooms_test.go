@@ -158,7 +158,7 @@ var rooms = map[string]room{
 
 	// They read what people photographed; files are opened by whoever asks.
 	"internal/picture":       {ours: []string{"internal/picture/zxing", "verifier"}, foreign: []string{"golang.org/x/image"}},
-	"internal/picture/zxing": {foreign: []string{"github.com/tetratelabs/wazero"}},
+	"internal/picture/zxing": {ours: []string{"internal/files"}, foreign: []string{"github.com/tetratelabs/wazero"}},
 	"internal/picturetest":   {ours: []string{"credentials/card/symbol"}, foreign: []string{"github.com/skip2/go-qrcode"}},
 
 	// Who asks a service over HTTP: it knows no rule, and of a body only the text that

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
@@ -48,12 +49,22 @@ func readInput(ctx context.Context, stdin io.Reader, input string) (string, veri
 
 // lookAt finds the symbol in a file.
 func lookAt(ctx context.Context, data []byte) (string, verifier.Reason, error) {
-	r, err := picture.New(ctx)
+	r, err := picture.New(ctx, programs())
 	if err != nil {
 		return "", "", err
 	}
 	text, reason, err := r.Read(ctx, data)
 	return text, reason, errors.Join(err, r.Close(context.WithoutCancel(ctx)))
+}
+
+// programs is the folder in which the compiled reader of symbols is kept for the next
+// picture; "" if this user has none. Nothing of a picture is in it.
+func programs() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "safeconduct", "programs")
 }
 
 // looksLikeText tells digits and credentials from file names. A file of that

@@ -71,7 +71,7 @@ func TestSample(t *testing.T) {
 	if !pack.Trust().Demo {
 		t.Error("the sample network does not say that it is one")
 	}
-	reader, err := zxing.New(t.Context())
+	reader, err := zxing.New(t.Context(), "")
 	must(t, err)
 	defer func() { must(t, reader.Close(t.Context())) }()
 	states := map[string]bool{}

@@ -54,6 +54,20 @@ func Replace(path string, data []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
+// Own tells whether there is a folder, made now if there was none, to which nobody but
+// this user has access. Elsewhere than on Unix nobody can tell, and it says no.
+func Own(dir string) bool {
+	if os.MkdirAll(dir, 0o700) != nil {
+		return false
+	}
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
+		return false
+	}
+	uid, err := Owner(dir)
+	return err == nil && uid == os.Geteuid()
+}
+
 // Create writes a file that is not there yet. It has its name only when it is
 // whole and on the disk.
 func Create(path string, write func(io.Writer) error) error {

@@ -27,9 +27,10 @@ const (
 // A Reader reads one file after the other.
 type Reader struct{ symbols *zxing.Reader }
 
-// New starts the program that reads symbols, which takes half a second.
-func New(ctx context.Context) (*Reader, error) {
-	symbols, err := zxing.New(ctx)
+// New starts the program that reads symbols, which takes half a second, and less where
+// the folder cache has it from the time before (zxing.New).
+func New(ctx context.Context, cache string) (*Reader, error) {
+	symbols, err := zxing.New(ctx, cache)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ import (
 
 // shared is one reader for all tests: to compile the program takes longer than
 // most pictures.
-var shared = sync.OnceValues(func() (*Reader, error) { return New(context.Background()) })
+var shared = sync.OnceValues(func() (*Reader, error) { return New(context.Background(), "") })
 
 func reader(t testing.TB) *Reader {
 	t.Helper()

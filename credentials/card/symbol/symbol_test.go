@@ -84,7 +84,7 @@ func modules(t *testing.T, b []byte, scale int) matrix {
 // for 691 digits, and for 419 characters in the next larger mode (ISO/IEC 18004,
 // Table 7).
 func TestVersion12M(t *testing.T) {
-	reader, err := zxing.New(t.Context())
+	reader, err := zxing.New(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,8 @@ package zxing
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
 
 	"github.com/tetratelabs/wazero/api"
 )
@@ -41,7 +43,8 @@ func indirectCalls(imports []api.FunctionDefinition) []byte {
 	}
 
 	var types, functions, exports, code vector
-	for name, s := range signatures {
+	for _, name := range slices.Sorted(maps.Keys(signatures)) { // always the same module
+		s := signatures[name]
 		n := uint32(types.count) //nolint:gosec // a few dozen
 		types.add(s.encode())
 		types.add(signature{append([]api.ValueType{api.ValueTypeI32}, s.params...), s.results}.encode())

@@ -17,6 +17,8 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/safeconduct/safeconduct/internal/files"
 )
 
 //go:embed zxing_reader.wasm
@@ -47,6 +49,7 @@ type Luminance struct {
 // which wait for each other.
 type Reader struct {
 	runtime        wazero.Runtime
+	cache          wazero.CompilationCache // nil if nothing is kept
 	code, indirect wazero.CompiledModule
 
 	mu  sync.Mutex
@@ -54,12 +57,33 @@ type Reader struct {
 }
 
 // New compiles the program, which takes about half a second on amd64 and arm64.
-// Elsewhere it is interpreted, and slow.
-func New(ctx context.Context) (*Reader, error) {
+// Elsewhere it is interpreted, and slow. What it is compiled to is kept in the folder
+// cache, made where there is none, and read from there the next time; "" keeps
+// nothing. A folder in which others may write is not used: what lies in it is run.
+func New(ctx context.Context, cache string) (*Reader, error) {
+	if cache != "" && files.Own(cache) {
+		if r, err := compiled(ctx, cache); err == nil || ctx.Err() != nil {
+			return r, err
+		}
+		// A full disk, or a file that was damaged: it goes without.
+	}
+	return compiled(ctx, "")
+}
+
+func compiled(ctx context.Context, cache string) (*Reader, error) {
 	if sum := sha256.Sum256(program); hex.EncodeToString(sum[:]) != digest {
 		return nil, fmt.Errorf("%w: not the program that this was written for", ErrProgram)
 	}
-	r := &Reader{runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithMemoryLimitPages(maxMemory))}
+	config := wazero.NewRuntimeConfig().WithMemoryLimitPages(maxMemory)
+	r := &Reader{}
+	if cache != "" {
+		var err error
+		if r.cache, err = wazero.NewCompilationCacheWithDir(cache); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrProgram, err)
+		}
+		config = config.WithCompilationCache(r.cache)
+	}
+	r.runtime = wazero.NewRuntimeWithConfig(ctx, config)
 	if err := r.prepare(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrProgram, err), r.Close(ctx))
 	}
@@ -78,7 +102,13 @@ func (r *Reader) prepare(ctx context.Context) (err error) {
 }
 
 // Close gives the memory back.
-func (r *Reader) Close(ctx context.Context) error { return r.runtime.Close(ctx) }
+func (r *Reader) Close(ctx context.Context) error {
+	err := r.runtime.Close(ctx)
+	if r.cache != nil {
+		err = errors.Join(err, r.cache.Close(ctx))
+	}
+	return err
+}
 
 // Read returns the text of every QR symbol that could be read in a picture. Each
 // picture gets an instance of its own, so nothing is left of the one before. It

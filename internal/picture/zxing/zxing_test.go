@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"image"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -17,7 +19,7 @@ import (
 
 // shared is one reader for all tests, which take longer to compile it than to
 // use it.
-var shared = sync.OnceValues(func() (*Reader, error) { return New(context.Background()) })
+var shared = sync.OnceValues(func() (*Reader, error) { return New(context.Background(), "") })
 
 func reader(t testing.TB) *Reader {
 	t.Helper()
@@ -173,7 +175,7 @@ func TestSameFileAsThePage(t *testing.T) {
 
 func BenchmarkNew(b *testing.B) {
 	for b.Loop() {
-		r, err := New(b.Context())
+		r, err := New(b.Context(), "")
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -190,5 +192,59 @@ func BenchmarkRead(b *testing.B) {
 		if _, err := r.Read(b.Context(), look); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestKept: the compiled program is read from the folder where it was kept; one that
+// was damaged, or a folder that others may write to, is done without.
+func TestKept(t *testing.T) {
+	symbols := func(cache string) {
+		t.Helper()
+		r, err := New(t.Context(), cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Read(t.Context(), Luminance{Pix: make([]byte, 64), Width: 8, Height: 8}); err != nil {
+			t.Error(err)
+		}
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "programs")
+	kept := func() (all []string) {
+		_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				all = append(all, path)
+			}
+			return nil
+		})
+		return all
+	}
+	symbols(dir)
+	first := kept()
+	if len(first) == 0 {
+		t.Fatal("nothing was kept")
+	}
+	symbols(dir)
+	if again := kept(); !slices.Equal(first, again) {
+		t.Errorf("kept %q, and then %q", first, again)
+	}
+	for _, name := range first {
+		if err := os.Truncate(name, 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	symbols(dir)
+	open := filepath.Join(t.TempDir(), "open")
+	if err := os.Mkdir(open, 0o777); err != nil { //nolint:gosec // that is what it is about
+		t.Fatal(err)
+	}
+	if err := os.Chmod(open, 0o777); err != nil { //nolint:gosec // that is what it is about
+		t.Fatal(err)
+	}
+	symbols(open)
+	if entries, err := os.ReadDir(open); err != nil || len(entries) > 0 {
+		t.Errorf("%d entries in a folder of everybody's, %v", len(entries), err)
 	}
 }
