@@ -243,17 +243,21 @@ func (r *Roster) byRoot(ctx context.Context, act approval.Act, sign func(message
 }
 
 // Person tells who somebody of the roster is now, as sessions need it: sessions from
-// before from are over. ErrUnauthenticated for somebody who is not let in.
+// before from are over. ErrUnauthenticated for somebody who is not let in,
+// roster.ErrLocked for everybody while the network is locked.
 func (r *Roster) Person(ctx context.Context, id string) (by audit.Actor, from time.Time, err error) {
 	s, err := r.State(ctx)
 	if err != nil {
 		return audit.Actor{}, time.Time{}, err
 	}
 	p, ok := s.People[id]
-	if !ok || !s.Present(p) {
+	switch {
+	case s.Lock != "":
+		return audit.Actor{}, time.Time{}, roster.ErrLocked
+	case !ok || !s.Present(p):
 		return audit.Actor{}, time.Time{}, ErrUnauthenticated
 	}
-	return actorOf(p), time.Unix(p.SessionsFrom, 0), nil
+	return actorOf(p), time.Unix(max(p.SessionsFrom, s.SessionsFrom), 0), nil
 }
 
 // actorOf is somebody as an actor. Several roles stand in one word.

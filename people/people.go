@@ -116,7 +116,8 @@ func New(cfg Config) (*Roster, error) {
 
 // Authenticate tells who a bearer token belongs to. Everything is looked up
 // anew, so that a revocation or suspension works on the next call.
-// ErrUnauthenticated for any token that lets nobody in.
+// ErrUnauthenticated for any token that lets nobody in, roster.ErrLocked for every
+// token while the network is locked.
 func (r *Roster) Authenticate(ctx context.Context, bearer string) (audit.Actor, error) {
 	hash, ok := token.Hash(token.Bearer, bearer)
 	if !ok {
@@ -125,6 +126,9 @@ func (r *Roster) Authenticate(ctx context.Context, bearer string) (audit.Actor, 
 	s, err := r.State(ctx)
 	if err != nil {
 		return audit.Actor{}, err
+	}
+	if s.Lock != "" {
+		return audit.Actor{}, roster.ErrLocked
 	}
 	if by, ok := program(s, hash, r.cfg.Now()); ok {
 		return by, nil

@@ -406,8 +406,11 @@ func (r *Roster) Invited(ctx context.Context, secret string) (roster.Person, err
 		return roster.Person{}, ErrUnauthenticated
 	}
 	s, err := r.State(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return roster.Person{}, err
+	case s.Lock != "":
+		return roster.Person{}, roster.ErrLocked
 	}
 	for _, p := range s.People {
 		if string(p.Link.Hash) == string(hash[:]) && !p.Removed && r.cfg.Now().Unix() < p.Link.Until && (p.Agency == "" || s.Active(p.Agency)) {

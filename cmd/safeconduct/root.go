@@ -79,6 +79,8 @@ func rootCommand() *cobra.Command {
 		memberCommand(),
 		requestsCommand(),
 		foundingCommand(),
+		lockCommand(),
+		unlockCommand(),
 		logCommand(),
 		fsckCommand(),
 		backupCommand(),

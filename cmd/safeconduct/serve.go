@@ -130,5 +130,9 @@ func (f serveFlags) run(ctx context.Context, logTo io.Writer) error {
 			return err
 		}
 	}
-	return service.Serve(ctx, service.Config{Dir: f.dir, Keys: keys, SecurityContact: f.securityContact, Log: log}, f.at)
+	err := service.Serve(ctx, service.Config{Dir: f.dir, Keys: keys, SecurityContact: f.securityContact, Log: log, Restart: restart}, f.at)
+	if errors.Is(err, service.ErrLocked) {
+		restart()
+	}
+	return err
 }

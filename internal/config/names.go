@@ -35,6 +35,10 @@ const (
 	// SealedName says that the rows of the database were sealed: whoever empties the
 	// seals there does not have them made anew.
 	SealedName = "rows.sealed"
+	// LockedName says that no process opens the keys of the network, and UnlockName is
+	// what two people have signed to open it again.
+	LockedName = "locked"
+	UnlockName = "unlock.json"
 	// UnfinishedName marks a folder that a restore has begun and not ended.
 	UnfinishedName = "restore.unfinished"
 	// DemoName is in every folder that a finished demo left.

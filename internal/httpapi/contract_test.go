@@ -100,7 +100,7 @@ func TestContractIsBounded(t *testing.T) {
 }
 
 // strangers are the operations of the API that need no token.
-var strangers = map[string]bool{"enrolDevice": true, "askPaper": true, "beginSignIn": true, "signIn": true, "beginJoin": true, "makePasskey": true, "join": true}
+var strangers = map[string]bool{"enrolDevice": true, "askPaper": true, "beginSignIn": true, "signIn": true, "beginJoin": true, "makePasskey": true, "join": true, "beginUnlock": true, "unlockNetwork": true}
 
 // TestRoutesAreTheContract: what is mounted is what the contract says, one to
 // one, and every POST asks for an Idempotency-Key.

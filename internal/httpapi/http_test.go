@@ -444,6 +444,7 @@ var forStrangers = map[string]bool{
 	"POST /api/v1/enrolments": true, "POST /api/v1/papers": true,
 	"POST /api/v1/sessions/options": true, "POST /api/v1/sessions": true,
 	"POST /api/v1/joins/options": true, "POST /api/v1/joins/passkey": true, "POST /api/v1/joins": true,
+	"POST /api/v1/unlock/options": true, "POST /api/v1/unlock": true,
 }
 
 // forPeople are the routes that no token opens, whosever it is: TestPeopleOverHTTP
@@ -451,7 +452,7 @@ var forStrangers = map[string]bool{
 var forPeople = []string{
 	"GET /api/v1/sessions", "GET /api/v1/sessions/self", "DELETE /api/v1/sessions/self",
 	"POST /api/v1/keys/options", "POST /api/v1/keys", "DELETE /api/v1/keys/{id}",
-	"POST /api/v1/requests/{id}/approvals", "DELETE /api/v1/founding",
+	"POST /api/v1/requests/{id}/approvals", "DELETE /api/v1/founding", "POST /api/v1/lock",
 }
 
 // TestRights tries every route with every role. Requests are empty, so that

@@ -35,6 +35,8 @@ type operation struct {
 	person bool
 	// outage is whether it is answered without the database, too.
 	outage bool
+	// locked is whether it is answered while the network is locked, too.
+	locked bool
 	// published is what scripts of every site may read, too.
 	published bool
 	// actions are what the operation is, in the words of package people. One of
@@ -154,6 +156,7 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 	}
 	op.person, _ = spec.Extensions["x-person"].(bool)
 	op.outage, _ = spec.Extensions["x-outage"].(bool)
+	op.locked, _ = spec.Extensions["x-locked"].(bool)
 	if answer := spec.Responses.Status(http.StatusOK); answer != nil {
 		_, op.published = answer.Value.Headers[headerAnyOrigin]
 	}

@@ -69,6 +69,7 @@ var (
 	faultKeystoreDown    = fault{http.StatusServiceUnavailable, "keystore_unavailable", "The keystore cannot be reached now; try again shortly"}
 	faultNoPages         = fault{http.StatusNotImplemented, "pages_missing", "This service was built without its pages; whoever runs it builds it with make build"}
 	faultNotReady        = fault{http.StatusServiceUnavailable, "not_ready", "The service cannot do this yet"}
+	faultLocked          = fault{http.StatusServiceUnavailable, "locked", "The network is locked; call its desk"}
 	faultLog             = fault{http.StatusServiceUnavailable, "audit_unavailable", "The log cannot be written, so nothing is done"}
 	faultFull            = fault{http.StatusInsufficientStorage, "storage_full", "There is no room to keep more"}
 	faultDamaged         = fault{http.StatusInternalServerError, "integrity_failure", "What was kept is damaged, and nothing of it was released"}
@@ -156,6 +157,7 @@ var faults = []struct {
 	{approval.ErrAct, faultInvalid},
 	{roster.ErrState, faultConflict},
 	{roster.ErrProof, faultApproval},
+	{roster.ErrLocked, faultLocked},
 	{roster.ErrNotAgreed, faultApproval},
 	{roster.ErrChange, faultDamaged}, // of what was kept: what a client sends is no change
 	{roster.ErrPlace, faultBusy},     // another change came between, many times
@@ -278,8 +280,11 @@ func boundOf(err error) []api.InputProblem {
 // is our fault carries the request id.
 func (s *Server) refuse(c *gin.Context, err error) {
 	f := diagnose(err)
+	if f.fault == faultLocked && s.cfg.Desk != "" {
+		f.title += ": " + s.cfg.Desk // public, and the one way on
+	}
 	p := api.Problem{Type: "/problems/" + f.code, Title: f.title, Status: f.status, Code: f.code, Problems: f.problems}
-	if f.status >= http.StatusInternalServerError && f.fault != faultNoHistory {
+	if f.status >= http.StatusInternalServerError && f.code != faultNoHistory.code && f.code != faultLocked.code {
 		p.Request = requestID(c)
 		s.cfg.Log.ErrorContext(c.Request.Context(), "request failed", "request", p.Request, "route", c.FullPath(), "cause", err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	contract "github.com/safeconduct/safeconduct/docs/api"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/people/roster"
 )
 
 // Media types of public files.
@@ -200,7 +201,10 @@ func (s *Server) Health(context.Context, api.HealthRequestObject) (api.HealthRes
 func (s *Server) Ready(ctx context.Context, _ api.ReadyRequestObject) (api.ReadyResponseObject, error) {
 	if s.cfg.Ready != nil {
 		ctx, _ := acting(ctx)
-		if err := s.cfg.Ready(ctx); err != nil {
+		switch err := s.cfg.Ready(ctx); {
+		case errors.Is(err, roster.ErrLocked):
+			return nil, err
+		case err != nil:
 			s.cfg.Log.WarnContext(ctx, "not ready", "cause", err)
 			return nil, fail(faultBusy)
 		}

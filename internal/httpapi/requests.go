@@ -292,6 +292,9 @@ func (s *Server) decideCard(ctx context.Context, asker audit.Actor, agreed crede
 // follow does at once what follows from a change of the roster, where it is more than
 // the next look at it. What counts later is followed when lists are published.
 func (s *Server) follow(ctx context.Context, by audit.Actor, act approval.Act) error {
+	if act.Do == roster.DoLock {
+		return nil // nothing follows any more
+	}
 	if err := s.cfg.Network.Adopt(ctx); err != nil {
 		return err
 	}
@@ -315,6 +318,16 @@ func idIn(act approval.Act) string {
 	}
 	_ = json.Unmarshal(act.What, &what) // an act that was done has been read strictly
 	return what.ID
+}
+
+// LockNetwork asks to lock the network. Whoever asks is enough to agree.
+func (s *Server) LockNetwork(ctx context.Context, _ api.LockNetworkRequestObject) (api.LockNetworkResponseObject, error) {
+	ctx, by := acting(ctx)
+	out, err := s.ask(ctx, by, roster.DoLock, "", &roster.Lock{})
+	if err != nil {
+		return nil, err
+	}
+	return api.LockNetwork202JSONResponse{AskedJSONResponse: out}, nil
 }
 
 // ListChanges lists what was agreed to and does not count yet, for whoever may stop

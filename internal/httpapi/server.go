@@ -73,6 +73,21 @@ type Config struct {
 	StrangerRate rate.Limit
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
+	// Lock makes it the server of a network that is locked, which has no rooms: of all
+	// that is required it needs Board, LogFiles and Log alone.
+	Lock Lock
+}
+
+// complete says what is missing.
+func (c Config) complete() error {
+	if c.Board == nil || c.LogFiles == nil || c.Log == nil {
+		return errors.New("httpapi: server needs Board, LogFiles and Log")
+	}
+	if c.Lock == nil && (c.People == nil || c.Passkeys == nil || c.Sessions == nil || c.Network == nil || c.Issuer == nil || c.Vault == nil ||
+		c.Idempotency == nil || c.Tries == nil) {
+		return errors.New("httpapi: server needs People, Passkeys, Sessions, Network, Issuer, Vault, Idempotency and Tries")
+	}
+	return nil
 }
 
 // Server answers HTTP requests. New makes one; it is safe for concurrent use.
@@ -93,9 +108,8 @@ type Server struct {
 
 // New checks the configuration and builds the routes. It starts nothing.
 func New(cfg Config) (*Server, error) {
-	if cfg.People == nil || cfg.Passkeys == nil || cfg.Sessions == nil || cfg.Network == nil || cfg.Issuer == nil || cfg.Vault == nil || cfg.Board == nil ||
-		cfg.Idempotency == nil || cfg.Tries == nil || cfg.LogFiles == nil || cfg.Log == nil {
-		return nil, errors.New("httpapi: server needs People, Passkeys, Sessions, Network, Issuer, Vault, Board, Idempotency, Tries, LogFiles and Log")
+	if err := cfg.complete(); err != nil {
+		return nil, err
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -161,6 +175,7 @@ func (s *Server) routes() (*gin.Engine, error) {
 		s.setHeaders,   // nothing is cached, sniffed or framed
 		s.refusePaths,  // one spelling for every path
 		s.refuseOrigin, // no other site acts for a signed-in browser
+		s.refuseLocked, // nothing but what is public, while the network is locked
 		s.limitRate,    // one limit for all
 		s.identify,     // nobody, or one actor whose role may do this
 		s.validate,     // bounded, one reading, as the contract says

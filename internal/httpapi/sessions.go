@@ -32,7 +32,7 @@ func (s *Server) signedIn(c *gin.Context) (audit.Actor, error) {
 	in, err := s.cfg.Sessions.Read(c.Request.Context(), token)
 	switch {
 	case errors.Is(err, signin.ErrNoSession):
-		return audit.Actor{}, people.ErrUnauthenticated
+		return audit.Actor{}, s.nobody(c.Request.Context())
 	case err != nil:
 		return audit.Actor{}, err
 	}
@@ -42,6 +42,17 @@ func (s *Server) signedIn(c *gin.Context) (audit.Actor, error) {
 	}
 	c.Set(keySession, in)
 	return by, nil
+}
+
+// nobody says why somebody who had a session has none: of a locked network nobody has.
+func (s *Server) nobody(ctx context.Context) error {
+	switch lock, err := s.cfg.People.Locked(ctx); {
+	case err != nil:
+		return err
+	case lock != "":
+		return roster.ErrLocked
+	}
+	return people.ErrUnauthenticated
 }
 
 // session is the session of a request of somebody who is signed in.
@@ -97,10 +108,13 @@ func (s *Server) shown(ctx context.Context, response []byte) (person string, err
 		return "", err
 	}
 	state, err := s.cfg.People.State(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
+	case state.Lock != "":
+		return "", roster.ErrLocked
 	}
-	who, key, ok := holder(state, a.Credential)
+	who, key, ok := state.Holder(a.Credential)
 	if !ok {
 		return "", people.ErrUnauthenticated
 	}
@@ -121,18 +135,6 @@ func (s *Server) shown(ctx context.Context, response []byte) (person string, err
 		return "", err
 	}
 	return who.ID, s.cfg.Sessions.Used(ctx, key.ID, signin.Use{SignCount: after.SignCount, BackedUp: after.BackupState})
-}
-
-// holder finds whose passkey has an id.
-func holder(s roster.State, id []byte) (roster.Person, roster.Credential, bool) {
-	for _, p := range s.People {
-		for _, k := range p.Credentials {
-			if string(k.ID) == string(id) && s.Present(p) {
-				return p, k, true
-			}
-		}
-	}
-	return roster.Person{}, roster.Credential{}, false
 }
 
 // start begins a session of a person, and gives the browser its token.

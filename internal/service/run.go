@@ -39,7 +39,9 @@ func (s Serving) Check() error {
 }
 
 // Serve serves the network in a folder until ctx ends, and then finishes what
-// was begun.
+// was begun. While the network is locked it serves without keys; when it is being
+// locked, everything is dropped: ErrLocked, after which the caller puts a new process
+// into the place of this one, which still remembers keys and people.
 func Serve(ctx context.Context, cfg Config, at Serving) (err error) {
 	if err := at.Check(); err != nil {
 		return err
@@ -48,6 +50,18 @@ func Serve(ctx context.Context, cfg Config, at Serving) (err error) {
 	if err := disableCoreDumps(); err != nil {
 		return fmt.Errorf("keep keys out of core files: %w", err)
 	}
+	for {
+		if err := waitUnlocked(ctx, cfg, at); err != nil || ctx.Err() != nil {
+			return err
+		}
+		if err := serve(ctx, cfg, at); !errors.Is(err, errUnopened) {
+			return err
+		}
+	}
+}
+
+// serve is Serve with keys.
+func serve(ctx context.Context, cfg Config, at Serving) (err error) {
 	if at.Metrics != "" {
 		cfg.Metrics = NewMetrics()
 	}
@@ -83,7 +97,10 @@ func Serve(ctx context.Context, cfg Config, at Serving) (err error) {
 			cfg.Log.WarnContext(working, "no newer pack", "cause", err.Error())
 		})
 	})
-	chores.Go(func() { s.housekeeping(working, ctx.Done(), at.Window) })
+	leaving, leave := context.WithCancel(ctx)
+	chores.Go(func() { s.housekeeping(working, leaving.Done(), at.Window) })
+	locked := make(chan struct{})
+	chores.Go(func() { s.watchLock(working, locked) })
 	if cfg.Metrics != nil {
 		chores.Go(func() { cfg.Metrics.serve(working, scrapes, at.MetricsOpen, cfg.Log) })
 	}
@@ -92,13 +109,39 @@ func Serve(ctx context.Context, cfg Config, at Serving) (err error) {
 	}
 	defer chores.Wait()
 	defer cancel()
+	defer leave()
 
 	select {
 	case err := <-served:
 		return err
+	case <-locked:
+		return s.drop(working, server)
 	case <-ctx.Done():
 	}
 	return s.drain(working, server, at.DrainDelay)
+}
+
+// Dropping everything has this much time: for requests in flight, one of which may be
+// the one that locked, and for all of it. Then the process ends, whatever still runs: it
+// is made to be cut off at any moment.
+const (
+	lastWords = time.Second
+	dropTime  = 4 * time.Second
+)
+
+// drop ends at once what is served.
+func (s *Service) drop(ctx context.Context, server *http.Server) error {
+	s.cfg.Log.WarnContext(ctx, "the network was locked: this process ends, and one without keys begins")
+	s.draining.Store(true)
+	if s.cfg.Restart != nil {
+		time.AfterFunc(dropTime, s.cfg.Restart)
+	}
+	ctx, release := context.WithTimeout(ctx, lastWords)
+	defer release()
+	if server.Shutdown(ctx) != nil {
+		_ = server.Close()
+	}
+	return ErrLocked
 }
 
 // warnOfPages says it when a binary was built without its pages. Everything else

@@ -50,6 +50,9 @@ type Config struct {
 	Now        func() time.Time // nil means time.Now
 	Log        *slog.Logger     // nil means nowhere
 	Metrics    *Metrics         // nil when nobody counts
+	// Restart puts a new process into the place of this one, with nothing of what this
+	// one knows, and does not return. Nil leaves that to whoever gets ErrLocked.
+	Restart func()
 	// SecurityContact is where to report a weakness: httpapi.Config.
 	SecurityContact string
 }
@@ -119,7 +122,8 @@ type Service struct {
 }
 
 // Open opens a folder to serve it. It takes the folder for this process and
-// settles what a crash may have left behind. The caller closes it.
+// settles what a crash may have left behind. ErrLocked, and no key is opened, while the
+// network is locked. The caller closes it.
 func Open(ctx context.Context, cfg Config) (_ *Service, err error) {
 	if err := (config.Folder{Dir: cfg.Dir}).Check(); err != nil {
 		return nil, err
@@ -133,6 +137,9 @@ func Open(ctx context.Context, cfg Config) (_ *Service, err error) {
 		return nil, errors.Join(err, unlock())
 	}
 	s.closeLast(unlock)
+	if err := s.unlock(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	// Before anything is begun here, so that no other process ends it.
 	if err := s.DB.Heartbeat(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -222,6 +229,11 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	r, err := s.DB.Network().Network(ctx)
 	if err != nil {
 		return err
+	}
+	if bind {
+		if err := s.mayOpen(ctx, r); err != nil {
+			return err
+		}
 	}
 	keys, done, err := OpenKeys(ctx, s.cfg, r.ID)
 	if err != nil {

@@ -103,7 +103,8 @@ var kinds = map[string]func() doing{
 	DoAddKey: func() doing { return &AddKey{} }, DoRemoveKey: func() doing { return &RemoveKey{} },
 	DoAddProgram: func() doing { return &AddProgram{} }, DoRemoveProgram: func() doing { return &RemoveProgram{} },
 	DoAdmitDevice: func() doing { return &AdmitDevice{} }, DoRemoveDevice: func() doing { return &RemoveDevice{} },
-	DoStop:  func() doing { return &Stop{} },
+	DoStop: func() doing { return &Stop{} },
+	DoLock: func() doing { return &Lock{} }, DoUnlock: func() doing { return &Unlock{} },
 	DoIssue: func() doing { return &Issue{} }, DoCard: func() doing { return &Card{} }, DoResume: func() doing { return &Resume{} },
 }
 
@@ -254,13 +255,7 @@ func (*ReopenFounding) need(*State, approval.Act) need {
 	return need{people: 1, who: leads, root: true}
 }
 func (r *ReopenFounding) check(s *State, _ approval.Act) error {
-	n := 0
-	for _, p := range s.People {
-		if s.Present(p) && leads(p) {
-			n++
-		}
-	}
-	if n >= 2 || r.Until <= s.now || s.Founding(s.now) {
+	if s.leading() >= 2 || r.Until <= s.now || s.Founding(s.now) {
 		return fmt.Errorf("%w: two people can agree, or founding is open", ErrState)
 	}
 	return nil

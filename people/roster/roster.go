@@ -54,6 +54,9 @@ var (
 // have the time.
 const Delay = 24 * time.Hour
 
+// delay is Delay in seconds.
+const delay = int64(Delay / time.Second)
+
 // FoundingLife is how long a founding may take.
 const FoundingLife = 24 * time.Hour
 
@@ -125,6 +128,12 @@ type State struct {
 	// Reopened is when founding was last opened again; 0 is never. Devices show it
 	// for 30 days.
 	Reopened int64
+
+	// Lock is the id of the act that locked the network; "" while it is open.
+	Lock string
+	// LockedAt is when it was last locked, and SessionsFrom when it was opened again:
+	// everybody's sessions from before are over.
+	LockedAt, SessionsFrom int64
 
 	Agencies map[string]Agency
 	People   map[string]Person
@@ -261,6 +270,9 @@ func (s *State) apply(c Change, check Checker) error {
 	if Elsewhere(act.Do) {
 		return fmt.Errorf("%w: it is agreed to here, and done elsewhere", ErrChange)
 	}
+	if !s.open(c, act, do) {
+		return ErrLocked
+	}
 	by, err := s.proven(c, act, do, check)
 	if err != nil {
 		return err
@@ -274,7 +286,7 @@ func (s *State) apply(c Change, check Checker) error {
 	}
 	s.acts[act.ID] = c.Seq
 	if do.need(s, act).delay && !s.Founding(s.now) && !s.Demo {
-		s.Waiting = append(s.Waiting, Waiting{c.Seq, c.At + int64(Delay/time.Second), act, ids(by), do})
+		s.Waiting = append(s.Waiting, Waiting{c.Seq, c.At + delay, act, ids(by), do})
 		return nil
 	}
 	do.apply(s, act, c.At)
@@ -328,6 +340,9 @@ func (s *State) Agreed(act approval.Act, people []string) error {
 	do, err := read(act)
 	if err != nil {
 		return err
+	}
+	if s.Lock != "" && act.Do != DoUnlock {
+		return ErrLocked
 	}
 	if err := do.check(s, act); err != nil {
 		return err
@@ -476,6 +491,18 @@ func (s *State) Present(p Person) bool {
 	return p.Agency == "" || s.Active(p.Agency)
 }
 
+// Holder finds whose passkey has an id, among those who are present.
+func (s *State) Holder(credential []byte) (Person, Credential, bool) {
+	for _, p := range s.People {
+		for _, k := range p.Credentials {
+			if bytes.Equal(k.ID, credential) && s.Present(p) {
+				return p, k, true
+			}
+		}
+	}
+	return Person{}, Credential{}, false
+}
+
 // Active tells whether an agency is there and not suspended.
 func (s *State) Active(agency string) bool {
 	a, ok := s.Agencies[agency]
@@ -485,8 +512,8 @@ func (s *State) Active(agency string) bool {
 // Founding tells whether founding is open at a time.
 func (s *State) Founding(at int64) bool { return at < s.FoundingUntil }
 
-// View is the state at a time: what has waited long enough counts. The receiver is
-// not changed.
+// View is the state at a time: what has waited long enough counts, unless the network
+// is locked. The receiver is not changed.
 func (s *State) View(at int64) State {
 	v := *s
 	v.now = at
@@ -496,7 +523,7 @@ func (s *State) View(at int64) State {
 		v.Agencies, v.People, v.Programs, v.Devices = map[string]Agency{}, map[string]Person{}, map[string]Program{}, map[string]Device{}
 		v.acts = map[string]uint64{}
 	}
-	for len(v.Waiting) > 0 && v.Waiting[0].Counts <= at {
+	for v.Lock == "" && len(v.Waiting) > 0 && v.Waiting[0].Counts <= at {
 		w := v.Waiting[0]
 		v.Waiting = v.Waiting[1:]
 		v.now = w.Counts

@@ -1804,6 +1804,42 @@ type Telephone = string
 // Time RFC 3339, UTC, whole seconds
 type Time = string
 
+// UnlockAct defines model for UnlockAct.
+type UnlockAct struct {
+	// Act The bytes that are signed, as text
+	Act   string    `json:"act"`
+	Lines []ActLine `json:"lines"`
+
+	// Options A JSON value whose shape stands in another specification
+	Options Opaque `json:"options"`
+}
+
+// UnlockAnswer defines model for UnlockAnswer.
+type UnlockAnswer struct {
+	Act       string   `json:"act"`
+	Responses []Opaque `json:"responses"`
+}
+
+// UnlockOrder defines model for UnlockOrder.
+type UnlockOrder struct {
+	// Act That somebody has signed already
+	Act string `json:"act,omitempty,omitzero"`
+}
+
+// Unlocking defines model for Unlocking.
+type Unlocking struct {
+	Agreed int `json:"agreed"`
+
+	// Open The network opens within seconds
+	Open bool `json:"open"`
+
+	// People How many have to
+	People int `json:"people"`
+
+	// Root The root has to sign, too
+	Root bool `json:"root"`
+}
+
 // Verdict defines model for Verdict.
 type Verdict = json.RawMessage
 
@@ -2045,6 +2081,12 @@ type BeginKeyParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// LockNetworkParams defines parameters for LockNetwork.
+type LockNetworkParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // LookUpParams defines parameters for LookUp.
 type LookUpParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -2137,6 +2179,18 @@ type SignInParams struct {
 
 // BeginSignInParams defines parameters for BeginSignIn.
 type BeginSignInParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// UnlockNetworkParams defines parameters for UnlockNetwork.
+type UnlockNetworkParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// BeginUnlockParams defines parameters for BeginUnlock.
+type BeginUnlockParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
@@ -2251,6 +2305,12 @@ type AgreeJSONRequestBody = PasskeyAnswer
 
 // SignInJSONRequestBody defines body for SignIn for application/json ContentType.
 type SignInJSONRequestBody = PasskeyAnswer
+
+// UnlockNetworkJSONRequestBody defines body for UnlockNetwork for application/json ContentType.
+type UnlockNetworkJSONRequestBody = UnlockAnswer
+
+// BeginUnlockJSONRequestBody defines body for BeginUnlock for application/json ContentType.
+type BeginUnlockJSONRequestBody = UnlockOrder
 
 // VerifyJSONRequestBody defines body for Verify for application/json ContentType.
 type VerifyJSONRequestBody = VerificationOrder
@@ -2398,6 +2458,9 @@ type ServerInterface interface {
 	// RemoveKey Ask to take a passkey of mine away
 	// (DELETE /api/v1/keys/{key})
 	RemoveKey(c *gin.Context, key PathKey)
+	// LockNetwork Ask to lock the network
+	// (POST /api/v1/lock)
+	LockNetwork(c *gin.Context, params LockNetworkParams)
 	// LookUp Ask whether somebody keeps a record of a document
 	// (POST /api/v1/look-ups)
 	LookUp(c *gin.Context, params LookUpParams)
@@ -2473,6 +2536,12 @@ type ServerInterface interface {
 	// ListShared The records shared with my agency
 	// (GET /api/v1/shared)
 	ListShared(c *gin.Context)
+	// UnlockNetwork Open a locked network, by the passkeys of two people over one act
+	// (POST /api/v1/unlock)
+	UnlockNetwork(c *gin.Context, params UnlockNetworkParams)
+	// BeginUnlock Ask for the act that opens a locked network
+	// (POST /api/v1/unlock/options)
+	BeginUnlock(c *gin.Context, params BeginUnlockParams)
 	// Verify Check a card or a credential
 	// (POST /api/v1/verifications)
 	Verify(c *gin.Context, params VerifyParams)
@@ -4259,6 +4328,49 @@ func (siw *ServerInterfaceWrapper) RemoveKey(c *gin.Context) {
 	siw.Handler.RemoveKey(c, key)
 }
 
+// LockNetwork operation middleware
+func (siw *ServerInterfaceWrapper) LockNetwork(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LockNetworkParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.LockNetwork(c, params)
+}
+
 // LookUp operation middleware
 func (siw *ServerInterfaceWrapper) LookUp(c *gin.Context) {
 
@@ -5116,6 +5228,92 @@ func (siw *ServerInterfaceWrapper) ListShared(c *gin.Context) {
 	siw.Handler.ListShared(c)
 }
 
+// UnlockNetwork operation middleware
+func (siw *ServerInterfaceWrapper) UnlockNetwork(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UnlockNetworkParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.UnlockNetwork(c, params)
+}
+
+// BeginUnlock operation middleware
+func (siw *ServerInterfaceWrapper) BeginUnlock(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params BeginUnlockParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.BeginUnlock(c, params)
+}
+
 // Verify operation middleware
 func (siw *ServerInterfaceWrapper) Verify(c *gin.Context) {
 
@@ -5277,6 +5475,9 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/api/v1/founding", wrapper.CloseFounding)
 	router.GET(options.BaseURL+"/api/v1/founding", wrapper.ReadFounding)
 	router.GET(options.BaseURL+"/api/v1/alarms", wrapper.ListAlarms)
+	router.POST(options.BaseURL+"/api/v1/lock", wrapper.LockNetwork)
+	router.POST(options.BaseURL+"/api/v1/unlock/options", wrapper.BeginUnlock)
+	router.POST(options.BaseURL+"/api/v1/unlock", wrapper.UnlockNetwork)
 	router.POST(options.BaseURL+"/api/v1/invitations", wrapper.InviteDevice)
 	router.POST(options.BaseURL+"/api/v1/enrolments", wrapper.EnrolDevice)
 	router.GET(options.BaseURL+"/api/v1/devices", wrapper.ListDevices)
@@ -7262,6 +7463,45 @@ func (response RemoveKeydefaultApplicationProblemPlusJSONResponse) VisitRemoveKe
 	return err
 }
 
+type LockNetworkRequestObject struct {
+	Params LockNetworkParams
+}
+
+type LockNetworkResponseObject interface {
+	VisitLockNetworkResponse(w http.ResponseWriter) error
+}
+
+type LockNetwork202JSONResponse struct{ AskedJSONResponse }
+
+func (response LockNetwork202JSONResponse) VisitLockNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LockNetworkdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response LockNetworkdefaultApplicationProblemPlusJSONResponse) VisitLockNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type LookUpRequestObject struct {
 	Params LookUpParams
 	Body   *LookUpJSONRequestBody
@@ -8249,6 +8489,86 @@ func (response ListShareddefaultApplicationProblemPlusJSONResponse) VisitListSha
 	return err
 }
 
+type UnlockNetworkRequestObject struct {
+	Params UnlockNetworkParams
+	Body   *UnlockNetworkJSONRequestBody
+}
+
+type UnlockNetworkResponseObject interface {
+	VisitUnlockNetworkResponse(w http.ResponseWriter) error
+}
+
+type UnlockNetwork200JSONResponse Unlocking
+
+func (response UnlockNetwork200JSONResponse) VisitUnlockNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockNetworkdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UnlockNetworkdefaultApplicationProblemPlusJSONResponse) VisitUnlockNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginUnlockRequestObject struct {
+	Params BeginUnlockParams
+	Body   *BeginUnlockJSONRequestBody
+}
+
+type BeginUnlockResponseObject interface {
+	VisitBeginUnlockResponse(w http.ResponseWriter) error
+}
+
+type BeginUnlock200JSONResponse UnlockAct
+
+func (response BeginUnlock200JSONResponse) VisitBeginUnlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BeginUnlockdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BeginUnlockdefaultApplicationProblemPlusJSONResponse) VisitBeginUnlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type VerifyRequestObject struct {
 	Params VerifyParams
 	Body   *VerifyJSONRequestBody
@@ -8508,6 +8828,9 @@ type StrictServerInterface interface {
 	// RemoveKey Ask to take a passkey of mine away
 	// (DELETE /api/v1/keys/{key})
 	RemoveKey(ctx context.Context, request RemoveKeyRequestObject) (RemoveKeyResponseObject, error)
+	// LockNetwork Ask to lock the network
+	// (POST /api/v1/lock)
+	LockNetwork(ctx context.Context, request LockNetworkRequestObject) (LockNetworkResponseObject, error)
 	// LookUp Ask whether somebody keeps a record of a document
 	// (POST /api/v1/look-ups)
 	LookUp(ctx context.Context, request LookUpRequestObject) (LookUpResponseObject, error)
@@ -8583,6 +8906,12 @@ type StrictServerInterface interface {
 	// ListShared The records shared with my agency
 	// (GET /api/v1/shared)
 	ListShared(ctx context.Context, request ListSharedRequestObject) (ListSharedResponseObject, error)
+	// UnlockNetwork Open a locked network, by the passkeys of two people over one act
+	// (POST /api/v1/unlock)
+	UnlockNetwork(ctx context.Context, request UnlockNetworkRequestObject) (UnlockNetworkResponseObject, error)
+	// BeginUnlock Ask for the act that opens a locked network
+	// (POST /api/v1/unlock/options)
+	BeginUnlock(ctx context.Context, request BeginUnlockRequestObject) (BeginUnlockResponseObject, error)
 	// Verify Check a card or a credential
 	// (POST /api/v1/verifications)
 	Verify(ctx context.Context, request VerifyRequestObject) (VerifyResponseObject, error)
@@ -10316,6 +10645,32 @@ func (sh *strictHandler) RemoveKey(ctx *gin.Context, key PathKey) {
 	}
 }
 
+// LockNetwork operation middleware
+func (sh *strictHandler) LockNetwork(ctx *gin.Context, params LockNetworkParams) {
+	var request LockNetworkRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LockNetwork(ctx, request.(LockNetworkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LockNetwork")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(LockNetworkResponseObject); ok {
+		if err := validResponse.VisitLockNetworkResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // LookUp operation middleware
 func (sh *strictHandler) LookUp(ctx *gin.Context, params LookUpParams) {
 	var request LookUpRequestObject
@@ -11154,6 +11509,94 @@ func (sh *strictHandler) ListShared(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ListSharedResponseObject); ok {
 		if err := validResponse.VisitListSharedResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UnlockNetwork operation middleware
+func (sh *strictHandler) UnlockNetwork(ctx *gin.Context, params UnlockNetworkParams) {
+	var request UnlockNetworkRequestObject
+
+	request.Params = params
+
+	var body UnlockNetworkJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnlockNetwork(ctx, request.(UnlockNetworkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnlockNetwork")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(UnlockNetworkResponseObject); ok {
+		if err := validResponse.VisitUnlockNetworkResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// BeginUnlock operation middleware
+func (sh *strictHandler) BeginUnlock(ctx *gin.Context, params BeginUnlockParams) {
+	var request BeginUnlockRequestObject
+
+	request.Params = params
+
+	var body BeginUnlockJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BeginUnlock(ctx, request.(BeginUnlockRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BeginUnlock")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(BeginUnlockResponseObject); ok {
+		if err := validResponse.VisitBeginUnlockResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -10,7 +10,7 @@ import type { Asked, Request } from "./contract";
 import { learn } from "./names";
 import { Once, type Shown } from "./once";
 import { Press } from "./parts";
-import { use } from "./passkey";
+import { use } from "../shared/passkey";
 import { go } from "./place";
 import * as service from "./service";
 import { Beside, Say, moment } from "./words";
@@ -29,7 +29,7 @@ export async function ask(answer: Promise<unknown>, back: string, id = ""): Prom
 
 /** agree signs what is asked: with the passkey of whoever sits here or, in a
  * demonstration, with that of whom its page has signed them in as. */
-async function agree(request: Request): Promise<Request> {
+export async function agree(request: Request): Promise<Request> {
   const lent = service.me.value?.demo ? await service.lent(request.options) : undefined;
   return service.agree(request.id, { response: lent ?? await use(request.options) });
 }

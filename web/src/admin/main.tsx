@@ -7,7 +7,7 @@ import { asked } from "./deciding";
 import { forget } from "./names";
 import { Notices } from "./notices";
 import { Press, Screen, useLoaded, Loaded } from "./parts";
-import { passkeys } from "./passkey";
+import { passkeys } from "../shared/passkey";
 import { begin as beginPlaces, go, place } from "./place";
 import { Agencies, ChangedAgency, Compromised, NewAgency, OneAgency, Partner, Quota } from "./screens/agencies";
 import { Alarms } from "./screens/alarms";

@@ -5,7 +5,7 @@ import { useSignal } from "@preact/signals";
 import { createContext, type ComponentChildren, type VNode } from "preact";
 import { useContext, useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
 import { Refused, Unreachable } from "../shared/service";
-import { NotUsed } from "./passkey";
+import { NotUsed } from "../shared/passkey";
 import { to } from "./place";
 import { byMachine, choose, has, language, languages } from "../shared/words";
 import { Beside, Say, type Values } from "./words";

@@ -13,7 +13,7 @@ import type {
 export const me = signal<Me | null | undefined>(undefined);
 
 /** ended says why nobody is signed in any more. */
-export const ended = signal<"" | "left" | "over">("");
+export const ended = signal<"" | "left" | "over" | "locked">("");
 
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   try {
@@ -21,9 +21,9 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
     return (answer.status === 204 ? undefined : await answer.json()) as T;
   } catch (e) {
     // A session ends after a while, and whenever somebody's access changes.
-    if (e instanceof Refused && e.status === 401 && me.value) {
+    if (e instanceof Refused && (e.status === 401 || e.code === "locked") && me.value) {
       me.value = null;
-      ended.value = "over";
+      ended.value = e.code === "locked" ? "locked" : "over";
     }
     throw e;
   }
@@ -81,6 +81,8 @@ export const listAlarms = (): Promise<AlarmList> => get("/alarms");
 
 export const readFounding = (): Promise<FoundingState> => get("/founding");
 export const closeFounding = (): Promise<Asked> => remove("/founding");
+
+export const lockNetwork = (): Promise<Asked> => post("/lock");
 
 export const beginKey = (): Promise<PasskeyOptions> => post("/keys/options");
 export const addKey = (answer: PasskeyAnswer): Promise<Asked> => post("/keys", answer);

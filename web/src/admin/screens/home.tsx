@@ -3,6 +3,7 @@
 import type { VNode } from "preact";
 import { useEffect } from "preact/hooks";
 import { Entry } from "../deciding";
+import { Lock } from "../lock";
 import { learn } from "../names";
 import { parts, watches } from "../may";
 import { Loaded, Press, Screen, useLoaded } from "../parts";
@@ -48,6 +49,7 @@ export function Home(): VNode {
           {parts().map((part) => <li key={part}><a href={to(part)} data-testid={`to-${part}`}><Say id={`admin.${part}.title`} /></a></li>)}
         </ul>
       </nav>
+      <Lock />
     </Screen>
   );
 }

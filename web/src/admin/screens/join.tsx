@@ -7,7 +7,7 @@ import { valueAt } from "../acts";
 import type { JoinAct, JoinOptions } from "../contract";
 import { know } from "../names";
 import { LanguageChoice, Loaded, Press, Row, Screen, useLoaded } from "../parts";
-import { make, use } from "../passkey";
+import { make, use } from "../../shared/passkey";
 import { go } from "../place";
 import * as service from "../service";
 import { Beside, Say } from "../words";

@@ -4,7 +4,7 @@ import type { VNode } from "preact";
 import { Id, Roles } from "../act";
 import { ask } from "../deciding";
 import { LanguageChoice, Loaded, Press, Row, Screen, Tag, useLoaded } from "../parts";
-import { make } from "../passkey";
+import { make } from "../../shared/passkey";
 import * as service from "../service";
 import { Beside, Say, moment, text } from "../words";
 

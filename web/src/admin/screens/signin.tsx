@@ -3,9 +3,9 @@
 import type { VNode } from "preact";
 import { Refused } from "../../shared/service";
 import { LanguageChoice, Press, Screen } from "../parts";
-import { use } from "../passkey";
+import { use } from "../../shared/passkey";
 import * as service from "../service";
-import { Beside } from "../words";
+import { Beside, Say } from "../words";
 
 async function signIn(): Promise<void> {
   const { options } = await service.beginSignIn();
@@ -21,6 +21,7 @@ export function SignIn(): VNode {
   return (
     <Screen name="signin" title="admin.signin.title">
       {why && <p class="note" role="status" data-testid="ended"><Beside id={`admin.signin.${why}`} /></p>}
+      {why === "locked" && <p><a href="/unlock" data-testid="unlock"><Say id="admin.signin.open" /></a></p>}
       <p class="lead"><Beside id="admin.signin.lead" /></p>
       <div class="actions"><Press id="admin.signin.button" primary act={signIn} testid="signin" /></div>
       <p class="hint"><Beside id="admin.signin.new" /></p>

@@ -3,7 +3,6 @@
 import {
   startAuthentication, startRegistration, type PublicKeyCredentialCreationOptionsJSON, type PublicKeyCredentialRequestOptionsJSON,
 } from "@simplewebauthn/browser";
-import type { Opaque } from "./contract";
 
 /** NotUsed says that no passkey was made or used: somebody pressed cancel, took too
  * long, or has none here. A browser does not tell which. */
@@ -13,14 +12,14 @@ export class NotUsed extends Error {}
 export const passkeys = (): boolean => isSecureContext && typeof PublicKeyCredential === "function";
 
 /** use signs a challenge with a passkey. */
-export const use = (options: Opaque): Promise<Opaque> =>
+export const use = (options: unknown): Promise<unknown> =>
   orNotUsed(startAuthentication({ optionsJSON: options as PublicKeyCredentialRequestOptionsJSON }));
 
 /** make makes a passkey. */
-export const make = (options: Opaque): Promise<Opaque> =>
+export const make = (options: unknown): Promise<unknown> =>
   orNotUsed(startRegistration({ optionsJSON: options as PublicKeyCredentialCreationOptionsJSON }));
 
-async function orNotUsed(answer: Promise<Opaque>): Promise<Opaque> {
+async function orNotUsed(answer: Promise<unknown>): Promise<unknown> {
   try {
     return await answer;
   } catch (e) {

@@ -1,0 +1,23 @@
+// One press locks the network: whoever stands at a door that is being broken in reads
+// no page.
+
+import type { VNode } from "preact";
+import { Act } from "./asking";
+import { agree } from "./deciding";
+import { forget } from "./names";
+import * as service from "./service";
+
+async function lock(): Promise<void> {
+  const { request } = await service.lockNetwork();
+  try {
+    await agree(request);
+  } catch (e) {
+    await service.withdrawRequest(request.id).catch(() => undefined); // nobody else is to find it waiting
+    throw e;
+  }
+  forget();
+  service.ended.value = "locked";
+  service.me.value = null;
+}
+
+export const Lock = (): VNode => <Act id="admin.lock" act={lock} testid="lock" />;

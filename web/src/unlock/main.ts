@@ -1,0 +1,133 @@
+// The page on which two people open a locked network. It needs no session, and nothing
+// of it is kept: what the first person signed goes on in a link to the second.
+
+import { desk, languageChoice, note, primary, quiet, telephone } from "../shared/components";
+import { h, type Child } from "../shared/dom";
+import { NotUsed, passkeys, use } from "../shared/passkey";
+import { heading, show } from "../shared/screen";
+import { ask, Refused } from "../shared/service";
+import { begin, beside, moment, say } from "../shared/words";
+import { handed, linkTo, type Signed } from "./link";
+
+/** Drawn is the act that opens the network, as the service made it. */
+interface Drawn {
+  act: string;
+  lines: { at: string; value: string }[];
+  options: unknown;
+}
+
+/** Unlocking is how far those have come who have agreed. */
+interface Unlocking {
+  open: boolean;
+  agreed: number;
+  people: number;
+  root: boolean;
+}
+
+const command = "safeconduct unlock --link";
+
+async function post<T>(path: string, body: unknown): Promise<T> {
+  return (await (await ask(`/api/v1/unlock${path}`, { method: "POST", body })).json()) as T;
+}
+
+// wordsOf says what went wrong.
+function wordsOf(e: unknown): string {
+  if (e instanceof NotUsed) return "locked.problem.passkey";
+  if (!(e instanceof Refused)) return "locked.problem.away";
+  switch (e.code) {
+    case "approval_invalid": return "locked.problem.refused";
+    case "approval_stale": case "invalid_request": return "locked.problem.stale";
+    case "state_conflict": return "locked.not";
+    default: return "locked.problem.away";
+  }
+}
+
+const locked = (...more: Child[]): void => show("locked",
+  heading(say("locked.title")),
+  h("p", { class: "lead" }, beside("locked.lead", { desk: telephone(desk()) })),
+  ...more,
+  languageChoice(() => void first()));
+
+// first shows the act to the first person, or to the second who has the link of the
+// first.
+async function first(by?: Signed): Promise<void> {
+  let drawn: Drawn;
+  try {
+    drawn = await post<Drawn>("/options", by ? { act: by.act } : {});
+  } catch (e) {
+    if (e instanceof Refused && e.code === "state_conflict") return opened("locked.not");
+    return locked(h("p", { class: "note", role: "alert", "data-testid": "trouble" }, beside(wordsOf(e))), quiet("locked.anew", () => void first()));
+  }
+  agreeing(drawn, by);
+}
+
+function agreeing(drawn: Drawn, by?: Signed): void {
+  const wrong = note();
+  let busy = false;
+  const agree = async (): Promise<void> => {
+    if (busy) return;
+    busy = true;
+    wrong.replaceChildren();
+    try {
+      const response = await use(drawn.options);
+      const responses = by ? [by.response, response] : [response];
+      const now = await post<Unlocking>("", { act: drawn.act, responses });
+      if (now.open) return opened("locked.opens");
+      second(drawn, { act: drawn.act, response }, now);
+    } catch (e) {
+      wrong.replaceChildren(beside(wordsOf(e)));
+    } finally {
+      busy = false;
+    }
+  };
+  const until = drawn.lines.find((l) => l.at === "expires")?.value ?? "";
+  locked(
+    h("p", {}, beside(by ? "locked.second" : "locked.two")),
+    wrong,
+    h("div", { class: "actions" }, primary("locked.agree", () => void agree(), { "data-testid": "agree" })),
+    h("p", { class: "hint" }, beside("locked.until", { when: moment(until) })),
+    h("details", {},
+      h("summary", {}, say("locked.all")),
+      h("dl", {}, ...drawn.lines.flatMap((l) => [h("dt", {}, h("bdi", { dir: "ltr" }, l.at)), h("dd", {}, h("bdi", { dir: "ltr" }, l.value))]))),
+  );
+}
+
+// second hands on what the first person has signed.
+function second(drawn: Drawn, by: Signed, now: Unlocking): void {
+  const link = linkTo(location.origin + location.pathname, by);
+  const copied = h("p", { class: "hint", role: "status" });
+  const copy = async (): Promise<void> => {
+    await navigator.clipboard.writeText(link).catch(() => getSelection()?.selectAllChildren(shown));
+    copied.replaceChildren(say("locked.copied"));
+  };
+  const shown = h("p", { class: "handed", dir: "ltr", tabindex: "0", "data-testid": "link" }, link);
+  locked(
+    h("p", { class: "note good", role: "status", "data-testid": "one" },
+      beside(now.root ? "locked.root" : "locked.one", { command: h("bdi", { dir: "ltr" }, command) })),
+    h("section", { class: "card" },
+      h("h2", {}, say("locked.link")), shown, copied,
+      h("div", { class: "actions" }, quiet("locked.copy", () => void copy(), { "data-testid": "copy" }))),
+    !now.root && h("div", { class: "actions" }, primary("locked.agree", () => agreeing(drawn, by), { "data-testid": "next" })),
+  );
+}
+
+function opened(id: string): void {
+  show("opened",
+    heading(say(id)),
+    h("p", {}, h("a", { href: "/admin" }, say("locked.signin"))));
+}
+
+const memory = {
+  read: async (): Promise<string | undefined> => { try { return localStorage.getItem("language") ?? undefined; } catch { return undefined; } },
+  write: async (language: string): Promise<void> => { try { localStorage.setItem("language", language); } catch { /* this browser keeps nothing */ } },
+};
+
+async function start(): Promise<void> {
+  const by = handed();
+  await begin(memory);
+  document.querySelector(".skip")?.replaceChildren(say("page.skip"));
+  if (!passkeys()) return locked(h("p", { class: "note" }, beside("locked.browser")));
+  await first(by);
+}
+
+void start();
