@@ -64,8 +64,18 @@ type Agency struct {
 	Partner  string // the agency whose people are the second person here; "" is none
 	Terms    Terms
 	Keys     []Key // oldest first
-	// Version rises with every change, so that of two people who edit the
-	// same agency the second is told.
+	// Compromised is since when nothing that it signs is believed; zero is never.
+	Compromised time.Time
+
+	version int64 // of its keys
+}
+
+// AgencyKeys are the keys of an agency, which a Store keeps beside the roster.
+type AgencyKeys struct {
+	Agency string
+	Keys   []Key // oldest first
+	// Version rises with every change, so that of two who change them the second is
+	// told.
 	Version int64
 }
 
@@ -179,10 +189,10 @@ func (n *Network) Adopt(ctx context.Context) error {
 		return err
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Agencies)) {
-		switch _, err := n.cfg.Store.Agency(ctx, id); {
+		switch _, err := n.cfg.Store.Keys(ctx, id); {
 		case err == nil:
 		case !errors.Is(err, ErrNotFound):
-			return fmt.Errorf("read the agency: %w", err)
+			return fmt.Errorf("read the agency's keys: %w", err)
 		default:
 			if err := n.adopt(ctx, agencyOf(s.Agencies[id])); err != nil {
 				return err
@@ -203,7 +213,6 @@ func (n *Network) adopt(ctx context.Context, a Agency) error {
 	if err != nil {
 		return err
 	}
-	a.Keys = []Key{key}
 	entry, err := n.entry("agency.add", audit.Actor{}, struct {
 		ID      string `json:"id"`
 		Class   Class  `json:"class"`
@@ -214,12 +223,12 @@ func (n *Network) adopt(ctx context.Context, a Agency) error {
 	if err != nil {
 		return err
 	}
-	err = n.cfg.Store.AddAgency(ctx, a, entry)
+	err = n.cfg.Store.AddKeys(ctx, AgencyKeys{Agency: a.ID, Keys: []Key{key}}, entry)
 	switch {
 	case errors.Is(err, ErrExists): // another process was faster
 		return nil
 	case err != nil:
-		return fmt.Errorf("store the agency: %w", err)
+		return fmt.Errorf("store the agency's keys: %w", err)
 	}
 	return n.recordGeneration(ctx)
 }
@@ -230,6 +239,9 @@ func agencyOf(a roster.Agency) Agency {
 	out := Agency{
 		ID: a.ID, Name: a.Name, Class: Class(a.Class), Country: a.Country, Desk: a.Desk, Suspended: a.Suspended,
 		Admitted: time.Unix(a.Admitted, 0).UTC().Truncate(day), Founder: a.Founder, Partner: a.Partner,
+	}
+	if a.Compromised > 0 {
+		out.Compromised = time.Unix(a.Compromised, 0).UTC()
 	}
 	for _, q := range a.Quotas {
 		out.Terms.Quotas = append(out.Terms.Quotas, Quota{Event: q.Event, Cards: q.Cards, Until: time.Unix(q.Until, 0).UTC()})
@@ -261,19 +273,22 @@ func (n *Network) Agency(ctx context.Context, id string) (Agency, error) {
 	if !ok {
 		return Agency{}, ErrNotFound
 	}
-	kept, err := n.cfg.Store.Agency(ctx, id)
+	kept, err := n.cfg.Store.Keys(ctx, id)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Agency{}, fmt.Errorf("read the agency: %w", err)
+		return Agency{}, fmt.Errorf("read the agency's keys: %w", err)
 	}
 	return with(of, kept), nil
 }
 
 // with is an agency of the roster with the keys that are kept for it.
-func with(of roster.Agency, kept Agency) Agency {
+func with(of roster.Agency, kept AgencyKeys) Agency {
 	a := agencyOf(of)
-	a.Keys, a.Version = kept.Keys, kept.Version
+	a.Keys, a.version = kept.Keys, kept.Version
 	return a
 }
+
+// keys are those of an agency, to be written.
+func (a Agency) keys() AgencyKeys { return AgencyKeys{a.ID, a.Keys, a.version} }
 
 // Agencies returns all agencies, in order of id.
 func (n *Network) Agencies(ctx context.Context) ([]Agency, error) {
@@ -281,13 +296,13 @@ func (n *Network) Agencies(ctx context.Context) ([]Agency, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := n.cfg.Store.Agencies(ctx)
+	rows, err := n.cfg.Store.AllKeys(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read agencies: %w", err)
+		return nil, fmt.Errorf("read the agencies' keys: %w", err)
 	}
-	kept := map[string]Agency{}
-	for _, a := range rows {
-		kept[a.ID] = a
+	kept := map[string]AgencyKeys{}
+	for _, k := range rows {
+		kept[k.Agency] = k
 	}
 	all := make([]Agency, 0, len(s.Agencies))
 	for _, id := range slices.Sorted(maps.Keys(s.Agencies)) {
@@ -352,8 +367,8 @@ func (n *Network) adoptKeys(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := n.cfg.Store.ReplaceAgency(ctx, a, entry); err != nil {
-			return fmt.Errorf("store the agency: %w", err)
+		if err := n.cfg.Store.ReplaceKeys(ctx, a.keys(), entry); err != nil {
+			return fmt.Errorf("store the agency's keys: %w", err)
 		}
 	}
 	return nil
@@ -408,8 +423,8 @@ func (n *Network) changeAgency(ctx context.Context, by audit.Actor, id, kind str
 	if err != nil {
 		return err
 	}
-	if err := n.cfg.Store.ReplaceAgency(ctx, a, entry); err != nil {
-		return fmt.Errorf("store the agency: %w", err)
+	if err := n.cfg.Store.ReplaceKeys(ctx, a.keys(), entry); err != nil {
+		return fmt.Errorf("store the agency's keys: %w", err)
 	}
 	return nil
 }

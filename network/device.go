@@ -249,7 +249,7 @@ func (n *Network) adoptDevices(ctx context.Context, s roster.State) error {
 		return fmt.Errorf("read devices: %w", err)
 	}
 	for _, d := range kept {
-		if _, decided := s.Devices[d.ID]; !decided || !d.Pending {
+		if _, decided := s.Devices[d.ID]; !decided {
 			continue
 		}
 		entry, err := n.entry("device.approve", audit.Actor{}, map[string]any{
@@ -258,7 +258,7 @@ func (n *Network) adoptDevices(ctx context.Context, s roster.State) error {
 		if err != nil {
 			return err
 		}
-		if err := n.cfg.Store.ApproveDevice(ctx, d.ID, entry); err != nil && !errors.Is(err, ErrConflict) {
+		if err := n.cfg.Store.EndWaiting(ctx, d.ID, entry); err != nil && !errors.Is(err, ErrConflict) {
 			return fmt.Errorf("end the device's waiting: %w", err)
 		}
 	}
@@ -267,8 +267,9 @@ func (n *Network) adoptDevices(ctx context.Context, s roster.State) error {
 
 // RefuseDevice ends the waiting of a device that nobody has let in, and returns its
 // agency. ErrConflict for one that does not wait: a change of the roster ends those.
-// The keys that a device holds stay in it until its lease is over, and whoever took it
-// apart keeps them: burn the epochs then.
+// It is ended by its agency, or by that of whoever invited it, so that one token ends no
+// more than its own: ErrForbidden for others. The keys that a device holds stay in it
+// until its lease is over, and whoever took it apart keeps them: burn the epochs then.
 func (n *Network) RefuseDevice(ctx context.Context, by audit.Actor, id string) (agency string, err error) {
 	d, err := n.managedDevice(ctx, by, id)
 	switch {
@@ -276,6 +277,13 @@ func (n *Network) RefuseDevice(ctx context.Context, by audit.Actor, id string) (
 		return "", err
 	case !d.Pending:
 		return d.Agency, ErrConflict
+	}
+	inviter, _, err := n.cfg.Rights.Present(ctx, d.InvitedBy)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("look up who invited: %w", err)
+	case by.Agency != d.Agency && (inviter.ID == "" || by.Agency != inviter.Agency):
+		return d.Agency, ErrForbidden
 	}
 	return d.Agency, n.endWaiting(ctx, by, d, "")
 }
@@ -288,10 +296,18 @@ func (n *Network) endWaiting(ctx context.Context, by audit.Actor, d Device, why 
 	if err != nil {
 		return err
 	}
-	if err := n.cfg.Store.RevokeDevice(ctx, d.ID, entry); err != nil {
+	if err := n.cfg.Store.EndWaiting(ctx, d.ID, entry); err != nil {
 		return fmt.Errorf("end the device's waiting: %w", err)
 	}
 	return nil
+}
+
+// waitingLife is how long a device may wait: longer than any request to let it in.
+const waitingLife = 14 * day
+
+// SweepWaiting forgets invitations that are over, and devices that nobody let in.
+func (n *Network) SweepWaiting(ctx context.Context) error {
+	return n.cfg.Store.SweepWaiting(ctx, n.cfg.Now(), n.cfg.Now().Add(-waitingLife))
 }
 
 // device is a device as the roster has it, or one that waits.
@@ -310,15 +326,7 @@ func (n *Network) device(ctx context.Context, id string) (Device, error) {
 	case err != nil:
 		return Device{}, fmt.Errorf("read the device: %w", err)
 	}
-	return waiting(d), nil
-}
-
-// waiting is a device that the roster does not know: it waits, or was refused.
-func waiting(d Device) Device {
-	if !d.Pending {
-		d.Revoked = true
-	}
-	return d
+	return d, nil
 }
 
 func deviceOf(d roster.Device) Device {
@@ -343,8 +351,8 @@ func (n *Network) managedDevice(ctx context.Context, by audit.Actor, id string) 
 	return d, nil
 }
 
-// Devices lists an agency's devices, those that are out included. For an
-// operator "" lists those of all agencies.
+// Devices lists an agency's devices, those that were let in and are out included. For
+// an operator "" lists those of all agencies.
 func (n *Network) Devices(ctx context.Context, by audit.Actor, agency string) ([]Device, error) {
 	if err := n.may(by, actDevices, agency); err != nil {
 		return nil, err
@@ -358,9 +366,6 @@ func (n *Network) Devices(ctx context.Context, by audit.Actor, agency string) ([
 		return nil, fmt.Errorf("read devices: %w", err)
 	}
 	all = slices.DeleteFunc(all, func(d Device) bool { _, decided := s.Devices[d.ID]; return decided })
-	for i, d := range all {
-		all[i] = waiting(d)
-	}
 	for _, d := range s.Devices {
 		if agency == "" || d.Agency == agency {
 			all = append(all, deviceOf(d))

@@ -314,7 +314,7 @@ func TestApprovalRefused(t *testing.T) {
 	for range 5 {
 		wantErr(t, "another device's", b.approve(second, kept.ID, b.symbols(neighbour)), network.ErrSymbols)
 	}
-	wantErr(t, "right, too late", b.approve(second, kept.ID, symbols), network.ErrConflict)
+	wantErr(t, "right, too late", b.approve(second, kept.ID, symbols), network.ErrNotFound)
 	_, err := b.people.Authenticate(t.Context(), e.Token)
 	wantErr(t, "a device that is out", err, people.ErrUnauthenticated)
 	if got := b.logged(); got != before+2 { // an approval, a revocation
@@ -325,6 +325,35 @@ func TestApprovalRefused(t *testing.T) {
 	_, late := b.pending(border.ID)
 	b.suspend(border.ID)
 	wantErr(t, "of a suspended agency", b.approve(second, late.Device.ID, b.symbols(late)), network.ErrConflict)
+}
+
+// TestOnlyItsOwnEndsWaiting: a device that waits is sent away by its agency, or by that
+// of whoever invited it. Another one's token ends nothing, also an operator's.
+func TestOnlyItsOwnEndsWaiting(t *testing.T) {
+	b := newBench(t)
+	ngo := b.agency(network.NGO)
+	inviter, _ := b.member(ngo.ID, people.Supervisor)
+	colleague, _ := b.member(ngo.ID, people.Supervisor)
+	stranger, _ := b.member(b.agency(network.NGO).ID, people.Supervisor)
+	_, public, err := verifier.NewDevice(b.cfg.ID, "", nil)
+	b.ok(err)
+	enrol := func(by audit.Actor) string {
+		_, secret, err := b.InviteDevice(t.Context(), by, ngo.ID, "gate-2")
+		b.ok(err)
+		e, err := b.EnrolDevice(t.Context(), secret, public)
+		b.ok(err)
+		return e.Device.ID
+	}
+	refuse := func(by audit.Actor, id string) error {
+		_, err := b.RefuseDevice(t.Context(), by, id)
+		return err
+	}
+	theirs, ours := enrol(inviter), enrol(b.root)
+	wantErr(t, "by an operator", refuse(b.second(), theirs), network.ErrForbidden)
+	wantErr(t, "by another agency", refuse(stranger, theirs), network.ErrNotFound)
+	b.ok(refuse(colleague, theirs))
+	wantErr(t, "twice", refuse(colleague, theirs), network.ErrNotFound)
+	b.ok(refuse(b.second(), ours)) // whom an operator invited
 }
 
 // TestApprovalTriesAtOnce: many wrong ones at once are still five.
@@ -343,7 +372,7 @@ func TestApprovalTriesAtOnce(t *testing.T) {
 			switch {
 			case errors.Is(err, network.ErrSymbols):
 				compared.Add(1)
-			case !errors.Is(err, network.ErrConflict):
+			case !errors.Is(err, network.ErrConflict) && !errors.Is(err, network.ErrNotFound):
 				t.Errorf("at once: %v", err)
 			}
 		})
@@ -352,9 +381,6 @@ func TestApprovalTriesAtOnce(t *testing.T) {
 	if n := compared.Load(); n > 5 {
 		t.Errorf("%d were compared, want 5 at most", n)
 	}
-	d, err := b.store.Device(t.Context(), kept.ID)
-	b.ok(err)
-	if !d.Revoked || d.Pending {
-		t.Errorf("after twelve wrong ones the device is %+v", d)
-	}
+	_, err := b.store.Device(t.Context(), kept.ID)
+	wantErr(t, "after twelve wrong ones", err, network.ErrNotFound)
 }

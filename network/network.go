@@ -137,12 +137,13 @@ type Store interface {
 	// lowers it.
 	SeeGeneration(ctx context.Context, generation uint64) error
 
-	AddAgency(ctx context.Context, a Agency, log ...audit.Entry) error
-	// ReplaceAgency writes the agency and its keys as given, one version
-	// higher. ErrConflict if the stored version is another than a.Version.
-	ReplaceAgency(ctx context.Context, a Agency, log ...audit.Entry) error
-	Agency(ctx context.Context, id string) (Agency, error)
-	Agencies(ctx context.Context) ([]Agency, error) // in order of id
+	// AddKeys writes the first keys of an agency. ErrExists if it has some.
+	AddKeys(ctx context.Context, k AgencyKeys, log ...audit.Entry) error
+	// ReplaceKeys writes an agency's keys as given, one version higher. ErrConflict if
+	// the stored version is another than k.Version.
+	ReplaceKeys(ctx context.Context, k AgencyKeys, log ...audit.Entry) error
+	Keys(ctx context.Context, agency string) (AgencyKeys, error)
+	AllKeys(ctx context.Context) ([]AgencyKeys, error) // in order of the agencies' ids
 
 	AddInvitation(ctx context.Context, i Invitation, log ...audit.Entry) error
 	// Invitation finds an invitation by the hash of its secret.
@@ -154,15 +155,15 @@ type Store interface {
 	// TryApproval counts a try to approve a pending device and returns which one
 	// it is. ErrConflict if the device is not pending.
 	TryApproval(ctx context.Context, device string) (try int, err error)
-	// ApproveDevice makes a pending device an active one. ErrConflict if the
-	// device is not pending.
-	ApproveDevice(ctx context.Context, device string, log ...audit.Entry) error
-	// RevokeDevice ends the access of a device, pending or not, for good.
-	// ErrConflict if it was ended before.
-	RevokeDevice(ctx context.Context, id string, log ...audit.Entry) error
-	// Device and Devices know pending devices too.
+	// EndWaiting forgets a pending device: it was let in, or will not be. ErrConflict
+	// if it is not pending.
+	EndWaiting(ctx context.Context, device string, log ...audit.Entry) error
+	// SweepWaiting forgets invitations that are over at now, and devices that have been
+	// pending since before a day.
+	SweepWaiting(ctx context.Context, now, since time.Time) error
+	// Device returns a pending device.
 	Device(ctx context.Context, id string) (Device, error)
-	// Devices lists an agency's devices in order of id; "" lists those of all.
+	// Devices lists an agency's pending devices in order of id; "" lists those of all.
 	Devices(ctx context.Context, agency string) ([]Device, error)
 
 	// Epochs lists all epochs, the earliest sealing day first.

@@ -15,6 +15,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/sqlitetest"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
@@ -37,6 +38,7 @@ func newOffice(t *testing.T, demo bool) *office {
 	o.store, err = sqlstore.Open(t.Context(), o.db)
 	o.ok(err)
 	t.Cleanup(func() { _ = o.store.Close() })
+	o.ok(storetest.Seal(t.Context(), o.store))
 	passkeys := peopletest.Passkeys(t)
 	o.House = peopletest.Found(t, o.another(passkeys), passkeys, strings.Repeat("5eed", 8), demo, o.now)
 	o.first = o.First

@@ -29,10 +29,6 @@ func (o *office) waiting(agency, maker string) (bearer string, d network.Device)
 	o.t.Helper()
 	bearer, hash := token.New(token.Bearer)
 	_, secret := token.New(token.Invitation)
-	if _, err := o.store.Network().Agency(o.t.Context(), agency); err != nil {
-		of := network.Agency{ID: agency, Name: "Made-up House", Class: network.NGO, Country: "KHM", Desk: "+855"}
-		o.ok(o.store.Network().AddAgency(o.t.Context(), of))
-	}
 	id := fmt.Sprintf("%x", hash[:16])
 	i := network.Invitation{ID: id, Agency: agency, Label: "gate-1", Secret: secret, InvitedBy: maker, Expires: time.Now().Add(time.Hour)}
 	o.ok(o.store.Network().AddInvitation(o.t.Context(), i))

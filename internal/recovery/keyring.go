@@ -121,6 +121,9 @@ func (r *restoringKeyring) prepare(ctx context.Context) (err error) {
 		return errors.Join(fmt.Errorf("%w: stop the service on every machine first", files.ErrInUse), err)
 	}
 	r.network = n.ID
+	if err := r.believeRows(ctx); err != nil {
+		return err
+	}
 	if r.noted, err = r.db.KeyringBond(ctx); err != nil {
 		return err
 	}
@@ -144,6 +147,16 @@ func (r *restoringKeyring) prepare(ctx context.Context) (err error) {
 			"Look for a newer keyring or backup; when there is none, give --yes with the network's name. Nothing was changed", shut)
 	}
 	return nil
+}
+
+// believeRows gives the database the key of its seals.
+func (r *restoringKeyring) believeRows(ctx context.Context) (err error) {
+	keys, done, err := service.OpenKeys(ctx, r.cfg, r.network)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	return service.BelieveRows(ctx, r.db, keys, r.cfg.Dir, r.network)
 }
 
 // read takes the keyring's backup in, and believes it only when it is whole, of

@@ -540,7 +540,7 @@ func (r *restoring) believeRows(ctx context.Context, s *service.Stores) error {
 		return err
 	}
 	s.DB.Seal(key)
-	problems, err := s.DB.CheckSeals(ctx)
+	problems, err := s.DB.CheckLoaded(ctx)
 	switch {
 	case errors.Is(err, sqlstore.ErrNeverSealed): // of the version before
 	case err != nil:

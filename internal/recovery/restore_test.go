@@ -16,7 +16,6 @@ import (
 	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/recovery"
 	"github.com/safeconduct/safeconduct/internal/service"
-	"github.com/safeconduct/safeconduct/internal/sqlitetest"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
 )
@@ -100,7 +99,6 @@ func TestRestoreRoster(t *testing.T) {
 	if err != nil || done.Suspended != 1 || !slices.Equal(done.Agencies, []string{"Bridge"}) || len(done.Problems) > 0 {
 		t.Fatalf("%+v, %v", done, err)
 	}
-	sqlitetest.Administer(t, filepath.Join(again.Dir, config.DatabaseName), "UPDATE agencies SET suspended = FALSE")
 	opened(again.Dir, func(s *service.Service) {
 		state, err := s.People.State(t.Context())
 		if err != nil || state.Active(lotus) || !state.Active(mill) || len(state.Agencies) != 2 {

@@ -157,12 +157,12 @@ func (s *Stores) MatchKeyring(ctx context.Context, readers bool) (missing []stri
 	}
 	known := map[string]bool{}
 	if readers {
-		agencies, err := s.DB.Network().Agencies(ctx)
+		agencies, err := s.DB.Network().AllKeys(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
 		for _, a := range agencies {
-			known[a.ID] = true
+			known[a.Agency] = true
 		}
 	}
 	next := 0 // both come in the order of the ids

@@ -49,27 +49,38 @@ func (s *Service) DecoysOf(ctx context.Context, list uint16) (*mask.Decoys, erro
 // maxNamed bounds how many rows a line of the log names.
 const maxNamed = 20
 
-// believeRows gives the database the key of its seals, and adds up its heads. From
-// here on a row that was not written by a process with that key is none. Rows of the
-// version before are sealed as they stand, once: the folder remembers it, and is not
-// in the hands of whoever can write to the database.
-func (s *Service) believeRows(ctx context.Context, network string) error {
-	key, err := SealKey(ctx, s.Keys, network)
+// BelieveRows gives a database the key of its seals, and adds up its heads. From here
+// on a row that was not written by a process with that key is none. Rows of a version
+// that sealed none, or fewer, are sealed as they stand, once: the folder remembers it,
+// and is not in the hands of whoever can write to the database.
+func BelieveRows(ctx context.Context, db *sqlstore.DB, keys interface {
+	MAC(ctx context.Context, label string, data []byte) ([]byte, error)
+}, folder, network string,
+) error {
+	key, err := SealKey(ctx, keys, network)
 	if err != nil {
 		return fmt.Errorf("derive the key of the rows: %w", err)
 	}
-	s.DB.Seal(key)
-	mark := filepath.Join(s.cfg.Dir, config.SealedName)
-	_, marked := os.Lstat(mark)
-	_, err = s.DB.Counted(ctx)
-	if errors.Is(err, sqlstore.ErrNeverSealed) {
-		if marked == nil {
-			return &sqlstore.SealError{Table: "head_count", ID: "1"}
-		}
-		err = s.DB.SealRows(ctx)
-	}
-	if err != nil || marked == nil {
+	db.Seal(key)
+	mark := filepath.Join(folder, config.SealedName)
+	said, err := files.Read(mark, 16)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return files.Replace(mark, nil)
+	marked := string(said) == sealsNow
+	_, err = db.Counted(ctx)
+	if errors.Is(err, sqlstore.ErrNeverSealed) {
+		if marked {
+			return &sqlstore.SealError{Table: "head_count", ID: "1"}
+		}
+		err = db.SealRows(ctx)
+	}
+	if err != nil || marked {
+		return err
+	}
+	return files.Replace(mark, []byte(sealsNow))
 }
+
+// sealsNow is what the folder remembers: the second set of tables that have seals. The
+// file of the first was empty.
+const sealsNow = "2\n"

@@ -252,7 +252,7 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if err := s.openOffsite(r.ID); err != nil {
 		return err
 	}
-	if err := s.believeRows(ctx, r.ID); err != nil {
+	if err := BelieveRows(ctx, s.DB, s.Keys, s.cfg.Dir, r.ID); err != nil {
 		return err
 	}
 	// By its id the keys were opened; the rest is believed only now.

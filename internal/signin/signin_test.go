@@ -19,6 +19,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/storetest"
 )
 
 const (
@@ -53,6 +54,9 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
+	if err := storetest.Seal(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
 	w := &world{store: db.Sessions(), now: time.Date(2026, 3, 10, 9, 30, 12, 345678901, time.UTC), out: map[string]bool{}, from: map[string]time.Time{}}
 	w.Sessions = w.with(t, "one")
 	return w

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -18,22 +17,12 @@ func (db *DB) Log() *Log { return &Log{db} }
 
 // change runs do and appends the log entries that tell about it, in one
 // transaction.
-func (db *DB) change(ctx context.Context, log []audit.Entry, do func(tx *sql.Tx) error) error {
-	return db.tx(ctx, func(tx *sql.Tx) error {
-		if err := do(tx); err != nil {
-			return err
-		}
-		return db.appendEntries(ctx, tx, log...)
-	})
-}
-
-// changeSealed is change for rows that have seals.
-func (db *DB) changeSealed(ctx context.Context, log []audit.Entry, do func(tx *sql.Tx, h *heads) error) error {
+func (db *DB) change(ctx context.Context, log []audit.Entry, do func(tx *sql.Tx, h *heads) error) error {
 	return db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		if err := do(tx, h); err != nil {
 			return err
 		}
-		return db.appendEntries(ctx, tx, log...)
+		return db.appendEntries(ctx, tx, h, log...)
 	})
 }
 
@@ -62,14 +51,39 @@ func (db *DB) guarded(ctx context.Context, published leaves) error {
 // appendEntries writes log entries in the transaction of the change that they
 // tell about, so that neither exists without the other. Every method that
 // changes something calls it.
-func (db *DB) appendEntries(ctx context.Context, tx *sql.Tx, entries ...audit.Entry) error {
+func (db *DB) appendEntries(ctx context.Context, tx *sql.Tx, h *heads, entries ...audit.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
 	if err := db.guarded(ctx, leaves{tx}); err != nil {
 		return err
 	}
+	for _, e := range entries {
+		if err := h.tell(ctx, e); err != nil {
+			return err
+		}
+	}
 	return insertEntries(ctx, tx, entries...)
+}
+
+// tell has a history's seal cover one more entry. What is left of an erased case is a
+// hash alone, and belongs to none.
+func (h *heads) tell(ctx context.Context, e audit.Entry) error {
+	if e.Case == "" && e.Sealed == nil {
+		return nil
+	}
+	of, err := h.of(ctx, ofHistory(e.Case))
+	if err != nil {
+		return err
+	}
+	before := of.only(sealedEntry)
+	if before != (seal{}) {
+		if err := of.take(before, of.subject); err != nil {
+			return err
+		}
+	}
+	of.put(h.entry(before, e))
+	return nil
 }
 
 // insertEntries is appendEntries for a log that is being begun anew.
@@ -88,7 +102,7 @@ func insertEntries(ctx context.Context, tx *sql.Tx, entries ...audit.Entry) erro
 // Append writes entries that tell about no change of the database: an opening,
 // a check of a proof.
 func (l *Log) Append(ctx context.Context, entries ...audit.Entry) error {
-	return l.db.tx(ctx, func(tx *sql.Tx) error { return l.db.appendEntries(ctx, tx, entries...) })
+	return l.db.change(ctx, entries, func(*sql.Tx, *heads) error { return nil })
 }
 
 // Size returns how many entries have a leaf number.
@@ -209,9 +223,24 @@ type Logged struct {
 	Position int64 // leaf number, or -1 while it waits to be published
 }
 
-// History returns the entries of a case, oldest first.
-func (l *Log) History(ctx context.Context, caseID string) ([]Logged, error) {
-	return entries(ctx, l.db.read, selectEntries+"WHERE case_id = $1 ORDER BY added", caseID)
+// History returns the entries of a case, oldest first. None is missing, and none is
+// another one's.
+func (l *Log) History(ctx context.Context, caseID string) (all []Logged, err error) {
+	err = l.db.believed(ctx, func(h *heads) error {
+		if all, err = entries(ctx, h.q, selectEntries+"WHERE case_id = $1 ORDER BY added", caseID); err != nil {
+			return err
+		}
+		var told seal
+		for _, e := range all {
+			told = h.entry(told, e.Entry)
+		}
+		of, err := h.of(ctx, ofCase(caseID))
+		if err == nil && of.only(sealedEntry) != told {
+			err = &SealError{sealedEntry.String(), of.subject}
+		}
+		return err
+	})
+	return all, err
 }
 
 // Entries returns at most n entries that belong to no case, newest first,
@@ -233,23 +262,9 @@ func entries(ctx context.Context, q querier, query string, args ...any) ([]Logge
 	}
 	var all []Logged
 	err = each(rows, func() error {
-		e := Logged{Position: -1}
-		var caseID sql.NullString
-		var position sql.NullInt64
-		var hash []byte
-		var day int64
-		if err := rows.Scan(&e.ID, &caseID, &hash, &e.Sealed, &day, &position); err != nil {
-			return err
-		}
-		if len(hash) != 32 {
-			return errors.New("sqlstore: a log entry is damaged")
-		}
-		e.Case, e.Hash, e.Day = caseID.String, [32]byte(hash), fromDay(day)
-		if position.Valid {
-			e.Position = position.Int64
-		}
+		e, err := scanEntry(rows)
 		all = append(all, e)
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read log entries: %w", classify(err))
@@ -257,15 +272,40 @@ func entries(ctx context.Context, q querier, query string, args ...any) ([]Logge
 	return all, nil
 }
 
+func scanEntry(row scanner) (Logged, error) {
+	e := Logged{Position: -1}
+	var caseID sql.NullString
+	var position sql.NullInt64
+	var hash []byte
+	var sealed any // a driver may give NULL and no bytes the same []byte
+	var day int64
+	if err := row.Scan(&e.ID, &caseID, &hash, &sealed, &day, &position); err != nil {
+		return e, err
+	}
+	if len(hash) != 32 {
+		return e, &SealError{sealedEntry.String(), ofHistory(caseID.String)}
+	}
+	e.Sealed, _ = sealed.([]byte)
+	e.Case, e.Hash, e.Day = caseID.String, [32]byte(hash), fromDay(day)
+	if position.Valid {
+		e.Position = position.Int64
+	}
+	return e, nil
+}
+
 // forgetHistory empties a case's entries and keeps their hashes. Without salt
 // and body a hash says nothing any more.
-func forgetHistory(ctx context.Context, tx *sql.Tx, caseID string) error {
+func forgetHistory(ctx context.Context, tx *sql.Tx, h *heads, caseID string) error {
 	_, err := tx.ExecContext(ctx,
 		"UPDATE log_entries SET sealed = NULL, case_id = NULL WHERE case_id = $1", caseID)
 	if err != nil {
 		return fmt.Errorf("sqlstore: empty log entries: %w", err)
 	}
-	return nil
+	of, err := h.of(ctx, ofCase(caseID))
+	if err == nil {
+		of.drop(sealedEntry)
+	}
+	return err
 }
 
 // each calls scan for every row and closes the rows.

@@ -7,25 +7,53 @@ import (
 	"fmt"
 )
 
-// KeyringBond is the keyring that belongs to these records: its id, and how many
-// changes of it were seen. The zero Bond where none was noted yet.
-func (db *DB) KeyringBond(ctx context.Context) (b Bond, err error) {
+const selectBond = "SELECT id, changes FROM keyring_bond"
+
+func scanBond(row scanner) (b Bond, err error) {
 	var changes int64
-	err = db.read.QueryRowContext(ctx, "SELECT id, changes FROM keyring_bond").Scan(&b.ID, &changes)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Bond{}, nil
+	err = row.Scan(&b.ID, &changes)
+	b.Changes = uint64(changes) //nolint:gosec // counts from zero
+	return b, err
+}
+
+// KeyringBond is the keyring that belongs to these records: its id, and how many
+// changes of it were seen. The zero Bond where none was noted yet. Before the key of
+// the seals was given nothing can hold it against anything: whoever opens the network
+// asks again.
+func (db *DB) KeyringBond(ctx context.Context) (b Bond, err error) {
+	if db.seals == nil {
+		return bondIn(ctx, db.read, nil)
 	}
-	if err != nil {
+	err = db.believed(ctx, func(h *heads) error {
+		b, err = bondIn(ctx, h.q, h)
+		return err
+	})
+	return b, err
+}
+
+func bondIn(ctx context.Context, q querier, h *heads) (Bond, error) {
+	b, err := scanBond(q.QueryRowContext(ctx, selectBond))
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Bond{}, fmt.Errorf("sqlstore: read which keyring belongs here: %w", classify(err))
 	}
-	b.Changes = uint64(changes) //nolint:gosec // counts from zero
-	return b, nil
+	if h == nil {
+		return b, nil
+	}
+	var want seal
+	if err == nil {
+		want = h.bond(b)
+	}
+	of, err := h.of(ctx, ofKeyring)
+	if err == nil && of.only(sealedBond) != want {
+		err = &SealError{sealedBond.String(), b.ID}
+	}
+	return b, err
 }
 
 // BindKeyring notes that a keyring belongs to these records, in the place of any
 // other, and which records stay shut because it has no key for them.
 func (db *DB) BindKeyring(ctx context.Context, b Bond, shut []string) error {
-	err := db.tx(ctx, func(tx *sql.Tx) error {
+	err := db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		for _, clear := range []string{"DELETE FROM keyring_bond", "DELETE FROM shut_records"} {
 			if _, err := tx.ExecContext(ctx, clear); err != nil {
 				return err
@@ -36,7 +64,13 @@ func (db *DB) BindKeyring(ctx context.Context, b Bond, shut []string) error {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO keyring_bond (id, changes) VALUES ($1, $2)", b.ID, int64(b.Changes)) //nolint:gosec // counts by hand
+		of, err := h.of(ctx, ofKeyring)
+		if err != nil {
+			return err
+		}
+		of.drop(sealedBond)
+		of.put(h.bond(b))
+		_, err = tx.ExecContext(ctx, "INSERT INTO keyring_bond (id, changes) VALUES ($1, $2)", b.ID, int64(b.Changes)) //nolint:gosec // counts by hand
 		return err
 	})
 	if err != nil {
@@ -48,8 +82,18 @@ func (db *DB) BindKeyring(ctx context.Context, b Bond, shut []string) error {
 // SeeKeyring notes how many changes of the keyring were seen. It never goes
 // back, and notes nothing of another keyring.
 func (db *DB) SeeKeyring(ctx context.Context, b Bond) error {
-	err := db.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "UPDATE keyring_bond SET changes = $1 WHERE id = $2 AND changes < $1", int64(b.Changes), b.ID) //nolint:gosec // counts by hand
+	err := db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		noted, err := bondIn(ctx, tx, h)
+		if err != nil || noted.ID != b.ID || noted.Changes >= b.Changes {
+			return err
+		}
+		of, err := h.of(ctx, ofKeyring)
+		if err != nil {
+			return err
+		}
+		of.drop(sealedBond)
+		of.put(h.bond(b))
+		_, err = tx.ExecContext(ctx, "UPDATE keyring_bond SET changes = $1 WHERE id = $2", int64(b.Changes), b.ID) //nolint:gosec // counts by hand
 		return err
 	})
 	if err != nil {

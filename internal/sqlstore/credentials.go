@@ -80,7 +80,7 @@ func addList(ctx context.Context, tx *sql.Tx, h *heads) (uint16, error) {
 func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, limits []credentials.Limit, entries ...audit.Entry) error {
 	return c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		if d.Kind == credentials.KindCard {
-			if err := countCard(ctx, tx, d.Agency, d.IssuedOn, limits); err != nil {
+			if err := countCard(ctx, tx, h, d.Agency, d.IssuedOn, limits); err != nil {
 				return err
 			}
 		}
@@ -116,7 +116,7 @@ func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, limits 
 			return err
 		}
 		of.put(h.issued(reserved(d)))
-		return c.db.appendEntries(ctx, tx, entries...)
+		return c.db.appendEntries(ctx, tx, h, entries...)
 	})
 }
 
@@ -233,7 +233,7 @@ func (c *Credentials) Complete(ctx context.Context, done credentials.Completion,
 		if err := applyChanges(ctx, tx, h, done.Changes, done.Answers); err != nil {
 			return err
 		}
-		return c.db.appendEntries(ctx, tx, entries...)
+		return c.db.appendEntries(ctx, tx, h, entries...)
 	})
 }
 
@@ -259,7 +259,7 @@ func (c *Credentials) Apply(ctx context.Context, seen *credentials.Seen, changes
 		if err := applyChanges(ctx, tx, h, changes, answers); err != nil {
 			return err
 		}
-		return c.db.appendEntries(ctx, tx, entries...)
+		return c.db.appendEntries(ctx, tx, h, entries...)
 	})
 }
 
@@ -663,7 +663,7 @@ func (c *Credentials) Publish(ctx context.Context, list uint16, before string, e
 				return err
 			}
 		}
-		return c.db.appendEntries(ctx, tx, log...)
+		return c.db.appendEntries(ctx, tx, h, log...)
 	})
 }
 

@@ -196,9 +196,9 @@ func TestCommitWaits(t *testing.T) {
 	await("nobody")
 	hurried, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	err := db.tx(hurried, func(tx *sql.Tx) error {
+	err := db.sealed(hurried, func(tx *sql.Tx, h *heads) error {
 		time.AfterFunc(200*time.Millisecond, cancel) // in the middle of COMMIT
-		return db.appendEntries(hurried, tx, storetest.Entry(t, ""))
+		return db.appendEntries(hurried, tx, h, storetest.Entry(t, ""))
 	})
 	if !errors.Is(err, ErrUnavailable) {
 		t.Errorf("write: %v, want ErrUnavailable", err)

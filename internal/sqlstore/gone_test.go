@@ -25,6 +25,7 @@ func TestFilesTakenAway(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "main.db")
 				db, err := Open(ctx, path)
 				ok(t, err)
+				sealing(t, db)
 				kept := storetest.Entry(t, "")
 				ok(t, db.Log().Append(ctx, kept))
 				ringPath := filepath.Join(t.TempDir(), "ring.db")
@@ -62,9 +63,9 @@ func TestFilesTakenAway(t *testing.T) {
 // is not acknowledged.
 func TestFilesTakenAwayMeanwhile(t *testing.T) {
 	db := openDB(t)
-	err := db.tx(t.Context(), func(tx *sql.Tx) error {
+	err := db.sealed(t.Context(), func(tx *sql.Tx, h *heads) error {
 		ok(t, os.Remove(db.path+"-wal"))
-		return db.appendEntries(t.Context(), tx, storetest.Entry(t, ""))
+		return db.appendEntries(t.Context(), tx, h, storetest.Entry(t, ""))
 	})
 	if !errors.Is(err, ErrGone) {
 		t.Errorf("%v, want ErrGone", err)
@@ -80,6 +81,7 @@ func TestFilesStay(t *testing.T) {
 	for range 3 {
 		other, err := Open(t.Context(), db.path)
 		ok(t, err)
+		sealing(t, other)
 		ok(t, other.Log().Append(t.Context(), storetest.Entry(t, "")))
 		ok(t, other.Truncate(t.Context()))
 		ok(t, other.Close())

@@ -109,6 +109,17 @@ func (h *head) count(t sealedTable) (n int) {
 	return n
 }
 
+// only is the one seal of a table of which the subject has one; the zero seal if it has
+// none.
+func (h *head) only(t sealedTable) (s seal) {
+	for i := 0; i < len(h.seals); i += sealSize {
+		if h.seals[i] == byte(t) {
+			copy(s[:], h.seals[i:])
+		}
+	}
+	return s
+}
+
 // put adds the seal of a row that was written.
 func (h *head) put(s seal) {
 	h.seals, h.own = append(h.seals, s[:]...), true
@@ -305,14 +316,61 @@ func ofBlock(list uint16, index uint32) string {
 	return fmt.Sprintf("list/%05d/%04d", list, index/blockSize)
 }
 
+func ofCount(agency string) string { return "count/" + agency }
+
 const (
-	ofNetwork = "network"
-	ofLists   = "lists"
+	ofNetwork  = "network"
+	ofLists    = "lists"
+	ofAgencies = "agencies"
+	ofWaiting  = "waiting" // invitations, and devices that nobody has let in
+	ofRoster   = "roster"
+	ofLog      = "log" // entries that are about no case
+	ofKeyring  = "keyring"
 )
 
+// ofHistory is where the seal of an entry's history stands.
+func ofHistory(caseID string) string {
+	if caseID == "" {
+		return ofLog
+	}
+	return ofCase(caseID)
+}
+
+// Rows with random names, of which many come and go, share these many subjects, so
+// that none of them has to be forgotten: numbers only grow.
+const (
+	buckets        = 1 << 8
+	bucketRequests = "requests/"
+	bucketSessions = "sessions/"
+)
+
+// inBucket is the subject of a row by its name.
+func inBucket(of, name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return fmt.Sprintf("%s%02x", of, sum[0])
+}
+
+// bucketSlots is where the slots of buckets begin: behind all lists.
+const bucketSlots = int64(slots) + (1<<16)*blocks
+
+// firstSlot is the slot of a kind of bucket's first.
+func firstSlot(of string) int64 {
+	if of == bucketSessions {
+		return bucketSlots + buckets
+	}
+	return bucketSlots
+}
+
 // slotOf is where a subject's numbers are added up. A block of a status list is
-// alone in its slot, because a publication reads all of them.
+// alone in its slot, because a publication reads all of them, and so is a bucket.
 func slotOf(subject string) int64 {
+	for _, of := range []string{bucketRequests, bucketSessions} {
+		if at, ok := strings.CutPrefix(subject, of); ok {
+			if n, err := strconv.ParseUint(at, 16, 8); err == nil && len(at) == 2 {
+				return firstSlot(of) + int64(n)
+			}
+		}
+	}
 	if rest, ok := strings.CutPrefix(subject, "list/"); ok {
 		list, block, _ := strings.Cut(rest, "/")
 		n, err1 := strconv.ParseUint(list, 10, 16)
@@ -349,16 +407,35 @@ func (h *heads) of(ctx context.Context, subject string) (*head, error) {
 
 // ofList returns the heads of all blocks of a status list.
 func (h *heads) ofList(ctx context.Context, list uint16) ([]*head, error) {
-	first := int64(slots) + int64(list)*blocks
-	if err := h.load(ctx, "h.slot >= $1 AND h.slot < $2", first, first+blocks); err != nil {
+	return h.between(ctx, int64(slots)+int64(list)*blocks, blocks)
+}
+
+// ofBuckets returns the heads of all buckets of a kind, also of those that are empty.
+func (h *heads) ofBuckets(ctx context.Context, of string) ([]*head, error) {
+	if _, err := h.between(ctx, firstSlot(of), buckets); err != nil {
 		return nil, err
 	}
-	if err := h.judge(ctx, first, first+blocks); err != nil {
+	all := make([]*head, buckets)
+	for i := range all {
+		subject := fmt.Sprintf("%s%02x", of, i)
+		if h.found[subject] == nil {
+			h.found[subject] = &head{subject: subject, slot: slotOf(subject)}
+		}
+		all[i] = h.found[subject]
+	}
+	return all, nil
+}
+
+// between returns the heads in some slots, which are alone in them.
+func (h *heads) between(ctx context.Context, first, n int64) (found []*head, err error) {
+	if err := h.load(ctx, "h.slot >= $1 AND h.slot < $2", first, first+n); err != nil {
 		return nil, err
 	}
-	var found []*head
+	if err := h.judge(ctx, first, first+n); err != nil {
+		return nil, err
+	}
 	for _, one := range h.found {
-		if first <= one.slot && one.slot < first+blocks {
+		if first <= one.slot && one.slot < first+n {
 			found = append(found, one)
 		}
 	}
@@ -479,13 +556,14 @@ func (h *heads) judge(ctx context.Context, first, end int64) error {
 			sums[one.slot] += one.was
 		}
 	}
-	for slot := range h.alone {
-		if first <= slot && slot < end {
-			sums[slot] += 0 // also one that is missing
-		}
-	}
 	if first < slots {
 		sums[first] += 0
+	} else {
+		for slot := range h.alone {
+			if first <= slot && slot < end {
+				sums[slot] += 0 // also one that is missing
+			}
+		}
 	}
 	for slot, sum := range sums {
 		switch want, known := h.slot(slot).at(h.count.number); {

@@ -24,7 +24,7 @@ func (db *DB) Network() *Network { return &Network{db} }
 
 // Init writes a new network. network.ErrExists if there is one.
 func (s *Network) Init(ctx context.Context, r network.Record, epochs []network.Epoch, log ...audit.Entry) error {
-	return s.db.changeSealed(ctx, log, func(tx *sql.Tx, h *heads) error {
+	return s.db.change(ctx, log, func(tx *sql.Tx, h *heads) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO network
 			(one, id, name, base_url, desk, demo, generation, pack_sequence, trust_sequence)
 			VALUES (1, $1, $2, $3, $4, $5, $6, 0, 0)`,
@@ -132,49 +132,64 @@ func (s *Network) SeeGeneration(ctx context.Context, generation uint64) error {
 	})
 }
 
-// AddAgency writes an agency and its keys.
-func (s *Network) AddAgency(ctx context.Context, a network.Agency, log ...audit.Entry) error {
-	return s.db.change(ctx, log, func(tx *sql.Tx) error {
-		terms, err := json.Marshal(a.Terms)
+// AddKeys writes the first keys of an agency.
+func (s *Network) AddKeys(ctx context.Context, k network.AgencyKeys, log ...audit.Entry) error {
+	return s.db.change(ctx, log, func(tx *sql.Tx, h *heads) error {
+		of, err := h.of(ctx, ofAgencies)
 		if err != nil {
-			return fmt.Errorf("sqlstore: encode terms: %w", err)
+			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO agencies
-			(id, name, class, country, desk, suspended, version, admitted_day, terms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			a.ID, a.Name, string(a.Class), a.Country, a.Desk, a.Suspended, a.Version, optionalDay(a.Admitted), string(terms))
+		_, err = tx.ExecContext(ctx, "INSERT INTO agencies (id, version) VALUES ($1, $2)", k.Agency, k.Version)
 		if isTaken(err) {
 			return network.ErrExists
 		}
 		if err != nil {
 			return fmt.Errorf("sqlstore: write agency: %w", err)
 		}
-		return insertKeys(ctx, tx, a)
+		return insertKeys(ctx, tx, h, of, k)
 	})
 }
 
-// ReplaceAgency writes an agency as given. network.ErrConflict if somebody
-// else has changed it since it was read.
-func (s *Network) ReplaceAgency(ctx context.Context, a network.Agency, log ...audit.Entry) error {
-	return s.db.change(ctx, log, func(tx *sql.Tx) error {
-		terms, err := json.Marshal(a.Terms)
+// ReplaceKeys writes an agency's keys as given. network.ErrConflict if somebody else
+// has changed them since they were read.
+func (s *Network) ReplaceKeys(ctx context.Context, k network.AgencyKeys, log ...audit.Entry) error {
+	return s.db.change(ctx, log, func(tx *sql.Tx, h *heads) error {
+		old, err := keyedIn(ctx, tx, h, selectAgencies+"WHERE id = $1", selectKeys+"WHERE agency_id = $1 ORDER BY place", k.Agency)
 		if err != nil {
-			return fmt.Errorf("sqlstore: encode terms: %w", err)
+			return err
 		}
-		res, err := tx.ExecContext(ctx, `UPDATE agencies
-			SET name = $1, class = $2, country = $3, desk = $4, suspended = $5, terms = $6, version = version + 1
-			WHERE id = $7 AND version = $8`,
-			a.Name, string(a.Class), a.Country, a.Desk, a.Suspended, string(terms), a.ID, a.Version)
-		if err := mustChange(res, err, network.ErrConflict); err != nil {
+		if len(old) == 0 || old[0].Version != k.Version {
+			return network.ErrConflict
+		}
+		of, err := h.of(ctx, ofAgencies)
+		if err != nil {
+			return err
+		}
+		if err := of.take(h.agency(old[0]), k.Agency); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE agencies SET version = version + 1 WHERE id = $1", k.Agency); err != nil {
 			return fmt.Errorf("sqlstore: write agency: %w", err)
 		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM agency_keys WHERE agency_id = $1", a.ID); err != nil {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM agency_keys WHERE agency_id = $1", k.Agency); err != nil {
 			return fmt.Errorf("sqlstore: write agency keys: %w", err)
 		}
-		return insertKeys(ctx, tx, a)
+		next := k
+		next.Version++
+		return insertKeys(ctx, tx, h, of, next)
 	})
 }
 
-func insertKeys(ctx context.Context, tx *sql.Tx, a network.Agency) error {
+// keyedAgency is an agency's keys as they are kept: what is said of each that was
+// stolen is the JSON of it.
+type keyedAgency struct {
+	network.AgencyKeys
+
+	stolen [][]byte
+}
+
+func insertKeys(ctx context.Context, tx *sql.Tx, h *heads, of *head, a network.AgencyKeys) error {
+	kept := keyedAgency{AgencyKeys: a}
 	for i, k := range a.Keys {
 		var compromised []byte
 		if k.Compromised != nil {
@@ -183,118 +198,128 @@ func insertKeys(ctx context.Context, tx *sql.Tx, a network.Agency) error {
 				return fmt.Errorf("sqlstore: encode agency key: %w", err)
 			}
 		}
+		kept.stolen = append(kept.stolen, compromised)
 		_, err := tx.ExecContext(ctx, `INSERT INTO agency_keys
 			(agency_id, kid, place, jwk, from_day, to_day, revoked, compromised) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			a.ID, k.KeyID, i, []byte(k.JWK), toDay(k.From), toDay(k.To), k.Revoked, compromised)
+			a.Agency, k.KeyID, i, []byte(k.JWK), toDay(k.From), toDay(k.To), k.Revoked, compromised)
 		if err != nil {
 			return fmt.Errorf("sqlstore: write agency key: %w", err)
 		}
 	}
+	of.put(h.agency(kept))
 	return nil
 }
 
-// Agency returns an agency with its keys.
-func (s *Network) Agency(ctx context.Context, id string) (network.Agency, error) {
-	all, err := s.agencies(ctx, selectAgencies+"WHERE id = $1", selectKeys+"WHERE agency_id = $1 ORDER BY place", id)
+// Keys returns an agency's keys. An agency whose keys were taken away is not one that
+// never had any.
+func (s *Network) Keys(ctx context.Context, agency string) (k network.AgencyKeys, err error) {
+	all, err := s.keys(ctx, selectAgencies+"WHERE id = $1", selectKeys+"WHERE agency_id = $1 ORDER BY place", agency)
 	if err != nil {
-		return network.Agency{}, err
+		return k, err
 	}
-	if len(all) == 0 {
-		return network.Agency{}, network.ErrNotFound
+	if len(all) > 0 {
+		return all[0], nil
 	}
-	return all[0], nil
+	if _, err := s.AllKeys(ctx); err != nil {
+		return k, err
+	}
+	return k, network.ErrNotFound
 }
 
-// Agencies returns all agencies with their keys, in order of id.
-func (s *Network) Agencies(ctx context.Context) ([]network.Agency, error) {
-	return s.agencies(ctx, selectAgencies+"ORDER BY id", selectKeys+"ORDER BY agency_id, place")
+// AllKeys returns the keys of all agencies, in order of their ids. None is missing.
+func (s *Network) AllKeys(ctx context.Context) ([]network.AgencyKeys, error) {
+	return s.keys(ctx, selectAgencies+"ORDER BY id", selectKeys+"ORDER BY agency_id, place")
 }
 
-const (
-	selectAgencies = "SELECT id, name, class, country, desk, suspended, version, admitted_day, terms FROM agencies "
-	selectKeys     = "SELECT agency_id, kid, jwk, from_day, to_day, revoked, compromised FROM agency_keys "
-)
-
-// agencies reads agencies and their keys from one moment.
-func (s *Network) agencies(ctx context.Context, which, keys string, args ...any) (all []network.Agency, err error) {
-	err = s.db.readTx(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, which, args...)
-		if err != nil {
-			return fmt.Errorf("sqlstore: read agencies: %w", err)
+func (s *Network) keys(ctx context.Context, which, keys string, args ...any) (all []network.AgencyKeys, err error) {
+	err = s.db.believed(ctx, func(h *heads) error {
+		all = nil
+		found, err := keyedIn(ctx, h.q, h, which, keys, args...)
+		for _, a := range found {
+			all = append(all, a.AgencyKeys)
 		}
-		place := map[string]int{}
-		err = each(rows, func() error {
-			var a network.Agency
-			var admitted sql.NullInt64
-			var terms string
-			if err := rows.Scan(&a.ID, &a.Name, &a.Class, &a.Country, &a.Desk, &a.Suspended, &a.Version, &admitted, &terms); err != nil {
-				return err
-			}
-			if admitted.Valid {
-				a.Admitted = fromDay(admitted.Int64)
-			}
-			if err := json.Unmarshal([]byte(terms), &a.Terms); err != nil {
-				return errors.New("an agency's terms are damaged")
-			}
-			place[a.ID] = len(all)
-			all = append(all, a)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("sqlstore: read agencies: %w", err)
-		}
-		rows, err = tx.QueryContext(ctx, keys, args...)
-		if err != nil {
-			return fmt.Errorf("sqlstore: read agency keys: %w", err)
-		}
-		err = each(rows, func() error {
-			id, k, err := scanKey(rows)
-			if err != nil {
-				return err
-			}
-			a := &all[place[id]] // the foreign key holds it there
-			a.Keys = append(a.Keys, k)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("sqlstore: read agency keys: %w", err)
-		}
-		return nil
+		return err
 	})
 	return all, err
 }
 
-func scanKey(rows *sql.Rows) (agency string, k network.Key, err error) {
-	var jwk, compromised []byte
-	var from, to int64
-	if err := rows.Scan(&agency, &k.KeyID, &jwk, &from, &to, &k.Revoked, &compromised); err != nil {
-		return "", network.Key{}, err
+const (
+	selectAgencies = "SELECT id, version FROM agencies "
+	selectKeys     = "SELECT agency_id, kid, place, jwk, from_day, to_day, revoked, compromised FROM agency_keys "
+)
+
+// keyedIn reads agencies' keys, of one or of all, and holds them against their head.
+func keyedIn(ctx context.Context, q querier, h *heads, which, keys string, args ...any) ([]keyedAgency, error) {
+	all, err := readKeys(ctx, q, which, keys, args...)
+	if err != nil {
+		return nil, err
 	}
-	k.JWK, k.From, k.To = jwk, fromDay(from), fromDay(to)
-	if compromised != nil {
-		k.Compromised = new(verifier.Compromise)
-		if err := json.Unmarshal(compromised, k.Compromised); err != nil {
-			return "", network.Key{}, errors.New("sqlstore: an agency key is damaged")
+	of, err := h.of(ctx, ofAgencies)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range all {
+		if !of.has(h.agency(a)) {
+			return nil, &SealError{sealedAgency.String(), a.Agency}
 		}
 	}
-	return agency, k, nil
+	if len(args) == 0 && of.count(sealedAgency) != len(all) {
+		return nil, &SealError{"rows of", sealedAgency.String()}
+	}
+	return all, nil
+}
+
+// readKeys reads agencies and their keys by two statements.
+func readKeys(ctx context.Context, q querier, which, keys string, args ...any) ([]keyedAgency, error) {
+	all, err := list(ctx, q, func(row scanner) (a keyedAgency, err error) { return a, row.Scan(&a.Agency, &a.Version) }, which, args...)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read agencies: %w", err)
+	}
+	place := map[string]int{}
+	for i, a := range all {
+		place[a.Agency] = i
+	}
+	rows, err := q.QueryContext(ctx, keys, args...)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read agency keys: %w", classify(err))
+	}
+	err = each(rows, func() error {
+		id, at, k, stolen, err := scanKey(rows)
+		i, known := place[id]
+		if err == nil && (!known || at != len(all[i].Keys)) { // added between the statements, or by somebody else
+			err = &SealError{"agency_keys", id}
+		}
+		if err != nil {
+			return err
+		}
+		all[i].Keys, all[i].stolen = append(all[i].Keys, k), append(all[i].stolen, stolen)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read agency keys: %w", classify(err))
+	}
+	return all, nil
+}
+
+func scanKey(row scanner) (agency string, place int, k network.Key, stolen []byte, err error) {
+	var jwk []byte
+	var compromised any // a driver may give NULL and no bytes the same []byte
+	var from, to int64
+	if err := row.Scan(&agency, &k.KeyID, &place, &jwk, &from, &to, &k.Revoked, &compromised); err != nil {
+		return "", 0, network.Key{}, nil, err
+	}
+	k.JWK, k.From, k.To = jwk, fromDay(from), fromDay(to)
+	if stolen, _ = compromised.([]byte); stolen != nil {
+		k.Compromised = new(verifier.Compromise)
+		if err := json.Unmarshal(stolen, k.Compromised); err != nil {
+			return "", 0, network.Key{}, nil, &SealError{"agency_keys", agency}
+		}
+	}
+	return agency, place, k, stolen, nil
 }
 
 // optional is a column that is NULL when the text is empty.
 func optional(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
-
-// one is the first of what a look-up by a unique column found.
-func one[T any](all []T, err error) (T, error) {
-	var none T
-	switch {
-	case err != nil:
-		return none, err
-	case len(all) == 0:
-		return none, network.ErrNotFound
-	default:
-		return all[0], nil
-	}
-}
 
 func insertEpoch(ctx context.Context, tx *sql.Tx, e network.Epoch) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO epochs
@@ -359,7 +384,7 @@ func (s *Network) Epochs(ctx context.Context) (all []network.Epoch, err error) {
 // ChangeEpochs adds epochs and replaces others. network.ErrConflict if there
 // are not as many as the caller has read.
 func (s *Network) ChangeEpochs(ctx context.Context, read int, add, replace []network.Epoch, log ...audit.Entry) error {
-	return s.db.changeSealed(ctx, log, func(tx *sql.Tx, h *heads) error {
+	return s.db.change(ctx, log, func(tx *sql.Tx, h *heads) error {
 		of, err := h.of(ctx, ofNetwork)
 		if err != nil {
 			return err
@@ -404,7 +429,7 @@ func (s *Network) NextTrustList(ctx context.Context, log ...audit.Entry) (uint64
 }
 
 func (s *Network) next(ctx context.Context, log []audit.Entry, take func(*networkRow) int64) (number uint64, err error) {
-	err = s.db.changeSealed(ctx, log, func(tx *sql.Tx, h *heads) error {
+	err = s.db.change(ctx, log, func(tx *sql.Tx, h *heads) error {
 		return changeNetwork(ctx, tx, h, func(n *networkRow) { number = uint64(take(n)) }) //nolint:gosec // counts from 0
 	})
 	if err != nil {

@@ -2,10 +2,9 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 
+	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 )
 
@@ -20,18 +19,13 @@ func (db *DB) People() *People { return &People{db} }
 
 // WaitingDevice finds a device that waits by the hash of its bearer token.
 func (p *People) WaitingDevice(ctx context.Context, hash [32]byte) (people.Device, error) {
-	var d people.Device
-	var stored []byte
-	err := p.db.read.QueryRowContext(ctx, "SELECT id, agency_id, token, invited_by FROM enrolments WHERE token = $1", hash[:]).
-		Scan(&d.ID, &d.Agency, &stored, &d.InvitedBy)
+	e, err := p.db.Network().enrolment(ctx, "WHERE token = $1", hash[:])
+	err = strangers(sealedEnrolment, err, network.ErrNotFound)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	case errors.Is(err, network.ErrNotFound):
 		return people.Device{}, people.ErrNotFound
 	case err != nil:
-		return people.Device{}, fmt.Errorf("sqlstore: read device: %w", classify(err))
-	case len(stored) != len(d.Token):
-		return people.Device{}, errors.New("sqlstore: a device is damaged")
+		return people.Device{}, err
 	}
-	d.Token = [32]byte(stored)
-	return d, nil
+	return people.Device{ID: e.ID, Agency: e.Agency, Token: e.Token, InvitedBy: e.InvitedBy}, nil
 }

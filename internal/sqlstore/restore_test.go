@@ -51,7 +51,7 @@ func TestAdopt(t *testing.T) {
 		exec(`INSERT INTO network (one, id, name, base_url, desk, demo, generation, pack_sequence, trust_sequence, trust_stored, trust_list)
 			VALUES (1, 'n', '', '', '', $1, 1, 10, 3, 3, 'x')`, false)
 		exec("INSERT INTO epochs (id, created_day, seal_day, end_day, reduced) VALUES (1, 1, 2, 3, $1)", false)
-		exec("INSERT INTO agencies (id, name, class, country, desk, suspended, version) VALUES ('a', 'A', 'NGO', 'KHM', '', $1, 1)", false)
+		exec("INSERT INTO agencies (id, version) VALUES ('a', 1)")
 		for i, kid := range []string{"k0", "k1", "k2"} {
 			exec("INSERT INTO agency_keys (agency_id, kid, place, jwk, from_day, to_day, revoked) VALUES ('a', $1, $2, $3, 1, 2, $4)", kid, i, []byte("{}"), false)
 		}

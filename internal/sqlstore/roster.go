@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -40,92 +41,165 @@ func (p *People) Changes(ctx context.Context, from uint64, limit int) ([][]byte,
 }
 
 // AppendChange writes a change of the roster. people.ErrConflict if there is one with
-// its number.
+// its number. It goes behind the one that was written last, and behind no other.
 func (p *People) AppendChange(ctx context.Context, seq uint64, change []byte, log ...audit.Entry) error {
-	return p.db.change(ctx, log, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO roster_changes (seq, change) VALUES ($1, $2)", int64(seq), change) //nolint:gosec // counts one by one
+	at := int64(seq) //nolint:gosec // counts one by one
+	return p.db.change(ctx, log, func(tx *sql.Tx, h *heads) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO roster_changes (seq, change) VALUES ($1, $2)", at, change)
 		if isTaken(err) {
 			return people.ErrConflict
 		}
 		if err != nil {
 			return fmt.Errorf("sqlstore: write the roster: %w", err)
 		}
+		of, err := h.of(ctx, ofRoster)
+		if err != nil {
+			return err
+		}
+		var before seal
+		if at > 1 {
+			var last []byte
+			err := tx.QueryRowContext(ctx, "SELECT change FROM roster_changes WHERE seq = $1", at-1).Scan(&last)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return fmt.Errorf("sqlstore: read the roster: %w", err)
+			}
+			before = h.change(at-1, last)
+		}
+		if of.only(sealedChange) != before {
+			return &SealError{sealedChange.String(), fmt.Sprint(at - 1)}
+		}
+		of.drop(sealedChange)
+		of.put(h.change(at, change))
 		return nil
 	})
 }
 
+// requestRow is a request as it is kept.
+type requestRow struct {
+	people.Request
+
+	id          string
+	act, proofs []byte
+	expires     int64
+}
+
+func rowOfRequest(r people.Request) (row requestRow, err error) {
+	row = requestRow{Request: r, id: r.Act.ID, expires: r.Act.Expires}
+	if row.act, err = r.Act.Bytes(); err != nil {
+		return row, err
+	}
+	if row.proofs, err = json.Marshal(r.Proofs); err != nil {
+		return row, fmt.Errorf("sqlstore: encode the approvals: %w", err)
+	}
+	return row, nil
+}
+
 // AddRequest writes a request.
 func (p *People) AddRequest(ctx context.Context, r people.Request, log ...audit.Entry) error {
-	act, proofs, err := encodeRequest(r)
+	row, err := rowOfRequest(r)
 	if err != nil {
 		return err
 	}
-	return p.db.change(ctx, log, func(tx *sql.Tx) error {
+	return p.db.change(ctx, log, func(tx *sql.Tx, h *heads) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO requests (id, act, proofs, state, change, expires, version, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-			r.Act.ID, act, proofs, string(r.State), int64(r.Change), r.Act.Expires, r.Version, r.Sealed) //nolint:gosec // counts one by one
+			row.id, row.act, row.proofs, string(row.State), int64(row.Change), row.expires, row.Version, bytesOrNone(row.Sealed)) //nolint:gosec // counts one by one
 		if isTaken(err) {
 			return people.ErrExists
 		}
 		if err != nil {
 			return fmt.Errorf("sqlstore: write a request: %w", err)
 		}
-		return nil
+		of, err := h.of(ctx, inBucket(bucketRequests, row.id))
+		if err == nil {
+			of.put(h.request(row))
+		}
+		return err
 	})
 }
 
-func encodeRequest(r people.Request) (act, proofs []byte, err error) {
-	if act, err = r.Act.Bytes(); err != nil {
-		return nil, nil, err
+const selectRequests = "SELECT id, act, proofs, state, change, expires, version, sealed FROM requests "
+
+func scanRequest(row scanner) (r requestRow, err error) {
+	var change int64
+	var sealed any // a driver may give NULL and no bytes the same []byte
+	if err := row.Scan(&r.id, &r.act, &r.proofs, &r.State, &change, &r.expires, &r.Version, &sealed); err != nil {
+		return r, err
 	}
-	if proofs, err = json.Marshal(r.Proofs); err != nil {
-		return nil, nil, fmt.Errorf("sqlstore: encode the approvals: %w", err)
-	}
-	return act, proofs, nil
+	r.Sealed, _ = sealed.([]byte)
+	r.Change = uint64(change) //nolint:gosec // written from a uint64
+	return r, nil
 }
 
-const selectRequests = "SELECT act, proofs, state, change, version, sealed FROM requests "
+// read is the request that a row holds, once its seal is known to be there.
+func (r requestRow) read() (people.Request, error) {
+	var err error
+	if r.Act, err = approval.Parse(r.act); err != nil || json.Unmarshal(r.proofs, &r.Proofs) != nil {
+		return people.Request{}, &SealError{sealedRequest.String(), r.id}
+	}
+	return r.Request, nil
+}
 
 // Request returns a request.
-func (p *People) Request(ctx context.Context, id string) (people.Request, error) {
-	all, err := p.requests(ctx, selectRequests+"WHERE id = $1", id)
+func (p *People) Request(ctx context.Context, id string) (r people.Request, err error) {
+	err = p.db.believed(ctx, func(h *heads) error {
+		_, row, err := requestIn(ctx, h.q, h, id)
+		if err == nil {
+			r, err = row.read()
+		}
+		return err
+	})
+	return r, err
+}
+
+// requestIn reads a request, with the head that it stands in.
+func requestIn(ctx context.Context, q querier, h *heads, id string) (of *head, r requestRow, err error) {
+	r, err = scanRequest(q.QueryRowContext(ctx, selectRequests+"WHERE id = $1", id))
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, r, fmt.Errorf("sqlstore: read requests: %w", classify(err))
+	}
+	none := err != nil
+	if of, err = h.of(ctx, inBucket(bucketRequests, id)); err != nil {
+		return nil, r, err
+	}
 	switch {
-	case err != nil:
-		return people.Request{}, err
-	case len(all) == 0:
-		return people.Request{}, people.ErrNotFound
+	case none:
+		return of, r, people.ErrNotFound
+	case !of.has(h.request(r)):
+		return of, r, &SealError{sealedRequest.String(), id}
 	default:
-		return all[0], nil
+		return of, r, nil
 	}
 }
 
 // Waiting returns the requests that wait, oldest first.
-func (p *People) Waiting(ctx context.Context, now time.Time) ([]people.Request, error) {
-	return p.requests(ctx, selectRequests+"WHERE state = 'waits' AND expires > $1 ORDER BY expires, id", now.Unix())
-}
-
-func (p *People) requests(ctx context.Context, query string, arg any) ([]people.Request, error) {
-	rows, err := p.db.read.QueryContext(ctx, query, arg)
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read requests: %w", classify(err))
-	}
-	var all []people.Request
-	err = each(rows, func() error {
-		var r people.Request
-		var act, proofs []byte
-		var change int64
-		if err := rows.Scan(&act, &proofs, &r.State, &change, &r.Version, &r.Sealed); err != nil {
+func (p *People) Waiting(ctx context.Context, now time.Time) (all []people.Request, err error) {
+	err = p.db.believed(ctx, func(h *heads) error {
+		all = nil
+		rows, err := list(ctx, h.q, scanRequest, selectRequests+"WHERE state = 'waits' AND expires > $1 ORDER BY expires, id", now.Unix())
+		if err != nil || len(rows) == 0 {
 			return err
 		}
-		var err error
-		if r.Act, err = approval.Parse(act); err != nil || json.Unmarshal(proofs, &r.Proofs) != nil {
-			return errors.New("sqlstore: a request is damaged")
+		if _, err := h.ofBuckets(ctx, bucketRequests); err != nil {
+			return err
 		}
-		r.Change = uint64(change) //nolint:gosec // written from a uint64
-		all = append(all, r)
+		for _, row := range rows {
+			of, err := h.of(ctx, inBucket(bucketRequests, row.id))
+			if err == nil && !of.has(h.request(row)) {
+				err = &SealError{sealedRequest.String(), row.id}
+			}
+			if err != nil {
+				return err
+			}
+			r, err := row.read()
+			if err != nil {
+				return err
+			}
+			all = append(all, r)
+		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read requests: %w", classify(err))
+		return nil, fmt.Errorf("sqlstore: read requests: %w", err)
 	}
 	return all, nil
 }
@@ -133,14 +207,28 @@ func (p *People) requests(ctx context.Context, query string, arg any) ([]people.
 // ReplaceRequest writes a request as given. people.ErrConflict if somebody else has
 // changed it since it was read.
 func (p *People) ReplaceRequest(ctx context.Context, r people.Request) error {
-	act, proofs, err := encodeRequest(r)
+	row, err := rowOfRequest(r)
 	if err != nil {
 		return err
 	}
-	return p.db.tx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "UPDATE requests SET proofs = $1, state = $2, change = $3, version = version + 1 WHERE id = $4 AND version = $5 AND act = $6",
-			proofs, string(r.State), int64(r.Change), r.Act.ID, r.Version, act) //nolint:gosec // counts one by one
-		if err := mustChange(res, err, people.ErrConflict); err != nil {
+	return p.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		of, old, err := requestIn(ctx, tx, h, row.id)
+		switch {
+		case errors.Is(err, people.ErrNotFound):
+			return people.ErrConflict
+		case err != nil:
+			return err
+		case old.Version != row.Version || !bytes.Equal(old.act, row.act):
+			return people.ErrConflict
+		}
+		if err := of.take(h.request(old), old.id); err != nil {
+			return err
+		}
+		old.proofs, old.State, old.Change, old.Version = row.proofs, row.State, row.Change, old.Version+1
+		of.put(h.request(old))
+		_, err = tx.ExecContext(ctx, "UPDATE requests SET proofs = $1, state = $2, change = $3, version = $4 WHERE id = $5",
+			old.proofs, string(old.State), int64(old.Change), old.Version, old.id) //nolint:gosec // counts one by one
+		if err != nil {
 			return fmt.Errorf("sqlstore: write a request: %w", err)
 		}
 		return nil
@@ -149,9 +237,22 @@ func (p *People) ReplaceRequest(ctx context.Context, r people.Request) error {
 
 // SweepRequests forgets requests that have been over for a month.
 func (p *People) SweepRequests(ctx context.Context, now time.Time) error {
-	return p.db.tx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM requests WHERE expires < $1", now.AddDate(0, -1, 0).Unix()); err != nil {
-			return fmt.Errorf("sqlstore: sweep requests: %w", err)
+	return p.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		over, err := list(ctx, tx, scanRequest, selectRequests+"WHERE expires < $1 ORDER BY id", now.AddDate(0, -1, 0).Unix())
+		if err != nil {
+			return err
+		}
+		for _, row := range over {
+			of, err := h.of(ctx, inBucket(bucketRequests, row.id))
+			if err != nil {
+				return err
+			}
+			if err := of.take(h.request(row), row.id); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, "DELETE FROM requests WHERE id = $1", row.id); err != nil {
+				return fmt.Errorf("sqlstore: sweep requests: %w", err)
+			}
 		}
 		return nil
 	})

@@ -1,10 +1,13 @@
 package sqlstore
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/hmac"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
@@ -32,8 +36,22 @@ const casesAtOnce = 500
 // which say nothing about anybody. Others go on reading and writing. What was found
 // earlier is forgotten where it finds nothing.
 func (db *DB) CheckSeals(ctx context.Context) (problems []string, err error) {
+	return db.checkSeals(ctx, false)
+}
+
+// CheckLoaded is CheckSeals for rows that came back from a backup, which leaves out what
+// means nothing later.
+func (db *DB) CheckLoaded(ctx context.Context) (problems []string, err error) {
+	return db.checkSeals(ctx, true)
+}
+
+func (db *DB) checkSeals(ctx context.Context, loaded bool) (problems []string, err error) {
 	c := &sealCheck{db: db}
-	for _, part := range []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.openings, c.strays} {
+	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.waiting, c.requests, c.roster, c.log, c.counts, c.openings, c.strays}
+	if !loaded {
+		parts = append(parts, c.keyring, c.sessions)
+	}
+	for _, part := range parts {
 		if err := part(ctx); err != nil {
 			return nil, fmt.Errorf("sqlstore: check the seals: %w", err)
 		}
@@ -131,7 +149,7 @@ func casesBehind(ctx context.Context, q querier, after string) ([]string, error)
 		return fmt.Sprintf("SELECT c FROM (SELECT DISTINCT %[2]s AS c FROM %[1]s WHERE %[2]s > $1 ORDER BY c LIMIT %[3]d) AS %[1]s", table, column, casesAtOnce)
 	}
 	query := strings.Join([]string{
-		part("records", "case_id"), part("issued", "case_id"), part("grants", "case_id"), part("erasures", "case_id"),
+		part("records", "case_id"), part("issued", "case_id"), part("grants", "case_id"), part("erasures", "case_id"), part("log_entries", "case_id"),
 		fmt.Sprintf("SELECT c FROM (SELECT substr(subject, 6) AS c FROM heads WHERE subject > 'case/' || $1 AND subject < 'case0' ORDER BY subject LIMIT %d) AS heads", casesAtOnce),
 	}, " UNION ")
 	return list(ctx, q, scanText, fmt.Sprintf("SELECT c FROM (%s) AS named ORDER BY c LIMIT %d", query, casesAtOnce), after)
@@ -162,8 +180,11 @@ func (h *heads) compare(ctx context.Context, subjects []string, rows []sealedRow
 			seen[sealedTable(r.seal[0])]++
 		}
 		for t := range sealedTables {
-			if missing := head.count(t) - seen[t]; missing > 0 {
+			switch missing := head.count(t) - seen[t]; {
+			case missing > 0:
 				found = append(found, fmt.Sprintf("%d rows of %s are missing or changed, of %s", missing, t, subject))
+			case missing < 0:
+				found = append(found, fmt.Sprintf("%d rows of %s are there twice, of %s", -missing, t, subject))
 			}
 		}
 	}
@@ -218,7 +239,153 @@ func (c *sealCheck) ofNetwork(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		return h.compare(ctx, []string{ofNetwork}, rows)
+		return h.compare(ctx, []string{ofNetwork, ofAgencies}, rows)
+	})
+}
+
+// waiting looks at invitations, and at devices that nobody has let in.
+func (c *sealCheck) waiting(ctx context.Context) error {
+	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
+		rows, err := h.rowsOfWaiting(ctx, h.q)
+		if err != nil {
+			return nil, err
+		}
+		return h.compare(ctx, []string{ofWaiting}, rows)
+	})
+}
+
+func (c *sealCheck) requests(ctx context.Context) error {
+	return c.buckets(ctx, bucketRequests, (*heads).rowsOfRequests)
+}
+
+func (c *sealCheck) sessions(ctx context.Context) error {
+	return c.buckets(ctx, bucketSessions, (*heads).rowsOfSessions)
+}
+
+func (c *sealCheck) buckets(ctx context.Context, of string, read func(*heads, context.Context, querier) ([]sealedRow, error)) error {
+	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
+		all, err := h.ofBuckets(ctx, of)
+		if err != nil {
+			return nil, err
+		}
+		rows, err := read(h, ctx, h.q)
+		if err != nil {
+			return nil, err
+		}
+		subjects := make([]string, len(all))
+		for i, one := range all {
+			subjects[i] = one.subject
+		}
+		return h.compare(ctx, subjects, rows)
+	})
+}
+
+// roster looks whether each change names the one before it, and whether the newest is
+// the one that was written last. What they say is for package people.
+func (c *sealCheck) roster(ctx context.Context) error {
+	return c.oneMoment(ctx, func(h *heads) (found []string, err error) {
+		of, err := h.of(ctx, ofRoster)
+		if err != nil {
+			return nil, err
+		}
+		newest, broken, err := h.newestChange(ctx, h.q)
+		if err == nil && (broken > 0 || newest != of.only(sealedChange)) {
+			found = append(found, (&SealError{sealedChange.String(), fmt.Sprint("from ", max(broken, 1), " on")}).problem())
+		}
+		return found, err
+	})
+}
+
+// newestChange is the seal of the newest change of the roster, and the number of the
+// first that does not name the one before it.
+func (k *sealer) newestChange(ctx context.Context, q querier) (newest seal, broken int64, err error) {
+	rows, err := q.QueryContext(ctx, "SELECT seq, change FROM roster_changes ORDER BY seq")
+	if err != nil {
+		return newest, 0, classify(err)
+	}
+	before, at := make([]byte, sha256.Size), int64(0)
+	err = each(rows, func() error {
+		var seq int64
+		var change []byte
+		if err := rows.Scan(&seq, &change); err != nil {
+			return err
+		}
+		var says struct {
+			Prev []byte `json:"prev"`
+		}
+		at++
+		if broken == 0 && (seq != at || json.Unmarshal(change, &says) != nil || !bytes.Equal(says.Prev, before)) {
+			broken = at
+		}
+		sum := sha256.Sum256(change)
+		before, newest = sum[:], k.change(seq, change)
+		return nil
+	})
+	return newest, broken, classify(err)
+}
+
+// log looks at the entries that are about no case.
+func (c *sealCheck) log(ctx context.Context) error {
+	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
+		if _, err := h.of(ctx, ofLog); err != nil { // before the entries: others go on appending
+			return nil, err
+		}
+		rows, err := h.rowsOfHistories(ctx, h.q, "case_id IS NULL AND sealed IS NOT NULL")
+		if err != nil {
+			return nil, err
+		}
+		return h.compare(ctx, []string{ofLog}, rows)
+	})
+}
+
+// rowsOfHistories are the seals of histories, each as its last entry leaves it.
+func (k *sealer) rowsOfHistories(ctx context.Context, q querier, which string, args ...any) (all []sealedRow, err error) {
+	rows, err := q.QueryContext(ctx, selectEntries+"WHERE "+which+" ORDER BY case_id, added", args...)
+	if err != nil {
+		return nil, classify(err)
+	}
+	err = each(rows, func() error {
+		e, err := scanEntry(rows)
+		if err != nil {
+			return err
+		}
+		subject := ofHistory(e.Case)
+		if len(all) == 0 || all[len(all)-1].subject != subject {
+			all = append(all, sealedRow{subject: subject, id: subject})
+		}
+		last := &all[len(all)-1]
+		last.seal = k.entry(last.seal, e.Entry)
+		return nil
+	})
+	return all, classify(err)
+}
+
+// counts looks at how many cards agencies have made.
+func (c *sealCheck) counts(ctx context.Context) error {
+	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
+		rows, err := h.rowsOfCounts(ctx, h.q)
+		if err != nil {
+			return nil, err
+		}
+		subjects, err := list(ctx, h.q, scanText, "SELECT subject FROM heads WHERE subject > 'count/' AND subject < 'count0'")
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			subjects = append(subjects, r.subject)
+		}
+		slices.Sort(subjects)
+		return h.compare(ctx, slices.Compact(subjects), rows)
+	})
+}
+
+func (c *sealCheck) keyring(ctx context.Context) error {
+	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
+		rows, err := h.rowsOfKeyring(ctx, h.q)
+		if err != nil {
+			return nil, err
+		}
+		return h.compare(ctx, []string{ofKeyring}, rows)
 	})
 }
 
@@ -292,7 +459,8 @@ func (k *sealer) rowsOfCases(ctx context.Context, q querier, after, last string)
 			return sealedRow{ofCase(e.Case), e.Case, k.erasure(e)}
 		}, selectErasures+"WHERE "+between, after, last),
 	)
-	return rows, err
+	histories, also := k.rowsOfHistories(ctx, q, between, after, last)
+	return append(rows, histories...), errors.Join(err, also)
 }
 
 func scanOwnRecord(row scanner) (r vault.Record, err error) {
@@ -363,6 +531,44 @@ func (k *sealer) rowsOfNetwork(ctx context.Context, q querier) (rows []sealedRow
 		}, selectEpochs),
 		gather(ctx, q, &rows, scanPack, func(p packRow) sealedRow { return sealedRow{ofNetwork, "1", k.pack(p.number, p.lists)} }, selectPack),
 	)
+	agencies, also := readKeys(ctx, q, selectAgencies+"ORDER BY id", selectKeys+"ORDER BY agency_id, place")
+	for _, a := range agencies {
+		rows = append(rows, sealedRow{ofAgencies, a.Agency, k.agency(a)})
+	}
+	return rows, errors.Join(err, also)
+}
+
+func (k *sealer) rowsOfWaiting(ctx context.Context, q querier) (rows []sealedRow, err error) {
+	err = errors.Join(
+		gather(ctx, q, &rows, scanInvitation, func(i network.Invitation) sealedRow { return sealedRow{ofWaiting, i.ID, k.invitation(i)} }, selectInvitations),
+		gather(ctx, q, &rows, scanEnrolment, func(e enrolment) sealedRow { return sealedRow{ofWaiting, e.ID, k.enrolment(e)} }, selectEnrolments),
+	)
+	return rows, err
+}
+
+func (h *heads) rowsOfRequests(ctx context.Context, q querier) (rows []sealedRow, err error) {
+	err = gather(ctx, q, &rows, scanRequest, func(r requestRow) sealedRow {
+		return sealedRow{inBucket(bucketRequests, r.id), r.id, h.request(r)}
+	}, selectRequests)
+	return rows, err
+}
+
+func (h *heads) rowsOfSessions(ctx context.Context, q querier) (rows []sealedRow, err error) {
+	err = gather(ctx, q, &rows, scanSession, func(r signin.Row) sealedRow {
+		return sealedRow{ofSession(r.Hash), sessionID(r.Hash), h.session(r)}
+	}, selectSessions)
+	return rows, err
+}
+
+func (k *sealer) rowsOfCounts(ctx context.Context, q querier) (rows []sealedRow, err error) {
+	err = gather(ctx, q, &rows, scanCount, func(c cardCount) sealedRow {
+		return sealedRow{ofCount(c.agency), c.agency, k.cardCount(c)}
+	}, selectCounts)
+	return rows, err
+}
+
+func (k *sealer) rowsOfKeyring(ctx context.Context, q querier) (rows []sealedRow, err error) {
+	err = gather(ctx, q, &rows, scanBond, func(b Bond) sealedRow { return sealedRow{ofKeyring, b.ID, k.bond(b)} }, selectBond)
 	return rows, err
 }
 
@@ -417,7 +623,7 @@ func (k *sealer) sealAll(ctx context.Context, tx *sql.Tx) error {
 
 // sealAll seals every row behind a count that is there.
 func (h *heads) sealAll(ctx context.Context, tx *sql.Tx) error {
-	rows, err := h.rowsOfNetwork(ctx, tx)
+	rows, err := h.rowsOfAll(ctx, tx)
 	if err != nil {
 		return err
 	}
@@ -452,6 +658,27 @@ func (h *heads) sealAll(ctx context.Context, tx *sql.Tx) error {
 	}
 }
 
+// rowsOfAll reads what is about no case and no list.
+func (h *heads) rowsOfAll(ctx context.Context, tx *sql.Tx) (all []sealedRow, err error) {
+	for _, read := range []func(context.Context, querier) ([]sealedRow, error){
+		h.rowsOfNetwork, h.rowsOfWaiting, h.rowsOfRequests, h.rowsOfSessions, h.rowsOfCounts, h.rowsOfKeyring,
+		func(ctx context.Context, q querier) ([]sealedRow, error) {
+			return h.rowsOfHistories(ctx, q, "case_id IS NULL AND sealed IS NOT NULL")
+		},
+	} {
+		rows, err := read(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rows...)
+	}
+	newest, _, err := h.newestChange(ctx, tx)
+	if newest != (seal{}) {
+		all = append(all, sealedRow{ofRoster, ofRoster, newest})
+	}
+	return all, err
+}
+
 // sealSome writes the heads of some rows, which are all that their subjects have.
 func (h *heads) sealSome(ctx context.Context, tx *sql.Tx, rows []sealedRow) (err error) {
 	for _, r := range rows {
@@ -479,6 +706,9 @@ func (h *heads) sealOpenings(ctx context.Context, tx *sql.Tx) error {
 // Counted is the number of the newest change of a sealed row. Asking for it adds up
 // what there is.
 func (db *DB) Counted(ctx context.Context) (number int64, err error) {
+	if db.seals != nil {
+		db.seals.toWrite() // while nobody writes: it waits for the one connection
+	}
 	err = db.believed(ctx, func(h *heads) error {
 		if err := h.load(ctx, inSlot, slotOf(ofNetwork)); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"errors"
@@ -8,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
@@ -31,12 +34,25 @@ const (
 	sealedEpoch   sealedTable = 10
 	sealedPack    sealedTable = 11
 	sealedOpening sealedTable = 12
+
+	sealedAgency     sealedTable = 13 // with its rows in agency_keys
+	sealedInvitation sealedTable = 14
+	sealedEnrolment  sealedTable = 15
+	sealedRequest    sealedTable = 16
+	sealedChange     sealedTable = 17 // the newest change of the roster
+	sealedEntry      sealedTable = 18 // all entries of a history, as one
+	sealedCount      sealedTable = 19
+	sealedBond       sealedTable = 20
+	sealedSession    sealedTable = 21
 )
 
 var sealedTables = map[sealedTable]string{
 	sealedIssued: "issued", sealedPlace: "status_entries", sealedList: "status_lists", sealedRecord: "records",
 	sealedObject: "objects", sealedIndex: "number_index", sealedGrant: "grants", sealedErasure: "erasures",
 	sealedNetwork: "network", sealedEpoch: "epochs", sealedPack: "packs", sealedOpening: "openings",
+	sealedAgency: "agencies", sealedInvitation: "invitations", sealedEnrolment: "enrolments", sealedRequest: "requests",
+	sealedChange: "roster_changes", sealedEntry: "log_entries", sealedCount: "card_counts", sealedBond: "keyring_bond",
+	sealedSession: "sessions",
 }
 
 // String is the table's name.
@@ -226,4 +242,55 @@ func (k *sealer) epoch(e network.Epoch) seal {
 
 func (k *sealer) pack(sequence int64, lists verifier.Lists) seal {
 	return k.seal(sealedPack, ofTable(sealedPack, 0).number(sequence).text(lists.TrustList, lists.Pack))
+}
+
+// agency is the seal of an agency's keys, in their order.
+func (k *sealer) agency(a keyedAgency) seal {
+	m := ofTable(sealedAgency, 512*len(a.Keys)).text(a.Agency).number(a.Version, int64(len(a.Keys)))
+	for i, key := range a.Keys {
+		m = m.text(key.KeyID).number(toDay(key.From), toDay(key.To)).flag(key.Revoked, a.stolen[i] != nil).bytes(key.JWK, a.stolen[i])
+	}
+	return k.seal(sealedAgency, m)
+}
+
+func (k *sealer) invitation(i network.Invitation) seal {
+	return k.seal(sealedInvitation, ofTable(sealedInvitation, 0).text(i.ID, i.Agency, i.Label, i.InvitedBy).
+		bytes(i.Secret[:]).number(i.Expires.Unix()).flag(i.Used))
+}
+
+func (k *sealer) enrolment(e enrolment) seal {
+	return k.seal(sealedEnrolment, ofTable(sealedEnrolment, len(e.Recipient)).text(e.ID, e.Agency, e.Label, e.InvitedBy, e.invitation).
+		bytes(e.Recipient, e.Token[:]).number(e.tries, e.day))
+}
+
+func (k *sealer) request(r requestRow) seal {
+	return k.seal(sealedRequest, ofTable(sealedRequest, len(r.act)+len(r.proofs)+len(r.Sealed)).text(r.id, string(r.State)).
+		bytes(r.act, r.proofs, r.Sealed).number(int64(r.Change), r.expires, r.Version).flag(r.Sealed != nil)) //nolint:gosec // counts one by one
+}
+
+// change is the seal of the newest change of the roster. Those before are named by the
+// one behind them.
+func (k *sealer) change(seq int64, change []byte) seal {
+	digest := sha256.Sum256(change)
+	return k.seal(sealedChange, ofTable(sealedChange, 0).number(seq).bytes(digest[:]))
+}
+
+// entry is the seal of a history up to an entry, from the one up to the entry before;
+// the zero seal is that of none. So a head has one, however long the history is.
+func (k *sealer) entry(before seal, e audit.Entry) seal {
+	return k.seal(sealedEntry, ofTable(sealedEntry, len(e.Sealed)).bytes(before[:]).text(e.ID, e.Case).
+		bytes(e.Hash[:], e.Sealed).number(toDay(e.Day)).flag(e.Sealed != nil))
+}
+
+func (k *sealer) cardCount(c cardCount) seal {
+	return k.seal(sealedCount, ofTable(sealedCount, 0).text(c.agency).number(c.day, c.cards).flag(c.refused))
+}
+
+func (k *sealer) bond(b Bond) seal {
+	return k.seal(sealedBond, ofTable(sealedBond, 0).text(b.ID).number(int64(b.Changes))) //nolint:gosec // counts by hand
+}
+
+func (k *sealer) session(r signin.Row) seal {
+	return k.seal(sealedSession, ofTable(sealedSession, 0).bytes(r.Hash[:], r.Seal).text(r.Person).
+		number(r.Made.UnixMilli(), r.Seen.UnixMilli(), r.Verified.UnixMilli()))
 }

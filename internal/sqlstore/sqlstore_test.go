@@ -81,7 +81,7 @@ func TestTxAllOrNothing(t *testing.T) { everywhere(t, testTxAllOrNothing) }
 
 func testTxAllOrNothing(t *testing.T, on place) {
 	db := on.db(t)
-	insert := func(tx *sql.Tx) error { return db.appendEntries(t.Context(), tx, storetest.Entry(t, "")) }
+	insert := func(tx *sql.Tx) error { return insertEntries(t.Context(), tx, storetest.Entry(t, "")) }
 	count := func() int {
 		ids, err := db.Log().Unsequenced(t.Context(), 100)
 		if err != nil {
@@ -151,6 +151,7 @@ func TestBusyAndTwoProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = other.Close() }()
+	sealing(t, other)
 	if _, err := other.write.ExecContext(t.Context(), "PRAGMA busy_timeout = 10"); err != nil {
 		t.Fatal(err)
 	}
@@ -174,10 +175,10 @@ func TestFull(t *testing.T) {
 	if _, err := db.write.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
 		t.Fatal(err)
 	}
-	err := db.tx(t.Context(), func(tx *sql.Tx) error {
+	err := db.sealed(t.Context(), func(tx *sql.Tx, h *heads) error {
 		e := storetest.Entry(t, "")
 		e.Sealed = make([]byte, 1<<20)
-		return db.appendEntries(t.Context(), tx, e)
+		return db.appendEntries(t.Context(), tx, h, e)
 	})
 	if !errors.Is(err, ErrFull) {
 		t.Errorf("write to a full disk: %v, want ErrFull", err)
@@ -276,7 +277,7 @@ func TestTruncateErases(t *testing.T) {
 	if !onDisk(t, db.path, secret) {
 		t.Fatal("the test looks in the wrong place")
 	}
-	err := db.tx(t.Context(), func(tx *sql.Tx) error { return forgetHistory(t.Context(), tx, caseID) })
+	err := db.sealed(t.Context(), func(tx *sql.Tx, h *heads) error { return forgetHistory(t.Context(), tx, h, caseID) })
 	if err := errors.Join(err, db.Truncate(t.Context())); err != nil {
 		t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func (v *Vault) CreateRecord(ctx context.Context, r vault.Record, objects []vaul
 			return err
 		}
 		of.put(h.record(r))
-		if err := v.db.appendEntries(ctx, tx, entries...); err != nil {
+		if err := v.db.appendEntries(ctx, tx, h, entries...); err != nil {
 			return err
 		}
 		for _, o := range objects {
@@ -315,7 +315,7 @@ func (v *Vault) AddObject(ctx context.Context, o vault.Object, places [][]byte, 
 				return err
 			}
 		}
-		if err := v.db.appendEntries(ctx, tx, entries...); err != nil {
+		if err := v.db.appendEntries(ctx, tx, h, entries...); err != nil {
 			return err
 		}
 		if err := addObject(ctx, tx, o); err != nil {
@@ -455,7 +455,7 @@ func (v *Vault) SetFindable(ctx context.Context, caseID string, findable bool, p
 				return err
 			}
 		}
-		return v.db.appendEntries(ctx, tx, entries...)
+		return v.db.appendEntries(ctx, tx, h, entries...)
 	})
 }
 
@@ -541,7 +541,7 @@ func (v *Vault) Share(ctx context.Context, s vault.Shared, entries ...audit.Entr
 			return fmt.Errorf("sqlstore: share: %w", err)
 		}
 		of.put(h.grant(s))
-		return v.db.appendEntries(ctx, tx, entries...)
+		return v.db.appendEntries(ctx, tx, h, entries...)
 	})
 }
 
@@ -562,7 +562,7 @@ func (v *Vault) TakeBack(ctx context.Context, record, agency string, entries ...
 		if _, err := tx.ExecContext(ctx, "DELETE FROM grants WHERE record_id = $1 AND agency = $2", record, agency); err != nil {
 			return fmt.Errorf("sqlstore: take back: %w", err)
 		}
-		return v.db.appendEntries(ctx, tx, entries...)
+		return v.db.appendEntries(ctx, tx, h, entries...)
 	})
 }
 
@@ -688,7 +688,7 @@ func (v *Vault) AddOpening(ctx context.Context, o vault.Opened, entries ...audit
 		if err != nil {
 			return fmt.Errorf("sqlstore: keep an opening: %w", err)
 		}
-		return v.db.appendEntries(ctx, tx, entries...)
+		return v.db.appendEntries(ctx, tx, h, entries...)
 	})
 }
 
@@ -748,7 +748,7 @@ func (v *Vault) Openings(ctx context.Context, caseID, agency string, day time.Ti
 
 // Append adds log entries.
 func (v *Vault) Append(ctx context.Context, entries ...audit.Entry) error {
-	return v.db.tx(ctx, func(tx *sql.Tx) error { return v.db.appendEntries(ctx, tx, entries...) })
+	return v.db.Log().Append(ctx, entries...)
 }
 
 // History returns the entries of a case, oldest first.
@@ -832,10 +832,10 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 		if err := forgetAnswers(ctx, tx, caseID); err != nil {
 			return err
 		}
-		if err := forgetHistory(ctx, tx, caseID); err != nil {
+		if err := forgetHistory(ctx, tx, h, caseID); err != nil {
 			return err
 		}
-		return v.db.appendEntries(ctx, tx, entries...)
+		return v.db.appendEntries(ctx, tx, h, entries...)
 	})
 	if err != nil {
 		return vault.Erased{}, err

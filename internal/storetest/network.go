@@ -31,6 +31,7 @@ func Network(t *testing.T, open func(t *testing.T) NetworkStore) {
 	t.Run("agencies", func(t *testing.T) { networkAgencies(t, open(t)) })
 	t.Run("invitations", func(t *testing.T) { networkInvitations(t, open(t)) })
 	t.Run("devices", func(t *testing.T) { networkDevices(t, open(t)) })
+	t.Run("sweep", func(t *testing.T) { networkSweep(t, open(t)) })
 	t.Run("epochs", func(t *testing.T) { networkEpochs(t, open(t)) })
 	t.Run("sequences", func(t *testing.T) { networkSequences(t, open(t)) })
 	t.Run("trust list", func(t *testing.T) { networkTrustList(t, open(t)) })
@@ -62,11 +63,9 @@ func initialised(t *testing.T, s NetworkStore, epochs ...network.Epoch) network.
 	return r
 }
 
-func agency() network.Agency {
-	return network.Agency{
-		ID: NewID(), Name: "Made-up House", Class: network.NGO, Country: "KHM", Desk: "+855 00 000 001", Admitted: Day(3),
-		Terms: network.Terms{Signs: &network.Signs{Kinds: []string{"screening", "opinion"}, Level: "preliminary_screening"},
-			Quotas: []network.Quota{{Event: "Two hundred people from one compound", Cards: 200, Until: Day(40)}}},
+func agencyKeys() network.AgencyKeys {
+	return network.AgencyKeys{
+		Agency: NewID(),
 		Keys: []network.Key{
 			{KeyID: "bb00000000000001", JWK: json.RawMessage(`{"kty":"EC"}`), From: Day(0), To: Day(700), Revoked: true},
 			{KeyID: "aa00000000000002", JWK: json.RawMessage(`{"kty":"EC"}`), From: Day(10), To: Day(710),
@@ -75,11 +74,11 @@ func agency() network.Agency {
 	}
 }
 
-func addAgency(t *testing.T, s NetworkStore) network.Agency {
+func addKeys(t *testing.T, s NetworkStore) network.AgencyKeys {
 	t.Helper()
-	a := agency()
-	ok(t, s.AddAgency(t.Context(), a, Entry(t, "")))
-	return a
+	k := agencyKeys()
+	ok(t, s.AddKeys(t.Context(), k, Entry(t, "")))
+	return k
 }
 
 func networkRecord(t *testing.T, s NetworkStore) {
@@ -107,45 +106,43 @@ func networkRecord(t *testing.T, s NetworkStore) {
 }
 
 func networkAgencies(t *testing.T, s NetworkStore) {
-	same(t, "none", len(get[[]network.Agency](t)(s.Agencies(t.Context()))), 0)
-	_, err := s.Agency(t.Context(), NewID())
+	same(t, "none", len(get[[]network.AgencyKeys](t)(s.AllKeys(t.Context()))), 0)
+	_, err := s.Keys(t.Context(), NewID())
 	is(t, "unknown", err, network.ErrNotFound)
 
-	a, b := addAgency(t, s), addAgency(t, s)
-	if b.ID < a.ID {
+	a, b := addKeys(t, s), addKeys(t, s)
+	if b.Agency < a.Agency {
 		a, b = b, a
 	}
-	same(t, "one", get[network.Agency](t)(s.Agency(t.Context(), b.ID)), b)
-	same(t, "all", get[[]network.Agency](t)(s.Agencies(t.Context())), []network.Agency{a, b})
-	is(t, "an id twice", s.AddAgency(t.Context(), a, Entry(t, "")), network.ErrExists)
+	same(t, "one", get[network.AgencyKeys](t)(s.Keys(t.Context(), b.Agency)), b)
+	same(t, "all", get[[]network.AgencyKeys](t)(s.AllKeys(t.Context())), []network.AgencyKeys{a, b})
+	is(t, "an id twice", s.AddKeys(t.Context(), a, Entry(t, "")), network.ErrExists)
 
 	changed := a
-	changed.Name, changed.Suspended = "Another name", true
 	changed.Keys = append(slices.Clone(a.Keys[1:]), network.Key{
 		KeyID: "0000000000000003", JWK: json.RawMessage(`{"kty":"EC"}`), From: Day(20), To: Day(720)})
-	ok(t, s.ReplaceAgency(t.Context(), changed, Entry(t, "")))
-	is(t, "from an older version", s.ReplaceAgency(t.Context(), a, Entry(t, "")), network.ErrConflict)
-	unknown := agency()
-	is(t, "an unknown one", s.ReplaceAgency(t.Context(), unknown, Entry(t, "")), network.ErrConflict)
+	ok(t, s.ReplaceKeys(t.Context(), changed, Entry(t, "")))
+	is(t, "from an older version", s.ReplaceKeys(t.Context(), a, Entry(t, "")), network.ErrConflict)
+	is(t, "of an unknown one", s.ReplaceKeys(t.Context(), agencyKeys(), Entry(t, "")), network.ErrConflict)
 	changed.Version++
-	same(t, "changed", get[network.Agency](t)(s.Agency(t.Context(), a.ID)), changed)
-	same(t, "the other", get[network.Agency](t)(s.Agency(t.Context(), b.ID)), b)
+	same(t, "changed", get[network.AgencyKeys](t)(s.Keys(t.Context(), a.Agency)), changed)
+	same(t, "the other", get[network.AgencyKeys](t)(s.Keys(t.Context(), b.Agency)), b)
 	same(t, "log", logged(t, s), 3)
 }
 
-func invitation(a network.Agency) network.Invitation {
+func invitation(agency string) network.Invitation {
 	return network.Invitation{
-		ID: NewID(), Agency: a.ID, Label: "checkpoint-1", Secret: hash(), InvitedBy: NewID(), Expires: Day(2).Add(time.Second),
+		ID: NewID(), Agency: agency, Label: "checkpoint-1", Secret: hash(), InvitedBy: NewID(), Expires: Day(2).Add(time.Second),
 	}
 }
 
 // enrolled writes a pending device, with the invitation that it takes up.
-func enrolled(t *testing.T, s NetworkStore, a network.Agency) network.Device {
+func enrolled(t *testing.T, s NetworkStore, agency string) network.Device {
 	t.Helper()
-	i := invitation(a)
+	i := invitation(agency)
 	ok(t, s.AddInvitation(t.Context(), i))
 	d := network.Device{
-		ID: NewID(), Agency: a.ID, Label: i.Label, Recipient: bytes.Repeat([]byte{7}, 1216), Token: hash(),
+		ID: NewID(), Agency: agency, Label: i.Label, Recipient: bytes.Repeat([]byte{7}, 1216), Token: hash(),
 		InvitedBy: i.InvitedBy, Pending: true,
 	}
 	ok(t, s.EnrolDevice(t.Context(), i.ID, Day(0), d))
@@ -153,7 +150,7 @@ func enrolled(t *testing.T, s NetworkStore, a network.Agency) network.Device {
 }
 
 func networkInvitations(t *testing.T, s NetworkStore) {
-	a := addAgency(t, s)
+	a := NewID()
 	i, unused := invitation(a), invitation(a)
 	ok(t, s.AddInvitation(t.Context(), i, Entry(t, "")))
 	ok(t, s.AddInvitation(t.Context(), unused, Entry(t, "")))
@@ -166,7 +163,7 @@ func networkInvitations(t *testing.T, s NetworkStore) {
 	is(t, "a secret twice", s.AddInvitation(t.Context(), twin), network.ErrExists)
 
 	device := func() network.Device {
-		return network.Device{ID: NewID(), Agency: a.ID, Label: i.Label, Recipient: []byte{7}, Token: hash(), InvitedBy: i.InvitedBy, Pending: true}
+		return network.Device{ID: NewID(), Agency: a, Label: i.Label, Recipient: []byte{7}, Token: hash(), InvitedBy: i.InvitedBy, Pending: true}
 	}
 	is(t, "an unknown invitation", s.EnrolDevice(t.Context(), NewID(), Day(0), device(), Entry(t, "")), network.ErrConflict)
 	is(t, "one that is over", s.EnrolDevice(t.Context(), i.ID, i.Expires, device(), Entry(t, "")), network.ErrConflict)
@@ -200,23 +197,19 @@ func networkInvitations(t *testing.T, s NetworkStore) {
 	}
 	wg.Wait()
 	same(t, "devices of one invitation", through.Load(), int32(1))
-	same(t, "devices", len(get[[]network.Device](t)(s.Devices(t.Context(), a.ID))), 2)
-	same(t, "log", logged(t, s), 5)
+	same(t, "devices", len(get[[]network.Device](t)(s.Devices(t.Context(), a))), 2)
+	same(t, "log", logged(t, s), 4)
 }
 
 func networkDevices(t *testing.T, s NetworkStore) {
-	a, b := addAgency(t, s), addAgency(t, s)
+	a, b := NewID(), NewID()
 	other := enrolled(t, s, b)
 	d := enrolled(t, s, a)
-	read := func(want network.Device) {
-		t.Helper()
-		same(t, "by id", get[network.Device](t)(s.Device(t.Context(), d.ID)), want)
-		same(t, "by agency", get[[]network.Device](t)(s.Devices(t.Context(), a.ID)), []network.Device{want})
-		all := []network.Device{want, other}
-		slices.SortFunc(all, func(a, b network.Device) int { return strings.Compare(a.ID, b.ID) })
-		same(t, "of all", get[[]network.Device](t)(s.Devices(t.Context(), "")), all)
-	}
-	read(d)
+	same(t, "by id", get[network.Device](t)(s.Device(t.Context(), d.ID)), d)
+	same(t, "by agency", get[[]network.Device](t)(s.Devices(t.Context(), a)), []network.Device{d})
+	all := []network.Device{d, other}
+	slices.SortFunc(all, func(a, b network.Device) int { return strings.Compare(a.ID, b.ID) })
+	same(t, "of all", get[[]network.Device](t)(s.Devices(t.Context(), "")), all)
 	same(t, "of another", len(get[[]network.Device](t)(s.Devices(t.Context(), NewID()))), 0)
 	_, err := s.Device(t.Context(), NewID())
 	is(t, "unknown id", err, network.ErrNotFound)
@@ -226,26 +219,31 @@ func networkDevices(t *testing.T, s NetworkStore) {
 	}
 	_, err = s.TryApproval(t.Context(), NewID())
 	is(t, "a try at an unknown one", err, network.ErrConflict)
-	is(t, "approve an unknown one", s.ApproveDevice(t.Context(), NewID(), Entry(t, "")), network.ErrConflict)
-	ok(t, s.ApproveDevice(t.Context(), d.ID, Entry(t, "")))
-	d.Pending = false
-	read(d)
-	is(t, "approved twice", s.ApproveDevice(t.Context(), d.ID, Entry(t, "")), network.ErrConflict)
+	is(t, "an unknown one waits no more", s.EndWaiting(t.Context(), NewID(), Entry(t, "")), network.ErrConflict)
+	ok(t, s.EndWaiting(t.Context(), d.ID, Entry(t, "")))
+	_, err = s.Device(t.Context(), d.ID)
+	is(t, "one that waits no more", err, network.ErrNotFound)
+	is(t, "twice", s.EndWaiting(t.Context(), d.ID, Entry(t, "")), network.ErrConflict)
 	_, err = s.TryApproval(t.Context(), d.ID)
-	is(t, "a try at one that is in", err, network.ErrConflict)
+	is(t, "a try at it", err, network.ErrConflict)
+	same(t, "the other waits", get[[]network.Device](t)(s.Devices(t.Context(), "")), []network.Device{other})
+	same(t, "log", logged(t, s), 1)
+}
 
-	ok(t, s.RevokeDevice(t.Context(), d.ID, Entry(t, "")))
-	is(t, "revoked twice", s.RevokeDevice(t.Context(), d.ID, Entry(t, "")), network.ErrConflict)
-	is(t, "revoke an unknown one", s.RevokeDevice(t.Context(), NewID(), Entry(t, "")), network.ErrConflict)
-	d.Revoked = true
-	read(d)
-
-	// A device that still waits can be refused, too, and stays out.
-	ok(t, s.RevokeDevice(t.Context(), other.ID, Entry(t, "")))
-	other.Pending, other.Revoked = false, true
-	read(d)
-	is(t, "approve one that is out", s.ApproveDevice(t.Context(), other.ID, Entry(t, "")), network.ErrConflict)
-	same(t, "log", logged(t, s), 5)
+// networkSweep: what is over is forgotten, and nothing else.
+func networkSweep(t *testing.T, s NetworkStore) {
+	a := NewID()
+	d, i := enrolled(t, s, a), invitation(a) // since Day(0), until Day(2)
+	ok(t, s.AddInvitation(t.Context(), i))
+	ok(t, s.SweepWaiting(t.Context(), Day(2), Day(0)))
+	same(t, "it waits", get[[]network.Device](t)(s.Devices(t.Context(), a)), []network.Device{d})
+	same(t, "an invitation", get[network.Invitation](t)(s.Invitation(t.Context(), i.Secret)), i)
+	ok(t, s.SweepWaiting(t.Context(), Day(3), Day(0)))
+	_, err := s.Invitation(t.Context(), i.Secret)
+	is(t, "an invitation that is over", err, network.ErrNotFound)
+	same(t, "without its invitation", get[network.Device](t)(s.Device(t.Context(), d.ID)), d)
+	ok(t, s.SweepWaiting(t.Context(), Day(3), Day(1)))
+	same(t, "one that has waited for long", len(get[[]network.Device](t)(s.Devices(t.Context(), ""))), 0)
 }
 
 func epoch(id uint32, sealFrom time.Time) network.Epoch {
@@ -320,26 +318,25 @@ func networkTrustList(t *testing.T, s NetworkStore) {
 // change may be there.
 func networkBothOrNeither(t *testing.T, s NetworkStore) {
 	initialised(t, s, epoch(1, Day(0)))
-	a := addAgency(t, s)
-	d, i := enrolled(t, s, a), invitation(a)
+	a := addKeys(t, s)
+	d, i := enrolled(t, s, a.Agency), invitation(a.Agency)
 	ok(t, s.AddInvitation(t.Context(), i))
 	packs := get[uint64](t)(s.NextPack(t.Context()))
 
 	e := Entry(t, "") // twice the same id
-	renamed := a
-	renamed.Name = "Another name"
+	fewer := a
+	fewer.Keys = a.Keys[1:]
 	burned := epoch(1, Day(0))
 	burned.BurnedAt = Day(1)
 	for name, change := range map[string]func() error{
-		"add agency":     func() error { return s.AddAgency(t.Context(), agency(), e, e) },
-		"replace agency": func() error { return s.ReplaceAgency(t.Context(), renamed, e, e) },
-		"add invitation": func() error { return s.AddInvitation(t.Context(), invitation(a), e, e) },
+		"add keys":       func() error { return s.AddKeys(t.Context(), agencyKeys(), e, e) },
+		"replace keys":   func() error { return s.ReplaceKeys(t.Context(), fewer, e, e) },
+		"add invitation": func() error { return s.AddInvitation(t.Context(), invitation(a.Agency), e, e) },
 		"enrol device": func() error {
 			return s.EnrolDevice(t.Context(), i.ID, Day(0),
-				network.Device{ID: NewID(), Agency: a.ID, Label: "x", Recipient: []byte{7}, Token: hash(), InvitedBy: i.InvitedBy}, e, e)
+				network.Device{ID: NewID(), Agency: a.Agency, Label: "x", Recipient: []byte{7}, Token: hash(), InvitedBy: i.InvitedBy}, e, e)
 		},
-		"approve device": func() error { return s.ApproveDevice(t.Context(), d.ID, e, e) },
-		"revoke device":  func() error { return s.RevokeDevice(t.Context(), d.ID, e, e) },
+		"end waiting": func() error { return s.EndWaiting(t.Context(), d.ID, e, e) },
 		"change epochs": func() error {
 			return s.ChangeEpochs(t.Context(), 1, []network.Epoch{epoch(2, Day(30))}, []network.Epoch{burned}, e, e)
 		},
@@ -351,8 +348,8 @@ func networkBothOrNeither(t *testing.T, s NetworkStore) {
 		}
 	}
 	same(t, "log", logged(t, s), 2)
-	same(t, "agencies", get[[]network.Agency](t)(s.Agencies(t.Context())), []network.Agency{a})
-	same(t, "devices", get[[]network.Device](t)(s.Devices(t.Context(), a.ID)), []network.Device{d})
+	same(t, "keys", get[[]network.AgencyKeys](t)(s.AllKeys(t.Context())), []network.AgencyKeys{a})
+	same(t, "devices", get[[]network.Device](t)(s.Devices(t.Context(), a.Agency)), []network.Device{d})
 	same(t, "invitation", get[network.Invitation](t)(s.Invitation(t.Context(), i.Secret)), i)
 	same(t, "epochs", get[[]network.Epoch](t)(s.Epochs(t.Context())), []network.Epoch{epoch(1, Day(0))})
 	same(t, "next pack", get[uint64](t)(s.NextPack(t.Context())), packs+1)

@@ -93,12 +93,12 @@ func peopleRequests(t *testing.T, s PeopleStore) {
 // peopleDevices: what the network writes of a device that waits is what people read,
 // and of no other.
 func peopleDevices(t *testing.T, s PeopleStore) {
-	a := addAgency(t, s.network())
+	a := NewID()
 	d := enrolled(t, s.network(), a)
 	_, err := s.WaitingDevice(t.Context(), hash())
 	is(t, "unknown token", err, people.ErrNotFound)
-	same(t, "waiting", get[people.Device](t)(s.WaitingDevice(t.Context(), d.Token)), people.Device{ID: d.ID, Agency: a.ID, Token: d.Token, InvitedBy: d.InvitedBy})
-	ok(t, s.Network.ApproveDevice(t.Context(), d.ID))
+	same(t, "waiting", get[people.Device](t)(s.WaitingDevice(t.Context(), d.Token)), people.Device{ID: d.ID, Agency: a, Token: d.Token, InvitedBy: d.InvitedBy})
+	ok(t, s.Network.EndWaiting(t.Context(), d.ID))
 	_, err = s.WaitingDevice(t.Context(), d.Token)
 	is(t, "that waits no more", err, people.ErrNotFound)
 }
