@@ -686,6 +686,39 @@ func (a *attacked) copyRow(table liveTable, where string) error {
 	return a.run(fmt.Sprintf("INSERT INTO %[1]s SELECT %[2]s FROM %[1]s WHERE %[3]s", table.name, strings.Join(values, ", "), where))
 }
 
+// TestShortLivedRows: what losing a row allows that has no seal stands in a table of the
+// threat model, for every table that is there and for no other.
+func TestShortLivedRows(t *testing.T) {
+	data, err := os.ReadFile("../../docs/threat-model.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), "| table | losing or changing a row allows |\n")
+	told := map[string]bool{}
+	for line := range strings.Lines(rest) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 3 {
+			break
+		}
+		of := strings.Contains(cells[1], " of ")
+		for i, name := range strings.Split(cells[1], "`") {
+			if i%2 == 1 && !of {
+				told[name] = true
+			}
+		}
+	}
+	for table, class := range tableClasses {
+		unsealed := class == counter || class == derived
+		if unsealed != told[table] {
+			t.Errorf("%s is %s, and the table of the threat model has it: %v", table, class, told[table])
+		}
+		delete(told, table)
+	}
+	for table := range told {
+		t.Errorf("the table of the threat model has %s, which is no table", table)
+	}
+}
+
 // TestRowsWithoutSeals: seals that were all taken away are not made anew by whoever
 // opens the network next.
 func TestRowsWithoutSeals(t *testing.T) {
