@@ -3,6 +3,8 @@ package httpapi
 import (
 	"net/http"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/safeconduct/safeconduct/people"
 )
@@ -40,5 +42,22 @@ func (s *Server) Actions() map[string][]people.Action {
 			all[o.id] = o.actions
 		}
 	}
+	return all
+}
+
+// Door is an operation as whoever comes to it finds it.
+type Door struct {
+	ID, Method, Path string // the path as the contract writes it
+	Public, Person   bool
+	Actions          []people.Action
+}
+
+// Doors lists every operation of the contract, in an order of its own.
+func (s *Server) Doors() []Door {
+	var all []Door
+	for _, o := range s.ops {
+		all = append(all, Door{o.id, o.method, o.spec.Path, o.public, o.person, o.actions})
+	}
+	slices.SortFunc(all, func(a, b Door) int { return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method) })
 	return all
 }
