@@ -133,8 +133,10 @@ var rooms = map[string]room{
 	"internal/hcvault":  {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
 	// Keys in a process of their own: it knows no keystore but as one, of the vault
 	// only the word for what does not open, and of the formats how to read what it
-	// is to sign.
-	"internal/signer":     {adapter: true, ours: slices.Concat(leaves, []string{"approval", "internal/files", "internal/keystore", "internal/trouble", "vault", "verifier"}), foreign: []string{"github.com/fxamacker/cbor/v2"}},
+	// is to sign. It judges by itself who has agreed: it replays the roster, checks
+	// passkeys, and knows the one table of rights, what agencies of a class sign and
+	// how much.
+	"internal/signer":     {adapter: true, ours: slices.Concat(domain, []string{"internal/files", "internal/keystore", "internal/passkey", "internal/trouble"}), foreign: []string{"github.com/fxamacker/cbor/v2"}},
 	"internal/blobs":      {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
 	"internal/sqlitetest": {adapter: true, foreign: []string{"modernc.org/sqlite"}},

@@ -71,7 +71,7 @@ func (r *Roster) Unlocking(ctx context.Context, act approval.Act, proofs []appro
 		if !s.MayAgree(act, p.Person) {
 			return n, false, approval.ErrRefused
 		}
-		if err := r.checkProof(s, act, p); err != nil {
+		if err := s.CheckProof(act, p, r.cfg.Checker); err != nil {
 			return n, false, err
 		}
 		agreed = append(agreed, p.Person)

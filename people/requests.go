@@ -208,7 +208,7 @@ func (r *Roster) agree(ctx context.Context, by audit.Actor, q Request, p approva
 	if p.Person != by.ID || !s.MayAgree(q.Act, by.ID) {
 		return Request{}, approval.ErrRefused
 	}
-	if err := r.checkProof(s, q.Act, p); err != nil {
+	if err := s.CheckProof(q.Act, p, r.cfg.Checker); err != nil {
 		return Request{}, err
 	}
 	proofs := append(slices.Clone(q.Proofs), p)
@@ -267,37 +267,10 @@ func (r *Roster) Holds(ctx context.Context, act approval.Act, proofs []approval.
 	if err != nil {
 		return err
 	}
-	switch {
-	case act.Network != s.Network:
-		return approval.ErrRefused
-	case act.Over(r.cfg.Now()):
+	if act.Over(r.cfg.Now()) {
 		return approval.ErrOver
 	}
-	if err := approval.Distinct(proofs); err != nil {
-		return err
-	}
-	var agreed []string
-	for _, p := range proofs {
-		if err := r.checkProof(s, act, p); err != nil {
-			return err
-		}
-		agreed = append(agreed, p.Person)
-	}
-	return s.Agreed(act, agreed)
-}
-
-// checkProof checks one proof over an act.
-func (r *Roster) checkProof(s roster.State, act approval.Act, p approval.Proof) error {
-	challenge, err := act.Challenge()
-	if err != nil {
-		return err
-	}
-	keys := s.People[p.Person].Credentials
-	i := slices.IndexFunc(keys, func(k roster.Credential) bool { return string(k.ID) == string(p.Credential) })
-	if i < 0 || r.cfg.Checker.Proof(keys[i], challenge, p) != nil {
-		return approval.ErrRefused
-	}
-	return nil
+	return s.Holds(act, proofs, r.cfg.Checker)
 }
 
 // Request returns one that somebody has to do with.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"time"
 
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/files"
@@ -52,8 +53,13 @@ func sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing, li
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	judge, err := signer.NewJudge(ctx, signer.JudgeConfig{Keys: keys, Dir: f.Path(config.SignerName), Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, judge.Close(context.WithoutCancel(ctx))) }()
 	guard, err := signer.NewGuard(ctx, signer.GuardConfig{
-		Keys: keys, Dir: f.Path(config.SignerName), Derived: []string{offsite.LabelJournal, offsite.LabelBackup},
+		Keys: keys, Dir: f.Path(config.SignerName), Permits: judge, Derived: []string{offsite.LabelJournal, offsite.LabelBackup},
 	})
 	if err != nil {
 		return err
@@ -109,6 +115,55 @@ func openSigner(ctx context.Context, f config.Folder, network string) (_ keystor
 		return nil, nil, errors.Join(err, unlock())
 	}
 	return keys, func() error { return errors.Join(closeKeys(), unlock()) }, nil
+}
+
+// informed is a keystore that knows by itself who belongs to the network, and has to be
+// told what changes.
+type informed interface {
+	Follow(r signer.Roster)
+	HandOver(ctx context.Context) (told int, err error)
+}
+
+// inform hands a signer what it lacks of the roster. What it does not take now is no
+// reason to serve nothing: packs and lists need none of it.
+func (s *Service) inform(ctx context.Context) {
+	keys, ok := s.store.(informed)
+	if !ok {
+		return
+	}
+	keys.Follow(signer.Roster{Base: s.Network.BaseURL(), Changes: s.DB.People().Changes})
+	if _, err := keys.HandOver(ctx); err != nil {
+		s.cfg.Log.ErrorContext(ctx, "the signer has another roster, and signs by its own", "cause", err.Error())
+	}
+}
+
+const (
+	// informEvery is how soon a signer is told of a change, also one that another
+	// process made; informAgain is when it is told again what it did not take.
+	informEvery = 2 * time.Second
+	informAgain = time.Minute
+)
+
+// keepInformed tells the signer of every change.
+func (s *Service) keepInformed(ctx context.Context) {
+	keys, ok := s.store.(informed)
+	if !ok {
+		return
+	}
+	var told uint64
+	var next time.Time
+	again(ctx, informEvery, func() {
+		state, err := s.People.State(ctx)
+		if err != nil || state.Seq == told || time.Now().Before(next) {
+			return // who cannot be let in says so elsewhere
+		}
+		if _, err := keys.HandOver(ctx); err != nil {
+			next = time.Now().Add(informAgain)
+			s.cfg.Log.WarnContext(ctx, "the signer was not told of a change of the roster", "cause", err.Error())
+			return
+		}
+		told = state.Seq
+	})
 }
 
 // A KeyOpener opens the keys of the network with an id. The caller calls done in

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/trouble"
 )
@@ -25,8 +26,8 @@ const (
 	maxBatch = 4 << 20
 )
 
-// changes are the questions that make or end keys.
-var changes = []op{opNewAgency, opRotateAgency, opRetireSigning, opRotateWrapping, opRetireWrapping}
+// changes are the questions that make or end keys, or tell the signer something.
+var changes = []op{opAdopt, opNewAgency, opRotateAgency, opRetireSigning, opRotateWrapping, opRetireWrapping}
 
 // Client is a Store whose keys are behind a socket. It is safe for use by many
 // goroutines, and goes on by itself when a signer that ended is there again.
@@ -37,6 +38,9 @@ type Client struct {
 	mu     sync.Mutex
 	idle   []net.Conn
 	closed bool
+
+	handing sync.Mutex // one at a time
+	follows *Roster    // nil until Follow
 }
 
 var _ keystore.Store = (*Client)(nil)
@@ -200,7 +204,7 @@ func (c *Client) public(ctx context.Context, q question) (keystore.Public, error
 func (c *Client) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) ([][]byte, error) {
 	all := make([][]byte, 0, len(messages))
 	for len(messages) > 0 {
-		q, size := question{Op: opSign, Use: string(use), KeyID: kid}, 0
+		q, size := question{Op: opSign, Use: string(use), KeyID: kid, For: authorityOf(approval.Of(ctx))}, 0
 		for _, m := range messages[:min(len(messages), maxMany)] {
 			for _, d := range m.Shown {
 				size += len(d)
@@ -211,7 +215,7 @@ func (c *Client) Sign(ctx context.Context, use keystore.Use, kid string, message
 			q.Many = append(q.Many, message(m))
 		}
 		n := len(q.Many)
-		a, err := c.ask(ctx, q)
+		a, err := c.informed(ctx, q)
 		if err != nil {
 			return nil, err
 		}
@@ -256,12 +260,14 @@ func (c *Client) DerivedKey(ctx context.Context, label, network string) (ed25519
 
 // NewAgency makes an agency's keys, or finds those it has.
 func (c *Client) NewAgency(ctx context.Context, agency string) (keystore.Public, error) {
-	return c.public(ctx, question{Op: opNewAgency, Agency: agency})
+	a, err := c.informed(ctx, question{Op: opNewAgency, Agency: agency})
+	return keystore.Public{KeyID: a.KeyID, DER: a.DER}, err
 }
 
 // RotateAgency makes a new signing key for an agency that has one.
 func (c *Client) RotateAgency(ctx context.Context, agency string) (keystore.Public, error) {
-	return c.public(ctx, question{Op: opRotateAgency, Agency: agency})
+	a, err := c.informed(ctx, question{Op: opRotateAgency, Agency: agency})
+	return keystore.Public{KeyID: a.KeyID, DER: a.DER}, err
 }
 
 // Wrap encrypts a record's file key to an agency.

@@ -58,8 +58,10 @@ type Change struct {
 // who may has agreed. Its errors wrap keystore.ErrRefused.
 type Permits interface {
 	// Attestation is asked for each finding with its claims, and Card for each card.
-	Attestation(ctx context.Context, agency string, c *sdjwt.Claims) error
-	Card(ctx context.Context, agency string, c card.Claims) error
+	Attestation(ctx context.Context, agency string, m keystore.Message, c *sdjwt.Claims) error
+	Card(ctx context.Context, agency string, m keystore.Message, c card.Claims) error
+	// NewKeys is asked before an agency gets keys.
+	NewKeys(ctx context.Context, agency string) error
 	// TrustList is asked who belongs to the network, with which keys.
 	TrustList(ctx context.Context, l verifier.TrustList) error
 	// Changes is asked for what takes something back or confirms something: a pause
@@ -71,10 +73,15 @@ type Permits interface {
 type PermitAll struct{}
 
 // Attestation permits.
-func (PermitAll) Attestation(context.Context, string, *sdjwt.Claims) error { return nil }
+func (PermitAll) Attestation(context.Context, string, keystore.Message, *sdjwt.Claims) error {
+	return nil
+}
 
 // Card permits.
-func (PermitAll) Card(context.Context, string, card.Claims) error { return nil }
+func (PermitAll) Card(context.Context, string, keystore.Message, card.Claims) error { return nil }
+
+// NewKeys permits.
+func (PermitAll) NewKeys(context.Context, string) error { return nil }
 
 // TrustList permits.
 func (PermitAll) TrustList(context.Context, verifier.TrustList) error { return nil }
@@ -131,6 +138,38 @@ func (g *Guard) Ready(ctx context.Context) error {
 	return nil
 }
 
+// Roster says how far the roster goes that this signer has.
+func (g *Guard) Roster() Place {
+	if a, ok := g.cfg.Permits.(*Judge); ok {
+		return a.Roster()
+	}
+	return Place{}
+}
+
+// Adopt is Judge's.
+func (g *Guard) Adopt(ctx context.Context, base string, changes [][]byte, more bool) (Place, error) {
+	if a, ok := g.cfg.Permits.(*Judge); ok {
+		return a.Adopt(ctx, base, changes, more)
+	}
+	return Place{}, refuse("there is nobody who judges by it")
+}
+
+// NewAgency makes keys for an agency that there is.
+func (g *Guard) NewAgency(ctx context.Context, agency string) (keystore.Public, error) {
+	if err := g.cfg.Permits.NewKeys(ctx, agency); err != nil {
+		return keystore.Public{}, err
+	}
+	return g.Store.NewAgency(ctx, agency)
+}
+
+// RotateAgency makes a new key for an agency that there is.
+func (g *Guard) RotateAgency(ctx context.Context, agency string) (keystore.Public, error) {
+	if err := g.cfg.Permits.NewKeys(ctx, agency); err != nil {
+		return keystore.Public{}, err
+	}
+	return g.Store.RotateAgency(ctx, agency)
+}
+
 // RetireSigning is the keystore's, as are RotateWrapping and RetireWrapping.
 func (g *Guard) RetireSigning(ctx context.Context, agency string) error {
 	r, err := retirer(g.Store)
@@ -160,15 +199,18 @@ func (g *Guard) RetireWrapping(ctx context.Context, agency string) error {
 
 // Sign reads each message, and has those signed that an honest service could want.
 func (g *Guard) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) ([][]byte, error) {
+	ctx, t := takes(ctx)
 	var about []receipt
 	for _, m := range messages {
 		r, err := g.read(ctx, use, kid, m)
 		if err != nil {
+			t.settle(false)
 			return nil, err
 		}
 		about = append(about, r)
 	}
 	signatures, err := g.Store.Sign(ctx, use, kid, messages)
+	t.settle(err == nil)
 	if err == nil {
 		g.places.remember(about)
 	}
@@ -224,7 +266,7 @@ func (g *Guard) card(ctx context.Context, agency, kid string, m keystore.Message
 	if err := g.free(ctx, c.List, c.Index); err != nil {
 		return r, err
 	}
-	if err := g.cfg.Permits.Card(ctx, agency, c); err != nil {
+	if err := g.cfg.Permits.Card(ctx, agency, m, c); err != nil {
 		return r, err
 	}
 	return g.receiptForCard(ctx, agency, c)
@@ -260,7 +302,7 @@ func (g *Guard) attestation(ctx context.Context, agency, kid string, m keystore.
 	if err := g.dated(c.IssuedAt().Unix(), c.Expires().Unix(), longestValidity); err != nil {
 		return r, err
 	}
-	if err := g.cfg.Permits.Attestation(ctx, agency, c); err != nil {
+	if err := g.cfg.Permits.Attestation(ctx, agency, m, c); err != nil {
 		return r, err
 	}
 	if err := g.at(ctx, base); err != nil {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 )
 
@@ -208,7 +209,7 @@ func (s *server) talk(ctx context.Context, c net.Conn) {
 
 // answer does what is asked. A panic ends the question and not the signer.
 func (s *server) answer(ctx context.Context, q question) (a answer) {
-	ctx, done := context.WithTimeout(ctx, min(longest, time.Duration(q.Within)*time.Millisecond))
+	ctx, done := context.WithTimeout(approval.With(ctx, q.authority()), min(longest, time.Duration(q.Within)*time.Millisecond))
 	defer done()
 	defer func() {
 		if recover() != nil {
@@ -304,8 +305,34 @@ func reply(ctx context.Context, s keystore.Store, q question, a *answer) (err er
 		return map[op]func(context.Context, string) error{
 			opRetireSigning: r.RetireSigning, opRotateWrapping: r.RotateWrapping, opRetireWrapping: r.RetireWrapping,
 		}[q.Op](ctx, q.Agency)
+	case opRoster, opAdopt:
+		at, err := place(ctx, s, q)
+		a.Number, a.Data = at.Seq, at.Head
+		return err
 	default:
 		return ErrQuestion
 	}
 	return err
+}
+
+// Adopter is a Store that has a roster of its own.
+type Adopter interface {
+	Roster() Place
+	Adopt(ctx context.Context, base string, changes [][]byte, more bool) (Place, error)
+}
+
+// place says how far the roster goes, after what was handed over.
+func place(ctx context.Context, s keystore.Store, q question) (Place, error) {
+	r, ok := s.(Adopter)
+	switch {
+	case !ok:
+		return Place{}, errors.New("signer: nobody here has a roster")
+	case q.Op == opRoster:
+		return r.Roster(), nil
+	}
+	changes := make([][]byte, len(q.Many))
+	for i, m := range q.Many {
+		changes[i] = m.Bytes
+	}
+	return r.Adopt(ctx, q.Label, changes, q.More)
 }

@@ -24,9 +24,9 @@ const stateLabel = "safeconduct/signer/"
 
 // ErrState says that what the signer knew was altered, or is of other keys. Nothing
 // is signed until the file is put back.
-var ErrState = fmt.Errorf("signer: %s is %w, or of other keys: put it back as it was", StateName, trouble.ErrDamaged)
+var ErrState = fmt.Errorf("signer: a file of its folder is %w, or of other keys: put it back as it was", trouble.ErrDamaged)
 
-// maxState bounds the file: what it holds most of is the lists of the last pack.
+// maxState bounds a file: what it holds most of is the lists of the last pack.
 const maxState = 32 << 20
 
 // state is what a guard knows of what was signed: it goes forward alone.
@@ -50,7 +50,7 @@ func (s state) clone() state {
 	return s
 }
 
-// sealed is the file.
+// sealed is a file of a guard's.
 type sealed struct {
 	State json.RawMessage `json:"state"`
 	MAC   []byte          `json:"mac"`
@@ -58,38 +58,46 @@ type sealed struct {
 
 func readState(ctx context.Context, keys keystore.Store, dir string) (state, error) {
 	s := state{Lists: map[string]string{}, Logs: map[string]head{}, Keys: map[string]bool{}}
-	data, err := files.Read(filepath.Join(dir, StateName), maxState)
-	if errors.Is(err, os.ErrNotExist) {
-		return s, nil
+	err := unseal(ctx, keys, dir, StateName, stateLabel+"1", &s)
+	if err == nil && (s.Lists == nil || s.Logs == nil || s.Keys == nil) {
+		err = ErrState
 	}
-	if err != nil {
-		return s, err
-	}
-	var f sealed
-	if err := strictjson.Unmarshal(data, strictjson.Limits{Size: maxState}, &f); err != nil {
-		return s, ErrState
-	}
-	want, err := keys.MAC(ctx, stateLabel+"1", f.State)
-	if err != nil {
-		return s, err
-	}
-	if !hmac.Equal(want, f.MAC) {
-		return s, ErrState
-	}
-	if err := strictjson.Unmarshal(f.State, strictjson.Limits{Size: maxState}, &s); err != nil || s.Lists == nil || s.Logs == nil || s.Keys == nil {
-		return s, ErrState
-	}
-	return s, nil
+	return s, err
 }
 
-// keep writes a state down before anything that follows from it is signed. The
-// caller has the lock.
-func (g *Guard) keep(ctx context.Context, next state) error {
-	plain, err := json.Marshal(next)
+// unseal reads a file that seal wrote; one that is not there leaves v as it is.
+func unseal(ctx context.Context, keys keystore.Store, dir, name, label string, v any) error {
+	data, err := files.Read(filepath.Join(dir, name), maxState)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	mac, err := g.Store.MAC(ctx, stateLabel+"1", plain)
+	var f sealed
+	if err := strictjson.Unmarshal(data, strictjson.Limits{Size: maxState}, &f); err != nil {
+		return damaged(name)
+	}
+	want, err := keys.MAC(ctx, label, f.State)
+	if err != nil {
+		return err
+	}
+	if !hmac.Equal(want, f.MAC) || strictjson.Unmarshal(f.State, strictjson.Limits{Size: maxState}, v) != nil {
+		return damaged(name)
+	}
+	return nil
+}
+
+// damaged is ErrState, and says which file it is.
+func damaged(name string) error { return fmt.Errorf("%s: %w", name, ErrState) }
+
+// seal writes a file down, whole or not at all, under a keyed hash that nobody is given.
+func seal(ctx context.Context, keys keystore.Store, dir, name, label string, v any) error {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	mac, err := keys.MAC(ctx, label, plain)
 	if err != nil {
 		return err
 	}
@@ -97,8 +105,20 @@ func (g *Guard) keep(ctx context.Context, next state) error {
 	if err != nil {
 		return err
 	}
-	if err := files.Replace(filepath.Join(g.cfg.Dir, StateName), data); err != nil {
+	if len(data) > maxState {
+		return errLong
+	}
+	if err := files.Replace(filepath.Join(dir, name), data); err != nil {
 		return fmt.Errorf("signer: write what was signed: %w", trouble.Disk(err))
+	}
+	return nil
+}
+
+// keep writes a state down before anything that follows from it is signed. The
+// caller has the lock.
+func (g *Guard) keep(ctx context.Context, next state) error {
+	if err := seal(ctx, g.Store, g.cfg.Dir, StateName, stateLabel+"1", next); err != nil {
+		return err
 	}
 	g.state = next
 	return nil

@@ -9,6 +9,8 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/safeconduct/safeconduct/approval"
+	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 )
 
@@ -52,23 +54,102 @@ const (
 	opDecoys
 	opReceipt
 	opSaid
+	opRoster
+	opAdopt
 )
 
 // question is all that can be asked.
 type question struct {
-	Op      op        `cbor:"1,keyasint"`
-	Within  uint32    `cbor:"2,keyasint"` // milliseconds that the asker waits
-	Use     string    `cbor:"3,keyasint,omitempty"`
-	KeyID   string    `cbor:"4,keyasint,omitempty"`
-	Many    []message `cbor:"5,keyasint,omitempty"`
-	Agency  string    `cbor:"6,keyasint,omitempty"`
-	Record  string    `cbor:"7,keyasint,omitempty"`
-	Label   string    `cbor:"8,keyasint,omitempty"`
-	Network string    `cbor:"9,keyasint,omitempty"`
-	Epoch   uint32    `cbor:"10,keyasint,omitempty"`
-	Data    []byte    `cbor:"11,keyasint,omitempty"`
-	List    uint16    `cbor:"14,keyasint,omitempty"`
-	Index   uint32    `cbor:"15,keyasint,omitempty"`
+	Op      op         `cbor:"1,keyasint"`
+	Within  uint32     `cbor:"2,keyasint"` // milliseconds that the asker waits
+	Use     string     `cbor:"3,keyasint,omitempty"`
+	KeyID   string     `cbor:"4,keyasint,omitempty"`
+	Many    []message  `cbor:"5,keyasint,omitempty"`
+	Agency  string     `cbor:"6,keyasint,omitempty"`
+	Record  string     `cbor:"7,keyasint,omitempty"`
+	Label   string     `cbor:"8,keyasint,omitempty"`
+	Network string     `cbor:"9,keyasint,omitempty"`
+	Epoch   uint32     `cbor:"10,keyasint,omitempty"`
+	Data    []byte     `cbor:"11,keyasint,omitempty"`
+	For     *authority `cbor:"12,keyasint,omitempty"`
+	More    bool       `cbor:"13,keyasint,omitempty"`
+	List    uint16     `cbor:"14,keyasint,omitempty"`
+	Index   uint32     `cbor:"15,keyasint,omitempty"`
+}
+
+// authority is an approval.Authority.
+type authority struct {
+	Token   string     `cbor:"1,keyasint,omitempty"`
+	Act     []byte     `cbor:"2,keyasint,omitempty"`
+	Proofs  []proof    `cbor:"3,keyasint,omitempty"`
+	Order   []byte     `cbor:"4,keyasint,omitempty"`
+	Case    string     `cbor:"5,keyasint,omitempty"`
+	About   string     `cbor:"6,keyasint,omitempty"`
+	Changes []evidence `cbor:"7,keyasint,omitempty"`
+}
+
+// proof is an approval.Proof.
+type proof struct {
+	Person            string `cbor:"1,keyasint"`
+	Credential        []byte `cbor:"2,keyasint"`
+	ClientData        []byte `cbor:"3,keyasint"`
+	AuthenticatorData []byte `cbor:"4,keyasint"`
+	Signature         []byte `cbor:"5,keyasint"`
+}
+
+// evidence is an approval.Change.
+type evidence struct {
+	List   uint16  `cbor:"1,keyasint"`
+	Index  uint32  `cbor:"2,keyasint"`
+	Card   []byte  `cbor:"3,keyasint,omitempty"`
+	Reply  []byte  `cbor:"4,keyasint,omitempty"`
+	Act    []byte  `cbor:"5,keyasint,omitempty"`
+	Proofs []proof `cbor:"6,keyasint,omitempty"`
+}
+
+// authorityOf is what goes along with a question; nil if nothing does.
+func authorityOf(a approval.Authority) *authority {
+	w := &authority{
+		Token: a.Token.Reveal(), Act: a.Act, Proofs: proofs(a.Proofs), Order: a.Order, Case: a.Case, About: a.About.Reveal(),
+	}
+	if w.Token == "" && len(w.Act)+len(w.Proofs)+len(w.Order)+len(w.Case)+len(w.About)+len(a.Changes) == 0 {
+		return nil
+	}
+	for _, c := range a.Changes {
+		w.Changes = append(w.Changes, evidence{c.List, c.Index, c.Card, c.Reply, c.Act, proofs(c.Proofs)})
+	}
+	return w
+}
+
+func proofs(all []approval.Proof) []proof {
+	var out []proof
+	for _, p := range all {
+		out = append(out, proof(p))
+	}
+	return out
+}
+
+// authority is what came along with a question: the zero Authority if nothing did.
+func (q question) authority() (a approval.Authority) {
+	if q.For == nil {
+		return a
+	}
+	a = approval.Authority{
+		Token: private.New(q.For.Token), Act: q.For.Act, Order: q.For.Order, Case: q.For.Case, About: private.New(q.For.About),
+		Proofs: agreed(q.For.Proofs),
+	}
+	for _, c := range q.For.Changes {
+		a.Changes = append(a.Changes, approval.Change{List: c.List, Index: c.Index, Card: c.Card, Reply: c.Reply, Act: c.Act, Proofs: agreed(c.Proofs)})
+	}
+	return a
+}
+
+func agreed(all []proof) []approval.Proof {
+	var out []approval.Proof
+	for _, p := range all {
+		out = append(out, approval.Proof(p))
+	}
+	return out
 }
 
 // message is a keystore.Message.
@@ -106,9 +187,9 @@ var (
 		IndefLength:       cbor.IndefLengthForbidden,
 		TagsMd:            cbor.TagsForbidden,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
-		MaxNestedLevels:   4,
+		MaxNestedLevels:   6,            // the proofs of a place's change
 		MaxArrayElements:  maxMany + 15, // 16 is the least that the library takes
-		MaxMapPairs:       16,
+		MaxMapPairs:       16,           // a question has 15
 		UTF8:              cbor.UTF8RejectInvalid,
 	}.DecMode())
 )

@@ -839,12 +839,15 @@ type Card struct {
 }
 
 func (c *Card) need(_ *State, act approval.Act) need {
-	roles := []Role{Caseworker, Supervisor}
+	roles := CardIssuers()
 	if c.Again {
 		roles = []Role{Supervisor}
 	}
 	return need{people: 1, who: func(p Person) bool { return p.Agency == act.Agency && p.Is(roles...) }}
 }
+
+// CardIssuers lists the roles whose people make cards.
+func CardIssuers() []Role { return []Role{Caseworker, Supervisor} }
 
 func (c *Card) check(s *State, act approval.Act) error {
 	var k invalid.Checker

@@ -69,7 +69,8 @@ func (u *Unlock) apply(s *State, _ approval.Act, at int64) {
 	s.Lock, s.SessionsFrom = "", at
 	s.Waiting = slices.Clone(s.Waiting)
 	for i := range s.Waiting {
-		s.Waiting[i].Counts = max(s.Waiting[i].Counts, at+delay)
+		w := &s.Waiting[i]
+		w.Counts, w.dated = max(w.Counts, s.now+delay), max(w.dated, at+delay)
 	}
 }
 

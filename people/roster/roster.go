@@ -142,6 +142,7 @@ type State struct {
 	Waiting  []Waiting // in the order in which they will count
 
 	acts map[string]uint64 // which change an act became: none is done twice
+	seen int64             // when the newest change was seen: ApplyAt
 	now  int64             // the time that is being looked at: View
 }
 
@@ -230,19 +231,27 @@ type Waiting struct {
 	Act    approval.Act
 	By     []string // who agreed: if one of them may no more, it will not count
 	do     doing
+	dated  int64 // from when on it counts by its own date
 }
 
 // Apply adds the next change. On an error the state is as it was.
-func (s *State) Apply(c Change, check Checker) error {
+func (s *State) Apply(c Change, check Checker) error { return s.ApplyAt(c, check, c.At) }
+
+// ApplyAt is Apply for whoever does not believe the date of a change: what has to wait
+// waits from when it was seen, and whether founding is open is asked of that time, too.
+// What a change says of days keeps the date of the change, so that everybody says the
+// same of them.
+func (s *State) ApplyAt(c Change, check Checker, seen int64) error {
 	data, err := c.Bytes()
 	if err != nil {
 		return err
 	}
-	next := s.View(c.At)
+	seen = max(seen, c.At, s.seen) // in the order in which they were made
+	next := s.View(seen)
 	if err := next.apply(c, check); err != nil {
 		return fmt.Errorf("change %d: %w", c.Seq, err)
 	}
-	next.Seq, next.Head, next.At = c.Seq, sha256.Sum256(data), c.At
+	next.Seq, next.Head, next.At, next.seen = c.Seq, sha256.Sum256(data), c.At, seen
 	*s = next
 	return nil
 }
@@ -277,7 +286,10 @@ func (s *State) apply(c Change, check Checker) error {
 	if err != nil {
 		return err
 	}
-	if err := do.check(s, act); err != nil {
+	seen := s.now
+	s.now = c.At // of days it says what it said on its own
+	err = do.check(s, act)
+	if s.now = seen; err != nil {
 		return err
 	}
 	alone := len(c.Root) > 0 && do.need(s, act).alone
@@ -286,7 +298,7 @@ func (s *State) apply(c Change, check Checker) error {
 	}
 	s.acts[act.ID] = c.Seq
 	if do.need(s, act).delay && !s.Founding(s.now) && !s.Demo {
-		s.Waiting = append(s.Waiting, Waiting{c.Seq, c.At + delay, act, ids(by), do})
+		s.Waiting = append(s.Waiting, Waiting{c.Seq, s.now + delay, act, ids(by), do, c.At + delay})
 		return nil
 	}
 	do.apply(s, act, c.At)
@@ -352,6 +364,40 @@ func (s *State) Agreed(act approval.Act, people []string) error {
 		by = append(by, s.People[id])
 	}
 	return s.agreed(do, act, by)
+}
+
+// Holds tells whether those have agreed to an act who have to now, by proofs that
+// hold. It believes nothing but its arguments and this state.
+func (s *State) Holds(act approval.Act, proofs []approval.Proof, check Checker) error {
+	if act.Network != s.Network {
+		return approval.ErrRefused
+	}
+	if err := approval.Distinct(proofs); err != nil {
+		return err
+	}
+	var agreed []string
+	for _, p := range proofs {
+		if err := s.CheckProof(act, p, check); err != nil {
+			return err
+		}
+		agreed = append(agreed, p.Person)
+	}
+	return s.Agreed(act, agreed)
+}
+
+// CheckProof checks one proof over an act: approval.ErrRefused for one that does not
+// hold.
+func (s *State) CheckProof(act approval.Act, p approval.Proof, check Checker) error {
+	challenge, err := act.Challenge()
+	if err != nil {
+		return err
+	}
+	keys := s.People[p.Person].Credentials
+	i := slices.IndexFunc(keys, func(k Credential) bool { return bytes.Equal(k.ID, p.Credential) })
+	if i < 0 || check.Proof(keys[i], challenge, p) != nil {
+		return approval.ErrRefused
+	}
+	return nil
 }
 
 // Check tells what is wrong with an act before anybody agrees to it.
@@ -549,7 +595,7 @@ func (s *State) count(w Waiting) {
 	if w.do.check(s, w.Act) != nil || s.agreed(w.do, w.Act, by) != nil {
 		return
 	}
-	w.do.apply(s, w.Act, w.Counts)
+	w.do.apply(s, w.Act, w.dated)
 }
 
 func ids(by []Person) []string {

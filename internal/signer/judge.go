@@ -1,0 +1,368 @@
+package signer
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/safeconduct/safeconduct/approval"
+	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/sdjwt"
+	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/people/roster"
+	"github.com/safeconduct/safeconduct/people/token"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// A Judge permits what somebody has agreed to who may: a person by an act, or a program
+// by its token, as the roster says that it has adopted itself. It believes no row, no
+// session and no process that asks. Whoever asks shows an approval.Authority.
+type Judge struct {
+	cfg JudgeConfig
+
+	mu      sync.Mutex
+	members members
+	signed  signed
+}
+
+// JudgeConfig says what a Judge judges with.
+type JudgeConfig struct {
+	Keys keystore.Store
+	Dir  string           // the guard's folder
+	Now  func() time.Time // nil means time.Now
+	Log  *slog.Logger     // nil means nowhere
+}
+
+// NewJudge reads the roster that was adopted, and what was signed under it.
+func NewJudge(ctx context.Context, cfg JudgeConfig) (*Judge, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	j := &Judge{cfg: cfg}
+	var kept adopted
+	err := unseal(ctx, cfg.Keys, cfg.Dir, RosterName, stateLabel+"roster", &kept)
+	if err != nil {
+		return nil, err
+	}
+	if j.members, err = replay(ctx, cfg.Keys, kept); err != nil {
+		return nil, err
+	}
+	j.signed, err = readSigned(ctx, cfg.Keys, cfg.Dir)
+	return j, err
+}
+
+// Attestation permits what people have agreed to word for word, and what a program may
+// have signed by itself.
+func (j *Judge) Attestation(ctx context.Context, agency string, m keystore.Message, c *sdjwt.Claims) error {
+	now := j.cfg.Now()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s, of, err := j.agency(agency, now)
+	if err != nil {
+		return err
+	}
+	kind := claims.Kind(c.Text("kind"))
+	level, err := stated(kind, c)
+	if err != nil {
+		return err
+	}
+	switch signs := signing(of); {
+	case !signs.May(kind):
+		return refuse("a kind that the agency does not sign")
+	case claims.CardDecisionLevel(level) > 0 && !signs.Reaches(level):
+		return refuse("a decision level that the agency does not sign")
+	}
+	if err := recent(s, c.IssuedAt(), now); err != nil {
+		return err
+	}
+	a := approval.Of(ctx)
+	if len(a.Act) > 0 {
+		return j.agreed(ctx, s, agency, roster.DoIssue, a, m, func(act approval.Act) error { return credentials.Says(act, a.Order, c) })
+	}
+	switch {
+	case kind == claims.KindReply:
+		return refuse("an answer in a state's name that nobody of its mission has agreed to")
+	case claims.CardDecisionLevel(level) >= claims.CardDecisionLevel(decisionsFrom):
+		return refuse("a decision that nobody has agreed to")
+	}
+	if err := program(s, agency, a, roster.IssuersOf(string(kind)), now); err != nil {
+		return err
+	}
+	return j.count(ctx, s, of, now, tally{Attestations: 1})
+}
+
+// decisionsFrom is the level from which on an attestation is a decision.
+const decisionsFrom = "reasonable_grounds"
+
+// stated sees that what is signed is claims of its kind and nothing else, and returns
+// the decision level that they state.
+func stated(kind claims.Kind, c *sdjwt.Claims) (level string, err error) {
+	said := map[string]any{}
+	for name, value := range c.Payload() {
+		if !slices.Contains(around, name) {
+			said[name] = value
+		}
+	}
+	data, err := json.Marshal(said)
+	if err != nil {
+		return "", refuse("not the claims of any kind")
+	}
+	typed, err := claims.Decode(kind, data)
+	if err != nil {
+		return "", refuse("not the claims of its kind")
+	}
+	if s, ok := typed.(*claims.Screening); ok {
+		level = s.DecisionLevel
+	}
+	return level, nil
+}
+
+// around are the members of an attestation that are no claims of its kind.
+var around = []string{"iss", "iat", "exp", "vct", "status", "attestation_id", "kind", "about", "supersedes"}
+
+// Card permits cards that say of a screening what it says, and as many as the agency
+// may make.
+func (j *Judge) Card(ctx context.Context, agency string, m keystore.Message, c card.Claims) error {
+	now := j.cfg.Now()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s, of, err := j.agency(agency, now)
+	if err != nil {
+		return err
+	}
+	a := approval.Of(ctx)
+	if err := recent(s, c.IssuedAt, now); err != nil {
+		return err
+	}
+	var about string
+	if c.Status != 0 || c.DecisionLevel != 0 {
+		if about, err = j.screened(ctx, of, a.About.Reveal(), c, now); err != nil {
+			return err
+		}
+	} else if !signing(of).May(claims.KindDocument) {
+		return refuse("a card of a kind that the agency does not make")
+	}
+	if len(a.Act) > 0 {
+		says := func(act approval.Act) error { return credentials.SaysCard(act, a.Order, c, credentials.ID(about)) }
+		if err := j.agreed(ctx, s, agency, roster.DoCard, a, m, says); err != nil {
+			return err
+		}
+	} else if err := program(s, agency, a, roster.CardIssuers(), now); err != nil {
+		return err
+	}
+	return j.count(ctx, s, of, now, tally{Cards: 1})
+}
+
+// screened sees that a card says what a screening of the same agency says, which this
+// keystore has signed and whose time is not over. It returns the screening's id.
+func (j *Judge) screened(ctx context.Context, of roster.Agency, about string, c card.Claims, now time.Time) (id string, err error) {
+	if !signing(of).May(claims.KindScreening) {
+		return "", refuse("a card of a kind that the agency does not make")
+	}
+	t, err := sdjwt.Parse(about, sdjwt.TypeVC)
+	if err != nil {
+		return "", refuse("a card that says a status, without the screening")
+	}
+	publics, err := j.cfg.Keys.Publics(ctx, keystore.Agency(of.ID))
+	if err != nil {
+		return "", err
+	}
+	key := publicWith(publics, t.KeyID())
+	if key == nil {
+		return "", refuse("a screening that was not signed here")
+	}
+	said, err := t.Verify(key, sdjwt.Policy{Now: now})
+	if err != nil || !strings.HasSuffix(said.Issuer(), "/agencies/"+of.ID) || said.VCT() != typeOfAttestation {
+		return "", refuse("a screening that was not signed here, or is over")
+	}
+	level := said.Text("decision_level")
+	switch {
+	case said.Text("kind") != string(claims.KindScreening),
+		c.Status == 0 || c.Status != claims.CardStatus(said.Text("trafficking_status")),
+		c.DecisionLevel == 0 || c.DecisionLevel != claims.CardDecisionLevel(level):
+		return "", refuse("a card says another thing than the screening")
+	case !signing(of).Reaches(level):
+		return "", refuse("a decision level that the agency does not sign")
+	}
+	return said.Text("attestation_id"), nil
+}
+
+// recent sees that nothing is dated back: what people agreed to is signed within days.
+func recent(s roster.State, issued, now time.Time) error {
+	if !s.Demo && issued.Before(now.Add(-longestAct-day)) {
+		return refuse("it is dated back")
+	}
+	return nil
+}
+
+// publicWith is the key with an id; nil if there is none.
+func publicWith(publics []keystore.Public, kid string) *ecdsa.PublicKey {
+	for _, p := range publics {
+		if key, err := p.Key(); err == nil && p.KeyID == kid {
+			return key
+		}
+	}
+	return nil
+}
+
+// agency finds who signs, as the roster has it now. Nobody signs for one that is not
+// there, or suspended.
+func (j *Judge) agency(id string, now time.Time) (roster.State, roster.Agency, error) {
+	s := j.members.at(now.Unix())
+	switch {
+	case s.Seq == 0:
+		return s, roster.Agency{}, refuse("no roster was adopted")
+	case s.Lock != "":
+		return s, roster.Agency{}, refuse("the network is locked")
+	case !s.Active(id):
+		return s, roster.Agency{}, refuse("an agency that is not of the network, or suspended")
+	}
+	return s, s.Agencies[id], nil
+}
+
+// signing is what an agency signs.
+func signing(of roster.Agency) claims.Signing {
+	if len(of.Kinds) > 0 || of.Level != "" {
+		return *claims.NewSigning(of.Kinds, of.Level)
+	}
+	return claims.SigningOf(of.Class)
+}
+
+// program sees that a token is that of a program of the agency, which may do this.
+func program(s roster.State, agency string, a approval.Authority, roles []roster.Role, now time.Time) error {
+	hash, ok := token.Hash(token.Bearer, a.Token.Reveal())
+	if !ok {
+		return refuse("nobody has agreed to it, and no program asks")
+	}
+	for _, p := range s.Programs {
+		if !bytes.Equal(p.Token, hash[:]) {
+			continue
+		}
+		if p.Agency != agency || p.Removed || now.Unix() >= p.Expires || !slices.Contains(roles, p.Role) {
+			break
+		}
+		return nil
+	}
+	return refuse("a token that is not good for this")
+}
+
+// agreed sees that people have agreed to what is signed, and uses the act up.
+func (j *Judge) agreed(ctx context.Context, s roster.State, agency, do string, a approval.Authority, m keystore.Message, says func(approval.Act) error) error {
+	act, err := approval.Parse(a.Act)
+	switch {
+	case err != nil:
+		return refuse("not an act")
+	case act.Do != do || act.Agency != agency:
+		return refuse("an act of another agency, or to do something else")
+	}
+	if err := j.holds(s, act, a.Proofs); err != nil {
+		return err
+	}
+	if err := says(act); err != nil {
+		return refuse("another thing than was agreed to: " + err.Error())
+	}
+	return j.use(ctx, act, m)
+}
+
+// holds sees that those have agreed to an act who have to, now.
+func (j *Judge) holds(s roster.State, act approval.Act, proofs []approval.Proof) error {
+	if act.Over(j.cfg.Now()) && !s.Demo { // which plays in the past
+		return refuse("the time to agree is over")
+	}
+	if err := s.Holds(act, proofs, j.members.check); err != nil {
+		return refuse("not agreed to by those who have to: " + err.Error())
+	}
+	return nil
+}
+
+// TrustList permits a list of agencies that are of the network, each as the roster says.
+func (j *Judge) TrustList(_ context.Context, l verifier.TrustList) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.members.at(j.cfg.Now().Unix())
+	switch {
+	case s.Seq == 0:
+		return refuse("no roster was adopted")
+	case l.Network != s.Network || l.Demo != s.Demo:
+		return refuse("of another network")
+	}
+	for _, a := range l.Agencies {
+		of, ok := s.Agencies[a.ID]
+		switch {
+		case !ok:
+			return refuse("an agency that is not of the network")
+		case a.Name != of.Name || a.Class != of.Class || a.Country != of.Country || a.Desk != of.Desk:
+			return refuse("an agency is called otherwise than the roster says")
+		case of.Suspended && !a.Suspended:
+			return refuse("an agency that is suspended")
+		case a.Admitted != 0 && a.Admitted != of.Admitted-of.Admitted%int64(day/time.Second):
+			return refuse("an agency was admitted on another day")
+		case !slices.EqualFunc(a.Quotas, of.Quotas, func(a verifier.Quota, b roster.Quota) bool {
+			return a == verifier.Quota{Event: b.Event, Cards: b.Cards, Until: b.Until}
+		}):
+			return refuse("an agency may make another number of cards")
+		}
+	}
+	return nil
+}
+
+// Changes permits an answer of a mission of the network, for its own state, and the end
+// of a pause that people of the agency which signed it have agreed to, at these places.
+func (j *Judge) Changes(_ context.Context, all []Change) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.members.at(j.cfg.Now().Unix())
+	for _, c := range all {
+		if c.Mission != "" {
+			if of := s.Agencies[c.Mission]; !s.Active(c.Mission) || of.Class != claims.ClassMission || of.Country != c.State {
+				return refuse("an answer of nobody who can give it")
+			}
+			continue
+		}
+		if err := j.resumes(s, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resumes sees that people have agreed to the end of a pause.
+func (j *Judge) resumes(s roster.State, c Change) error {
+	act, err := approval.Parse(c.Act)
+	if err != nil {
+		return refuse("a pause ends that nobody has agreed to end")
+	}
+	var r roster.Resume
+	base, _, ok := strings.Cut(c.Subject, "/status-lists/")
+	list, named := number(c.Subject, base+"/status-lists/")
+	here := func(p roster.Place) bool { return p.List == list && int64(p.Index) == int64(c.Index) }
+	switch {
+	case act.Do != roster.DoResume || act.Read(&r) != nil || c.Agency == "" || act.Agency != c.Agency:
+		return refuse("an act of another agency, or to do something else")
+	case !ok || !named || !slices.ContainsFunc(r.Places, here):
+		return refuse("an act about another place")
+	}
+	return j.holds(s, act, c.Proofs)
+}
+
+// NewKeys permits keys for agencies of the roster.
+func (j *Judge) NewKeys(_ context.Context, agency string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.members.at(j.cfg.Now().Unix())
+	if _, ok := s.Agencies[agency]; !ok {
+		return refuse("an agency that is not of the network")
+	}
+	return nil
+}

@@ -1,0 +1,520 @@
+package signer_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/approval"
+	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/credentials/sdjwt"
+	"github.com/safeconduct/safeconduct/internal/keyfile"
+	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/passkey"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
+	"github.com/safeconduct/safeconduct/internal/signer"
+	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/internal/storetest"
+	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// A town is a network of real people: its roster, its database, and a signer behind a
+// socket that judges by a roster of its own. The one clock is everybody's.
+type town struct {
+	*peopletest.House
+	t    *testing.T
+	now  time.Time
+	mu   sync.Mutex
+	keys keystore.Store // behind the signer
+	dir  string         // the signer's
+	db   *sqlstore.DB
+	all  *people.Roster
+
+	judge *signer.Judge
+	*signer.Client
+
+	ngo, other, embassy     string
+	worker, boss, officer   string
+	program, mission, alien string // tokens: the NGO's, the embassy's, the other NGO's
+}
+
+func (w *town) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *town) wait(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+func newTown(t *testing.T, keys keystore.Store) *town {
+	t.Helper()
+	w := &town{t: t, now: now, keys: known{keys}, dir: t.TempDir()}
+	var err error
+	w.db, err = sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "safeconduct.db"))
+	w.ok(err)
+	t.Cleanup(func() { _ = w.db.Close() })
+	w.ok(storetest.Seal(t.Context(), w.db))
+	site, err := passkey.At(base, "Made up", false)
+	w.ok(err)
+	passkeys, err := passkey.New(site)
+	w.ok(err)
+	w.all, err = people.New(people.Config{Store: w.db.People(), Checker: passkey.Checker{RelyingParty: passkeys}, Now: w.clock})
+	w.ok(err)
+
+	root, err := keystore.New(keys).Root(t.Context())
+	w.ok(err)
+	jwk, err := jws.MarshalKey(publicOf(root.Key))
+	w.ok(err)
+	link, secret := w.all.NewLink()
+	w.ok(w.all.Found(t.Context(), netID, roster.Found{
+		Root: jwk, First: people.NewPerson("", "operator-1", people.Operator), Link: link, Until: w.now.Add(roster.FoundingLife).Unix(), Format: roster.Format,
+	}, func(message []byte) ([]byte, error) {
+		return crypto.SignMessage(root.Key, rand.Reader, message, crypto.SHA256)
+	}))
+	w.House = peopletest.Joined(t, w.all, passkeys, base, secret)
+
+	w.ngo = w.Agency(nil, roster.Agency{Name: "Lotus House", Class: "NGO", Country: "KHM", Desk: "+855 1"})
+	w.other = w.Agency(nil, roster.Agency{Name: "Open Door", Class: "NGO", Country: "THA", Desk: "+66 1"})
+	w.embassy = w.Agency(nil, roster.Agency{Name: "Embassy of Utopia", Class: "x_DiplomaticMission", Country: "UTO", Desk: "+855 2"})
+	w.worker, w.boss = w.Person(w.ngo, people.Caseworker, w.First), w.Person(w.ngo, people.Supervisor, w.First)
+	w.officer = w.Person(w.embassy, people.Mission, w.First)
+	w.Person(w.other, people.Supervisor, w.First)
+	w.program, w.mission, w.alien = w.Token(w.ngo, people.Caseworker), w.Token(w.embassy, people.Mission), w.Token(w.other, people.Caseworker)
+	w.start()
+	for _, agency := range []string{w.ngo, w.other, w.embassy} {
+		_, err := w.NewAgency(t.Context(), agency)
+		w.ok(err)
+	}
+	return w
+}
+
+// town with a key file.
+func fileTown(t *testing.T) *town {
+	t.Helper()
+	file, err := keyfile.Create(t.Context(), keyfile.Config{Path: filepath.Join(t.TempDir(), "keys.age"), Passphrase: "made up for a test", WorkFactor: 2}, "safeconduct/"+netID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newTown(t, file)
+}
+
+func (w *town) ok(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// start starts the signer, or starts it anew, and tells it what there is.
+func (w *town) start() {
+	w.t.Helper()
+	w.Client = through(w.t, w.signer())
+	w.Follow(signer.Roster{Base: base, Changes: w.db.People().Changes})
+	_, err := w.HandOver(w.t.Context())
+	w.ok(err)
+}
+
+// signer is what stands behind the socket.
+func (w *town) signer() *signer.Guard {
+	w.t.Helper()
+	var err error
+	w.judge, err = signer.NewJudge(w.t.Context(), signer.JudgeConfig{Keys: w.keys, Dir: w.dir, Now: w.clock})
+	w.ok(err)
+	guard, err := signer.NewGuard(w.t.Context(), signer.GuardConfig{Keys: w.keys, Dir: w.dir, Permits: w.judge, Now: w.clock})
+	w.ok(err)
+	return guard
+}
+
+// with is a context with a program's token.
+func (w *town) with(token string) context.Context {
+	return approval.With(w.t.Context(), approval.Authority{Token: private.New(token)})
+}
+
+// sample is one of the samples of claims.
+func sample(t testing.TB, name string) map[string]any {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "..", "claims", "testdata", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stated map[string]any
+	if err := json.Unmarshal(data, &stated); err != nil {
+		t.Fatal(err)
+	}
+	return stated
+}
+
+// preliminary is a finding that a program may have signed.
+func preliminary(t testing.TB) map[string]any {
+	stated := sample(t, "screening-least")
+	stated["decision_level"] = "preliminary_screening"
+	return stated
+}
+
+// attest has an attestation signed, and returns it.
+func (w *town) attest(ctx context.Context, agency, kind string, stated map[string]any) (string, error) {
+	w.t.Helper()
+	kid, key, err := keystore.New(w.Client).Signer(ctx, agency)
+	if err != nil {
+		return "", err
+	}
+	today := w.clock().Truncate(24 * time.Hour)
+	members := []sdjwt.Member{{Name: "attestation_id", Value: strings.Repeat("0a", 16)}, {Name: "kind", Value: kind}}
+	for name, value := range stated {
+		members = append(members, sdjwt.Member{Name: name, Value: value})
+	}
+	return sdjwt.Sign(sdjwt.Header{Type: sdjwt.TypeVC, KeyID: kid}, []sdjwt.Member{
+		{Name: "iss", Value: base + "/agencies/" + agency}, {Name: "iat", Value: today.Unix()}, {Name: "exp", Value: today.AddDate(0, 0, 90).Unix()},
+		{Name: "vct", Value: "urn:safeconduct:attestation:1"},
+		{Name: "status", Value: map[string]any{"status_list": map[string]any{"idx": 7, "uri": base + "/status-lists/1"}}},
+	}, members, 32, key, nil)
+}
+
+// print has a card signed.
+func (w *town) print(ctx context.Context, agency string, edit func(*card.Claims)) error {
+	w.t.Helper()
+	kid, key, err := keystore.New(w.Client).Signer(ctx, agency)
+	if err != nil {
+		return err
+	}
+	return w.seal(kid, key, edit)
+}
+
+// seal makes a card with a key.
+func (w *town) seal(kid string, key crypto.Signer, edit func(*card.Claims)) error {
+	w.t.Helper()
+	today := w.clock().Truncate(24 * time.Hour)
+	c := card.Claims{IssuedAt: today, Expires: today.AddDate(0, 0, 100), Name: private.New("SPECIMEN, MADE UP"), Handle: [8]byte{1}, List: 1, Index: 9}
+	edit(&c)
+	var id [8]byte
+	_, err := hex.Decode(id[:], []byte(kid))
+	w.ok(err)
+	code, err := card.NewCode(rand.Reader)
+	w.ok(err)
+	public := make([]byte, 32)
+	public[0] = 9 // the base point
+	_, err = card.Seal(c, card.SealKeys{Epoch: 1, TagKey: random(32), NetKey: random(32), Public: public}, code, id, key, nil)
+	return err
+}
+
+func TestJudgeProgram(t *testing.T) {
+	w := fileTown(t)
+	try := func(token, agency, kind string, stated map[string]any) error {
+		_, err := w.attest(w.with(token), agency, kind, stated)
+		return err
+	}
+	allowed(t, "a preliminary finding", try(w.program, w.ngo, "screening", preliminary(t)))
+	allowed(t, "a document", try(w.program, w.ngo, "document", sample(t, "document-least")))
+	decision := preliminary(t)
+	decision["decision_level"] = "reasonable_grounds"
+	hidden := sample(t, "document-least")
+	hidden["decision_level"], hidden["trafficking_status"] = "judicial_finding", "ActualVictimOfTrafficking"
+	for what, err := range map[string]error{
+		"a decision":                          try(w.program, w.ngo, "screening", decision),
+		"a decision that is called otherwise": try(w.program, w.ngo, "document", hidden),
+		"a kind that nobody knows":            try(w.program, w.ngo, "verdict", sample(t, "document-least")),
+		"nobody's token":                      try("", w.ngo, "document", sample(t, "document-least")),
+		"another agency's token":              try(w.alien, w.ngo, "document", sample(t, "document-least")),
+		"in another agency's name":            try(w.program, w.other, "document", sample(t, "document-least")),
+		"a reply":                             try(w.mission, w.embassy, "reply", sample(t, "reply-matched")),
+		"a kind that embassies do not sign":   try(w.mission, w.embassy, "document", sample(t, "document-least")),
+	} {
+		refused(t, what, err)
+	}
+	plain := func(*card.Claims) {}
+	allowed(t, "a card", w.print(w.with(w.program), w.ngo, plain))
+	refused(t, "a card of an embassy", w.print(w.with(w.mission), w.embassy, plain))
+	refused(t, "nobody's card", w.print(t.Context(), w.ngo, plain))
+
+	// Who has taken a token away, and who is suspended, is asked each time.
+	s, err := w.all.State(t.Context())
+	w.ok(err)
+	removed := s.ProgramsOf(w.other)[0].ID
+	allowed(t, "before it is taken away", try(w.alien, w.other, "document", sample(t, "document-least")))
+	w.Do(roster.DoRemoveProgram, w.other, &roster.RemoveProgram{ID: removed}, w.First)
+	_, err = w.HandOver(t.Context())
+	w.ok(err)
+	refused(t, "a token that was taken away", try(w.alien, w.other, "document", sample(t, "document-least")))
+	w.wait(23 * time.Hour)
+	allowed(t, "the last day", try(w.program, w.ngo, "document", sample(t, "document-least")))
+	w.wait(2 * time.Hour)
+	refused(t, "a token that is over", try(w.program, w.ngo, "document", sample(t, "document-least")))
+}
+
+// TestJudgeScreenedCard: a card repeats a screening that was signed here, and nothing
+// else.
+func TestJudgeScreenedCard(t *testing.T) {
+	w := fileTown(t)
+	ctx := w.with(w.program)
+	screening, err := w.attest(ctx, w.ngo, "screening", preliminary(t))
+	w.ok(err)
+	others, err := w.attest(w.with(w.alien), w.other, "screening", preliminary(t))
+	w.ok(err)
+	document, err := w.attest(ctx, w.ngo, "document", sample(t, "document-least"))
+	w.ok(err)
+	print := func(about string, status, level int) error {
+		ctx := approval.With(t.Context(), approval.Authority{Token: private.New(w.program), About: private.New(about)})
+		return w.print(ctx, w.ngo, func(c *card.Claims) { c.Status, c.DecisionLevel = status, level })
+	}
+	is := claims.CardStatus(preliminary(t)["trafficking_status"].(string))
+	allowed(t, "what the screening says", print(screening, is, 1))
+	for what, err := range map[string]error{
+		"another status":         print(screening, 3-is, 1),
+		"a higher level":         print(screening, is, 2),
+		"without the screening":  print("", is, 1),
+		"another agency's":       print(others, is, 1),
+		"a document":             print(document, is, 1),
+		"a screening half shown": print(strings.SplitN(screening, "~", 2)[0]+"~", is, 1),
+		"an altered one":         print("e"+screening, is, 1),
+	} {
+		refused(t, what, err)
+	}
+	w.wait(100 * 24 * time.Hour)
+	refused(t, "a screening that is over", print(screening, is, 1))
+}
+
+// TestJudgeBudget: a signer stops at what an agency may have in all, and counts on when
+// it is started anew.
+func TestJudgeBudget(t *testing.T) {
+	w := fileTown(t)
+	p, err := w.Public(t.Context(), keystore.Agency(w.ngo))
+	w.ok(err)
+	_, key, err := keystore.New(w.Client).Signer(w.with(w.program), w.ngo)
+	w.ok(err)
+	spy := &spying{key: key.(crypto.MessageSigner)}
+	w.ok(w.seal(p.KeyID, spy, func(*card.Claims) {}))
+	print := func(n int) (done int) {
+		for range n {
+			_, err := w.Sign(w.with(w.program), keystore.Agency(w.ngo), p.KeyID, []keystore.Message{{Bytes: spy.message}})
+			if err == nil {
+				done++
+			} else if !errors.Is(err, keystore.ErrRefused) {
+				t.Fatal(err)
+			}
+		}
+		return done
+	}
+	if got := print(99); got != 99 { // the first was sealed
+		t.Fatalf("%d of 99", got)
+	}
+	w.ok(w.judge.Close(t.Context()))
+	w.start()
+	if got := print(250); got != 200 {
+		t.Errorf("started anew: %d, want the other 200 of 300", got)
+	}
+	w.start() // killed: what was counted ahead is gone, and never more is signed
+	if got := print(5); got != 0 {
+		t.Errorf("killed: %d more", got)
+	}
+}
+
+// TestJudgeKeys: keys are made for agencies of the roster, and no others.
+func TestJudgeKeys(t *testing.T) {
+	w := fileTown(t)
+	_, err := w.NewAgency(t.Context(), strings.Repeat("ab", 16))
+	refused(t, "keys of an agency that there is not", err)
+	_, err = w.RotateAgency(t.Context(), w.ngo)
+	allowed(t, "another key", err)
+}
+
+// listed is the trust list as the service makes it.
+func (w *town) listed(sequence uint64) verifier.TrustList {
+	w.t.Helper()
+	keys := keystore.New(w.Client)
+	l := verifier.TrustList{
+		Network: netID, Name: "Test", Sequence: sequence, IssuedAt: w.clock().Unix(), Expires: w.clock().Add(30 * 24 * time.Hour).Unix(),
+		StatusLists: base + "/status-lists/", AnswersLists: base + "/answers-lists/",
+	}
+	s, err := w.all.State(w.t.Context())
+	w.ok(err)
+	for _, id := range slices.Sorted(func(yield func(string) bool) {
+		for id := range s.Agencies {
+			if !yield(id) {
+				return
+			}
+		}
+	}) {
+		a := s.Agencies[id]
+		p, err := keys.Public(w.t.Context(), keystore.Agency(id))
+		w.ok(err)
+		key, err := p.Key()
+		w.ok(err)
+		jwk, err := jws.MarshalKey(key)
+		w.ok(err)
+		of := verifier.Agency{
+			ID: id, Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk, Issuer: base + "/agencies/" + id, Suspended: a.Suspended,
+			Admitted: time.Unix(a.Admitted, 0).Truncate(24 * time.Hour).Unix(),
+			Keys:     []verifier.AgencyKey{{KeyID: p.KeyID, JWK: jwk, From: w.clock().Unix(), To: w.clock().Unix() + 1e6}},
+		}
+		for _, q := range a.Quotas {
+			of.Quotas = append(of.Quotas, verifier.Quota{Event: q.Event, Cards: q.Cards, Until: q.Until})
+		}
+		l.Agencies = append(l.Agencies, of)
+	}
+	return l
+}
+
+func TestJudgeTrustList(t *testing.T) {
+	w := fileTown(t)
+	n := uint64(0)
+	sign := func(edit func(*verifier.TrustList)) error {
+		n++
+		l := w.listed(n)
+		edit(&l)
+		root, err := keystore.New(w.Client).Root(t.Context())
+		w.ok(err)
+		_, err = l.Sign(root)
+		return err
+	}
+	allowed(t, "as it is", sign(func(*verifier.TrustList) {}))
+	allowed(t, "one that was left out", sign(func(l *verifier.TrustList) { l.Agencies = l.Agencies[1:] }))
+	for what, edit := range map[string]func(*verifier.TrustList){
+		"another name":                      func(l *verifier.TrustList) { l.Agencies[0].Name = "Lotus Hause" },
+		"another desk":                      func(l *verifier.TrustList) { l.Agencies[1].Desk = "+1 900" },
+		"another class":                     func(l *verifier.TrustList) { l.Agencies[1].Class = "x_DiplomaticMission" },
+		"another country":                   func(l *verifier.TrustList) { l.Agencies[2].Country = "UTO" },
+		"admitted long ago":                 func(l *verifier.TrustList) { l.Agencies[0].Admitted -= 86400 },
+		"more cards":                        func(l *verifier.TrustList) { l.Agencies[0].Quotas = []verifier.Quota{{Event: "x", Cards: 5, Until: 1}} },
+		"a real network as a demonstration": func(l *verifier.TrustList) { l.Demo = true },
+		"an agency more": func(l *verifier.TrustList) {
+			more := l.Agencies[0]
+			more.ID = strings.Repeat("ab", 16)
+			more.Issuer, more.Keys = base+"/agencies/"+more.ID, nil
+			l.Agencies = append(l.Agencies, more)
+		},
+	} {
+		refused(t, what, sign(func(l *verifier.TrustList) {
+			slices.SortFunc(l.Agencies, func(a, b verifier.Agency) int { return strings.Compare(b.Class+b.Name, a.Class+a.Name) })
+			edit(l)
+		}))
+	}
+	w.Do(roster.DoSuspendAgency, "", &roster.SuspendAgency{ID: w.other}, w.First)
+	_, err := w.HandOver(t.Context())
+	w.ok(err)
+	refused(t, "suspended, and not marked", sign(func(l *verifier.TrustList) {
+		for i := range l.Agencies {
+			l.Agencies[i].Suspended = false
+		}
+	}))
+	allowed(t, "suspended", sign(func(*verifier.TrustList) {}))
+	_, err = w.attest(w.with(w.alien), w.other, "document", sample(t, "document-least"))
+	refused(t, "a suspended agency's attestation", err)
+}
+
+// TestAdopt: a signer takes what follows from what it has, and nothing else.
+func TestAdopt(t *testing.T) {
+	w := fileTown(t)
+	there := w.judge.Roster()
+	rows, err := w.db.People().Changes(t.Context(), 1, 100)
+	w.ok(err)
+	if there.Seq != uint64(len(rows)) {
+		t.Fatalf("%d changes were adopted, of %d", there.Seq, len(rows))
+	}
+	take := func(j *signer.Judge, changes ...[]byte) error {
+		_, err := j.Adopt(t.Context(), base, changes, false)
+		return err
+	}
+	allowed(t, "all again", take(w.judge, rows...))
+	refused(t, "not a change", take(w.judge, []byte("{}")))
+
+	// A roster of somebody else's, whose root is not ours, and one of our own root that
+	// goes another way.
+	stranger := fileTown(t)
+	theirs, err := stranger.db.People().Changes(t.Context(), 1, 100)
+	w.ok(err)
+	refused(t, "another roster", take(w.judge, theirs...))
+	fresh, err := signer.NewJudge(t.Context(), signer.JudgeConfig{Keys: w.keys, Dir: t.TempDir(), Now: w.clock})
+	w.ok(err)
+	refused(t, "another root's", take(fresh, theirs...))
+	refused(t, "from the middle", take(fresh, rows[3:]...))
+	allowed(t, "from the beginning", take(fresh, rows...))
+	if got := fresh.Roster(); got.Seq != there.Seq || string(got.Head) != string(there.Head) {
+		t.Error("another head")
+	}
+
+	// What was adopted stays when the signer is started anew, and is nobody's to alter.
+	again, err := signer.NewJudge(t.Context(), signer.JudgeConfig{Keys: w.keys, Dir: w.dir, Now: w.clock})
+	w.ok(err)
+	if again.Roster().Seq != there.Seq {
+		t.Error("started anew it knows nothing")
+	}
+	path := filepath.Join(w.dir, signer.RosterName)
+	data, err := os.ReadFile(path)
+	w.ok(err)
+	w.ok(os.WriteFile(path, []byte(strings.Replace(string(data), `"whole":true`, `"whole":false`, 1)), 0o600))
+	if _, err := signer.NewJudge(t.Context(), signer.JudgeConfig{Keys: w.keys, Dir: w.dir, Now: w.clock}); !errors.Is(err, signer.ErrState) {
+		t.Errorf("altered: %v", err)
+	}
+}
+
+// TestAdoptBackdated: a change that was dated back waits its day from when it was seen,
+// and an operator alone founds nothing any more, whatever the change says.
+func TestAdoptBackdated(t *testing.T) {
+	w := fileTown(t)
+	at := w.clock()
+	w.wait(25 * time.Hour) // founding is over
+	life := 72 * time.Hour
+	forge := func(do, agency string, what any, made time.Time, by ...string) error {
+		t.Helper()
+		rows, err := w.db.People().Changes(t.Context(), 1, 100)
+		w.ok(err)
+		state, err := w.all.State(t.Context())
+		w.ok(err)
+		act, err := approval.New(netID, do, agency, "", what, w.clock(), life)
+		w.ok(err)
+		data, err := act.Bytes()
+		w.ok(err)
+		c := roster.Change{Seq: uint64(len(rows)) + 1, Prev: state.Head[:], At: made.Unix(), Act: data}
+		for _, person := range by {
+			c.Proofs = append(c.Proofs, w.Proof(act, person))
+		}
+		row, err := c.Bytes()
+		w.ok(err)
+		_, err = w.judge.Adopt(t.Context(), base, [][]byte{row}, false)
+		return err
+	}
+	secret := strings.Repeat("x", 32)
+	program := roster.Program{ID: strings.Repeat("cd", 16), Agency: w.ngo, Role: people.Caseworker, Label: "made up", Token: []byte(secret), Expires: w.clock().Add(48 * time.Hour).Unix()}
+	refused(t, "by one operator, as if founding were open", forge(roster.DoAddProgram, w.ngo, &roster.AddProgram{Program: program}, at.Add(time.Hour), w.First))
+	refused(t, "tomorrow's", forge(roster.DoAddProgram, w.ngo, &roster.AddProgram{Program: program}, w.clock().Add(time.Hour), w.boss, w.First))
+	w.wait(3 * 24 * time.Hour)
+	program.Expires = w.clock().Add(10 * 24 * time.Hour).Unix()
+	refused(t, "before anybody can have asked", forge(roster.DoAddProgram, w.ngo, &roster.AddProgram{Program: program}, at.Add(time.Hour), w.boss, w.First))
+	life = 12 * time.Hour // asked for long ago, and agreed to now
+	allowed(t, "by two, dated back", forge(roster.DoAddProgram, w.ngo, &roster.AddProgram{Program: program}, w.clock().Add(-30*time.Hour), w.boss, w.First))
+	counts := func() bool {
+		view := w.judge.State()
+		_, ok := view.Programs[program.ID]
+		return ok
+	}
+	if counts() {
+		t.Error("it counts at once")
+	}
+	w.wait(23 * time.Hour)
+	if counts() {
+		t.Error("it counts before its day is over")
+	}
+	w.wait(2 * time.Hour)
+	if !counts() {
+		t.Error("it never counts")
+	}
+}
