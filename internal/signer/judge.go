@@ -330,6 +330,9 @@ func (j *Judge) Changes(_ context.Context, all []Change) error {
 			}
 			continue
 		}
+		if len(c.Act) == 0 {
+			continue // the service does not show them yet
+		}
 		if err := j.resumes(s, c); err != nil {
 			return err
 		}
