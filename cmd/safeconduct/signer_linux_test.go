@@ -35,6 +35,7 @@ type signed struct {
 	dir, phrase string
 	passphrase  string
 	token       string // of its operator
+	house       *peopletest.House
 	address     string
 	process     *exec.Cmd
 }
@@ -53,8 +54,8 @@ func newSigned(t *testing.T) *signed {
 	}
 	s.token = access.Token
 	opened(t, cfg, func(h *service.Service) {
-		peopletest.Joined(t, h.People, h.Passkeys, "https://net.example", access.Join).
-			Agency(h.Network, roster.Agency{Name: "Lotus", Class: "NGO", Country: "KHM", Desk: "+855"})
+		s.house = peopletest.Joined(t, h.People, h.Passkeys, "https://net.example", access.Join)
+		s.house.Agency(h.Network, roster.Agency{Name: "Lotus", Class: "NGO", Country: "KHM", Desk: "+855"})
 	})
 	return s
 }
@@ -135,6 +136,20 @@ func (s *signed) becomes(path string, want int) {
 		time.Sleep(250 * time.Millisecond)
 	}
 	s.t.Fatalf("%s answers %d, want %d", path, got, want)
+}
+
+// answers waits until a path answers so, with this in it.
+func (s *signed) answers(path string, want int, holds string) {
+	s.t.Helper()
+	var got int
+	var answer string
+	for range 240 {
+		if got, answer = s.ask(http.MethodGet, path); got == want && strings.Contains(answer, holds) {
+			return
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
+	s.t.Fatalf("%s answers %d %s, want %d %s", path, got, answer, want, holds)
 }
 
 // child is the process that another one has started.

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/safeconduct/safeconduct/internal/caller"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
+	"github.com/safeconduct/safeconduct/internal/service"
+	"github.com/safeconduct/safeconduct/people/roster"
+)
+
+// canaries are what a record says of somebody, in the words in which it is asked for.
+var canaries = map[string]string{
+	"a name": "ZABULON QUILLFEATHER", "a village": "Upper Canary Wells", "a document number": "QZ7719934", "a birth date": "1977-11-23",
+}
+
+// TestLockedMemory: a person is taken in, and then the network is locked. Of what runs
+// afterwards, which is one process, the memory holds nothing of her, no key, no
+// passphrase, no token and no session; and two people open it again (hostile case 99).
+func TestLockedMemory(t *testing.T) {
+	s := newSigned(t)
+	var house *peopletest.House
+	var worker, token, other string
+	cfg := service.Config{Dir: s.dir, WorkFactor: service.DemoWork, Passphrase: s.passphrase}
+	opened(t, cfg, func(h *service.Service) {
+		state, err := h.People.State(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		house = s.house.At(t, h.People, h.Passkeys)
+		var agency string
+		for id := range state.Agencies {
+			agency = id
+		}
+		_, token = house.Program(agency, roster.Caseworker, house.First)
+		worker = house.Person(agency, roster.Caseworker, house.First)
+		other = house.Person("", roster.Operator, house.First)
+	})
+	s.serve("--passphrase-file", s.phrase)
+	takeCanaryIn(t, caller.New("http://"+s.address, token))
+	pid := s.process.Process.Pid
+
+	secrets := s.secrets()
+	secrets["row key"] = s.rowKey()
+	secrets["a token"], secrets["the operator's token"] = []byte(token), []byte(s.token)
+	for what, value := range canaries {
+		secrets[what] = []byte(value)
+	}
+	if names := inMemory(t, pid, secrets); !slices.Contains(names, "a name") || !slices.Contains(names, "row key") {
+		t.Errorf("of the memory of a process that works the search finds %v: it would find nothing afterwards", names)
+	}
+	signer := child(t, pid)
+
+	out, err := exec.CommandContext(t.Context(), program(t), "lock", "--dir", s.dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s.answers("/readyz", http.StatusServiceUnavailable, `"locked"`)
+	if now := child(t, pid); now != 0 {
+		t.Errorf("process %d is there beside it; the signer was %d", now, signer)
+	}
+	if _, err := os.Stat("/proc/" + strconv.Itoa(signer)); err == nil {
+		t.Errorf("the signer is still there")
+	}
+	for range 3 { // also after it has answered
+		for _, path := range []string{"/pack", "/trust-list", "/log/checkpoint", "/api/v1/cases", "/unlock", "/check"} {
+			if status, _ := s.ask(http.MethodGet, path); status == 0 || status >= 500 && !strings.HasPrefix(path, "/api") && status != http.StatusNotImplemented {
+				t.Errorf("%s: %d", path, status)
+			}
+		}
+	}
+	delete(secrets, "the operator's token") // it was just sent once more
+	if names := inMemory(t, pid, secrets); len(names) > 0 {
+		t.Errorf("a process that is locked has %v in its memory", names)
+	}
+
+	at := caller.New("http://"+s.address, "")
+	act, first := agreesToUnlock(t, at, house, "", house.First)
+	_, second := agreesToUnlock(t, at, house, act, other)
+	_, third := agreesToUnlock(t, at, house, act, worker)
+	var now struct{ Open bool }
+	if err := at.Post(t.Context(), "/api/v1/unlock", map[string]any{"act": act, "responses": []json.RawMessage{first, third}}, &now); caller.Refused(err) != "approval_invalid" || now.Open {
+		t.Errorf("with a caseworker: %v", err)
+	}
+	if err := at.Post(t.Context(), "/api/v1/unlock", map[string]any{"act": act, "responses": []json.RawMessage{first, second}}, &now); err != nil || !now.Open {
+		t.Fatalf("%+v %v", now, err)
+	}
+	s.becomes("/readyz", http.StatusOK)
+	if child(t, pid) == 0 {
+		t.Error("it works, and has no signer")
+	}
+	if status, answer := s.ask(http.MethodPost, "/api/v1/publications"); status != http.StatusOK && status != http.StatusCreated {
+		t.Errorf("publish: %d %s", status, answer)
+	}
+}
+
+// takeCanaryIn has a program keep all that can be said of somebody.
+func takeCanaryIn(t *testing.T, c caller.Client) {
+	t.Helper()
+	var made struct{ ID string }
+	post := func(path string, body string) {
+		t.Helper()
+		if err := c.Post(t.Context(), path, json.RawMessage(body), &made); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	post("/api/v1/cases", `{}`)
+	of := "/api/v1/cases/" + made.ID
+	post(of+"/attestations", `{"kind":"identity","claims":{"names":[{"script":"Latn","full":"ZABULON QUILLFEATHER","type":"passport"}],
+		"dob":{"value":"1977-11-23","precision":"day"},"village":"Upper Canary Wells","assurance":"self_asserted","claim_status":"open"}}`)
+	post(of+"/documents", `{"kind":"PASSPORT","issuing_state":"UTO","document_number":"QZ7719934",
+		"holder_names":"ZABULON QUILLFEATHER","birth_date":"1977-11-23","custody":"unknown"}`)
+}
+
+// agreesToUnlock has somebody agree that a locked network is opened.
+func agreesToUnlock(t *testing.T, c caller.Client, house *peopletest.House, act, person string) (string, json.RawMessage) {
+	t.Helper()
+	order := map[string]string{}
+	if act != "" {
+		order["act"] = act
+	}
+	var drawn struct {
+		Act     string
+		Options json.RawMessage
+	}
+	if err := c.Post(t.Context(), "/api/v1/unlock/options", order, &drawn); err != nil {
+		t.Fatal(err)
+	}
+	response, err := house.Keys[person].Get(drawn.Options, house.Origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return drawn.Act, response
+}
+
+// rowKey is the key by which the rows of the database are believed.
+func (s *signed) rowKey() []byte {
+	s.t.Helper()
+	look, err := service.Look(s.t.Context(), service.Config{Dir: s.dir, Passphrase: s.passphrase})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	key, err := service.SealKey(s.t.Context(), look.Keys, look.Network.ID())
+	if err := errors.Join(err, look.Close()); err != nil {
+		s.t.Fatal(err)
+	}
+	return key
+}
