@@ -320,8 +320,7 @@ func tileOf(t *testing.T, r *replica) string {
 // TestLockFolder: a file in the folder locks what serves it, without a key, and the
 // roster opens it all the same by two people. Whoever writes into the database, meanwhile,
 // opens nothing: neither by a roster of his own, nor by a shorter one, nor by none.
-func TestLockFolder(t *testing.T) {
-	t.Parallel()
+func TestLockFolder(t *testing.T) { // not beside tests that start processes: for a moment each holds what is open here
 	cfg, house, _, _, _ := withPeople(t, config.Engines{})
 	var other string
 	opened(t, cfg, func(s *Service) {
@@ -391,7 +390,6 @@ func TestLockFolder(t *testing.T) {
 // TestOpenOfLocked: no command opens a network to settle it, or to serve it, while it is
 // locked.
 func TestOpenOfLocked(t *testing.T) {
-	t.Parallel()
 	cfg, house, _, _, _ := withPeople(t, config.Engines{})
 	looked(t, cfg, func(s *Service) {
 		house = house.At(t, s.People, s.Passkeys)
