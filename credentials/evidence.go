@@ -51,9 +51,6 @@ func standing(token string) (*statuslist.List, error) {
 	return t.List, nil
 }
 
-// resuming tells whether something paused needs an act to be in use again.
-const resuming = false
-
 // needs tells what of an entry, as it would become public, has to be shown a reason
 // for: that it is in use again, and that it is confirmed.
 func (s *said) needs(e Entry) (status, answer bool, err error) {
@@ -65,7 +62,7 @@ func (s *said) needs(e Entry) (status, answer bool, err error) {
 		return false, false, err
 	}
 	answered, err := s.answers.Get(int(e.Index))
-	return resuming && was == statuslist.Suspended && e.PublishedStatus == statuslist.Valid,
+	return was == statuslist.Suspended && e.PublishedStatus == statuslist.Valid,
 		e.PublishedAnswer != AnswerNone && e.PublishedAnswer != answered, err
 }
 
@@ -113,7 +110,7 @@ func (p *Publisher) real(ctx context.Context, n uint16, entries []Entry, s *said
 		}
 		if status || answer {
 			shown, ok := proven[e.Index]
-			held, err := s.hold(to, status && len(shown.Act) == 0, answer && (len(shown.Card) == 0 || len(shown.Reply) == 0))
+			held, err := s.hold(to, status && (len(shown.Card) == 0 || len(shown.Act) == 0), answer && (len(shown.Card) == 0 || len(shown.Reply) == 0))
 			if err != nil {
 				return r, err
 			}

@@ -517,7 +517,7 @@ func (g *Guard) list(ctx context.Context, kid string, message []byte) error {
 	if err := g.at(ctx, base); err != nil {
 		return err
 	}
-	g.places.sign(t, message)
+	g.places.sign(t, message, changes)
 	return nil
 }
 
@@ -630,9 +630,12 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	case p.Sequence <= before:
 		return refuse("a pack with this number or a higher one was signed")
 	}
+	used := map[string]int64{}
 	lists, err := g.listsOf(ctx, base, p, func(subject string, t *statuslist.Token, token string) error {
 		changes, err := g.changes(ctx, subject, t.List)
-		if err == nil && len(changes) > 0 && !g.places.signed(subject, token) {
+		acts, ok := g.places.signed(subject, token)
+		maps.Copy(used, acts)
+		if err == nil && len(changes) > 0 && !ok {
 			err = refuse("a list that was not signed for this pack, and that changes what there has to be a reason for")
 		}
 		return err
@@ -651,6 +654,8 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	}
 	next.Sequence = p.Sequence
 	maps.Copy(next.Lists, lists)
+	maps.Copy(next.Resumed, used)
+	maps.DeleteFunc(next.Resumed, func(_ string, until int64) bool { return until < g.cfg.Now().Unix() })
 	if err := g.keep(ctx, next); err != nil {
 		return err
 	}

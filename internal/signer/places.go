@@ -8,10 +8,13 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/credentials/card"
@@ -21,6 +24,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -59,7 +63,8 @@ type listPlace struct {
 }
 
 type freshList struct {
-	signed map[[sha256.Size]byte]bool
+	// signed has the acts that each of them uses up, with how long they are good.
+	signed map[[sha256.Size]byte]map[string]int64
 	last   *statuslist.List
 }
 
@@ -260,16 +265,50 @@ func (g *Guard) proven(ctx context.Context, base string, list uint16, c *Change,
 	return g.answered(ctx, base, list, c, shown)
 }
 
-// resumed completes a pause that ends.
+// resumed sees that a pause ends by an act of the agency which has signed what stands
+// there, about this place and this person. An act ends one pause: the list with it may
+// be signed several times, until it stands in a pack.
 func (g *Guard) resumed(ctx context.Context, list uint16, c *Change, shown approval.Change) error {
-	c.Act, c.Proofs = shown.Act, shown.Proofs
-	if len(shown.Card) == 0 {
-		return nil // whose it is has to be known to who judges the act
-	}
 	stands, err := g.standing(ctx, list, c.Index, shown.Card)
-	c.Agency = stands.Agency
-	return err
+	if err != nil {
+		return err
+	}
+	var r roster.Resume
+	act, err := approval.Parse(shown.Act)
+	if err != nil || act.Do != roster.DoResume || act.Read(&r) != nil {
+		return refuse("a pause that ends without an act")
+	}
+	about, err := g.tag(ctx, "case", r.Case)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	network, used := g.state.Network, g.state.Resumed[resumedKey(act, stands)] != 0
+	g.mu.Unlock()
+	switch {
+	case act.Agency != stands.Agency || network != "" && act.Network != network:
+		return refuse("an act of another agency")
+	case !slices.Contains(r.Places, roster.Place{List: stands.List, Index: stands.Index}):
+		return refuse("an act about another place")
+	case !hmac.Equal(about, stands.Case):
+		return refuse("an act about somebody else")
+	case g.cfg.Now().After(lastUse(act)):
+		return refuse("an act that is over")
+	case used:
+		return refuse("an act by which a pause has ended before")
+	}
+	c.Agency, c.Act, c.Proofs = stands.Agency, shown.Act, shown.Proofs
+	return nil
 }
+
+// resumedKey names the use of an act at a place.
+func resumedKey(act approval.Act, at receipt) string {
+	return fmt.Sprintf("%s %d/%d", act.ID, at.List, at.Index)
+}
+
+// lastUse is how long an act ends a pause: whoever agreed at the last moment has to wait
+// for a list, and perhaps for one that can be signed.
+func lastUse(act approval.Act) time.Time { return time.Unix(act.Expires, 0).Add(longestList) }
 
 // answered sees that an answer is the one that a reply gives to a card of the same
 // person.
@@ -344,8 +383,15 @@ func inputOf(token string) [sha256.Size]byte {
 	return sha256.Sum256([]byte(token[:max(0, strings.LastIndexByte(token, '.'))]))
 }
 
-// sign notes that a list is signed.
-func (p *places) sign(t *statuslist.Token, input []byte) {
+// sign notes that a list is signed, for reasons.
+func (p *places) sign(t *statuslist.Token, input []byte, changes []Change) {
+	acts := map[string]int64{}
+	_, number, status := subject(t.Subject)
+	for _, c := range changes {
+		if act, err := approval.Parse(c.Act); err == nil {
+			acts[resumedKey(act, receipt{List: number, Index: uint32(c.Index)})] = lastUse(act).Unix() //nolint:gosec // an index of a list
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fresh == nil {
@@ -353,21 +399,24 @@ func (p *places) sign(t *statuslist.Token, input []byte) {
 	}
 	f := p.fresh[t.Subject]
 	if f == nil || len(f.signed) >= maxMany {
-		f = &freshList{signed: map[[sha256.Size]byte]bool{}}
+		f = &freshList{signed: map[[sha256.Size]byte]map[string]int64{}}
 		p.fresh[t.Subject] = f
 	}
-	f.signed[sha256.Sum256(input)] = true
-	if _, _, status := subject(t.Subject); status {
+	f.signed[sha256.Sum256(input)] = acts
+	if status {
 		f.last = t.List
 	}
 }
 
-// signed tells whether a list was signed here since the last pack.
-func (p *places) signed(subject, token string) bool {
+// signed tells whether a list was signed here since the last pack, and which acts it uses
+// up.
+func (p *places) signed(subject, token string) (acts map[string]int64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	f := p.fresh[subject]
-	return f != nil && f.signed[inputOf(token)]
+	if f := p.fresh[subject]; f != nil {
+		acts, ok = f.signed[inputOf(token)]
+	}
+	return acts, ok
 }
 
 func (p *places) newest(subject string) *statuslist.List {

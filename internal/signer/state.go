@@ -38,6 +38,9 @@ type state struct {
 	Lists    map[string]string `json:"lists"`          // the tokens in that pack, by their addresses
 	Logs     map[string]head   `json:"logs"`           // the longest checkpoint of each name
 	Keys     map[string]bool   `json:"keys"`           // agencies with keys that stood on trust lists
+	// Resumed are the acts by which something paused is in use again, with its place,
+	// and until when they would be good, in Unix seconds.
+	Resumed map[string]int64 `json:"resumed,omitempty"`
 }
 
 type head struct {
@@ -46,7 +49,10 @@ type head struct {
 }
 
 func (s state) clone() state {
-	s.Lists, s.Logs, s.Keys = maps.Clone(s.Lists), maps.Clone(s.Logs), maps.Clone(s.Keys)
+	s.Lists, s.Logs, s.Keys, s.Resumed = maps.Clone(s.Lists), maps.Clone(s.Logs), maps.Clone(s.Keys), maps.Clone(s.Resumed)
+	if s.Resumed == nil {
+		s.Resumed = map[string]int64{}
+	}
 	return s
 }
 

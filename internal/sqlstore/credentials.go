@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -321,7 +322,29 @@ func applyChange(ctx context.Context, tx *sql.Tx, h *heads, ch credentials.Chang
 	if err := replaceIssued(ctx, h, d, next); err != nil {
 		return err
 	}
-	return want(ctx, tx, h, next, func(p *placeRow) { p.WantedStatus = credentials.StatusOf(next.State) })
+	agreed, err := encodeAgreed(ch.Agreed)
+	if err != nil {
+		return err
+	}
+	return want(ctx, tx, h, next, func(p *placeRow) { p.WantedStatus, p.agreed = credentials.StatusOf(next.State), agreed })
+}
+
+// agreed is what people agreed to, as it is kept with a place.
+type agreed struct {
+	Act    []byte           `json:"act"`
+	Proofs []approval.Proof `json:"proofs"`
+}
+
+// encodeAgreed is nil for what nobody had to agree to.
+func encodeAgreed(a *credentials.Approval) ([]byte, error) {
+	if a == nil {
+		return nil, nil
+	}
+	act, err := a.Act.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: write what was agreed to: %w", err)
+	}
+	return json.Marshal(agreed{act, a.Proofs})
 }
 
 const selectPlaces = `SELECT list, list_index, decoy, wanted_status, published_status, wanted_answer, published_answer, waiting, held, reply, agreed
@@ -635,6 +658,13 @@ func evidence(ctx context.Context, h *heads, list uint16, index uint32) (one app
 	}
 	for _, d := range stands {
 		one.Card = d.Receipt
+	}
+	if len(p.agreed) > 0 {
+		var a agreed
+		if err := json.Unmarshal(p.agreed, &a); err != nil {
+			return one, &SealError{sealedPlace.String(), p.id()}
+		}
+		one.Act, one.Proofs = a.Act, a.Proofs
 	}
 	if p.reply == "" {
 		return one, nil

@@ -7,7 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
@@ -34,6 +36,7 @@ func Credentials(t *testing.T, open func(t *testing.T, capacity int) Credentials
 		{"reserve", 100, issuedReserve},
 		{"complete", 100, issuedComplete},
 		{"apply", 100, issuedApply},
+		{"evidence", 100, issuedEvidence},
 		{"abandon", 100, issuedAbandon},
 		{"seen", 100, issuedSeen},
 		{"both or neither", 100, issuedBothOrNeither},
@@ -323,6 +326,45 @@ func issuedSeen(t *testing.T, s CredentialsStore) {
 	ok(t, s.Complete(ctx, credentials.Completion{ID: b.ID, Seen: seen}, Entry(t, a.Case)))
 	is(t, "what was a draft counts now", s.Complete(ctx, credentials.Completion{ID: c.ID, Seen: seen}, Entry(t, a.Case)), credentials.ErrChanged)
 	ok(t, s.Complete(ctx, credentials.Completion{ID: c.ID, Seen: credentials.See(a.Case, related())}, Entry(t, a.Case)))
+}
+
+// issuedEvidence keeps what shows that a place may change, as long as it is wanted.
+func issuedEvidence(t *testing.T, s CredentialsStore) {
+	ctx, list := t.Context(), openedList(t, s)
+	c, r := cardDraft(list, 1), draft(list, 2)
+	r.Case = c.Case
+	for _, d := range []credentials.Issued{c, r} {
+		reserve(t, s, d)
+	}
+	ok(t, s.Complete(ctx, credentials.Completion{ID: c.ID, OpenKey: []byte("k"), Salt: []byte("s"), Receipt: []byte("card")}, Entry(t, c.Case)))
+	same(t, "the receipt", string(get[credentials.Issued](t)(s.Get(ctx, c.ID)).Receipt), "card")
+	shown := func() approval.Change {
+		t.Helper()
+		all := get[[]approval.Change](t)(s.Evidence(ctx, list, []uint32{2, 1}))
+		if len(all) != 2 || all[0].Index != 2 {
+			t.Fatalf("%d places", len(all))
+		}
+		return all[1]
+	}
+	same(t, "a card", shown(), approval.Change{List: list, Index: 1, Card: []byte("card")})
+	ok(t, s.Complete(ctx, credentials.Completion{
+		ID: r.ID, Sealed: []byte("x"), Receipt: []byte("reply"), Answers: []credentials.Answer{{ID: c.ID, Value: credentials.AnswerMission, Reply: r.ID}},
+	}, Entry(t, c.Case)))
+	same(t, "an answer", shown(), approval.Change{List: list, Index: 1, Card: []byte("card"), Reply: []byte("reply")})
+	act, err := approval.New(NewID(), "status.resume", NewID(), "", struct{}{}, Day(1), time.Hour)
+	ok(t, err)
+	data, err := act.Bytes()
+	ok(t, err)
+	agreed := &credentials.Approval{Act: act, Proofs: []approval.Proof{{Person: NewID(), Credential: []byte("c")}, {Person: NewID(), Credential: []byte("d")}}}
+	back := change(c.ID, credentials.Active, credentials.Paused)
+	back[0].Agreed = agreed
+	ok(t, s.Apply(ctx, nil, change(c.ID, credentials.Paused, credentials.Active), nil, Entry(t, c.Case)))
+	ok(t, s.Apply(ctx, nil, back, nil, Entry(t, c.Case)))
+	same(t, "in use again", shown(), approval.Change{List: list, Index: 1, Card: []byte("card"), Reply: []byte("reply"), Act: data, Proofs: agreed.Proofs})
+	ok(t, s.Apply(ctx, nil, change(c.ID, credentials.Paused, credentials.Active), []credentials.Answer{{ID: c.ID}}, Entry(t, c.Case)))
+	same(t, "paused, and the answer taken back", shown(), approval.Change{List: list, Index: 1, Card: []byte("card")})
+	_, err = s.Evidence(ctx, list, []uint32{9})
+	is(t, "a place of nobody", err, credentials.ErrNotFound)
 }
 
 // issuedAbandon gives the request key back and never the index.
