@@ -118,6 +118,12 @@ type attacked struct {
 // newAttacked founds a network and fills every table that has to do with a person.
 func newAttacked(t *testing.T) *attacked {
 	t.Helper()
+	return newAttackedWith(t, nil)
+}
+
+// newAttackedWith has other keys than those in its folder, once it is founded.
+func newAttackedWith(t *testing.T, keys func(service.Config) service.KeyOpener) *attacked {
+	t.Helper()
 	dir := t.TempDir()
 	a := &attacked{t: t, cfg: service.Config{Dir: dir, Passphrase: "a passphrase for a test", WorkFactor: service.DemoWork, Now: rowsNow, Log: slog.New(slog.DiscardHandler)}}
 	if err := os.Chmod(dir, 0o700); err != nil {
@@ -125,10 +131,13 @@ func newAttacked(t *testing.T) *attacked {
 	}
 	access, err := service.Found(t.Context(), a.cfg, service.Founding{ID: randomHex(16), Name: "Test", BaseURL: "https://net.example", Desk: "+00 00"})
 	a.ok(err)
+	if keys != nil {
+		a.cfg.Keys = keys(a.cfg)
+	}
 	a.s, err = service.Open(t.Context(), a.cfg)
 	a.ok(err)
 	a.house = peopletest.Joined(t, a.s.People, a.s.Passkeys, "https://net.example", access.Join)
-	t.Cleanup(func() { _ = a.s.Close() })
+	t.Cleanup(func() { _ = a.s.Close() }) // whichever is open then
 	a.db = sqlitetest.Open(t, filepath.Join(dir, "safeconduct.db"))
 	a.fill()
 	return a
