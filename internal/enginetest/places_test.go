@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
@@ -22,8 +24,8 @@ import (
 	changes "github.com/safeconduct/safeconduct/people/roster"
 )
 
-// guardedBy opens the keys of a folder behind a guard with a folder of its own, as one
-// replica has it.
+// guardedBy opens the keys of a folder behind a socket and a guard with a folder of its
+// own, as one replica has it. Who has agreed to what is looked at by the service alone.
 func guardedBy(state string) func(service.Config) service.KeyOpener {
 	return func(c service.Config) service.KeyOpener {
 		return func(ctx context.Context, network string) (keystore.Store, func() error, error) {
@@ -32,7 +34,22 @@ func guardedBy(state string) func(service.Config) service.KeyOpener {
 				return nil, nil, err
 			}
 			guard, err := signer.NewGuard(ctx, signer.GuardConfig{Keys: keys, Dir: state, Now: rowsNow, Derived: []string{offsite.LabelJournal, offsite.LabelBackup}})
-			return guard, done, err
+			if err != nil {
+				return nil, nil, err
+			}
+			socket := filepath.Join(state, "s.sock")
+			l, err := signer.Listen(socket, false)
+			if err != nil {
+				return nil, nil, err
+			}
+			working, stop := context.WithCancel(context.WithoutCancel(ctx))
+			ended := make(chan error, 1)
+			go func() { ended <- signer.Serve(working, l, signer.Config{Keys: guard}) }()
+			client, err := signer.Dial(ctx, socket)
+			return client, func() error {
+				stop()
+				return errors.Join(client.Close(), <-ended, done())
+			}, err
 		}
 	}
 }
@@ -203,7 +220,7 @@ func (a *attacked) hostile(paused, bare credentials.ID, used credentials.Approva
 	t, ctx := a.t, a.t.Context()
 	kenya := a.agency("Embassy of Kenya", claims.ClassMission, "KEN")
 	kenyan, fromKenya := a.otherCase("ETH", kenya, &claims.Reply{Answer: "matched", MissionState: "KEN", Channel: "account"})
-	unknown, noMatch := a.otherCase("ETH", a.mission, &claims.Reply{Answer: "no_match", MissionState: "ETH", Channel: "account"})
+	unknown, noMatch := a.otherCase("ETH", a.mission, &claims.Reply{Answer: "not_found", MissionState: "ETH", Channel: "account"})
 	gone, takenBack := a.otherCase("ETH", a.mission, &claims.Reply{Answer: "matched", MissionState: "ETH", Channel: "account"})
 	a.change(a.mission, takenBack, credentials.Withdraw)
 	a.publish()
@@ -226,7 +243,7 @@ func (a *attacked) hostile(paused, bare credentials.ID, used credentials.Approva
 		key, err := a.s.Keys.Status(approval.With(ctx, approval.Authority{Changes: []approval.Change{reason}}))
 		a.ok(err)
 		now := rowsNow()
-		_, err = statuslist.Token{Subject: base + "0", IssuedAt: now, Expires: now.Add(48 * 3600e9), List: l}.Sign(key.KeyID, key.Key)
+		_, err = statuslist.Token{Subject: base + "0", IssuedAt: now, Expires: now.Add(48 * time.Hour), TTL: time.Hour, List: l}.Sign(key.KeyID, key.Key)
 		if err != nil && !errors.Is(err, keystore.ErrRefused) {
 			t.Fatal(err)
 		}

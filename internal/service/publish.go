@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ type Board struct {
 	files     *logFiles // nil where the log's public files lie beside the service
 	now       func() time.Time
 	leaseWait time.Duration // with another process that publishes
+	says      *slog.Logger
 
 	publishing sync.Mutex      // one publication at a time in this process
 	shutOut    map[string]bool // agencies, as they were at the last publication
@@ -86,7 +88,7 @@ func newBoard(s *Service) (*Board, error) {
 	return &Board{
 		network: s.Network, issuer: s.Issuer, shutOut: map[string]bool{}, publisher: publisher, believed: s.believed, store: s.DB.Credentials(), packs: s.DB.Network(),
 		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, offsite: s.Offsite, files: held, now: s.cfg.Now,
-		leaseWait: leaseWait,
+		leaseWait: leaseWait, says: s.cfg.Log,
 	}, nil
 }
 
@@ -200,6 +202,9 @@ func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (ht
 	done, err := b.publisher.Publish(ctx, by, credentials.Window{Emergency: emergency})
 	if err != nil {
 		return httpapi.Published{}, err
+	}
+	if done.Held > 0 {
+		b.says.WarnContext(ctx, "places of the lists stay as they stand: the signer sees no reason for what is wanted of them", "places", done.Held)
 	}
 	if err := b.makePack(ctx); err != nil {
 		return httpapi.Published{}, err

@@ -655,7 +655,7 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	next.Sequence = p.Sequence
 	maps.Copy(next.Lists, lists)
 	maps.Copy(next.Resumed, used)
-	maps.DeleteFunc(next.Resumed, func(_ string, until int64) bool { return until < g.cfg.Now().Unix() })
+	maps.DeleteFunc(next.Resumed, func(_ string, until int64) bool { return until < p.IssuedAt-int64(longestList/time.Second) })
 	if err := g.keep(ctx, next); err != nil {
 		return err
 	}

@@ -318,7 +318,8 @@ func (j *Judge) TrustList(_ context.Context, l verifier.TrustList) error {
 }
 
 // Changes permits an answer of a mission of the network, for its own state, and the end
-// of a pause that people of the agency which signed it have agreed to, at these places.
+// of a pause that people of the agency have agreed to. That a reply or an act is about
+// this place, and still good, is seen already.
 func (j *Judge) Changes(_ context.Context, all []Change) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -330,33 +331,15 @@ func (j *Judge) Changes(_ context.Context, all []Change) error {
 			}
 			continue
 		}
-		if len(c.Act) == 0 {
-			continue // the service does not show them yet
+		act, err := approval.Parse(c.Act)
+		if err != nil || act.Agency != c.Agency {
+			return refuse("a pause ends that nobody has agreed to end")
 		}
-		if err := j.resumes(s, c); err != nil {
-			return err
+		if err := s.Holds(act, c.Proofs, j.members.check); err != nil {
+			return refuse("not agreed to by those who have to: " + err.Error())
 		}
 	}
 	return nil
-}
-
-// resumes sees that people have agreed to the end of a pause.
-func (j *Judge) resumes(s roster.State, c Change) error {
-	act, err := approval.Parse(c.Act)
-	if err != nil {
-		return refuse("a pause ends that nobody has agreed to end")
-	}
-	var r roster.Resume
-	base, _, ok := strings.Cut(c.Subject, "/status-lists/")
-	list, named := number(c.Subject, base+"/status-lists/")
-	here := func(p roster.Place) bool { return p.List == list && int64(p.Index) == int64(c.Index) }
-	switch {
-	case act.Do != roster.DoResume || act.Read(&r) != nil || c.Agency == "" || act.Agency != c.Agency:
-		return refuse("an act of another agency, or to do something else")
-	case !ok || !named || !slices.ContainsFunc(r.Places, here):
-		return refuse("an act about another place")
-	}
-	return j.holds(s, act, c.Proofs)
 }
 
 // NewKeys permits keys for agencies of the roster.

@@ -251,7 +251,8 @@ func (g *Guard) open(ctx context.Context, sealed []byte) (r receipt, err error) 
 }
 
 // proven sees that there is a reason for a change, and completes it by what the reason
-// says. t is the list in which it happens.
+// says. t is the list in which it happens: what is over is over on its day. A service
+// may live in the past, and what is dated back is over soon itself.
 func (g *Guard) proven(ctx context.Context, base string, list uint16, c *Change, t *statuslist.Token) error {
 	shown := approval.Change{}
 	for _, one := range approval.Of(ctx).Changes {
@@ -260,15 +261,15 @@ func (g *Guard) proven(ctx context.Context, base string, list uint16, c *Change,
 		}
 	}
 	if _, _, status := subject(t.Subject); status {
-		return g.resumed(ctx, list, c, shown)
+		return g.resumed(ctx, list, c, shown, t.IssuedAt)
 	}
-	return g.answered(ctx, base, list, c, shown)
+	return g.answered(ctx, base, list, c, shown, t.IssuedAt)
 }
 
 // resumed sees that a pause ends by an act of the agency which has signed what stands
 // there, about this place and this person. An act ends one pause: the list with it may
 // be signed several times, until it stands in a pack.
-func (g *Guard) resumed(ctx context.Context, list uint16, c *Change, shown approval.Change) error {
+func (g *Guard) resumed(ctx context.Context, list uint16, c *Change, shown approval.Change, on time.Time) error {
 	stands, err := g.standing(ctx, list, c.Index, shown.Card)
 	if err != nil {
 		return err
@@ -292,7 +293,7 @@ func (g *Guard) resumed(ctx context.Context, list uint16, c *Change, shown appro
 		return refuse("an act about another place")
 	case !hmac.Equal(about, stands.Case):
 		return refuse("an act about somebody else")
-	case g.cfg.Now().After(lastUse(act)):
+	case on.After(lastUse(act)):
 		return refuse("an act that is over")
 	case used:
 		return refuse("an act by which a pause has ended before")
@@ -312,7 +313,7 @@ func lastUse(act approval.Act) time.Time { return time.Unix(act.Expires, 0).Add(
 
 // answered sees that an answer is the one that a reply gives to a card of the same
 // person.
-func (g *Guard) answered(ctx context.Context, base string, list uint16, c *Change, shown approval.Change) error {
+func (g *Guard) answered(ctx context.Context, base string, list uint16, c *Change, shown approval.Change, on time.Time) error {
 	stands, err := g.standing(ctx, list, c.Index, shown.Card)
 	if err != nil {
 		return err
@@ -328,7 +329,7 @@ func (g *Guard) answered(ctx context.Context, base string, list uint16, c *Chang
 		return refuse("an answer by what confirms nobody")
 	case len(stands.Case) == 0 || !bytes.Equal(stands.Case, reply.Case):
 		return refuse("an answer about somebody else")
-	case reply.Until <= g.cfg.Now().Unix():
+	case reply.Until <= on.Unix():
 		return refuse("an answer by a reply that is over")
 	}
 	nationality, err := g.nationalityTag(ctx, stands.List, stands.Index, reply.State)

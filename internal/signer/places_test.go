@@ -178,7 +178,7 @@ func TestAnswers(t *testing.T) {
 		"a card about nobody, and so the reply": {12, confirmed, because(12, ofNobody, g.replied(t.Context(), 1, 4, nil))},
 		"a card as a reply":                     {7, confirmed, because(7, sitis, another)},
 		"a reply as a card":                     {1, confirmed, because(1, reply, reply)},
-		"no match":                              {7, confirmed, because(7, sitis, g.replied(g.about(siti), 1, 5, func(m map[string]any) { m["answer"] = "no_match" }))},
+		"no match":                              {7, confirmed, because(7, sitis, g.replied(g.about(siti), 1, 5, func(m map[string]any) { m["answer"] = "not_found" }))},
 		"relayed":                               {7, confirmed, because(7, sitis, g.replied(g.about(siti), 1, 6, func(m map[string]any) { m["channel"] = "relayed" }))},
 		"over":                                  {7, confirmed, because(7, sitis, g.replied(g.about(siti), 1, 16, func(m map[string]any) { m["exp"] = now.Unix() }))},
 		"no reply at all":                       {7, confirmed, because(7, sitis, g.replied(g.about(siti), 1, 17, func(m map[string]any) { m["kind"] = "opinion" }))},
@@ -263,7 +263,7 @@ func TestReceipts(t *testing.T) {
 // denying permits nothing that is signed for an agency.
 type denying struct{ signer.PermitAll }
 
-func (denying) Attestation(context.Context, string, *sdjwt.Claims) error {
+func (denying) Attestation(context.Context, string, keystore.Message, *sdjwt.Claims) error {
 	return keystore.ErrRefused
 }
 
