@@ -287,7 +287,7 @@ func (j *Judge) holds(s roster.State, act approval.Act, proofs []approval.Proof)
 }
 
 // TrustList permits a list of agencies that are of the network, each as the roster says.
-func (j *Judge) TrustList(_ context.Context, l verifier.TrustList) error {
+func (j *Judge) TrustList(ctx context.Context, l verifier.TrustList) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	s := j.members.at(j.cfg.Now().Unix())
@@ -314,7 +314,7 @@ func (j *Judge) TrustList(_ context.Context, l verifier.TrustList) error {
 			return refuse("an agency may make another number of cards")
 		}
 	}
-	return nil
+	return j.called(ctx, l)
 }
 
 // Changes permits an answer of a mission of the network, for its own state, and the end

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -37,7 +38,7 @@ import (
 // socket that judges by a roster of its own. The one clock is everybody's.
 type town struct {
 	*peopletest.House
-	t    *testing.T
+	t    testing.TB
 	now  time.Time
 	mu   sync.Mutex
 	keys keystore.Store // behind the signer
@@ -65,7 +66,7 @@ func (w *town) wait(d time.Duration) {
 	w.now = w.now.Add(d)
 }
 
-func newTown(t *testing.T, keys keystore.Store) *town {
+func newTown(t testing.TB, keys keystore.Store) *town {
 	t.Helper()
 	w := &town{t: t, now: now, keys: known{keys}, dir: t.TempDir()}
 	var err error
@@ -108,7 +109,7 @@ func newTown(t *testing.T, keys keystore.Store) *town {
 }
 
 // town with a key file.
-func fileTown(t *testing.T) *town {
+func fileTown(t testing.TB) *town {
 	t.Helper()
 	file, err := keyfile.Create(t.Context(), keyfile.Config{Path: filepath.Join(t.TempDir(), "keys.age"), Passphrase: "made up for a test", WorkFactor: 2}, "safeconduct/"+netID)
 	if err != nil {
@@ -173,11 +174,16 @@ func preliminary(t testing.TB) map[string]any {
 // attest has an attestation signed, and returns it.
 func (w *town) attest(ctx context.Context, agency, kind string, stated map[string]any) (string, error) {
 	w.t.Helper()
+	return w.attestOn(ctx, w.clock().Truncate(24*time.Hour), agency, kind, stated)
+}
+
+// attestOn is attest with another date.
+func (w *town) attestOn(ctx context.Context, today time.Time, agency, kind string, stated map[string]any) (string, error) {
+	w.t.Helper()
 	kid, key, err := keystore.New(w.Client).Signer(ctx, agency)
 	if err != nil {
 		return "", err
 	}
-	today := w.clock().Truncate(24 * time.Hour)
 	members := []sdjwt.Member{{Name: "attestation_id", Value: strings.Repeat("0a", 16)}, {Name: "kind", Value: kind}}
 	for name, value := range stated {
 		members = append(members, sdjwt.Member{Name: name, Value: value})
@@ -187,6 +193,47 @@ func (w *town) attest(ctx context.Context, agency, kind string, stated map[strin
 		{Name: "vct", Value: "urn:safeconduct:attestation:1"},
 		{Name: "status", Value: map[string]any{"status_list": map[string]any{"idx": 7, "uri": base + "/status-lists/1"}}},
 	}, members, 32, key, nil)
+}
+
+// agreement is an act with what people have agreed to.
+type agreement struct {
+	act   approval.Act
+	order []byte
+	by    []approval.Proof
+}
+
+// agree has people agree to an attestation that attest would have signed.
+func (w *town) agree(agency, kind, level string, stated map[string]any, by ...string) agreement {
+	w.t.Helper()
+	data, err := json.Marshal(stated)
+	w.ok(err)
+	caseID := strings.Repeat("0c", 16)
+	a := agreement{}
+	a.order, err = json.Marshal(struct {
+		Case       string          `json:"case"`
+		Kind       string          `json:"kind"`
+		About      string          `json:"about"`
+		Claims     json.RawMessage `json:"claims"`
+		Replaces   string          `json:"replaces"`
+		ValidUntil int64           `json:"valid_until"`
+		Salt       string          `json:"salt"`
+	}{caseID, kind, "", data, "", w.clock().Truncate(24*time.Hour).AddDate(0, 0, 89).Unix(), hex.EncodeToString(random(8))})
+	w.ok(err)
+	digest := sha256.Sum256(a.order)
+	a.act, err = approval.New(netID, roster.DoIssue, agency, "", &roster.Issue{Case: caseID, Kind: kind, Level: level, Order: digest[:]}, w.clock(), 72*time.Hour)
+	w.ok(err)
+	for _, person := range by {
+		a.by = append(a.by, w.Proof(a.act, person))
+	}
+	return a
+}
+
+// shown is a context with it.
+func (w *town) shown(a agreement) context.Context {
+	w.t.Helper()
+	data, err := a.act.Bytes()
+	w.ok(err)
+	return approval.With(w.t.Context(), approval.Authority{Act: data, Proofs: a.by, Order: a.order})
 }
 
 // print has a card signed.
@@ -516,5 +563,26 @@ func TestAdoptBackdated(t *testing.T) {
 	w.wait(2 * time.Hour)
 	if !counts() {
 		t.Error("it never counts")
+	}
+}
+
+// BenchmarkJudge is a document by a program's token, through the socket: without a judge,
+// and with one that counts.
+func BenchmarkJudge(b *testing.B) {
+	w := fileTown(b)
+	document := sample(b, "document-least")
+	ctx := w.with(w.program)
+	judged := w.Client
+	guard, err := signer.NewGuard(b.Context(), signer.GuardConfig{Keys: w.keys, Dir: b.TempDir(), Now: w.clock})
+	w.ok(err)
+	for name, client := range map[string]*signer.Client{"guarded": through(b, guard), "judged": judged} {
+		b.Run(name, func(b *testing.B) {
+			w.Client = client
+			for b.Loop() {
+				if _, err := w.attest(ctx, w.ngo, "document", document); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people/roster"
+	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // What a Judge remembers of what it has permitted: which acts are used up, and how much
@@ -25,6 +26,10 @@ const attestationsPerCard = 10
 
 // signed is the file.
 type signed struct {
+	// Name and Desk are the network's own, as the first trust list had them: officers
+	// are told to call there, and no roster says it.
+	Name string `json:"name"`
+	Desk string `json:"desk"`
 	// Acts are those that are used up: what was signed under each, until nobody can
 	// agree to it any more.
 	Acts map[string]used `json:"acts"`
@@ -80,7 +85,7 @@ func (j *Judge) keepSigned(ctx context.Context, days map[string]map[string]tally
 		}
 	}
 	maps.DeleteFunc(j.signed.Acts, func(_ string, u used) bool { return u.Until+int64(day/time.Second) < now.Unix() })
-	next := signed{Acts: j.signed.Acts, Days: days}
+	next := signed{Name: j.signed.Name, Desk: j.signed.Desk, Acts: j.signed.Acts, Days: days}
 	if err := seal(ctx, j.cfg.Keys, j.cfg.Dir, SignedName, stateLabel+"signed", next); err != nil {
 		return err
 	}
@@ -148,6 +153,21 @@ func budget(of roster.Agency, now time.Time) (days int, most tally) {
 	return days, most
 }
 
+// called sees that a network is called what it was called first.
+func (j *Judge) called(ctx context.Context, l verifier.TrustList) error {
+	if j.signed.Name == "" && l.Name != "" {
+		j.signed.Name, j.signed.Desk = l.Name, l.Desk
+		if err := j.keepSigned(ctx, j.signed.Days, j.cfg.Now()); err != nil {
+			j.signed.Name = ""
+			return err
+		}
+	}
+	if l.Name != j.signed.Name || l.Desk != j.signed.Desk {
+		return refuse("the network is called otherwise, or its desk")
+	}
+	return nil
+}
+
 // Close writes down exactly what was counted.
 func (j *Judge) Close(ctx context.Context) error {
 	j.mu.Lock()
@@ -156,8 +176,8 @@ func (j *Judge) Close(ctx context.Context) error {
 	for agency, days := range j.signed.exact {
 		exact[agency] = maps.Clone(days)
 	}
-	if len(exact) == 0 && len(j.signed.Acts) == 0 {
-		return nil
+	if len(exact) == 0 {
+		return nil // nothing was counted
 	}
 	return j.keepSigned(ctx, exact, j.cfg.Now())
 }
