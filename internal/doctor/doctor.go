@@ -217,7 +217,7 @@ func (d *doctor) signer() {
 	case owner == os.Geteuid():
 		d.ok("signer", "it answers on a socket and runs as the user that serves: "+open)
 	default:
-		d.ok("signer", "it runs as a user of its own: whoever becomes the user that serves can ask it and has no key; root has everything")
+		d.ok("signer", "it runs as a user of its own: whoever becomes the user that serves can ask it, and has neither a key nor a signature that people have to agree to; root has everything")
 	}
 }
 
@@ -519,6 +519,21 @@ func (d *doctor) roster(ctx context.Context, s *service.Service) {
 		return
 	}
 	d.ok("roster", "every change proves itself, and the newest is the one that was logged last")
+	d.signersRoster(ctx, s)
+}
+
+// signersRoster looks whether the signer has the same.
+func (d *doctor) signersRoster(ctx context.Context, s *service.Service) {
+	const name, do = "signer's roster", "docs/operate.md, What the signer believes."
+	switch there, err := s.TellSigner(ctx); {
+	case !there:
+	case errors.Is(err, service.ErrSignerAhead):
+		d.fault(name, "is another one than this database has, or a later one: it signs by its own", do)
+	case err != nil:
+		d.fault(name, "lacks changes that it does not take, or not yet", do)
+	default:
+		d.ok(name, "it has adopted every change")
+	}
 }
 
 // rows holds every row that grants something against its seal.

@@ -137,6 +137,20 @@ func (s *Service) inform(ctx context.Context) {
 	}
 }
 
+// TellSigner hands the signer what it lacks of the roster. ok is whether there is one
+// that judges by a roster of its own. An error is ErrSignerAhead, or what it did not take.
+func (s *Service) TellSigner(ctx context.Context) (ok bool, err error) {
+	keys, ok := s.store.(informed)
+	if ok {
+		_, err = keys.HandOver(ctx)
+	}
+	return ok, err
+}
+
+// ErrSignerAhead says that the signer has adopted another roster than the database has,
+// or a later one.
+var ErrSignerAhead = signer.ErrOtherRoster
+
 const (
 	// informEvery is how soon a signer is told of a change, also one that another
 	// process made; informAgain is when it is told again what it did not take.
