@@ -260,6 +260,32 @@ func (r *Roster) Person(ctx context.Context, id string) (by audit.Actor, from ti
 	return actorOf(p), time.Unix(max(p.SessionsFrom, s.SessionsFrom), 0), nil
 }
 
+// Standing is which of somebody's sessions count: those that were made since the change
+// with which all ended at once, and since the time at which a change counted that had
+// waited.
+type Standing struct {
+	Newest uint64    // the newest change
+	Change uint64    // 0 if none ended them at once
+	From   time.Time // rounded up to a second; zero if no change that had waited ended them
+}
+
+// Standing tells of somebody what Person does, to the change.
+func (r *Roster) Standing(ctx context.Context, id string) (Standing, error) {
+	if _, _, err := r.Person(ctx, id); err != nil {
+		return Standing{}, err
+	}
+	s, err := r.State(ctx)
+	if err != nil {
+		return Standing{}, err
+	}
+	p := s.People[id]
+	st := Standing{Newest: s.Seq, Change: max(p.SessionsChange, s.SessionsChange)}
+	if p.SessionsFrom > 0 && p.SessionsChange == 0 {
+		st.From = time.Unix(p.SessionsFrom, 0).Add(time.Second)
+	}
+	return st, nil
+}
+
 // actorOf is somebody as an actor. Several roles stand in one word.
 func actorOf(p roster.Person) audit.Actor {
 	roles := make([]string, len(p.Roles))

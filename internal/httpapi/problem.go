@@ -63,6 +63,7 @@ var (
 	faultTooMany         = fault{http.StatusTooManyRequests, "rate_limited", "Too many requests; try again shortly"}
 	faultBudget          = fault{http.StatusTooManyRequests, "budget_exceeded", "The budget for this is spent"}
 	faultBusy            = fault{http.StatusServiceUnavailable, "busy", "Busy; try again shortly"}
+	faultDatabaseDown    = fault{http.StatusServiceUnavailable, "database_unavailable", "The database cannot be reached now; try again shortly"}
 	faultRefused         = fault{http.StatusUnprocessableEntity, "input_refused", "Some of the values cannot be accepted"}
 	faultConflict        = fault{http.StatusConflict, "state_conflict", "The state of the record does not allow this"}
 	faultKeystore        = fault{http.StatusServiceUnavailable, "keystore_bad_response", "The keystore gave an answer that cannot be right"}
@@ -77,7 +78,7 @@ var (
 )
 
 // soon are the faults after which the same request may succeed within seconds.
-var soon = []fault{faultBusy, faultKeyBusy, faultKeystore, faultKeystoreDown}
+var soon = []fault{faultBusy, faultDatabaseDown, faultKeyBusy, faultKeystore, faultKeystoreDown}
 
 // faults turns what a room or an adapter says into what a client reads; the
 // first row that fits is the answer. Every exported error of theirs has a row;
@@ -198,7 +199,7 @@ var faults = []struct {
 	{trouble.ErrDamaged, faultDamaged},
 	{trouble.ErrFull, faultFull},
 	{trouble.ErrBusy, faultBusy},
-	{trouble.ErrUnavailable, faultBusy},
+	{trouble.ErrUnavailable, faultDatabaseDown},
 	{context.Canceled, faultBusy},
 	{context.DeadlineExceeded, faultBusy},
 }

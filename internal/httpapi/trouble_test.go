@@ -24,7 +24,7 @@ func TestTrouble(t *testing.T) {
 		blobs.ErrFull:           {"storage_full", ""},
 		keyfile.ErrFull:         {"storage_full", ""},
 		sqlstore.ErrBusy:        {"busy", "2"},
-		sqlstore.ErrUnavailable: {"busy", "2"},
+		sqlstore.ErrUnavailable: {"database_unavailable", "2"},
 		sqlstore.ErrDamaged:     {"integrity_failure", ""},
 		keyfile.ErrWrapped:      {"integrity_failure", ""},
 		hcvault.ErrWrapped:      {"integrity_failure", ""},

@@ -149,9 +149,12 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 	w.house = peopletest.Found(t, w.people, passkeys, w.net.ID(), true, time.Now())
 	sessions, err := signin.New(signin.Config{
 		Store: w.db.Sessions(), Keys: w.keys, Loopback: true,
-		Person: func(ctx context.Context, id string) (bool, time.Time) {
-			_, from, err := w.people.Person(ctx, id)
-			return err == nil, from
+		Person: func(ctx context.Context, id string) (signin.Standing, error) {
+			st, err := w.people.Standing(ctx, id)
+			if errors.Is(err, people.ErrUnauthenticated) || errors.Is(err, roster.ErrLocked) {
+				err = signin.ErrNoSession
+			}
+			return signin.Standing{Roster: st.Newest, Change: st.Change, From: st.From}, err
 		},
 	})
 	must(err)

@@ -278,7 +278,7 @@ func TestKeyringWhileServing(t *testing.T) {
 				if err := ready(s); !errors.Is(err, sqlstore.ErrGone) || !strings.Contains(err.Error(), name) {
 					t.Errorf("ready: %v, want ErrGone with the file's name", err)
 				}
-				if w := create(); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), `"code":"busy"`) {
+				if w := create(); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), `"code":"database_unavailable"`) {
 					t.Errorf("a new case: %d %s, want 503", w.Code, w.Body)
 				}
 			})

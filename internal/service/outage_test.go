@@ -18,6 +18,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
+	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
 )
@@ -96,8 +97,57 @@ func TestWithoutTheDatabase(t *testing.T) {
 		t.Fatalf("got %d %s", status, verdict)
 	}
 
+	signed, _, err := s.Sessions.Start(t.Context(), house.First, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	challenge, err := s.Sessions.Challenge(t.Context(), signin.SignIn, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := house.Keys[house.First].Agree(challenge, house.Origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// page asks as a browser does.
+	page := func(method, path, cookie, body string) (int, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, web.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		r.Header.Set("Idempotency-Key", randomHex(16))
+		if cookie != "" {
+			r.AddCookie(s.Sessions.Cookie(cookie))
+		}
+		resp, err := web.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		data, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(data)
+	}
+	if status, body := page("GET", "/api/v1/sessions/self", signed, ""); status != 200 {
+		t.Fatalf("a session: got %d %s", status, body)
+	}
+
 	server.Kill(t)
 	began := time.Now()
+	// Nobody is told that they are not signed in, and nobody is let in.
+	for _, c := range []struct{ what, method, path, cookie, body string }{
+		{"a session", "GET", "/api/v1/sessions/self", signed, ""},
+		{"signing in", "POST", "/api/v1/sessions", "", `{"response":` + string(shown) + `}`},
+	} {
+		if status, body := page(c.method, c.path, c.cookie, c.body); status != 503 || !strings.Contains(body, "database_unavailable") {
+			t.Errorf("%s: got %d %s", c.what, status, body)
+		}
+	}
 	for _, path := range files {
 		t.Run(path, func(t *testing.T) {
 			if status, body, _ := ask("GET", path, "", ""); status != 200 || body != before[path] {

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,13 +38,21 @@ func openPeople(db *sqlstore.DB, r network.Record, now func() time.Time) (*peopl
 func (s *Service) openSessions(demo bool) (err error) {
 	s.Sessions, err = signin.New(signin.Config{
 		Store: s.DB.Sessions(), Keys: s.Keys, Loopback: demo, Now: s.cfg.Now,
-		Person: func(ctx context.Context, id string) (bool, time.Time) {
-			_, from, err := s.People.Person(ctx, id)
-			// Whole seconds: what was made in the same one may have been before.
-			return err == nil, from.Add(time.Second)
-		},
+		Person: StandingIn(s.People),
 	})
 	return err
+}
+
+// StandingIn says of people what sessions ask. That the roster cannot be read now says
+// nothing of anybody.
+func StandingIn(all *people.Roster) func(ctx context.Context, id string) (signin.Standing, error) {
+	return func(ctx context.Context, id string) (signin.Standing, error) {
+		st, err := all.Standing(ctx, id)
+		if errors.Is(err, people.ErrUnauthenticated) || errors.Is(err, roster.ErrLocked) {
+			err = signin.ErrNoSession
+		}
+		return signin.Standing{Roster: st.Newest, Change: st.Change, From: st.From}, err
+	}
 }
 
 // foundRoster begins the roster with its first operator, who joins by a link, and a

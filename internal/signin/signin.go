@@ -55,6 +55,7 @@ type Row struct {
 	Hash                 [32]byte // SHA-256 of the token
 	Person               string
 	Made, Seen, Verified time.Time
+	Roster               uint64 // its newest change when she signed in
 	Seal                 []byte
 }
 
@@ -102,7 +103,7 @@ type Keys interface {
 
 // The uses of the key.
 const (
-	sessionLabel   = "safeconduct/session/1"
+	sessionLabel   = "safeconduct/session/2"
 	challengeLabel = "safeconduct/challenge/1"
 )
 
@@ -110,15 +111,29 @@ const (
 type Config struct {
 	Store Store
 	Keys  Keys
-	// Person says whether somebody is a person who may sign in, and from when on
-	// her sessions count. A session that was made in the same instant counts, so
-	// that a time in whole seconds has to be rounded up.
-	Person func(ctx context.Context, id string) (ok bool, from time.Time)
+	// Person says of somebody who may sign in which of her sessions count:
+	// ErrNoSession for somebody who may not. Any other error says that nobody knows
+	// now, and is no answer about her.
+	Person func(ctx context.Context, id string) (Standing, error)
 	// Loopback is for a demonstration on http://localhost: browsers keep no Secure
 	// cookie of such a page.
 	Loopback bool
 	Now      func() time.Time
 }
+
+// Standing is what the roster says of somebody's sessions.
+type Standing struct {
+	Roster uint64 // its newest change
+	// Change is the one with which all her sessions ended: those from before it are
+	// over. It is exact, whatever clocks say.
+	Change uint64
+	// From is when they ended by a change that had waited. A session that was made in
+	// the same instant counts, so that a time in whole seconds has to be rounded up.
+	From time.Time
+}
+
+// over says that a session is from before the end of all.
+func (st Standing) over(r Row) bool { return r.Roster < st.Change || r.Made.Before(st.From) }
 
 // Sessions are all sessions of one network. It is safe for concurrent use.
 type Sessions struct{ cfg Config }
@@ -155,7 +170,12 @@ func (s Session) Fresh(now time.Time) bool {
 // with a token that was put there for her (session fixation).
 func (s *Sessions) Start(ctx context.Context, person, former string) (token string, in Session, err error) {
 	now := s.now()
-	if ok, from := s.cfg.Person(ctx, person); !ok || now.Before(from) {
+	standing, err := s.cfg.Person(ctx, person)
+	if err != nil {
+		return "", Session{}, err
+	}
+	r := Row{Person: person, Made: now, Roster: standing.Roster}
+	if standing.over(r) {
 		return "", Session{}, ErrNoSession
 	}
 	if hash, ok := hashOf(former); ok {
@@ -163,8 +183,7 @@ func (s *Sessions) Start(ctx context.Context, person, former string) (token stri
 			return "", Session{}, fmt.Errorf("signin: end the session before: %w", err)
 		}
 	}
-	token, r, err := s.row(ctx, person, now, now)
-	if err != nil {
+	if token, err = s.renew(ctx, &r); err != nil {
 		return "", Session{}, err
 	}
 	if err := s.cfg.Store.Add(ctx, r); err != nil {
@@ -195,8 +214,8 @@ func (s *Sessions) Verified(ctx context.Context, token string) (renewed string, 
 	if err != nil {
 		return "", Session{}, err
 	}
-	renewed, r, err := s.row(ctx, was.Person, was.Made, s.now())
-	if err != nil {
+	r := was
+	if renewed, err = s.renew(ctx, &r); err != nil {
 		return "", Session{}, err
 	}
 	if err := s.replaceRow(ctx, was.Hash, r); err != nil {
@@ -299,19 +318,20 @@ func (s *Sessions) judge(ctx context.Context, r Row) error {
 	if now.Sub(r.Made) >= Lifetime || now.Sub(r.Seen) >= Idle {
 		return ErrNoSession
 	}
-	if ok, from := s.cfg.Person(ctx, r.Person); !ok || r.Made.Before(from) {
-		return ErrNoSession
+	standing, err := s.cfg.Person(ctx, r.Person)
+	if err == nil && standing.over(r) {
+		err = ErrNoSession
 	}
-	return nil
+	return err
 }
 
-// row makes a session with a token of its own.
-func (s *Sessions) row(ctx context.Context, person string, made, verified time.Time) (token string, r Row, err error) {
+// renew gives a session a token of its own, of somebody who shows herself now.
+func (s *Sessions) renew(ctx context.Context, r *Row) (token string, err error) {
 	var raw [tokenSize]byte
 	_, _ = rand.Read(raw[:]) // never fails: crypto/rand
-	r = Row{Hash: sha256.Sum256(raw[:]), Person: person, Made: made, Seen: verified, Verified: verified}
-	r.Seal, err = s.seal(ctx, r)
-	return b64.EncodeToString(raw[:]), r, err
+	r.Hash, r.Seen, r.Verified = sha256.Sum256(raw[:]), s.now(), s.now()
+	r.Seal, err = s.seal(ctx, *r)
+	return b64.EncodeToString(raw[:]), err
 }
 
 // replace seals a row anew and writes it in place of itself.
@@ -340,6 +360,7 @@ func (s *Sessions) seal(ctx context.Context, r Row) ([]byte, error) {
 	for _, t := range []time.Time{r.Made, r.Seen, r.Verified} {
 		data = appendTime(data, t)
 	}
+	data = binary.BigEndian.AppendUint64(data, r.Roster)
 	return s.mac(ctx, sessionLabel, append(data, r.Person...))
 }
 

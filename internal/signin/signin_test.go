@@ -45,6 +45,10 @@ type world struct {
 	now   time.Time
 	out   map[string]bool      // who is no person any more
 	from  map[string]time.Time // from when on sessions count
+
+	roster uint64            // its newest change
+	ended  map[string]uint64 // with which change somebody's sessions ended
+	away   error             // why the roster cannot be read
 }
 
 func newWorld(t *testing.T) *world {
@@ -57,7 +61,7 @@ func newWorld(t *testing.T) *world {
 	if err := storetest.Seal(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{store: db.Sessions(), now: time.Date(2026, 3, 10, 9, 30, 12, 345678901, time.UTC), out: map[string]bool{}, from: map[string]time.Time{}}
+	w := &world{store: db.Sessions(), now: time.Date(2026, 3, 10, 9, 30, 12, 345678901, time.UTC), out: map[string]bool{}, from: map[string]time.Time{}, ended: map[string]uint64{}}
 	w.Sessions = w.with(t, "one")
 	return w
 }
@@ -66,7 +70,15 @@ func (w *world) with(t *testing.T, k keys) *signin.Sessions {
 	t.Helper()
 	s, err := signin.New(signin.Config{
 		Store: w.store, Keys: k, Now: func() time.Time { return w.now },
-		Person: func(_ context.Context, id string) (bool, time.Time) { return !w.out[id], w.from[id] },
+		Person: func(_ context.Context, id string) (signin.Standing, error) {
+			if w.away != nil {
+				return signin.Standing{}, w.away
+			}
+			if w.out[id] {
+				return signin.Standing{}, signin.ErrNoSession
+			}
+			return signin.Standing{Roster: w.roster, Change: w.ended[id], From: w.from[id]}, nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -304,17 +316,44 @@ func TestRows(t *testing.T) {
 	w.in(t, "put back, a quarter of an hour later", token, false)
 }
 
+// TestSignedOutInTheSameSecond: what ends all sessions ends those from before it and no
+// other, however little time lies between.
+func TestSignedOutInTheSameSecond(t *testing.T) {
+	w := newWorld(t)
+	w.roster = 7
+	before := w.start(t, person)
+	w.roster, w.ended[person] = 8, 8 // signed out everywhere, by the same clock
+	w.in(t, "from before", before, false)
+	after := w.start(t, person)
+	w.in(t, "from after", after, true)
+	w.roster = 9
+	w.in(t, "from after, later", after, true)
+}
+
+// TestNobodyKnows: that the roster cannot be read now says of nobody that she is not
+// signed in, and lets nobody in.
+func TestNobodyKnows(t *testing.T) {
+	w := newWorld(t)
+	token := w.start(t, person)
+	w.away = errors.New("away")
+	if _, err := w.Read(t.Context(), token); !errors.Is(err, w.away) || errors.Is(err, signin.ErrNoSession) {
+		t.Errorf("a session: %v", err)
+	}
+	if _, _, err := w.Start(t.Context(), person, ""); !errors.Is(err, w.away) {
+		t.Errorf("signing in: %v", err)
+	}
+	w.away = nil
+	w.in(t, "when it is there again", token, true)
+}
+
 // TestEndedMeanwhile: a request that has begun writes nothing back that has ended.
 func TestEndedMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	token := w.start(t, person)
 	w.now = w.now.Add(2 * time.Minute) // the next request notes that it was there
 	slow, err := signin.New(signin.Config{Store: w.store, Keys: keys("one"), Now: func() time.Time { return w.now },
-		Person: func(ctx context.Context, id string) (bool, time.Time) {
-			if err := w.store.EndAll(ctx, id); err != nil {
-				t.Error(err)
-			}
-			return true, time.Time{}
+		Person: func(ctx context.Context, id string) (signin.Standing, error) {
+			return signin.Standing{}, w.store.EndAll(ctx, id)
 		}})
 	if err != nil {
 		t.Fatal(err)
@@ -423,7 +462,7 @@ func TestCookie(t *testing.T) {
 		t.Error(got)
 	}
 	demo, err := signin.New(signin.Config{Store: w.store, Keys: keys("one"), Loopback: true,
-		Person: func(context.Context, string) (bool, time.Time) { return true, time.Time{} }})
+		Person: func(context.Context, string) (signin.Standing, error) { return signin.Standing{}, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

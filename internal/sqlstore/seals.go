@@ -292,5 +292,5 @@ func (k *sealer) bond(b Bond) seal {
 
 func (k *sealer) session(r signin.Row) seal {
 	return k.seal(sealedSession, ofTable(sealedSession, 0).bytes(r.Hash[:], r.Seal).text(r.Person).
-		number(r.Made.UnixMilli(), r.Seen.UnixMilli(), r.Verified.UnixMilli()))
+		number(r.Made.UnixMilli(), r.Seen.UnixMilli(), r.Verified.UnixMilli(), int64(r.Roster))) //nolint:gosec // counts one by one
 }

@@ -32,8 +32,8 @@ func (s *Sessions) Add(ctx context.Context, r signin.Row) error {
 }
 
 func insertSession(ctx context.Context, tx *sql.Tx, h *heads, r signin.Row) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO sessions (hash, person, made, seen, verified, seal) VALUES ($1, $2, $3, $4, $5, $6)",
-		r.Hash[:], r.Person, r.Made.UnixMilli(), r.Seen.UnixMilli(), r.Verified.UnixMilli(), r.Seal)
+	_, err := tx.ExecContext(ctx, "INSERT INTO sessions (hash, person, made, seen, verified, roster, seal) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		r.Hash[:], r.Person, r.Made.UnixMilli(), r.Seen.UnixMilli(), r.Verified.UnixMilli(), int64(r.Roster), r.Seal) //nolint:gosec // counts one by one
 	if err != nil {
 		return fmt.Errorf("sqlstore: write session: %w", err)
 	}
@@ -97,18 +97,18 @@ func (s *Sessions) remove(ctx context.Context, where string, args ...any) error 
 	})
 }
 
-const selectSessions = "SELECT hash, person, made, seen, verified, seal FROM sessions "
+const selectSessions = "SELECT hash, person, made, seen, verified, roster, seal FROM sessions "
 
 func scanSession(row scanner) (r signin.Row, err error) {
 	var hash []byte
-	var made, seen, verified int64
-	if err := row.Scan(&hash, &r.Person, &made, &seen, &verified, &r.Seal); err != nil {
+	var made, seen, verified, roster int64
+	if err := row.Scan(&hash, &r.Person, &made, &seen, &verified, &roster, &r.Seal); err != nil {
 		return r, err
 	}
 	if len(hash) != len(r.Hash) {
 		return r, &SealError{sealedSession.String(), fmt.Sprintf("%.8x", hash)}
 	}
-	r.Hash = [32]byte(hash)
+	r.Hash, r.Roster = [32]byte(hash), uint64(roster) //nolint:gosec // written from a uint64
 	r.Made, r.Seen, r.Verified = time.UnixMilli(made).UTC(), time.UnixMilli(seen).UTC(), time.UnixMilli(verified).UTC()
 	return r, nil
 }

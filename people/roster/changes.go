@@ -520,7 +520,8 @@ func (a *ChangePerson) check(s *State, _ approval.Act) error {
 }
 func (a *ChangePerson) apply(s *State, _ approval.Act, at int64) {
 	p := s.People[a.ID]
-	p.Roles, p.Handle, p.SessionsFrom = a.Roles, a.Handle, at
+	p.Roles, p.Handle = a.Roles, a.Handle
+	s.signOut(&p, at)
 	s.People[a.ID] = p
 }
 
@@ -546,7 +547,8 @@ func (a *RecoverPerson) check(s *State, _ approval.Act) error {
 }
 func (a *RecoverPerson) apply(s *State, _ approval.Act, at int64) {
 	p := s.People[a.ID]
-	p.Credentials, p.Link, p.SessionsFrom = nil, a.Link, at
+	p.Credentials, p.Link = nil, a.Link
+	s.signOut(&p, at)
 	s.People[a.ID] = p
 }
 
@@ -569,7 +571,8 @@ func (a *RemovePerson) check(s *State, _ approval.Act) error {
 }
 func (a *RemovePerson) apply(s *State, _ approval.Act, at int64) {
 	p := s.People[a.ID]
-	p.Removed, p.Link, p.SessionsFrom = true, Link{}, at
+	p.Removed, p.Link = true, Link{}
+	s.signOut(&p, at)
 	s.People[a.ID] = p
 }
 
@@ -587,9 +590,12 @@ func (a *SignOut) check(s *State, _ approval.Act) error {
 }
 func (a *SignOut) apply(s *State, _ approval.Act, at int64) {
 	p := s.People[a.ID]
-	p.SessionsFrom = at
+	s.signOut(&p, at)
 	s.People[a.ID] = p
 }
+
+// signOut ends all sessions of somebody.
+func (s *State) signOut(p *Person, at int64) { p.SessionsFrom, p.SessionsChange = at, s.making }
 
 // AddKey adds a further passkey of one's own. The new one has agreed, too, by being
 // named with what it made: internal/passkey has checked its registration.
@@ -640,7 +646,7 @@ func (a *RemoveKey) is(k Credential) bool { return bytes.Equal(k.ID, a.Credentia
 func (a *RemoveKey) apply(s *State, _ approval.Act, at int64) {
 	p := s.People[a.Person]
 	p.Credentials = slices.DeleteFunc(slices.Clone(p.Credentials), a.is)
-	p.SessionsFrom = at
+	s.signOut(&p, at)
 	s.People[a.Person] = p
 }
 

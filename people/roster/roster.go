@@ -134,6 +134,7 @@ type State struct {
 	// LockedAt is when it was last locked, and SessionsFrom when it was opened again:
 	// everybody's sessions from before are over.
 	LockedAt, SessionsFrom int64
+	SessionsChange         uint64 // the change that opened it
 
 	Agencies map[string]Agency
 	People   map[string]Person
@@ -141,9 +142,10 @@ type State struct {
 	Devices  map[string]Device
 	Waiting  []Waiting // in the order in which they will count
 
-	acts map[string]uint64 // which change an act became: none is done twice
-	seen int64             // when the newest change was seen: ApplyAt
-	now  int64             // the time that is being looked at: View
+	acts   map[string]uint64 // which change an act became: none is done twice
+	seen   int64             // when the newest change was seen: ApplyAt
+	now    int64             // the time that is being looked at: View
+	making uint64            // the change that is being made; 0 while one counts that has waited
 }
 
 // Agency is an organisation. All of it is public.
@@ -180,10 +182,13 @@ type Person struct {
 	Roles  []Role `json:"roles"`  // sorted
 	Handle string `json:"handle"` // what colleagues call this person here, as in desk-2
 
-	Link         Link         `json:"-"` // with which a passkey is added; zero if none waits
-	Credentials  []Credential `json:"-"`
-	SessionsFrom int64        `json:"-"` // sessions from before are over
-	Removed      bool         `json:"-"`
+	Link        Link         `json:"-"` // with which a passkey is added; zero if none waits
+	Credentials []Credential `json:"-"`
+	// SessionsFrom is since when sessions count, and SessionsChange the change that
+	// ended those from before, where it did so at once.
+	SessionsFrom   int64  `json:"-"`
+	SessionsChange uint64 `json:"-"`
+	Removed        bool   `json:"-"`
 }
 
 // Link lets somebody add a first passkey, once.
@@ -301,7 +306,9 @@ func (s *State) apply(c Change, check Checker) error {
 		s.Waiting = append(s.Waiting, Waiting{c.Seq, s.now + delay, act, ids(by), do, c.At + delay})
 		return nil
 	}
+	s.making = c.Seq
 	do.apply(s, act, c.At)
+	s.making = 0
 	return nil
 }
 

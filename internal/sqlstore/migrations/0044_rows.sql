@@ -43,6 +43,10 @@ INSERT INTO invitations (id, agency_id, label, secret, invited_by, expires, used
     SELECT id, agency_id, label, secret, invited_by, expires, used FROM invitations_before;
 DROP TABLE invitations_before;
 
+-- The newest change of the roster when somebody signed in: so a session is from before
+-- another change or from after it, whatever the clocks say.
+ALTER TABLE sessions ADD COLUMN roster BIGINT NOT NULL DEFAULT 0;
+
 -- More rows have seals than before: all are sealed anew, once, by whoever opens the
 -- network next and has its key.
 DELETE FROM heads;
