@@ -194,7 +194,11 @@ func TestKeyringOfBefore(t *testing.T) {
 	unbound := func() (cfg Config, e config.Engines) {
 		e = config.Engines{Database: server.Database(t), Keyring: server.Database(t)}
 		cfg, _, _, _ = withAgency(t, e)
-		server.Administer(t, e.Database, "DELETE FROM safeconduct.keyring_bond")
+		// As a version left it that had no seals yet.
+		server.Administer(t, e.Database, "DELETE FROM safeconduct.keyring_bond; DELETE FROM safeconduct.heads; DELETE FROM safeconduct.head_count")
+		if err := os.Remove(filepath.Join(cfg.Dir, config.SealedName)); err != nil {
+			t.Fatal(err)
+		}
 		server.Administer(t, e.Keyring, "DELETE FROM keyring.bond; UPDATE keyring.key_files SET sha256 = NULL")
 		return cfg, e
 	}
