@@ -412,14 +412,20 @@ func (is *Issuer) follows(ctx context.Context, d Issued, stated claims.Claims, d
 	return err
 }
 
+// nowhere is the id of a case that there is not.
+const nowhere = "00000000000000000000000000000000"
+
 // Read opens an attestation for an actor whose agency keeps the case or issued
 // it and may read the case's record.
 func (is *Issuer) Read(ctx context.Context, by audit.Actor, id ID) (Attestation, error) {
 	d, err := is.cfg.Store.Get(ctx, id)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Attestation{}, err
 	}
-	if d.State == Draft || d.State == Abandoned || d.Kind == KindCard {
+	if err != nil || d.State == Draft || d.State == Abandoned || d.Kind == KindCard {
+		// Its case is asked for all the same: an unknown one takes as long as another
+		// agency's.
+		_, _ = is.cfg.Cases.Open(ctx, by, nowhere, nil)
 		return Attestation{}, ErrNotFound
 	}
 	if err := is.shows(ctx, by, d); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/safeconduct/safeconduct/claims"
 )
 
-// TestErasedIsUnknown: whatever is asked with the id of an erased case, or of
+// TestErasedIsUnknown is of hostile case 91: whatever is asked with the id of an erased case, or of
 // something in it, gets the answer of an id that never was: status, body and
 // headers alike, in every operation that names one.
 func TestErasedIsUnknown(t *testing.T) {

@@ -72,9 +72,38 @@ type witness struct {
 
 	mu   sync.Mutex
 	last approval.Authority
+
+	asked []string // what of, one call after the other
+}
+
+func (k *witness) ask(what string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.asked = append(k.asked, what)
+}
+
+func (k *witness) Unwrap(ctx context.Context, agency, record string, wrapped []byte) ([]byte, error) {
+	k.ask("unwrap")
+	return k.Store.Unwrap(ctx, agency, record, wrapped)
+}
+
+func (k *witness) Wrap(ctx context.Context, agency, record string, fileKey []byte) ([]byte, error) {
+	k.ask("wrap")
+	return k.Store.Wrap(ctx, agency, record, fileKey)
+}
+
+func (k *witness) MAC(ctx context.Context, label string, data []byte) ([]byte, error) {
+	k.ask("MAC " + label)
+	return k.Store.MAC(ctx, label, data)
+}
+
+func (k *witness) Public(ctx context.Context, use keystore.Use) (keystore.Public, error) {
+	k.ask("public")
+	return k.Store.Public(ctx, use)
 }
 
 func (k *witness) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) ([][]byte, error) {
+	k.ask("sign")
 	if _, ok := use.OfAgency(); ok {
 		k.mu.Lock()
 		k.last = approval.Of(ctx)
@@ -111,6 +140,12 @@ func (l *logged) String() string {
 // newWorld opens one. edit may change how the server is set up.
 func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 	t.Helper()
+	return newWorldIn(t, filepath.Join(t.TempDir(), "main.db"), edit...)
+}
+
+// newWorldIn is newWorld with its database in a place that the test has chosen.
+func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *world {
+	t.Helper()
 	ctx := t.Context()
 	dir := t.TempDir()
 	must := func(err error) {
@@ -121,7 +156,7 @@ func newWorld(t testing.TB, edit ...func(*httpapi.Config)) *world {
 	}
 	w := &world{t: t, log: &logged{}, staff: map[string]*browser{}, tokens: map[string]string{}, agency: map[string]string{}}
 	var err error
-	w.db, err = sqlstore.Open(ctx, filepath.Join(dir, "main.db"))
+	w.db, err = sqlstore.Open(ctx, database)
 	must(err)
 	t.Cleanup(func() { _ = w.db.Close() })
 	must(storetest.Seal(ctx, w.db))

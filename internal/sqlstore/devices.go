@@ -136,7 +136,10 @@ func (s *Network) EnrolDevice(ctx context.Context, invitation string, now time.T
 func enrolmentIn(ctx context.Context, q querier, h *heads, where string, arg any) (enrolment, error) {
 	e, err := scanEnrolment(q.QueryRowContext(ctx, selectEnrolments+where, arg))
 	if err != nil {
-		return enrolment{}, missing("device", err)
+		if err = missing("device", err); errors.Is(err, network.ErrNotFound) {
+			err = h.absent(ctx, ofWaiting, err)
+		}
+		return enrolment{}, err
 	}
 	of, err := h.of(ctx, ofWaiting)
 	if err == nil && !of.has(h.enrolment(e)) {

@@ -83,7 +83,7 @@ func recordsWhere(ctx context.Context, q querier, h *heads, where string, args .
 func recordIn(ctx context.Context, q querier, h *heads, id string) (vault.Record, error) {
 	found, err := recordsWhere(ctx, q, h, "WHERE r.id = $1", id)
 	if err == nil && len(found) != 1 {
-		err = vault.ErrNotFound
+		err = h.absent(ctx, ofCase(id), vault.ErrNotFound)
 	}
 	if err != nil {
 		return vault.Record{}, err
