@@ -21,7 +21,7 @@ const english = catalogue("en");
 const drawn = ["signin", "join", "home", "request", "person-new", "once"].map((name) => `admin-${name}`);
 
 /** Somebody is a person with a browser, whose passkeys are on one device. */
-async function somebody(code, timezoneId) {
+export async function somebody(code, timezoneId) {
   const { context, stop } = await start({ timezoneId });
   await context.addInitScript((code) => { try { localStorage.setItem("language", code); } catch { /* no page yet */ } }, code);
   await context.grantPermissions(["clipboard-write"]);
@@ -47,11 +47,11 @@ async function somebody(code, timezoneId) {
   };
 }
 
-const there = (page, id) => page.waitForSelector(`[data-testid=${id}]`);
+export const there = (page, id) => page.waitForSelector(`[data-testid=${id}]`);
 const standing = (page, state) => page.waitForSelector(`[data-testid=standing][data-state=${state}]`);
 
 /** joins opens a link and joins with a new passkey. */
-async function joins({ page }, link, look = async () => {}) {
+export async function joins({ page }, link, look = async () => {}) {
   await page.goto("about:blank");
   await page.goto(link);
   await there(page, "make");
@@ -75,14 +75,14 @@ async function to(page, part) {
 }
 
 /** decide agrees to what was just asked for, and hands over what is shown once. */
-async function decide(page, state, look = async () => {}) {
+export async function decide(page, state, look = async () => {}) {
   await at(page, "asked");
   await look(page, "admin-asked");
   await press(page, "agree");
   await standing(page, state);
 }
 
-async function handOver(page, look = async () => {}) {
+export async function handOver(page, look = async () => {}) {
   const link = await page.textContent("[data-testid=once]");
   await look(page, "admin-once");
   await press(page, "passed");
@@ -90,7 +90,7 @@ async function handOver(page, look = async () => {}) {
 }
 
 /** add asks to take somebody in. */
-async function add(page, handle, role, state, look) {
+export async function add(page, handle, role, state, look) {
   await to(page, "people");
   await press(page, "add");
   await at(page, "person-new");

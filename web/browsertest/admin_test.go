@@ -4,6 +4,7 @@ package browsertest_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -30,11 +31,12 @@ func foundNetworks(t *testing.T) map[string]founded {
 	return all
 }
 
-func foundNetwork(t *testing.T) founded {
+// makeNetwork makes one that will be served at a port of localhost.
+func makeNetwork(t *testing.T) (cfg service.Config, port string, made founded) {
 	t.Helper()
-	port := freePort(t)
+	port = freePort(t)
 	url := "http://localhost:" + port
-	cfg := service.Config{
+	cfg = service.Config{
 		Dir: filepath.Join(t.TempDir(), "network"), WorkFactor: service.DemoWork, Passphrase: "of a made-up network",
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
@@ -44,6 +46,36 @@ func foundNetwork(t *testing.T) founded {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cfg, port, founded{Service: url, Link: access.Link(url)}
+}
+
+// serveNetwork serves one as the program does, which begins anew when it was locked.
+func serveNetwork(t *testing.T) founded {
+	t.Helper()
+	cfg, port, made := makeNetwork(t)
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() {
+		for {
+			err := service.Serve(ctx, cfg, service.Serving{Listen: "localhost:" + port, Window: time.Hour})
+			if !errors.Is(err, service.ErrLocked) {
+				ended <- err
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return made
+}
+
+func foundNetwork(t *testing.T) founded {
+	t.Helper()
+	cfg, port, made := makeNetwork(t)
 	s, err := service.Open(context.WithoutCancel(t.Context()), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -57,5 +89,5 @@ func foundNetwork(t *testing.T) founded {
 	server.Handler = service.LocalOnly(s.API)
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close() })
-	return founded{Service: url, Link: access.Link(url)}
+	return made
 }

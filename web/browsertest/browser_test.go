@@ -39,6 +39,7 @@ type config struct {
 	Long    bool            `json:"long"`
 
 	Authority map[string]founded `json:"authority"` // networks that nobody has joined yet, by language
+	Lock      founded            `json:"lock"`      // another one, served by a process of its own kind
 
 	BlankPNG    string          `json:"blankPNG"`
 	Pictures    []picture       `json:"pictures"`    // of the card that is unconfirmed
@@ -56,7 +57,7 @@ type film struct {
 var scenarios = []string{
 	"english", "khmer", "arabic", "otherWays", "packs", "tabs", "tries",
 	"pinDevice", "passkey", "offline", "camera", "closing", "stranger", "firstVisit",
-	"adminEnglish", "adminArabic", "adminKhmer", "visitor",
+	"adminEnglish", "adminArabic", "adminKhmer", "visitor", "lock",
 }
 
 // TestBrowser plays the page in Chromium, against the real service. Each scenario
@@ -71,6 +72,7 @@ func TestBrowser(t *testing.T) {
 	c.Pictures, c.Credentials = pictures(t, made.card("unconfirmed").Digits), made.credentials(t)
 	c.Films = films(t, c.Demo)
 	c.Authority = foundNetworks(t)
+	c.Lock = serveNetwork(t)
 	if os.Getenv("SAFECONDUCT_SCREENS") != "" {
 		c.Screens = t.TempDir()
 	}

@@ -1,0 +1,102 @@
+// Somebody locks the network with a press; two people open it again, each in a browser
+// of their own, on a page that nobody has to sign in to.
+import { add, handOver, joins, somebody, there } from "./admin.mjs";
+import { at, expect, language, press, problems, until } from "./page.mjs";
+
+const answers = async (service, path) => {
+  try {
+    const answer = await fetch(service + path);
+    return { status: answer.status, code: answer.ok ? "" : (await answer.json()).code };
+  } catch {
+    return { status: 0, code: "" }; // one process has ended, and the next one not begun
+  }
+};
+
+export async function lock(config) {
+  const { service, link } = config.lock;
+  const found = [];
+  const look = async (page, name) => { for (const problem of await problems(page)) found.push(`${name}: ${problem}`); };
+  const [one, two, other] = await Promise.all([1, 2, 3].map(() => somebody("en", "Asia/Bangkok")));
+  try {
+    await joins(one, link);
+    await add(one.page, "operator-2", "operator", "done");
+    await joins(two, await handOver(one.page));
+    await add(one.page, "auditor-1", "auditor", "done");
+    await joins(other, await handOver(one.page));
+
+    // Nobody is asked twice: one press, one touch. It is the auditor who has the time.
+    await at(other.page, "home");
+    await there(other.page, "lock");
+    await look(other.page, "admin-home");
+    await other.verified(false);
+    await press(other.page, "lock");
+    await there(other.page, "trouble");
+    expect((await answers(service, "/readyz")).status === 200, "somebody whose hand nobody knows has locked the network");
+    await other.verified(true);
+    const began = Date.now();
+    await press(other.page, "lock");
+    await at(other.page, "signin");
+    await there(other.page, "unlock");
+    await look(other.page, "admin-signin-locked");
+    await until(async () => (await answers(service, "/readyz")).code === "locked", "the network is locked", 60_000);
+    const took = Date.now() - began;
+
+    // Whoever was signed in is not, and whoever comes to sign in is led to the page.
+    await press(two.page, "again");
+    await at(two.page, "signin");
+    expect((await two.page.textContent("[data-testid=ended]")).includes("locked"), "the page does not say why");
+    for (const path of ["/check", "/pack", "/trust-list"]) expect((await answers(service, path)).status === 200, `${path} is not served`);
+    expect((await answers(service, "/api/v1/agencies")).code === "locked", "an agency is read in a locked network");
+    await one.page.goto(`${service}/admin`);
+    await at(one.page, "locked");
+    expect(new URL(one.page.url()).pathname === "/unlock", "the page for signing in leads nowhere");
+    await there(one.page, "agree");
+    await look(one.page, "unlock");
+    await language(one.page, "ar");
+    await look(one.page, "unlock, Arabic");
+    await language(one.page, "en");
+
+    await there(one.page, "agree");
+    await one.verified(false);
+    await press(one.page, "agree");
+    await until(async () => (await one.page.textContent("[role=alert]")) !== "", "it says that no passkey was used");
+    await one.verified(true);
+    await press(one.page, "agree");
+    await there(one.page, "one");
+    await look(one.page, "unlock-one");
+    const handed = await one.page.textContent("[data-testid=link]");
+    // The same person once more is no second one.
+    await press(one.page, "next");
+    await there(one.page, "agree");
+    await press(one.page, "agree");
+    await until(async () => (await one.page.textContent("[role=alert]")).includes("second person"), "it says that it takes another one");
+
+    // Who only reads the log opens nothing, and the second may be anywhere.
+    for (const [who, opens] of [[other, false], [two, true]]) {
+      await who.page.goto("about:blank");
+      await who.page.goto(handed);
+      await there(who.page, "agree");
+      expect(!who.page.url().includes("#"), "what the first has signed stays in the address");
+      await press(who.page, "agree");
+      if (opens) await there(who.page, "opened");
+      else await until(async () => (await who.page.textContent("[role=alert]")).includes("second person"), "an auditor is no second person");
+    }
+    await look(two.page, "unlock-opened");
+    await until(async () => (await answers(service, "/readyz")).status === 200, "the network is open again", 60_000);
+
+    await two.page.goto(`${service}/unlock`);
+    await there(two.page, "opened"); // it is not locked
+    await two.page.goto(`${service}/admin`);
+    await at(two.page, "signin"); // the session of before is over
+    await press(two.page, "signin");
+    await at(two.page, "home");
+    for (const { page } of [one, two, other]) expect(page.problems.length === 0, `the page complains: ${page.problems.join("; ")}`);
+    expect(found.length === 0, `axe-core and the width of the screen:\n  ${found.join("\n  ")}`);
+    return `an auditor locks the network with one press, closed after ${(took / 1000).toFixed(1)} s; two people open it again in two browsers`;
+  } catch (e) {
+    const pages = await Promise.all([one, two, other].map(async ({ page }) => `${page.url()}: ${(await page.evaluate(() => document.body.innerText).catch(() => "")).slice(0, 400)}`));
+    throw new Error(`${e.stack}\n${found.join("\n")}\n${pages.join("\n--\n")}`);
+  } finally {
+    await Promise.all([one, two, other].map(({ stop }) => stop()));
+  }
+}
