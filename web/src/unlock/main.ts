@@ -114,7 +114,7 @@ function second(drawn: Drawn, by: Signed, now: Unlocking): void {
 function opened(id: string): void {
   show("opened",
     heading(say(id)),
-    h("p", {}, h("a", { href: "/admin" }, say("locked.signin"))));
+    h("p", {}, h("a", { href: "/admin", "data-testid": "opened" }, say("locked.signin"))));
 }
 
 const memory = {
