@@ -123,6 +123,9 @@ func NewGuard(ctx context.Context, cfg GuardConfig) (*Guard, error) {
 		cfg.Now = time.Now
 	}
 	g := &Guard{Store: cfg.Keys, cfg: cfg}
+	if j, ok := cfg.Permits.(*Judge); ok {
+		j.stands = g.stands
+	}
 	var err error
 	g.state, err = readState(ctx, cfg.Keys, cfg.Dir)
 	return g, err

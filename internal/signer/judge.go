@@ -16,6 +16,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
+	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/people/token"
@@ -27,6 +28,8 @@ import (
 // session and no process that asks. Whoever asks shows an approval.Authority.
 type Judge struct {
 	cfg JudgeConfig
+	// stands says how a place stands in the newest list that was signed; the guard does.
+	stands func(ctx context.Context, address string, index int) (uint8, error)
 
 	mu      sync.Mutex
 	members members
@@ -49,7 +52,7 @@ func NewJudge(ctx context.Context, cfg JudgeConfig) (*Judge, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	j := &Judge{cfg: cfg}
+	j := &Judge{cfg: cfg, stands: func(context.Context, string, int) (uint8, error) { return statuslist.Valid, nil }}
 	var kept adopted
 	err := unseal(ctx, cfg.Keys, cfg.Dir, RosterName, stateLabel+"roster", &kept)
 	if err != nil {
@@ -135,42 +138,55 @@ var around = []string{"iss", "iat", "exp", "vct", "status", "attestation_id", "k
 // may make.
 func (j *Judge) Card(ctx context.Context, agency string, m keystore.Message, c card.Claims) error {
 	now := j.cfg.Now()
+	about, err := j.carries(ctx, agency, c, now) // reads a list, while others go on
+	if err != nil {
+		return err
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	s, of, err := j.agency(agency, now)
 	if err != nil {
 		return err
 	}
-	a := approval.Of(ctx)
 	if err := recent(s, c.IssuedAt, now); err != nil {
 		return err
 	}
-	var about string
-	if c.Status != 0 || c.DecisionLevel != 0 {
-		if about, err = j.screened(ctx, of, a.About.Reveal(), c, now); err != nil {
-			return err
-		}
-	} else if !signing(of).May(claims.KindDocument) {
-		return refuse("a card of a kind that the agency does not make")
+	if a := approval.Of(ctx); len(a.Act) > 0 {
+		says := func(act approval.Act) error { return credentials.SaysCard(act, a.Order, c, about) }
+		err = j.agreed(ctx, s, agency, roster.DoCard, a, m, says)
+	} else {
+		err = program(s, agency, a, roster.CardIssuers(), now)
 	}
-	if len(a.Act) > 0 {
-		says := func(act approval.Act) error { return credentials.SaysCard(act, a.Order, c, credentials.ID(about)) }
-		if err := j.agreed(ctx, s, agency, roster.DoCard, a, m, says); err != nil {
-			return err
-		}
-	} else if err := program(s, agency, a, roster.CardIssuers(), now); err != nil {
+	if err != nil {
 		return err
 	}
 	return j.count(ctx, s, of, now, tally{Cards: 1})
 }
 
-// screened sees that a card says what a screening of the same agency says, which this
-// keystore has signed and whose time is not over. It returns the screening's id.
-func (j *Judge) screened(ctx context.Context, of roster.Agency, about string, c card.Claims, now time.Time) (id string, err error) {
-	if !signing(of).May(claims.KindScreening) {
-		return "", refuse("a card of a kind that the agency does not make")
+// carries is the screening that a card carries, "" for none.
+func (j *Judge) carries(ctx context.Context, agency string, c card.Claims, now time.Time) (about credentials.ID, err error) {
+	j.mu.Lock()
+	_, of, err := j.agency(agency, now)
+	j.mu.Unlock()
+	carried := claims.KindDocument
+	if c.Status != 0 || c.DecisionLevel != 0 {
+		carried = claims.KindScreening
 	}
-	t, err := sdjwt.Parse(about, sdjwt.TypeVC)
+	switch {
+	case err != nil:
+		return "", err
+	case !signing(of).May(carried):
+		return "", refuse("a card of a kind that the agency does not make")
+	case carried == claims.KindDocument:
+		return "", nil
+	}
+	return j.screened(ctx, of, c, now)
+}
+
+// screened sees that a card says what a screening of the same agency says, which this
+// keystore has signed, and which is neither over nor out of use.
+func (j *Judge) screened(ctx context.Context, of roster.Agency, c card.Claims, now time.Time) (about credentials.ID, err error) {
+	t, err := sdjwt.Parse(approval.Of(ctx).About.Reveal(), sdjwt.TypeVC)
 	if err != nil {
 		return "", refuse("a card that says a status, without the screening")
 	}
@@ -183,7 +199,7 @@ func (j *Judge) screened(ctx context.Context, of roster.Agency, about string, c 
 		return "", refuse("a screening that was not signed here")
 	}
 	said, err := t.Verify(key, sdjwt.Policy{Now: now})
-	if err != nil || !strings.HasSuffix(said.Issuer(), "/agencies/"+of.ID) || said.VCT() != typeOfAttestation {
+	if err != nil || said.VCT() != typeOfAttestation || said.Status() == nil || !strings.HasSuffix(said.Issuer(), "/agencies/"+of.ID) {
 		return "", refuse("a screening that was not signed here, or is over")
 	}
 	level := said.Text("decision_level")
@@ -195,7 +211,24 @@ func (j *Judge) screened(ctx context.Context, of roster.Agency, about string, c 
 	case !signing(of).Reaches(level):
 		return "", refuse("a decision level that the agency does not sign")
 	}
-	return said.Text("attestation_id"), nil
+	is, err := j.stands(ctx, said.Status().URI, int(said.Status().Index))
+	if err == nil && (is == statuslist.Invalid || is == statuslist.Replaced) {
+		err = refuse("a screening that is out of use")
+	}
+	return credentials.ID(said.Text("attestation_id")), err
+}
+
+// stands says how a place stands in the newest list that was signed; valid where none
+// was.
+func (g *Guard) stands(ctx context.Context, address string, index int) (uint8, error) {
+	newest := g.places.newest(address)
+	if newest == nil {
+		var err error
+		if newest, err = g.said(ctx, address); err != nil || newest == nil {
+			return statuslist.Valid, err
+		}
+	}
+	return newest.Get(index)
 }
 
 // recent sees that nothing is dated back: what people agreed to is signed within days.

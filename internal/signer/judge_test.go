@@ -22,6 +22,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
+	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/passkey"
@@ -335,6 +336,13 @@ func TestJudgeScreenedCard(t *testing.T) {
 	} {
 		refused(t, what, err)
 	}
+	g := &guarded{t: t, Keys: keystore.New(w.Client)}
+	list, err := g.list(base+"/status-lists/1", map[int]uint8{7: statuslist.Invalid}, nil)
+	w.ok(err)
+	refused(t, "a screening that is out of use", print(screening, is, 1))
+	w.ok(g.pack(1, list, ""))
+	w.start()
+	refused(t, "a screening that is out of use, started anew", print(screening, is, 1))
 	w.wait(100 * 24 * time.Hour)
 	refused(t, "a screening that is over", print(screening, is, 1))
 }

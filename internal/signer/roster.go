@@ -3,6 +3,7 @@ package signer
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -174,6 +175,9 @@ func (j *Judge) Adopt(ctx context.Context, base string, changes [][]byte, more b
 	next.kept.Whole = whole
 	if err := seal(ctx, j.cfg.Keys, j.cfg.Dir, RosterName, stateLabel+"roster", next.kept); err != nil {
 		return j.members.place(), err
+	}
+	if whole && !j.members.kept.Whole {
+		j.cfg.Log.InfoContext(ctx, "a roster was taken in for the first time, as it is", "changes", next.state.Seq, "sha256", hex.EncodeToString(next.state.Head[:]))
 	}
 	j.members = next
 	return next.place(), stopped
