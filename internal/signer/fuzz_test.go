@@ -16,6 +16,8 @@ func FuzzQuestion(f *testing.F) {
 		{Op: opUnwrap, Agency: "aa01", Record: "rec1", Data: []byte("wrapped")},
 		{Op: opSignDerived, Label: "backup", Network: "net", Data: []byte("x")},
 		{Op: opUnwrapEpoch, Epoch: 7, Data: []byte("x")},
+		{Op: opReceipt, List: 7, Index: 1 << 19},
+		{Op: opSaid, Label: "https://net.example/status-lists/1", Data: []byte("a.b.c")},
 	} {
 		var frame bytes.Buffer
 		if err := write(&frame, q); err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -218,13 +219,14 @@ func (p *places) remember(all []receipt) {
 	}
 }
 
-// Receipt says what was signed for a place a moment ago.
+// Receipt says what was signed for a place a moment ago. A signer that was started anew
+// since has forgotten it: whoever asks gives up what was signed, and asks again for that.
 func (g *Guard) Receipt(ctx context.Context, list uint16, index uint32) ([]byte, error) {
 	g.places.mu.Lock()
 	r, ok := g.places.recent[listPlace{list, index}]
 	g.places.mu.Unlock()
 	if !ok {
-		return nil, refuse("nothing was signed there lately")
+		return nil, &trouble.Later{Err: ErrAway, Cause: "it has signed nothing there lately", After: time.Second}
 	}
 	plain, err := encoding.Marshal(r)
 	if err != nil {
