@@ -111,6 +111,7 @@ type Guard struct {
 	state state
 
 	places places
+	taken  *takenPlaces
 }
 
 // NewGuard reads what was signed last. A state that was altered is an error, one
@@ -127,7 +128,10 @@ func NewGuard(ctx context.Context, cfg GuardConfig) (*Guard, error) {
 		j.stands = g.stands
 	}
 	var err error
-	g.state, err = readState(ctx, cfg.Keys, cfg.Dir)
+	if g.state, err = readState(ctx, cfg.Keys, cfg.Dir); err != nil {
+		return nil, err
+	}
+	g.taken, err = openTaken(cfg.Dir)
 	return g, err
 }
 
@@ -206,6 +210,9 @@ func (g *Guard) Sign(ctx context.Context, use keystore.Use, kid string, messages
 	var about []receipt
 	for _, m := range messages {
 		r, err := g.read(ctx, use, kid, m)
+		if err == nil && r.Kind != 0 {
+			err = g.taken.take(listPlace{r.List, r.Index}, m.Digest())
+		}
 		if err != nil {
 			t.settle(false)
 			return nil, err

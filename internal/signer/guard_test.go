@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,6 +78,23 @@ func (known) Decoys(context.Context, uint16) ([]byte, error) {
 		key[i] = byte(i)
 	}
 	return key, nil
+}
+
+// lastPlace is the last one that a test has taken: nothing is signed twice at one.
+var lastPlace atomic.Uint32
+
+// nextPlace is a place at which nothing was signed, and no decoy's.
+func nextPlace() uint32 {
+	key, _ := known{}.Decoys(context.Background(), 0)
+	decoys, err := mask.New(key)
+	if err != nil {
+		panic(err)
+	}
+	for {
+		if i := 100 + lastPlace.Add(1); !decoys.Has(i) {
+			return i
+		}
+	}
 }
 
 // open is the signer started, or started anew.
@@ -328,7 +346,7 @@ func (g *guarded) attestation(agency string, edit func(map[string]any)) error {
 	}
 	always := map[string]any{
 		"iss": base + "/agencies/aa01", "iat": now.Unix(), "exp": now.Add(90 * 24 * time.Hour).Unix(), "vct": "urn:safeconduct:attestation:1",
-		"status": map[string]any{"status_list": map[string]any{"idx": 7, "uri": base + "/status-lists/1"}},
+		"status": map[string]any{"status_list": map[string]any{"idx": nextPlace(), "uri": base + "/status-lists/1"}},
 	}
 	edit(always)
 	var members []sdjwt.Member
@@ -374,7 +392,7 @@ func TestGuardAttestations(t *testing.T) {
 	spy := &spying{key: key.(crypto.MessageSigner)}
 	if _, err := sdjwt.Sign(sdjwt.Header{Type: sdjwt.TypeVC, KeyID: kid}, []sdjwt.Member{
 		{Name: "iss", Value: base + "/agencies/aa01"}, {Name: "iat", Value: now.Unix()}, {Name: "exp", Value: now.Add(time.Hour).Unix()}, {Name: "vct", Value: "urn:safeconduct:attestation:1"},
-		{Name: "status", Value: map[string]any{"status_list": map[string]any{"idx": 7, "uri": base + "/status-lists/1"}}},
+		{Name: "status", Value: map[string]any{"status_list": map[string]any{"idx": nextPlace(), "uri": base + "/status-lists/1"}}},
 	}, []sdjwt.Member{{Name: "kind", Value: "screening"}}, 4, spy, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -421,7 +439,7 @@ func TestGuardCards(t *testing.T) {
 		t.Fatal(err)
 	}
 	day := now.Truncate(24 * time.Hour)
-	claims := card.Claims{IssuedAt: day, Expires: day.AddDate(0, 0, 90), Name: private.New("SITI"), Handle: [8]byte{1}, List: 1, Index: 7}
+	claims := card.Claims{IssuedAt: day, Expires: day.AddDate(0, 0, 90), Name: private.New("SITI"), Handle: [8]byte{1}, List: 1, Index: nextPlace()}
 	public := make([]byte, 32)
 	public[0] = 9 // the base point
 	code, err := card.NewCode(rand.Reader)
@@ -451,7 +469,7 @@ func TestGuardCards(t *testing.T) {
 	claims.Index = 22
 	_, err = card.Seal(claims, keys, code, id, spy, nil)
 	refused(t, "the place of a decoy", err)
-	claims.Index, claims.IssuedAt, claims.Expires = 7, day.AddDate(0, 0, 2), day.AddDate(0, 0, 90)
+	claims.Index, claims.IssuedAt, claims.Expires = nextPlace(), day.AddDate(0, 0, 2), day.AddDate(0, 0, 90)
 	_, err = card.Seal(claims, keys, code, id, spy, nil)
 	refused(t, "dated ahead", err)
 }
@@ -598,7 +616,7 @@ func BenchmarkGuard(b *testing.B) {
 			for b.Loop() {
 				_, err := sdjwt.Sign(sdjwt.Header{Type: sdjwt.TypeVC, KeyID: kid}, []sdjwt.Member{
 					{Name: "iss", Value: base + "/agencies/aa01"}, {Name: "iat", Value: now.Unix()}, {Name: "exp", Value: now.Add(time.Hour).Unix()}, {Name: "vct", Value: "urn:safeconduct:attestation:1"},
-					{Name: "status", Value: map[string]any{"status_list": map[string]any{"idx": 7, "uri": base + "/status-lists/1"}}},
+					{Name: "status", Value: map[string]any{"status_list": map[string]any{"idx": nextPlace(), "uri": base + "/status-lists/1"}}},
 				}, []sdjwt.Member{{Name: "kind", Value: "screening"}, {Name: "name", Value: "made up"}, {Name: "country", Value: "KHM"}}, 16, key, nil)
 				if err != nil {
 					b.Fatal(err)

@@ -192,7 +192,7 @@ func (w *town) attestOn(ctx context.Context, today time.Time, agency, kind strin
 	return sdjwt.Sign(sdjwt.Header{Type: sdjwt.TypeVC, KeyID: kid}, []sdjwt.Member{
 		{Name: "iss", Value: base + "/agencies/" + agency}, {Name: "iat", Value: today.Unix()}, {Name: "exp", Value: today.AddDate(0, 0, 90).Unix()},
 		{Name: "vct", Value: "urn:safeconduct:attestation:1"},
-		{Name: "status", Value: map[string]any{"status_list": map[string]any{"idx": 7, "uri": base + "/status-lists/1"}}},
+		{Name: "status", Value: map[string]any{"status_list": map[string]any{"idx": nextPlace(), "uri": base + "/status-lists/1"}}},
 	}, members, 32, key, nil)
 }
 
@@ -251,7 +251,7 @@ func (w *town) print(ctx context.Context, agency string, edit func(*card.Claims)
 func (w *town) seal(kid string, key crypto.Signer, edit func(*card.Claims)) error {
 	w.t.Helper()
 	today := w.clock().Truncate(24 * time.Hour)
-	c := card.Claims{IssuedAt: today, Expires: today.AddDate(0, 0, 100), Name: private.New("SPECIMEN, MADE UP"), Handle: [8]byte{1}, List: 1, Index: 9}
+	c := card.Claims{IssuedAt: today, Expires: today.AddDate(0, 0, 100), Name: private.New("SPECIMEN, MADE UP"), Handle: [8]byte{1}, List: 1, Index: nextPlace()}
 	edit(&c)
 	var id [8]byte
 	_, err := hex.Decode(id[:], []byte(kid))

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -262,6 +264,46 @@ func TestReceipts(t *testing.T) {
 	}, []sdjwt.Member{{Name: "kind", Value: "screening"}}, 4, key, nil)
 	refused(t, "not permitted", err)
 	none("what was not signed", 1)
+}
+
+// TestOneAtAPlace: a place is of what was signed there first, also for a signer that is
+// started anew.
+func TestOneAtAPlace(t *testing.T) {
+	g := withPeople(t)
+	at := func(what string, index uint32) error {
+		kid, key, err := g.Signer(g.about(siti), mine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = sdjwt.Sign(sdjwt.Header{Type: sdjwt.TypeVC, KeyID: kid}, []sdjwt.Member{
+			{Name: "iss", Value: base + "/agencies/" + mine}, {Name: "iat", Value: now.Unix()}, {Name: "exp", Value: now.Add(time.Hour).Unix()}, {Name: "vct", Value: "urn:safeconduct:attestation:1"},
+			{Name: "status", Value: map[string]any{"status_list": map[string]any{"idx": index, "uri": statusAt}}},
+		}, []sdjwt.Member{{Name: "kind", Value: what}}, 4, key, nil)
+		return err
+	}
+	allowed(t, "the first", at("screening", 7))
+	refused(t, "something else", at("document", 7))
+	refused(t, "the same with other salts", at("screening", 7))
+	allowed(t, "another place", at("document", 8))
+	g.open(nil)
+	refused(t, "something else, started anew", at("document", 7))
+	file := filepath.Join(g.dir, signer.TakenName)
+	data, err := os.ReadFile(file)
+	if err != nil || len(data) != 2*14 {
+		t.Fatalf("%d bytes are kept: %v", len(data), err)
+	}
+	// A crash in the middle of a line.
+	if err := os.WriteFile(file, data[:20], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.open(nil)
+	refused(t, "something else, after half a line", at("document", 7))
+	allowed(t, "what was half written", at("screening", 8))
+	allowed(t, "the next", at("screening", 9))
+	g.open(nil)
+	for _, index := range []uint32{7, 8, 9} {
+		refused(t, "something else at all of them", at("document", index))
+	}
 }
 
 // denying permits nothing that is signed for an agency.
