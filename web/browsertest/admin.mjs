@@ -21,8 +21,8 @@ const english = catalogue("en");
 const drawn = ["signin", "join", "home", "request", "person-new", "once"].map((name) => `admin-${name}`);
 
 /** Somebody is a person with a browser, whose passkeys are on one device. */
-export async function somebody(code, timezoneId) {
-  const { context, stop } = await start({ timezoneId });
+export async function somebody(code, timezoneId, begin = () => start({ timezoneId })) {
+  const { context, stop } = await begin();
   await context.addInitScript((code) => { try { localStorage.setItem("language", code); } catch { /* no page yet */ } }, code);
   await context.grantPermissions(["clipboard-write"]);
   const page = await context.newPage();
@@ -48,7 +48,7 @@ export async function somebody(code, timezoneId) {
 }
 
 export const there = (page, id) => page.waitForSelector(`[data-testid=${id}]`);
-const standing = (page, state) => page.waitForSelector(`[data-testid=standing][data-state=${state}]`);
+export const standing = (page, state) => page.waitForSelector(`[data-testid=standing][data-state=${state}]`);
 
 /** joins opens a link and joins with a new passkey. */
 export async function joins({ page }, link, look = async () => {}) {
@@ -67,7 +67,7 @@ export async function joins({ page }, link, look = async () => {}) {
 }
 
 /** to goes to a part of the page from its first screen. */
-async function to(page, part) {
+export async function to(page, part) {
   await page.goto(`${new URL(page.url()).origin}/admin#home`);
   await at(page, "home");
   await press(page, `to-${part}`);
@@ -101,7 +101,7 @@ export async function add(page, handle, role, state, look) {
 }
 
 /** answers finds the one request that waits for somebody, and decides it. */
-async function answers({ page }, how, state, look = async () => {}) {
+export async function answers({ page }, how, state, look = async () => {}) {
   await page.goto(`${new URL(page.url()).origin}/admin#home`);
   await at(page, "home");
   await press(page, "again");
@@ -119,7 +119,7 @@ async function answers({ page }, how, state, look = async () => {}) {
 
 /** settle agrees to what was just asked for, and has a second person agree if that is
  * not enough. */
-async function settle({ page }, other) {
+export async function settle({ page }, other) {
   await at(page, "asked");
   await press(page, "agree");
   const state = await (await there(page, "standing")).getAttribute("data-state");

@@ -41,6 +41,9 @@ type config struct {
 	Authority map[string]founded `json:"authority"` // networks that nobody has joined yet, by language
 	Lock      founded            `json:"lock"`      // another one, served by a process of its own kind
 
+	Founding begun `json:"founding"` // a network that nobody has joined yet, behind TLS
+	Replicas begun `json:"replicas"` // another one, of two processes
+
 	BlankPNG    string          `json:"blankPNG"`
 	Pictures    []picture       `json:"pictures"`    // of the card that is unconfirmed
 	Credentials madeCredentials `json:"credentials"` // of the network of madeUp
@@ -130,13 +133,20 @@ func films(t *testing.T, demo []byte) []film {
 	return made
 }
 
-// startDemo builds the binary, and starts its demo.
-func startDemo(t *testing.T) (address, folder string, listed json.RawMessage) {
+// programIn builds the binary.
+func programIn(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "safeconduct")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/safeconduct").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
+	return binary
+}
+
+// startDemo builds the binary, and starts its demo.
+func startDemo(t *testing.T) (address, folder string, listed json.RawMessage) {
+	t.Helper()
+	binary := programIn(t)
 	// A page that asks for a passkey has to be at localhost, by name.
 	port := freePort(t)
 	folder = filepath.Join(t.TempDir(), "demo")

@@ -85,7 +85,7 @@ export const stopShared = async () => { await (await shared)?.close(); };
 
 /** startAlone opens a browser with a profile of its own, whose camera shows a file
  * of frames, if one is named. */
-export async function startAlone({ video, width = 320, height = 640, ...options } = {}) {
+export async function startAlone({ video, args = [], width = 320, height = 640, ...options } = {}) {
   const profile = mkdtempSync(join(tmpdir(), "safeconduct-browser-"));
   const camera = video
     ? ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${video}`]
@@ -93,7 +93,7 @@ export async function startAlone({ video, width = 320, height = 640, ...options 
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: installed(),
     ignoreDefaultArgs: ["--headless=new"],
-    args: [...flags, ...camera],
+    args: [...flags, ...camera, ...args],
     viewport: { width, height },
     serviceWorkers: "allow",
     ...options,

@@ -9,12 +9,13 @@ import * as admin from "./admin.mjs";
 import * as apart from "./apart.mjs";
 import { stopShared } from "./chromium.mjs";
 import * as device from "./device.mjs";
+import * as founding from "./founding.mjs";
 import * as lists from "./lists.mjs";
 import * as locks from "./lock.mjs";
 import * as states from "./states.mjs";
 import * as ways from "./ways.mjs";
 
-const scenarios = { ...admin, ...states, ...ways, ...lists, ...locks, ...device, ...apart };
+const scenarios = { ...admin, ...states, ...ways, ...lists, ...locks, ...device, ...apart, ...founding };
 const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const longest = config.long ? 900_000 : 240_000;
 

@@ -51,7 +51,7 @@ export const withdrawRequest = (act: string): Promise<void> => remove(`/requests
 export const agree = (act: string, answer: PasskeyAnswer): Promise<Request> => post(`/requests/${act}/approvals`, answer);
 
 export const listAgencies = (): Promise<AgencyList> => get("/agencies");
-export const admitAgency = (order: AgencyOrder): Promise<unknown> => post("/agencies", order);
+export const admitAgency = (order: AgencyOrder): Promise<Asked> => post("/agencies", order);
 export const changeAgency = (agency: string, order: AgencyStatusOrder): Promise<unknown> => post(`/agencies/${agency}/status`, order);
 export const describeAgency = (agency: string, order: AgencyOrder): Promise<unknown> => post(`/agencies/${agency}/description`, order);
 export const namePartner = (agency: string, order: PartnerOrder): Promise<unknown> => post(`/agencies/${agency}/partner`, order);

@@ -86,6 +86,7 @@ export function OneAgency({ id }: { id: string }): VNode {
           </dl>
           {leads() && (
             <ul class="list">
+              {a.state === "active" && (operates() || answers(id)) && <Way screen="person-new" of={id} id="admin.people.add" />}
               {operates() && <Way screen="agency-change" of={id} id="admin.agency.change" />}
               {a.state === "active" && answers(id) && <Way screen="agency-partner" of={id} id="admin.agency.partner" />}
               {a.state === "active" && !operates() && <Way screen="agency-quota" of={id} id="admin.agency.quota.ask" />}
@@ -144,7 +145,12 @@ function About({ of }: { of?: Agency }): VNode {
 }
 
 export function NewAgency(): VNode {
-  const send = (values: FormData): Promise<void> => ask(service.admitAgency(orderOf(values)), "agencies");
+  const send = async (values: FormData): Promise<void> => {
+    const asked = await service.admitAgency(orderOf(values));
+    // Where one person is enough it is there at once, and its people come next.
+    const there = asked.request.people === 1 ? asked.id : undefined;
+    return ask(Promise.resolve(asked), there ? "agency" : "agencies", there);
+  };
   return (
     <Screen name="agency-new" title="admin.agencies.admit" back="agencies">
       <Form action="action.next" send={send}><About /></Form>
