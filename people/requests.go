@@ -37,8 +37,23 @@ const (
 	Withdrawn RequestState = "withdrawn"
 )
 
-// requestLife is how long people have to agree.
-const requestLife = 72 * time.Hour
+// requestLife is how long people have to agree, and openLife how long they have that
+// and a record is open, without its holder.
+const (
+	requestLife = 72 * time.Hour
+	openLife    = 15 * time.Minute
+)
+
+// life is how long an act is good for something.
+func life(do string) time.Duration {
+	if do == roster.DoOpen {
+		return openLife
+	}
+	return requestLife
+}
+
+// ToldFor is how long those are told of an act who have to be.
+const ToldFor = 30 * 24 * time.Hour
 
 // Requests keeps what waits. It is not believed: whatever becomes of a request is
 // proven by what is in it.
@@ -48,6 +63,9 @@ type Requests interface {
 	Request(ctx context.Context, id string) (Request, error)
 	// Waiting returns those that wait and are not over at a time, oldest first.
 	Waiting(ctx context.Context, now time.Time) ([]Request, error)
+	// Agreed returns those to do something to which enough have agreed, and that were
+	// not over at a time, oldest first.
+	Agreed(ctx context.Context, do string, since time.Time) ([]Request, error)
 	// ReplaceRequest writes one as given, one version higher. ErrConflict if the
 	// stored version is another than r.Version.
 	ReplaceRequest(ctx context.Context, r Request) error
@@ -73,6 +91,10 @@ func asked(act approval.Act) (Action, bool) {
 		return Issue(i.Kind), err == nil
 	case roster.DoCard:
 		return CardIssue, true
+	case roster.DoErase:
+		return Erase, true
+	case roster.DoLookUp:
+		return Lookup, true
 	case roster.DoResume:
 		var r roster.Resume
 		if err := act.Read(&r); err != nil || r.Kind != "card" {
@@ -98,7 +120,7 @@ func (r *Roster) AskSealed(ctx context.Context, by audit.Actor, do, agency strin
 	if err != nil {
 		return Request{}, err
 	}
-	act, err := approval.New(s.Network, do, agency, by.ID, what, r.cfg.Now(), requestLife)
+	act, err := approval.New(s.Network, do, agency, by.ID, what, r.cfg.Now(), life(do))
 	if err != nil {
 		return Request{}, err
 	}
@@ -289,7 +311,7 @@ func (r *Roster) visible(ctx context.Context, by audit.Actor, id string) (Reques
 	switch {
 	case err != nil:
 		return Request{}, err
-	case q.Act.ID != id || q.Act.Network != s.Network || !sees(s, by, q.Act):
+	case q.Act.ID != id || q.Act.Network != s.Network || !sees(s, by, q.Act) && !told(s, q, by.ID):
 		return Request{}, ErrNotFound
 	}
 	// What became of it is what the roster says, whatever stands beside the request.
@@ -317,6 +339,44 @@ func (r *Roster) Waiting(ctx context.Context, by audit.Actor) ([]Request, error)
 	return slices.DeleteFunc(all, func(q Request) bool {
 		return q.Act.Network != s.Network || !sees(s, by, q.Act)
 	}), nil
+}
+
+// Told lists what was done that somebody is told of, oldest first: records that were
+// opened without their holder in the name of her agency, or in a case that it keeps.
+func (r *Roster) Told(ctx context.Context, by audit.Actor) ([]Request, error) {
+	s, err := r.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := r.cfg.Store.Agreed(ctx, roster.DoOpen, r.cfg.Now().Add(-ToldFor))
+	if err != nil {
+		return nil, fmt.Errorf("read the requests: %w", err)
+	}
+	return slices.DeleteFunc(all, func(q Request) bool { return q.Act.Network != s.Network || !told(s, q, by.ID) }), nil
+}
+
+func told(s roster.State, q Request, person string) bool {
+	return (q.State == Agreed || q.State == Done) && s.Told(q.Act, person)
+}
+
+// Opened tells whether a record is open to somebody now without its holder, because two
+// of the agency have agreed to it. No row says so: the act and its proofs do.
+func (r *Roster) Opened(ctx context.Context, by audit.Actor, record string) (bool, error) {
+	all, err := r.cfg.Store.Agreed(ctx, roster.DoOpen, r.cfg.Now())
+	if err != nil {
+		return false, fmt.Errorf("read the requests: %w", err)
+	}
+	for _, q := range all {
+		var o roster.Open
+		// Agreed is not enough: the history of the case says it first.
+		if q.State != Done || q.Act.Do != roster.DoOpen || q.Act.By != by.ID || q.Act.Agency != by.Agency || q.Act.Read(&o) != nil || o.Record != record {
+			continue
+		}
+		if r.Holds(ctx, q.Act, q.Proofs) == nil {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Withdraw ends a request before enough have agreed: by whoever asked, or by one who

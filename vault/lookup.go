@@ -2,7 +2,10 @@ package vault
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,6 +69,59 @@ func (q Query) check() error {
 	return c.Err()
 }
 
+// lookUpOrder is the one form of a query that waits for people to agree.
+type lookUpOrder struct {
+	Kind      string         `json:"kind"`
+	State     string         `json:"issuing_state"`
+	Number    private.String `json:"document_number"`
+	BirthDate private.String `json:"birth_date"`
+	Salt      string         `json:"salt"` // keeps the digest from being guessed
+}
+
+// ProposeLookUp checks a query, spends the asker's budget, looks nothing up, and seals
+// the query to the asker's agency: what people agree to is the one that has the digest.
+func (v *Vault) ProposeLookUp(ctx context.Context, by audit.Actor, q Query) (digest, sealed []byte, err error) {
+	if err := v.maySpend(ctx, by, q); err != nil {
+		return nil, nil, err
+	}
+	var salt [32]byte
+	_, _ = rand.Read(salt[:]) // never returns an error
+	data, err := private.RevealJSON(lookUpOrder{q.Kind, q.State, q.Number, q.BirthDate, base64.RawURLEncoding.EncodeToString(salt[:])})
+	if err != nil {
+		return nil, nil, fmt.Errorf("vault: propose a look-up: %w", err)
+	}
+	if sealed, err = v.sealTo(ctx, by.Agency, data); err != nil {
+		return nil, nil, fmt.Errorf("vault: propose a look-up: %w", err)
+	}
+	sum := sha256.Sum256(data)
+	return sum[:], sealed, nil
+}
+
+// Proposed opens a query that waits, for an actor of the agency that asks.
+func (v *Vault) Proposed(ctx context.Context, by audit.Actor, digest, sealed []byte) ([]byte, error) {
+	data, err := v.openTo(ctx, by.Agency, sealed)
+	if err != nil {
+		return nil, err
+	}
+	if sum := sha256.Sum256(data); !slices.Equal(sum[:], digest) {
+		return nil, ErrIntegrity
+	}
+	return data, nil
+}
+
+// DecideLookUp looks up what was agreed to.
+func (v *Vault) DecideLookUp(ctx context.Context, by audit.Actor, digest, sealed []byte) (Receipt, error) {
+	data, err := v.Proposed(ctx, by, digest, sealed)
+	if err != nil {
+		return "", err
+	}
+	var o lookUpOrder
+	if err := json.Unmarshal(data, &o); err != nil { // it has the digest, and so it was written here
+		return "", ErrIntegrity
+	}
+	return v.find(ctx, by, Query{o.Kind, o.State, o.Number, o.BirthDate})
+}
+
 // LookUp tells the keepers of a document that somebody asked for it, and the
 // one who asks nothing: for every well-formed query the answer is Received,
 // found or not, and both take the same way. Errors are about the query, the
@@ -75,18 +131,31 @@ func (q Query) check() error {
 // by itself, its month and its year, because whoever typed the record may have
 // known no more. How much work that is, the query alone decides.
 func (v *Vault) LookUp(ctx context.Context, by audit.Actor, q Query) (Receipt, error) {
-	if err := requireActor(by); err != nil {
+	if err := v.maySpend(ctx, by, q); err != nil {
 		return "", err
+	}
+	return v.find(ctx, by, q)
+}
+
+// maySpend checks a query, and spends the budget before any work, so that a flood buys
+// no Argon2id and nobody's attention.
+func (v *Vault) maySpend(ctx context.Context, by audit.Actor, q Query) error {
+	if err := requireActor(by); err != nil {
+		return err
 	}
 	if err := q.check(); err != nil {
-		return "", err
+		return err
 	}
-	// The budget is spent before the work, so that a flood buys no Argon2id.
 	err := v.store.Spend(ctx, v.today(),
 		Budget{"actor:" + by.ID, LookUpsPerOfficer}, Budget{"agency:" + by.Agency, LookUpsPerAgency}, Budget{"all", LookUpsInTotal})
 	if err != nil {
-		return "", fmt.Errorf("vault: look up: %w", err)
+		return fmt.Errorf("vault: look up: %w", err)
 	}
+	return nil
+}
+
+// find is LookUp without the budget.
+func (v *Vault) find(ctx context.Context, by audit.Actor, q Query) (Receipt, error) {
 	var places [][]byte
 	for _, state := range claims.StateCodes(q.State) {
 		for _, birth := range coarser(q.BirthDate.Reveal()) {

@@ -215,5 +215,54 @@ func (v *Vault) readable(ctx context.Context, by audit.Actor, id string, part Pa
 			return r, nil
 		}
 	}
+	switch open, err := v.byTwo(ctx, by, r.ID); {
+	case err != nil:
+		return Record{}, fmt.Errorf("vault: ask who has opened it: %w", err)
+	case open:
+		return r, nil
+	}
 	return Record{}, ErrNotOpened
+}
+
+// Shared is where a record is that is shared with the actor's agency now, so that people
+// may agree to open it without its holder. ErrNotFound for every other.
+func (v *Vault) Shared(ctx context.Context, by audit.Actor, record string) (caseID, keeper string, err error) {
+	if err := requireActor(by); err != nil {
+		return "", "", err
+	}
+	if !isID(record) {
+		return "", "", ErrNotFound
+	}
+	r, err := v.store.Record(ctx, record)
+	if err != nil {
+		return "", "", err
+	}
+	g, err := v.store.Grant(ctx, r.ID, by.Agency)
+	switch {
+	case err != nil:
+		return "", "", err
+	case g.Until.Before(v.today()) || r.Agency == by.Agency:
+		return "", "", ErrNotFound
+	}
+	return r.Case, r.Agency, nil
+}
+
+// TellOpened writes into the history of a case, for its holder, that a record was opened
+// to the actor without her, why, and who agreed.
+func (v *Vault) TellOpened(ctx context.Context, by audit.Actor, record string, purpose Purpose, agreed []string) error {
+	if _, _, err := v.Shared(ctx, by, record); err != nil {
+		return err
+	}
+	r, err := v.store.Record(ctx, record)
+	if err != nil {
+		return err
+	}
+	entry, err := v.entry(r, by, "record.opened_by_two", facts{"purpose": purpose, "agreed": agreed})
+	if err == nil {
+		err = v.store.Append(ctx, entry)
+	}
+	if err != nil {
+		return fmt.Errorf("vault: tell that a record was opened: %w", err)
+	}
+	return nil
 }

@@ -62,6 +62,38 @@ func (v *Vault) Open(ctx context.Context, by audit.Actor, caseID string, sealed 
 	return openBox(id, sealed)
 }
 
+// sealTo encrypts what belongs to no case to an agency: a name for the box, and an age
+// file whose key is wrapped for that agency and that name.
+func (v *Vault) sealTo(ctx context.Context, agency string, plain []byte) ([]byte, error) {
+	name := newID()
+	file := bytes.NewBufferString(name)
+	w, err := age.Encrypt(file, agencyRecipient{ctx, v.keys, agency, name})
+	if err == nil {
+		_, err = w.Write(plain)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encrypt to an agency: %w", err)
+	}
+	return file.Bytes(), nil
+}
+
+// openTo reverses sealTo.
+func (v *Vault) openTo(ctx context.Context, agency string, sealed []byte) ([]byte, error) {
+	const n = 32 // of a name
+	if len(sealed) < n {
+		return nil, ErrIntegrity
+	}
+	identity := &agencyIdentity{ctx: ctx, keys: v.keys, agency: agency, record: string(sealed[:n])}
+	plain, err := decrypt(identity, sealed[n:], MaxSealed)
+	if err != nil && identity.refused != nil {
+		return nil, identity.refused
+	}
+	return plain, err
+}
+
 // sealBox encrypts length ‖ plain ‖ zeros to a recipient.
 func sealBox(recipient string, plain []byte) ([]byte, error) {
 	if len(plain) > MaxSealed {

@@ -136,6 +136,10 @@ type Config struct {
 
 	Now func() time.Time // nil means time.Now
 
+	// OpenedByTwo tells whether a record is open to somebody now without its holder,
+	// because people have agreed to it who may; nil means that none ever is.
+	OpenedByTwo func(ctx context.Context, by audit.Actor, record string) (bool, error)
+
 	// KeyringDamaged is told, with ErrIntegrity, of a key file that does not open
 	// as the record's own. Nil if nobody wants to know.
 	KeyringDamaged func(error)
@@ -151,6 +155,7 @@ type Vault struct {
 	network   string
 	now       func() time.Time
 	damaged   func(error)
+	byTwo     func(ctx context.Context, by audit.Actor, record string) (bool, error)
 
 	cases   keyedMutex    // one change of a case at a time
 	uploads *uploads      // bounds the pictures in memory
@@ -181,6 +186,9 @@ func New(cfg Config) (*Vault, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.OpenedByTwo == nil {
+		cfg.OpenedByTwo = func(context.Context, audit.Actor, string) (bool, error) { return false, nil }
+	}
 	decoy, err := age.GenerateHybridIdentity()
 	if err != nil {
 		return nil, fmt.Errorf("vault: make a recipient: %w", err)
@@ -188,7 +196,7 @@ func New(cfg Config) (*Vault, error) {
 	cores := max(1, runtime.GOMAXPROCS(0))
 	return &Vault{
 		store: cfg.Store, keyring: cfg.Keyring, blobs: cfg.Blobs, keys: cfg.Keys, directory: cfg.Directory,
-		network: cfg.Network, now: cfg.Now, damaged: cfg.KeyringDamaged,
+		network: cfg.Network, now: cfg.Now, damaged: cfg.KeyringDamaged, byTwo: cfg.OpenedByTwo,
 		uploads: newUploads(maxUploads),
 		// One core stays for everybody else: drawing a picture takes a second.
 		pixels: newQueue(maxDecoded, min(2, max(1, cores-1))),

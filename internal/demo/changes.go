@@ -233,8 +233,9 @@ func (p *player) refuseNonsense(ctx context.Context) error {
 // erase forgets the first person of the story.
 func (p *player) erase(ctx context.Context) error {
 	c := p.cards["felix"]
-	return p.step("He asks to be forgotten: all of his data is erased, and nothing opens it any more", func() error {
-		if err := p.agencies["lotus"].supervisor.Call(ctx, "DELETE", "/api/v1/cases/"+c.caseID, nil, nil); err != nil {
+	return p.step("He asks to be forgotten: supervisor-1 and caseworker-1 agree, all of his data is erased, and nothing opens it any more", func() error {
+		one, other := p.who("lotus", "supervisor-1"), p.who("lotus", "caseworker-1")
+		if _, err := ask(ctx, one, "DELETE", "/api/v1/cases/"+c.caseID, nil, one, other); err != nil {
 			return err
 		}
 		for _, try := range []struct{ who, path string }{

@@ -208,7 +208,7 @@ func TestErasedStaysErased(t *testing.T) {
 	if err := os.Rename(d.aside, away); err != nil {
 		t.Fatal(err)
 	}
-	if d.supervisor.call(t.Context(), "DELETE", "/api/v1/cases/"+p.caseID, "", "", nil) == nil {
+	if d.erase(p.caseID) == nil {
 		t.Error("a case was erased without a journal outside of the database")
 	}
 	if !bytes.Equal(d.page(p.document), p.page) {
@@ -217,7 +217,7 @@ func TestErasedStaysErased(t *testing.T) {
 	if err := os.Rename(away, d.aside); err != nil {
 		t.Fatal(err)
 	}
-	d.supervisor.must("DELETE", "/api/v1/cases/"+p.caseID, "", nil)
+	d.mustErase(p.caseID)
 	d.kill()
 	d.goneForGood(p)
 

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/backup"
+	"github.com/safeconduct/safeconduct/internal/caller"
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/doctor"
 	"github.com/safeconduct/safeconduct/internal/offsite"
@@ -96,6 +97,7 @@ type drill struct {
 	address                string
 	caseworker, supervisor *crashService
 	operator               *crashService
+	desk                   []*caller.Person // two who agree to what one asks
 	network, logKey        string
 	root                   json.RawMessage
 
@@ -180,6 +182,9 @@ func (d *drill) serve() {
 			s.address = d.address
 		}
 	}
+	for _, p := range d.desk {
+		p.URL = "http://" + d.address
+	}
 	waitReady(d.t, d.address)
 }
 
@@ -207,6 +212,28 @@ func (d *drill) found() {
 	agency := first.agency("Drill NGO (made up)", "KHM")
 	for role, into := range map[string]**crashService{"caseworker": &d.caseworker, "supervisor": &d.supervisor} {
 		*into = &crashService{t: d.t, address: d.address, token: first.program(agency, role)}
+		d.desk = append(d.desk, first.person(agency, role))
+	}
+}
+
+// erase has a program ask that a case is erased, and two people agree.
+func (d *drill) erase(caseID string) error {
+	var asked caller.Asked
+	if err := d.supervisor.call(d.t.Context(), "DELETE", "/api/v1/cases/"+caseID, "", "", &asked); err != nil {
+		return err
+	}
+	for _, p := range d.desk {
+		if err := p.SignIn(d.t.Context()); err != nil {
+			return err
+		}
+	}
+	return caller.Agreed(d.t.Context(), asked.Request, d.desk...)
+}
+
+func (d *drill) mustErase(caseID string) {
+	d.t.Helper()
+	if err := d.erase(caseID); err != nil {
+		d.t.Fatal("erase a case:", err)
 	}
 }
 
@@ -420,7 +447,7 @@ func (d *drill) play() {
 	t := d.t
 	d.found()
 	kept, erasedBefore, erasedAfter, changed := d.takeIn(), d.takeIn(), d.takeIn(), d.takeIn()
-	d.supervisor.must("DELETE", "/api/v1/cases/"+erasedBefore.caseID, "", nil)
+	d.mustErase(erasedBefore.caseID)
 	stop := d.load(kept.caseID)
 	time.Sleep(300 * time.Millisecond)
 
@@ -437,7 +464,7 @@ func (d *drill) play() {
 
 	// What comes after it.
 	late := d.takeIn()
-	d.supervisor.must("DELETE", "/api/v1/cases/"+erasedAfter.caseID, "", nil)
+	d.mustErase(erasedAfter.caseID)
 	d.change(changed.attestations[0], "withdraw")
 	d.change(changed.attestations[1], "pause")
 	d.change(late.attestations[0], "withdraw")

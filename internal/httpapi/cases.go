@@ -2,8 +2,12 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -75,22 +79,36 @@ func (s *Server) ReadCase(ctx context.Context, r api.ReadCaseRequestObject) (api
 	return api.ReadCase200JSONResponse(out), nil
 }
 
-// EraseCase takes everything of a case out of use and destroys its keys.
+// EraseCase asks two people of the agency to agree that a case is erased.
+func (s *Server) EraseCase(ctx context.Context, r api.EraseCaseRequestObject) (api.EraseCaseResponseObject, error) {
+	ctx, by := acting(ctx)
+	if _, err := s.cfg.Vault.Case(ctx, by, r.Case); err != nil {
+		return nil, err
+	}
+	out, err := s.ask(ctx, by, roster.DoErase, by.Agency, &roster.Erase{Case: r.Case})
+	if err != nil {
+		return nil, err
+	}
+	return api.EraseCase202JSONResponse{AskedJSONResponse: out}, nil
+}
+
+// erase takes everything of a case out of use and destroys its keys.
 //
 // The withdrawal comes first: it is the only one of the two that needs the
 // case to exist, and repeating it after a crash withdraws nothing twice.
-func (s *Server) EraseCase(ctx context.Context, r api.EraseCaseRequestObject) (api.EraseCaseResponseObject, error) {
-	ctx, by := acting(ctx)
-	ctx = context.WithoutCancel(ctx) // a holder who asked to be forgotten is not half forgotten
-	withdrawn, err := s.cfg.Issuer.WithdrawCase(ctx, by, r.Case)
-	if err != nil {
-		return nil, err
+func (s *Server) erase(ctx context.Context, by audit.Actor, caseID string) (api.Erased, error) {
+	withdrawn, err := s.cfg.Issuer.WithdrawCase(ctx, by, caseID)
+	switch {
+	case errors.Is(err, credentials.ErrNotFound):
+		return api.Erased{}, nil // it is gone
+	case err != nil:
+		return api.Erased{}, err
 	}
-	erased, err := s.cfg.Vault.Erase(ctx, by, r.Case)
+	erased, err := s.cfg.Vault.Erase(ctx, by, caseID)
 	if err != nil {
-		return nil, err
+		return api.Erased{}, err
 	}
-	return api.EraseCase200JSONResponse{
+	return api.Erased{
 		Withdrawn: withdrawn, Records: erased.Records, Objects: erased.Objects,
 		Pages: erased.Pages, Grants: erased.Grants, Notes: erased.Notes,
 	}, nil

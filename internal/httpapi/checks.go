@@ -10,6 +10,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -185,16 +186,20 @@ func encodeVerdict(v verifier.Verdict) (revealed, error) {
 	return body, nil
 }
 
-// LookUp takes a question about a document number. The answer is one word,
-// whether or not there is a record.
+// LookUp takes a question about a document number, to which two people of the agency
+// agree. What becomes of it says nothing of whether there is a record.
 func (s *Server) LookUp(ctx context.Context, r api.LookUpRequestObject) (api.LookUpResponseObject, error) {
 	ctx, by := acting(ctx)
-	receipt, err := s.cfg.Vault.LookUp(ctx, by, vault.Query{
+	digest, sealed, err := s.cfg.Vault.ProposeLookUp(ctx, by, vault.Query{
 		Kind: string(r.Body.Kind), State: r.Body.IssuingState,
 		Number: r.Body.DocumentNumber, BirthDate: r.Body.BirthDate,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return api.LookUp202JSONResponse{Answer: api.LookUpAnswerAnswer(receipt)}, nil
+	out, err := s.askSealed(ctx, by, roster.DoLookUp, &roster.LookUp{Order: digest}, sealed)
+	if err != nil {
+		return nil, err
+	}
+	return api.LookUp202JSONResponse{AskedJSONResponse: out}, nil
 }

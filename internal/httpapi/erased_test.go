@@ -41,7 +41,7 @@ func TestErasedIsUnknown(t *testing.T) {
 		return w.call(ngo, "POST", path, picture.Bytes(), header("Content-Type", "image/png"))
 	}
 	w.into(page("/api/v1/documents/"+document.ID+"/pages?role=data"), 201, nil)
-	w.into(w.call(ngo, "DELETE", at, nil), 200, nil)
+	w.erased(ngo, at)
 
 	officer := w.admit("Gate", "ImmigrationService", "THA", "officer")
 	mission := w.admit("Embassy", "x_DiplomaticMission", "ETH", "mission")

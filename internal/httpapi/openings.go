@@ -10,6 +10,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
 )
 
@@ -68,6 +69,41 @@ func (s *Server) OpenRecord(asked context.Context, r api.OpenRecordRequestObject
 	}
 	tellsAbout(asked, card.Case)
 	return api.OpenRecord201JSONResponse{Expires: formatTime(expires)}, nil
+}
+
+// OpenWithoutHolder asks two people of the agency to agree that a record which is shared
+// with it is open to the asker for a quarter of an hour, without the holder's code.
+func (s *Server) OpenWithoutHolder(ctx context.Context, r api.OpenWithoutHolderRequestObject) (api.OpenWithoutHolderResponseObject, error) {
+	ctx, by := acting(ctx)
+	caseID, keeper, err := s.cfg.Vault.Shared(ctx, by, r.Body.Record)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.ask(ctx, by, roster.DoOpen, by.Agency, &roster.Open{
+		Case: caseID, Record: r.Body.Record, Keeper: keeper, Purpose: string(r.Body.Purpose),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.OpenWithoutHolder202JSONResponse{AskedJSONResponse: out}, nil
+}
+
+// tellOpened says in the holder's history that a record is open without her, before it
+// is, and in the service's log that there is something to look at.
+func (s *Server) tellOpened(ctx context.Context, asker audit.Actor, agreed credentials.Approval) error {
+	var o roster.Open
+	if err := agreed.Act.Read(&o); err != nil {
+		return err
+	}
+	var by []string
+	for _, p := range agreed.Proofs {
+		by = append(by, p.Person)
+	}
+	if err := s.cfg.Vault.TellOpened(ctx, asker, o.Record, vault.Purpose(o.Purpose), by); err != nil {
+		return err
+	}
+	s.cfg.Log.WarnContext(ctx, "a record was opened without its holder, by two")
+	return nil
 }
 
 // cardOf finds the card in use with a handle. Whoever knows a handle has

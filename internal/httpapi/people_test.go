@@ -87,6 +87,7 @@ type request struct {
 	Attestation   string
 	CardID        string `json:"card_id"`
 	Card          cardAnswer
+	Erased        struct{ Withdrawn, Records, Pages int }
 	Lines         []struct{ At, Value string }
 	Options       json.RawMessage
 }

@@ -95,18 +95,35 @@ func (s *Server) requestOf(ctx context.Context, by audit.Actor, q people.Request
 // the act has the digest of. To its second person it is open for as long as it waits.
 func (s *Server) linesOfRequest(ctx context.Context, q people.Request) ([]api.ActLine, error) {
 	lines, err := linesOf(q.Act)
-	if err != nil || !roster.Elsewhere(q.Act.Do) || q.State == people.Withdrawn || q.State == people.Done {
+	if err != nil || q.State == people.Withdrawn || q.State == people.Done {
 		return lines, err
 	}
-	order, err := s.cfg.Issuer.Proposed(ctx, audit.Actor{ID: q.Act.By, Agency: q.Act.Agency}, q.Act, q.Sealed)
-	if err != nil {
-		return nil, err
+	order, err := s.orderOf(ctx, q)
+	if err != nil || order == nil {
+		return lines, err
 	}
 	more, err := approval.LinesOf("order", order)
 	if err != nil {
 		return nil, err
 	}
 	return append(lines, asLines(more)...), nil
+}
+
+// orderOf is the order that an act has the digest of; nil if it has none.
+func (s *Server) orderOf(ctx context.Context, q people.Request) ([]byte, error) {
+	asker := audit.Actor{ID: q.Act.By, Agency: q.Act.Agency}
+	switch q.Act.Do {
+	case roster.DoIssue, roster.DoCard, roster.DoResume:
+		return s.cfg.Issuer.Proposed(ctx, asker, q.Act, q.Sealed)
+	case roster.DoLookUp:
+		var l roster.LookUp
+		if err := q.Act.Read(&l); err != nil {
+			return nil, err
+		}
+		return s.cfg.Vault.Proposed(ctx, asker, l.Order, q.Sealed)
+	default:
+		return nil, nil
+	}
 }
 
 // linesOf are all that an act says.
@@ -168,15 +185,20 @@ func (s *Server) agreeing(act approval.Act, keys []roster.Credential) (json.RawM
 	return s.cfg.Passkeys.RequestOptions(challenge[:], allow)
 }
 
-// ListRequests lists what waits for somebody, and what she asked for.
+// ListRequests lists what waits for somebody, what she asked for, and what was done that
+// she is told of.
 func (s *Server) ListRequests(ctx context.Context, _ api.ListRequestsRequestObject) (api.ListRequestsResponseObject, error) {
 	ctx, by := acting(ctx)
 	all, err := s.cfg.People.Waiting(ctx, by)
 	if err != nil {
 		return nil, err
 	}
+	told, err := s.cfg.People.Told(ctx, by)
+	if err != nil {
+		return nil, err
+	}
 	list := api.RequestList{Requests: []api.Request{}}
-	for _, q := range all {
+	for _, q := range append(all, told...) {
 		out, err := s.requestOf(ctx, by, q)
 		switch {
 		case errors.Is(err, credentials.ErrNotFound) || errors.Is(err, vault.ErrNotFound):
@@ -223,10 +245,10 @@ func (s *Server) Agree(ctx context.Context, r api.AgreeRequestObject) (api.Agree
 	if err != nil {
 		return nil, err
 	}
-	var made api.Card
+	var done made
 	switch q.State {
 	case people.Agreed:
-		if q, made, err = s.decide(ctx, by, q); err != nil {
+		if q, done, err = s.decide(ctx, by, q); err != nil {
 			return nil, err
 		}
 	case people.Done:
@@ -238,34 +260,56 @@ func (s *Server) Agree(ctx context.Context, r api.AgreeRequestObject) (api.Agree
 	if err != nil {
 		return nil, err
 	}
-	out.Card = made
+	out.Card, out.Erased = done.card, done.erased
 	return api.Agree200JSONResponse(out), nil
 }
 
+// made is what an act became, as far as it is told once.
+type made struct {
+	card   api.Card
+	erased api.Erased
+}
+
 // decide does what enough people have agreed to. It is repeated without harm, by each of
-// them. A card is returned once.
-func (s *Server) decide(ctx context.Context, by audit.Actor, q people.Request) (_ people.Request, made api.Card, err error) {
+// them.
+func (s *Server) decide(ctx context.Context, by audit.Actor, q people.Request) (_ people.Request, done made, err error) {
 	ctx = context.WithoutCancel(ctx) // what was agreed to is not half done
+	// The rooms that sign ask this themselves.
+	if err := s.cfg.People.Holds(ctx, q.Act, q.Proofs); err != nil {
+		return q, made{}, err
+	}
 	asker := audit.Actor{ID: q.Act.By, Agency: q.Act.Agency, Role: by.Role}
 	agreed := credentials.Approval{Act: q.Act, Proofs: q.Proofs}
 	switch q.Act.Do {
 	case roster.DoIssue:
 		err = s.decideAttestation(ctx, asker, agreed, q.Sealed)
 	case roster.DoCard:
-		made, err = s.decideCard(ctx, asker, agreed, q.Sealed)
+		done.card, err = s.decideCard(ctx, asker, agreed, q.Sealed)
 	case roster.DoResume:
 		_, err = s.cfg.Issuer.DecideReturn(ctx, asker, agreed, q.Sealed)
+	case roster.DoErase:
+		var e roster.Erase
+		if err = q.Act.Read(&e); err == nil {
+			done.erased, err = s.erase(ctx, asker, e.Case)
+		}
+	case roster.DoLookUp:
+		var l roster.LookUp
+		if err = q.Act.Read(&l); err == nil {
+			_, err = s.cfg.Vault.DecideLookUp(ctx, asker, l.Order, q.Sealed)
+		}
+	case roster.DoOpen:
+		err = s.tellOpened(ctx, asker, agreed)
 	default:
 		err = people.ErrConflict
 	}
 	if err != nil {
-		return q, api.Card{}, err
+		return q, made{}, err
 	}
 	if err := s.cfg.People.Finish(ctx, q); err != nil {
-		return q, api.Card{}, err
+		return q, made{}, err
 	}
 	q.State = people.Done
-	return q, made, nil
+	return q, done, nil
 }
 
 func (s *Server) decideAttestation(ctx context.Context, asker audit.Actor, agreed credentials.Approval, sealed []byte) error {

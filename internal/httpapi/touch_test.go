@@ -167,7 +167,7 @@ func TestErasedWaitsForNobody(t *testing.T) {
 		out.ID = begun.ID
 		asks = append(asks, out)
 	}
-	w.into(w.call(program, "DELETE", "/api/v1/cases/"+asks[0].ID, nil), 200, nil)
+	w.erased(program, "/api/v1/cases/"+asks[0].ID)
 	var list struct{ Requests []request }
 	w.into(worker.call("GET", "/api/v1/requests", nil), 200, &list)
 	if len(list.Requests) != 1 || list.Requests[0].ID != asks[1].Request.ID {

@@ -61,6 +61,7 @@ type world struct {
 	vkey    string
 	db      *sqlstore.DB
 
+	later    time.Duration     // by which the roster is ahead
 	operator string            // token
 	tokens   map[string]string // by "agency role"
 	agency   map[string]string // ids by name
@@ -175,7 +176,9 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	t.Cleanup(func() { _ = folder.Close() })
 
 	passkeys := peopletest.Passkeys(t)
-	w.people, err = people.New(people.Config{Store: w.db.People(), Checker: passkey.Checker{RelyingParty: passkeys}})
+	w.people, err = people.New(people.Config{
+		Store: w.db.People(), Checker: passkey.Checker{RelyingParty: passkeys}, Now: func() time.Time { return time.Now().Add(w.later) },
+	})
 	must(err)
 	w.net, err = network.New(network.Config{
 		Store: w.db.Network(), Keys: w.keys, Rights: w.people, ID: strings.Repeat("ab", 16), Name: "Made up", BaseURL: peopletest.Address, Desk: "+855 00 000 000", Demo: true,
@@ -199,6 +202,7 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	store := w.db.Credentials()
 	kept, err := vault.New(vault.Config{
 		Store: w.db.Vault(), Keyring: keyring, Blobs: pages, Keys: w.keys, Directory: directory{w.net}, Network: w.net.ID(),
+		OpenedByTwo: w.people.Opened,
 	})
 	must(err)
 	issuer, err := credentials.NewIssuer(credentials.IssuerConfig{
@@ -436,6 +440,12 @@ func (w *world) touched(a answer, agency string, roles ...people.Role) (now requ
 func (w *world) reply(token string, body any, edit ...func(*http.Request)) string {
 	w.t.Helper()
 	return w.touched(w.call(token, "POST", "/api/v1/attestations", body, edit...), w.of(token), people.Mission).Attestation
+}
+
+// erased has a case erased: a program asks, and two of its agency agree.
+func (w *world) erased(token, at string) request {
+	w.t.Helper()
+	return w.touched(w.call(token, "DELETE", at, nil), w.of(token), people.Caseworker, people.Supervisor)
 }
 
 // of is the agency of a program's token.

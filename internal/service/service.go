@@ -284,6 +284,7 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if s.Vault, err = vault.New(vault.Config{
 		Store: journaled{s.DB.Vault(), s.Offsite}, Keyring: s.keyring, Blobs: s.Objects, Keys: s.Keys,
 		Directory: members{s.Network}, Network: s.Network.ID(), Now: s.cfg.Now, KeyringDamaged: s.keyring.damage,
+		OpenedByTwo: s.People.Opened,
 	}); err != nil {
 		return err
 	}

@@ -80,11 +80,12 @@ type requestRow struct {
 
 	id          string
 	act, proofs []byte
+	what        string // what the act is to do, for whoever looks for some
 	expires     int64
 }
 
 func rowOfRequest(r people.Request) (row requestRow, err error) {
-	row = requestRow{Request: r, id: r.Act.ID, expires: r.Act.Expires}
+	row = requestRow{Request: r, id: r.Act.ID, what: r.Act.Do, expires: r.Act.Expires}
 	if row.act, err = r.Act.Bytes(); err != nil {
 		return row, err
 	}
@@ -101,8 +102,8 @@ func (p *People) AddRequest(ctx context.Context, r people.Request, log ...audit.
 		return err
 	}
 	return p.db.change(ctx, log, func(tx *sql.Tx, h *heads) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO requests (id, act, proofs, state, change, expires, version, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-			row.id, row.act, row.proofs, string(row.State), int64(row.Change), row.expires, row.Version, bytesOrNone(row.Sealed)) //nolint:gosec // counts one by one
+		_, err := tx.ExecContext(ctx, "INSERT INTO requests (id, act, proofs, state, change, expires, version, sealed, what) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+			row.id, row.act, row.proofs, string(row.State), int64(row.Change), row.expires, row.Version, bytesOrNone(row.Sealed), row.what) //nolint:gosec // counts one by one
 		if isTaken(err) {
 			return people.ErrExists
 		}
@@ -117,12 +118,12 @@ func (p *People) AddRequest(ctx context.Context, r people.Request, log ...audit.
 	})
 }
 
-const selectRequests = "SELECT id, act, proofs, state, change, expires, version, sealed FROM requests "
+const selectRequests = "SELECT id, act, proofs, state, change, expires, version, sealed, what FROM requests "
 
 func scanRequest(row scanner) (r requestRow, err error) {
 	var change int64
 	var sealed any // a driver may give NULL and no bytes the same []byte
-	if err := row.Scan(&r.id, &r.act, &r.proofs, &r.State, &change, &r.expires, &r.Version, &sealed); err != nil {
+	if err := row.Scan(&r.id, &r.act, &r.proofs, &r.State, &change, &r.expires, &r.Version, &sealed, &r.what); err != nil {
 		return r, err
 	}
 	r.Sealed, _ = sealed.([]byte)
@@ -172,10 +173,21 @@ func requestIn(ctx context.Context, q querier, h *heads, id string) (of *head, r
 }
 
 // Waiting returns the requests that wait, oldest first.
-func (p *People) Waiting(ctx context.Context, now time.Time) (all []people.Request, err error) {
+func (p *People) Waiting(ctx context.Context, now time.Time) ([]people.Request, error) {
+	return p.requests(ctx, "WHERE state = 'waits' AND expires > $1 ORDER BY expires, id", now.Unix())
+}
+
+// Agreed returns the requests to do something to which enough have agreed, and that were
+// not over at a time.
+func (p *People) Agreed(ctx context.Context, do string, since time.Time) ([]people.Request, error) {
+	return p.requests(ctx, "WHERE what = $1 AND state IN ('agreed', 'done') AND expires > $2 ORDER BY expires, id", do, since.Unix())
+}
+
+// requests reads those that a condition finds.
+func (p *People) requests(ctx context.Context, where string, args ...any) (all []people.Request, err error) {
 	err = p.db.believed(ctx, func(h *heads) error {
 		all = nil
-		rows, err := list(ctx, h.q, scanRequest, selectRequests+"WHERE state = 'waits' AND expires > $1 ORDER BY expires, id", now.Unix())
+		rows, err := list(ctx, h.q, scanRequest, selectRequests+where, args...)
 		if err != nil || len(rows) == 0 {
 			return err
 		}

@@ -264,7 +264,7 @@ func (k *sealer) enrolment(e enrolment) seal {
 }
 
 func (k *sealer) request(r requestRow) seal {
-	return k.seal(sealedRequest, ofTable(sealedRequest, len(r.act)+len(r.proofs)+len(r.Sealed)).text(r.id, string(r.State)).
+	return k.seal(sealedRequest, ofTable(sealedRequest, len(r.act)+len(r.proofs)+len(r.Sealed)).text(r.id, string(r.State), r.what).
 		bytes(r.act, r.proofs, r.Sealed).number(int64(r.Change), r.expires, r.Version).flag(r.Sealed != nil)) //nolint:gosec // counts one by one
 }
 

@@ -44,6 +44,9 @@ const (
 	DoIssue  = "attestation.issue" // an attestation is signed
 	DoCard   = "card.issue"        // a card is made
 	DoResume = "status.resume"     // what was paused is in use again
+	DoErase  = "case.erase"        // a case is erased
+	DoLookUp = "number.look_up"    // a keeper is told that somebody asks for a document
+	DoOpen   = "record.open"       // a record is open for a quarter of an hour, without its holder
 )
 
 // doing is what an act is about, and what the roster makes of it.
@@ -70,7 +73,7 @@ func (elsewhere) apply(*State, approval.Act, int64) {}
 // Elsewhere tells whether an act is none of the roster's own.
 func Elsewhere(do string) bool {
 	switch do {
-	case DoIssue, DoCard, DoResume:
+	case DoIssue, DoCard, DoResume, DoErase, DoLookUp, DoOpen:
 		return true
 	default:
 		return false
@@ -106,6 +109,7 @@ var kinds = map[string]func() doing{
 	DoStop: func() doing { return &Stop{} },
 	DoLock: func() doing { return &Lock{} }, DoUnlock: func() doing { return &Unlock{} },
 	DoIssue: func() doing { return &Issue{} }, DoCard: func() doing { return &Card{} }, DoResume: func() doing { return &Resume{} },
+	DoErase: func() doing { return &Erase{} }, DoLookUp: func() doing { return &LookUp{} }, DoOpen: func() doing { return &Open{} },
 }
 
 // Kinds lists what can be done, sorted.
@@ -883,15 +887,7 @@ type Place struct {
 // maxPlaces bounds how much comes back at once: one finding has few cards.
 const maxPlaces = 1000
 
-func (r *Resume) need(s *State, act approval.Act) need {
-	if slices.Contains(RolesOf(s.Agencies[act.Agency].Class), Supervisor) {
-		return twoWhoAttest(s, act.Agency)
-	}
-	return need{
-		people: 2, who: func(p Person) bool { return p.Agency == act.Agency && p.Is(Mission, Admin) },
-		also: func(by []Person) bool { return slices.ContainsFunc(by, func(p Person) bool { return p.Is(Mission) }) },
-	}
-}
+func (r *Resume) need(s *State, act approval.Act) need { return twoOf(s, act.Agency) }
 
 func (r *Resume) check(s *State, act approval.Act) error {
 	var c invalid.Checker
@@ -900,6 +896,85 @@ func (r *Resume) check(s *State, act approval.Act) error {
 	c.Must(r.Kind == "card" || len(IssuersOf(r.Kind)) > 0, "/kind", invalid.CodeNotInList, "is card or a kind of attestation")
 	c.Must(len(r.Places) > 0 && len(r.Places) <= maxPlaces, "/places", invalid.CodeRange, "is from 1 to 1000")
 	return s.signs(act, &c, r.Order)
+}
+
+// Erase destroys a case with everything in it, where its holder is not there to ask for
+// it with a card.
+type Erase struct {
+	Case string `json:"case"`
+	elsewhere
+}
+
+func (e *Erase) need(s *State, act approval.Act) need { return twoOf(s, act.Agency) }
+func (e *Erase) check(s *State, act approval.Act) error {
+	var c invalid.Checker
+	c.ID("/case", e.Case, invalid.Required)
+	if !s.Active(act.Agency) {
+		return ErrState
+	}
+	return c.Err()
+}
+
+// LookUp tells the keepers of a document that somebody asks for its number. Its order
+// has the number.
+type LookUp struct {
+	Order []byte `json:"order"` // SHA-256
+	elsewhere
+}
+
+func (l *LookUp) need(s *State, act approval.Act) need { return twoOf(s, act.Agency) }
+func (l *LookUp) check(s *State, act approval.Act) error {
+	var c invalid.Checker
+	return s.signs(act, &c, l.Order)
+}
+
+// Open opens a record that is shared with an agency to the one person who asks, without
+// the code of its holder, until the act is over. Whoever answers for the keeper or for
+// the agency is told.
+type Open struct {
+	Case    string `json:"case"`
+	Record  string `json:"record"`
+	Keeper  string `json:"keeper"` // the agency that keeps the case
+	Purpose string `json:"purpose"`
+	elsewhere
+}
+
+func (o *Open) need(s *State, act approval.Act) need { return twoOf(s, act.Agency) }
+func (o *Open) check(s *State, act approval.Act) error {
+	var c invalid.Checker
+	c.ID("/case", o.Case, invalid.Required)
+	c.ID("/record", o.Record, invalid.Required)
+	c.ID("/keeper", o.Keeper, invalid.Required)
+	c.OneOf("/purpose", o.Purpose, claims.Values("sharing_purpose"), invalid.Required)
+	if !s.Active(act.Agency) || o.Keeper == act.Agency {
+		return ErrState
+	}
+	return c.Err()
+}
+
+// Told tells whether somebody is told of an act that was done: those who answer for an
+// agency whose record was opened without its holder, or whose people did.
+func (s *State) Told(act approval.Act, person string) bool {
+	var o Open
+	if act.Do != DoOpen || act.Read(&o) != nil {
+		return false
+	}
+	p := s.People[person]
+	return s.Present(p) && leads(p) && p.Agency != "" && (p.Agency == act.Agency || p.Agency == o.Keeper)
+}
+
+// twoOf are two people of an agency who do its work, of whom one answers for it: two who
+// attest, or, where nobody attests, an officer and whoever is there besides.
+func twoOf(s *State, agency string) need {
+	if slices.Contains(RolesOf(s.Agencies[agency].Class), Supervisor) {
+		return twoWhoAttest(s, agency)
+	}
+	return need{
+		people: 2, who: func(p Person) bool { return p.Agency == agency && p.Is(Mission, Officer, Admin) },
+		also: func(by []Person) bool {
+			return slices.ContainsFunc(by, func(p Person) bool { return p.Is(Mission, Officer) })
+		},
+	}
 }
 
 // twoWhoAttest are two people who attest for an agency, of whom one answers for it.

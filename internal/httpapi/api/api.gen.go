@@ -387,21 +387,6 @@ func (e HealthState) Valid() bool {
 	}
 }
 
-// Defines values for LookUpAnswerAnswer.
-const (
-	Received LookUpAnswerAnswer = "received"
-)
-
-// Valid indicates whether the value is a known member of the LookUpAnswerAnswer enum.
-func (e LookUpAnswerAnswer) Valid() bool {
-	switch e {
-	case Received:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for OpeningOrderParts.
 const (
 	OpeningOrderPartsAttestations OpeningOrderParts = "attestations"
@@ -1130,6 +1115,14 @@ type Doubt struct {
 // Doubts defines model for Doubts.
 type Doubts = []Doubt
 
+// EmergencyOrder defines model for EmergencyOrder.
+type EmergencyOrder struct {
+	Purpose Purpose `json:"purpose"`
+
+	// Record 128 random bits in lower-case hex
+	Record ID `json:"record"`
+}
+
 // Enrolment defines model for Enrolment.
 type Enrolment struct {
 	// Agency 128 random bits in lower-case hex
@@ -1394,14 +1387,6 @@ type Label = string
 
 // Language BCP 47
 type Language = string
-
-// LookUpAnswer defines model for LookUpAnswer.
-type LookUpAnswer struct {
-	Answer LookUpAnswerAnswer `json:"answer"`
-}
-
-// LookUpAnswerAnswer defines model for LookUpAnswer.Answer.
-type LookUpAnswerAnswer string
 
 // LookUpOrder defines model for LookUpOrder.
 type LookUpOrder struct {
@@ -1687,7 +1672,10 @@ type Request struct {
 	Delayed bool `json:"delayed"`
 
 	// Do What is to be done, as in agency.admit
-	Do      string    `json:"do"`
+	Do string `json:"do"`
+
+	// Erased In the answer to the approval with which a case was erased
+	Erased  Erased    `json:"erased,omitempty,omitzero"`
 	Expires time.Time `json:"expires"`
 
 	// ID 128 random bits in lower-case hex
@@ -2111,6 +2099,12 @@ type ChallengeOpeningParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// OpenWithoutHolderParams defines parameters for OpenWithoutHolder.
+type OpenWithoutHolderParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // AskPaperParams defines parameters for AskPaper.
 type AskPaperParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -2284,6 +2278,9 @@ type OpenRecordJSONRequestBody = OpeningOrder
 
 // ChallengeOpeningJSONRequestBody defines body for ChallengeOpening for application/json ContentType.
 type ChallengeOpeningJSONRequestBody = ChallengeOrder
+
+// OpenWithoutHolderJSONRequestBody defines body for OpenWithoutHolder for application/json ContentType.
+type OpenWithoutHolderJSONRequestBody = EmergencyOrder
 
 // AskPaperJSONRequestBody defines body for AskPaper for application/json ContentType.
 type AskPaperJSONRequestBody = PaperQuestion
@@ -2473,6 +2470,9 @@ type ServerInterface interface {
 	// ChallengeOpening Ask to open a record
 	// (POST /api/v1/openings/challenges)
 	ChallengeOpening(c *gin.Context, params ChallengeOpeningParams)
+	// OpenWithoutHolder Ask to open a shared record for a quarter of an hour, without the holder's code
+	// (POST /api/v1/openings/without-holder)
+	OpenWithoutHolder(c *gin.Context, params OpenWithoutHolderParams)
 	// AskPaper Is this paper still in use? With its number and its code
 	// (POST /api/v1/papers)
 	AskPaper(c *gin.Context, params AskPaperParams)
@@ -4543,6 +4543,49 @@ func (siw *ServerInterfaceWrapper) ChallengeOpening(c *gin.Context) {
 	siw.Handler.ChallengeOpening(c, params)
 }
 
+// OpenWithoutHolder operation middleware
+func (siw *ServerInterfaceWrapper) OpenWithoutHolder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpenWithoutHolderParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.OpenWithoutHolder(c, params)
+}
+
 // AskPaper operation middleware
 func (siw *ServerInterfaceWrapper) AskPaper(c *gin.Context) {
 
@@ -5435,6 +5478,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/api/v1/shared", wrapper.ListShared)
 	router.POST(options.BaseURL+"/api/v1/openings/challenges", wrapper.ChallengeOpening)
 	router.POST(options.BaseURL+"/api/v1/openings", wrapper.OpenRecord)
+	router.POST(options.BaseURL+"/api/v1/openings/without-holder", wrapper.OpenWithoutHolder)
 	router.POST(options.BaseURL+"/api/v1/look-ups", wrapper.LookUp)
 	router.POST(options.BaseURL+"/api/v1/verifications", wrapper.Verify)
 	router.POST(options.BaseURL+"/api/v1/papers", wrapper.AskPaper)
@@ -6105,16 +6149,16 @@ type EraseCaseResponseObject interface {
 	VisitEraseCaseResponse(w http.ResponseWriter) error
 }
 
-type EraseCase200JSONResponse Erased
+type EraseCase202JSONResponse struct{ AskedJSONResponse }
 
-func (response EraseCase200JSONResponse) VisitEraseCaseResponse(w http.ResponseWriter) error {
+func (response EraseCase202JSONResponse) VisitEraseCaseResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7511,7 +7555,7 @@ type LookUpResponseObject interface {
 	VisitLookUpResponse(w http.ResponseWriter) error
 }
 
-type LookUp202JSONResponse LookUpAnswer
+type LookUp202JSONResponse struct{ AskedJSONResponse }
 
 func (response LookUp202JSONResponse) VisitLookUpResponse(w http.ResponseWriter) error {
 
@@ -7651,6 +7695,46 @@ type ChallengeOpeningdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChallengeOpeningdefaultApplicationProblemPlusJSONResponse) VisitChallengeOpeningResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenWithoutHolderRequestObject struct {
+	Params OpenWithoutHolderParams
+	Body   *OpenWithoutHolderJSONRequestBody
+}
+
+type OpenWithoutHolderResponseObject interface {
+	VisitOpenWithoutHolderResponse(w http.ResponseWriter) error
+}
+
+type OpenWithoutHolder202JSONResponse struct{ AskedJSONResponse }
+
+func (response OpenWithoutHolder202JSONResponse) VisitOpenWithoutHolderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenWithoutHolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpenWithoutHolderdefaultApplicationProblemPlusJSONResponse) VisitOpenWithoutHolderResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8843,6 +8927,9 @@ type StrictServerInterface interface {
 	// ChallengeOpening Ask to open a record
 	// (POST /api/v1/openings/challenges)
 	ChallengeOpening(ctx context.Context, request ChallengeOpeningRequestObject) (ChallengeOpeningResponseObject, error)
+	// OpenWithoutHolder Ask to open a shared record for a quarter of an hour, without the holder's code
+	// (POST /api/v1/openings/without-holder)
+	OpenWithoutHolder(ctx context.Context, request OpenWithoutHolderRequestObject) (OpenWithoutHolderResponseObject, error)
 	// AskPaper Is this paper still in use? With its number and its code
 	// (POST /api/v1/papers)
 	AskPaper(ctx context.Context, request AskPaperRequestObject) (AskPaperResponseObject, error)
@@ -10840,6 +10927,50 @@ func (sh *strictHandler) ChallengeOpening(ctx *gin.Context, params ChallengeOpen
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ChallengeOpeningResponseObject); ok {
 		if err := validResponse.VisitChallengeOpeningResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// OpenWithoutHolder operation middleware
+func (sh *strictHandler) OpenWithoutHolder(ctx *gin.Context, params OpenWithoutHolderParams) {
+	var request OpenWithoutHolderRequestObject
+
+	request.Params = params
+
+	var body OpenWithoutHolderJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpenWithoutHolder(ctx, request.(OpenWithoutHolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpenWithoutHolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(OpenWithoutHolderResponseObject); ok {
+		if err := validResponse.VisitOpenWithoutHolderResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
