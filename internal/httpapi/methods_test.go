@@ -71,7 +71,7 @@ func TestHead(t *testing.T) {
 
 // TestOtherMethods: a path that is there says what can be done with it.
 func TestOtherMethods(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, func(c *httpapi.Config) { c.Rate = 1e6 })
 	allowed := map[string][]string{}
 	for _, route := range w.server.Routes() {
 		method, path, _ := strings.Cut(route, " ")
