@@ -6,12 +6,15 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/safeconduct/safeconduct/internal/caller"
+	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/people/roster"
@@ -153,4 +156,74 @@ func (s *signed) rowKey() []byte {
 		s.t.Fatal(err)
 	}
 	return key
+}
+
+// TestLockedSigner: a signer that is a process of its own is told, and has no key in its
+// memory afterwards. It opens them again when it was shown what two people have signed,
+// and for nothing else that the process that serves could show it.
+func TestLockedSigner(t *testing.T) {
+	s := newSigned(t)
+	var other string
+	cfg := service.Config{Dir: s.dir, WorkFactor: service.DemoWork, Passphrase: s.passphrase}
+	opened(t, cfg, func(h *service.Service) {
+		other = s.house.At(t, h.People, h.Passkeys).Person("", roster.Operator, s.house.First)
+	})
+	secrets := s.secrets()
+	keys := filepath.Join(t.TempDir(), "keys")
+	socket := filepath.Join(keys, config.SocketName)
+	if err := errors.Join(os.Mkdir(keys, 0o700), os.Rename(filepath.Join(s.dir, config.KeysName), filepath.Join(keys, config.KeysName)),
+		os.WriteFile(filepath.Join(s.dir, config.EnginesName), []byte(`{"signer_socket": "`+socket+`"}`), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	own := s.start("signer", "--dir", keys, "--passphrase-file", s.phrase).Process.Pid
+	waitFor(t, "the signer answers", func() bool { _, err := os.Stat(socket); return err == nil })
+	s.serve()
+	if names := inMemory(t, own, secrets); !slices.Contains(names, "passphrase") {
+		t.Errorf("of the signer's memory the search finds %v: it would find nothing afterwards", names)
+	}
+
+	if out, err := exec.CommandContext(t.Context(), program(t), "lock", "--dir", s.dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s.answers("/readyz", http.StatusServiceUnavailable, `"locked"`)
+	var names []string
+	waitFor(t, "the signer has put its keys away", func() bool {
+		if _, err := os.Stat(filepath.Join(keys, config.LockedName)); err != nil {
+			return false
+		}
+		names = inMemory(t, own, secrets)
+		return len(names) == 0
+	})
+	// Whoever may ask it, without what two people have signed, has no key.
+	out, err := exec.CommandContext(t.Context(), program(t), "key", "list", "--dir", s.dir).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "put away") {
+		t.Errorf("a command that needs a key: %v\n%s", err, out)
+	}
+
+	at := caller.New("http://"+s.address, "")
+	act, first := agreesToUnlock(t, at, s.house, "", s.house.First)
+	_, second := agreesToUnlock(t, at, s.house, act, other)
+	var now struct{ Open bool }
+	if err := at.Post(t.Context(), "/api/v1/unlock", map[string]any{"act": act, "responses": []json.RawMessage{first, second}}, &now); err != nil || !now.Open {
+		t.Fatalf("%+v %v", now, err)
+	}
+	s.becomes("/readyz", http.StatusOK)
+	if status, answer := s.ask(http.MethodPost, "/api/v1/publications"); status != http.StatusOK && status != http.StatusCreated {
+		t.Errorf("publish: %d %s", status, answer)
+	}
+	if _, err := os.Stat(filepath.Join(keys, config.LockedName)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the signer's folder is locked: %v", err)
+	}
+}
+
+// waitFor waits for what has to become so.
+func waitFor(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for range 240 {
+		if is() {
+			return
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
+	t.Fatalf("never: %s", what)
 }

@@ -130,7 +130,7 @@ func (f serveFlags) run(ctx context.Context, logTo io.Writer) error {
 			return err
 		}
 	}
-	err := service.Serve(ctx, service.Config{Dir: f.dir, Keys: keys, SecurityContact: f.securityContact, Log: log, Restart: restart}, f.at)
+	err := service.Serve(ctx, service.Config{Dir: f.dir, Keys: keys, SecurityContact: f.securityContact, Log: log, Socket: f.signerSocket, Restart: restart}, f.at)
 	if errors.Is(err, service.ErrLocked) {
 		restart()
 	}

@@ -65,7 +65,11 @@ func (f signerFlags) run(ctx context.Context, logTo io.Writer) error {
 	if err := errors.Join(wrong...); err != nil {
 		return err
 	}
+	f.at.Restart = restart
 	err := service.Sign(ctx, f.Folder, slog.New(slog.NewJSONHandler(logTo, nil)), f.at)
+	if errors.Is(err, service.ErrLocked) {
+		restart()
+	}
 	if err != nil && f.at.Child {
 		return exitError(1) // its parent was told, and says it
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/passkey"
+	"github.com/safeconduct/safeconduct/internal/signer"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/network"
@@ -31,6 +32,8 @@ import (
 // was published last, and a roster to hold the passkeys of those against who open it.
 type shutHouse struct {
 	cfg Config
+
+	told bool // the signer knows, if it is a process of its own
 
 	mu       sync.Mutex
 	lock     Lock
@@ -99,12 +102,26 @@ func (h *shutHouse) wait(ctx context.Context, served <-chan error) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			h.tellSigner(ctx)
 			if h.opened(ctx) {
 				h.cfg.Log.WarnContext(ctx, "the network was opened again")
 				return nil
 			}
 		}
 	}
+}
+
+// tellSigner tells a signer of its own, once, that the network is locked: the process
+// with the keys may have ended before it did.
+func (h *shutHouse) tellSigner(ctx context.Context) {
+	socket := h.cfg.socket()
+	if h.told || socket == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	err := signer.LockAt(ctx, socket, h.ID())
+	h.told = err == nil || errors.Is(err, signer.ErrShut)
 }
 
 // api is the HTTP face.

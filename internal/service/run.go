@@ -139,6 +139,7 @@ func (s *Service) drop(ctx context.Context, server *http.Server) error {
 	}
 	ctx, release := context.WithTimeout(ctx, lastWords)
 	defer release()
+	s.lockSigner(ctx)
 	if server.Shutdown(ctx) != nil {
 		_ = server.Close()
 	}

@@ -46,6 +46,7 @@ type Config struct {
 	// Keys opens the keys. Nil means in this process, or at the signer that the
 	// engines name.
 	Keys       KeyOpener
+	Socket     string           // of the signer that Keys asks, where it is one of its own
 	WorkFactor int              // of the key file when it is written; zero is age's default
 	Now        func() time.Time // nil means time.Now
 	Log        *slog.Logger     // nil means nowhere
@@ -240,6 +241,11 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 		return err
 	}
 	s.closeWith(done)
+	if bind {
+		if err := s.openSigner(ctx, keys, r); err != nil {
+			return err
+		}
+	}
 	s.store = keys
 	if s.cfg.Engines.Vault != "" {
 		s.remote, _ = keys.(signer.Retirer)

@@ -24,6 +24,8 @@ type Signing struct {
 	Child   bool   // asked by the process that started it alone
 	Socket  string // asked there otherwise
 	Peers   []int  // users that may ask, besides our own
+	// Restart is that of Config, for a signer that is nobody's child.
+	Restart func()
 }
 
 // Sign is the process that has the keys of the network in a folder. It opens no
@@ -31,6 +33,9 @@ type Signing struct {
 // alone reads the passphrase.
 func Sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing) error {
 	if !at.Child {
+		if err := waitSigner(ctx, f, log, at); err != nil || ctx.Err() != nil {
+			return err
+		}
 		return sign(ctx, f, log, at, func() (net.Listener, error) { return signer.Listen(at.Socket, len(at.Peers) > 0) })
 	}
 	parent, err := signer.Parent()
@@ -77,7 +82,25 @@ func sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing, li
 		log.InfoContext(ctx, "the keys can be asked")
 		defer log.InfoContext(ctx, "the signer stopped")
 	}
-	return signer.Serve(ctx, l, signer.Config{Keys: guard, Peers: at.Peers, Log: log})
+	if at.Child { // its parent ends it
+		return signer.Serve(ctx, l, signer.Config{Keys: guard, Peers: at.Peers, Log: log})
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go watchSigner(working, f, judge, func() {
+		if at.Restart != nil {
+			time.AfterFunc(dropTime, at.Restart)
+		}
+		stop(ErrLocked)
+	})
+	err = signer.Serve(ctx, l, signer.Config{Keys: guard, Peers: at.Peers, Log: log, Lock: func(id string) error {
+		place := judge.Roster()
+		return Lock{ID: id, At: time.Now().Unix(), Seq: place.Seq, Head: place.Head}.write(f.Dir)
+	}})
+	if errors.Is(context.Cause(ctx), ErrLocked) {
+		return ErrLocked
+	}
+	return err
 }
 
 // openSigner opens the keys for this process alone.
@@ -188,7 +211,7 @@ type KeyOpener func(ctx context.Context, network string) (keys keystore.Store, d
 func SignerAt(socket string) KeyOpener {
 	return func(ctx context.Context, _ string) (keystore.Store, func() error, error) {
 		c, err := signer.Dial(ctx, socket)
-		if err != nil {
+		if err != nil && !errors.Is(err, signer.ErrShut) { // one that is shut says so to whoever asks
 			return nil, nil, errors.Join(fmt.Errorf("the signer at --signer-socket: %w", err), c.Close())
 		}
 		return c, c.Close, nil

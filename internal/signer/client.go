@@ -51,7 +51,13 @@ func newClient(connect func(ctx context.Context) (net.Conn, error)) *Client {
 
 // Dial returns the keys behind the socket at path, once they answer there.
 func Dial(ctx context.Context, path string) (*Client, error) {
-	c := newClient(func(ctx context.Context) (net.Conn, error) {
+	c := at(path)
+	return c, c.Ready(ctx)
+}
+
+// at is a Client of the socket at path.
+func at(path string) *Client {
+	return newClient(func(ctx context.Context) (net.Conn, error) {
 		short, done, err := shortPath(path)
 		if err != nil {
 			return nil, err
@@ -59,7 +65,6 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 		defer done()
 		return new(net.Dialer).DialContext(ctx, "unix", short)
 	})
-	return c, c.Ready(ctx)
 }
 
 // Close ends the connections. Who asks afterwards gets ErrAway.

@@ -35,6 +35,11 @@ type Config struct {
 	// as. Only Linux tells who asks; elsewhere naming one is an error.
 	Peers []int
 	Log   *slog.Logger // nil means nowhere
+	// Lock is told that the network is locked, by a lock with an id; nil takes no such
+	// word.
+	Lock func(id string) error
+
+	shut *shut // in the place of Keys
 }
 
 // Listen opens the socket at path, for its owner alone, or for its owner and
@@ -217,7 +222,16 @@ func (s *server) answer(ctx context.Context, q question) (a answer) {
 			a = troubled(errOther)
 		}
 	}()
-	if err := reply(ctx, s.cfg.Keys, q, &a); err != nil {
+	var err error
+	switch {
+	case q.Op == opLock && s.cfg.Lock != nil:
+		err = s.cfg.Lock(q.Label)
+	case s.cfg.shut != nil:
+		err = s.cfg.shut.answer(ctx, q, &a)
+	default:
+		err = reply(ctx, s.cfg.Keys, q, &a)
+	}
+	if err != nil {
 		return troubled(err)
 	}
 	return a

@@ -65,6 +65,7 @@ var troubles = []struct{ is, as error }{
 	{is: context.Canceled, as: ErrAway},
 	{is: ErrQuestion, as: ErrQuestion},
 	{is: keystore.ErrRefused, as: ErrRefused},
+	{is: ErrShut, as: ErrShut},
 }
 
 // troubled is the answer that says what went wrong.

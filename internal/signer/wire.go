@@ -56,6 +56,8 @@ const (
 	opSaid
 	opRoster
 	opAdopt
+	opLock
+	opOpen
 )
 
 // question is all that can be asked.

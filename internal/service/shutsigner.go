@@ -1,0 +1,138 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/safeconduct/safeconduct/approval"
+	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/signer"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people/roster"
+)
+
+// A signer that is a process of its own locks as the service does: a file in its folder,
+// a new process in its place, and no key until two people have opened the network. The
+// service tells it, both when it is locked and what opens it.
+
+// waitSigner answers without a key for as long as a signer's folder is locked.
+func waitSigner(ctx context.Context, f config.Folder, log *slog.Logger, at Signing) error {
+	lock, locked, err := ReadLock(f.Dir)
+	if err != nil || !locked {
+		return err
+	}
+	l, err := signer.Listen(at.Socket, len(at.Peers) > 0)
+	if err != nil {
+		return err
+	}
+	log.WarnContext(ctx, "the network is locked: no key is opened, and no passphrase is read")
+	pin := signer.Pin{Lock: lock.ID, Place: signer.Place{Seq: lock.Seq, Head: lock.Head}}
+	opened, err := signer.ServeShut(ctx, l, f.Path(config.SignerName), pin, signer.Config{Peers: at.Peers, Log: log})
+	if err != nil || !opened {
+		return err
+	}
+	log.WarnContext(ctx, "the network was opened again")
+	return dropLock(f.Dir)
+}
+
+// watchSigner ends a signer that has keys when its folder was locked, whoever wrote the
+// file, and writes down how far its roster went.
+func watchSigner(ctx context.Context, f config.Folder, judge *signer.Judge, locked func()) {
+	again(ctx, lockEvery, func() {
+		lock, is, err := ReadLock(f.Dir)
+		if err != nil || !is {
+			return
+		}
+		if lock.Seq == 0 {
+			at := judge.Roster()
+			lock.Seq, lock.Head = at.Seq, at.Head
+			_ = lock.write(f.Dir) // it ends all the same
+		}
+		locked()
+	})
+}
+
+// lockSigner tells the signer at hand that the network is locked. One that this process
+// has started ends with it, and takes no word for it.
+func (s *Service) lockSigner(ctx context.Context) {
+	if keys, ok := s.store.(*signer.Client); ok && s.cfg.socket() != "" {
+		lock, _, err := ReadLock(s.cfg.Dir)
+		if err == nil {
+			err = keys.Lock(ctx, lock.ID)
+		}
+		if err != nil {
+			s.cfg.Log.ErrorContext(ctx, "the signer was not told that the network is locked", "cause", err.Error())
+		}
+	}
+}
+
+// socket is where a signer of its own answers; "" where there is none.
+func (c Config) socket() string {
+	if c.Socket != "" {
+		return c.Socket
+	}
+	return c.Engines.Signer
+}
+
+// openSigner shows a signer that is shut what opens it, and waits for its keys.
+func (s *Service) openSigner(ctx context.Context, keys keystore.Store, r network.Record) error {
+	c, ok := keys.(*signer.Client)
+	if !ok || !errors.Is(c.Ready(ctx), signer.ErrShut) {
+		return nil
+	}
+	next, err := s.nextChange(ctx, r)
+	if err != nil {
+		return err
+	}
+	c.Follow(signer.Roster{Base: r.BaseURL, Changes: s.DB.People().Changes})
+	if err := c.Open(ctx, next); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	for {
+		err := c.Ready(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(openPause)
+	}
+}
+
+// openTime is how long a signer may take to have its keys again, and openPause how often
+// it is asked.
+const (
+	openTime  = 20 * time.Second
+	openPause = 100 * time.Millisecond
+)
+
+// nextChange is the change of the roster that opens the network, as it will stand there;
+// nil where it does already, or where nobody here has opened it.
+func (s *Service) nextChange(ctx context.Context, r network.Record) ([]byte, error) {
+	opens, err := readOpening(s.cfg.Dir)
+	if err != nil || opens == nil {
+		return nil, err
+	}
+	all, _, err := openPeople(s.DB, r, s.cfg.Now)
+	if err != nil {
+		return nil, err
+	}
+	state, err := all.State(ctx)
+	if err != nil || opens.done(state) {
+		return nil, err
+	}
+	act, err := approval.Parse([]byte(opens.Act))
+	if err != nil {
+		return nil, err
+	}
+	data, err := act.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	return roster.Change{
+		Seq: state.Seq + 1, Prev: state.Head[:], At: max(s.cfg.Now().Unix(), state.At), Act: data, Proofs: opens.Proofs,
+	}.Bytes()
+}
