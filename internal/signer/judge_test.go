@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/signer"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/internal/storetest"
+	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/verifier"
@@ -185,6 +187,11 @@ func (w *town) attestOn(ctx context.Context, today time.Time, agency, kind strin
 	if err != nil {
 		return "", err
 	}
+	return w.signed(kid, key, today, agency, kind, stated)
+}
+
+// signed makes an attestation with a key.
+func (w *town) signed(kid string, key crypto.Signer, today time.Time, agency, kind string, stated map[string]any) (string, error) {
 	members := []sdjwt.Member{{Name: "attestation_id", Value: strings.Repeat("0a", 16)}, {Name: "kind", Value: kind}}
 	for name, value := range stated {
 		members = append(members, sdjwt.Member{Name: name, Value: value})
@@ -380,6 +387,98 @@ func TestJudgeBudget(t *testing.T) {
 	if got := print(5); got != 0 {
 		t.Errorf("killed: %d more", got)
 	}
+}
+
+// TestJudgeAtOnce: of a hundred at the edge of a budget exactly what is left passes, and
+// of a hundred under one act one.
+func TestJudgeAtOnce(t *testing.T) {
+	w := fileTown(t)
+	p, err := w.Public(t.Context(), keystore.Agency(w.ngo))
+	w.ok(err)
+	_, key, err := keystore.New(w.Client).Signer(w.with(w.program), w.ngo)
+	w.ok(err)
+	spy := &spying{key: key.(crypto.MessageSigner)}
+	w.ok(w.seal(p.KeyID, spy, func(*card.Claims) {}))
+	many := make([]keystore.Message, 249)
+	for i := range many {
+		many[i] = keystore.Message{Bytes: spy.message}
+	}
+	_, err = w.Sign(w.with(w.program), keystore.Agency(w.ngo), p.KeyID, many)
+	w.ok(err)
+	atOnce := func(try func() error) (passed int64) {
+		var done sync.WaitGroup
+		var n atomic.Int64
+		for range 100 {
+			done.Go(func() {
+				switch err := try(); {
+				case err == nil:
+					n.Add(1)
+				case !errors.Is(err, keystore.ErrRefused):
+					t.Error(err)
+				}
+			})
+		}
+		done.Wait()
+		return n.Load()
+	}
+	if got := atOnce(func() error {
+		_, err := w.Sign(w.with(w.program), keystore.Agency(w.ngo), p.KeyID, many[:1])
+		return err
+	}); got != 50 {
+		t.Errorf("%d cards of 100, want the 50 that were left", got)
+	}
+	decision := preliminary(t)
+	decision["decision_level"] = "reasonable_grounds"
+	ctx := w.shown(w.agree(w.ngo, "screening", "reasonable_grounds", decision, w.worker, w.boss))
+	if got := atOnce(func() error { _, err := w.attest(ctx, w.ngo, "screening", decision); return err }); got != 1 {
+		t.Errorf("%d attestations under one act", got)
+	}
+}
+
+// broken is a keystore that does not sign while it is.
+type broken struct {
+	keystore.Store
+	is *atomic.Bool
+}
+
+func (b broken) Sign(ctx context.Context, use keystore.Use, kid string, messages []keystore.Message) ([][]byte, error) {
+	if _, agency := use.OfAgency(); agency && b.is.Load() {
+		return nil, trouble.ErrKeystore
+	}
+	return b.Store.Sign(ctx, use, kid, messages)
+}
+
+// TestJudgeUse: one act, one signature; where none could be made the act is not used up,
+// and who asks for the same again, because the answer was lost, gets it.
+func TestJudgeUse(t *testing.T) {
+	file, err := keyfile.Create(t.Context(), keyfile.Config{Path: filepath.Join(t.TempDir(), "keys.age"), Passphrase: "made up for a test", WorkFactor: 2}, "safeconduct/"+netID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var down atomic.Bool
+	w := newTown(t, broken{file, &down})
+	decision := preliminary(t)
+	decision["decision_level"] = "reasonable_grounds"
+	ctx := w.shown(w.agree(w.ngo, "screening", "reasonable_grounds", decision, w.worker, w.boss))
+	down.Store(true)
+	if _, err := w.attest(ctx, w.ngo, "screening", decision); !errors.Is(err, trouble.ErrKeystore) {
+		t.Fatalf("while it is broken: %v", err)
+	}
+	down.Store(false)
+	kid, key, err := keystore.New(w.Client).Signer(ctx, w.ngo)
+	w.ok(err)
+	spy := &spying{key: key.(crypto.MessageSigner)}
+	_, err = w.signed(kid, spy, w.clock().Truncate(24*time.Hour), w.ngo, "screening", decision)
+	allowed(t, "when it works again", err)
+	again := func() error {
+		_, err := w.Sign(ctx, keystore.Agency(w.ngo), kid, []keystore.Message{{Bytes: spy.message, Shown: spy.shown}})
+		return err
+	}
+	allowed(t, "the same again", again())
+	w.start()
+	allowed(t, "the same again, by a signer that was started anew", again())
+	_, err = w.attest(ctx, w.ngo, "screening", decision)
+	refused(t, "another one", err)
 }
 
 // TestJudgeKeys: keys are made for agencies of the roster, and no others.

@@ -26,8 +26,9 @@ const stateLabel = "safeconduct/signer/"
 // is signed until the file is put back.
 var ErrState = fmt.Errorf("signer: a file of its folder is %w, or of other keys: put it back as it was", trouble.ErrDamaged)
 
-// maxState bounds a file: what it holds most of is the lists of the last pack.
-const maxState = 32 << 20
+// maxState bounds a file: what it holds most of is the lists of the last pack, or years
+// of changes.
+const maxState = 128 << 20
 
 // state is what a guard knows of what was signed: it goes forward alone.
 type state struct {
