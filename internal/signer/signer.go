@@ -4,10 +4,12 @@
 // connect is told by the kernel: the socket is its owner's alone, and the user of
 // whoever connects is looked at as well. What is asked for is judged by a [Guard]:
 // it reads each message, remembers what was signed, and refuses what no honest
-// service could want. How keys are kept is for
+// service could want. Whether somebody has agreed who may is for a [Judge], by a roster
+// that it replays itself. How keys are kept is for
 // internal/keyfile and internal/hcvault, and what is signed for internal/keystore.
 //
-// docs/decisions/0037-signer.md says why it is shaped like this.
+// docs/decisions/0037-signer.md says why it is shaped like this, and
+// docs/decisions/0040-what-the-signer-believes.md what it believes.
 package signer
 
 import (
