@@ -111,12 +111,7 @@ func TestDoors(t *testing.T) {
 		if door.Public {
 			continue
 		}
-		path := strings.NewReplacer("{page}", "1", "{change}", "1").Replace(door.Path)
-		for strings.Contains(path, "{") {
-			before, rest, _ := strings.Cut(path, "{")
-			_, after, _ := strings.Cut(rest, "}")
-			path = before + randomID() + after
-		}
+		path := filledIn(door.Path)
 		for _, c := range everybody {
 			want := 0 // let in
 			switch may := slices.ContainsFunc(door.Actions, func(do people.Action) bool { return people.May(c.actor, do) == nil }); {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
 	"github.com/safeconduct/safeconduct/people"
 )
 
@@ -49,6 +51,7 @@ func (s *Server) Actions() map[string][]people.Action {
 type Door struct {
 	ID, Method, Path string // the path as the contract writes it
 	Public, Person   bool
+	JSON             bool // it takes a body
 	Actions          []people.Action
 }
 
@@ -56,8 +59,31 @@ type Door struct {
 func (s *Server) Doors() []Door {
 	var all []Door
 	for _, o := range s.ops {
-		all = append(all, Door{o.id, o.method, o.spec.Path, o.public, o.person, o.actions})
+		all = append(all, Door{o.id, o.method, o.spec.Path, o.public, o.person, o.json, o.actions})
 	}
 	slices.SortFunc(all, func(a, b Door) int { return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method) })
+	return all
+}
+
+// Members are those that the contract names in the body of an operation, on its first
+// level, whichever of its kinds it is.
+func (d Door) Members() []string {
+	ops, _ := operations()
+	for _, o := range ops {
+		if o.id == d.ID {
+			return membersOf(o.spec.Operation.RequestBody.Value.Content[mediaJSON].Schema.Value)
+		}
+	}
+	return nil
+}
+
+func membersOf(s *openapi3.Schema) []string {
+	var all []string
+	for name := range s.Properties {
+		all = append(all, name)
+	}
+	for _, one := range slices.Concat(s.OneOf, s.AllOf, s.AnyOf) {
+		all = append(all, membersOf(one.Value)...)
+	}
 	return all
 }

@@ -185,16 +185,7 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	})
 	must(err)
 	w.house = peopletest.Found(t, w.people, passkeys, w.net.ID(), true, time.Now())
-	sessions, err := signin.New(signin.Config{
-		Store: w.db.Sessions(), Keys: w.keys, Loopback: true,
-		Person: func(ctx context.Context, id string) (signin.Standing, error) {
-			st, err := w.people.Standing(ctx, id)
-			if errors.Is(err, people.ErrUnauthenticated) || errors.Is(err, roster.ErrLocked) {
-				err = signin.ErrNoSession
-			}
-			return signin.Standing{Roster: st.Newest, Change: st.Change, From: st.From}, err
-		},
-	})
+	sessions, err := sessionsOf(w.db, w.keys, w.people)
 	must(err)
 	must(w.net.Init(ctx))
 	w.operator = w.house.Token("", people.Operator)
@@ -244,6 +235,20 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	w.http = httptest.NewServer(w.server)
 	t.Cleanup(w.http.Close)
 	return w
+}
+
+// sessionsOf are the sessions of the people of a roster.
+func sessionsOf(db *sqlstore.DB, keys keystore.Keys, all *people.Roster) (*signin.Sessions, error) {
+	return signin.New(signin.Config{
+		Store: db.Sessions(), Keys: keys, Loopback: true,
+		Person: func(ctx context.Context, id string) (signin.Standing, error) {
+			st, err := all.Standing(ctx, id)
+			if errors.Is(err, people.ErrUnauthenticated) || errors.Is(err, roster.ErrLocked) {
+				err = signin.ErrNoSession
+			}
+			return signin.Standing{Roster: st.Newest, Change: st.Change, From: st.From}, err
+		},
+	})
 }
 
 // directory tells the vault who is who.
