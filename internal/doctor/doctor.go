@@ -476,6 +476,7 @@ func (d *doctor) network(ctx context.Context) {
 	}
 	var keyring *service.KeyringError
 	var roster *service.RosterError
+	var old *service.PutBackError
 	switch {
 	case errors.As(err, &keyring):
 		d.fault("keyring fits", "it "+keyring.Found, keyring.Do)
@@ -485,6 +486,9 @@ func (d *doctor) network(ctx context.Context) {
 		return
 	case errors.As(err, new(*sqlstore.SealError)):
 		d.rowFault(err.Error())
+		return
+	case errors.As(err, &old):
+		d.fault("newest rows", "the database "+old.Found, old.Do)
 		return
 	case err != nil:
 		d.unchecked("network", "it cannot be opened", "Mend what is marked ✕ above; fsck says more.")

@@ -52,6 +52,9 @@ func Fsck(ctx context.Context, folder config.Folder) (found Health, err error) {
 	if untrue, ok := errors.AsType[*sqlstore.SealError](err); ok {
 		return Health{Health: sqlstore.Health{Problems: []string{untrue.Error()}}, Served: served}, nil
 	}
+	if old, ok := errors.AsType[*service.PutBackError](err); ok {
+		return Health{Health: sqlstore.Health{Problems: []string{old.Error()}}, Served: served}, nil
+	}
 	if err != nil {
 		return found, err
 	}
@@ -85,6 +88,12 @@ func Check(ctx context.Context, s *service.Service, served bool) (Health, error)
 		return Health{}, err
 	}
 	rows.Problems = append(append(rows.Problems, sealed...), misplaced...)
+	switch old, err := service.AsPutBack(s.CheckPutBack(ctx)); {
+	case err != nil:
+		return Health{}, err
+	case old != nil:
+		rows.Problems = append(rows.Problems, old.Error())
+	}
 	found := Health{Health: rows, Served: served}
 	found.Settled = s.Settled
 	if settling != nil {

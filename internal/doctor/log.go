@@ -8,6 +8,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 )
@@ -114,7 +115,15 @@ func checkRows(ctx context.Context, folder config.Folder) (problems []string, er
 	if errors.Is(err, sqlstore.ErrNeverSealed) {
 		return []string{"the rows have no seals: " + err.Error()}, nil
 	}
-	return problems, err
+	if err != nil || len(problems) > 0 {
+		return problems, err
+	}
+	aside := offsite.New(offsite.Config{Dir: cfg.Engines.AsideAt(cfg.Dir), Network: r.ID, Keys: keys})
+	err = service.CheckPutBack(ctx, db, aside, r.ID)
+	if old, ok := errors.AsType[*service.PutBackError](err); ok {
+		return []string{old.Error()}, nil
+	}
+	return nil, err
 }
 
 // logFiles are the log's public files: in the folder, or in the database that

@@ -67,12 +67,15 @@ const (
 	JournalName    = "erasures.json"
 	PackName       = "pack.json"
 	CheckpointName = "checkpoint"
+	RowsName       = "rows.json"
 )
 
-// What the two keys that sign for a restore are derived for. Each has one use.
+// What the keys are derived for that sign what lies outside of the databases. Each has
+// one use.
 const (
 	LabelJournal = "safeconduct/erasure-journal/1"
 	LabelBackup  = "safeconduct/backup-manifest/1"
+	LabelRows    = "safeconduct/rows-count/1"
 )
 
 // Journal is the erasure journal as it leaves the service. It holds ids only.
@@ -102,11 +105,15 @@ var ErrJournal = errors.New("the erasure journal is damaged, or not of this netw
 
 // Marshal signs a journal: a line with the signature, and the journal.
 func (j Journal) Marshal(ctx context.Context, keys Keys) ([]byte, error) {
-	data, err := json.Marshal(j)
+	return sign(ctx, keys, LabelJournal, j.Network, j)
+}
+
+func sign(ctx context.Context, keys Keys, label, network string, v any) ([]byte, error) {
+	data, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	signature, err := keys.SignDerived(ctx, LabelJournal, j.Network, data)
+	signature, err := keys.SignDerived(ctx, label, network, data)
 	if err != nil {
 		return nil, err
 	}
@@ -116,24 +123,33 @@ func (j Journal) Marshal(ctx context.Context, keys Keys) ([]byte, error) {
 
 // ParseJournal reads what Marshal wrote.
 func ParseJournal(ctx context.Context, keys Keys, network string, data []byte) (Journal, error) {
-	line, rest, ok := bytes.Cut(data, []byte("\n"))
-	signature, err := base64.StdEncoding.Strict().DecodeString(string(line))
-	if !ok || err != nil || len(data) > MaxJournal || !bytes.HasSuffix(rest, []byte("\n")) {
-		return Journal{}, ErrJournal
-	}
-	rest = bytes.TrimSuffix(rest, []byte("\n"))
-	key, err := keys.DerivedKey(ctx, LabelJournal, network)
-	if err != nil {
+	var j Journal
+	if err := parse(ctx, keys, LabelJournal, network, data, MaxJournal, &j); err != nil {
 		return Journal{}, err
 	}
-	if !ed25519.Verify(key, keystore.Labelled(LabelJournal, rest), signature) {
-		return Journal{}, ErrJournal
-	}
-	var j Journal
-	if err := strictjson.Unmarshal(rest, strictjson.Limits{Size: MaxJournal}, &j); err != nil || j.Network != network {
+	if j.Network != network {
 		return Journal{}, ErrJournal
 	}
 	return j, nil
+}
+
+// parse reads what sign wrote: a line with the signature, and JSON. The error is
+// ErrJournal for what was not signed here.
+func parse(ctx context.Context, keys Keys, label, network string, data []byte, limit int, v any) error {
+	line, rest, ok := bytes.Cut(data, []byte("\n"))
+	signature, err := base64.StdEncoding.Strict().DecodeString(string(line))
+	if !ok || err != nil || len(data) > limit || !bytes.HasSuffix(rest, []byte("\n")) {
+		return ErrJournal
+	}
+	rest = bytes.TrimSuffix(rest, []byte("\n"))
+	key, err := keys.DerivedKey(ctx, label, network)
+	if err != nil {
+		return err
+	}
+	if !ed25519.Verify(key, keystore.Labelled(label, rest), signature) || strictjson.Unmarshal(rest, strictjson.Limits{Size: limit}, v) != nil {
+		return ErrJournal
+	}
+	return nil
 }
 
 // All are the journal's entries as the vault knows them.
@@ -233,6 +249,63 @@ func (f *Folder) KeepPack(ctx context.Context, lists verifier.Lists) error {
 		return err
 	}
 	return f.put(PackName, data)
+}
+
+// Rows is how far the database had come: it counts its changes, and never back. A
+// database that has come less far was put back.
+type Rows struct {
+	Network string `json:"network"`
+	Log     string `json:"log"` // the name that the log had: a restore begins another one
+	Number  int64  `json:"number"`
+	Opened  int64  `json:"opened"` // how far it had come when it was last opened
+}
+
+// maxRows bounds the file in bytes.
+const maxRows = 4 << 10
+
+// KeepRows writes how far the database has come, and never back.
+func (f *Folder) KeepRows(ctx context.Context, r Rows) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	unlock, err := files.WaitLock(ctx, f.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unlock() }()
+	before, err := f.Rows(ctx)
+	if err != nil {
+		return err
+	}
+	r.Network = f.cfg.Network
+	if before.Log == r.Log {
+		r.Number, r.Opened = max(r.Number, before.Number), max(r.Opened, before.Opened)
+	}
+	if r == before {
+		return nil
+	}
+	data, err := sign(ctx, f.cfg.Keys, LabelRows, r.Network, r)
+	if err != nil {
+		return err
+	}
+	return f.put(RowsName, data)
+}
+
+// Rows returns what KeepRows wrote last; the zero Rows if it never did.
+func (f *Folder) Rows(ctx context.Context) (r Rows, err error) {
+	data, err := files.Read(filepath.Join(f.cfg.Dir, RowsName), maxRows)
+	if errors.Is(err, os.ErrNotExist) {
+		return Rows{}, nil
+	}
+	if err != nil {
+		return Rows{}, err
+	}
+	if err := parse(ctx, f.cfg.Keys, LabelRows, f.cfg.Network, data, maxRows, &r); err != nil {
+		return Rows{}, err
+	}
+	if r.Network != f.cfg.Network {
+		return Rows{}, ErrJournal
+	}
+	return r, nil
 }
 
 // KeepCheckpoint writes the log's newest checkpoint.

@@ -76,23 +76,12 @@ func renamedKey(vkey, origin string) (string, error) {
 
 // nameLog gives the log the name that it has had since the last restore.
 func (s *Service) nameLog(ctx context.Context, network string, keys keystore.Store) (keystore.Store, error) {
-	restarts, err := s.DB.Log().Restarts(ctx)
-	if err != nil || len(restarts) == 0 {
+	now, former, err := logNames(ctx, s.DB, network)
+	if err != nil || len(former) == 0 {
 		return keys, err
 	}
-	origin := restarts[len(restarts)-1].Origin
-	if !isRestarted(origin, LogOrigin(network)) {
-		return nil, errors.New("the database names the log as no restore does")
-	}
-	s.former = []string{LogOrigin(network)}
-	for _, r := range restarts {
-		s.former = append(s.former, r.Origin)
-		// Which may be that of another restore, which was given up.
-		if before, _, _ := strings.Cut(r.Former, "\n"); before != "" {
-			s.former = append(s.former, before)
-		}
-	}
-	return namedLog{keys, origin}, nil
+	s.former = former
+	return namedLog{keys, now}, nil
 }
 
 // ErrUnlinked says that a log which began anew does not prove what it follows.

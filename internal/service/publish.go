@@ -30,6 +30,7 @@ type Board struct {
 	publisher *credentials.Publisher
 	store     credentials.Store
 	believed  func() error // why nothing may be published
+	keepRows  func(ctx context.Context) error
 	packs     *sqlstore.Network
 	lease     *sqlstore.Lease
 	log       *audit.Log
@@ -86,7 +87,7 @@ func newBoard(s *Service) (*Board, error) {
 		held = &logFiles{dir: s.LogDir}
 	}
 	return &Board{
-		network: s.Network, issuer: s.Issuer, shutOut: map[string]bool{}, publisher: publisher, believed: s.believed, store: s.DB.Credentials(), packs: s.DB.Network(),
+		network: s.Network, issuer: s.Issuer, shutOut: map[string]bool{}, publisher: publisher, believed: s.believed, keepRows: s.keepRows, store: s.DB.Credentials(), packs: s.DB.Network(),
 		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, offsite: s.Offsite, files: held, now: s.cfg.Now,
 		leaseWait: leaseWait, says: s.cfg.Log,
 	}, nil
@@ -218,6 +219,9 @@ func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (ht
 	}
 	if err := b.offsite.KeepCheckpoint(head.Signed); err != nil {
 		return httpapi.Published{}, fmt.Errorf("keep the checkpoint: %w", err)
+	}
+	if err := b.keepRows(ctx); err != nil {
+		return httpapi.Published{}, err
 	}
 	if err := b.files.update(); err != nil {
 		return httpapi.Published{}, fmt.Errorf("hold the log's files: %w", err)

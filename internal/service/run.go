@@ -92,6 +92,7 @@ func serve(ctx context.Context, cfg Config, at Serving) (err error) {
 	s.beating.Store(true)
 	chores.Go(func() { s.heartbeat(working) })
 	chores.Go(func() { s.recoverDrafts(working) })
+	chores.Go(func() { s.keepRowsAgain(working) })
 	chores.Go(func() { s.keepInformed(working) })
 	chores.Go(func() {
 		s.Board.follow(working, followEvery, func(err error) {

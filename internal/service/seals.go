@@ -31,8 +31,11 @@ func SealKey(ctx context.Context, keys interface {
 // ids, which say nothing about anybody.
 func (s *Service) CheckRows(ctx context.Context) error {
 	problems, err := s.DB.CheckSeals(ctx)
-	if err != nil || len(problems) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(problems) == 0 {
+		return s.CheckPutBack(ctx)
 	}
 	return fmt.Errorf("%w: %s", s.DB.Distrusted(), strings.Join(problems[:min(len(problems), maxNamed)], "; "))
 }

@@ -115,6 +115,9 @@ type Service struct {
 	// wrongRoster is what the last look at the roster found; nil is nothing.
 	wrongRoster atomic.Pointer[RosterError]
 
+	keptRows atomic.Int64 // how far the database had come when that was last written down
+	openedAt int64        // how far it had come when we opened it
+
 	collected time.Time // when orphans were last looked for; of the housekeeping alone
 
 	asking   sync.Mutex // whether we are ready, once at a time
@@ -146,6 +149,7 @@ func Open(ctx context.Context, cfg Config) (_ *Service, err error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	s.closeWith(func() error {
+		s.keepRowsAtLast(ctx)
 		_ = s.DB.Leave(context.WithoutCancel(ctx)) // else the others find out by themselves
 		return nil
 	})
@@ -157,6 +161,9 @@ func Open(ctx context.Context, cfg Config) (_ *Service, err error) {
 		cfg.Log.ErrorContext(ctx, "not everything could be settled", "cause", waits.Error())
 	}
 	if err := s.Board.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.keepOpened(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -283,6 +290,9 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 		return err
 	}
 	s.DB.Guard(s.log.MayAppend)
+	if err := s.openPutBack(ctx); err != nil {
+		return err
+	}
 	if err := s.openRoster(ctx); err != nil {
 		return err
 	}

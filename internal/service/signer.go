@@ -64,7 +64,7 @@ func sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing, li
 	}
 	defer func() { err = errors.Join(err, judge.Close(context.WithoutCancel(ctx))) }()
 	guard, err := signer.NewGuard(ctx, signer.GuardConfig{
-		Keys: keys, Dir: f.Path(config.SignerName), Permits: judge, Derived: []string{offsite.LabelJournal, offsite.LabelBackup},
+		Keys: keys, Dir: f.Path(config.SignerName), Permits: judge, Derived: []string{offsite.LabelJournal, offsite.LabelBackup, offsite.LabelRows},
 	})
 	if err != nil {
 		return err

@@ -352,9 +352,16 @@ func TestPutBack(t *testing.T) {
 		publish(t, s)
 	}
 	opened(t, cfg, work)
+	before := copyOf(t, cfg.Dir)
+	opened(t, cfg, func(s *Service) {
+		// Nothing of this is published: only the number of the rows tells.
+		if _, err := o.issue(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	})
 	newer := copyOf(t, cfg.Dir)
 	kept := map[string]string{}
-	for _, name := range []string{offsite.CheckpointName, offsite.PackName} {
+	for _, name := range []string{offsite.CheckpointName, offsite.PackName, offsite.RowsName} {
 		kept[name] = readFile(t, filepath.Join(cfg.Engines.Aside, name))
 	}
 	stopped := func(t *testing.T, dir string) {
@@ -383,16 +390,25 @@ func TestPutBack(t *testing.T) {
 		forget(dir)
 		stopped(t, dir)
 	})
-	t.Run("the whole folder was put back", func(t *testing.T) { stopped(t, copyOf(t, older)) })
+	t.Run("the whole folder was put back", func(t *testing.T) { wasPutBack(t, cfg, copyOf(t, older)) })
+	t.Run("the database was put back", func(t *testing.T) {
+		dir := copyOf(t, newer)
+		if err := os.WriteFile(filepath.Join(dir, config.DatabaseName), []byte(readFile(t, filepath.Join(older, config.DatabaseName))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wasPutBack(t, cfg, dir)
+	})
+	t.Run("to what was published last", func(t *testing.T) { wasPutBack(t, cfg, copyOf(t, before)) })
 	t.Run("it was put back and has grown since", func(t *testing.T) {
 		cfg := cfg
 		cfg.Dir = copyOf(t, older)
-		checkpoint := filepath.Join(cfg.Engines.Aside, offsite.CheckpointName)
-		if err := os.Remove(checkpoint); err != nil {
+		checkpoint, rows := filepath.Join(cfg.Engines.Aside, offsite.CheckpointName), filepath.Join(cfg.Engines.Aside, offsite.RowsName)
+		if err := errors.Join(os.Remove(checkpoint), os.Remove(rows)); err != nil {
 			t.Fatal(err)
 		}
 		opened(t, cfg, func(s *Service) { work(s); work(s); work(s) })
-		if err := os.WriteFile(checkpoint, []byte(kept[offsite.CheckpointName]), 0o600); err != nil {
+		err := errors.Join(os.WriteFile(checkpoint, []byte(kept[offsite.CheckpointName]), 0o600), os.WriteFile(rows, []byte(kept[offsite.RowsName]), 0o600))
+		if err != nil {
 			t.Fatal(err)
 		}
 		delete(kept, offsite.PackName) // its pack has a higher number by now
@@ -403,6 +419,21 @@ func TestPutBack(t *testing.T) {
 		cfg.Dir = copyOf(t, newer)
 		o.goesOn(t, reopen(t, cfg))
 	})
+}
+
+// wasPutBack wants nobody to open a folder, and to be told why and what to do.
+func wasPutBack(t *testing.T, cfg Config, dir string) {
+	t.Helper()
+	cfg.Dir, cfg.Metrics = dir, NewMetrics()
+	for name, open := range map[string]func(context.Context, Config) (*Service, error){"Open": Open, "Look": Look} {
+		s, err := open(t.Context(), cfg)
+		if err == nil {
+			_ = s.Close()
+		}
+		if old, ok := errors.AsType[*PutBackError](err); !ok || !strings.Contains(old.Found, "an older copy") || old.Do == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func copyOf(t *testing.T, dir string) string {
