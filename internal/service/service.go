@@ -296,7 +296,9 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if err := s.openRoster(ctx); err != nil {
 		return err
 	}
-	s.inform(ctx)
+	if err := s.inform(ctx, bind); err != nil {
+		return err
+	}
 	if s.Vault, err = vault.New(vault.Config{
 		Store: journaled{s.DB.Vault(), s.Offsite}, Keyring: s.keyring, Blobs: s.Objects, Keys: s.Keys,
 		Directory: members{s.Network}, Network: s.Network.ID(), Now: s.cfg.Now, KeyringDamaged: s.keyring.damage,

@@ -149,16 +149,24 @@ type informed interface {
 
 // inform hands a signer what it lacks of the roster. What it does not take now is no
 // reason to serve nothing: packs and lists need none of it.
-func (s *Service) inform(ctx context.Context) {
+// To serve by a roster of before the signer's is one: somebody may have been removed.
+func (s *Service) inform(ctx context.Context, serve bool) error {
 	keys, ok := s.store.(informed)
 	if !ok {
-		return
+		return nil
 	}
 	keys.Follow(signer.Roster{Base: s.Network.BaseURL(), Changes: s.DB.People().Changes})
-	if _, err := keys.HandOver(ctx); err != nil {
+	_, err := keys.HandOver(ctx)
+	if serve && errors.Is(err, ErrSignerAhead) {
+		return &PutBackError{"has an older roster than its signer, or another one", doSigner, false}
+	}
+	if err != nil {
 		s.cfg.Log.ErrorContext(ctx, "the signer has another roster, and signs by its own", "cause", err.Error())
 	}
+	return nil
 }
+
+const doSigner = "Put its newest state back. After a restore the signer begins anew: docs/operate.md, What the signer believes. Until then nothing is served and nothing was changed."
 
 // TellSigner hands the signer what it lacks of the roster. ok is whether there is one
 // that judges by a roster of its own. An error is ErrSignerAhead, or what it did not take.
