@@ -8,7 +8,6 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/config"
-	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 )
@@ -118,12 +117,13 @@ func checkRows(ctx context.Context, folder config.Folder) (problems []string, er
 	if err != nil || len(problems) > 0 {
 		return problems, err
 	}
-	aside := offsite.New(offsite.Config{Dir: cfg.Engines.AsideAt(cfg.Dir), Network: r.ID, Keys: keys})
-	err = service.CheckPutBack(ctx, db, aside, r.ID)
-	if old, ok := errors.AsType[*service.PutBackError](err); ok {
+	switch old, err := service.AsPutBack(service.CheckPutBack(ctx, cfg, db, keys, r.ID)); {
+	case err != nil:
+		return nil, err
+	case old != nil:
 		return []string{old.Error()}, nil
 	}
-	return nil, err
+	return nil, nil
 }
 
 // logFiles are the log's public files: in the folder, or in the database that

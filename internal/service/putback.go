@@ -69,8 +69,12 @@ func logNames(ctx context.Context, db *sqlstore.DB, network string) (now string,
 }
 
 // CheckPutBack looks whether a database has come as far as was written down outside of
-// it. Its rows have to be believed.
-func CheckPutBack(ctx context.Context, db *sqlstore.DB, aside *offsite.Folder, network string) error {
+// it, for whoever opens nothing else. Its rows have to be believed.
+func CheckPutBack(ctx context.Context, cfg Config, db *sqlstore.DB, keys offsite.Keys, network string) error {
+	return checkPutBack(ctx, db, offsite.New(offsite.Config{Dir: cfg.Engines.AsideAt(cfg.Dir), Network: network, Keys: keys}), network)
+}
+
+func checkPutBack(ctx context.Context, db *sqlstore.DB, aside *offsite.Folder, network string) error {
 	kept, err := aside.Rows(ctx) // before the database, which goes on
 	if err != nil || kept.Log == "" {
 		return err
@@ -94,7 +98,7 @@ func CheckPutBack(ctx context.Context, db *sqlstore.DB, aside *offsite.Folder, n
 
 // CheckPutBack looks whether the database has come as far as it had.
 func (s *Service) CheckPutBack(ctx context.Context) error {
-	return CheckPutBack(ctx, s.DB, s.Offsite, s.Network.ID())
+	return checkPutBack(ctx, s.DB, s.Offsite, s.Network.ID())
 }
 
 // openPutBack refuses a database that was put back. Where a part of it was lost that the
