@@ -344,7 +344,7 @@ func TestJudgeScreenedCard(t *testing.T) {
 		refused(t, what, err)
 	}
 	g := &guarded{t: t, Keys: keystore.New(w.Client)}
-	list, err := g.list(base+"/status-lists/1", map[int]uint8{7: statuslist.Invalid}, nil)
+	list, err := g.list(base+"/status-lists/1", map[int]uint8{w.place(w.ngo, screening): statuslist.Invalid}, nil)
 	w.ok(err)
 	refused(t, "a screening that is out of use", print(screening, is, 1))
 	w.ok(g.pack(1, list, ""))
@@ -352,6 +352,20 @@ func TestJudgeScreenedCard(t *testing.T) {
 	refused(t, "a screening that is out of use, started anew", print(screening, is, 1))
 	w.wait(100 * 24 * time.Hour)
 	refused(t, "a screening that is over", print(screening, is, 1))
+}
+
+// place is where an attestation stands.
+func (w *town) place(agency, attestation string) int {
+	w.t.Helper()
+	p, err := w.Public(w.t.Context(), keystore.Agency(agency))
+	w.ok(err)
+	key, err := p.Key()
+	w.ok(err)
+	token, err := sdjwt.Parse(attestation, sdjwt.TypeVC)
+	w.ok(err)
+	said, err := token.Verify(key, sdjwt.Policy{Now: w.clock()})
+	w.ok(err)
+	return int(said.Status().Index)
 }
 
 // TestJudgeBudget: a signer stops at what an agency may have in all, and counts on when
