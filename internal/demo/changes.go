@@ -100,6 +100,32 @@ func (p *player) change(ctx context.Context) error {
 	})
 }
 
+// back ends a pause: nobody alone can.
+func (p *player) back(ctx context.Context) error {
+	return p.step("A card is paused, and says so; it is in use again when supervisor-1 and caseworker-1 agree", func() error {
+		c := p.cards["sokha"]
+		was := c.expect
+		look := func(want verifier.State) error {
+			if err := errors.Join(p.publish(ctx), p.fetch(ctx, "gate-2", packName)); err != nil {
+				return err
+			}
+			return p.expect(ctx, p.devices["gate-2"].pack, c.Digits, c.Code, want)
+		}
+		if err := p.status(ctx, "sokha", "pause", "safety"); err != nil {
+			return err
+		}
+		if err := look(verifier.Paused); err != nil {
+			return err
+		}
+		one, other := p.who(c.owner, "supervisor-1"), p.who(c.owner, "caseworker-1")
+		_, err := ask(ctx, one, "POST", "/api/v1/cards/"+c.ID+"/status", map[string]string{"action": "resume", "reason": "safety"}, one, other)
+		if err != nil {
+			return err
+		}
+		return look(was)
+	})
+}
+
 func (p *player) status(ctx context.Context, name, action, reason string) error {
 	c := p.cards[name]
 	return p.agencies[c.owner].supervisor.Post(ctx, "/api/v1/cards/"+c.ID+"/status", map[string]string{"action": action, "reason": reason}, nil)
