@@ -101,7 +101,16 @@ export interface Request {
   mine: boolean;
   change?: number;
   counts?: string;
+  card?: Card;
   options?: Opaque;
+}
+
+export interface Card {
+  number: string;
+  code: string;
+  png: string;
+  expires: string;
+  printed_name?: string;
 }
 
 export interface RequestList {

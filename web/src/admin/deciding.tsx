@@ -8,7 +8,7 @@ import { Facts, Named, Sentence } from "./act";
 import { doing, valueAt } from "./acts";
 import type { Asked, Request } from "./contract";
 import { learn } from "./names";
-import { Once, type Shown } from "./once";
+import { Once, Printed, type Shown } from "./once";
 import { Press } from "./parts";
 import { use } from "../shared/passkey";
 import { go } from "./place";
@@ -52,12 +52,13 @@ export function Deciding({ request, once, left }: { request: Request; once?: Sho
       <Standing request={r} />
       {r.mine && <p class="lead"><Beside id="admin.request.lead" /></p>}
       {hands && <Once shown={once} lines={r.lines} done={left} />}
+      {r.card && <Printed card={r.card} done={left} />}
       <Facts lines={r.lines} />
       {open && <Needs request={r} />}
       <div class="actions">
         {r.mine && <Press id="admin.request.agree" primary act={yes} testid="agree" />}
         {open && <Press id={own ? "admin.request.take_back" : "admin.request.no"} act={no} testid="no" />}
-        {!r.mine && !hands && <button type="button" class="quiet" data-testid="left" onClick={left}><Say id="action.close" /></button>}
+        {!r.mine && !hands && !r.card && <button type="button" class="quiet" data-testid="left" onClick={left}><Say id="action.close" /></button>}
       </div>
     </>
   );

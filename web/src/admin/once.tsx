@@ -6,7 +6,8 @@ import { correction, generate } from "lean-qr";
 import type { VNode } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { valueAt } from "./acts";
-import type { ActLine } from "./contract";
+import type { ActLine, Card } from "./contract";
+import { Row } from "./parts";
 import { Beside, Say, text } from "./words";
 
 /** Shown is what is shown once. */
@@ -19,11 +20,7 @@ export interface Shown {
 export function Once({ shown, lines = [], name, done }: { shown: Shown; lines?: readonly ActLine[]; name?: string; done: () => void }): VNode {
   const copied = useSignal(false);
   const who = name ?? valueAt(lines, "what.handle") ?? valueAt(lines, "what.label") ?? "";
-  useEffect(() => {
-    const ask = (e: Event): void => e.preventDefault();
-    addEventListener("beforeunload", ask);
-    return () => removeEventListener("beforeunload", ask);
-  }, []);
+  useEffect(stays, []);
   const copy = async (): Promise<void> => {
     await navigator.clipboard.writeText(shown.value).catch(() => select("once"));
     copied.value = true;
@@ -37,6 +34,36 @@ export function Once({ shown, lines = [], name, done }: { shown: Shown; lines?: 
       {shown.kind !== "token" && <Square of={shown.value} />}
       <div class="actions">
         <button type="button" class="quiet" data-testid="copy" onClick={() => void copy()}><Say id="admin.once.copy" /></button>
+        <button type="button" class="primary" data-testid="passed" onClick={done}><Say id="admin.once.passed" /></button>
+      </div>
+    </section>
+  );
+}
+
+// stays asks before what is shown once is gone.
+function stays(): () => void {
+  const ask = (e: Event): void => e.preventDefault();
+  addEventListener("beforeunload", ask);
+  return () => removeEventListener("beforeunload", ask);
+}
+
+/** Printed is a card that was made by the approval of whoever sits here. Its picture is
+ * a file to print: this page shows none. */
+export function Printed({ card, done }: { card: Card; done: () => void }): VNode {
+  useEffect(stays, []);
+  const picture = useMemo(() => URL.createObjectURL(new Blob([Uint8Array.from(atob(card.png), (c) => c.charCodeAt(0))], { type: "image/png" })), [card.png]);
+  useEffect(() => () => URL.revokeObjectURL(picture), [picture]);
+  return (
+    <section class="card" data-testid="printed">
+      <h2><Say id="admin.printed.title" /></h2>
+      <p><Beside id="admin.printed" /></p>
+      <dl class="facts">
+        <Row label={<Say id="admin.printed.number" />}><p><bdi dir="ltr">{card.number}</bdi></p></Row>
+        <Row label={<Say id="admin.printed.code" />}><p><bdi dir="ltr">{card.code}</bdi></p></Row>
+        {card.printed_name && <Row label={<Say id="admin.printed.name" />}><p><bdi>{card.printed_name}</bdi></p></Row>}
+      </dl>
+      <div class="actions">
+        <a class="quiet" href={picture} download="card.png" data-testid="picture"><Say id="admin.printed.picture" /></a>
         <button type="button" class="primary" data-testid="passed" onClick={done}><Say id="admin.once.passed" /></button>
       </div>
     </section>
