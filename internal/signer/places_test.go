@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -385,6 +386,48 @@ func TestPauses(t *testing.T) {
 	refused(t, "the list of before", g.pack(4, once, ""))
 	_, err = g.listFor(statusAt, resumed, because(sitis, act(nil)))
 	allowed(t, "another act", err)
+}
+
+// TestJudgePlaces: who gives an answer is a mission of the roster, for its own state; who
+// ends a pause has agreed to it with her own passkey, and is there still.
+func TestJudgePlaces(t *testing.T) {
+	w := fileTown(t)
+	answer := func(mission, state string) error {
+		return w.judge.Changes(t.Context(), []signer.Change{{Subject: answersAt, Index: 7, To: confirmed, Agency: w.ngo, Mission: mission, State: state}})
+	}
+	allowed(t, "a mission for its own state", answer(w.embassy, "UTO"))
+	refused(t, "for another state", answer(w.embassy, "ETH"))
+	refused(t, "no mission", answer(w.ngo, "KHM"))
+	refused(t, "nobody", answer(theirs, "UTO"))
+
+	r := roster.Resume{Case: siti, Of: strings.Repeat("0f", 16), Kind: "card", Places: []roster.Place{{List: 1, Index: 7}}, Order: make([]byte, 32)}
+	q := w.Sealed(roster.DoResume, w.ngo, &r, nil, w.worker, w.boss)
+	act, err := q.Act.Bytes()
+	w.ok(err)
+	back := func(agency string, act []byte, proofs []approval.Proof) error {
+		return w.judge.Changes(t.Context(), []signer.Change{{Subject: statusAt, Index: 7, From: statuslist.Suspended, Agency: agency, Act: act, Proofs: proofs}})
+	}
+	allowed(t, "two of the agency", back(w.ngo, act, q.Proofs))
+	refused(t, "no act", back(w.ngo, nil, nil))
+	refused(t, "no proofs", back(w.ngo, act, nil))
+	refused(t, "one of two", back(w.ngo, act, q.Proofs[:1]))
+	refused(t, "one of them twice", back(w.ngo, act, []approval.Proof{q.Proofs[0], q.Proofs[0]}))
+	refused(t, "of what another agency signed", back(w.other, act, q.Proofs))
+	forged := slices.Clone(q.Proofs)
+	forged[1].Signature = forged[0].Signature
+	refused(t, "a signature of somebody else", back(w.ngo, act, forged))
+	again := q.Act
+	again.Expires++
+	longer, err := again.Bytes()
+	w.ok(err)
+	refused(t, "an act that was made to last longer", back(w.ngo, longer, q.Proofs))
+
+	w.Do(roster.DoRemovePerson, w.ngo, &roster.RemovePerson{ID: w.boss}, w.First)
+	w.Do(roster.DoSuspendAgency, "", &roster.SuspendAgency{ID: w.embassy}, w.First)
+	_, err = w.HandOver(t.Context())
+	w.ok(err)
+	refused(t, "one of them is there no more", back(w.ngo, act, q.Proofs))
+	refused(t, "a mission that is suspended", answer(w.embassy, "UTO"))
 }
 
 // TestTwoSigners: of two signers of one network each takes notice of what the other has
