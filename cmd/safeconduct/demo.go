@@ -134,6 +134,10 @@ func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 	select {
 	case err := <-served:
 		return err
+	case <-network.Locked(ctx):
+		_, err := fmt.Fprintln(told, "\nThe network was locked, and so this demo ends. Served in earnest it would go on without keys,\n"+
+			"until two people open it again. Begin anew with the command that began this one.")
+		return err
 	case <-ctx.Done():
 		return nil
 	}

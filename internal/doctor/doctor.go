@@ -102,6 +102,7 @@ func (d *doctor) examine(ctx context.Context) {
 		return
 	}
 	d.pages(web.Built())
+	d.lock()
 	d.modes()
 	d.disk()
 	d.passphraseFile()
@@ -122,6 +123,14 @@ func (d *doctor) examine(ctx context.Context) {
 func (d *doctor) pages(missing error) {
 	d.judge(missing == nil, "web pages", tell(missing == nil, "are in this binary", "are not in this binary, so that nobody can open /check"),
 		web.HowToBuild)
+}
+
+// lock says that the network is locked, which is all that has to be said of one that is
+// not served.
+func (d *doctor) lock() {
+	if _, err := os.Lstat(d.folder.Path(config.LockedName)); err == nil {
+		d.fault("lock", "the network is locked, and no process that serves it has a key", "Find out why, and have two people open it again: docs/operate.md, When the network is locked.")
+	}
 }
 
 // modes looks at who may read what lies in the folder.

@@ -54,7 +54,7 @@ func (s *Server) refuseLocked(c *gin.Context) {
 func (s *Server) BeginUnlock(ctx context.Context, r api.BeginUnlockRequestObject) (api.BeginUnlockResponseObject, error) {
 	ctx, _ = acting(ctx)
 	if s.cfg.Lock == nil {
-		return nil, fail(faultConflict)
+		return nil, s.notShut(ctx)
 	}
 	all, passkeys, err := s.cfg.Lock.Roster(ctx)
 	if err != nil {
@@ -89,11 +89,24 @@ func (s *Server) BeginUnlock(ctx context.Context, r api.BeginUnlockRequestObject
 	return api.BeginUnlock200JSONResponse{Act: string(data), Lines: lines, Options: options}, nil
 }
 
+// notShut is what a process with keys answers to whoever would open the network: that it
+// is open, or that this process is about to end.
+func (s *Server) notShut(ctx context.Context) error {
+	switch lock, err := s.cfg.People.Locked(ctx); {
+	case err != nil:
+		return err
+	case lock != "":
+		return roster.ErrLocked
+	default:
+		return fail(faultConflict)
+	}
+}
+
 // UnlockNetwork judges one answer, or two, and hands over what opens the network.
 func (s *Server) UnlockNetwork(ctx context.Context, r api.UnlockNetworkRequestObject) (api.UnlockNetworkResponseObject, error) {
 	ctx, _ = acting(ctx)
 	if s.cfg.Lock == nil {
-		return nil, fail(faultConflict)
+		return nil, s.notShut(ctx)
 	}
 	all, _, err := s.cfg.Lock.Roster(ctx)
 	if err != nil {

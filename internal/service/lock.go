@@ -343,6 +343,14 @@ func (s *Service) watchLock(ctx context.Context, locked chan<- struct{}) {
 	}
 }
 
+// Locked is closed once the network was locked, for whoever serves it in another way than
+// [Serve] does.
+func (s *Service) Locked(ctx context.Context) <-chan struct{} {
+	locked := make(chan struct{})
+	go s.watchLock(ctx, locked)
+	return locked
+}
+
 // LockByRoot locks the network for whoever has folder and passphrase, and so the root
 // key.
 func (s *Service) LockByRoot(ctx context.Context) error {

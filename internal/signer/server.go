@@ -38,6 +38,8 @@ type Config struct {
 	// Lock is told that the network is locked, by a lock with an id; nil takes no such
 	// word.
 	Lock func(id string) error
+	// Now tells the time; nil means time.Now.
+	Now func() time.Time
 
 	shut *shut // in the place of Keys
 }

@@ -40,7 +40,10 @@ func ServeShut(ctx context.Context, l net.Listener, dir string, pin Pin, cfg Con
 	}
 	ctx, done := context.WithCancel(ctx)
 	defer done()
-	s := &shut{pin: pin, members: members, opened: done}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &shut{pin: pin, members: members, now: cfg.Now, opened: done}
 	cfg.shut = s
 	err = Serve(ctx, l, cfg)
 	s.mu.Lock()
@@ -52,6 +55,7 @@ func ServeShut(ctx context.Context, l net.Listener, dir string, pin Pin, cfg Con
 type shut struct {
 	pin     Pin
 	members members
+	now     func() time.Time
 	opened  func()
 
 	mu   sync.Mutex
@@ -110,7 +114,7 @@ const lastWord = 100 * time.Millisecond
 // opens tells whether these changes, behind those that the signer has, open the lock.
 // Nothing of them is kept: the process with the keys is handed them once more.
 func (s *shut) opens(ctx context.Context, changes []message) error {
-	m, now, opens := s.members, time.Now(), false
+	m, now, opens := s.members, s.now(), false
 	if m.check == nil {
 		return refuse("no roster was adopted before the network was locked")
 	}
