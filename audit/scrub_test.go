@@ -14,7 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// TestMayAppendRefuses: as long as the log is spoilt nothing is appended, by
+// TestMayAppendRefuses is hostile case 95: as long as the log is spoilt nothing is appended, by
 // whoever has seen it before or has not, and when it is mended all goes on.
 func TestMayAppendRefuses(t *testing.T) {
 	for _, c := range damages(t) {

@@ -21,7 +21,8 @@ func names(err error, name string) bool {
 	return errors.As(err, &tile) && strings.Contains(", "+tile.Path+", ", ", "+name+", ")
 }
 
-// Whatever is done to a file, Verify fails, and names it.
+// TestVerifySeesTampering is of hostile case 76: whatever is done to a file, Verify
+// fails, and names it.
 func TestVerifySeesTampering(t *testing.T) {
 	_, good, k, _ := publishedAt(t, 5, 300, 600)
 	if report, err := Verify(good, k.vkey); err != nil || report.Ahead != 0 {

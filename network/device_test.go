@@ -187,7 +187,7 @@ func TestInvitationOnce(t *testing.T) {
 	}
 }
 
-// TestInvitationEndsWithItsMaker: whoever may invite no more has not invited. It
+// TestInvitationEndsWithItsMaker is hostile case 92: whoever may invite no more has not invited. It
 // holds for an invitation and for the device that waits by one, and one answer is
 // like any other refusal.
 func TestInvitationEndsWithItsMaker(t *testing.T) {

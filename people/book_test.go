@@ -182,7 +182,7 @@ func TestProgramsSeeWhatTheyManage(t *testing.T) {
 	o.ok(err)
 }
 
-// TestApprovals: security case 48 to 50.
+// TestApprovals is hostile cases 48, 49 and 50.
 func TestApprovals(t *testing.T) {
 	o := newOffice(t, true)
 	ngo, second := o.agency(o.first), ""

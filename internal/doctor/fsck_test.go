@@ -14,7 +14,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/sqlitetest"
 )
 
-// TestFsckLostEntries: of what was published and is gone it is said how much.
+// TestFsckLostEntries is of hostile case 95: of what was published and is gone it is said how much.
 func TestFsckLostEntries(t *testing.T) {
 	passphrase := elsewhere(t)
 	for _, c := range []struct{ name, statement, want string }{

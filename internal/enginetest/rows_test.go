@@ -590,7 +590,7 @@ func (a *attacked) otherValue(table liveTable, column, where string) []string {
 	}
 }
 
-// TestRows attacks every table of a database without a key: each column of some rows
+// TestRows is hostile cases 75 and 80. It attacks every table of a database without a key: each column of some rows
 // is changed, rows are added, removed, and put back as they were before. Nothing more
 // is allowed than before, and each attack on what grants something is found.
 func TestRows(t *testing.T) {
@@ -744,7 +744,7 @@ func TestRowsWithoutSeals(t *testing.T) {
 	}
 }
 
-// TestRowsPutBack puts rows back together with the seals over them: everything about
+// TestRowsPutBack is hostile case 75 of rows that were true once. It puts rows back together with the seals over them: everything about
 // one case, about a block of places, about the network, and all of it. Only the
 // numbers tell.
 func TestRowsPutBack(t *testing.T) {

@@ -123,7 +123,7 @@ func sign(ctx context.Context, v *hcvault.Vault) ([]byte, error) {
 
 func signAgency(ctx context.Context, v *hcvault.Vault) error { _, err := sign(ctx, v); return err }
 
-// TestLies is case 72 of the threat model: an answer that cannot be right is
+// TestLies is hostile case 72: an answer that cannot be right is
 // not used, whatever is wrong with it.
 func TestLies(t *testing.T) {
 	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -161,7 +161,7 @@ func TestInvitationRefused(t *testing.T) {
 	}
 }
 
-// TestInvitationEndsWithItsMaker: from the next call on, what somebody began who
+// TestInvitationEndsWithItsMaker is hostile case 92: from the next call on, what somebody began who
 // was sent away gets the answer of what never was.
 func TestInvitationEndsWithItsMaker(t *testing.T) {
 	w := newWorld(t)

@@ -18,7 +18,7 @@ import (
 // marker is text that must never come back or be logged.
 const marker = "MARKER-Tesfaye-9f3c"
 
-// TestHostileRequests: what a stranger, a broken program or an attacker sends
+// TestHostileRequests is hostile cases 47, 56, 58 and 61: what a stranger, a broken program or an attacker sends
 // is refused with a stable code, and never repeated.
 func TestHostileRequests(t *testing.T) {
 	w := newWorld(t)
@@ -193,7 +193,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// TestAccessLog: a line has what it may have and nothing else.
+// TestAccessLog is hostile case 60: a line has what it may have and nothing else.
 func TestAccessLog(t *testing.T) {
 	w := newWorld(t)
 	ngo := w.admit("Lotus", "NGO", "KHM", "caseworker")
@@ -230,7 +230,7 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-// TestNotFoundIsOneAnswer: another agency's record, a record that never was and
+// TestNotFoundIsOneAnswer is hostile case 45: another agency's record, a record that never was and
 // one of another kind are told in the same bytes.
 func TestNotFoundIsOneAnswer(t *testing.T) {
 	w := newWorld(t)
@@ -318,7 +318,7 @@ func TestIdempotency(t *testing.T) {
 	}
 }
 
-// TestSlowAndLargeRequests: the listener's own limits.
+// TestSlowAndLargeRequests is hostile case 62: the listener's own limits.
 func TestSlowAndLargeRequests(t *testing.T) {
 	w := newWorld(t)
 	srv := w.server.Listener("")

@@ -129,7 +129,7 @@ func FuzzProblems(f *testing.F) {
 	})
 }
 
-// TestSameSite: who may change something, by what a browser says of the page that
+// TestSameSite is hostile cases 56 and 59: who may change something, by what a browser says of the page that
 // sends, and with a session or without one.
 func TestSameSite(t *testing.T) {
 	s := &Server{origin: http.NewCrossOriginProtection()}

@@ -293,7 +293,7 @@ func (f *file) unless(a answer, told bool) answer {
 	return a
 }
 
-// TestRelations is of hostile case 44. It holds the service to the table of rights,
+// TestRelations is of hostile cases 44 and 46. It holds the service to the table of rights,
 // relation by relation: what the table says of a role and a relation is what each
 // operation answers, to programs and to people who are signed in.
 // Nothing assigns cases yet, so that nobody stands in that relation.

@@ -125,7 +125,7 @@ func TestCreateAndOpen(t *testing.T) {
 	}
 }
 
-// TestRefuses is case 73 of the threat model: nothing of a file that is not
+// TestRefuses is hostile case 73: nothing of a file that is not
 // exactly what was written is used.
 func TestRefuses(t *testing.T) {
 	f, good := create(t)

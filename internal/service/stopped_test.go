@@ -323,7 +323,7 @@ func TestStopped(t *testing.T) {
 	})
 }
 
-// TestPutBack: a log that was made anew, or put back with all that belongs to it,
+// TestPutBack is hostile case 76: a log that was made anew, or put back with all that belongs to it,
 // contradicts itself nowhere. The off-site folder knows better, and keeps what it
 // has.
 func TestPutBack(t *testing.T) {

@@ -37,7 +37,7 @@ import (
 // digests are SHA-256 of what was signed.
 type digests map[[32]byte]bool
 
-// TestHostile plays it with the key file.
+// TestHostile is hostile case 51, with the key file.
 func TestHostile(t *testing.T) {
 	file, err := keyfile.Create(t.Context(), keyfile.Config{Path: filepath.Join(t.TempDir(), "keys.age"), Passphrase: "made up for a test", WorkFactor: 2}, "safeconduct/"+netID)
 	if err != nil {
@@ -47,7 +47,8 @@ func TestHostile(t *testing.T) {
 	hostile(t, books, func() digests { return books.done })
 }
 
-// TestHostileVault plays it with a HashiCorp Vault, and reads what that wrote down itself.
+// TestHostileVault is hostile case 51 with a HashiCorp Vault, and reads what that wrote
+// down itself.
 func TestHostileVault(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a Vault")

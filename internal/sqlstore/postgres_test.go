@@ -377,7 +377,7 @@ func TestSerializationFailure(t *testing.T) {
 	}
 }
 
-// TestTwoReplicas has two processes, as far as the database can tell, work on
+// TestTwoReplicas is hostile case 74. It has two processes, as far as the database can tell, work on
 // one network at the same time.
 func TestTwoReplicas(t *testing.T) {
 	dsn := pgtest.Start(t)
