@@ -197,6 +197,11 @@ type Config struct {
 	Desk    string // the telephone number of the network's desk
 	Demo    bool   // a throw-away network; every verdict says so
 
+	// Signed returns the digests of what an agency signed on days from one to before
+	// another, as it was logged. Of an agency that is not believed any more nothing
+	// else stays valid; nil is nothing.
+	Signed func(ctx context.Context, agency string, from, before time.Time) ([][32]byte, error)
+
 	// Lease is how long a device may work without a new envelope; zero means
 	// 7 days.
 	Lease time.Duration

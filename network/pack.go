@@ -3,9 +3,11 @@ package network
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -106,9 +108,49 @@ func (n *Network) trustList(ctx context.Context) (verifier.TrustList, error) {
 		return verifier.TrustList{}, err
 	}
 	for _, a := range agencies {
+		if err := n.disbelieve(ctx, &a); err != nil {
+			return verifier.TrustList{}, err
+		}
 		l.Agencies = append(l.Agencies, n.listed(a))
 	}
 	return l, nil
+}
+
+// disbelieve has every key of an agency of which nothing is believed since a time be
+// taken for stolen then: the dates inside of what such a key signs prove nothing, and
+// only what was logged before that day stays valid. A key that is made later is no
+// better: the agency would have to be admitted anew.
+func (n *Network) disbelieve(ctx context.Context, a *Agency) error {
+	if a.Compromised.IsZero() {
+		return nil
+	}
+	a.Keys = slices.Clone(a.Keys)
+	for i, k := range a.Keys {
+		if k.Compromised != nil && k.Compromised.At <= a.Compromised.Unix() {
+			continue
+		}
+		c := &verifier.Compromise{At: a.Compromised.Unix(), Logged: []string{}}
+		if before := earlier(a.Compromised.Truncate(day), k.To); n.cfg.Signed != nil && k.From.Before(before) {
+			signed, err := n.cfg.Signed(ctx, a.ID, k.From, before)
+			if err != nil {
+				return fmt.Errorf("find what the agency signed: %w", err)
+			}
+			for _, d := range signed {
+				c.Logged = append(c.Logged, hex.EncodeToString(d[:8]))
+			}
+		}
+		slices.Sort(c.Logged)
+		c.Logged = slices.Compact(c.Logged)
+		a.Keys[i].Compromised = c
+	}
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // listed is an agency as it stands on the trust list.

@@ -127,13 +127,14 @@ func (b *Board) followRoster(ctx context.Context, by audit.Actor) error {
 		return err
 	}
 	for _, a := range agencies {
-		if b.shutOut[a.ID] == a.Suspended {
+		out := a.Suspended || !a.Compromised.IsZero()
+		if b.shutOut[a.ID] == out {
 			continue
 		}
 		if _, err := b.issuer.Reconsider(ctx, by, a.ID); err != nil {
 			return err
 		}
-		b.shutOut[a.ID] = a.Suspended
+		b.shutOut[a.ID] = out
 	}
 	return nil
 }

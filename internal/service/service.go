@@ -283,6 +283,7 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	}
 	if s.Network, err = network.New(network.Config{
 		Store: s.DB.Network(), Keys: s.Keys, Rights: s.People, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo, Now: s.cfg.Now,
+		Signed: s.DB.Credentials().LoggedBetween,
 	}); err != nil {
 		return err
 	}
@@ -371,7 +372,7 @@ func strangers(demo bool) rate.Limit {
 // members is the network as the other rooms see it.
 type members struct{ *network.Network }
 
-// Agency describes an agency that is a member and not suspended.
+// Agency describes an agency that is a member, not suspended, and believed.
 func (m members) Agency(ctx context.Context, id string) (credentials.Agency, error) {
 	a, err := m.Network.Agency(ctx, id)
 	switch {
@@ -379,7 +380,7 @@ func (m members) Agency(ctx context.Context, id string) (credentials.Agency, err
 		return credentials.Agency{}, credentials.ErrNotFound
 	case err != nil:
 		return credentials.Agency{}, err
-	case a.Suspended:
+	case a.Suspended, !a.Compromised.IsZero(): // nothing that it would sign is believed
 		return credentials.Agency{}, credentials.ErrNotAllowed
 	}
 	of := credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.Issuer(a.ID), Agreed: agreed(a)}

@@ -258,6 +258,8 @@ func (j *Judge) agency(id string, now time.Time) (roster.State, roster.Agency, e
 		return s, roster.Agency{}, refuse("no roster was adopted")
 	case s.Lock != "":
 		return s, roster.Agency{}, refuse("the network is locked")
+	case s.Agencies[id].Compromised > 0:
+		return s, roster.Agency{}, refuse("of an agency that is not believed since a time")
 	case !s.Active(id):
 		return s, roster.Agency{}, refuse("an agency that is not of the network, or suspended")
 	}
@@ -339,6 +341,8 @@ func (j *Judge) TrustList(ctx context.Context, l verifier.TrustList) error {
 			return refuse("an agency is called otherwise than the roster says")
 		case of.Suspended && !a.Suspended:
 			return refuse("an agency that is suspended")
+		case of.Compromised > 0 && slices.ContainsFunc(a.Keys, believedSince(of.Compromised)):
+			return refuse("an agency that is not believed since a time")
 		case a.Admitted != 0 && a.Admitted != of.Admitted-of.Admitted%int64(day/time.Second):
 			return refuse("an agency was admitted on another day")
 		case !slices.EqualFunc(a.Quotas, of.Quotas, func(a verifier.Quota, b roster.Quota) bool {
@@ -348,6 +352,13 @@ func (j *Judge) TrustList(ctx context.Context, l verifier.TrustList) error {
 		}
 	}
 	return j.called(ctx, l)
+}
+
+// believedSince tells a key of which more is believed than what was logged before a time.
+func believedSince(at int64) func(verifier.AgencyKey) bool {
+	return func(k verifier.AgencyKey) bool {
+		return !k.Revoked && (k.Compromised == nil || k.Compromised.At > at)
+	}
 }
 
 // Changes permits an answer of a mission of the network, for its own state, and the end

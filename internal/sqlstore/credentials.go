@@ -877,7 +877,13 @@ func forgotten(d credentials.Issued) credentials.Issued {
 // LoggedBefore returns the digests of everything that an agency signed and that
 // was logged before a day.
 func (c *Credentials) LoggedBefore(ctx context.Context, agency string, day time.Time) ([][32]byte, error) {
-	found, err := c.many(ctx, "WHERE i.agency_id = $1 AND i.issued_day < $2 AND i.state NOT IN ('draft', 'abandoned')", agency, toDay(day))
+	return c.LoggedBetween(ctx, agency, time.Time{}, day)
+}
+
+// LoggedBetween returns the digests of everything that an agency signed and that was
+// logged on days from one to before another.
+func (c *Credentials) LoggedBetween(ctx context.Context, agency string, from, before time.Time) ([][32]byte, error) {
+	found, err := c.many(ctx, "WHERE i.agency_id = $1 AND i.issued_day >= $2 AND i.issued_day < $3 AND i.state NOT IN ('draft', 'abandoned')", agency, toDay(from), toDay(before))
 	if err != nil {
 		return nil, err
 	}
