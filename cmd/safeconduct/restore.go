@@ -119,6 +119,9 @@ func tellRestored(out io.Writer, d recovery.Restored) {
 	if d.Shut > 0 {
 		lines = append(lines, fmt.Sprintf("%d records stay shut: their keys did not come back.", d.Shut))
 	}
+	if d.Stopped > 0 {
+		lines = append(lines, fmt.Sprintf("%d changes of the roster waited in the backup and were stopped: whoever agreed to them agrees anew.", d.Stopped))
+	}
 	lines = append(lines, "People, programs and devices that were ended after the backup are back: look through them before you serve.")
 	for _, l := range lines {
 		_, _ = fmt.Fprintln(out, l)

@@ -68,6 +68,9 @@ type Restored struct {
 	Adopted  sqlstore.Adopted `json:"adopted"`
 	// Suspended is how many agencies were suspended after the backup, and are again.
 	Suspended int `json:"suspended"`
+	// Stopped is how many changes of the roster waited in the backup, and have to be
+	// agreed to anew.
+	Stopped int `json:"stopped"`
 	// Agencies are those on the trust list that the backup does not know: their names.
 	Agencies []string `json:"agencies"`
 	// LostLeaves is how many entries the old log had published that the backup
@@ -855,7 +858,7 @@ func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err
 
 // shutOut suspends anew whom the network had suspended after the backup: in the
 // roster, by the root alone, because whoever restores has folder and passphrase. And
-// it tells which agencies are lost: to take one in takes people.
+// it tells which agencies are lost: to take one in takes people. What waits is stopped.
 func (r *restoring) shutOut(ctx context.Context, s *service.Service) error {
 	r.done.Agencies = []string{}
 	for _, public := range r.public.Trust().Agencies {
@@ -874,7 +877,9 @@ func (r *restoring) shutOut(ctx context.Context, s *service.Service) error {
 		}
 		r.done.Suspended++
 	}
-	return nil
+	var err error
+	r.done.Stopped, err = s.StopWaiting(ctx)
+	return err
 }
 
 // keepLink puts beside the new log what it followed: the note that is its first

@@ -24,6 +24,28 @@ func (u *unit) printed() verifier.Presentation {
 	return verifier.Presentation{Text: made.Digits, Code: &code}
 }
 
+// TestWhatWaitedIsStopped: an agency that two people have let in again, and that waits
+// for its day, stays out when the network was brought back from a backup meanwhile.
+func TestWhatWaitedIsStopped(t *testing.T) {
+	u := newUnit(t, false)
+	u.ok(u.Suspend(t.Context(), u.by.Agency, false))
+	u.house.Do(roster.DoResumeAgency, "", &roster.ResumeAgency{ID: u.by.Agency}, u.house.First, u.others[0])
+	if n, err := u.StopWaiting(t.Context()); n != 1 || err != nil {
+		t.Fatalf("%d stopped, %v", n, err)
+	}
+	u.clock = u.clock.Add(2 * roster.Delay)
+	state, err := u.People.State(t.Context())
+	u.ok(err)
+	if state.Active(u.by.Agency) || len(state.Waiting) > 0 {
+		t.Errorf("it counts all the same: %+v", state.Agencies[u.by.Agency])
+	}
+	u.house.Do(roster.DoResumeAgency, "", &roster.ResumeAgency{ID: u.by.Agency}, u.house.First, u.others[0])
+	u.clock = u.clock.Add(roster.Delay)
+	if state, err = u.People.State(t.Context()); err != nil || !state.Active(u.by.Agency) {
+		t.Errorf("agreed to anew: %v", err)
+	}
+}
+
 // TestNothingIsBelievedSince: two bodies say since when nothing that an agency signs is
 // believed. What was logged on the days before stays what it was, whatever key it has;
 // what was signed since is of an unknown issuer, and the agency signs no more.

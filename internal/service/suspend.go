@@ -69,6 +69,23 @@ func (s *Service) Reopen(ctx context.Context, alone bool) (q people.Request, don
 	return q, true, err
 }
 
+// StopWaiting stops every change of the roster that waits, for whoever brings a network
+// back: somebody may have stopped it since the backup, and nobody would know. Whoever
+// agreed to it agrees anew.
+func (s *Service) StopWaiting(ctx context.Context) (stopped int, err error) {
+	state, err := s.People.State(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, w := range state.Waiting {
+		if err := s.End(ctx, roster.DoStop, "", &roster.Stop{Seq: w.Seq}); err != nil {
+			return stopped, fmt.Errorf("stop change %d of the roster: %w", w.Seq, err)
+		}
+		stopped++
+	}
+	return stopped, nil
+}
+
 // EndMember ends the access of a person or a program, at once and for good.
 func (s *Service) EndMember(ctx context.Context, id string) error {
 	state, err := s.People.State(ctx)

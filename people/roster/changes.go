@@ -763,7 +763,7 @@ func (a *Stop) need(s *State, _ approval.Act) need {
 		return need{people: 1, who: nobody}
 	}
 	w := s.Waiting[i]
-	return need{people: 1, who: func(p Person) bool { return p.Is(Operator) || w.do.need(s, w.Act).who(p) }}
+	return need{people: 1, alone: true, who: func(p Person) bool { return p.Is(Operator) || w.do.need(s, w.Act).who(p) }}
 }
 func nobody(Person) bool { return false }
 func (a *Stop) check(s *State, _ approval.Act) error {
