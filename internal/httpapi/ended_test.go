@@ -63,7 +63,7 @@ func TestSessionsEnd(t *testing.T) {
 	link, _ := a.people.NewLink()
 	for what, end := range map[string]func(person string){
 		"other roles": func(person string) {
-			a.house.Do(roster.DoChangePerson, lotus, &roster.ChangePerson{ID: person, Roles: []roster.Role{roster.Role(people.Admin)}, Handle: "desk-1"}, a.house.First)
+			a.house.Do(roster.DoChangePerson, lotus, &roster.ChangePerson{ID: person, Roles: []roster.Role{people.Admin}, Handle: "desk-1"}, a.house.First)
 		},
 		"a lost passkey": func(person string) {
 			a.house.Do(roster.DoRecoverPerson, lotus, &roster.RecoverPerson{ID: person, Link: link}, a.house.First)

@@ -302,7 +302,7 @@ func TestRelations(t *testing.T) {
 	t.Run("people", func(t *testing.T) {
 		f := newFile(t)
 		for i, r := range f.readers {
-			f.readers[i].person = f.world.person(r.agency, r.role)
+			f.readers[i].person = f.person(r.agency, r.role)
 		}
 		testRelations(t, f)
 	})
