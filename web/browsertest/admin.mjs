@@ -18,7 +18,7 @@ const catalogue = (code) => JSON.parse(readFileSync(join(import.meta.dirname, ".
 const english = catalogue("en");
 
 // drawn are the screens of which docs/screens has a picture.
-const drawn = ["signin", "join", "home", "request", "person-new", "once"].map((name) => `admin-${name}`);
+const drawn = ["signin", "join", "home", "request", "person-new", "once", "agency-change", "notices", "alarms-all", "decision"].map((name) => `admin-${name}`);
 
 /** Somebody is a person with a browser, whose passkeys are on one device. */
 export async function somebody(code, timezoneId, begin = () => start({ timezoneId })) {
@@ -144,6 +144,26 @@ async function agency(one, two, look) {
   await one.page.click("[data-testid=agencies] a");
   await there(one.page, "suspend");
   await look(one.page, "admin-agency");
+  const id = one.page.url().split("/").at(-1);
+
+  // What it may sign is changed, and each of the other forms says what it lacks.
+  await press(one.page, "to-agency-change");
+  await at(one.page, "agency-change");
+  await there(one.page, "send");
+  await look(one.page, "admin-agency-change");
+  await one.page.fill("[data-testid=desk]", "+00 11 222 444");
+  await press(one.page, "send");
+  await settle(one, two);
+  for (const form of ["agency-partner", "agency-quota", "agency-compromised"]) {
+    await one.page.goto(`${new URL(one.page.url()).origin}/admin#${form}/${id}`);
+    await at(one.page, form);
+    await there(one.page, "send");
+    if (form !== "agency-partner") {
+      await press(one.page, "send");
+      await there(one.page, "trouble");
+    }
+    await look(one.page, `admin-${form}`);
+  }
 
   await to(one.page, "devices");
   await one.page.selectOption("[data-testid=whose]", { label: "Made-up Border Post" });
@@ -188,6 +208,48 @@ async function device({ context }, service, link, one, two, look) {
   await press(two.page, "revoke");
   await settle(two, one);
   await shown.close();
+}
+
+// What a demonstration never has, because nothing waits there and nothing goes wrong.
+const soon = new Date(Date.now() + 20 * 3600_000).toISOString();
+const hex = (digit) => digit.repeat(32);
+const lines = (act, more) => [["do", act], ["agency", ""], ["by", hex("1")], ["expires", soon], ...more].map(([at, value]) => ({ at, value }));
+const leaves = (at, value) => (typeof value === "object" ? Object.entries(value).flatMap(([name, inner]) => leaves(`${at}.${name}`, inner)) : [[at, String(value)]]);
+const alarms = [
+  { code: "signer_away" }, { code: "roster_mismatch" }, { code: "rows_mismatch" }, { code: "log_stopped" }, { code: "publishing_stopped", since: "2026-11-29T05:00:00Z" },
+  { code: "quota_exceeded", agency: hex("2"), since: "2026-11-28T00:00:00Z" }, { code: "look_ups", agency: hex("2"), count: 31 },
+  { code: "changes_waiting", count: 2, until: soon }, { code: "founding_open", until: soon }, { code: "founding_reopened", since: "2026-11-28T00:00:00Z", until: soon },
+];
+
+/** madeUp looks at screens with answers that nobody gave: changes that can be stopped,
+ * every alarm, and a decision with all that it says. */
+async function madeUp(page, service, look) {
+  const answer = (path, body) => page.route(`**/api/v1/${path}`, (route) => route.fulfill({ json: body }));
+  const decision = JSON.parse(readFileSync(join(import.meta.dirname, "../../claims/testdata/screening-everything.json"), "utf8"));
+  await answer("changes", { changes: [1, 2, 3, 4].map((n) => ({
+    change: n, do: "agency.admit", agency: "", lines: lines("agency.admit", [["what.id", hex(String(n))], ["what.name", `Made-up House ${n}`]]), counts: soon, agreed: [hex("1")], mine: true,
+  })) });
+  await answer("alarms", { alarms });
+  await answer(`requests/${hex("a")}`, {
+    id: hex("a"), do: "attestation.issue", agency: hex("2"), state: "waits", expires: soon, people: 2, apart: false, delayed: false, agreed: [hex("1")], mine: false,
+    who: [{ id: hex("1"), agency: hex("2"), handle: "desk-1", agreed: true }, { id: hex("3"), agency: hex("2"), handle: "desk-2", agreed: false }], others: 2,
+    lines: lines("attestation.issue", [["what.case", hex("c")], ["what.kind", "screening"], ["what.level", "formal_identification"], ["what.order", "AAAA"],
+      ["order.kind", "screening"], ["order.valid_until", "0"], ["order.salt", "AAAA"], ...leaves("order.claims", decision)]),
+  });
+  await page.goto(`${service}/admin#home`);
+  await at(page, "home");
+  await there(page, "stoppable");
+  await there(page, "to-look-at");
+  await look(page, "admin-notices");
+  await press(page, "to-alarms");
+  await page.waitForSelector("[data-testid=alarm] >> nth=9");
+  await look(page, "admin-alarms-all");
+  await page.goto(`${service}/admin#request/${hex("a")}`);
+  await there(page, "order");
+  expect(!(await page.textContent("[data-testid=order]")).includes("order."), "a part of a decision has no words");
+  await look(page, "admin-decision");
+  await page.unroute("**/api/v1/**");
+  for (const path of ["changes", "alarms", `requests/${hex("a")}`]) await page.unroute(`**/api/v1/${path}`);
 }
 
 /** readSquare reads the square as a camera would, with a reader that nobody here wrote. */
@@ -408,6 +470,7 @@ async function authority(config, code, timezoneId) {
     // A whole device is slow, and says the same in every language.
     if (code === "en") await device(three, service, invitation, one, two, look);
     for (const part of ["devices", "agencies", "changes", "alarms"]) await lookAt(one.page, part);
+    await madeUp(one.page, service, look);
     const kept = await one.page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie + location.href);
     for (const secret of [link, second, third, anew]) expect(!kept.includes(secret.split("=").at(-1)), "a secret is left in the browser");
     for (const { page } of [one, two, three]) expect(page.problems.length === 0, `the page complains: ${page.problems.join("; ")}`);

@@ -7,7 +7,7 @@ import type { ActLine } from "./contract";
 export type Meaning =
   | "text"
   | "agency" | "person" | "program" | "device" // ids
-  | "role" | "class" | "kind" | "level" | "yes" // words of ours
+  | "role" | "class" | "kind" | "level" | "finding" | "yes" // words of ours
   | "time" // RFC 3339, or seconds since 1970
   | "machine" // digests and keys
   | "unknown"; // nobody wrote this down here: the place is its own label
@@ -34,7 +34,28 @@ const meanings: Record<string, Meaning> = {
 // what.id is of what the act is about: person.add, program.add, and so on.
 const owners: readonly string[] = ["agency", "person", "program", "device"];
 
+// What an order says is named by its last part, wherever it stands. The rest of it is
+// text: what a person stated, or a value of a list of docs/vocabulary.md.
+const ordered: Record<string, Meaning> = {
+  salt: "machine", portrait: "machine", sha256: "machine", kind: "kind", decision_level: "level", trafficking_status: "finding",
+  from_org: "agency", to_org: "agency", by: "agency", captured_by: "agency",
+};
+
+const isOrder = (at: string): boolean => at.startsWith("order.");
+
+/** partsOf is the way to a part of an order, as it is labelled: the messages of its
+ * names, and numbers of those that stand in a list. */
+export function partsOf(at: string): (string | number)[] {
+  return at.replace(/^order\.(claims\.)?/, "").split(".").flatMap((part): (string | number)[] => {
+    const dimension = /^d(\d)$/.exec(part)?.[1];
+    if (dimension) return ["admin.order.dimension", Number(dimension)];
+    return [/^\d+$/.test(part) ? Number(part) + 1 : `admin.order.${part}`];
+  });
+}
+
 function meaning(act: string, at: string): Meaning {
+  if (at === "order.valid_until") return "time";
+  if (isOrder(at)) return ordered[at.replace(/^.*\./, "")] ?? "text";
   const [about = ""] = act.split(".");
   if (at === "what.id" && owners.includes(about)) return about as Meaning;
   if (at.startsWith("what.places.")) return "machine";
@@ -50,7 +71,7 @@ export function factsOf(act: string, lines: readonly ActLine[]): Fact[] {
     const place = at.replace(/\.\d+$/, "");
     const before = facts.at(-1);
     if (before?.at === place && place !== at) before.values.push(value);
-    else facts.push({ at: place, values: [value], means: meaning(act, place) });
+    else facts.push({ at: place, values: [value], means: isOrder(at) && /^(true|false)$/.test(value) ? "yes" : meaning(act, place) });
   }
   return facts;
 }

@@ -53,6 +53,9 @@ export function text(id: string, values: Record<string, string | number> = {}): 
   return words.text(id, values);
 }
 
+/** number is a number in the digits of the language. */
+export const number = (n: number): string => inDigits(n, follow().digits);
+
 /** moment is a date with its time. */
 export function moment(at: When): string {
   follow();

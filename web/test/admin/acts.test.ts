@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
-import { factsOf, timeOf } from "../../src/admin/acts";
+import { factsOf, partsOf, timeOf } from "../../src/admin/acts";
 import type { AgencyClass } from "../../src/admin/contract";
 import { rolesOf } from "../../src/admin/may";
 
@@ -14,7 +14,7 @@ test("every change of the roster has its sentence", () => {
 });
 
 test("every place of a change that is not for machines has its label", () => {
-  const source = readFileSync("src/admin/acts.ts", "utf8");
+  const source = readFileSync("src/admin/acts.ts", "utf8").split("const ordered")[0] ?? "";
   const places = [...source.matchAll(/"?\b((?:what\.)?[a-z_.]+)"?: "(\w+)"/g)].map(([, at = ""]) => at);
   assert.ok(places.length > 25, "the search is broken");
   for (const at of [...places, "what.id"]) assert.ok(english.messages[`admin.at.${at}`], at);
@@ -48,4 +48,30 @@ test("the roles that a form offers are those of package roster", () => {
       assert.deepEqual(rolesOf(of === "" ? undefined : (of as AgencyClass)), roles.split(", ").map((r) => r.toLowerCase()), of);
     }
   }
+});
+
+// leaves are the places of all that a value says, as the service makes lines of it.
+function leaves(at: string, value: unknown): string[] {
+  if (typeof value !== "object" || value === null) return [at];
+  return Object.entries(value).flatMap(([name, inner]) => leaves(`${at}.${name}`, inner));
+}
+
+test("every part of an order has words", () => {
+  const folder = "../claims/testdata";
+  const samples = readdirSync(folder).filter((name) => name.endsWith(".json"));
+  assert.ok(samples.length > 8, "the samples of claims are not where they were");
+  const order = readFileSync("../credentials/order.go", "utf8");
+  const own = [...order.split("attestationOrder struct")[1]?.matchAll(/`json:"(\w+)"`/g) ?? []].map(([, name = ""]) => `order.${name}`).filter((at) => at !== "order.claims");
+  assert.ok(own.length > 15, "the search is broken");
+  const claims = samples.flatMap((name) => leaves("order.claims", JSON.parse(readFileSync(`${folder}/${name}`, "utf8"))));
+  const without = new Set([...own, ...claims].flatMap(partsOf).filter((part) => typeof part === "string" && !english.messages[part]));
+  assert.deepEqual([...without], []);
+});
+
+test("what an order says is shown as what it is", () => {
+  const facts = factsOf("attestation.issue", [["order.valid_until", "0"], ["order.salt", "x"], ["order.claims.consent.use", "true"], ["order.claims.names.0.full", "Made Up"], ["order.claims.decision_level", "reasonable_grounds"]]
+    .map(([at = "", value = ""]) => ({ at, value })));
+  assert.deepEqual(facts.map((f) => f.means), ["time", "machine", "yes", "text", "level"]);
+  assert.deepEqual(partsOf("order.claims.names.0.full"), ["admin.order.names", 1, "admin.order.full"]);
+  assert.deepEqual(partsOf("order.claims.dimension_results.d4"), ["admin.order.dimension_results", "admin.order.dimension", 4]);
 });
