@@ -316,8 +316,15 @@ func (n *Network) Agencies(ctx context.Context) ([]Agency, error) {
 // that it fetches, and until then cannot tell who issued what the key signs: rotate
 // when nothing is about to be printed.
 func (n *Network) RotateKey(ctx context.Context, by audit.Actor, agency string) (Key, error) {
+	if err := n.may(by, actAgencies, agency); err != nil {
+		return Key{}, err
+	}
+	return n.rotateKey(ctx, by, agency)
+}
+
+func (n *Network) rotateKey(ctx context.Context, by audit.Actor, agency string) (Key, error) {
 	var key Key
-	err := n.changeAgency(ctx, by, agency, "key.rotate", func(a *Agency) (any, error) {
+	err := n.editAgency(ctx, by, agency, "key.rotate", func(a *Agency) (any, error) {
 		// The trust list has room for a few keys. Revoked keys leave it, and those
 		// that nothing valid carries any more.
 		a.Keys = slices.DeleteFunc(a.Keys, func(k Key) bool {
@@ -411,6 +418,11 @@ func (n *Network) changeAgency(ctx context.Context, by audit.Actor, id, kind str
 	if err := n.may(by, actAgencies, id); err != nil {
 		return err
 	}
+	return n.editAgency(ctx, by, id, kind, change)
+}
+
+// editAgency is changeAgency for what somebody was let do already.
+func (n *Network) editAgency(ctx context.Context, by audit.Actor, id, kind string, change func(*Agency) (any, error)) error {
 	a, err := n.Agency(ctx, id)
 	if err != nil {
 		return err

@@ -76,6 +76,10 @@ type Keys interface {
 	NewAgency(ctx context.Context, agency string) (kid string, public *ecdsa.PublicKey, err error)
 	// RotateAgency makes a new signing key for an agency that has one.
 	RotateAgency(ctx context.Context, agency string) (kid string, public *ecdsa.PublicKey, err error)
+	// RotateOwn makes a new key for lists or packs, unless another one than before signs
+	// already; Formers are the public halves of all that sign or have signed, by id.
+	RotateOwn(ctx context.Context, use verifier.Use, before string) error
+	Formers(ctx context.Context, use verifier.Use) (map[string]*ecdsa.PublicKey, error)
 	// WrapEpoch encrypts an epoch's keys for keeping, UnwrapEpoch reverses it
 	// for the same epoch only.
 	WrapEpoch(ctx context.Context, epoch uint32, plain []byte) ([]byte, error)

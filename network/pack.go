@@ -76,19 +76,12 @@ func (n *Network) trustList(ctx context.Context) (verifier.TrustList, error) {
 		StatusLists: n.StatusLists(), AnswersLists: n.AnswersLists(),
 		Agencies: []verifier.Agency{},
 	}
-	for _, k := range []struct {
-		use  verifier.Use
-		find func(context.Context) (verifier.Signer, error)
-	}{{verifier.UseStatus, n.cfg.Keys.Status}, {verifier.UsePack, n.cfg.Keys.Pack}} {
-		signer, err := k.find(ctx)
-		if err != nil {
-			return verifier.TrustList{}, fmt.Errorf("find the %s key: %w", k.use, err)
-		}
-		jwk, err := publicKey(signer)
+	for _, use := range []verifier.Use{verifier.UseStatus, verifier.UsePack} {
+		keys, err := n.listedKeys(ctx, use)
 		if err != nil {
 			return verifier.TrustList{}, err
 		}
-		l.Keys = append(l.Keys, verifier.NetworkKey{Use: k.use, KeyID: signer.KeyID, JWK: jwk})
+		l.Keys = append(l.Keys, keys...)
 	}
 	state, err := n.cfg.Rights.State(ctx)
 	if err != nil {

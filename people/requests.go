@@ -76,6 +76,7 @@ type Requests interface {
 var asks = map[string]Action{
 	roster.DoAdmitAgency: AgencyManage, roster.DoChangeAgency: AgencyManage, roster.DoSuspendAgency: AgencyManage,
 	roster.DoResumeAgency: AgencyManage, roster.DoCompromisedAgency: AgencyManage,
+	roster.DoNewKey:    AgencyManage,
 	roster.DoAddPerson: MemberManage, roster.DoChangePerson: MemberManage, roster.DoRemovePerson: MemberManage,
 	roster.DoRecoverPerson: MemberManage, roster.DoSignOut: MemberManage, roster.DoPartner: MemberManage, roster.DoRaiseQuota: MemberManage,
 	roster.DoAddProgram: MemberManage, roster.DoRemoveProgram: MemberManage,

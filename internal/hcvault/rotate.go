@@ -60,6 +60,31 @@ func (v *Vault) RotateAgency(ctx context.Context, agency string) (keystore.Publi
 	return v.Public(ctx, keystore.Agency(agency))
 }
 
+// Rotate makes a new version of a key for one of the network's own uses, if the one with
+// the id before is the latest. Vault refuses to sign with any older one from then on.
+func (v *Vault) Rotate(ctx context.Context, use keystore.Use, before string) (keystore.Public, error) {
+	if use != keystore.Status && use != keystore.Pack {
+		return keystore.Public{}, fmt.Errorf("hcvault: %w: a key of this use is not changed", keystore.ErrRefused)
+	}
+	name, err := v.nameOf(use)
+	if err != nil {
+		return keystore.Public{}, err
+	}
+	v.forget(name) // what another process made is seen
+	now, err := v.Public(ctx, use)
+	if err != nil || now.KeyID != before {
+		return now, err
+	}
+	latest, err := v.rotate(ctx, name, kindSigning)
+	if err != nil {
+		return keystore.Public{}, fmt.Errorf("rotate a key of the network: %w", err)
+	}
+	if err := v.floor(ctx, name, "min_encryption_version", latest); err != nil {
+		return keystore.Public{}, fmt.Errorf("end an old key of the network: %w", err)
+	}
+	return v.Public(ctx, use)
+}
+
 // RetireSigning has Vault refuse to sign with any version but the latest of an
 // agency's key. Call it a minute after RotateAgency, when nothing is under way
 // with the old one.

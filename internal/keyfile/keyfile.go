@@ -107,6 +107,7 @@ type keys struct {
 	index      []byte
 	epochs     []byte
 	agencies   map[string]agencyKeys
+	former     map[keystore.Use][][]byte // public halves, SubjectPublicKeyInfo, of keys that are gone
 }
 
 type agencyKeys struct {
@@ -414,7 +415,7 @@ func kind(err error) error {
 
 func (k *keys) clone() *keys {
 	c := *k
-	c.agencies = maps.Clone(k.agencies)
+	c.agencies, c.former = maps.Clone(k.agencies), maps.Clone(k.former)
 	return &c
 }
 
@@ -434,6 +435,9 @@ type content struct {
 	Index      []byte                   `json:"index"`
 	Epochs     []byte                   `json:"epochs"`
 	Agencies   map[string]agencyContent `json:"agencies"`
+	// Former are those that signed for a use of the network before. Their private
+	// halves are gone.
+	Former map[keystore.Use][][]byte `json:"former,omitempty"`
 }
 
 type agencyContent struct {
@@ -444,7 +448,7 @@ type agencyContent struct {
 func (k *keys) marshal() ([]byte, error) {
 	c := content{
 		Version: version, Generation: k.generation, Log: k.log, LogPublic: k.logPublic, Index: k.index, Epochs: k.epochs,
-		Agencies: make(map[string]agencyContent, len(k.agencies)),
+		Agencies: make(map[string]agencyContent, len(k.agencies)), Former: k.former,
 	}
 	var errs []error
 	pkcs8 := func(key *ecdsa.PrivateKey) []byte {
@@ -481,7 +485,7 @@ func parse(plain []byte) (*keys, error) {
 	}
 	k := &keys{
 		generation: c.Generation, log: c.Log, logPublic: c.LogPublic, index: c.Index, epochs: c.Epochs,
-		agencies: make(map[string]agencyKeys, len(c.Agencies)),
+		agencies: make(map[string]agencyKeys, len(c.Agencies)), former: c.Former,
 	}
 	bad := len(c.Index) != 32 || len(c.Epochs) != 32
 	pkcs8 := func(der []byte) *ecdsa.PrivateKey {
@@ -502,6 +506,13 @@ func parse(plain []byte) (*keys, error) {
 		bad = bad || len(a.signing) == 0 || len(a.kek) == 0 ||
 			slices.ContainsFunc(a.kek, func(key []byte) bool { return len(key) != 32 })
 		k.agencies[id] = a
+	}
+	for use, all := range c.Former {
+		bad = bad || use != keystore.Status && use != keystore.Pack
+		for _, der := range all {
+			_, err := keystore.PublicFrom(der)
+			bad = bad || err != nil
+		}
 	}
 	if bad {
 		return nil, ErrDamaged

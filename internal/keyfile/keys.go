@@ -12,6 +12,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -72,18 +73,30 @@ func (f *File) Publics(_ context.Context, use keystore.Use) ([]keystore.Public, 
 		return nil, err
 	}
 	all := []*ecdsa.PrivateKey{key}
+	var former [][]byte
 	if id, ok := use.OfAgency(); ok {
 		a, err := f.agency(id)
 		if err != nil {
 			return nil, err
 		}
 		all = a.signing
+	} else {
+		f.mu.RLock()
+		former = f.keys.former[use]
+		f.mu.RUnlock()
 	}
 	publics := make([]keystore.Public, len(all))
 	for i, key := range all {
 		if publics[i], err = keystore.PublicOf(&key.PublicKey); err != nil {
 			return nil, err
 		}
+	}
+	for _, der := range former {
+		p, err := keystore.PublicFrom(der)
+		if err != nil {
+			return nil, err
+		}
+		publics = append(publics, p)
 	}
 	return publics, nil
 }
@@ -192,6 +205,45 @@ func (f *File) RotateAgency(ctx context.Context, agency string) (keystore.Public
 	}
 	return keystore.PublicOf(&made.PublicKey)
 }
+
+// Rotate makes a new key for a use of the network's own, if the one with the id before
+// signs for it now. The private half of that one is gone with it.
+func (f *File) Rotate(ctx context.Context, use keystore.Use, before string) (keystore.Public, error) {
+	if use != keystore.Status && use != keystore.Pack {
+		return keystore.Public{}, fmt.Errorf("keyfile: %w: a key of this use is not changed", keystore.ErrRefused)
+	}
+	err := f.update(ctx, func(k *keys) error {
+		signing := &k.status
+		if use == keystore.Pack {
+			signing = &k.pack
+		}
+		if keyID(*signing) != before {
+			return errUnchanged // another process was faster
+		}
+		old, err := x509.MarshalPKIXPublicKey(&(*signing).PublicKey)
+		if err != nil {
+			return fmt.Errorf("keyfile: encode key: %w", err)
+		}
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return fmt.Errorf("keyfile: make key: %w", err)
+		}
+		if k.former == nil {
+			k.former = map[keystore.Use][][]byte{}
+		}
+		// Clip: the slice is shared with the version that readers still hold.
+		k.former[use] = append(slices.Clip(k.former[use]), old)
+		*signing = key
+		return nil
+	})
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return keystore.Public{}, err
+	}
+	return f.Public(ctx, use)
+}
+
+// errUnchanged says that there is nothing to write.
+var errUnchanged = errors.New("keyfile: nothing to change")
 
 // addSigning gives an agency a new signing key, and its first key-encryption
 // key if it has none.

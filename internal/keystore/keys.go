@@ -68,6 +68,28 @@ func (k Keys) RotateAgency(ctx context.Context, agency string) (kid string, publ
 	return opened(k.Store.RotateAgency(ctx, agency))
 }
 
+// RotateOwn makes a new key for one of the network's own uses, unless another one than
+// before signs already.
+func (k Keys) RotateOwn(ctx context.Context, use verifier.Use, before string) error {
+	_, err := k.Rotate(ctx, Use(use), before)
+	return err
+}
+
+// Formers are the public halves of all keys that sign or have signed for a use, by id.
+func (k Keys) Formers(ctx context.Context, use verifier.Use) (map[string]*ecdsa.PublicKey, error) {
+	publics, err := k.Publics(ctx, Use(use))
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]*ecdsa.PublicKey, len(publics))
+	for _, p := range publics {
+		if all[p.KeyID], err = p.Key(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 func opened(p Public, err error) (string, *ecdsa.PublicKey, error) {
 	if err != nil {
 		return "", nil, err

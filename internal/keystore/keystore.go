@@ -109,6 +109,10 @@ type Store interface {
 	// makes a new signing key for an agency that has one.
 	NewAgency(ctx context.Context, agency string) (Public, error)
 	RotateAgency(ctx context.Context, agency string) (Public, error)
+	// Rotate makes a new key for one of the network's own uses, if the one with the id
+	// before signs for it now, and returns the one that signs. Those from before stay
+	// among Publics. ErrRefused for the root.
+	Rotate(ctx context.Context, use Use, before string) (Public, error)
 
 	// Wrap encrypts a record's file key to an agency; Unwrap opens it for the
 	// same agency and record only, ErrWrapped otherwise.

@@ -10,7 +10,7 @@ import (
 
 // keystoreOperations are what the service asks of a keystore.
 var keystoreOperations = []string{
-	"find", "sign", "sign_log", "sign_derived", "wrap", "unwrap", "wrap_epoch", "unwrap_epoch", "mac", "decoys", "receipt", "said", "new_agency", "rotate_agency", "generation",
+	"find", "sign", "sign_log", "sign_derived", "wrap", "unwrap", "wrap_epoch", "unwrap_epoch", "mac", "decoys", "receipt", "said", "new_agency", "rotate_agency", "rotate", "generation",
 }
 
 // countedKeys counts and times what is asked of a keystore.
@@ -102,6 +102,11 @@ func (c countedKeys) Receipt(ctx context.Context, list uint16, index uint32) (r 
 func (c countedKeys) Said(ctx context.Context, address, pack string) (list string, judged bool, err error) {
 	defer c.count("said", time.Now(), &err)
 	return c.Store.Said(ctx, address, pack)
+}
+
+func (c countedKeys) Rotate(ctx context.Context, use keystore.Use, before string) (p keystore.Public, err error) {
+	defer c.count("rotate", time.Now(), &err)
+	return c.Store.Rotate(ctx, use, before)
 }
 
 func (c countedKeys) NewAgency(ctx context.Context, agency string) (p keystore.Public, err error) {

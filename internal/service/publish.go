@@ -122,6 +122,9 @@ func (b *Board) followRoster(ctx context.Context, by audit.Actor) error {
 	if err := b.network.Adopt(ctx); err != nil {
 		return err
 	}
+	if err := b.network.Renew(ctx); err != nil {
+		return err
+	}
 	agencies, err := b.network.Agencies(ctx)
 	if err != nil {
 		return err

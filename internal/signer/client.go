@@ -27,7 +27,7 @@ const (
 )
 
 // changes are the questions that make or end keys, or tell the signer something.
-var changes = []op{opAdopt, opNewAgency, opRotateAgency, opRetireSigning, opRotateWrapping, opRetireWrapping}
+var changes = []op{opAdopt, opNewAgency, opRotateAgency, opRotate, opRetireSigning, opRotateWrapping, opRetireWrapping}
 
 // Client is a Store whose keys are behind a socket. It is safe for use by many
 // goroutines, and goes on by itself when a signer that ended is there again.
@@ -266,6 +266,13 @@ func (c *Client) DerivedKey(ctx context.Context, label, network string) (ed25519
 // NewAgency makes an agency's keys, or finds those it has.
 func (c *Client) NewAgency(ctx context.Context, agency string) (keystore.Public, error) {
 	a, err := c.informed(ctx, question{Op: opNewAgency, Agency: agency})
+	return keystore.Public{KeyID: a.KeyID, DER: a.DER}, err
+}
+
+// Rotate makes a new key for one of the network's own uses, unless another one than
+// before signs already.
+func (c *Client) Rotate(ctx context.Context, use keystore.Use, before string) (keystore.Public, error) {
+	a, err := c.informed(ctx, question{Op: opRotate, Use: string(use), KeyID: before})
 	return keystore.Public{KeyID: a.KeyID, DER: a.DER}, err
 }
 

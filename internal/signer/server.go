@@ -292,6 +292,8 @@ func reply(ctx context.Context, s keystore.Store, q question, a *answer) (err er
 		return public(s.NewAgency(ctx, q.Agency))
 	case opRotateAgency:
 		return public(s.RotateAgency(ctx, q.Agency))
+	case opRotate:
+		return public(s.Rotate(ctx, keystore.Use(q.Use), q.KeyID))
 	case opWrap:
 		a.Data, err = s.Wrap(ctx, q.Agency, q.Record, q.Data)
 	case opUnwrap:

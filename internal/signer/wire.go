@@ -58,6 +58,7 @@ const (
 	opAdopt
 	opLock
 	opOpen
+	opRotate
 )
 
 // question is all that can be asked.

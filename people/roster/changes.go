@@ -106,7 +106,7 @@ var kinds = map[string]func() doing{
 	DoAddKey: func() doing { return &AddKey{} }, DoRemoveKey: func() doing { return &RemoveKey{} },
 	DoAddProgram: func() doing { return &AddProgram{} }, DoRemoveProgram: func() doing { return &RemoveProgram{} },
 	DoAdmitDevice: func() doing { return &AdmitDevice{} }, DoRemoveDevice: func() doing { return &RemoveDevice{} },
-	DoStop: func() doing { return &Stop{} },
+	DoStop: func() doing { return &Stop{} }, DoNewKey: func() doing { return &NewKey{} },
 	DoLock: func() doing { return &Lock{} }, DoUnlock: func() doing { return &Unlock{} },
 	DoIssue: func() doing { return &Issue{} }, DoCard: func() doing { return &Card{} }, DoResume: func() doing { return &Resume{} },
 	DoErase: func() doing { return &Erase{} }, DoLookUp: func() doing { return &LookUp{} }, DoOpen: func() doing { return &Open{} },

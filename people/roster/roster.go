@@ -141,6 +141,8 @@ type State struct {
 	Programs map[string]Program
 	Devices  map[string]Device
 	Waiting  []Waiting // in the order in which they will count
+	// Ceremonies are the keys that two people agreed to replace, the oldest first.
+	Ceremonies []Ceremony
 
 	acts   map[string]uint64 // which change an act became: none is done twice
 	seen   int64             // when the newest change was seen: ApplyAt

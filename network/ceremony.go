@@ -1,0 +1,152 @@
+package network
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/jws"
+	"github.com/safeconduct/safeconduct/people/roster"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// keyOverlap is how long a key of the network stands on the trust list beside the one
+// that replaced it: as long as anything that it signed may be shown, and a trust list
+// that names it alone be held against it.
+const keyOverlap = trustLife + 10*day
+
+// SigningKey is a key that signs, or signed, for the network or for an agency.
+type SigningKey struct {
+	Use    string // as in package roster
+	Agency string
+	KeyID  string
+	Signs  bool
+	// Until is when a former key leaves the trust list; zero where nobody knows.
+	Until time.Time
+}
+
+// SigningKeys lists the keys for lists and packs, and those of an agency if one is named:
+// those first that sign now.
+func (n *Network) SigningKeys(ctx context.Context, agency string) ([]SigningKey, error) {
+	var all []SigningKey
+	for _, use := range []verifier.Use{verifier.UseStatus, verifier.UsePack} {
+		keys, err := n.ownKeys(ctx, use)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, keys...)
+	}
+	if agency == "" {
+		return all, nil
+	}
+	a, err := n.Agency(ctx, agency)
+	if err != nil {
+		return nil, err
+	}
+	for i, k := range slices.Backward(a.Keys) {
+		all = append(all, SigningKey{Use: roster.UseAgency, Agency: agency, KeyID: k.KeyID, Signs: i == len(a.Keys)-1 && !k.Revoked && k.Compromised == nil})
+	}
+	return all, nil
+}
+
+// ownKeys are the keys of the network for a use that stand on the trust list: the one
+// that signs, and those that it replaced, for a time.
+func (n *Network) ownKeys(ctx context.Context, use verifier.Use) ([]SigningKey, error) {
+	find := n.cfg.Keys.Status
+	if use == verifier.UsePack {
+		find = n.cfg.Keys.Pack
+	}
+	signer, err := find(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the %s key: %w", use, err)
+	}
+	state, err := n.cfg.Rights.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys := []SigningKey{{Use: string(use), KeyID: signer.KeyID, Signs: true}}
+	for _, c := range slices.Backward(state.Ceremonies) {
+		until := time.Unix(c.At, 0).Add(keyOverlap)
+		if c.Use == string(use) && c.Before != signer.KeyID && n.cfg.Now().Before(until) {
+			keys = append(keys, SigningKey{Use: c.Use, KeyID: c.Before, Until: until})
+		}
+	}
+	return keys, nil
+}
+
+// listedKeys are ownKeys as they stand on the trust list. One that the keystore does not
+// have any more is left out: nothing of it can be checked.
+func (n *Network) listedKeys(ctx context.Context, use verifier.Use) ([]verifier.NetworkKey, error) {
+	keys, err := n.ownKeys(ctx, use)
+	if err != nil {
+		return nil, err
+	}
+	publics, err := n.cfg.Keys.Formers(ctx, use)
+	if err != nil {
+		return nil, fmt.Errorf("find the keys for %s: %w", use, err)
+	}
+	var listed []verifier.NetworkKey
+	for _, k := range keys {
+		public, ok := publics[k.KeyID]
+		if !ok {
+			continue
+		}
+		jwk, err := jws.MarshalKey(public)
+		if err != nil {
+			return nil, fmt.Errorf("encode the %s key: %w", use, err)
+		}
+		listed = append(listed, verifier.NetworkKey{Use: use, KeyID: k.KeyID, JWK: jwk})
+	}
+	return listed, nil
+}
+
+// Renew replaces the keys that two people agreed to replace. It is called by whoever
+// publishes what names the new ones, right before that, and repeated without harm.
+func (n *Network) Renew(ctx context.Context) error {
+	state, err := n.cfg.Rights.State(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, c := range state.Ceremonies {
+		errs = append(errs, n.renew(ctx, c))
+	}
+	return errors.Join(errs...)
+}
+
+func (n *Network) renew(ctx context.Context, c roster.Ceremony) error {
+	keys, err := n.SigningKeys(ctx, c.Agency)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(keys, func(k SigningKey) bool { return k.Signs && k.Use == c.Use && k.KeyID == c.Before }) {
+		return nil // it was replaced, or taken off
+	}
+	if c.Use == roster.UseAgency {
+		_, err := n.rotateKey(ctx, audit.Actor{}, c.Agency)
+		return err
+	}
+	// The roster's change was logged, and so will be the trust list that names the key.
+	if err := n.cfg.Keys.RotateOwn(ctx, verifier.Use(c.Use), c.Before); err != nil {
+		return fmt.Errorf("make the new key: %w", err)
+	}
+	return n.recordGeneration(ctx)
+}
+
+// NewKey is what the roster has to say for the key to be replaced that signs for a use
+// now.
+func (n *Network) NewKey(ctx context.Context, use, agency string) (*roster.NewKey, error) {
+	keys, err := n.SigningKeys(ctx, agency)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(keys, func(k SigningKey) bool { return k.Signs && k.Use == use && k.Agency == cmp.Or(agency, k.Agency) })
+	if i < 0 {
+		return nil, ErrConflict
+	}
+	return &roster.NewKey{Use: use, Agency: agency, Before: keys[i].KeyID}, nil
+}
