@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,13 +23,14 @@ import (
 )
 
 func keyCommand() *cobra.Command {
-	c := group("key", "Signing keys of agencies, and policies for a HashiCorp Vault")
+	c := group("key", "Keys that sign: ask that one is replaced, or take one off; and policies for a HashiCorp Vault")
 	c.AddCommand(policiesCommand(), keyListCommand(), keyRotateCommand(), keyCompromisedCommand())
 	return c
 }
 
 func policiesCommand() *cobra.Command {
 	var mount, prefix, out string
+	var asJSON bool
 	policies := &cobra.Command{
 		Use:   "policies",
 		Short: "Print the least that each duty needs, as Vault policies",
@@ -39,6 +43,9 @@ func policiesCommand() *cobra.Command {
 			if out != "" {
 				return writePolicies(out, all)
 			}
+			if asJSON {
+				return json.NewEncoder(c.OutOrStdout()).Encode(map[string]any{"policies": all})
+			}
 			for _, p := range all {
 				if _, err := fmt.Fprintf(c.OutOrStdout(), "# policy %s\n\n%s\n", p.Name, p.Text); err != nil {
 					return err
@@ -49,6 +56,7 @@ func policiesCommand() *cobra.Command {
 	}
 	policies.Flags().StringVar(&mount, "vault-mount", "transit", "where the network's transit engine is mounted")
 	policies.Flags().StringVar(&prefix, "vault-prefix", "safeconduct", "how the names of its keys begin")
+	policies.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	policies.Flags().StringVar(&out, "out", "", "write each into a file of its own in this folder, as NAME.hcl")
 	return policies
 }
@@ -78,19 +86,54 @@ type listedKey struct {
 }
 
 func keyListCommand() *cobra.Command {
-	var f operateFlags
+	var r reach
 	var agency string
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List the signing keys of the agencies, and which of them signs",
+		Short: "List the keys of the agencies, and which of them signs; at the service also those of the network",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.look(c.Context(), func(s *service.Service) error { return f.listKeys(c.Context(), s, agency, c.OutOrStdout()) })
+			if r.asks() {
+				return r.askKeys(c, agency)
+			}
+			return r.look(c.Context(), func(s *service.Service) error { return r.listKeys(c.Context(), s, agency, c.OutOrStdout()) })
 		},
 	}
-	f.add(c)
+	r.both(c)
 	c.Flags().StringVar(&agency, "agency", "", "the id of one agency")
 	return c
+}
+
+// askKeys lists the keys for lists and packs, and those of an agency.
+func (r *reach) askKeys(c *cobra.Command, agency string) error {
+	query := ""
+	if agency != "" {
+		query = "?agency=" + url.QueryEscape(agency)
+	}
+	var answer struct {
+		Keys []struct {
+			Use    string     `json:"use"`
+			Agency string     `json:"agency,omitempty"`
+			KeyID  string     `json:"kid"`
+			Signs  bool       `json:"signs"`
+			Until  *time.Time `json:"until,omitempty"`
+		} `json:"keys"`
+	}
+	if err := r.as(c.Context(), http.MethodGet, "/api/v1/signing-keys"+query, nil, &answer); err != nil {
+		return unknownAgency(err)
+	}
+	var words strings.Builder
+	for _, k := range answer.Keys {
+		state := "old"
+		switch {
+		case k.Signs:
+			state = "signs"
+		case k.Until != nil:
+			state = "until " + k.Until.Format(time.DateOnly)
+		}
+		fmt.Fprintf(&words, "%-32s  %s  %s\n", cmp.Or(k.Agency, k.Use), k.KeyID, state)
+	}
+	return r.say(c.OutOrStdout(), map[string]any{"keys": notNil(answer.Keys)}, words.String())
 }
 
 func (f *operateFlags) listKeys(ctx context.Context, s *service.Service, agency string, out io.Writer) error {
@@ -134,36 +177,64 @@ func (f *operateFlags) listKeys(ctx context.Context, s *service.Service, agency 
 	return nil
 }
 
+// errNotAgreed says who changes keys.
+var errNotAgreed = errors.New("two people agree that a key is replaced: ask with --url and --token-file, or on the page /admin; the running service does it then by itself")
+
 func keyRotateCommand() *cobra.Command {
-	var f operateFlags
-	var agency string
+	var r reach
+	var agency, use string
 	var wrapping bool
 	var wait time.Duration
 	c := &cobra.Command{
 		Use:   "rotate",
-		Short: "Give an agency a new signing key, and end the old one",
-		Long: `Give an agency a new signing key, have packs name it, and end the old one in the
-keystore. What the old one signed stays valid. A device knows the new key from
-the next pack that it fetches: rotate when nothing is about to be printed.
+		Short: "Ask that a key which signs is replaced",
+		Long: `Ask that a key is replaced which signs as an agency (--agency), lists (--use status)
+or packs (--use pack). Two people agree. The service then makes the new key, and
+names and uses it with the next publication. What an agency's old key signed stays
+valid; an old one of the network stands on the trust list for 40 days more. A device
+knows the new key from the next pack that it fetches: do it when nothing is about to
+be printed.
 
-It may be stopped anywhere and run again; it goes on where it was. While the
-folder is served it works only where the keys are in a HashiCorp Vault.`,
+With --dir, and only after two people agreed for this agency within 30 days, it makes
+another new key and ends the old ones in a HashiCorp Vault; with --wrapping also the
+key-encryption key. It may be stopped anywhere and run again; it goes on where it was.
+While the folder is served it works only where the keys are in a HashiCorp Vault.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.work(c.Context(), func(s *service.Service, alone bool) error {
+			switch {
+			case r.asks() && wrapping:
+				return errors.New("--wrapping goes with --dir")
+			case r.asks():
+				order := map[string]string{"use": use}
+				if agency != "" {
+					order["use"], order["agency"] = "agency", agency
+				}
+				return unknownAgency(r.ask(c, http.MethodPost, "/api/v1/ceremonies", order, nil))
+			case agency == "":
+				return errNotAgreed
+			}
+			return r.work(c.Context(), func(s *service.Service, alone bool) error {
+				switch may, err := s.MayRotate(c.Context(), agency); {
+				case err != nil:
+					return err
+				case !may:
+					return errNotAgreed
+				}
 				done, err := s.Rotate(c.Context(), service.Rotation{Agency: agency, Wrapping: wrapping, Alone: alone, Wait: wait})
 				if err != nil {
 					return fmt.Errorf("not finished; run it again: %w", err)
 				}
-				return f.say(c.OutOrStdout(), done, rotationWords(done, alone))
+				return r.say(c.OutOrStdout(), done, rotationWords(done, alone))
 			})
 		},
 	}
-	f.add(c)
-	c.Flags().StringVar(&agency, "agency", "", "the agency's id (required)")
+	r.both(c)
+	c.Flags().StringVar(&agency, "agency", "", "the agency's id (or --use)")
+	c.Flags().StringVar(&use, "use", "", "status or pack, for a key of the network (or --agency)")
 	c.Flags().BoolVar(&wrapping, "wrapping", false, "change the key-encryption key, too, and rewrite the key files of the agency's records (HashiCorp Vault)")
 	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long acts that have begun may still use the old key (HashiCorp Vault)")
-	_ = c.MarkFlagRequired("agency")
+	c.MarkFlagsOneRequired("agency", "use")
+	c.MarkFlagsMutuallyExclusive("agency", "use")
 	return c
 }
 

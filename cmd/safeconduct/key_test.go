@@ -58,6 +58,13 @@ func TestKeyCommands(t *testing.T) {
 	expect(first, 0, agency, "signs")
 	kid := strings.Fields(first.out)[1]
 	expect(do("key", "list", "--agency", randomHex(16)), 1, "no such record")
+	expect(do("key", "rotate", "--agency", agency), 1, "two people agree")
+	expect(do("key", "rotate", "--agency", randomHex(16)), 1, "no such record")
+	expect(do("key", "rotate", "--use", "pack"), 1, "two people agree")
+	opened(t, cfg, func(s *service.Service) {
+		house = house.At(t, s.People, s.Passkeys)
+		house.Do(roster.DoNewKey, agency, &roster.NewKey{Use: roster.UseAgency, Agency: agency, Before: kid}, house.First)
+	})
 	expect(do("key", "rotate", "--agency", agency), 0, kid+" stays valid")
 	expect(do("key", "list"), 0, kid+"  old", "signs")
 	expect(do("key", "rotate", "--agency", agency, "--wrapping"), 1, "HashiCorp Vault only")

@@ -403,6 +403,7 @@ PUT    /api/v1/cases/{id}/findable                   -        y          y      
 POST   /api/v1/cases/{id}/grants                     -        y          y         -       -      -      -
 DELETE /api/v1/cases/{id}/grants/{id}                -        y          y         -       -      -      -
 GET    /api/v1/cases/{id}/history                    -        y          y         -       -      -      -
+POST   /api/v1/ceremonies                            y        -          y         -       -      -      -
 GET    /api/v1/changes                               y        y          y         y       y      -      -
 POST   /api/v1/changes/{n}/stop                      y        y          y         y       y      -      -
 GET    /api/v1/devices                               y        -          y         -       -      -      -
@@ -436,6 +437,7 @@ GET    /api/v1/requests                              y        y          y      
 GET    /api/v1/requests/{id}                         y        y          y         y       y      -      -
 DELETE /api/v1/requests/{id}                         y        y          y         y       y      -      -
 GET    /api/v1/shared                                -        y          y         y       y      -      -
+GET    /api/v1/signing-keys                          y        -          y         -       -      -      -
 POST   /api/v1/verifications                         -        y          y         y       y      y      -
 `
 

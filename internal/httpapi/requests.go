@@ -346,6 +346,11 @@ func (s *Server) follow(ctx context.Context, by audit.Actor, act approval.Act) e
 	case roster.DoSuspendAgency, roster.DoResumeAgency:
 		_, err := s.cfg.Issuer.Reconsider(ctx, by, idIn(act))
 		return err
+	case roster.DoNewKey:
+		// Names and signs with the new key at once. What goes wrong is done by the next
+		// window.
+		_, err := s.cfg.Board.Publish(ctx, by, false)
+		return err
 	case roster.DoCompromisedAgency:
 		return s.cfg.TakeKeysOff(ctx, idIn(act))
 	case roster.DoRemovePerson, roster.DoSignOut, roster.DoRecoverPerson, roster.DoChangePerson:

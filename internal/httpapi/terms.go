@@ -78,3 +78,43 @@ func (s *Server) CompromiseAgency(ctx context.Context, r api.CompromiseAgencyReq
 	}
 	return api.CompromiseAgency202JSONResponse{AskedJSONResponse: out}, nil
 }
+
+// ListSigningKeys lists the keys for lists and packs, and those of an agency.
+func (s *Server) ListSigningKeys(ctx context.Context, r api.ListSigningKeysRequestObject) (api.ListSigningKeysResponseObject, error) {
+	ctx, by := acting(ctx)
+	agency := ownUnless(r.Params.Agency, by)
+	if err := people.MayFor(by, people.MemberManage, agency); err != nil {
+		return nil, people.ErrNotFound
+	}
+	all, err := s.cfg.Network.SigningKeys(ctx, agency)
+	if err != nil {
+		return nil, err
+	}
+	list := api.SigningKeyList{Keys: []api.SigningKey{}}
+	for _, k := range all {
+		list.Keys = append(list.Keys, api.SigningKey{Use: api.KeyUse(k.Use), Agency: k.Agency, Kid: k.KeyID, Signs: k.Signs, Until: utc(k.Until)})
+	}
+	return api.ListSigningKeys200JSONResponse(list), nil
+}
+
+// ChangeSigningKey asks that a key which signs is replaced. Without an id, an agency's is
+// one's own.
+func (s *Server) ChangeSigningKey(ctx context.Context, r api.ChangeSigningKeyRequestObject) (api.ChangeSigningKeyResponseObject, error) {
+	ctx, by := acting(ctx)
+	agency := r.Body.Agency
+	if r.Body.Use == api.KeyUse(roster.UseAgency) {
+		agency = ownUnless(agency, by)
+		if people.MayFor(by, people.MemberManage, agency) != nil || agency == "" {
+			return nil, people.ErrNotFound
+		}
+	}
+	what, err := s.cfg.Network.NewKey(ctx, string(r.Body.Use), agency)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.ask(ctx, by, roster.DoNewKey, agency, what)
+	if err != nil {
+		return nil, err
+	}
+	return api.ChangeSigningKey202JSONResponse{AskedJSONResponse: out}, nil
+}

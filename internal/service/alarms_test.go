@@ -12,6 +12,7 @@ import (
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // codes are those of what somebody should look at.
@@ -139,5 +140,66 @@ func TestKeysInOtherHands(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(u.cfg.Dir, "rotation.json")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a rotation is left: %v", err)
+	}
+}
+
+// TestCeremonies: two people have keys replaced that sign for the network and for an
+// agency. The next publication names and uses the new ones, the old ones of the network
+// stand beside them for a time, and what they signed is good.
+func TestCeremonies(t *testing.T) {
+	u := newUnit(t, false)
+	ctx := t.Context()
+	publish := func() *verifier.Pack {
+		t.Helper()
+		_, err := u.Board.Publish(ctx, Console, false)
+		u.ok(err)
+		pack, err := u.Board.Pack(ctx)
+		u.ok(err)
+		return pack
+	}
+	kids := func(pack *verifier.Pack, use verifier.Use) (all []string) {
+		for _, k := range pack.Trust().Keys {
+			if k.Use == use {
+				all = append(all, k.KeyID)
+			}
+		}
+		return all
+	}
+	first := publish()
+	for _, use := range []verifier.Use{verifier.UseStatus, verifier.UsePack} {
+		before := kids(first, use)
+		what, err := u.Network.NewKey(ctx, string(use), "")
+		u.ok(err)
+		u.house.Do(roster.DoNewKey, "", what, u.house.First, u.others[0])
+		after := kids(publish(), use)
+		if len(before) != 1 || len(after) != 2 || after[0] == before[0] || after[1] != before[0] {
+			t.Errorf("%s: %q after %q, want a new one with the old one beside it", use, after, before)
+		}
+		if again := kids(publish(), use); !slices.Equal(again, after) {
+			t.Errorf("%s: replaced once more: %q", use, again)
+		}
+		// What was agreed to is done once.
+		if _, err := u.People.Ask(ctx, u.house.Actor(u.house.First), roster.DoNewKey, "", what); !errors.Is(err, people.ErrConflict) {
+			t.Errorf("%s: asked for again: %v", use, err)
+		}
+	}
+	agency := u.by.Agency
+	what, err := u.Network.NewKey(ctx, roster.UseAgency, agency)
+	u.ok(err)
+	link, secret := u.People.NewLink()
+	second := people.NewPerson("", "operator-2", people.Operator)
+	u.house.Do(roster.DoAddPerson, "", &roster.AddPerson{Person: second, Link: link}, u.house.First, u.others[0])
+	u.clock = u.clock.Add(roster.Delay)
+	u.house.Join(second.ID, secret)
+	u.house.Do(roster.DoNewKey, agency, what, u.house.First, second.ID)
+	publish()
+	a, err := u.Network.Agency(ctx, agency)
+	u.ok(err)
+	if len(a.Keys) != 2 || a.Keys[0].KeyID != what.Before || a.Keys[0].Revoked {
+		t.Errorf("the agency has %d keys", len(a.Keys))
+	}
+	u.clock = u.clock.Add(41 * 24 * time.Hour)
+	if got := kids(publish(), verifier.UseStatus); len(got) != 1 || got[0] == kids(first, verifier.UseStatus)[0] {
+		t.Errorf("41 days later the trust list names %q", got)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -51,6 +52,25 @@ func (s *Service) rotation(r Rotation) (*rotation, error) {
 		return nil, ErrServed
 	}
 	return &rotation{Agency: r.Agency, Wrapping: r.Wrapping, s: s, alone: r.Alone, inside: r.Inside, wait: r.Wait}, nil
+}
+
+// MayRotate tells whether two people agreed within 30 days that an agency's key is
+// replaced, or a rotation of it was begun: then a command may finish it.
+func (s *Service) MayRotate(ctx context.Context, agency string) (bool, error) {
+	if _, err := os.Stat(filepath.Join(s.cfg.Dir, config.RotationName)); err == nil {
+		return true, nil
+	}
+	state, err := s.People.State(ctx)
+	if err != nil {
+		return false, err
+	}
+	if _, ok := state.Agencies[agency]; !ok {
+		return false, network.ErrNotFound
+	}
+	since := s.cfg.Now().Add(-30 * 24 * time.Hour).Unix()
+	return slices.ContainsFunc(state.Ceremonies, func(c roster.Ceremony) bool {
+		return c.Use == roster.UseAgency && c.Agency == agency && c.At >= since
+	}), nil
 }
 
 // rotation is a Rotation on its way. It is written down before

@@ -62,6 +62,9 @@ type Permits interface {
 	Card(ctx context.Context, agency string, m keystore.Message, c card.Claims) error
 	// NewKeys is asked before an agency gets keys.
 	NewKeys(ctx context.Context, agency string) error
+	// Replaces is asked before the key that has an id and signs for a use gets a
+	// successor, and before one that signed before stands on a trust list beside it.
+	Replaces(ctx context.Context, use keystore.Use, kid string) error
 	// TrustList is asked who belongs to the network, with which keys.
 	TrustList(ctx context.Context, l verifier.TrustList) error
 	// Changes is asked for what takes something back or confirms something: a pause
@@ -82,6 +85,9 @@ func (PermitAll) Card(context.Context, string, keystore.Message, card.Claims) er
 
 // NewKeys permits.
 func (PermitAll) NewKeys(context.Context, string) error { return nil }
+
+// Replaces permits.
+func (PermitAll) Replaces(context.Context, keystore.Use, string) error { return nil }
 
 // TrustList permits.
 func (PermitAll) TrustList(context.Context, verifier.TrustList) error { return nil }
@@ -174,7 +180,23 @@ func (g *Guard) RotateAgency(ctx context.Context, agency string) (keystore.Publi
 	if err := g.cfg.Permits.NewKeys(ctx, agency); err != nil {
 		return keystore.Public{}, err
 	}
+	now, err := g.Public(ctx, keystore.Agency(agency))
+	if err != nil {
+		return keystore.Public{}, err
+	}
+	if err := g.cfg.Permits.Replaces(ctx, keystore.Agency(agency), now.KeyID); err != nil {
+		return keystore.Public{}, err
+	}
 	return g.Store.RotateAgency(ctx, agency)
+}
+
+// Rotate makes a new key for lists or packs, where people agreed that the one which signs
+// is replaced.
+func (g *Guard) Rotate(ctx context.Context, use keystore.Use, before string) (keystore.Public, error) {
+	if err := g.cfg.Permits.Replaces(ctx, use, before); err != nil {
+		return keystore.Public{}, err
+	}
+	return g.Store.Rotate(ctx, use, before)
 }
 
 // RetireSigning is the keystore's, as are RotateWrapping and RetireWrapping.
@@ -431,6 +453,16 @@ func (g *Guard) ownKeys(ctx context.Context, keys []verifier.NetworkKey) error {
 			}
 			if !among(publics, k.KeyID, k.JWK) {
 				return refuse("a key of the network that this keystore does not have")
+			}
+			now, err := g.Public(ctx, keystore.Use(k.Use))
+			if err != nil {
+				return err
+			}
+			if k.KeyID == now.KeyID {
+				continue
+			}
+			if err := g.cfg.Permits.Replaces(ctx, keystore.Use(k.Use), k.KeyID); err != nil {
+				return err
 			}
 		case verifier.UseLog:
 			ours, err := g.LogKey(ctx)

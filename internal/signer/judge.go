@@ -321,6 +321,10 @@ func (j *Judge) holds(s roster.State, act approval.Act, proofs []approval.Proof)
 	return nil
 }
 
+// reopenedShown is how long a trust list says that founding was opened again, less an hour
+// for two clocks.
+const reopenedShown = 30*day - time.Hour
+
 // TrustList permits a list of agencies that are of the network, each as the roster says.
 func (j *Judge) TrustList(ctx context.Context, l verifier.TrustList) error {
 	j.mu.Lock()
@@ -331,6 +335,8 @@ func (j *Judge) TrustList(ctx context.Context, l verifier.TrustList) error {
 		return refuse("no roster was adopted")
 	case l.Network != s.Network || l.Demo != s.Demo:
 		return refuse("of another network")
+	case l.Reopened != 0 && l.Reopened != s.Reopened, l.Reopened == 0 && s.Reopened > 0 && j.cfg.Now().Before(time.Unix(s.Reopened, 0).Add(reopenedShown)):
+		return refuse("it says otherwise when founding was opened again")
 	}
 	for _, a := range l.Agencies {
 		of, ok := s.Agencies[a.ID]
@@ -384,6 +390,23 @@ func (j *Judge) Changes(_ context.Context, all []Change) error {
 		}
 	}
 	return nil
+}
+
+// Replaces permits a successor to a key of which people agreed that it is replaced. Of an
+// agency whose keys were in other hands every key gets one.
+func (j *Judge) Replaces(_ context.Context, use keystore.Use, kid string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.members.at(j.cfg.Now().Unix())
+	agency, ok := use.OfAgency()
+	switch {
+	case ok && s.Agencies[agency].Compromised > 0, ok && s.Replaces(roster.UseAgency, agency, kid):
+		return nil
+	case !ok && s.Replaces(string(use), "", kid):
+		return nil
+	default:
+		return refuse("nobody agreed that this key is replaced")
+	}
 }
 
 // NewKeys permits keys for agencies of the roster.

@@ -501,7 +501,39 @@ func TestJudgeKeys(t *testing.T) {
 	_, err := w.NewAgency(t.Context(), strings.Repeat("ab", 16))
 	refused(t, "keys of an agency that there is not", err)
 	_, err = w.RotateAgency(t.Context(), w.ngo)
+	refused(t, "another key that nobody agreed to", err)
+	public := func(use keystore.Use) string {
+		p, err := w.Public(t.Context(), use)
+		w.ok(err)
+		return p.KeyID
+	}
+	agree := func(agency string, what *roster.NewKey) {
+		w.Do(roster.DoNewKey, agency, what, w.First)
+	}
+	before := public(keystore.Agency(w.ngo))
+	agree(w.ngo, &roster.NewKey{Use: roster.UseAgency, Agency: w.ngo, Before: before})
+	_, err = w.RotateAgency(t.Context(), w.other)
+	refused(t, "a key of another agency", err)
+	_, err = w.RotateAgency(t.Context(), w.ngo)
 	allowed(t, "another key", err)
+	_, err = w.RotateAgency(t.Context(), w.ngo)
+	refused(t, "one more", err)
+	w.Do(roster.DoCompromisedAgency, "", &roster.CompromisedAgency{ID: w.other, Since: w.clock().Unix()}, w.First)
+	_, err = w.RotateAgency(t.Context(), w.other)
+	allowed(t, "a key of an agency whose keys were in other hands", err)
+
+	// Those of the network, and the old ones on a trust list.
+	pack := public(keystore.Pack)
+	_, err = w.Rotate(t.Context(), keystore.Pack, pack)
+	refused(t, "a pack key that nobody agreed to replace", err)
+	agree("", &roster.NewKey{Use: roster.UsePack, Before: pack})
+	_, err = w.Rotate(t.Context(), keystore.Root, pack)
+	refused(t, "the root", err)
+	_, err = w.Rotate(t.Context(), keystore.Pack, pack)
+	allowed(t, "a pack key", err)
+	if public(keystore.Pack) == pack {
+		t.Error("the pack key is the same")
+	}
 }
 
 // listed is the trust list as the service makes it.

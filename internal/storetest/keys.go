@@ -47,6 +47,7 @@ func Keys(t *testing.T, open func(t *testing.T) OpenKeys) {
 	t.Run("decoys", func(t *testing.T) { decoysOfLists(t, open(t), open(t)) })
 	t.Run("derived keys", func(t *testing.T) { derivedKeys(t, open(t), open(t)) })
 	t.Run("rotation", func(t *testing.T) { rotation(t, open(t)) })
+	t.Run("keys of the network", func(t *testing.T) { ownRotation(t, open(t)) })
 	t.Run("unknown agencies", func(t *testing.T) { unknownAgencies(t, open(t)) })
 	t.Run("at the same time", func(t *testing.T) { sameTime(t, open(t)) })
 }
@@ -308,6 +309,53 @@ func derivedKeys(t *testing.T, k, other OpenKeys) {
 	} {
 		if key.Equal(p) {
 			t.Errorf("%s: the same key", what)
+		}
+	}
+}
+
+// ownRotation: a key for lists or packs is replaced once, by whoever names the one that
+// signs; the one before is known still, and signs nothing.
+func ownRotation(t *testing.T, k OpenKeys) {
+	for _, use := range []verifier.Use{verifier.UseStatus, verifier.UsePack} {
+		find := func(ks Keystore) verifier.Signer {
+			t.Helper()
+			s, err := ks.Status(t.Context())
+			if use == verifier.UsePack {
+				s, err = ks.Pack(t.Context())
+			}
+			ok(t, err)
+			return s
+		}
+		before, generation := find(k.Keystore), uint64(0)
+		generation, err := k.Generation(t.Context())
+		ok(t, err)
+		ok(t, k.RotateOwn(t.Context(), use, before.KeyID))
+		now := find(k.Keystore)
+		if now.KeyID == before.KeyID {
+			t.Fatalf("%s: no new key was made", use)
+		}
+		if g, err := k.Generation(t.Context()); err != nil || g <= generation {
+			t.Errorf("%s: generation %d after %d, %v", use, g, generation, err)
+		}
+		ok(t, k.RotateOwn(t.Context(), use, before.KeyID)) // it signs no more: nothing is done
+		again := k.Again(t)
+		for name, ks := range map[string]Keystore{"here": k.Keystore, "opened again": again} {
+			s := find(ks)
+			same(t, string(use)+" "+name, s.KeyID, now.KeyID)
+			signs(t, string(use)+" "+name, s.KeyID, s.Key)
+			formers, err := ks.Formers(t.Context(), use)
+			ok(t, err)
+			if len(formers) != 2 || !formers[before.KeyID].Equal(before.Key.Public()) || !formers[now.KeyID].Equal(now.Key.Public()) {
+				t.Errorf("%s %s: %d keys are known", use, name, len(formers))
+			}
+		}
+		if _, err := crypto.SignMessage(before.Key, rand.Reader, []byte("late"), crypto.SHA256); err == nil {
+			t.Errorf("%s: the key that was replaced still signs", use)
+		}
+	}
+	for _, use := range []keystore.Use{keystore.Root, keystore.Agency("aa01"), "other"} {
+		if _, err := k.Rotate(t.Context(), use, "0000000000000000"); err == nil {
+			t.Errorf("%s: replaced", use)
 		}
 	}
 }

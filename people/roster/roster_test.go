@@ -420,6 +420,46 @@ func TestReopenFounding(t *testing.T) {
 	}
 }
 
+// TestCeremonies: who has to agree that a key is replaced, and that it is done once.
+func TestCeremonies(t *testing.T) {
+	s := grown(t)
+	key := func(use, agency, before string) *roster.NewKey {
+		return &roster.NewKey{Use: use, Agency: agency, Before: before}
+	}
+	first, no := "0123456789abcdef", roster.ErrNotAgreed
+	for name, c := range map[string]struct {
+		what *roster.NewKey
+		by   []string
+		want error
+	}{
+		"one operator":               {key("pack", "", first), []string{s.op1}, no},
+		"two operators":              {key("pack", "", first), []string{s.op1, s.op2}, no},
+		"two of agencies":            {key("pack", "", first), []string{s.a1, s.b1}, no},
+		"one of an agency":           {key("agency", s.a, first), []string{s.a1}, no},
+		"one of each agency":         {key("agency", s.a, first), []string{s.a1, s.b1}, no},
+		"an agency's of no agency":   {key("agency", "", first), []string{s.op1, s.op2}, roster.ErrState},
+		"the network's of an agency": {key("pack", s.a, first), []string{s.op1, s.a1}, roster.ErrState},
+	} {
+		if err := s.do(roster.DoNewKey, "", c.what, c.by...); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	for name, what := range map[string]*roster.NewKey{"the root": key("root", "", first), "the log": key("log", "", first), "no key": key("pack", "", "?")} {
+		if err := s.do(roster.DoNewKey, "", what, s.op1, s.a1); err == nil {
+			t.Errorf("%s is replaced", name)
+		}
+	}
+	s.must(roster.DoNewKey, "", key("pack", "", first), s.op1, s.a1)
+	s.must(roster.DoNewKey, "", key("agency", s.a, first), s.a1, s.a2)
+	v := s.view()
+	if !v.Replaces("pack", "", first) || !v.Replaces("agency", s.a, first) || v.Replaces("status", "", first) || v.Replaces("agency", s.b, first) {
+		t.Error("what was agreed to is something else")
+	}
+	if err := s.do(roster.DoNewKey, "", key("pack", "", first), s.op1, s.b1); !errors.Is(err, roster.ErrState) {
+		t.Errorf("a second time: %v", err)
+	}
+}
+
 func TestDemoNeverWaits(t *testing.T) {
 	h, op := found(t, true)
 	a := h.agency("NGO", op)

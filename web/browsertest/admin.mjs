@@ -154,6 +154,16 @@ async function agency(one, two, look) {
   await one.page.fill("[data-testid=desk]", "+00 11 222 444");
   await press(one.page, "send");
   await settle(one, two);
+  // Two replace the key for packs, and the list names both.
+  await to(one.page, "signing");
+  await there(one.page, "change-pack");
+  await look(one.page, "admin-signing");
+  await press(one.page, "change-pack");
+  await settle(one, two);
+  await to(one.page, "signing");
+  await one.page.waitForSelector("[data-use=pack] >> nth=1");
+  await look(one.page, "admin-signing-two");
+
   for (const form of ["agency-partner", "agency-quota", "agency-compromised"]) {
     await one.page.goto(`${new URL(one.page.url()).origin}/admin#${form}/${id}`);
     await at(one.page, form);

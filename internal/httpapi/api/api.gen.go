@@ -387,6 +387,27 @@ func (e HealthState) Valid() bool {
 	}
 }
 
+// Defines values for KeyUse.
+const (
+	KeyUseAgency KeyUse = "agency"
+	KeyUsePack   KeyUse = "pack"
+	KeyUseStatus KeyUse = "status"
+)
+
+// Valid indicates whether the value is a known member of the KeyUse enum.
+func (e KeyUse) Valid() bool {
+	switch e {
+	case KeyUseAgency:
+		return true
+	case KeyUsePack:
+		return true
+	case KeyUseStatus:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OpeningOrderParts.
 const (
 	OpeningOrderPartsAttestations OpeningOrderParts = "attestations"
@@ -999,6 +1020,13 @@ type CaseOrder struct {
 	Findable bool `json:"findable,omitempty,omitzero"`
 }
 
+// CeremonyOrder defines model for CeremonyOrder.
+type CeremonyOrder struct {
+	// Agency 128 random bits in lower-case hex
+	Agency ID     `json:"agency,omitempty,omitzero"`
+	Use    KeyUse `json:"use"`
+}
+
 // Challenge defines model for Challenge.
 type Challenge struct {
 	// Expires RFC 3339, UTC, whole seconds
@@ -1378,6 +1406,9 @@ type JoinPasskey struct {
 
 // JoinSecret What stands behind the hash sign of the link
 type JoinSecret = string
+
+// KeyUse defines model for KeyUse.
+type KeyUse string
 
 // Kind defines model for Kind.
 type Kind = string
@@ -1762,6 +1793,23 @@ type SharedList struct {
 	Records []Grant `json:"records"`
 }
 
+// SigningKey defines model for SigningKey.
+type SigningKey struct {
+	// Agency 128 random bits in lower-case hex
+	Agency ID     `json:"agency,omitempty,omitzero"`
+	Kid    string `json:"kid"`
+	Signs  bool   `json:"signs"`
+
+	// Until When a former key leaves the trust list
+	Until time.Time `json:"until,omitempty,omitzero"`
+	Use   KeyUse    `json:"use"`
+}
+
+// SigningKeyList defines model for SigningKeyList.
+type SigningKeyList struct {
+	Keys []SigningKey `json:"keys"`
+}
+
 // StatusChanged defines model for StatusChanged.
 type StatusChanged struct {
 	// ID 128 random bits in lower-case hex
@@ -1985,6 +2033,12 @@ type ShareCaseParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ChangeSigningKeyParams defines parameters for ChangeSigningKey.
+type ChangeSigningKeyParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // StopChangeParams defines parameters for StopChange.
 type StopChangeParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -2177,6 +2231,12 @@ type BeginSignInParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ListSigningKeysParams defines parameters for ListSigningKeys.
+type ListSigningKeysParams struct {
+	// Agency My own if none is given
+	Agency ID `form:"agency,omitempty" json:"agency,omitempty,omitzero"`
+}
+
 // UnlockNetworkParams defines parameters for UnlockNetwork.
 type UnlockNetworkParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -2239,6 +2299,9 @@ type MakeCaseFindableJSONRequestBody = Findable
 
 // ShareCaseJSONRequestBody defines body for ShareCase for application/json ContentType.
 type ShareCaseJSONRequestBody = GrantOrder
+
+// ChangeSigningKeyJSONRequestBody defines body for ChangeSigningKey for application/json ContentType.
+type ChangeSigningKeyJSONRequestBody = CeremonyOrder
 
 // ApproveDeviceJSONRequestBody defines body for ApproveDevice for application/json ContentType.
 type ApproveDeviceJSONRequestBody = Approval
@@ -2386,6 +2449,9 @@ type ServerInterface interface {
 	// ReadHistory What was done with the case, for the holder
 	// (GET /api/v1/cases/{case}/history)
 	ReadHistory(c *gin.Context, pCase PathCase)
+	// ChangeSigningKey Ask that a key which signs is replaced
+	// (POST /api/v1/ceremonies)
+	ChangeSigningKey(c *gin.Context, params ChangeSigningKeyParams)
 	// ListChanges What was agreed to and does not count yet
 	// (GET /api/v1/changes)
 	ListChanges(c *gin.Context)
@@ -2536,6 +2602,9 @@ type ServerInterface interface {
 	// ListShared The records shared with my agency
 	// (GET /api/v1/shared)
 	ListShared(c *gin.Context)
+	// ListSigningKeys The keys that sign lists and packs, and those of an agency
+	// (GET /api/v1/signing-keys)
+	ListSigningKeys(c *gin.Context, params ListSigningKeysParams)
 	// UnlockNetwork Open a locked network, by the passkeys of two people over one act
 	// (POST /api/v1/unlock)
 	UnlockNetwork(c *gin.Context, params UnlockNetworkParams)
@@ -3506,6 +3575,49 @@ func (siw *ServerInterfaceWrapper) ReadHistory(c *gin.Context) {
 	}
 
 	siw.Handler.ReadHistory(c, pCase)
+}
+
+// ChangeSigningKey operation middleware
+func (siw *ServerInterfaceWrapper) ChangeSigningKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ChangeSigningKeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ChangeSigningKey(c, params)
 }
 
 // ListChanges operation middleware
@@ -5271,6 +5383,33 @@ func (siw *ServerInterfaceWrapper) ListShared(c *gin.Context) {
 	siw.Handler.ListShared(c)
 }
 
+// ListSigningKeys operation middleware
+func (siw *ServerInterfaceWrapper) ListSigningKeys(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSigningKeysParams
+
+	// ------------- Optional query parameter "agency" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "agency", c.Request.URL.Query(), &params.Agency, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter agency: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListSigningKeys(c, params)
+}
+
 // UnlockNetwork operation middleware
 func (siw *ServerInterfaceWrapper) UnlockNetwork(c *gin.Context) {
 
@@ -5518,6 +5657,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/v1/changes/:change/stop", wrapper.StopChange)
 	router.DELETE(options.BaseURL+"/api/v1/founding", wrapper.CloseFounding)
 	router.GET(options.BaseURL+"/api/v1/founding", wrapper.ReadFounding)
+	router.GET(options.BaseURL+"/api/v1/signing-keys", wrapper.ListSigningKeys)
+	router.POST(options.BaseURL+"/api/v1/ceremonies", wrapper.ChangeSigningKey)
 	router.GET(options.BaseURL+"/api/v1/alarms", wrapper.ListAlarms)
 	router.POST(options.BaseURL+"/api/v1/lock", wrapper.LockNetwork)
 	router.POST(options.BaseURL+"/api/v1/unlock/options", wrapper.BeginUnlock)
@@ -6554,6 +6695,46 @@ type ReadHistorydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReadHistorydefaultApplicationProblemPlusJSONResponse) VisitReadHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSigningKeyRequestObject struct {
+	Params ChangeSigningKeyParams
+	Body   *ChangeSigningKeyJSONRequestBody
+}
+
+type ChangeSigningKeyResponseObject interface {
+	VisitChangeSigningKeyResponse(w http.ResponseWriter) error
+}
+
+type ChangeSigningKey202JSONResponse struct{ AskedJSONResponse }
+
+func (response ChangeSigningKey202JSONResponse) VisitChangeSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSigningKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeSigningKeydefaultApplicationProblemPlusJSONResponse) VisitChangeSigningKeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8573,6 +8754,45 @@ func (response ListShareddefaultApplicationProblemPlusJSONResponse) VisitListSha
 	return err
 }
 
+type ListSigningKeysRequestObject struct {
+	Params ListSigningKeysParams
+}
+
+type ListSigningKeysResponseObject interface {
+	VisitListSigningKeysResponse(w http.ResponseWriter) error
+}
+
+type ListSigningKeys200JSONResponse SigningKeyList
+
+func (response ListSigningKeys200JSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeysdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSigningKeysdefaultApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UnlockNetworkRequestObject struct {
 	Params UnlockNetworkParams
 	Body   *UnlockNetworkJSONRequestBody
@@ -8843,6 +9063,9 @@ type StrictServerInterface interface {
 	// ReadHistory What was done with the case, for the holder
 	// (GET /api/v1/cases/{case}/history)
 	ReadHistory(ctx context.Context, request ReadHistoryRequestObject) (ReadHistoryResponseObject, error)
+	// ChangeSigningKey Ask that a key which signs is replaced
+	// (POST /api/v1/ceremonies)
+	ChangeSigningKey(ctx context.Context, request ChangeSigningKeyRequestObject) (ChangeSigningKeyResponseObject, error)
 	// ListChanges What was agreed to and does not count yet
 	// (GET /api/v1/changes)
 	ListChanges(ctx context.Context, request ListChangesRequestObject) (ListChangesResponseObject, error)
@@ -8993,6 +9216,9 @@ type StrictServerInterface interface {
 	// ListShared The records shared with my agency
 	// (GET /api/v1/shared)
 	ListShared(ctx context.Context, request ListSharedRequestObject) (ListSharedResponseObject, error)
+	// ListSigningKeys The keys that sign lists and packs, and those of an agency
+	// (GET /api/v1/signing-keys)
+	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
 	// UnlockNetwork Open a locked network, by the passkeys of two people over one act
 	// (POST /api/v1/unlock)
 	UnlockNetwork(ctx context.Context, request UnlockNetworkRequestObject) (UnlockNetworkResponseObject, error)
@@ -9965,6 +10191,50 @@ func (sh *strictHandler) ReadHistory(ctx *gin.Context, pCase PathCase) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ReadHistoryResponseObject); ok {
 		if err := validResponse.VisitReadHistoryResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ChangeSigningKey operation middleware
+func (sh *strictHandler) ChangeSigningKey(ctx *gin.Context, params ChangeSigningKeyParams) {
+	var request ChangeSigningKeyRequestObject
+
+	request.Params = params
+
+	var body ChangeSigningKeyJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeSigningKey(ctx, request.(ChangeSigningKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeSigningKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ChangeSigningKeyResponseObject); ok {
+		if err := validResponse.VisitChangeSigningKeyResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -11640,6 +11910,32 @@ func (sh *strictHandler) ListShared(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ListSharedResponseObject); ok {
 		if err := validResponse.VisitListSharedResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListSigningKeys operation middleware
+func (sh *strictHandler) ListSigningKeys(ctx *gin.Context, params ListSigningKeysParams) {
+	var request ListSigningKeysRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSigningKeys(ctx, request.(ListSigningKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSigningKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListSigningKeysResponseObject); ok {
+		if err := validResponse.VisitListSigningKeysResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

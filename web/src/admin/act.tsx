@@ -25,7 +25,7 @@ export function Roles({ of }: { of: readonly Role[] }): VNode {
 }
 
 /** Word is a value that this page has a word for, or the value itself. */
-export function Word({ of, value }: { of: "role" | "class" | "kind" | "level" | "finding" | "yes"; value: string }): VNode {
+export function Word({ of, value }: { of: "role" | "class" | "kind" | "level" | "finding" | "use" | "yes"; value: string }): VNode {
   const id = `admin.${of}.${value.toLowerCase()}`;
   return has(id) ? <Say id={id} /> : <bdi>{value}</bdi>;
 }
@@ -93,7 +93,7 @@ function Value({ means, value, named }: { means: Meaning; value: string; named: 
   if (value === "") return means === "agency" ? <Say id="admin.network.itself" /> : <Say id="admin.act.nothing" />;
   switch (means) {
     case "agency": case "person": case "program": case "device": return <Named id={value} named={named} />;
-    case "role": case "class": case "kind": case "level": case "finding": case "yes": return <Word of={means} value={value} />;
+    case "role": case "class": case "kind": case "level": case "finding": case "use": case "yes": return <Word of={means} value={value} />;
     case "time": if (value === "0") return <Say id="admin.act.usual" />; return <bdi>{moment(timeOf(value))}</bdi>;
     case "machine": return <bdi dir="ltr" class="machine-part">{value}</bdi>;
     default: return <bdi>{value}</bdi>;

@@ -7,7 +7,7 @@ import type { ActLine } from "./contract";
 export type Meaning =
   | "text"
   | "agency" | "person" | "program" | "device" // ids
-  | "role" | "class" | "kind" | "level" | "finding" | "yes" // words of ours
+  | "role" | "class" | "kind" | "level" | "finding" | "use" | "yes" // words of ours
   | "time" // RFC 3339, or seconds since 1970
   | "machine" // digests and keys
   | "unknown"; // nobody wrote this down here: the place is its own label
@@ -26,6 +26,8 @@ const meanings: Record<string, Meaning> = {
   "what.event": "text", "what.cards": "text", "what.symbols": "text", "what.seq": "text",
   "what.roles": "role", "what.role": "role", "what.class": "class", "what.kinds": "kind", "what.kind": "kind", "what.level": "level",
   "what.case": "text", "what.of": "text", "what.again": "yes", "what.record": "text", "what.keeper": "agency", "what.purpose": "text", "what.demo": "yes", "what.credential.synced": "yes",
+  "what.use": "use", "what.before": "machine",
+  "what.case": "text", "what.of": "text", "what.again": "yes", "what.demo": "yes", "what.credential.synced": "yes",
   "what.expires": "time", "what.until": "time", "what.since": "time", "what.link.until": "time",
   "what.order": "machine", "what.link.hash": "machine", "what.token": "machine", "what.recipient": "machine",
   "what.credential": "machine", "what.credential.id": "machine", "what.credential.public_key": "machine", "what.credential.aaguid": "machine",

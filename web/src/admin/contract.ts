@@ -244,6 +244,25 @@ export interface CompromiseOrder {
   since: string;
 }
 
+export type KeyUse = "status" | "pack" | "agency";
+
+export interface SigningKey {
+  use: KeyUse;
+  agency?: string;
+  kid: string;
+  signs: boolean;
+  until?: string;
+}
+
+export interface SigningKeyList {
+  keys: SigningKey[];
+}
+
+export interface CeremonyOrder {
+  use: KeyUse;
+  agency?: string;
+}
+
 export type AlarmCode = "roster_mismatch" | "rows_mismatch" | "log_stopped" | "publishing_stopped" | "signer_away" | "quota_exceeded" | "look_ups" | "changes_waiting" | "founding_open" | "founding_reopened";
 
 export interface Alarm {

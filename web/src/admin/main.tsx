@@ -22,6 +22,7 @@ import { ChangedPerson, NewPerson, OneOf, People } from "./screens/people";
 import { NewProgram, OneProgram, Programs } from "./screens/programs";
 import { One } from "./screens/request";
 import { SignIn } from "./screens/signin";
+import { Signing } from "./screens/signing";
 import * as service from "./service";
 import { Beside, Say } from "./words";
 
@@ -34,7 +35,7 @@ const screens: Record<string, (of: { id: string }) => VNode> = {
   devices: Devices, device: OneDevice, "device-new": NewDevice,
   programs: Programs, program: OneProgram, "program-new": NewProgram,
   changes: Changes, change: OneChange,
-  founding: Founding, alarms: Alarms, me: Mine,
+  signing: Signing, founding: Founding, alarms: Alarms, me: Mine,
 };
 
 async function signOut(): Promise<void> {

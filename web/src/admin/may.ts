@@ -21,7 +21,7 @@ export const watches = (): boolean => is("operator", "auditor");
 /** parts are the screens beside the first, in the order in which they are listed. */
 export function parts(): string[] {
   return [
-    ...(leads() ? ["people", "devices", "programs", "agencies", "changes", "founding"] : []),
+    ...(leads() ? ["people", "devices", "programs", "agencies", "signing", "changes", "founding"] : []),
     ...(watches() ? ["alarms"] : []),
     "me",
   ];

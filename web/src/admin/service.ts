@@ -4,9 +4,9 @@
 import { signal } from "@preact/signals";
 import { ask, Refused } from "../shared/service";
 import type {
-  AgencyList, AgencyOrder, AgencyStatusOrder, AlarmList, Approval, Asked, ChangeList, CompromiseOrder, DeviceList, FoundingState, Invitation, InvitationOrder,
+  AgencyList, AgencyOrder, AgencyStatusOrder, AlarmList, Approval, Asked, CeremonyOrder, ChangeList, CompromiseOrder, DeviceList, FoundingState, Invitation, InvitationOrder,
   JoinAct, JoinAnswer, JoinOptions, JoinOrder, JoinPasskey, Me, Opaque, PartnerOrder, PasskeyAnswer, PasskeyOptions, PersonList, PersonOrder, ProgramList,
-  ProgramOrder, QuotaOrder, Request, RequestList, RolesOrder, SessionList,
+  ProgramOrder, QuotaOrder, Request, RequestList, RolesOrder, SessionList, SigningKeyList,
 } from "./contract";
 
 /** me is who is signed in: undefined before the service was asked, null for nobody. */
@@ -76,6 +76,9 @@ export const removeProgram = (program: string): Promise<Asked> => remove(`/progr
 
 export const listChanges = (): Promise<ChangeList> => get("/changes");
 export const stopChange = (change: number): Promise<Asked> => post(`/changes/${change}/stop`);
+
+export const listSigningKeys = (agency: string): Promise<SigningKeyList> => get(`/signing-keys${of(agency)}`);
+export const changeSigningKey = (order: CeremonyOrder): Promise<unknown> => post("/ceremonies", order);
 
 export const listAlarms = (): Promise<AlarmList> => get("/alarms");
 
