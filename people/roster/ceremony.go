@@ -43,7 +43,14 @@ func (k *NewKey) need(s *State, _ approval.Act) need {
 	if k.Use == UseAgency {
 		return need{people: 2, founding: true, who: team(s, k.Agency)}
 	}
-	return twoBodies(s, "")
+	n, agencies := twoBodies(s, ""), 0
+	for id := range s.Agencies {
+		if s.Active(id) {
+			agencies++
+		}
+	}
+	n.apart = agencies > 1 // a network of one agency has its two operators
+	return n
 }
 
 func (k *NewKey) check(s *State, _ approval.Act) error {
