@@ -539,10 +539,11 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// TestDemo: every verdict of a demonstration network says so, whatever it is.
+// TestDemo: every verdict of a demonstration network says so, whatever it is, and on
+// which day somebody alone opened the founding again.
 func TestDemo(t *testing.T) {
 	i := newIssued(t)
-	i.trust.Demo = true
+	i.trust.Demo, i.trust.Reopened = true, day.Add(-3*24*time.Hour).Unix()
 	p := i.open(noon)
 	for name, v := range map[string]Verdict{
 		"foreign":    p.Verify(Presentation{Text: "x"}, noon),
@@ -553,8 +554,8 @@ func TestDemo(t *testing.T) {
 		"too late":   p.Verify(Presentation{Text: i.digits}, noon.AddDate(1, 0, 0)),
 		"no picture": p.UnreadableVerdict(ReasonNoPicture, noon),
 	} {
-		if !v.Demo || v.Desk != i.trust.Desk {
-			t.Errorf("%s: demo is %v and the desk %q", name, v.Demo, v.Desk)
+		if !v.Demo || v.Desk != i.trust.Desk || v.Reopened != "2026-11-20" {
+			t.Errorf("%s: demo is %v, the desk %q, and founding was opened again on %q", name, v.Demo, v.Desk, v.Reopened)
 		}
 	}
 }

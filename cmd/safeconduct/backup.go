@@ -49,7 +49,8 @@ Only the people named in --to can open the files, two at least, with keys that
 }
 
 func keygenCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:   "keygen FILE",
 		Short: "Make a key that opens backups, and print the recipient that belongs to it",
 		Args:  cobra.ExactArgs(1),
@@ -62,10 +63,15 @@ func keygenCommand() *cobra.Command {
 			if err := files.Create(args[0], func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
 				return err
 			}
+			if asJSON {
+				return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"recipient": public, "file": args[0]})
+			}
 			_, err = fmt.Fprintln(c.OutOrStdout(), public)
 			return err
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return c
 }
 
 func (f *backupFlags) run(ctx context.Context, out, progress io.Writer, path string) error {
