@@ -18,7 +18,7 @@ const catalogue = (code) => JSON.parse(readFileSync(join(import.meta.dirname, ".
 const english = catalogue("en");
 
 // drawn are the screens of which docs/screens has a picture.
-const drawn = ["signin", "join", "home", "request", "person-new", "once", "agency-change", "notices", "alarms-all", "decision"].map((name) => `admin-${name}`);
+const drawn = ["signin", "join", "home", "request", "person-new", "once", "agency-change", "notices", "alarms-all"].map((name) => `admin-${name}`);
 
 /** Somebody is a person with a browser, whose passkeys are on one device. */
 export async function somebody(code, timezoneId, begin = () => start({ timezoneId })) {

@@ -11,8 +11,9 @@ import { place, to } from "./place";
 import * as service from "./service";
 import { Say, moment } from "./words";
 
-// So many are named; the others are behind a link.
-const few = 3;
+// So many are named, on the first screen and on every other one; the rest is behind a
+// link.
+const [first, elsewhere] = [3, 1];
 
 /** Notices stand at the top of every screen. They say nothing while nothing is known. */
 export function Notices(): VNode | null {
@@ -23,6 +24,7 @@ export function Notices(): VNode | null {
     void service.listChanges().then(({ changes }) => { stoppable.value = changes.filter((c) => c.mine); }, () => undefined);
   }, [screen]);
   const all = stoppable.value;
+  const few = screen === "home" ? first : elsewhere;
   if (all.length === 0) return null;
   return (
     <section class="note late" data-testid="stoppable">
