@@ -27,7 +27,6 @@ const meanings: Record<string, Meaning> = {
   "what.roles": "role", "what.role": "role", "what.class": "class", "what.kinds": "kind", "what.kind": "kind", "what.level": "level",
   "what.case": "text", "what.of": "text", "what.again": "yes", "what.record": "text", "what.keeper": "agency", "what.purpose": "text", "what.demo": "yes", "what.credential.synced": "yes",
   "what.use": "use", "what.before": "machine",
-  "what.case": "text", "what.of": "text", "what.again": "yes", "what.demo": "yes", "what.credential.synced": "yes",
   "what.expires": "time", "what.until": "time", "what.since": "time", "what.link.until": "time",
   "what.order": "machine", "what.link.hash": "machine", "what.token": "machine", "what.recipient": "machine",
   "what.credential": "machine", "what.credential.id": "machine", "what.credential.public_key": "machine", "what.credential.aaguid": "machine",
