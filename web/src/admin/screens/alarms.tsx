@@ -16,6 +16,11 @@ const grave: readonly string[] = ["roster_mismatch", "rows_mismatch", "log_stopp
 // Where more is to be seen of some of them.
 const places: Partial<Record<Alarm["code"], string>> = { changes_waiting: "changes", founding_open: "founding", founding_reopened: "founding" };
 
+// What whoever runs the service types to know more of some of them.
+const commands: Partial<Record<Alarm["code"], string>> = {
+  roster_mismatch: "safeconduct log verify", rows_mismatch: "safeconduct fsck", publishing_stopped: "safeconduct doctor",
+};
+
 export function Alarms(): VNode {
   const found = useLoaded(async () => {
     const [{ alarms }] = await Promise.all([service.listAlarms(), agencies()]); // their names
@@ -40,7 +45,7 @@ function One({ of: a }: { of: Alarm }): VNode {
   const more = a.agency ? to("agency", a.agency) : places[a.code] && to(places[a.code] ?? "");
   const values = {
     agency: a.agency ? <Named id={a.agency} bare /> : <Say id="admin.network.itself" />, count: a.count ?? 0,
-    when: a.since ? day(a.since) : "", until: a.until ? moment(a.until) : "",
+    when: a.since ? day(a.since) : "", until: a.until ? moment(a.until) : "", command: <bdi dir="ltr">{commands[a.code] ?? ""}</bdi>,
   };
   return (
     <li data-testid="alarm" data-code={a.code} class={grave.includes(a.code) ? "grave" : ""}>
