@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/safeconduct/safeconduct/approval"
@@ -301,46 +302,71 @@ func (s *Service) unlock(ctx context.Context) error {
 	return errors.Join(dropLock(s.cfg.Dir), dropOpening(s.cfg.Dir))
 }
 
-// lockedNow tells whether the network, or this folder, was locked, and then writes down
-// what a process without keys has to know.
-func (s *Service) lockedNow(ctx context.Context) (bool, error) {
-	state, away := s.People.State(ctx)
-	lock, locked, err := ReadLock(s.cfg.Dir)
-	switch {
-	case away != nil:
-		return locked, err // others say that the database is away
-	case !locked && state.Lock == "":
-		return false, nil
-	case !locked:
-		lock.At = state.LockedAt
-	}
-	n := s.Network
-	lock = lock.of(network.Record{Name: n.Name(), BaseURL: n.BaseURL(), Desk: n.Desk(), Demo: n.Demo()})
-	return true, lock.pinned(state).write(s.cfg.Dir)
-}
-
 // lockEvery is how often it is looked whether the network was locked.
 const lockEvery = time.Second
 
-// watchLock closes locked once the network is.
+// watchLock closes locked once the network is. The folder is looked at whatever the
+// database does meanwhile: it may answer to nobody.
 func (s *Service) watchLock(ctx context.Context, locked chan<- struct{}) {
-	tick := time.NewTicker(lockEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+	ctx, done := context.WithCancel(ctx)
+	defer done()
+	is := sync.OnceFunc(func() { close(locked); done() })
+	go again(ctx, lockEvery, func() {
+		if s.rosterLocked(ctx) {
+			is()
 		}
-		is, err := s.lockedNow(ctx)
-		if err != nil && ctx.Err() == nil { // it is locked all the same
-			s.cfg.Log.ErrorContext(ctx, "the lock could not be written down", "cause", err.Error())
+	})
+	again(ctx, lockEvery, func() {
+		if s.folderLocked(ctx) {
+			is()
 		}
-		if is {
-			close(locked)
-			return
-		}
+	})
+}
+
+// rosterLocked tells whether the network was locked by its roster, and writes down what
+// a process without keys has to know.
+func (s *Service) rosterLocked(ctx context.Context) bool {
+	state, err := s.People.State(ctx)
+	if err != nil || state.Lock == "" {
+		return false // that the database is away, others say
 	}
+	s.noted(ctx, Lock{At: state.LockedAt}.of(s.record()).pinned(state).write(s.cfg.Dir))
+	return true
+}
+
+// folderLocked tells whether somebody has locked the folder, and adds what is known here.
+func (s *Service) folderLocked(ctx context.Context) bool {
+	lock, locked, err := ReadLock(s.cfg.Dir)
+	if !locked {
+		return false
+	}
+	s.noted(ctx, err)
+	added := make(chan error, 1)
+	go func() {
+		state, err := s.People.State(ctx)
+		if err == nil {
+			err = lock.of(s.record()).pinned(state).write(s.cfg.Dir)
+		}
+		added <- err
+	}()
+	select {
+	case err = <-added:
+		s.noted(ctx, err)
+	case <-time.After(lastWords):
+	}
+	return true
+}
+
+// noted says that a lock could not be written down. It is one all the same.
+func (s *Service) noted(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		s.cfg.Log.ErrorContext(ctx, "the lock could not be written down", "cause", err.Error())
+	}
+}
+
+func (s *Service) record() network.Record {
+	n := s.Network
+	return network.Record{Name: n.Name(), BaseURL: n.BaseURL(), Desk: n.Desk(), Demo: n.Demo()}
 }
 
 // Locked is closed once the network was locked, for whoever serves it in another way than

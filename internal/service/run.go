@@ -54,7 +54,11 @@ func Serve(ctx context.Context, cfg Config, at Serving) (err error) {
 		if err := waitUnlocked(ctx, cfg, at); err != nil || ctx.Err() != nil {
 			return err
 		}
-		if err := serve(ctx, cfg, at); !errors.Is(err, errUnopened) {
+		err := serve(ctx, cfg, at)
+		if !errors.Is(err, errUnopened) {
+			return err
+		}
+		if _, locked, _ := ReadLock(cfg.Dir); !locked { // it could not be written down
 			return err
 		}
 	}
