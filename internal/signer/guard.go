@@ -645,7 +645,7 @@ func (g *Guard) changes(ctx context.Context, address string, after *statuslist.L
 		case status && (was == statuslist.Invalid || was == statuslist.Replaced):
 			return nil, refuse("what is out of use or replaced stays so")
 		case status && (was != statuslist.Suspended || is != statuslist.Valid), !status && is == noAnswer:
-		case !decoys.Has(uint32(i)): //nolint:gosec // an index of a list
+		case !decoys.Has(uint32(i)):
 			changes = append(changes, Change{Subject: address, Index: i, From: was, To: is})
 		}
 	}

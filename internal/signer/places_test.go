@@ -98,7 +98,7 @@ func (g *guarded) replied(ctx context.Context, list, index int, edit func(map[st
 	if _, err := sdjwt.Sign(sdjwt.Header{Type: sdjwt.TypeVC, KeyID: kid}, always, hidden, 16, key, nil); err != nil {
 		g.t.Fatal(err)
 	}
-	r, err := g.Receipt(g.t.Context(), uint16(list), uint32(index)) //nolint:gosec // of this test
+	r, err := g.Receipt(g.t.Context(), uint16(list), uint32(index))
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestAnswers(t *testing.T) {
 	}
 	_, err := g.listFor(answersAt, map[int]uint8{7: confirmed}, because(7, sitis, reply))
 	refused(t, "before the list of the reply was published", err)
-	status, err := g.listFor(statusAt, map[int]uint8{13: statuslist.Invalid, 14: statuslist.Suspended})
+	_, err = g.listFor(statusAt, map[int]uint8{13: statuslist.Invalid, 14: statuslist.Suspended})
 	allowed(t, "the first status list", err)
 
 	withdrawn := g.replied(g.about(siti), 1, 13, nil)
@@ -218,7 +218,7 @@ func TestAnswers(t *testing.T) {
 
 	// The reply is withdrawn. What was taken back does not come again by a list of before,
 	// nor by the reply.
-	status, err = g.listFor(statusAt, map[int]uint8{1: statuslist.Invalid, 13: statuslist.Invalid, 14: statuslist.Suspended})
+	status, err := g.listFor(statusAt, map[int]uint8{1: statuslist.Invalid, 13: statuslist.Invalid, 14: statuslist.Suspended})
 	allowed(t, "the reply withdrawn", err)
 	none, err := g.listFor(answersAt, map[int]uint8{})
 	allowed(t, "the answers taken back", err)

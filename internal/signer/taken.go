@@ -31,7 +31,7 @@ type takenPlaces struct {
 func openTaken(dir string) (*takenPlaces, error) {
 	t := &takenPlaces{what: map[listPlace][8]byte{}}
 	var err error
-	if t.file, err = os.OpenFile(filepath.Join(dir, TakenName), os.O_RDWR|os.O_CREATE, 0o600); err != nil { //nolint:gosec // a folder of ours
+	if t.file, err = os.OpenFile(filepath.Join(dir, TakenName), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, fmt.Errorf("signer: open what was signed: %w", trouble.Disk(err))
 	}
 	data, err := io.ReadAll(t.file)
