@@ -201,7 +201,7 @@ func ginForm(path string) string {
 	switch path {
 	case "/log/tile/{tile}":
 		return "/log/tile/*tile"
-	case "/check/{file}", "/admin/{file}":
+	case "/check/{file}", "/admin/{file}", "/unlock/{file}":
 		return strings.TrimSuffix(path, "{file}") + "*file"
 	}
 	return strings.NewReplacer("{", ":", "}", "").Replace(path)
