@@ -83,7 +83,7 @@ func (f initFlags) run(ctx context.Context, out io.Writer) error {
 	_, err = fmt.Fprintf(out, "The network is made. Serve it, and within 24 hours open this link where you want to\n"+
 		"be its first operator; it is good once, and shown this once:\n\n%s\n\n%s\n"+
 		"A program can act as operator with this token, shown this once:\n\n%s\n\n"+
-		"The root key lies in the key file with the others: whoever holds folder and\npassphrase can name agencies. docs/operate.md says how to keep them apart.\n", link, picture, access.Token)
+		"Whoever holds folder and passphrase adds nobody with them: these commands then only\nend, suspend, burn and lock, and for the rest two people agree. But the keys themselves\nlie there, the root's with the others: docs/operate.md says how to keep them apart.\n", link, picture, access.Token)
 	return err
 }
 
