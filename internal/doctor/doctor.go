@@ -497,7 +497,7 @@ func (d *doctor) network(ctx context.Context) {
 		d.rowFault(err.Error())
 		return
 	case errors.As(err, &old):
-		d.fault("newest rows", "the database "+old.Found, old.Do)
+		d.fault("rows", "the database "+old.Found, old.Do)
 		return
 	case err != nil:
 		d.unchecked("network", "it cannot be opened", "Mend what is marked ✕ above; fsck says more.")
@@ -557,7 +557,19 @@ func (d *doctor) rows(ctx context.Context, s *service.Service) {
 	case len(problems) > 0:
 		d.rowFault(fmt.Sprintf("%d things do not hold: %s", len(problems), problems[0]))
 	default:
-		d.ok("rows", "each is what was written with the keys")
+		d.newest(ctx, s)
+	}
+}
+
+// newest looks whether the database has come as far as it had.
+func (d *doctor) newest(ctx context.Context, s *service.Service) {
+	switch old, err := service.AsPutBack(s.CheckPutBack(ctx)); {
+	case err != nil:
+		d.unchecked("rows", "the aside folder did not say how far the database had come", "Mend what is marked ✕ above, or run this again.")
+	case old != nil:
+		d.fault("rows", "the database "+old.Found, old.Do)
+	default:
+		d.ok("rows", "each is what was written with the keys, and none is from before")
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/doctor"
 	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/service"
@@ -741,6 +742,54 @@ func TestRowsWithoutSeals(t *testing.T) {
 		if untrue, ok := errors.AsType[*sqlstore.SealError](err); !ok || untrue.Table != "head_count" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestDatabasePutBack is hostile case 76 of the whole database, put back while nothing
+// runs. Every seal in it holds: what is written down outside of it tells. Nobody opens it,
+// and every check says why and what to do.
+func TestDatabasePutBack(t *testing.T) {
+	a := newAttacked(t)
+	database := filepath.Join(a.cfg.Dir, config.DatabaseName)
+	reopen := func() {
+		t.Helper()
+		var err error
+		a.s, err = service.Open(t.Context(), a.cfg)
+		a.ok(err)
+	}
+	a.ok(errors.Join(a.s.Close(), a.db.Close()))
+	yesterday, err := os.ReadFile(database)
+	a.ok(err)
+	reopen()
+	a.house = a.house.At(t, a.s.People, a.s.Passkeys)
+	a.house.Do(changes.DoSuspendAgency, "", &changes.SuspendAgency{ID: a.other.Agency}, a.house.First)
+	a.ok(a.s.Close())
+	reopen() // and nothing is published since
+	a.ok(a.s.Close())
+	a.ok(os.WriteFile(database, yesterday, 0o600))
+	phrase := filepath.Join(t.TempDir(), "passphrase")
+	a.ok(os.WriteFile(phrase, []byte(a.cfg.Passphrase), 0o600))
+	folder := config.Folder{Dir: a.cfg.Dir, PassphraseFile: phrase}
+
+	if _, err = service.Open(t.Context(), a.cfg); err == nil || !strings.Contains(err.Error(), "older copy") {
+		t.Errorf("serve: %v", err)
+	}
+	found, err := doctor.Fsck(t.Context(), folder)
+	if err != nil || len(found.Problems) != 1 || !strings.Contains(found.Problems[0], "older copy") {
+		t.Errorf("fsck: %v, %q", err, found.Problems)
+	}
+	report, err := doctor.VerifyLog(t.Context(), folder, "")
+	if err != nil || len(report.Problems) != 1 || !strings.Contains(report.Problems[0], "older copy") {
+		t.Errorf("log verify: %v, %q", err, report.Problems)
+	}
+	faults := 0
+	for _, f := range doctor.Examine(t.Context(), folder, rowsNow) {
+		if strings.Contains(f.Found, "older copy") {
+			faults++
+		}
+	}
+	if faults != 1 {
+		t.Errorf("doctor says it %d times", faults)
 	}
 }
 
