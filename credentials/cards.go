@@ -326,6 +326,12 @@ func (is *Issuer) seal(ctx context.Context, d *Issued, printed *Card, content ca
 		return card.Sealed{}, err
 	}
 	d.Card = &facts
+	select {
+	case is.seals <- struct{}{}:
+		defer func() { <-is.seals }()
+	case <-ctx.Done():
+		return card.Sealed{}, fmt.Errorf("wait to seal a card: %w", ctx.Err())
+	}
 	sealed, err := card.Seal(content, keys, printed.Code, cose, key, is.cfg.Rand)
 	if errors.Is(err, card.ErrTooLong) {
 		return card.Sealed{}, invalid.One("/name", invalid.CodeTooLong, "fits on a card when shortened")

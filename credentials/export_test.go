@@ -28,3 +28,12 @@ func CountStretches(f func()) int {
 	f()
 	return n
 }
+
+// WithoutStretching has every code be the right one of a card that there is, while f
+// runs: what is counted beside it is seen sooner.
+func WithoutStretching(f func()) {
+	before := knows
+	knows = func(k card.Kept, _ card.Code) bool { return len(k.Salt) > 0 }
+	defer func() { knows = before }()
+	f()
+}

@@ -71,6 +71,9 @@ type Issuer struct {
 	// hands are the drafts that calls of this Issuer are at work on.
 	mu    sync.Mutex
 	hands map[ID]bool
+	// seals are the seats of those who seal a card now: its code costs 64 MiB, also where
+	// a quota then refuses the card.
+	seals chan struct{}
 }
 
 // NewIssuer checks the configuration. It starts nothing; call Recover before
@@ -91,7 +94,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.afterReserve == nil {
 		cfg.afterReserve = failpoint
 	}
-	return &Issuer{cfg: cfg, masks: masks{key: cfg.Keys.Decoys}, hands: map[ID]bool{}}, nil
+	return &Issuer{cfg: cfg, masks: masks{key: cfg.Keys.Decoys}, hands: map[ID]bool{}, seals: make(chan struct{}, sealsAtOnce)}, nil
 }
 
 // Order asks for an attestation.
@@ -411,6 +414,9 @@ func (is *Issuer) follows(ctx context.Context, d Issued, stated claims.Claims, d
 	done.Changes = changes
 	return err
 }
+
+// sealsAtOnce is how many cards are sealed at once.
+const sealsAtOnce = 4
 
 // nowhere is the id of a case that there is not.
 const nowhere = "00000000000000000000000000000000"

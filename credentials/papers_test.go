@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -229,4 +231,31 @@ type brokenTries struct {
 
 func (b brokenTries) TryPaper(context.Context, [16]byte, int64, int, int) (bool, error) {
 	return false, b.err
+}
+
+// TestPapersAtOnce: of a hundred that ask with one number at once exactly as many are
+// told as may try within an hour.
+func TestPapersAtOnce(t *testing.T) {
+	w := newWorld(t)
+	made := w.cardFor(t)
+	var told, unknown atomic.Int64
+	credentials.WithoutStretching(func() {
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				switch answer, err := w.issuer.Paper(t.Context(), private.New(made.Number), private.New(made.Code.Reveal())); {
+				case err != nil:
+					t.Error(err)
+				case answer == credentials.PaperInUse:
+					told.Add(1)
+				default:
+					unknown.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+	})
+	if told.Load() != 5 || unknown.Load() != 95 {
+		t.Errorf("%d were told and %d were not, want 5 and 95", told.Load(), unknown.Load())
+	}
 }

@@ -419,7 +419,7 @@ func TestChallenge(t *testing.T) {
 	c = challenge(signin.SignIn, "")
 	var in atomic.Int32
 	var all sync.WaitGroup
-	for range 16 {
+	for range 100 {
 		all.Go(func() {
 			switch err := w.Spend(t.Context(), signin.SignIn, "", c, fine); {
 			case err == nil:
