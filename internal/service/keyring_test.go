@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/people"
@@ -196,8 +197,10 @@ func TestKeyringOfBefore(t *testing.T) {
 		cfg, _, _, _ = withAgency(t, e)
 		// As a version left it that had no seals yet.
 		server.Administer(t, e.Database, "DELETE FROM safeconduct.keyring_bond; DELETE FROM safeconduct.heads; DELETE FROM safeconduct.head_count")
-		if err := os.Remove(filepath.Join(cfg.Dir, config.SealedName)); err != nil {
-			t.Fatal(err)
+		for _, name := range []string{filepath.Join(cfg.Dir, config.SealedName), filepath.Join(cfg.Dir, config.AsideName, offsite.RowsName)} {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
 		}
 		server.Administer(t, e.Keyring, "DELETE FROM keyring.bond; UPDATE keyring.key_files SET sha256 = NULL")
 		return cfg, e
