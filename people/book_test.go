@@ -174,6 +174,17 @@ func TestProgramsSeeWhatTheyManage(t *testing.T) {
 	wantErr(t, "another program takes it back", o.Withdraw(t.Context(), actor("", people.Operator), q.Act.ID), people.ErrForbidden)
 	o.ok(o.Withdraw(t.Context(), operator, q.Act.ID))
 
+	// Who runs the network, and whose passkeys are replaced, people ask for themselves.
+	link, _ := o.NewLink()
+	_, err = o.Ask(t.Context(), operator, roster.DoRecoverPerson, "", &roster.RecoverPerson{ID: o.first, Link: link})
+	wantErr(t, "an operator's program asks to recover the operator", err, people.ErrForbidden)
+	_, err = o.Ask(t.Context(), operator, roster.DoChangePerson, "", &roster.ChangePerson{ID: o.first, Roles: []people.Role{people.Auditor, people.Operator}, Handle: "x"})
+	wantErr(t, "it asks for other roles", err, people.ErrForbidden)
+	for _, role := range []people.Role{people.Operator, people.Auditor} {
+		_, err = o.Ask(t.Context(), operator, roster.DoAddPerson, "", &roster.AddPerson{Person: people.NewPerson("", "op-9", role), Link: link})
+		wantErr(t, "it asks for one more", err, people.ErrForbidden)
+	}
+
 	// More cards an agency asks for itself; a caseworker's program does not.
 	more := &roster.RaiseQuota{Quota: roster.Quota{Agency: ngo, Event: "buses", Cards: 10, Until: o.now.Add(time.Hour).Unix()}}
 	_, err = o.Ask(t.Context(), worker, roster.DoRaiseQuota, ngo, more)

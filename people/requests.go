@@ -145,13 +145,30 @@ func (r *Roster) AskSealed(ctx context.Context, by audit.Actor, do, agency strin
 // mayAsk lets a person ask for what she may agree to, and a program for what its role
 // may manage. More cards an agency asks for itself, and others agree.
 func (r *Roster) mayAsk(s roster.State, by audit.Actor, act approval.Act) error {
-	if s.MayAgree(act, by.ID) || manages(s, by, act) {
+	if s.MayAgree(act, by.ID) || manages(s, by, act) && !forPeople(s, act) {
 		return nil
 	}
 	if p := s.People[by.ID]; act.Do == roster.DoRaiseQuota && p.Agency == act.Agency && s.Present(p) {
 		return MayFor(by, MemberManage, act.Agency)
 	}
 	return ErrForbidden
+}
+
+// forPeople tells whether people alone ask for something: that passkeys are replaced, or
+// that somebody runs or audits the network. Whoever has a stolen token asks for neither.
+func forPeople(s roster.State, act approval.Act) bool {
+	switch act.Do {
+	case roster.DoRecoverPerson:
+		return true
+	case roster.DoAddPerson:
+		var a roster.AddPerson
+		return act.Read(&a) != nil || a.Agency == ""
+	case roster.DoChangePerson:
+		var a roster.ChangePerson
+		return act.Read(&a) != nil || s.People[a.ID].Agency == ""
+	default:
+		return false
+	}
 }
 
 // manages tells whether a program's role may manage what an act is about. To stop a

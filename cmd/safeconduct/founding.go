@@ -23,8 +23,8 @@ func foundingReopenCommand() *cobra.Command {
 		Use: "reopen", Short: "Open the founding again, with one person, when fewer than two can agree", Args: cobra.NoArgs,
 		Long: `Open the founding again for 24 hours: one person is then enough to take others in,
 as when the network began. It is for the day on which fewer than two people can
-agree to anything, because the others have gone or lost their passkeys, and it works
-on no other.
+agree to anything, because the others have gone or lost their passkeys, or on which no
+operator is left and those who lead are all of one agency; and it works on no other.
 
 Run it once, and it asks. The one person who is left agrees on the page /admin. Run
 it again, and it signs with the root key. Every device then shows for 30 days that

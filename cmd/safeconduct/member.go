@@ -19,7 +19,7 @@ import (
 // has folder and passphrase.
 func memberCommand() *cobra.Command {
 	c := group("member", "People and programs who may act: ask for changes, or end somebody's access")
-	c.AddCommand(memberListCommand(), memberAddCommand(), memberAddProgramCommand(), memberChangeCommand(), memberRecoverCommand(), memberSignOutCommand(), memberEndCommand())
+	c.AddCommand(memberListCommand(), memberAddCommand(), memberAddProgramCommand(), memberChangeCommand(), memberSignOutCommand(), memberEndCommand())
 	return c
 }
 
@@ -176,18 +176,6 @@ func memberChangeCommand() *cobra.Command {
 	}
 	r.service(c)
 	o.flags(c)
-	return c
-}
-
-func memberRecoverCommand() *cobra.Command {
-	var r reach
-	c := &cobra.Command{
-		Use: "recover PERSON", Short: "Ask that somebody who lost her passkeys can join again; the link is for her", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return r.askPerson(c, http.MethodPost, args[0], "/recovery", nil)
-		},
-	}
-	r.service(c)
 	return c
 }
 

@@ -138,9 +138,60 @@ func operators(p Person) bool { return p.Is(Operator) }
 // leads answers for an agency, or runs the network.
 func leads(p Person) bool { return p.Is(Operator, Supervisor, Admin) }
 
+// two is the rule of who and what is let in: two who answer for the agency, or run the
+// network. about is the person it is about, who has no say in it; "" is somebody new.
+func two(s *State, agency, about string) need {
+	n := need{people: 2, who: team(s, agency), delay: true, founding: true}
+	if agency == "" {
+		n = twoOfNetwork(s, about)
+	}
+	who := n.who
+	n.who = func(p Person) bool { return p.ID != about && who(p) }
+	return n
+}
+
+// twoOfNetwork is the rule of whoever runs or audits the network: two operators. Where
+// there is one besides the person it is about, she and somebody who answers for an
+// agency; where there is none, two who answer for different agencies. No agency makes
+// operators by itself: where that is the only way left, the root and one open the
+// founding again.
+func twoOfNetwork(s *State, about string) need {
+	n := need{people: 2, who: operators, delay: true, founding: true}
+	switch s.operators(about) {
+	case 0:
+		n.who, n.apart = leads, true
+	case 1:
+		n.who = leads
+		n.also = func(by []Person) bool { return slices.ContainsFunc(by, operators) }
+	}
+	return n
+}
+
+// operators is how many operators are there besides somebody.
+func (s *State) operators(besides string) int {
+	n := 0
+	for _, p := range s.People {
+		if p.ID != besides && operators(p) && s.Present(p) {
+			n++
+		}
+	}
+	return n
+}
+
+// stuck tells whether nobody can agree any more to who runs the network: no operator is
+// there, and nobody leads but in one agency.
+func (s *State) stuck() bool {
+	agencies := map[string]bool{}
+	for _, p := range s.People {
+		if leads(p) && s.Present(p) {
+			agencies[p.Agency] = true
+		}
+	}
+	return s.operators("") == 0 && len(agencies) < 2
+}
+
 // team is whoever answers for one agency. Where it has fewer than two such people,
-// an operator stands in; for the network itself that has one operator, whoever
-// answers for an agency.
+// an operator stands in.
 func team(s *State, agency string) func(Person) bool {
 	own := func(p Person) bool { return p.Agency == agency && leads(p) }
 	n := 0
@@ -149,14 +200,10 @@ func team(s *State, agency string) func(Person) bool {
 			n++
 		}
 	}
-	switch {
-	case n >= 2:
+	if n >= 2 {
 		return own
-	case agency == "":
-		return leads
-	default:
-		return func(p Person) bool { return own(p) || p.Is(Operator) }
 	}
+	return func(p Person) bool { return own(p) || p.Is(Operator) }
 }
 
 // twoBodies is the rule of what concerns the whole network: an operator, and
@@ -249,8 +296,8 @@ func (*CloseFounding) check(s *State, _ approval.Act) error {
 }
 func (*CloseFounding) apply(s *State, _ approval.Act, _ int64) { s.FoundingUntil = 0 }
 
-// ReopenFounding opens it again where fewer than two people can agree to anything,
-// which devices show for 30 days.
+// ReopenFounding opens it again where fewer than two people can agree to anything, or
+// those of one agency alone would make the operators. Devices show it for 30 days.
 type ReopenFounding struct {
 	Until int64 `json:"until"` // Unix seconds
 }
@@ -259,7 +306,7 @@ func (*ReopenFounding) need(*State, approval.Act) need {
 	return need{people: 1, who: leads, root: true}
 }
 func (r *ReopenFounding) check(s *State, _ approval.Act) error {
-	if s.leading() >= 2 || r.Until <= s.now || s.Founding(s.now) {
+	if s.leading() >= 2 && !s.stuck() || r.Until <= s.now || s.Founding(s.now) {
 		return fmt.Errorf("%w: two people can agree, or founding is open", ErrState)
 	}
 	return nil
@@ -423,7 +470,7 @@ type AddPerson struct {
 }
 
 func (a *AddPerson) need(s *State, _ approval.Act) need {
-	return need{people: 2, who: team(s, a.Agency), delay: true, founding: true}
+	return two(s, a.Agency, "")
 }
 func (a *AddPerson) check(s *State, _ approval.Act) error {
 	if _, ok := s.People[a.ID]; ok || !s.may(a.Agency) {
@@ -507,9 +554,7 @@ type ChangePerson struct {
 }
 
 func (a *ChangePerson) need(s *State, _ approval.Act) need {
-	team := team(s, s.People[a.ID].Agency)
-	// Whose roles they are has no say in it.
-	return need{people: 2, who: func(p Person) bool { return p.ID != a.ID && team(p) }, delay: true, founding: true}
+	return two(s, s.People[a.ID].Agency, a.ID)
 }
 func (a *ChangePerson) check(s *State, _ approval.Act) error {
 	p, ok := s.People[a.ID]
@@ -537,8 +582,7 @@ type RecoverPerson struct {
 }
 
 func (a *RecoverPerson) need(s *State, _ approval.Act) need {
-	team := team(s, s.People[a.ID].Agency)
-	return need{people: 2, who: func(p Person) bool { return p.ID != a.ID && team(p) }, delay: true, founding: true}
+	return two(s, s.People[a.ID].Agency, a.ID)
 }
 func (a *RecoverPerson) check(s *State, _ approval.Act) error {
 	p, ok := s.People[a.ID]
@@ -556,7 +600,8 @@ func (a *RecoverPerson) apply(s *State, _ approval.Act, at int64) {
 	s.People[a.ID] = p
 }
 
-// RemovePerson ends somebody's access for good, at once.
+// RemovePerson ends somebody's access for good, at once. One operator may so remove the
+// only other one: it only takes away, and adding is then agreed to by an agency, too.
 type RemovePerson struct {
 	ID string `json:"id"`
 }
@@ -661,7 +706,7 @@ type AddProgram struct{ Program }
 const maxProgram = 366 * 24 * 3600
 
 func (a *AddProgram) need(s *State, _ approval.Act) need {
-	return need{people: 2, who: team(s, a.Agency), delay: true, founding: true}
+	return two(s, a.Agency, "")
 }
 func (a *AddProgram) check(s *State, _ approval.Act) error {
 	if _, ok := s.Programs[a.ID]; ok || !s.may(a.Agency) || s.known(a.Token) {
@@ -719,7 +764,7 @@ type AdmitDevice struct {
 }
 
 func (a *AdmitDevice) need(s *State, _ approval.Act) need {
-	return need{people: 2, who: team(s, a.Agency), delay: true, founding: true}
+	return two(s, a.Agency, "")
 }
 func (a *AdmitDevice) check(s *State, _ approval.Act) error {
 	if _, ok := s.Devices[a.ID]; ok || !s.Active(a.Agency) || s.known(a.Token) {

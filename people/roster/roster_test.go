@@ -420,6 +420,94 @@ func TestReopenFounding(t *testing.T) {
 	}
 }
 
+// TestWhoMakesOperators: where fewer than two operators are left, no agency alone makes
+// one or has one's passkeys replaced.
+func TestWhoMakesOperators(t *testing.T) {
+	add := func(s *settled, by ...string) error {
+		id := s.id()
+		return s.do(roster.DoAddPerson, "", &roster.AddPerson{Person: roster.Person{ID: id, Roles: []roster.Role{roster.Operator}, Handle: "x"}, Link: link(id, s.now+100)}, by...)
+	}
+	recover := func(s *settled, who string, by ...string) error {
+		return s.do(roster.DoRecoverPerson, "", &roster.RecoverPerson{ID: who, Link: link(s.id(), s.now+100)}, by...)
+	}
+	change := func(s *settled, who string, by ...string) error {
+		return s.do(roster.DoChangePerson, "", &roster.ChangePerson{ID: who, Roles: []roster.Role{roster.Auditor, roster.Operator}, Handle: "x"}, by...)
+	}
+	program := func(s *settled, by ...string) error {
+		id := s.id()
+		token := sha256.Sum256([]byte(id))
+		return s.do(roster.DoAddProgram, "", &roster.AddProgram{Program: roster.Program{ID: id, Role: roster.Operator, Label: "x", Token: token[:], Expires: s.now + 90000}}, by...)
+	}
+	remove := func(s *settled, who string) {
+		t.Helper()
+		c := s.change(s.act(roster.DoRemovePerson, "", &roster.RemovePerson{ID: who}))
+		a, _ := approval.Parse(c.Act)
+		challenge, _ := a.Challenge()
+		sum := sha256.Sum256(append(slices.Clone(rootKey), challenge[:]...))
+		c.Root = sum[:]
+		if err := s.try(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(name string, err error) {
+		t.Helper()
+		if !errors.Is(err, roster.ErrNotAgreed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	agreed := func(name string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+
+	s := grown(t) // two operators, of whom one has lost the passkey
+	refused("two of agencies recover one of two", recover(s, s.op2, s.a1, s.b1))
+	refused("she herself and an agency", recover(s, s.op2, s.op2, s.a1))
+	agreed("the other operator and an agency", recover(s, s.op2, s.op1, s.a1))
+
+	s = grown(t)
+	s.must(roster.DoRemovePerson, "", &roster.RemovePerson{ID: s.op2}, s.op1) // by one: it only takes away
+	refused("one operator alone", add(s, s.op1))
+	for name, do := range map[string]func(*settled, ...string) error{"add": add, "program": program} {
+		refused(name+" by a pair of one agency", do(s, s.a1, s.a2))
+		refused(name+" by two agencies, while an operator is there", do(s, s.a1, s.b1))
+		agreed(name+" by the operator and an agency", do(s, s.op1, s.a1))
+	}
+	for name, do := range map[string]func(*settled, string, ...string) error{"recover": recover, "change": change} {
+		refused(name+" by a pair of one agency", do(s, s.op1, s.a1, s.a2))
+		refused(name+" by herself and an agency", do(s, s.op1, s.op1, s.a1))
+		agreed(name+" by two agencies", do(s, s.op1, s.a1, s.b1))
+	}
+
+	s = grown(t)
+	remove(s, s.op1)
+	remove(s, s.op2)
+	refused("nobody runs it, and a pair of one agency", add(s, s.a1, s.a2))
+	agreed("nobody runs it, and two agencies", add(s, s.a1, s.b1))
+
+	// In one agency there is no other way than the root and one.
+	s = grown(t)
+	remove(s, s.op1)
+	s.must(roster.DoSuspendAgency, "", &roster.SuspendAgency{ID: s.b}, s.op2, s.a1)
+	reopen := func() error {
+		c := s.change(s.act(roster.DoReopenFounding, "", &roster.ReopenFounding{Until: s.now + 3600}), s.a1)
+		a, _ := approval.Parse(c.Act)
+		challenge, _ := a.Challenge()
+		sum := sha256.Sum256(append(slices.Clone(rootKey), challenge[:]...))
+		c.Root = sum[:]
+		return s.try(c)
+	}
+	if err := reopen(); !errors.Is(err, roster.ErrState) {
+		t.Errorf("founding opens while an operator is there: %v", err)
+	}
+	remove(s, s.op2)
+	refused("a pair of the only agency", add(s, s.a1, s.a2))
+	agreed("the root and one", reopen())
+	agreed("who then takes an operator in", add(s, s.a1))
+}
+
 // TestCeremonies: who has to agree that a key is replaced, and that it is done once.
 func TestCeremonies(t *testing.T) {
 	s := grown(t)
