@@ -26,9 +26,13 @@ type Changes interface {
 	// their order.
 	Changes(ctx context.Context, from uint64, limit int) ([][]byte, error)
 	// AppendChange writes a change. ErrConflict if there is one with its number:
-	// somebody was faster.
-	AppendChange(ctx context.Context, seq uint64, change []byte, log ...audit.Entry) error
+	// somebody was faster. One that presses is written also while the log has stopped.
+	AppendChange(ctx context.Context, seq uint64, change []byte, presses Pressing, log ...audit.Entry) error
 }
+
+// Pressing says that something only takes away, or asks for that: it is written with its
+// entry whatever has become of the log, and the entry has its place once the log goes on.
+type Pressing bool
 
 // LogChange is the kind of the log's entries about changes of the roster. Such an
 // entry names the change's number, seq, and its digest, sha256, and is written with the
@@ -115,6 +119,7 @@ func (r *Roster) append(ctx context.Context, c roster.Change, act approval.Act, 
 		if err != nil {
 			return c, err
 		}
+		presses := Pressing(r.book.state.TakesAway(act))
 		next := r.book.state // Apply leaves what it shares as it is
 		if err := next.Apply(c, r.cfg.Checker); err != nil {
 			return c, err
@@ -125,7 +130,7 @@ func (r *Roster) append(ctx context.Context, c roster.Change, act approval.Act, 
 		if err != nil {
 			return c, err
 		}
-		switch err := r.cfg.Store.AppendChange(ctx, c.Seq, row, entry); {
+		switch err := r.cfg.Store.AppendChange(ctx, c.Seq, row, presses, entry); {
 		case errors.Is(err, ErrConflict):
 			continue
 		case err != nil:
@@ -183,7 +188,7 @@ func (r *Roster) AskByRoot(ctx context.Context, do string, what any) (Request, e
 		return Request{}, err
 	}
 	q := Request{Act: act, State: Waits}
-	if err := r.cfg.Store.AddRequest(ctx, q, entry); err != nil {
+	if err := r.cfg.Store.AddRequest(ctx, q, Pressing(s.TakesAway(act)), entry); err != nil {
 		return Request{}, fmt.Errorf("store the request: %w", err)
 	}
 	return q, nil

@@ -58,7 +58,8 @@ const ToldFor = 30 * 24 * time.Hour
 // Requests keeps what waits. It is not believed: whatever becomes of a request is
 // proven by what is in it.
 type Requests interface {
-	AddRequest(ctx context.Context, r Request, log ...audit.Entry) error
+	// AddRequest writes one. One that presses is written also while the log has stopped.
+	AddRequest(ctx context.Context, r Request, presses Pressing, log ...audit.Entry) error
 	// Request returns one. ErrNotFound if there is none.
 	Request(ctx context.Context, id string) (Request, error)
 	// Waiting returns those that wait and are not over at a time, oldest first.
@@ -136,7 +137,7 @@ func (r *Roster) AskSealed(ctx context.Context, by audit.Actor, do, agency strin
 		return Request{}, err
 	}
 	q := Request{Act: act, State: Waits, Sealed: sealed}
-	if err := r.cfg.Store.AddRequest(ctx, q, entry); err != nil {
+	if err := r.cfg.Store.AddRequest(ctx, q, Pressing(s.TakesAway(act)), entry); err != nil {
 		return Request{}, fmt.Errorf("store the request: %w", err)
 	}
 	return q, nil

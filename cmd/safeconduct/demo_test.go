@@ -21,11 +21,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/internal/caller"
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/demo"
+	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/verifier"
 	"github.com/safeconduct/safeconduct/web"
 )
@@ -49,6 +51,34 @@ var (
 	digits   = regexp.MustCompile(`^[0-9]{667}$`)
 	hexID    = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
+
+// TestDemoLocked: a demonstration that one of its people locks ends at once by itself,
+// with its keys, and leaves its folder locked.
+func TestDemoLocked(t *testing.T) {
+	d, err := play(program(t), filepath.Join(t.TempDir(), "locked"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := d.person(t.Context(), "", "operator-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked caller.Asked
+	if err := p.Post(t.Context(), "/api/v1/lock", nil, &asked); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Agree(t.Context(), asked.Request.ID); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(30*time.Second, func() { _ = d.process.Process.Kill() })
+	defer late.Stop()
+	if err := d.process.Wait(); err != nil {
+		t.Errorf("it did not end by itself: %v", err)
+	}
+	if _, locked, err := service.ReadLock(d.dir); err != nil || !locked {
+		t.Errorf("the folder is not locked: %v", err)
+	}
+}
 
 // testList holds demo.json against docs/operate.md, The demonstration.
 func (d *played) testList(t *testing.T) {

@@ -339,13 +339,17 @@ func (s *Server) follow(ctx context.Context, by audit.Actor, act approval.Act) e
 	if act.Do == roster.DoLock {
 		return nil // nothing follows any more
 	}
-	if err := s.cfg.Network.Adopt(ctx); err != nil {
+	// What was written while the log has stopped only takes away. The roster is enough for
+	// that, and the next publication does the rest.
+	if err := s.cfg.Network.Adopt(ctx); err != nil && !errors.Is(err, audit.ErrStopped) {
 		return err
 	}
 	switch act.Do {
 	case roster.DoSuspendAgency, roster.DoResumeAgency:
-		_, err := s.cfg.Issuer.Reconsider(ctx, by, idIn(act))
-		return err
+		if _, err := s.cfg.Issuer.Reconsider(ctx, by, idIn(act)); !errors.Is(err, audit.ErrStopped) {
+			return err
+		}
+		return nil
 	case roster.DoNewKey:
 		// Names and signs with the new key at once. What goes wrong is done by the next
 		// window.

@@ -296,7 +296,8 @@ func (s *Service) unlock(ctx context.Context) error {
 		}
 		if err := s.People.Unlock(ctx, act, opens.Proofs, nil); err != nil {
 			s.cfg.Log.ErrorContext(ctx, "the network could not be opened again", "cause", err.Error())
-			return fmt.Errorf("open the network again: %w", err)
+			// The keys are dropped again, and a process without them serves on.
+			return errors.Join(ErrLocked, fmt.Errorf("open the network again: %w", err), dropOpening(s.cfg.Dir))
 		}
 	}
 	return errors.Join(dropLock(s.cfg.Dir), dropOpening(s.cfg.Dir))

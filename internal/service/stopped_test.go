@@ -124,9 +124,6 @@ func (o office) acts(s *Service) map[string]func(context.Context) error {
 		"open a case": func(ctx context.Context) error { _, err := s.Vault.CreateCase(ctx, o.by); return err },
 		"admit":       func(ctx context.Context) error { return o.agree(ctx, s) },
 		"ask":         func(ctx context.Context) error { _, err := o.ask(ctx, s, "Weir"); return err },
-		"end": func(ctx context.Context) error {
-			return s.End(ctx, roster.DoSignOut, "", &roster.SignOut{ID: o.house.First})
-		},
 		"publish": func(ctx context.Context) error {
 			_, err := s.Board.Publish(ctx, audit.Actor{ID: "test"}, false)
 			return err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
@@ -28,20 +29,20 @@ func (s *Service) Suspend(ctx context.Context, agency string, alone bool) error 
 			return err
 		}
 	}
-	if _, err := s.Issuer.Reconsider(ctx, Console, agency); err != nil || !alone {
-		return err
+	_, err = s.Issuer.Reconsider(ctx, Console, agency)
+	if err == nil && alone {
+		_, err = s.Board.Publish(ctx, Console, false)
 	}
-	_, err = s.Board.Publish(ctx, Console, false)
+	if errors.Is(err, audit.ErrStopped) {
+		return fmt.Errorf("the agency is suspended, and the lists say so once the log goes on: %w", err)
+	}
 	return err
 }
 
 // End takes something of the roster away for whoever has folder and passphrase: the
-// root key alone is enough for that, and for nothing else. It signs nothing that
-// could not be logged.
+// root key alone is enough for that, and for nothing else. It waits for no log that has
+// stopped.
 func (s *Service) End(ctx context.Context, do, agency string, what any) error {
-	if err := s.DB.Log().MayAppend(ctx); err != nil {
-		return err
-	}
 	return s.People.Console(ctx, do, agency, what, RootSigner(ctx, s.Keys))
 }
 
@@ -117,7 +118,10 @@ func (s *Service) EndDevice(ctx context.Context, id string) error {
 	if err := s.End(ctx, roster.DoRemoveDevice, d.Agency, &roster.RemoveDevice{ID: id}); err != nil {
 		return err
 	}
-	return s.Network.Adopt(ctx)
+	if err := s.Network.Adopt(ctx); !errors.Is(err, audit.ErrStopped) {
+		return err
+	}
+	return nil // the roster lets it fetch nothing, and the next publication does the rest
 }
 
 // Withdraw takes everything out of use that an agency signed on a day or later, for

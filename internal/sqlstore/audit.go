@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/people"
 )
 
 // Log is the log's entries: the audit.Store, and what a case's history is read
@@ -23,6 +24,20 @@ func (db *DB) change(ctx context.Context, log []audit.Entry, do func(tx *sql.Tx,
 			return err
 		}
 		return db.appendEntries(ctx, tx, h, log...)
+	})
+}
+
+// pressing is change for what may be written although the log has stopped: it proves
+// itself, and its entry waits for its place.
+func (db *DB) pressing(ctx context.Context, presses people.Pressing, log []audit.Entry, do func(tx *sql.Tx, h *heads) error) error {
+	if !presses {
+		return db.change(ctx, log, do)
+	}
+	return db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		if err := do(tx, h); err != nil {
+			return err
+		}
+		return writeEntries(ctx, tx, h, log...)
 	})
 }
 
@@ -58,6 +73,11 @@ func (db *DB) appendEntries(ctx context.Context, tx *sql.Tx, h *heads, entries .
 	if err := db.guarded(ctx, leaves{tx}); err != nil {
 		return err
 	}
+	return writeEntries(ctx, tx, h, entries...)
+}
+
+// writeEntries is appendEntries whatever has become of the log.
+func writeEntries(ctx context.Context, tx *sql.Tx, h *heads, entries ...audit.Entry) error {
 	for _, e := range entries {
 		if err := h.tell(ctx, e); err != nil {
 			return err

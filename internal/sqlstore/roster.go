@@ -42,9 +42,9 @@ func (p *People) Changes(ctx context.Context, from uint64, limit int) ([][]byte,
 
 // AppendChange writes a change of the roster. people.ErrConflict if there is one with
 // its number. It goes behind the one that was written last, and behind no other.
-func (p *People) AppendChange(ctx context.Context, seq uint64, change []byte, log ...audit.Entry) error {
+func (p *People) AppendChange(ctx context.Context, seq uint64, change []byte, presses people.Pressing, log ...audit.Entry) error {
 	at := int64(seq) //nolint:gosec // counts one by one
-	return p.db.change(ctx, log, func(tx *sql.Tx, h *heads) error {
+	return p.db.pressing(ctx, presses, log, func(tx *sql.Tx, h *heads) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO roster_changes (seq, change) VALUES ($1, $2)", at, change)
 		if isTaken(err) {
 			return people.ErrConflict
@@ -96,12 +96,12 @@ func rowOfRequest(r people.Request) (row requestRow, err error) {
 }
 
 // AddRequest writes a request.
-func (p *People) AddRequest(ctx context.Context, r people.Request, log ...audit.Entry) error {
+func (p *People) AddRequest(ctx context.Context, r people.Request, presses people.Pressing, log ...audit.Entry) error {
 	row, err := rowOfRequest(r)
 	if err != nil {
 		return err
 	}
-	return p.db.change(ctx, log, func(tx *sql.Tx, h *heads) error {
+	return p.db.pressing(ctx, presses, log, func(tx *sql.Tx, h *heads) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO requests (id, act, proofs, state, change, expires, version, sealed, what) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 			row.id, row.act, row.proofs, string(row.State), int64(row.Change), row.expires, row.Version, bytesOrNone(row.Sealed), row.what) //nolint:gosec // counts one by one
 		if isTaken(err) {

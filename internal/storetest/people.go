@@ -44,12 +44,12 @@ func peopleRoster(t *testing.T, s PeopleStore) {
 	}
 	same(t, "none", len(read(1, 10)), 0)
 	for i, c := range []string{"one", "two", "three \x00\xff"} {
-		ok(t, s.AppendChange(t.Context(), uint64(i+1), []byte(c), Entry(t, "")))
+		ok(t, s.AppendChange(t.Context(), uint64(i+1), []byte(c), false, Entry(t, "")))
 	}
 	same(t, "all", read(1, 10), []string{"one", "two", "three \x00\xff"})
 	same(t, "from the second", read(2, 10), []string{"two", "three \x00\xff"})
 	same(t, "two of them", read(1, 2), []string{"one", "two"})
-	is(t, "a number twice", s.AppendChange(t.Context(), 2, []byte("other"), Entry(t, "")), people.ErrConflict)
+	is(t, "a number twice", s.AppendChange(t.Context(), 2, []byte("other"), false, Entry(t, "")), people.ErrConflict)
 	same(t, "after it", read(2, 1), []string{"two"})
 	same(t, "log", logged(t, s.network()), 3)
 }
@@ -65,9 +65,9 @@ func request(t *testing.T, life time.Duration) people.Request {
 func peopleRequests(t *testing.T, s PeopleStore) {
 	q, later := request(t, time.Hour), request(t, 2*time.Hour)
 	for _, one := range []people.Request{later, q} {
-		ok(t, s.AddRequest(t.Context(), one, Entry(t, "")))
+		ok(t, s.AddRequest(t.Context(), one, false, Entry(t, "")))
 	}
-	is(t, "twice", s.AddRequest(t.Context(), q, Entry(t, "")), people.ErrExists)
+	is(t, "twice", s.AddRequest(t.Context(), q, false, Entry(t, "")), people.ErrExists)
 	same(t, "read", get[people.Request](t)(s.Request(t.Context(), q.Act.ID)), q)
 	_, err := s.Request(t.Context(), NewID())
 	is(t, "unknown", err, people.ErrNotFound)
@@ -108,8 +108,8 @@ func peopleDevices(t *testing.T, s PeopleStore) {
 func peopleBothOrNeither(t *testing.T, s PeopleStore) {
 	e, q := Entry(t, ""), request(t, time.Hour) // twice the same id
 	for name, change := range map[string]func(context.Context) error{
-		"change":  func(ctx context.Context) error { return s.AppendChange(ctx, 1, []byte("one"), e, e) },
-		"request": func(ctx context.Context) error { return s.AddRequest(ctx, q, e, e) },
+		"change":  func(ctx context.Context) error { return s.AppendChange(ctx, 1, []byte("one"), false, e, e) },
+		"request": func(ctx context.Context) error { return s.AddRequest(ctx, q, false, e, e) },
 	} {
 		if err := change(t.Context()); err == nil {
 			t.Errorf("%s: the log refused and the change went through", name)

@@ -74,6 +74,13 @@ func (u *Unlock) apply(s *State, _ approval.Act, at int64) {
 	}
 }
 
+// TakesAway tells whether an act only takes something away: whoever has folder and
+// passphrase may do that alone, and it waits for nothing.
+func (s *State) TakesAway(act approval.Act) bool {
+	do, err := read(act)
+	return err == nil && do.need(s, act).alone
+}
+
 // open tells whether an act can be done now: of a locked network only that which opens
 // it, and what the root may do alone.
 func (s *State) open(c Change, act approval.Act, do doing) bool {
