@@ -110,6 +110,22 @@ func OpenPack(file []byte, dev Device, now time.Time) (*Pack, error) {
 
 // Open is OpenPack for a pack that is already decoded.
 func Open(f File, dev Device, now time.Time) (*Pack, error) {
+	return open(f.Lists, dev, now, func(t *trusted, sequence uint64) (Envelope, EpochKeys, error) {
+		return openEnvelope(f.Envelope, t, dev, sequence, now)
+	})
+}
+
+// OpenOwn is Open for the service itself, which has made the keys and needs no envelope
+// that says so. The rest is checked as for any device.
+func OpenOwn(l Lists, keys EpochKeys, dev Device, until, now time.Time) (*Pack, error) {
+	return open(l, dev, now, func(_ *trusted, sequence uint64) (Envelope, EpochKeys, error) {
+		e := Envelope{Network: dev.Network, Device: dev.ID, Sequence: sequence, IssuedAt: now.Unix(), LeaseUntil: until.Unix()}
+		return e, keys, keys.check()
+	})
+}
+
+// open checks lists for a device, and has its keys from an envelope of theirs.
+func open(lists Lists, dev Device, now time.Time, keysOf func(*trusted, uint64) (Envelope, EpochKeys, error)) (*Pack, error) {
 	if now.Unix() < dev.Seen {
 		return nil, notReady(ReasonClock, "the clock is before a pack that this device has seen")
 	}
@@ -117,11 +133,11 @@ func Open(f File, dev Device, now time.Time) (*Pack, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", notReady(ReasonPackBroken, "the device's root key cannot be read"), err)
 	}
-	trust, err := openTrustList(f.Lists.TrustList, root, dev.Network, now)
+	trust, err := openTrustList(lists.TrustList, root, dev.Network, now)
 	if err != nil {
 		return nil, broken(err)
 	}
-	statement, err := openPackStatement(f.Lists, trust)
+	statement, err := openPackStatement(lists, trust)
 	if err != nil {
 		return nil, broken(err)
 	}
@@ -131,16 +147,16 @@ func Open(f File, dev Device, now time.Time) (*Pack, error) {
 	case now.Unix() < statement.IssuedAt:
 		return nil, notReady(ReasonClock, "the clock is before the pack's date")
 	}
-	envelope, keys, err := openEnvelope(f.Envelope, trust, dev, statement.Sequence, now)
+	envelope, keys, err := keysOf(trust, statement.Sequence)
 	if err != nil {
 		return nil, broken(err)
 	}
-	open, err := keys.openKeys()
+	prepared, err := keys.openKeys()
 	if err != nil {
 		return nil, broken(err)
 	}
 	p := &Pack{
-		trust: trust, envelope: envelope, keys: keys, tags: keys.tagKeys(), open: open,
+		trust: trust, envelope: envelope, keys: keys, tags: keys.tagKeys(), open: prepared,
 		sequence: statement.Sequence, issued: time.Unix(statement.IssuedAt, 0).UTC(),
 	}
 	if p.status, err = openLists(statement.Status, trust.StatusLists, trust.status); err != nil {

@@ -33,7 +33,7 @@ const (
 	day             = 24 * time.Hour
 	longestTrust    = 31 * day
 	longestList     = 72 * time.Hour
-	longestLease    = 30 * day
+	longestLease    = 7 * day
 	longestValidity = 5 * 366 * day // cards have a shorter one of their own
 	ahead           = 5 * time.Minute
 )
@@ -67,6 +67,8 @@ type Permits interface {
 	Replaces(ctx context.Context, use keystore.Use, kid string) error
 	// TrustList is asked who belongs to the network, with which keys.
 	TrustList(ctx context.Context, l verifier.TrustList) error
+	// Envelope is asked which devices get keys.
+	Envelope(ctx context.Context, device string) error
 	// Changes is asked for what takes something back or confirms something: a pause
 	// that ends, an answer that appears.
 	Changes(ctx context.Context, all []Change) error
@@ -92,6 +94,9 @@ func (PermitAll) Replaces(context.Context, keystore.Use, string) error { return 
 // TrustList permits.
 func (PermitAll) TrustList(context.Context, verifier.TrustList) error { return nil }
 
+// Envelope permits.
+func (PermitAll) Envelope(context.Context, string) error { return nil }
+
 // Changes permits.
 func (PermitAll) Changes(context.Context, []Change) error { return nil }
 
@@ -115,6 +120,11 @@ type Guard struct {
 
 	mu    sync.Mutex // what is compared with the state, and changes it, goes one by one
 	state state
+
+	// A list or a pack is held against what the last pack had, and kept, before another
+	// one is looked at: else each of two takes back what the other one withdrew. It is
+	// taken before mu.
+	judging sync.Mutex
 
 	places places
 	taken  *takenPlaces
@@ -263,8 +273,12 @@ func (g *Guard) read(ctx context.Context, use keystore.Use, kid string, m keysto
 	case use == keystore.Root:
 		return receipt{}, g.trustList(ctx, kid, m.Bytes)
 	case use == keystore.Status:
+		g.judging.Lock()
+		defer g.judging.Unlock()
 		return receipt{}, g.list(ctx, kid, m.Bytes)
 	case use == keystore.Pack:
+		g.judging.Lock()
+		defer g.judging.Unlock()
 		return receipt{}, g.packOrEnvelope(ctx, kid, m.Bytes)
 	default:
 		return receipt{}, refuse("a use that there is no key for")
@@ -654,7 +668,7 @@ func (g *Guard) changes(ctx context.Context, address string, after *statuslist.L
 
 func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) error {
 	if _, err := jws.ParseInput(message, maxFrame, verifier.TypeEnvelope); err == nil {
-		return g.envelope(kid, message)
+		return g.envelope(ctx, kid, message)
 	}
 	var p verifier.PackStatement
 	if err := statement(message, maxFrame, verifier.TypePack, kid, &p); err != nil {
@@ -731,21 +745,24 @@ func (g *Guard) listsOf(ctx context.Context, base string, p verifier.PackStateme
 	return lists, nil
 }
 
-func (g *Guard) envelope(kid string, message []byte) error {
+func (g *Guard) envelope(ctx context.Context, kid string, message []byte) error {
 	var e verifier.Envelope
 	if err := statement(message, maxFrame, verifier.TypeEnvelope, kid, &e); err != nil {
 		return err
 	}
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	s := g.state
+	g.mu.Unlock()
 	if err := s.network(e.Network); err != nil {
 		return err
 	}
 	if e.Device == "" || len(e.Sealed) == 0 {
 		return refuse("an envelope for nobody")
 	}
-	return g.dated(e.IssuedAt, e.LeaseUntil, longestLease)
+	if err := g.dated(e.IssuedAt, e.LeaseUntil, longestLease); err != nil {
+		return err
+	}
+	return g.cfg.Permits.Envelope(ctx, e.Device)
 }
 
 // logName begins the name of every log of a network (internal/service, LogOrigin).

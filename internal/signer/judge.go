@@ -367,6 +367,17 @@ func believedSince(at int64) func(verifier.AgencyKey) bool {
 	}
 }
 
+// Envelope permits keys for a device that was let in, of an agency that works.
+func (j *Judge) Envelope(_ context.Context, device string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.members.at(j.cfg.Now().Unix())
+	if d, ok := s.Devices[device]; !ok || d.Removed || !s.Active(d.Agency) {
+		return refuse("an envelope for a device that nobody has let in, or that is out")
+	}
+	return nil
+}
+
 // Changes permits an answer of a mission of the network, for its own state, and the end
 // of a pause that people of the agency have agreed to. That a reply or an act is about
 // this place, and still good, is seen already.

@@ -739,3 +739,48 @@ func BenchmarkJudge(b *testing.B) {
 		})
 	}
 }
+
+// TestJudgeEnvelope: keys are sealed for the devices that were let in, as long as nobody
+// has taken them out, and for as long as the service lets a device work by itself.
+func TestJudgeEnvelope(t *testing.T) {
+	w := fileTown(t)
+	key, err := keystore.New(w.Client).Pack(t.Context())
+	w.ok(err)
+	root, err := keystore.New(w.Client).Root(t.Context())
+	w.ok(err)
+	_, err = w.listed(1).Sign(root) // so that the network is known
+	w.ok(err)
+	_, recipient, err := verifier.NewDevice(netID, "dd01", nil)
+	w.ok(err)
+	envelope := func(device string, lease time.Duration) error {
+		at := w.clock()
+		_, err := verifier.Envelope{Network: netID, Device: device, Sequence: 1, IssuedAt: at.Unix(), LeaseUntil: at.Add(lease).Unix()}.Seal(verifier.EpochKeys{}, recipient, key)
+		return err
+	}
+	let := func(agency string) string {
+		d := roster.AdmitDevice{Device: roster.Device{
+			ID: randomID(), Agency: agency, Label: "tablet 1", Recipient: recipient, Token: make([]byte, sha256.Size), InvitedBy: w.boss,
+		}, Symbols: "x"}
+		_, _ = rand.Read(d.Token)
+		w.Do(roster.DoAdmitDevice, agency, &d, w.First)
+		return d.ID
+	}
+	const week = 7 * 24 * time.Hour
+	refused(t, "a device that nobody has let in", envelope(randomID(), week))
+	one, two := let(w.ngo), let(w.other)
+	allowed(t, "a device", envelope(one, week))
+	allowed(t, "another one", envelope(two, week))
+	refused(t, "for longer than the service gives", envelope(one, week+time.Second))
+	w.Do(roster.DoRemoveDevice, w.ngo, &roster.RemoveDevice{ID: one}, w.boss)
+	w.Do(roster.DoSuspendAgency, "", &roster.SuspendAgency{ID: w.other}, w.First)
+	_, err = w.HandOver(t.Context())
+	w.ok(err)
+	refused(t, "a device that was taken out", envelope(one, week))
+	refused(t, "a device of an agency that is suspended", envelope(two, week))
+}
+
+func randomID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:])
+	return hex.EncodeToString(id[:])
+}

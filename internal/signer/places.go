@@ -469,6 +469,8 @@ func (g *Guard) catchUp(ctx context.Context, base, pack string) error {
 	if err != nil {
 		return err
 	}
+	g.judging.Lock()
+	defer g.judging.Unlock()
 	g.mu.Lock()
 	older := p.Sequence <= g.state.Sequence
 	g.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -488,3 +489,32 @@ func TestTwoSigners(t *testing.T) {
 	_, _, err = b.Said(t.Context(), statusAt, published(unguarded, 9, nil, nil))
 	refused(t, "a pack in which something is in use again", err)
 }
+
+// TestTwoAtOnce: of two packs or lists that are asked for at once, one is held against the
+// other: what the first one withdrew the second one does not take back.
+func TestTwoAtOnce(t *testing.T) {
+	g := withPeople(t)
+	at := uint64(1)
+	for range 6 {
+		at += 10
+		place := int(nextPlace())
+		before, err := g.listFor(statusAt, withdrawn)
+		allowed(t, "a list", err)
+		allowed(t, "a pack", g.pack(at, before, ""))
+		withdrawn[place] = statuslist.Invalid
+		after, err := g.listFor(statusAt, withdrawn)
+		allowed(t, "a list", err)
+		var first, second error
+		var both sync.WaitGroup
+		both.Go(func() { first = g.pack(at+1, after, "") })
+		both.Go(func() { second = g.pack(at+2, before, "") })
+		both.Wait()
+		if first == nil && second == nil {
+			t.Error("both packs were signed, and the second one takes back what the first one withdrew")
+		}
+		allowed(t, "what is withdrawn", g.pack(at+3, after, ""))
+	}
+}
+
+// withdrawn are the places that TestTwoAtOnce has withdrawn.
+var withdrawn = map[int]uint8{}
