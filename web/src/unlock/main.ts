@@ -42,29 +42,39 @@ function wordsOf(e: unknown): string {
   }
 }
 
-const locked = (...more: Child[]): void => show("locked",
+// locked shows a screen of a locked network. In another language it is drawn again as it
+// was: a link that stands on it is nowhere else.
+const locked = (again: () => void, ...more: Child[]): void => show("locked",
   heading(say("locked.title")),
   h("p", { class: "lead" }, beside("locked.lead", { desk: telephone(desk()) })),
   ...more,
-  languageChoice(() => void first()));
+  languageChoice(again));
+
+// turn counts the links that were opened here: an answer that comes late takes the
+// screen from no newer one.
+let turn = 0;
 
 // first shows the act to the first person, or to the second who has the link of the
 // first.
 async function first(by?: Signed): Promise<void> {
+  const mine = ++turn;
   let drawn: Drawn;
   try {
     drawn = await post<Drawn>("/options", by ? { act: by.act } : {});
+    if (mine !== turn) return;
   } catch (e) {
+    if (mine !== turn) return;
     if (e instanceof Refused && e.code === "state_conflict") return opened("locked.not");
-    return locked(h("p", { class: "note", role: "alert", "data-testid": "trouble" }, beside(wordsOf(e))), quiet("locked.anew", () => void first()));
+    return locked(() => void first(by), h("p", { class: "note", role: "alert", "data-testid": "trouble" }, beside(wordsOf(e))), quiet("locked.anew", () => void first()));
   }
   agreeing(drawn, by);
 }
 
-function agreeing(drawn: Drawn, by?: Signed): void {
-  const wrong = note();
+// agreed agrees to the act with a passkey, and says where that leads.
+function agreed(drawn: Drawn, by: Signed | undefined, wrong: HTMLElement): () => Promise<void> {
   let busy = false;
-  const agree = async (): Promise<void> => {
+  const mine = turn;
+  return async (): Promise<void> => {
     if (busy) return;
     busy = true;
     wrong.replaceChildren();
@@ -73,15 +83,20 @@ function agreeing(drawn: Drawn, by?: Signed): void {
       const responses = by ? [by.response, response] : [response];
       const now = await post<Unlocking>("", { act: drawn.act, responses });
       if (now.open) return opened("locked.opens");
-      second(drawn, { act: drawn.act, response }, now);
+      if (mine === turn) second(drawn, { act: drawn.act, response }, now);
     } catch (e) {
       wrong.replaceChildren(beside(wordsOf(e)));
     } finally {
       busy = false;
     }
   };
+}
+
+function agreeing(drawn: Drawn, by?: Signed): void {
+  const wrong = note();
+  const agree = agreed(drawn, by, wrong);
   const until = drawn.lines.find((l) => l.at === "expires")?.value ?? "";
-  locked(
+  locked(() => agreeing(drawn, by),
     h("p", {}, beside(by ? "locked.second" : "locked.two")),
     wrong,
     h("div", { class: "actions" }, primary("locked.agree", () => void agree(), { "data-testid": "agree" })),
@@ -92,8 +107,11 @@ function agreeing(drawn: Drawn, by?: Signed): void {
   );
 }
 
-// second hands on what the first person has signed.
+// second hands on what the first person has signed. The link stays whoever agrees here:
+// it is on this screen alone.
 function second(drawn: Drawn, by: Signed, now: Unlocking): void {
+  const wrong = note();
+  const agree = agreed(drawn, by, wrong);
   const link = linkTo(location.origin + location.pathname, by);
   const copied = h("p", { class: "hint", role: "status" });
   const copy = async (): Promise<void> => {
@@ -101,13 +119,14 @@ function second(drawn: Drawn, by: Signed, now: Unlocking): void {
     copied.replaceChildren(say("locked.copied"));
   };
   const shown = h("p", { class: "handed", dir: "ltr", tabindex: "0", "data-testid": "link" }, link);
-  locked(
+  locked(() => second(drawn, by, now),
     h("p", { class: "note good", role: "status", "data-testid": "one" },
       beside(now.root ? "locked.root" : "locked.one", { command: h("bdi", { dir: "ltr" }, command) })),
     h("section", { class: "card" },
       h("h2", {}, say("locked.link")), shown, copied,
       h("div", { class: "actions" }, quiet("locked.copy", () => void copy(), { "data-testid": "copy" }))),
-    !now.root && h("div", { class: "actions" }, primary("locked.agree", () => agreeing(drawn, by), { "data-testid": "next" })),
+    wrong,
+    !now.root && h("div", { class: "actions" }, primary("locked.agree", () => void agree(), { "data-testid": "next" })),
   );
 }
 
@@ -122,11 +141,19 @@ const memory = {
   write: async (language: string): Promise<void> => { try { localStorage.setItem("language", language); } catch { /* this browser keeps nothing */ } },
 };
 
+const noPasskeys = (): void => locked(noPasskeys, h("p", { class: "note" }, beside("locked.browser")));
+
 async function start(): Promise<void> {
   const by = handed();
   await begin(memory);
   document.querySelector(".skip")?.replaceChildren(say("page.skip"));
-  if (!passkeys()) return locked(h("p", { class: "note" }, beside("locked.browser")));
+  if (!passkeys()) return noPasskeys();
+  // A link that is opened where this page is shown already changes nothing but the part
+  // of the address that a browser keeps to itself.
+  addEventListener("hashchange", () => {
+    const late = handed();
+    if (late) void first(late);
+  });
   await first(by);
 }
 
