@@ -27,8 +27,8 @@ import (
 // message itself, and signs what an honest service could want. Everything else is
 // keystore.ErrRefused.
 
-// How long what is signed may hold at most, and how far ahead of our clock it may be
-// dated. A service may live in the past, as a demonstration does.
+// How long what is signed may hold at most, and how far from our clock it may be dated. A
+// demonstration lives in the past.
 const (
 	day             = 24 * time.Hour
 	longestTrust    = 31 * day
@@ -36,6 +36,12 @@ const (
 	longestLease    = 7 * day
 	longestValidity = 5 * 366 * day // cards have a shorter one of their own
 	ahead           = 5 * time.Minute
+	// back is how far a list, a pack, an envelope or a trust list may be dated back.
+	back = 6 * time.Hour
+	// step is how far the next number may be ahead of the last, and how much a log may
+	// have grown; firstStep bounds the first. A restore goes on more than 2^20 ahead.
+	step      = 1 << 24
+	firstStep = 1 << 32
 )
 
 // A Change is one place of a list that is about to change, which is no decoy's, in a way
@@ -298,6 +304,50 @@ func (g *Guard) dated(from, to int64, longest time.Duration) error {
 	return nil
 }
 
+// fresh refuses what the network itself signs where it is dated ahead or back: else an
+// act that was used, or a reply that is over, would be good again on the day of before.
+// A demonstration plays in the past, and does not go back behind what it signed last.
+func (g *Guard) fresh(from int64) error {
+	now := g.cfg.Now()
+	earliest := now.Add(-back).Unix()
+	if g.demo() {
+		g.mu.Lock()
+		earliest = g.state.Latest - int64(ahead/time.Second)
+		g.mu.Unlock()
+	}
+	switch {
+	case from <= 0 || from > now.Add(ahead).Unix():
+		return refuse("it is dated ahead")
+	case from < earliest:
+		return refuse("it is dated back")
+	}
+	return nil
+}
+
+// demo tells whether the signer's own roster is that of a demonstration.
+func (g *Guard) demo() bool {
+	j, ok := g.cfg.Permits.(*Judge)
+	return ok && j.State().Demo
+}
+
+// judged is the time by which something of a date is judged: ours. That of a
+// demonstration is the date.
+func (g *Guard) judged(dated time.Time) time.Time {
+	if g.demo() {
+		return dated
+	}
+	return g.cfg.Now()
+}
+
+// far tells numbers that nobody honest comes to: whoever had one signed would have every
+// later one refused.
+func far(next, last uint64) bool {
+	if last == 0 {
+		return next >= firstStep
+	}
+	return next > last && next-last > step
+}
+
 func (g *Guard) card(ctx context.Context, agency, kid string, m keystore.Message) (r receipt, err error) {
 	named, c, ok := card.ReadInput(m.Bytes)
 	switch {
@@ -420,7 +470,7 @@ func (g *Guard) trustList(ctx context.Context, kid string, message []byte) error
 	if !ok || l.AnswersLists != base+"/answers-lists/" || len(l.Agencies) > verifier.MaxAgencies {
 		return refuse("its lists stand elsewhere")
 	}
-	if err := g.dated(l.IssuedAt, l.Expires, longestTrust); err != nil {
+	if err := errors.Join(g.dated(l.IssuedAt, l.Expires, longestTrust), g.fresh(l.IssuedAt)); err != nil {
 		return err
 	}
 	if err := g.ownKeys(ctx, l.Keys); err != nil {
@@ -449,7 +499,10 @@ func (g *Guard) trustList(ctx context.Context, kid string, message []byte) error
 	if l.Sequence <= next.Trust {
 		return refuse("a trust list with this number or a higher one was signed")
 	}
-	next.Trust = l.Sequence
+	if far(l.Sequence, max(next.Trust, next.Sequence)) { // a restore goes on behind both
+		return refuse("a trust list with a number far ahead")
+	}
+	next.Trust, next.Latest = l.Sequence, max(next.Latest, l.IssuedAt)
 	for _, k := range named {
 		next.Keys[k] = true
 	}
@@ -551,7 +604,7 @@ func (g *Guard) list(ctx context.Context, kid string, message []byte) error {
 	case t.List.Bits() != 2:
 		return refuse("a list of another width")
 	}
-	if err := g.dated(t.IssuedAt.Unix(), t.Expires.Unix(), longestList); err != nil {
+	if err := errors.Join(g.dated(t.IssuedAt.Unix(), t.Expires.Unix(), longestList), g.fresh(t.IssuedAt.Unix())); err != nil {
 		return err
 	}
 	base, number, _ := subject(t.Subject)
@@ -681,11 +734,15 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	switch {
 	case base == "" && len(p.Status)+len(p.Answers) > 0:
 		return refuse("lists before anything was signed")
-	case p.IssuedAt <= 0 || p.IssuedAt > g.cfg.Now().Add(ahead).Unix():
-		return refuse("it is dated ahead")
 	case p.Sequence <= before:
 		return refuse("a pack with this number or a higher one was signed")
+	case far(p.Sequence, before):
+		return refuse("a pack with a number far ahead")
 	}
+	if err := g.fresh(p.IssuedAt); err != nil {
+		return err
+	}
+	now := g.judged(time.Unix(p.IssuedAt, 0))
 	used := map[string]int64{}
 	lists, err := g.listsOf(ctx, base, p, func(subject string, t *statuslist.Token, token string) error {
 		changes, err := g.changes(ctx, subject, t.List)
@@ -708,10 +765,10 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	if p.Sequence <= next.Sequence {
 		return refuse("a pack with this number or a higher one was signed")
 	}
-	next.Sequence = p.Sequence
+	next.Sequence, next.Latest = p.Sequence, max(next.Latest, p.IssuedAt)
 	maps.Copy(next.Lists, lists)
 	maps.Copy(next.Resumed, used)
-	maps.DeleteFunc(next.Resumed, func(_ string, until int64) bool { return until < p.IssuedAt-int64(longestList/time.Second) })
+	maps.DeleteFunc(next.Resumed, func(_ string, until int64) bool { return until < now.Add(-longestList).Unix() })
 	if err := g.keep(ctx, next); err != nil {
 		return err
 	}
@@ -748,6 +805,9 @@ func (g *Guard) listsOf(ctx context.Context, base string, p verifier.PackStateme
 func (g *Guard) envelope(ctx context.Context, kid string, message []byte) error {
 	var e verifier.Envelope
 	if err := statement(message, maxFrame, verifier.TypeEnvelope, kid, &e); err != nil {
+		return err
+	}
+	if err := g.fresh(e.IssuedAt); err != nil {
 		return err
 	}
 	g.mu.Lock()
@@ -789,6 +849,8 @@ func (g *Guard) SignLog(ctx context.Context, text []byte) ([]byte, error) {
 		err = refuse("the log got shorter")
 	case size == last.Size && last.Root != "" && root != last.Root:
 		err = refuse("another log of the same length")
+	case far(size, last.Size):
+		err = refuse("a log that cannot have grown so long")
 	case size > last.Size || last.Root == "":
 		next := g.state.clone()
 		next.Logs[origin] = head{size, root}

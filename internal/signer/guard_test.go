@@ -49,6 +49,7 @@ type guarded struct {
 	keystore.Keys
 
 	guard *signer.Guard
+	clock func() time.Time // the signer's; nil is that of everybody
 }
 
 func newGuarded(t *testing.T) *guarded {
@@ -102,12 +103,19 @@ func (g *guarded) open(p signer.Permits) {
 	g.t.Helper()
 	var err error
 	g.guard, err = signer.NewGuard(g.t.Context(), signer.GuardConfig{
-		Keys: known{g.file}, Dir: g.dir, Permits: p, Now: func() time.Time { return now }, Derived: []string{"journal"},
+		Keys: known{g.file}, Dir: g.dir, Permits: p, Now: g.time, Derived: []string{"journal"},
 	})
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	g.Keys = keystore.New(g.guard)
+}
+
+func (g *guarded) time() time.Time {
+	if g.clock != nil {
+		return g.clock()
+	}
+	return now
 }
 
 // refused wants the guard to say no, and allowed to say yes.

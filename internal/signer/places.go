@@ -253,8 +253,8 @@ func (g *Guard) open(ctx context.Context, sealed []byte) (r receipt, err error) 
 }
 
 // proven sees that there is a reason for a change, and completes it by what the reason
-// says. t is the list in which it happens: what is over is over on its day. A service
-// may live in the past, and what is dated back is over soon itself.
+// says. t is the list in which it happens. What is over is over by our own clock, or in a
+// demonstration on the list's day.
 func (g *Guard) proven(ctx context.Context, base string, list uint16, c *Change, t *statuslist.Token) error {
 	shown := approval.Change{}
 	for _, one := range approval.Of(ctx).Changes {
@@ -262,10 +262,11 @@ func (g *Guard) proven(ctx context.Context, base string, list uint16, c *Change,
 			shown = one
 		}
 	}
+	on := g.judged(t.IssuedAt)
 	if _, _, status := subject(t.Subject); status {
-		return g.resumed(ctx, list, c, shown, t.IssuedAt)
+		return g.resumed(ctx, list, c, shown, on)
 	}
-	return g.answered(ctx, base, list, c, shown, t.IssuedAt)
+	return g.answered(ctx, base, list, c, shown, on)
 }
 
 // resumed sees that a pause ends by an act of the agency which has signed what stands

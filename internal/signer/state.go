@@ -33,12 +33,13 @@ const maxState = 128 << 20
 // state is what a guard knows of what was signed: it goes forward alone.
 type state struct {
 	Network  string            `json:"network,omitempty"`
-	Base     string            `json:"base,omitempty"` // where the network is served
-	Trust    uint64            `json:"trust"`          // the highest number of a trust list
-	Sequence uint64            `json:"sequence"`       // and of a pack
-	Lists    map[string]string `json:"lists"`          // the tokens in that pack, by their addresses
-	Logs     map[string]head   `json:"logs"`           // the longest checkpoint of each name
-	Keys     map[string]bool   `json:"keys"`           // agencies with keys that stood on trust lists
+	Base     string            `json:"base,omitempty"`   // where the network is served
+	Trust    uint64            `json:"trust"`            // the highest number of a trust list
+	Sequence uint64            `json:"sequence"`         // and of a pack
+	Lists    map[string]string `json:"lists"`            // the tokens in that pack, by their addresses
+	Logs     map[string]head   `json:"logs"`             // the longest checkpoint of each name
+	Keys     map[string]bool   `json:"keys"`             // agencies with keys that stood on trust lists
+	Latest   int64             `json:"latest,omitempty"` // the latest date on either, in Unix seconds
 	// Resumed are the acts by which something paused is in use again, with its place,
 	// and until when they would be good, in Unix seconds.
 	Resumed map[string]int64 `json:"resumed,omitempty"`
