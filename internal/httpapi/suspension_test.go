@@ -156,4 +156,10 @@ func TestSuspendedConfirmNothing(t *testing.T) {
 	check("by a mission that is suspended", "unconfirmed")
 	change("resume")
 	check("by a mission that was let in again", "confirmed")
+	// Nor does a log that has stopped keep it in: what follows is written later.
+	w.stopLog()
+	change("suspend")
+	if a := w.call(mission, "GET", "/api/v1/cases", nil); a.status == 200 {
+		t.Errorf("it is still let in: %d", a.status)
+	}
 }
