@@ -214,11 +214,11 @@ func remove(path string) error {
 	return nil
 }
 
-// done tells whether an opening has become a change of the roster already: the process
-// that wrote it may have ended before it said so.
-func (o opening) done(state roster.State) bool {
-	act, err := approval.Parse([]byte(o.Act))
-	return err == nil && state.Did(act.ID) > 0
+// opened tells whether the roster says already that two people have opened this lock: the
+// process that wrote it there may have ended before it said so. What lies in the folder is
+// not asked, because anybody may have put it there.
+func (l Lock) opened(state roster.State) bool {
+	return l.ID != "" && state.Lock == "" && state.Opened == l.ID
 }
 
 // enough tells whether an opening opens this lock, by the roster alone.
@@ -268,7 +268,7 @@ func (s *Service) mayOpen(ctx context.Context, r network.Record) error {
 	case opens == nil:
 		return errUnopened
 	}
-	if err = lock.holds(ctx, s.DB, state); err == nil && !opens.done(state) {
+	if err = lock.holds(ctx, s.DB, state); err == nil && !lock.opened(state) {
 		err = opens.enough(ctx, all, lock)
 	}
 	if err != nil {
@@ -285,11 +285,15 @@ func (s *Service) unlock(ctx context.Context) error {
 	if err != nil || opens == nil {
 		return err
 	}
+	lock, _, err := ReadLock(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
 	state, err := s.People.State(ctx)
 	if err != nil {
 		return err
 	}
-	if !opens.done(state) {
+	if !lock.opened(state) {
 		act, err := approval.Parse([]byte(opens.Act))
 		if err != nil {
 			return errors.Join(ErrLocked, dropOpening(s.cfg.Dir))

@@ -323,9 +323,21 @@ func tileOf(t *testing.T, r *replica) string {
 func TestLockFolder(t *testing.T) { // not beside tests that start processes: for a moment each holds what is open here
 	cfg, house, _, _, _ := withPeople(t, config.Engines{})
 	var other string
+	var old approval.Act // that stands in the roster
 	opened(t, cfg, func(s *Service) {
 		house = house.At(t, s.People, s.Passkeys)
 		other = house.Person("", roster.Operator, house.First)
+		rows, err := s.DB.People().Changes(t.Context(), 2, 1)
+		if err != nil || len(rows) != 1 {
+			t.Fatalf("%d %v", len(rows), err)
+		}
+		c, err := roster.Parse(rows[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if old, err = approval.Parse(c.Act); err != nil {
+			t.Fatal(err)
+		}
 	})
 	r := replicaOf(t, cfg).start()
 	r.becomes(http.StatusOK, "")
@@ -377,6 +389,27 @@ func TestLockFolder(t *testing.T) { // not beside tests that start processes: fo
 	f.becomes(http.StatusServiceUnavailable, `"locked"`)
 	if _, err := os.Stat(filepath.Join(cfg.Dir, config.UnlockName)); !errors.Is(err, os.ErrNotExist) || keys != 0 {
 		t.Errorf("nobody's proof: %v, keys opened %d times", err, keys)
+	}
+	// Nor does it open anything that an act of the roster has this id.
+	forged, err := approval.New(old.Network, roster.DoUnlock, "", "", &roster.Unlock{Lock: lock.ID}, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged.ID = old.ID
+	for _, a := range []approval.Act{old, forged} {
+		data, err := a.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.end()
+		if err := (opening{Act: string(data)}).write(cfg.Dir); err != nil {
+			t.Fatal(err)
+		}
+		f = replicaOf(t, false1).start()
+		f.becomes(http.StatusServiceUnavailable, `"locked"`)
+		if _, err := os.Stat(filepath.Join(cfg.Dir, config.UnlockName)); !errors.Is(err, os.ErrNotExist) || keys != 0 {
+			t.Errorf("%s: %v, keys opened %d times", a.Do, err, keys)
+		}
 	}
 	if status, body := f.unlock(act, first, second); status != http.StatusOK || !strings.Contains(body, `"open":true`) {
 		t.Fatalf("two: %d %s", status, body)

@@ -88,7 +88,9 @@ func (s *Service) openSigner(ctx context.Context, keys keystore.Store, r network
 		return err
 	}
 	c.Follow(signer.Roster{Base: r.BaseURL, Changes: s.DB.People().Changes})
-	if err := c.Open(ctx, next); err != nil {
+	if err := c.Open(ctx, next); errors.Is(err, signer.ErrRefused) {
+		return s.stillShut(ctx, r, err)
+	} else if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTime)
@@ -100,6 +102,19 @@ func (s *Service) openSigner(ctx context.Context, keys keystore.Store, r network
 		}
 		time.Sleep(openPause)
 	}
+}
+
+// stillShut goes on locked, where a signer was not shown what opens it: what was to open
+// the network is dropped, and a network that is locked by its signer alone is locked here,
+// so that two people find the page on which they open both.
+func (s *Service) stillShut(ctx context.Context, r network.Record, cause error) error {
+	s.cfg.Log.ErrorContext(ctx, "the signer is locked, and nothing here opens it", "cause", cause.Error())
+	lock, locked, err := ReadLock(s.cfg.Dir)
+	if err == nil && !locked {
+		lock = Lock{ID: randomHex(16), At: time.Now().Unix()}.of(r)
+		err = lock.write(s.cfg.Dir)
+	}
+	return errors.Join(errUnopened, err, dropOpening(s.cfg.Dir))
 }
 
 // openTime is how long a signer may take to have its keys again, and openPause how often
@@ -120,8 +135,12 @@ func (s *Service) nextChange(ctx context.Context, r network.Record) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
+	lock, _, err := ReadLock(s.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
 	state, err := all.State(ctx)
-	if err != nil || opens.done(state) {
+	if err != nil || lock.opened(state) {
 		return nil, err
 	}
 	act, err := approval.Parse([]byte(opens.Act))

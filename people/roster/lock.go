@@ -66,7 +66,7 @@ func (u *Unlock) check(s *State, _ approval.Act) error {
 // apply ends all sessions from before. What waited starts to wait anew: while the
 // network was locked nobody could stop it.
 func (u *Unlock) apply(s *State, _ approval.Act, at int64) {
-	s.Lock, s.SessionsFrom, s.SessionsChange = "", at, s.making
+	s.Lock, s.Opened, s.SessionsFrom, s.SessionsChange = "", u.Lock, at, s.making
 	s.Waiting = slices.Clone(s.Waiting)
 	for i := range s.Waiting {
 		w := &s.Waiting[i]

@@ -135,6 +135,7 @@ type State struct {
 	// everybody's sessions from before are over.
 	LockedAt, SessionsFrom int64
 	SessionsChange         uint64 // the change that opened it
+	Opened                 string // the id of the lock that was opened last
 
 	Agencies map[string]Agency
 	People   map[string]Person
