@@ -4,16 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/people/roster"
 )
-
-// unlockLife is how long people have to agree that a locked network is opened. What
-// they agreed to goes from hand to hand, and is kept nowhere.
-const unlockLife = 24 * time.Hour
 
 // Locked returns the id of the act that locked the network, "" while it is open.
 func (r *Roster) Locked(ctx context.Context) (string, error) {
@@ -27,7 +22,7 @@ func (r *Roster) UnlockAct(ctx context.Context, lock string) (approval.Act, erro
 	if err != nil {
 		return approval.Act{}, err
 	}
-	act, err := approval.New(s.Network, roster.DoUnlock, "", "", &roster.Unlock{Lock: lock}, r.cfg.Now(), unlockLife)
+	act, err := approval.New(s.Network, roster.DoUnlock, "", "", &roster.Unlock{Lock: lock}, r.cfg.Now(), roster.UnlockLife)
 	if err != nil {
 		return approval.Act{}, err
 	}
@@ -48,7 +43,7 @@ func (r *Roster) ReadUnlock(ctx context.Context, lock string, data []byte) (appr
 	var what roster.Unlock
 	switch now := r.cfg.Now(); {
 	case act.Do != roster.DoUnlock, act.Network != s.Network, act.Read(&what) != nil, what.Lock != lock,
-		act.Expires > now.Add(unlockLife).Unix():
+		act.Expires > now.Add(roster.UnlockLife).Unix():
 		return approval.Act{}, approval.ErrRefused
 	case act.Over(now):
 		return approval.Act{}, approval.ErrOver

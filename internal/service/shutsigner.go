@@ -18,41 +18,60 @@ import (
 // a new process in its place, and no key until two people have opened the network. The
 // service tells it, both when it is locked and what opens it.
 
-// waitSigner answers without a key for as long as a signer's folder is locked.
-func waitSigner(ctx context.Context, f config.Folder, log *slog.Logger, at Signing) error {
+// waitSigner answers without a key for as long as a signer's folder is locked, and says
+// which lock was opened.
+func waitSigner(ctx context.Context, f config.Folder, log *slog.Logger, at Signing) (opened string, err error) {
 	lock, locked, err := ReadLock(f.Dir)
 	if err != nil || !locked {
-		return err
+		return "", err
 	}
 	l, err := signer.Listen(at.Socket, len(at.Peers) > 0)
 	if err != nil {
-		return err
+		return "", err
 	}
 	log.WarnContext(ctx, "the network is locked: no key is opened, and no passphrase is read")
-	pin := signer.Pin{Lock: lock.ID, Place: signer.Place{Seq: lock.Seq, Head: lock.Head}}
-	opened, err := signer.ServeShut(ctx, l, f.Path(config.SignerName), pin, signer.Config{Peers: at.Peers, Log: log})
-	if err != nil || !opened {
-		return err
+	pin := signer.Pin{At: lock.At, Place: signer.Place{Seq: lock.Seq, Head: lock.Head}}
+	if lock.Roster {
+		pin.Lock = lock.ID
+	}
+	opened, err = signer.ServeShut(ctx, l, f.Path(config.SignerName), pin, signer.Config{Peers: at.Peers, Log: log})
+	if err != nil || opened == "" {
+		return "", err
 	}
 	log.WarnContext(ctx, "the network was opened again")
-	return dropLock(f.Dir)
+	return opened, dropLock(f.Dir)
 }
 
 // watchSigner ends a signer that has keys when its folder was locked, whoever wrote the
-// file, and writes down how far its roster went.
+// file, or its own roster says that the network is.
 func watchSigner(ctx context.Context, f config.Folder, judge *signer.Judge, locked func()) {
 	again(ctx, lockEvery, func() {
 		lock, is, err := ReadLock(f.Dir)
-		if err != nil || !is {
+		if judge.Locked() == "" && (err != nil || !is) {
 			return
 		}
 		if lock.Seq == 0 {
-			at := judge.Roster()
-			lock.Seq, lock.Head = at.Seq, at.Head
-			_ = lock.write(f.Dir) // it ends all the same
+			_ = pinSigner(f, judge, lock) // it ends all the same
 		}
 		locked()
 	})
+}
+
+// pinSigner writes down how far a signer's roster went, and the lock in it. What others
+// call a lock that is none of the roster is nothing to it: they could call it anything.
+func pinSigner(f config.Folder, judge *signer.Judge, lock Lock) error {
+	at := judge.Roster()
+	lock.Seq, lock.Head = at.Seq, at.Head
+	if id := judge.Locked(); id != "" {
+		lock.ID, lock.Roster = id, true
+	}
+	if lock.ID == "" {
+		lock.ID = randomHex(16)
+	}
+	if lock.At == 0 {
+		lock.At = time.Now().Unix()
+	}
+	return lock.write(f.Dir)
 }
 
 // lockSigner tells the signer at hand that the network is locked. One that this process

@@ -33,10 +33,11 @@ type Signing struct {
 // alone reads the passphrase.
 func Sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing) error {
 	if !at.Child {
-		if err := waitSigner(ctx, f, log, at); err != nil || ctx.Err() != nil {
+		opened, err := waitSigner(ctx, f, log, at)
+		if err != nil || ctx.Err() != nil {
 			return err
 		}
-		return sign(ctx, f, log, at, func() (net.Listener, error) { return signer.Listen(at.Socket, len(at.Peers) > 0) })
+		return sign(ctx, f, log, at, opened, func() (net.Listener, error) { return signer.Listen(at.Socket, len(at.Peers) > 0) })
 	}
 	parent, err := signer.Parent()
 	if err != nil {
@@ -44,7 +45,7 @@ func Sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing) er
 	}
 	// Signals that are for both, as from a terminal, are for the parent to judge: it
 	// still has requests to answer.
-	err = sign(context.WithoutCancel(ctx), f, log, at, func() (net.Listener, error) { return parent, parent.Tell(nil) })
+	err = sign(context.WithoutCancel(ctx), f, log, at, "", func() (net.Listener, error) { return parent, parent.Tell(nil) })
 	if err != nil {
 		_ = parent.Tell(err) // too late for one that had begun
 	}
@@ -52,13 +53,13 @@ func Sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing) er
 }
 
 // sign opens the keys, and then answers.
-func sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing, listen func() (net.Listener, error)) (err error) {
+func sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing, opened string, listen func() (net.Listener, error)) (err error) {
 	keys, done, err := openSigner(ctx, f, at.Network)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	judge, err := signer.NewJudge(ctx, signer.JudgeConfig{Keys: keys, Dir: f.Path(config.SignerName), Log: log})
+	judge, err := signer.NewJudge(ctx, signer.JudgeConfig{Keys: keys, Dir: f.Path(config.SignerName), Log: log, Opened: opened})
 	if err != nil {
 		return err
 	}
@@ -93,9 +94,11 @@ func sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing, li
 		}
 		stop(ErrLocked)
 	})
-	err = signer.Serve(ctx, l, signer.Config{Keys: guard, Peers: at.Peers, Log: log, Lock: func(id string) error {
-		place := judge.Roster()
-		return Lock{ID: id, At: time.Now().Unix(), Seq: place.Seq, Head: place.Head}.write(f.Dir)
+	err = signer.Serve(ctx, l, signer.Config{Keys: guard, Peers: at.Peers, Log: log, Lock: func(string) error {
+		if _, is, err := ReadLock(f.Dir); is || err != nil {
+			return err
+		}
+		return pinSigner(f, judge, Lock{})
 	}})
 	if errors.Is(context.Cause(ctx), ErrLocked) {
 		return ErrLocked

@@ -42,6 +42,9 @@ type JudgeConfig struct {
 	Dir  string           // the guard's folder
 	Now  func() time.Time // nil means time.Now
 	Log  *slog.Logger     // nil means nowhere
+	// Opened is a lock that two people have opened, as ServeShut was shown: the change
+	// that says so follows.
+	Opened string
 }
 
 // NewJudge reads the roster that was adopted, and what was signed under it.

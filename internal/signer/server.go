@@ -231,7 +231,11 @@ func (s *server) answer(ctx context.Context, q question) (a answer) {
 	case s.cfg.shut != nil:
 		err = s.cfg.shut.answer(ctx, q, &a)
 	default:
-		err = reply(ctx, s.cfg.Keys, q, &a)
+		if j := judge(s.cfg.Keys); j != nil && j.Locked() != "" {
+			err = s.answerLocked(ctx, j, q, &a)
+		} else {
+			err = reply(ctx, s.cfg.Keys, q, &a)
+		}
 	}
 	if err != nil {
 		return troubled(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/people/roster"
 )
 
@@ -27,16 +28,21 @@ var ErrShut = errors.New("signer: the network is locked, and the keys are put aw
 
 // Pin says what opens a signer that is shut.
 type Pin struct {
-	Lock  string // the id of the lock
-	Place        // how far its roster went when it had the keys
+	// Lock is the id of the lock in the signer's own roster. Where that has none, a
+	// folder alone is locked, under an id that anybody may have made up: then what two
+	// people agree to since opens it, whatever it calls the lock.
+	Lock  string
+	At    int64 // when it was locked, Unix seconds
+	Place       // how far its roster went when it had the keys
 }
 
 // ServeShut answers in the place of a signer until it was shown what opens the lock, or
-// ctx ends. It closes the listener.
-func ServeShut(ctx context.Context, l net.Listener, dir string, pin Pin, cfg Config) (opened bool, err error) {
+// ctx ends. It closes the listener. opened is the lock that was opened, for the Judge
+// that begins with the keys; "" for none.
+func ServeShut(ctx context.Context, l net.Listener, dir string, pin Pin, cfg Config) (opened string, err error) {
 	members, err := pinned(ctx, dir, pin)
 	if err != nil {
-		return false, errors.Join(err, l.Close())
+		return "", errors.Join(err, l.Close())
 	}
 	ctx, done := context.WithCancel(ctx)
 	defer done()
@@ -59,7 +65,7 @@ type shut struct {
 	opened  func()
 
 	mu   sync.Mutex
-	open bool
+	open string // the lock that was opened
 }
 
 // pinned replays the roster of a folder without a key to check its seal: the pin says
@@ -97,10 +103,11 @@ func (s *shut) answer(ctx context.Context, q question, a *answer) error {
 		a.Number, a.Data = at.Seq, at.Head
 		return nil
 	case opOpen:
-		if err := s.opens(ctx, q.Many); err != nil {
+		lock, err := s.opens(ctx, q.Many)
+		if err != nil {
 			return err
 		}
-		s.open = true
+		s.open = lock
 		time.AfterFunc(lastWord, s.opened)
 		return nil
 	default:
@@ -111,40 +118,99 @@ func (s *shut) answer(ctx context.Context, q question, a *answer) error {
 // lastWord is how long the answer may take to be written that it opens.
 const lastWord = 100 * time.Millisecond
 
-// opens tells whether these changes, behind those that the signer has, open the lock.
+// opens tells which lock these changes, behind those that the signer has, open.
 // Nothing of them is kept: the process with the keys is handed them once more.
-func (s *shut) opens(ctx context.Context, changes []message) error {
-	m, now, opens := s.members, s.now(), false
+func (s *shut) opens(ctx context.Context, changes []message) (lock string, err error) {
+	m, now := s.members, s.now()
 	if m.check == nil {
-		return refuse("no roster was adopted before the network was locked")
+		return "", refuse("no roster was adopted before the network was locked")
 	}
 	m.kept.Changes = m.kept.Changes[:len(m.kept.Changes):len(m.kept.Changes)]
 	for _, change := range changes {
 		c, err := roster.Parse(change.Bytes)
 		if err != nil {
-			return refuse("not a change of the roster")
+			return "", refuse("not a change of the roster")
 		}
 		at := seen{At: c.At, Change: change.Bytes}
 		switch made := time.Unix(c.At, 0); {
 		case made.After(now.Add(ahead)):
-			return refuse("a change that is dated ahead")
+			return "", refuse("a change that is dated ahead")
 		case !m.state.Demo && now.Sub(made) > lag:
 			at.At = now.Unix()
 		}
 		if err := m.add(ctx, nil, at); err != nil {
-			return refuse("a change of the roster that does not hold here: " + err.Error())
+			return "", refuse("a change of the roster that does not hold here: " + err.Error())
 		}
 		act, err := approval.Parse(c.Act)
 		if err != nil {
-			return refuse("not an act")
+			return "", refuse("not an act")
 		}
 		var what roster.Unlock
-		opens = opens || act.Do == roster.DoUnlock && act.Read(&what) == nil && what.Lock == s.pin.Lock
+		if act.Do == roster.DoUnlock && act.Read(&what) == nil && s.pin.opens(act, what, m.state.Demo) {
+			lock = what.Lock
+		}
 	}
-	if !opens {
-		return refuse("nothing that opens this lock")
+	if lock == "" || m.state.Lock != "" {
+		return "", refuse("nothing that opens this lock")
 	}
-	return nil
+	return lock, nil
+}
+
+// opens tells whether an act, which holds, opens this lock. One that was agreed to before
+// it opens none.
+func (p Pin) opens(act approval.Act, what roster.Unlock, demo bool) bool {
+	if p.Lock != "" {
+		return what.Lock == p.Lock
+	}
+	return demo || act.Expires >= time.Unix(p.At, 0).Add(roster.UnlockLife-ahead).Unix()
+}
+
+// Locked is the lock that this signer has adopted with its roster, and that nobody has
+// opened since; "" for none.
+func (j *Judge) Locked() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if lock := j.members.state.Lock; lock != j.cfg.Opened {
+		return lock
+	}
+	return ""
+}
+
+// open is for a signer that ends with its parent, and is started anew with the lock in its
+// roster: it answers again when it is shown what opens it.
+func (j *Judge) open(ctx context.Context, changes []message) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := shut{pin: Pin{Lock: j.members.state.Lock}, members: j.members, now: j.cfg.Now}
+	lock, err := s.opens(ctx, changes)
+	if err == nil {
+		j.cfg.Opened = lock
+	}
+	return err
+}
+
+// judge is the judge of a Store; nil if it has none.
+func judge(s keystore.Store) *Judge {
+	g, ok := s.(*Guard)
+	if !ok {
+		return nil
+	}
+	j, _ := g.cfg.Permits.(*Judge)
+	return j
+}
+
+// answerLocked answers in a network that is locked by the signer's own roster: it takes
+// in what follows, and does nothing with its keys. A signer of its own ends, and another
+// process is shown what opens it.
+func (s *server) answerLocked(ctx context.Context, j *Judge, q question, a *answer) error {
+	switch {
+	case q.Op == opRoster, q.Op == opAdopt:
+		return reply(ctx, s.cfg.Keys, q, a)
+	case q.Op == opOpen && s.cfg.Lock == nil:
+		return j.open(ctx, q.Many)
+	default:
+		return ErrShut
+	}
 }
 
 // Lock tells a signer of its own that its network is locked: it ends with its keys. One

@@ -42,15 +42,15 @@ func TestShut(t *testing.T) {
 	for _, wrong := range []signer.Pin{{Lock: pin.Lock, Place: signer.Place{Seq: pin.Seq, Head: make([]byte, 32)}}, {Lock: pin.Lock, Place: signer.Place{Seq: pin.Seq - 1, Head: pin.Head}}, {Lock: pin.Lock}} {
 		l, err := signer.Listen(filepath.Join(t.TempDir(), "s"), false)
 		w.ok(err)
-		if opened, err := signer.ServeShut(t.Context(), l, w.dir, wrong, signer.Config{Now: w.clock}); opened || !errors.Is(err, signer.ErrState) {
-			t.Errorf("over another roster: %v %v", opened, err)
+		if opened, err := signer.ServeShut(t.Context(), l, w.dir, wrong, signer.Config{Now: w.clock}); opened != "" || !errors.Is(err, signer.ErrState) {
+			t.Errorf("over another roster: %q %v", opened, err)
 		}
 	}
 
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := signer.Listen(socket, false)
 	w.ok(err)
-	ended := make(chan bool, 1)
+	ended := make(chan string, 1)
 	go func() {
 		opened, err := signer.ServeShut(context.WithoutCancel(t.Context()), l, w.dir, pin, signer.Config{Now: w.clock})
 		if err != nil {
@@ -116,7 +116,7 @@ func TestShut(t *testing.T) {
 	data, err := w.next(open, one, two).Bytes()
 	w.ok(err)
 	w.ok(c.Open(t.Context(), data))
-	if !<-ended {
+	if <-ended != pin.Lock {
 		t.Error("it does not open")
 	}
 }
@@ -126,4 +126,113 @@ func act(t *testing.T, w *town, do string, what any) approval.Act {
 	a, err := approval.New(netID, do, "", "", what, w.clock(), time.Hour)
 	w.ok(err)
 	return a
+}
+
+// TestLockedByItsRoster: a signer that has adopted the lock of its network does nothing
+// with its keys, whether or not anybody told it otherwise, until it was shown what opens it.
+func TestLockedByItsRoster(t *testing.T) {
+	w := fileTown(t)
+	second := w.Person("", people.Operator, w.First)
+	root, err := keystore.New(w.Client).Root(t.Context())
+	w.ok(err)
+	_, err = w.listed(1).Sign(root)
+	w.ok(err)
+	next := w.listed(2)
+	w.Do(roster.DoLock, "", &roster.Lock{}, w.worker)
+	_, err = w.HandOver(t.Context())
+	w.ok(err)
+	asked := func() map[string]error {
+		return map[string]error{
+			"a trust list": func() error { _, err := next.Sign(root); return err }(),
+			"a record":     func() error { _, err := w.Unwrap(t.Context(), w.ngo, "r", []byte("x")); return err }(),
+			"a hash":       func() error { _, err := w.MAC(t.Context(), "safeconduct/rows/1", nil); return err }(),
+			"ready":        w.Ready(t.Context()),
+		}
+	}
+	closed := func(when string) {
+		t.Helper()
+		for what, err := range asked() {
+			if !errors.Is(err, signer.ErrShut) {
+				t.Errorf("%s: %s: %v, want ErrShut", when, what, err)
+			}
+		}
+	}
+	closed("locked")
+	socket := filepath.Join(t.TempDir(), "s")
+	t.Cleanup(serve(t, socket, signer.Config{Keys: w.signer()}))
+	if w.Client, err = signer.Dial(t.Context(), socket); !errors.Is(err, signer.ErrShut) {
+		t.Fatalf("dialled: %v", err)
+	}
+	defer func() { _ = w.Client.Close() }()
+	w.Follow(signer.Roster{Base: base, Changes: w.db.People().Changes})
+	closed("started anew")
+	lock, err := w.all.Locked(t.Context())
+	w.ok(err)
+	open, err := w.all.UnlockAct(t.Context(), lock)
+	w.ok(err)
+	one, two := w.Proof(open, w.First), w.Proof(open, second)
+	data, err := w.next(open, one).Bytes()
+	w.ok(err)
+	refused(t, "one alone", w.Open(t.Context(), data))
+	closed("one alone")
+	data, err = w.next(open, one, two).Bytes()
+	w.ok(err)
+	w.ok(w.Open(t.Context(), data))
+	w.ok(w.Ready(t.Context()))
+	_, err = w.MAC(t.Context(), "safeconduct/rows/1", nil)
+	allowed(t, "a hash, by which the change is written down", err)
+	w.ok(w.all.Unlock(t.Context(), open, []approval.Proof{one, two}, nil))
+	_, err = w.HandOver(t.Context())
+	w.ok(err)
+	root, err = keystore.New(w.Client).Root(t.Context()) // of the signer that was started anew
+	w.ok(err)
+	allowed(t, "a trust list", func() error { _, err := next.Sign(root); return err }())
+}
+
+// TestShutFolder: a signer whose folder alone is locked opens by what two people have
+// agreed to since, whatever the lock is called: its name may be anybody's.
+func TestShutFolder(t *testing.T) {
+	w := fileTown(t)
+	second := w.Person("", people.Operator, w.First)
+	_, err := w.HandOver(t.Context())
+	w.ok(err)
+	early, err := w.all.UnlockAct(t.Context(), randomID())
+	w.ok(err)
+	w.wait(time.Hour)
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := signer.Listen(socket, false)
+	w.ok(err)
+	pin := signer.Pin{At: w.clock().Unix(), Place: w.judge.Roster()}
+	ended := make(chan string, 1)
+	go func() {
+		opened, err := signer.ServeShut(context.WithoutCancel(t.Context()), l, w.dir, pin, signer.Config{Now: w.clock})
+		if err != nil {
+			t.Error(err)
+		}
+		ended <- opened
+	}()
+	c, err := signer.Dial(t.Context(), socket)
+	if !errors.Is(err, signer.ErrShut) {
+		t.Fatalf("dialled: %v", err)
+	}
+	defer func() { _ = c.Close() }()
+	c.Follow(signer.Roster{Base: base, Changes: w.db.People().Changes})
+	shows := func(act approval.Act, by ...string) error {
+		var proofs []approval.Proof
+		for _, person := range by {
+			proofs = append(proofs, w.Proof(act, person))
+		}
+		data, err := w.next(act, proofs...).Bytes()
+		w.ok(err)
+		return c.Open(t.Context(), data)
+	}
+	refused(t, "what was agreed to before", shows(early, w.First, second))
+	lock := randomID()
+	open, err := w.all.UnlockAct(t.Context(), lock)
+	w.ok(err)
+	refused(t, "one alone", shows(open, w.First))
+	w.ok(shows(open, w.First, second))
+	if opened := <-ended; opened != lock {
+		t.Errorf("opened: %q", opened)
+	}
 }

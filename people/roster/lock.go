@@ -3,6 +3,7 @@ package roster
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/invalid"
@@ -17,6 +18,10 @@ const (
 	DoLock   = "network.lock"
 	DoUnlock = "network.unlock"
 )
+
+// UnlockLife is how long people have to agree that a locked network is opened. What they
+// agreed to goes from hand to hand, and is kept nowhere.
+const UnlockLife = 24 * time.Hour
 
 // ErrLocked says that the network is locked: nobody is let in, and nothing changes but
 // by those who open it, or by the root, which can only take more away.
