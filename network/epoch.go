@@ -375,11 +375,12 @@ func (n *Network) deviceKeys(ctx context.Context) (verifier.EpochKeys, error) {
 	return out, nil
 }
 
-// burnedEpochs lists the epochs that packs name as burned.
+// burnedEpochs lists the epochs that packs name as burned: for good, as a signer sees
+// that none of them is left out again.
 func burnedEpochs(epochs []Epoch, now time.Time) []uint32 {
 	ids := []uint32{}
 	for _, e := range epochs {
-		if e.State(now) == EpochBurned && now.Before(e.closedAt().Add(recognitionPeriod)) {
+		if e.State(now) == EpochBurned {
 			ids = append(ids, e.ID)
 		}
 	}

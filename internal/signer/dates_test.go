@@ -195,3 +195,42 @@ func TestNumbers(t *testing.T) {
 		allowed(t, what+", after a restore", sign(12+1<<20+1<<16))
 	}
 }
+
+// TestNothingTakenBack: what a trust list said of a key that was revoked or stolen, and a
+// pack of an epoch that was burned, is said for good.
+func TestNothingTakenBack(t *testing.T) {
+	g := newGuarded(t)
+	number := uint64(0)
+	trust := func(edit func(*verifier.AgencyKey)) error {
+		number++
+		l := g.trustList(number)
+		edit(&l.Agencies[0].Keys[0])
+		_, err := l.Sign(g.key(g.Root))
+		return err
+	}
+	pack := func(burned ...uint32) error {
+		number++
+		p := verifier.PackStatement{Network: netID, Sequence: number, IssuedAt: now.Unix(), Burned: burned, Status: []verifier.ListToken{}, Answers: []verifier.ListToken{}}
+		_, err := p.Sign(g.key(g.Pack))
+		return err
+	}
+	stolen := func(k *verifier.AgencyKey) {
+		k.Compromised = &verifier.Compromise{At: now.Unix(), Logged: []string{}}
+	}
+	allowed(t, "a key", trust(func(*verifier.AgencyKey) {}))
+	refused(t, "that began earlier", trust(func(k *verifier.AgencyKey) { k.From = 1 }))
+	refused(t, "that ends later", trust(func(k *verifier.AgencyKey) { k.To += 1e8 }))
+	allowed(t, "a stolen key", trust(stolen))
+	refused(t, "that is clean again", trust(func(*verifier.AgencyKey) {}))
+	g.open(nil)
+	refused(t, "that is clean again, started anew", trust(func(*verifier.AgencyKey) {}))
+	allowed(t, "that is revoked as well", trust(func(k *verifier.AgencyKey) { stolen(k); k.Revoked = true }))
+	refused(t, "that is revoked no more", trust(stolen))
+
+	allowed(t, "a burned epoch", pack(1))
+	allowed(t, "another one", pack(1, 2))
+	refused(t, "one of them alone", pack(2))
+	g.open(nil)
+	refused(t, "none of them, started anew", pack())
+	allowed(t, "both", pack(2, 1))
+}

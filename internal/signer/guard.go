@@ -506,6 +506,13 @@ func (g *Guard) trustList(ctx context.Context, kid string, message []byte) error
 	for _, k := range named {
 		next.Keys[k] = true
 	}
+	for _, a := range l.Agencies {
+		for _, k := range a.Keys {
+			if err := next.list(a.ID, k); err != nil {
+				return err
+			}
+		}
+	}
 	return g.keep(ctx, next)
 }
 
@@ -764,6 +771,9 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	}
 	if p.Sequence <= next.Sequence {
 		return refuse("a pack with this number or a higher one was signed")
+	}
+	if err := next.burn(p.Burned); err != nil {
+		return err
 	}
 	next.Sequence, next.Latest = p.Sequence, max(next.Latest, p.IssuedAt)
 	maps.Copy(next.Lists, lists)

@@ -504,6 +504,9 @@ func (g *Guard) adoptPack(ctx context.Context, base string, p verifier.PackState
 	if p.Sequence <= next.Sequence {
 		return nil // one that is newer still came meanwhile
 	}
+	if err := next.burn(p.Burned); err != nil {
+		return err
+	}
 	next.Sequence = p.Sequence
 	maps.Copy(next.Lists, lists)
 	if err := g.keep(ctx, next); err != nil {

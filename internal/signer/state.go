@@ -9,11 +9,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/trouble"
+	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // StateName is the file, in the signer's folder, with what was signed last.
@@ -40,9 +42,51 @@ type state struct {
 	Logs     map[string]head   `json:"logs"`             // the longest checkpoint of each name
 	Keys     map[string]bool   `json:"keys"`             // agencies with keys that stood on trust lists
 	Latest   int64             `json:"latest,omitempty"` // the latest date on either, in Unix seconds
+	// Listed is what trust lists said of each key of an agency, and Burned are the epochs
+	// that packs said to be burned: neither is taken back.
+	Listed map[string]listed `json:"listed,omitempty"`
+	Burned []uint32          `json:"burned,omitempty"`
 	// Resumed are the acts by which something paused is in use again, with its place,
 	// and until when they would be good, in Unix seconds.
 	Resumed map[string]int64 `json:"resumed,omitempty"`
+}
+
+// listed is how a key stood on trust lists, by the agency and the key's id.
+type listed struct {
+	From    int64 `json:"from"`
+	To      int64 `json:"to"`
+	Revoked bool  `json:"revoked,omitempty"`
+	Stolen  bool  `json:"stolen,omitempty"`
+}
+
+// list notes what a trust list says of a key. A key that is revoked or stolen stays so,
+// and its time neither begins earlier nor gets longer.
+func (s *state) list(agency string, k verifier.AgencyKey) error {
+	name := agency + " " + k.KeyID
+	is := listed{k.From, k.To, k.Revoked, k.Compromised != nil}
+	was, known := s.Listed[name]
+	switch {
+	case !known:
+	case was.Revoked && !is.Revoked:
+		return refuse("a key that was revoked stays so")
+	case was.Stolen && !is.Stolen:
+		return refuse("a key that was stolen stays so")
+	case is.From < was.From || is.To-is.From > was.To-was.From:
+		return refuse("a key is good for longer than it was")
+	}
+	s.Listed[name] = is
+	return nil
+}
+
+// burn notes which epochs a pack says to be burned. They stay so.
+func (s *state) burn(epochs []uint32) error {
+	for _, e := range s.Burned {
+		if !slices.Contains(epochs, e) {
+			return refuse("an epoch that was burned stays so")
+		}
+	}
+	s.Burned = slices.Clone(epochs)
+	return nil
 }
 
 type head struct {
@@ -52,6 +96,9 @@ type head struct {
 
 func (s state) clone() state {
 	s.Lists, s.Logs, s.Keys, s.Resumed = maps.Clone(s.Lists), maps.Clone(s.Logs), maps.Clone(s.Keys), maps.Clone(s.Resumed)
+	if s.Listed = maps.Clone(s.Listed); s.Listed == nil {
+		s.Listed = map[string]listed{}
+	}
 	if s.Resumed == nil {
 		s.Resumed = map[string]int64{}
 	}
