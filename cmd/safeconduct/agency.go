@@ -155,8 +155,6 @@ func agencyChangeCommand() *cobra.Command {
 	return c
 }
 
-var errNoAgency = errors.New("no agency has this id; safeconduct agency list shows them")
-
 // agencyNow is an agency as it is, in the form in which it is said anew.
 func (r *reach) agencyNow(ctx context.Context, id string) (agencyOrder, error) {
 	var answer struct {
@@ -195,10 +193,8 @@ the agency in again always takes two: agency resume.`,
 				return r.changeAgency(c, args[0], "suspend")
 			}
 			return r.work(c.Context(), func(s *service.Service, alone bool) error {
-				if err := s.Suspend(c.Context(), args[0], alone); errors.Is(err, network.ErrNotFound) {
-					return fmt.Errorf("%w: %w", errNoAgency, err)
-				} else if err != nil {
-					return err
+				if err := s.Suspend(c.Context(), args[0], alone); err != nil {
+					return unknown(err, errNoAgency)
 				}
 				words := "None of its people and devices is let in any more.\n"
 				if !alone {
@@ -224,7 +220,7 @@ func agencyResumeCommand() *cobra.Command {
 
 // changeAgency asks to suspend an agency, or to let it in again.
 func (r *reach) changeAgency(c *cobra.Command, id, action string) error {
-	return unknownAgency(r.ask(c, http.MethodPost, "/api/v1/agencies/"+pathOf(id)+"/status", map[string]string{"action": action}, map[string]any{"agency": id}))
+	return unknown(r.ask(c, http.MethodPost, "/api/v1/agencies/"+pathOf(id)+"/status", map[string]string{"action": action}, map[string]any{"agency": id}), errNoAgency)
 }
 
 func agencyPartnerCommand() *cobra.Command {
@@ -238,7 +234,7 @@ func agencyPartnerCommand() *cobra.Command {
 			if !end {
 				order["partner"] = partner
 			}
-			return unknownAgency(r.ask(c, http.MethodPost, "/api/v1/agencies/"+pathOf(args[0])+"/partner", order, map[string]any{"agency": args[0]}))
+			return unknown(r.ask(c, http.MethodPost, "/api/v1/agencies/"+pathOf(args[0])+"/partner", order, map[string]any{"agency": args[0]}), errNoAgency)
 		},
 	}
 	r.service(c)
@@ -259,8 +255,8 @@ func agencyQuotaCommand() *cobra.Command {
 			if _, err := time.Parse(time.DateOnly, until); err != nil {
 				return errors.New("--until: a day, as 2026-11-22")
 			}
-			return unknownAgency(r.ask(c, http.MethodPost, "/api/v1/agencies/"+pathOf(args[0])+"/quota",
-				map[string]any{"event": event, "cards": cards, "until": until}, map[string]any{"agency": args[0]}))
+			return unknown(r.ask(c, http.MethodPost, "/api/v1/agencies/"+pathOf(args[0])+"/quota",
+				map[string]any{"event": event, "cards": cards, "until": until}, map[string]any{"agency": args[0]}), errNoAgency)
 		},
 	}
 	r.service(c)
@@ -292,6 +288,9 @@ It may be stopped anywhere and run again; it goes on where it was.`,
 			}
 			return f.work(c.Context(), func(s *service.Service, alone bool) error {
 				done, err := s.Withdraw(c.Context(), args[0], day, alone, emergency)
+				if errors.Is(err, network.ErrNotFound) {
+					return unknown(err, errNoAgency)
+				}
 				if err != nil {
 					return fmt.Errorf("not finished, after %d attestations and %d cards; run it again: %w", done.Attestations, done.Cards, err)
 				}
@@ -330,10 +329,13 @@ which two people agree.`,
 				return errors.New("--since: a day, as 2026-11-22")
 			}
 			if r.asks() {
-				return unknownAgency(r.ask(c, http.MethodPost, "/api/v1/agencies/"+pathOf(args[0])+"/compromise", map[string]string{"since": since}, map[string]any{"agency": args[0]}))
+				return unknown(r.ask(c, http.MethodPost, "/api/v1/agencies/"+pathOf(args[0])+"/compromise", map[string]string{"since": since}, map[string]any{"agency": args[0]}), errNoAgency)
 			}
 			return r.work(c.Context(), func(s *service.Service, alone bool) error {
 				keys, err := s.AgencyCompromised(c.Context(), day, service.Rotation{Agency: args[0], Alone: alone, Wait: wait})
+				if errors.Is(err, network.ErrNotFound) {
+					return unknown(err, errNoAgency)
+				}
 				if err != nil {
 					return fmt.Errorf("not finished; run it again: %w", err)
 				}

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 )
 
 // reach is how a command gets at a network. In its folder it may look, and take away at
@@ -183,10 +186,20 @@ func where(w agreeing) string {
 	return strings.TrimSpace(w.Handle + " " + of)
 }
 
-// unknownAgency says what to do about an id that no agency has.
-func unknownAgency(err error) error {
-	if refused := (*refusal)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
-		return fmt.Errorf("no agency has this id; safeconduct agency list shows them: %w", err)
+// These say what is not known, and which command lists it.
+var (
+	errNoAgency = errors.New("no agency has this id; safeconduct agency list shows them")
+	errNoMember = errors.New("nobody and no program has this id; safeconduct member list shows them, with --agency those of an agency")
+	errNoPerson = errors.New("no person has this id; safeconduct member list shows them, with --agency those of an agency")
+	errNoDevice = errors.New("no device has this id; safeconduct device list, with --url, shows them")
+	errNoAsked  = errors.New("no request has this id; safeconduct requests list shows them")
+	errNoChange = errors.New("no change that waits has this number; safeconduct requests list shows them")
+)
+
+// unknown says what to do about an id that nothing has, in the folder or at the service.
+func unknown(err, what error) error {
+	if isNotFound(err) || errors.Is(err, network.ErrNotFound) || errors.Is(err, people.ErrNotFound) {
+		return fmt.Errorf("%w (%w)", what, err)
 	}
 	return err
 }
@@ -203,12 +216,12 @@ func requestsCommand() *cobra.Command {
 	add("show REQUEST", "Show all that a request says, and who has agreed", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error { return r.showRequest(c, args[0]) })
 	add("withdraw REQUEST", "Take back what was asked with this token", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
 		if err := r.as(c.Context(), http.MethodDelete, "/api/v1/requests/"+pathOf(args[0]), nil, nil); err != nil {
-			return err
+			return unknown(err, errNoAsked)
 		}
 		return r.say(c.OutOrStdout(), map[string]any{"request": args[0], "state": "withdrawn"}, "Nobody can agree to it any more.\n")
 	})
 	add("stop CHANGE", "Ask that a change is stopped that does not count yet", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
-		return r.ask(c, http.MethodPost, "/api/v1/changes/"+pathOf(args[0])+"/stop", nil, map[string]any{"change": args[0]})
+		return unknown(r.ask(c, http.MethodPost, "/api/v1/changes/"+pathOf(args[0])+"/stop", nil, map[string]any{"change": args[0]}), errNoChange)
 	})
 	return c
 }
@@ -230,7 +243,10 @@ func (r *reach) listRequests(c *cobra.Command) error {
 		Changes []waitingChange `json:"changes"`
 	}
 	ctx := c.Context()
-	if err := errors.Join(r.as(ctx, http.MethodGet, "/api/v1/requests", nil, &open), r.as(ctx, http.MethodGet, "/api/v1/changes", nil, &waiting)); err != nil {
+	if err := r.as(ctx, http.MethodGet, "/api/v1/requests", nil, &open); err != nil {
+		return err
+	}
+	if err := r.as(ctx, http.MethodGet, "/api/v1/changes", nil, &waiting); err != nil {
 		return err
 	}
 	var words strings.Builder
@@ -249,7 +265,7 @@ func (r *reach) listRequests(c *cobra.Command) error {
 func (r *reach) showRequest(c *cobra.Command, id string) error {
 	var q request
 	if err := r.as(c.Context(), http.MethodGet, "/api/v1/requests/"+pathOf(id), nil, &q); err != nil {
-		return err
+		return unknown(err, errNoAsked)
 	}
 	var words strings.Builder
 	fmt.Fprintf(&words, "%s: %s\n", q.State, sentence(q))

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	neturl "net/url"
 	"strings"
 	"time"
 
@@ -14,6 +17,8 @@ import (
 
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/files"
+	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -41,18 +46,79 @@ func (s *remote) token() (string, error) {
 
 // refusal is what the service answers when it does not do what was asked.
 type refusal struct {
-	Path   string `json:"-"`
-	Status int    `json:"-"`
-	Code   string `json:"code"`
-	Title  string `json:"title"`
+	URL      string    `json:"-"`
+	Path     string    `json:"-"`
+	Status   int       `json:"-"`
+	Code     string    `json:"code"`
+	Title    string    `json:"title"`
+	Problems []problem `json:"problems"`
 }
 
+// problem is one thing that is wrong with what was asked (RFC 9457 §3.2).
+type problem struct {
+	Pointer string `json:"pointer"`
+	Rule    string `json:"rule"`
+}
+
+// Error says all that is wrong, a line for each.
 func (r *refusal) Error() string {
 	text := fmt.Sprintf("%s: the service answers %d", r.Path, r.Status)
 	if r.Code != "" {
 		text += " " + r.Code + ": " + r.Title
 	}
+	for i, p := range r.Problems {
+		where := strings.TrimPrefix(p.Pointer, "/")
+		text += fmt.Sprintf("\n  %s: %s", cmp.Or(where, "what was asked"), p.Rule)
+		if i+1 == len(r.Problems) || r.Problems[i+1].Pointer != p.Pointer { // once for each place
+			text += listOf(where)
+		}
+	}
+	if r.Code == "locked" {
+		text += fmt.Sprintf(".\nTwo people open it again, each with a passkey, on the page %s/unlock. In its folder member end, agency suspend and device revoke work meanwhile, with --dir", strings.TrimRight(r.URL, "/"))
+	}
 	return text
+}
+
+// listOf says what may stand at a place of an order, where people get it wrong.
+func listOf(where string) string {
+	parts := strings.Split(where, "/")
+	switch parts[0] {
+	case "role", "roles":
+		return " (" + rolesToGive() + ")"
+	case "class":
+		return " (" + joined(network.Classes) + ")"
+	case "country":
+		return " (three capital letters as in the last lines of a passport: KHM, THA; Germany is DEU)"
+	case "desk":
+		return " (a telephone number, as +855 00 000 000)"
+	case "signs":
+		return " (docs/vocabulary.md, Who signs what)"
+	}
+	return ""
+}
+
+// rolesToGive says which roles there are, and where.
+func rolesToGive() string {
+	words := "the network has " + joined(people.RolesOf(""))
+	for _, class := range []network.Class{network.NGO, network.ImmigrationService, network.DiplomaticMission} {
+		words += fmt.Sprintf("; an agency as %s has %s", class, joined(people.RolesOf(string(class))))
+	}
+	return words
+}
+
+// joined is a list of words.
+func joined[T ~string](all []T) string {
+	words := make([]string, len(all))
+	for i, one := range all {
+		words[i] = string(one)
+	}
+	return strings.Join(words, ", ")
+}
+
+// isNotFound tells whether the service says that there is no such thing.
+func isNotFound(err error) bool {
+	refused, ok := errors.AsType[*refusal](err)
+	return ok && refused.Status == http.StatusNotFound
 }
 
 // call asks the service. body is nil for none; answer is nil when none is
@@ -84,14 +150,14 @@ func (s *remote) call(ctx context.Context, method, path, token string, body, ans
 	}
 	resp, err := (&http.Client{Timeout: time.Minute}).Do(req)
 	if err != nil {
-		return err
+		return unreachable(s.url, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	limited := io.LimitReader(resp.Body, verifier.MaxPack)
 	if resp.StatusCode >= 300 {
 		r := &refusal{}
 		_ = json.NewDecoder(limited).Decode(r) // without a code the status says enough
-		r.Path, r.Status = path, resp.StatusCode
+		r.URL, r.Path, r.Status = s.url, path, resp.StatusCode
 		return r
 	}
 	if answer == nil || resp.StatusCode == http.StatusNoContent {
@@ -107,4 +173,16 @@ func (s *remote) as(ctx context.Context, method, path string, body, answer any) 
 		return err
 	}
 	return s.call(ctx, method, path, token, body, answer)
+}
+
+// unreachable says what to do where nobody answers. What was meant to reach it and why
+// it did not is all that the error has to say; an address of one call is none of it.
+func unreachable(url string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	if inner, ok := errors.AsType[*neturl.Error](err); ok {
+		err = inner.Err
+	}
+	return fmt.Errorf("nobody answers at %s: is the service running there, and --url its address? (%w)", url, err)
 }

@@ -275,7 +275,7 @@ func (f *deviceFlags) approve(c *cobra.Command, args []string) error {
 		}
 	}
 	r := reach{remote: f.remote, operateFlags: operateFlags{json: f.json}}
-	return r.ask(c, http.MethodPost, devicePath(args[0])+"/approval", map[string]string{"symbols": symbols}, map[string]any{"device": args[0]})
+	return unknown(r.ask(c, http.MethodPost, devicePath(args[0])+"/approval", map[string]string{"symbols": symbols}, map[string]any{"device": args[0]}), errNoDevice)
 }
 
 var errSymbols = errors.New("the symbols are not those of the device that waits; nothing was sent")
@@ -308,7 +308,7 @@ func (f *deviceFlags) compareHere(ctx context.Context, id, symbols string) error
 		}
 		return nil
 	}
-	return errors.New("the service lists no such device")
+	return errNoDevice
 }
 
 func deviceRevokeCommand() *cobra.Command {
@@ -322,14 +322,14 @@ a request, to which one person agrees.`,
 			if !r.asks() {
 				return r.look(c.Context(), func(s *service.Service) error {
 					if err := s.EndDevice(c.Context(), args[0]); err != nil {
-						return err
+						return unknown(err, errNoDevice)
 					}
 					return r.say(c.OutOrStdout(), map[string]any{"device": args[0], "state": "revoked"}, "The device is out.\n")
 				})
 			}
 			var a asked
 			if err := r.as(c.Context(), http.MethodDelete, devicePath(args[0]), nil, &a); err != nil {
-				return err
+				return unknown(err, errNoDevice)
 			}
 			if a.Request.ID == "" {
 				return r.say(c.OutOrStdout(), map[string]any{"device": args[0], "state": "revoked"}, "The device is out; it was never in.\n")

@@ -120,7 +120,7 @@ func (r *reach) askKeys(c *cobra.Command, agency string) error {
 		} `json:"keys"`
 	}
 	if err := r.as(c.Context(), http.MethodGet, "/api/v1/signing-keys"+query, nil, &answer); err != nil {
-		return unknownAgency(err)
+		return unknown(err, errNoAgency)
 	}
 	var words strings.Builder
 	for _, k := range answer.Keys {
@@ -209,7 +209,7 @@ While the folder is served it works only where the keys are in a HashiCorp Vault
 				if agency != "" {
 					order["use"], order["agency"] = "agency", agency
 				}
-				return unknownAgency(r.ask(c, http.MethodPost, "/api/v1/ceremonies", order, nil))
+				return unknown(r.ask(c, http.MethodPost, "/api/v1/ceremonies", order, nil), errNoAgency)
 			case agency == "":
 				return errNotAgreed
 			}

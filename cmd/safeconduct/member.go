@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -74,7 +73,10 @@ func (r *reach) members(ctx context.Context, agency string) (all []listedMember,
 	var programs struct {
 		Programs []struct{ ID, Label, Role, State string } `json:"programs"`
 	}
-	if err := errors.Join(r.as(ctx, http.MethodGet, "/api/v1/people"+query, nil, &people), r.as(ctx, http.MethodGet, "/api/v1/programs"+query, nil, &programs)); err != nil {
+	if err := r.as(ctx, http.MethodGet, "/api/v1/people"+query, nil, &people); err != nil {
+		return nil, unknown(err, errNoAgency)
+	}
+	if err := r.as(ctx, http.MethodGet, "/api/v1/programs"+query, nil, &programs); err != nil {
 		return nil, err
 	}
 	ended := map[string]string{"removed": "ended", "over": "ended"}
@@ -135,7 +137,9 @@ func memberAddCommand() *cobra.Command {
 	var o personOrder
 	c := &cobra.Command{
 		Use: "add", Short: "Ask that a person is taken in; the link is for her", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return r.ask(c, http.MethodPost, "/api/v1/people", o, nil) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return unknown(r.ask(c, http.MethodPost, "/api/v1/people", o, nil), errNoAgency)
+		},
 	}
 	r.service(c)
 	o.flags(c)
@@ -153,7 +157,9 @@ func memberAddProgramCommand() *cobra.Command {
 	}
 	c := &cobra.Command{
 		Use: "add-program", Short: "Ask that a program is let in; the token is for it", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return r.ask(c, http.MethodPost, "/api/v1/programs", o, nil) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return unknown(r.ask(c, http.MethodPost, "/api/v1/programs", o, nil), errNoAgency)
+		},
 	}
 	r.service(c)
 	c.Flags().StringVar(&o.Label, "label", "", "names the program, as case-system (required)")
@@ -193,7 +199,7 @@ func memberSignOutCommand() *cobra.Command {
 
 // askPerson asks for something about a person.
 func (r *reach) askPerson(c *cobra.Command, method, person, what string, order any) error {
-	return r.ask(c, method, "/api/v1/people/"+pathOf(person)+what, order, map[string]any{"member": person})
+	return unknown(r.ask(c, method, "/api/v1/people/"+pathOf(person)+what, order, map[string]any{"member": person}), errNoPerson)
 }
 
 func memberEndCommand() *cobra.Command {
@@ -206,7 +212,7 @@ func memberEndCommand() *cobra.Command {
 			}
 			return r.look(c.Context(), func(s *service.Service) error {
 				if err := s.EndMember(c.Context(), args[0]); err != nil {
-					return err
+					return unknown(err, errNoMember)
 				}
 				return r.say(c.OutOrStdout(), map[string]any{"member": args[0], "ended": true}, "Neither passkey nor token lets them in any more.\n")
 			})
@@ -219,8 +225,8 @@ func memberEndCommand() *cobra.Command {
 // askEnd asks that a person is removed or, where the id is none of a person, a program.
 func (r *reach) askEnd(c *cobra.Command, id string) error {
 	err := r.askPerson(c, http.MethodDelete, id, "", nil)
-	if refused := (*refusal)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
-		return r.ask(c, http.MethodDelete, "/api/v1/programs/"+pathOf(id), nil, map[string]any{"member": id})
+	if isNotFound(err) {
+		return unknown(r.ask(c, http.MethodDelete, "/api/v1/programs/"+pathOf(id), nil, map[string]any{"member": id}), errNoMember)
 	}
 	return err
 }

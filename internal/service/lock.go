@@ -31,7 +31,7 @@ import (
 
 // ErrLocked says that a network is locked: no process opens its keys before two people
 // have opened it again.
-var ErrLocked = fmt.Errorf("two people have to open it again: docs/operate.md, When the network is locked. %w", roster.ErrLocked)
+var ErrLocked = fmt.Errorf("two people have to open it again, and safeconduct unlock says where: docs/operate.md, When the network is locked. %w", roster.ErrLocked)
 
 // errUnopened is ErrLocked, found before any key was opened.
 var errUnopened = fmt.Errorf("%w", ErrLocked)
