@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -110,6 +112,8 @@ func agencyAdmitCommand() *cobra.Command {
 	var signs agencySigns
 	c := &cobra.Command{
 		Use: "admit", Short: "Ask that an organisation is taken in", Args: cobra.NoArgs,
+		Long: `Ask that an organisation is taken in. An operator and somebody who answers for an
+agency agree; in a network of no other agency two operators do.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("kinds") || c.Flags().Changed("level") {
 				o.Signs = &agencySigns{notNil(signs.Kinds), signs.Level}
@@ -229,6 +233,8 @@ func agencyPartnerCommand() *cobra.Command {
 	var end bool
 	c := &cobra.Command{
 		Use: "partner AGENCY", Short: "Ask that another agency's people are the second person of one that has one person alone", Args: cobra.ExactArgs(1),
+		Long: `Ask that another agency's people are the second person of one that has one person
+alone. Somebody who answers for each of the two agrees; to end it one person is enough.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			order := map[string]string{}
 			if !end {
@@ -251,6 +257,8 @@ func agencyQuotaCommand() *cobra.Command {
 	var cards int
 	c := &cobra.Command{
 		Use: "quota AGENCY", Short: "Ask that an agency may make more cards, for one event", Args: cobra.ExactArgs(1),
+		Long: `Ask that an agency may make more cards, for one event, for 90 days at most. Two people
+agree who answer for two other agencies.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if _, err := time.Parse(time.DateOnly, until); err != nil {
 				return errors.New("--until: a day, as 2026-11-22")
@@ -272,7 +280,7 @@ func agencyQuotaCommand() *cobra.Command {
 // agencyWithdrawCommand takes back what an agency signed, as a whole.
 func agencyWithdrawCommand() *cobra.Command {
 	var f operateFlags
-	var since string
+	var since, yes string
 	var emergency bool
 	c := &cobra.Command{
 		Use: "withdraw AGENCY", Short: "Withdraw everything that an agency signed since a day", Args: cobra.ExactArgs(1),
@@ -280,33 +288,67 @@ func agencyWithdrawCommand() *cobra.Command {
 attestations and cards. It cannot be taken back; what holds all the same is signed
 anew. Suspend the agency first, so that it signs no more meanwhile.
 
-It may be stopped anywhere and run again; it goes on where it was.`,
+It asks for the agency's name or id; --yes NAME answers that.
+
+It may be stopped anywhere and run again; it goes on where it was. With --emergency
+all of it is published at once, also where an earlier run has withdrawn it. While the
+folder is served nothing is published here: stop the service, or have an operator do
+it by POST /api/v1/publications.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			day, err := time.Parse(time.DateOnly, since)
 			if err != nil {
 				return errors.New("--since: a day, as 2026-11-22")
 			}
 			return f.work(c.Context(), func(s *service.Service, alone bool) error {
-				done, err := s.Withdraw(c.Context(), args[0], day, alone, emergency)
-				if errors.Is(err, network.ErrNotFound) {
+				a, err := s.Network.Agency(c.Context(), args[0])
+				if err != nil {
 					return unknown(err, errNoAgency)
 				}
+				if err := meant(c, a, since, yes); err != nil {
+					return err
+				}
+				done, err := s.Withdraw(c.Context(), a.ID, day, alone, emergency)
 				if err != nil {
 					return fmt.Errorf("not finished, after %d attestations and %d cards; run it again: %w", done.Attestations, done.Cards, err)
 				}
 				words := fmt.Sprintf("Withdrawn: %d attestations and %d cards, of %d cases.\n", done.Attestations, done.Cards, done.Cases)
-				if !alone {
+				switch {
+				case alone && emergency:
+					words += "The lists say all of it now, also of what was withdrawn before.\n"
+				case emergency:
+					words += "Not published yet: the folder is served. POST /api/v1/publications as an emergency says all at once, or this command once more when the service has stopped.\n"
+				case !alone:
 					words += "Whoever checks knows it from the next publications on; POST /api/v1/publications as an emergency says all at once.\n"
 				}
-				return f.say(c.OutOrStdout(), map[string]any{"agency": args[0], "since": since, "withdrawn": done, "published": alone}, words)
+				return f.say(c.OutOrStdout(), map[string]any{"agency": a.ID, "since": since, "withdrawn": done, "published": alone, "emergency": alone && emergency}, words)
 			})
 		},
 	}
 	f.add(c)
 	c.Flags().StringVar(&since, "since", "", "the first day on which what it signed is not relied on (required)")
+	c.Flags().StringVar(&yes, "yes", "", "the agency's name or id")
 	c.Flags().BoolVar(&emergency, "emergency", false, "publish all of it at once, which shows how much it is")
 	_ = c.MarkFlagRequired("since")
 	return c
+}
+
+// meant asks whether this agency is meant, by its name or id: what follows cannot be
+// taken back.
+func meant(c *cobra.Command, a network.Agency, since, yes string) error {
+	if yes == "" {
+		if _, err := fmt.Fprintf(c.ErrOrStderr(), "All that %s signed on %s or later is withdrawn. It cannot be taken back.\nType the agency's name or id to withdraw it: ", a.Name, since); err != nil {
+			return err
+		}
+		line, err := bufio.NewReader(io.LimitReader(c.InOrStdin(), 1<<10)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		yes = strings.TrimSpace(line)
+	}
+	if yes != a.Name && yes != a.ID {
+		return errors.New("that is neither the agency's name nor its id; nothing was changed")
+	}
+	return nil
 }
 
 // agencyCompromisedCommand is key compromised for all keys of an agency.

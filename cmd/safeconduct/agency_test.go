@@ -109,7 +109,11 @@ func TestAgencyCommands(t *testing.T) {
 			t.Error("a command that has the folder to itself did not publish")
 		}
 	})
-	run("Withdrawn: 0 attestations and 0 cards, of 0 cases.", "agency", "withdraw", agency, "--since", "2026-01-01")
+	run("Withdrawn: 0 attestations and 0 cards, of 0 cases.", "agency", "withdraw", agency, "--since", "2026-01-01", "--yes", "Lotus")
+	run("The lists say all of it now", "agency", "withdraw", agency, "--since", "2026-01-01", "--yes", agency, "--emergency")
+	if status, _, _ := command("agency", "withdraw", agency, "--since", "2026-01-01", "--yes", "Rose", "--dir", cfg.Dir, "--passphrase-file", phrase); status == 0 {
+		t.Error("withdrawn, and another agency was named")
+	}
 	today := time.Now().UTC().Format(time.DateOnly)
 	run("Keys taken off: 1.", "agency", "compromised", agency, "--since", today)
 	run("Keys taken off: 0.", "agency", "compromised", agency, "--since", today) // not the key in its place

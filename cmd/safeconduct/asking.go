@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -90,10 +89,10 @@ func (r *reach) ask(c *cobra.Command, method, path string, order any, about map[
 	if err := r.as(c.Context(), method, path, order, &a); err != nil {
 		return err
 	}
-	return r.tell(c.OutOrStdout(), a, about)
+	return r.tell(c, a, about)
 }
 
-func (r *reach) tell(out io.Writer, a asked, about map[string]any) error {
+func (r *reach) tell(c *cobra.Command, a asked, about map[string]any) error {
 	object := map[string]any{"state": "asked"}
 	for name, value := range about {
 		object[name] = value
@@ -107,7 +106,7 @@ func (r *reach) tell(out io.Writer, a asked, about map[string]any) error {
 	var words strings.Builder
 	fmt.Fprintf(&words, "Asked: %s. %s\n", q.ID, sentence(q))
 	needed(&words, q)
-	fmt.Fprintf(&words, "They do so at %s/admin, until %s.\n", strings.TrimRight(r.url, "/"), q.Expires.Format("2006-01-02 15:04 MST"))
+	fmt.Fprintf(&words, "They do so at %s/admin, until %s.\n", r.address(c.Context()), q.Expires.Format("2006-01-02 15:04 MST"))
 	for _, once := range []struct{ name, value, words string }{
 		{"id", a.ID, ""}, {"link", a.Link, "The link, shown this once; it works when it was agreed to:\n%s\n"},
 		{"token", a.Token, "The token, shown this once; it works when it was agreed to:\n%s\n"},
@@ -120,7 +119,7 @@ func (r *reach) tell(out io.Writer, a asked, about map[string]any) error {
 			fmt.Fprintf(&words, once.words, once.value)
 		}
 	}
-	return r.say(out, object, words.String())
+	return r.say(c.OutOrStdout(), object, words.String())
 }
 
 // sentence is what a request asks for, in the words of the page.
@@ -207,10 +206,11 @@ func unknown(err, what error) error {
 func requestsCommand() *cobra.Command {
 	var r reach
 	c := group("requests", "What waits for people to agree, and what was agreed to and does not count yet")
-	add := func(use, short string, args cobra.PositionalArgs, run func(c *cobra.Command, args []string) error) {
+	add := func(use, short string, args cobra.PositionalArgs, run func(c *cobra.Command, args []string) error) *cobra.Command {
 		sub := &cobra.Command{Use: use, Short: short, Args: args, RunE: run}
 		r.service(sub)
 		c.AddCommand(sub)
+		return sub
 	}
 	add("list", "List what waits", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return r.listRequests(c) })
 	add("show REQUEST", "Show all that a request says, and who has agreed", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error { return r.showRequest(c, args[0]) })
@@ -220,9 +220,11 @@ func requestsCommand() *cobra.Command {
 		}
 		return r.say(c.OutOrStdout(), map[string]any{"request": args[0], "state": "withdrawn"}, "Nobody can agree to it any more.\n")
 	})
-	add("stop CHANGE", "Ask that a change is stopped that does not count yet", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
+	stop := add("stop CHANGE", "Ask that a change is stopped that does not count yet", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
 		return unknown(r.ask(c, http.MethodPost, "/api/v1/changes/"+pathOf(args[0])+"/stop", nil, map[string]any{"change": args[0]}), errNoChange)
 	})
+	stop.Long = `Ask that a change is stopped that was agreed to and does not count yet. One person
+agrees: an operator, or anybody who could have agreed to the change itself.`
 	return c
 }
 

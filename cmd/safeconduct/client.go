@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,9 +45,12 @@ func (s *remote) token() (string, error) {
 	return strings.TrimSpace(string(token)), err
 }
 
+// codeLocked is the code of what a locked network refuses.
+const codeLocked = "locked"
+
 // refusal is what the service answers when it does not do what was asked.
 type refusal struct {
-	URL      string    `json:"-"`
+	URL      string    `json:"-"` // where people open the network's pages, of a locked one
 	Path     string    `json:"-"`
 	Status   int       `json:"-"`
 	Code     string    `json:"code"`
@@ -73,8 +77,8 @@ func (r *refusal) Error() string {
 			text += listOf(where)
 		}
 	}
-	if r.Code == "locked" {
-		text += fmt.Sprintf(".\nTwo people open it again, each with a passkey, on the page %s/unlock. In its folder member end, agency suspend and device revoke work meanwhile, with --dir", strings.TrimRight(r.URL, "/"))
+	if r.Code == codeLocked {
+		text += fmt.Sprintf(".\nTwo people open it again, each with a passkey, on the page %s/unlock. In its folder member end, agency suspend and device revoke work meanwhile, with --dir", r.URL)
 	}
 	return text
 }
@@ -157,7 +161,10 @@ func (s *remote) call(ctx context.Context, method, path, token string, body, ans
 	if resp.StatusCode >= 300 {
 		r := &refusal{}
 		_ = json.NewDecoder(limited).Decode(r) // without a code the status says enough
-		r.URL, r.Path, r.Status = s.url, path, resp.StatusCode
+		r.Path, r.Status = path, resp.StatusCode
+		if r.Code == codeLocked {
+			r.URL = s.address(ctx)
+		}
 		return r
 	}
 	if answer == nil || resp.StatusCode == http.StatusNoContent {
@@ -185,4 +192,41 @@ func unreachable(url string, err error) error {
 		err = inner.Err
 	}
 	return fmt.Errorf("nobody answers at %s: is the service running there, and --url its address? (%w)", url, err)
+}
+
+// address is where people open the network's pages: its own name, which passkeys are
+// for. --url may be another way to the same service. It is on the trust list, which is
+// there for everybody, also while the network is locked, once something was published.
+// It is shown to people and nothing goes there, so that no signature is looked at.
+func (s *remote) address(ctx context.Context) string {
+	own := strings.TrimRight(s.url, "/")
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, own+"/trust-list", nil)
+	if err != nil {
+		return own
+	}
+	resp, err := (&http.Client{Timeout: time.Minute}).Do(req)
+	if err != nil {
+		return own
+	}
+	defer func() { _ = resp.Body.Close() }()
+	list, err := io.ReadAll(io.LimitReader(resp.Body, verifier.MaxPack))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return own
+	}
+	parts := strings.Split(string(list), ".") // a JWS (RFC 7515 §3.1)
+	if len(parts) != 3 {
+		return own
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var said struct {
+		StatusLists string `json:"status_lists"`
+	}
+	if err != nil || json.Unmarshal(payload, &said) != nil {
+		return own
+	}
+	at, found := strings.CutSuffix(said.StatusLists, "/status-lists/")
+	if !found || config.CheckURL(at) != nil {
+		return own
+	}
+	return at
 }

@@ -334,7 +334,7 @@ a request, to which one person agrees.`,
 			if a.Request.ID == "" {
 				return r.say(c.OutOrStdout(), map[string]any{"device": args[0], "state": "revoked"}, "The device is out; it was never in.\n")
 			}
-			return r.tell(c.OutOrStdout(), a, map[string]any{"device": args[0]})
+			return r.tell(c, a, map[string]any{"device": args[0]})
 		},
 	}
 	r.both(c)

@@ -137,6 +137,9 @@ func memberAddCommand() *cobra.Command {
 	var o personOrder
 	c := &cobra.Command{
 		Use: "add", Short: "Ask that a person is taken in; the link is for her", Args: cobra.NoArgs,
+		Long: `Ask that a person is taken in; the link is for her. Two people who answer for the agency
+agree; where it has one alone, an operator is the other. For the network's own people
+two operators do; an operator is asked for on the page /admin, and by no program.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return unknown(r.ask(c, http.MethodPost, "/api/v1/people", o, nil), errNoAgency)
 		},
@@ -176,6 +179,10 @@ func memberChangeCommand() *cobra.Command {
 	var o personOrder
 	c := &cobra.Command{
 		Use: "change PERSON", Short: "Ask that somebody has other roles", Args: cobra.ExactArgs(1),
+		Long: `Ask that somebody has other roles. Two people who answer for her agency
+agree; where it has one alone, an operator is the other. For the network's own people
+two operators do; who becomes an operator is asked for on the page /admin. Nobody agrees to what is about herself.
+Who lost her passkeys is helped on the page /admin: a program cannot ask for that.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return r.askPerson(c, http.MethodPost, args[0], "/roles", o)
 		},
@@ -189,6 +196,8 @@ func memberSignOutCommand() *cobra.Command {
 	var r reach
 	c := &cobra.Command{
 		Use: "sign-out PERSON", Short: "Ask that all sessions of somebody end", Args: cobra.ExactArgs(1),
+		Long: `Ask that all sessions of somebody end. She herself agrees, or one person who answers
+for her agency, or an operator.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return r.askPerson(c, http.MethodPost, args[0], "/sign-out", nil)
 		},
@@ -206,6 +215,9 @@ func memberEndCommand() *cobra.Command {
 	var r reach
 	c := &cobra.Command{
 		Use: "end MEMBER", Short: "End a person's or a program's access for good: at once in the folder, or ask the service", Args: cobra.ExactArgs(1),
+		Long: `End a person's or a program's access for good. Whoever has folder and passphrase
+(--dir) does it alone; at the service (--url) it is a request, to which one other
+person agrees, who answers for the same agency or is an operator.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if r.asks() {
 				return r.askEnd(c, args[0])

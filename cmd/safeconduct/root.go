@@ -78,6 +78,7 @@ func rootCommand() *cobra.Command {
 		agencyCommand(),
 		memberCommand(),
 		requestsCommand(),
+		alarmsCommand(),
 		foundingCommand(),
 		lockCommand(),
 		unlockCommand(),

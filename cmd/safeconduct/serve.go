@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -48,7 +50,24 @@ func initCommand() *cobra.Command {
 	return c
 }
 
+// errAddress says which addresses a network can have, before anything is made.
+var errAddress = errors.New("--url: a network is at https and a name in small letters, as https://net.example: passkeys belong to that name, " +
+	"and work nowhere else. To try it on this machine there is safeconduct demo, which needs no name. Nothing was made")
+
+// checkAddress refuses what passkeys could not be made for (Web Authentication Level 3
+// §5.1.2: the id of a relying party is a domain).
+func checkAddress(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Hostname() == "localhost" || u.Hostname() != strings.ToLower(u.Hostname()) || net.ParseIP(u.Hostname()) != nil {
+		return errAddress
+	}
+	return nil
+}
+
 func (f initFlags) run(ctx context.Context, out io.Writer) error {
+	if err := checkAddress(f.url); err != nil {
+		return err
+	}
 	passphrase, err := f.engines.Passphrase(f.passphraseFile)
 	if err != nil {
 		return err
@@ -67,12 +86,12 @@ func (f initFlags) run(ctx context.Context, out io.Writer) error {
 	}
 	cfg := service.Config{Dir: f.dir, Engines: f.engines, Passphrase: passphrase}
 	id := randomHex(16)
-	url := strings.TrimRight(f.url, "/")
-	access, err := service.Found(ctx, cfg, service.Founding{ID: id, Name: f.name, BaseURL: url, Desk: f.desk})
+	address := strings.TrimRight(f.url, "/")
+	access, err := service.Found(ctx, cfg, service.Founding{ID: id, Name: f.name, BaseURL: address, Desk: f.desk})
 	if err != nil {
 		return err
 	}
-	link := access.Link(url)
+	link := access.Link(address)
 	if f.json {
 		return json.NewEncoder(out).Encode(map[string]string{"network": id, "role": "operator", "token": access.Token, "link": link})
 	}
