@@ -210,6 +210,21 @@ func TestApprovals(t *testing.T) {
 	agree := func(q people.Request, person string, p approval.Proof) (people.Request, error) {
 		return o.Agree(t.Context(), o.Actor(person), q.Act.ID, p)
 	}
+	t.Run("one that cannot be the last", func(t *testing.T) {
+		q, err := o.Ask(t.Context(), o.Actor(o.first), roster.DoAdmitAgency, "", &roster.AdmitAgency{Agency: roster.Agency{
+			ID: id("a9"), Name: "Mill", Class: "NGO", Country: "KHM", Desk: "+855", Kinds: []string{},
+		}})
+		o.ok(err)
+		_, err = agree(q, s1, o.Proof(q.Act, s1))
+		o.ok(err)
+		_, err = agree(q, stranger, o.Proof(q.Act, stranger))
+		wantErr(t, "two agencies, and no operator", err, approval.ErrRefused)
+		q, err = agree(q, o.first, o.Proof(q.Act, o.first))
+		o.ok(err)
+		if q.State != people.Done || len(q.Proofs) != 2 {
+			t.Errorf("%s, with %d proofs", q.State, len(q.Proofs))
+		}
+	})
 	t.Run("twice by one", func(t *testing.T) {
 		q := ask()
 		_, err := agree(q, s1, o.Proof(q.Act, s1))

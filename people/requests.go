@@ -256,11 +256,16 @@ func (r *Roster) agree(ctx context.Context, by audit.Actor, q Request, p approva
 	if err := approval.Distinct(proofs); err != nil {
 		return Request{}, err
 	}
-	q.Proofs = proofs
 	var agreed []string
-	for _, p := range proofs {
+	for _, p := range q.Proofs {
 		agreed = append(agreed, p.Person)
 	}
+	// One that would leave the request waiting as before is not taken: it would look as
+	// if enough had agreed.
+	if !s.Counts(q.Act, agreed, p.Person) {
+		return Request{}, approval.ErrRefused
+	}
+	q.Proofs, agreed = proofs, append(agreed, p.Person)
 	needs, err := s.Needs(q.Act)
 	if err != nil {
 		return Request{}, err

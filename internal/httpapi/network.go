@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -59,7 +60,7 @@ func (s *Server) AdmitAgency(ctx context.Context, r api.AdmitAgencyRequestObject
 	ctx, by := acting(ctx)
 	what, err := s.cfg.Network.Admission(ctx, network.Agency{
 		Name: r.Body.Name, Class: network.Class(r.Body.Class), Country: r.Body.Country, Desk: r.Body.Desk,
-		Terms: network.Terms{Signs: orderedSigns(r.Body.Signs)},
+		Terms: network.Terms{Signs: orderedSigns(r.Body.Class, r.Body.Signs)},
 	})
 	if err != nil {
 		return nil, err
@@ -136,13 +137,19 @@ func (s *Server) agencyOf(a network.Agency) api.Agency {
 	return out
 }
 
-// orderedSigns is what an order says that an agency signs; nil if it does not say.
-func orderedSigns(o api.AgencySigns) *network.Signs {
-	if o.Kinds == nil {
-		return nil
-	}
+// orderedSigns is what an order says that an agency signs. What it leaves out is what
+// agencies of the class sign, in words: people agree to what an act says.
+func orderedSigns(class api.AgencyClass, o api.AgencySigns) *network.Signs {
+	usual := claims.SigningOf(string(class))
 	signs := network.Signs{Kinds: []string{}, Level: string(o.Level)}
-	signs.Kinds = append(signs.Kinds, o.Kinds...)
+	if len(o.Kinds) > 0 {
+		signs.Kinds = append(signs.Kinds, o.Kinds...)
+		return &signs
+	}
+	for _, kind := range usual.Kinds {
+		signs.Kinds = append(signs.Kinds, string(kind))
+	}
+	signs.Level = cmp.Or(signs.Level, usual.Level)
 	return &signs
 }
 

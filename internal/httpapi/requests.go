@@ -80,9 +80,12 @@ func (s *Server) requestOf(ctx context.Context, by audit.Actor, q people.Request
 		out.State = api.RequestStateOver
 	}
 	if out.State == api.RequestStateWaits {
-		out.Who, out.Others = whoAgrees(by, state.Who(q.Act), out.Agreed)
+		who := slices.DeleteFunc(state.Who(q.Act), func(p roster.Person) bool {
+			return !slices.Contains(out.Agreed, p.ID) && !state.Counts(q.Act, out.Agreed, p.ID)
+		})
+		out.Who, out.Others = whoAgrees(by, who, out.Agreed)
 	}
-	out.Mine = out.State == api.RequestStateWaits && state.MayAgree(q.Act, by.ID) && !slices.Contains(out.Agreed, by.ID)
+	out.Mine = out.State == api.RequestStateWaits && state.Counts(q.Act, out.Agreed, by.ID)
 	if out.Mine {
 		if out.Options, err = s.agreeing(q.Act, state.People[by.ID].Credentials); err != nil {
 			return api.Request{}, err

@@ -260,3 +260,37 @@ func TestTermsOfAgencies(t *testing.T) {
 		t.Errorf("alarms for an agency: %d", got.status)
 	}
 }
+
+// TestAnAdmissionSaysWhatIsSigned: people agree to kinds and a level, and those are what
+// the agency signs, also where an order leaves them to its class.
+func TestAnAdmissionSaysWhatIsSigned(t *testing.T) {
+	w := newWorld(t)
+	for i, c := range []struct {
+		signs any
+		want  string
+	}{
+		{nil, "appointment document identity opinion reliance screening reasonable_grounds"},
+		{map[string]any{"kinds": []string{}, "level": "preliminary_screening"}, "appointment document identity opinion reliance screening preliminary_screening"},
+		{map[string]any{"kinds": []string{"opinion"}}, "opinion "},
+	} {
+		order := map[string]any{"name": "House number " + strings.Repeat("i", i+1), "class": "NGO", "country": "KHM", "desk": "+855 00 000 009"}
+		if c.signs != nil {
+			order["signs"] = c.signs
+		}
+		var asked asked
+		w.into(w.call(w.operator, http.MethodPost, "/api/v1/agencies", order), http.StatusAccepted, &asked)
+		var said []string
+		level := ""
+		for _, l := range asked.Request.Lines {
+			switch {
+			case strings.HasPrefix(l.At, "what.kinds"):
+				said = append(said, l.Value)
+			case l.At == "what.level":
+				level = l.Value
+			}
+		}
+		if got := strings.Join(append(said, level), " "); got != c.want {
+			t.Errorf("%v: the act says %q, want %q", c.signs, got, c.want)
+		}
+	}
+}

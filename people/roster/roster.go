@@ -429,6 +429,24 @@ func (s *State) MayAgree(act approval.Act, person string) bool {
 	return err == nil && s.allowed(do.need(s, act), s.People[person])
 }
 
+// Counts tells whether somebody's agreement counts for an act after that of others: the
+// last of those who have to agree has to be one with whom they are enough.
+func (s *State) Counts(act approval.Act, agreed []string, person string) bool {
+	do, err := read(act)
+	if err != nil || slices.Contains(agreed, person) {
+		return false
+	}
+	n, p := do.need(s, act), s.People[person]
+	if !s.allowed(n, p) {
+		return false
+	}
+	by := make([]Person, 0, len(agreed)+1)
+	for _, id := range agreed {
+		by = append(by, s.People[id])
+	}
+	return len(agreed)+1 < n.people || s.agreed(do, act, append(by, p)) == nil
+}
+
 // allowed tells whether somebody's agreement counts where there is such a need.
 func (s *State) allowed(n need, p Person) bool {
 	return s.Present(p) && (n.who != nil && n.who(p) || n.founding && s.Founding(s.now) && s.founds(p))

@@ -291,6 +291,15 @@ func TestWhoHasToAgree(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%d %s", i, r.do), func(t *testing.T) {
 			s := grown(t)
+			if all := r.by(s); r.want == nil && len(all) == 2 {
+				act, err := approval.New(s.s.Network, r.do, "", all[0], r.what(s), time.Unix(s.now, 0), time.Hour)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !s.s.Counts(act, nil, all[0]) || !s.s.Counts(act, all[:1], all[1]) || s.s.Counts(act, all[:1], all[0]) {
+					t.Error("another counts than those who are enough")
+				}
+			}
 			err := s.do(r.do, "", r.what(s), r.by(s)...)
 			if !errors.Is(err, r.want) {
 				t.Fatalf("%v, want %v", err, r.want)

@@ -6,8 +6,8 @@ import type { VNode } from "preact";
 import { useEffect } from "preact/hooks";
 import { Facts, Named, Sentence } from "./act";
 import { doing, valueAt } from "./acts";
-import type { Asked, Request } from "./contract";
-import { learn } from "./names";
+import type { Agreeing, Asked, Request } from "./contract";
+import { learn, nameOf } from "./names";
 import { Once, Printed, type Shown } from "./once";
 import { Press } from "./parts";
 import { use } from "../shared/passkey";
@@ -89,13 +89,21 @@ function Needs({ request: r }: { request: Request }): VNode {
   );
 }
 
-// May lists who else can agree. Whom one may not list by handle is an id.
+// May lists who else can agree. Whom one may not list by handle is somebody of an agency.
 function May({ request: r }: { request: Request }): VNode | null {
   const rest = (r.who ?? []).filter((w) => !w.agreed);
   if (rest.length === 0) return null;
+  const handle = (w: Agreeing): string | undefined => w.handle || nameOf(w.id);
+  const named = rest.filter((w) => handle(w) !== undefined);
+  const others = [...new Set(rest.filter((w) => handle(w) === undefined).map((w) => w.agency))];
+  const agency = (id: string): VNode => (id ? <Named id={id} bare /> : <Say id="admin.network.itself" />);
+  const all = [
+    ...named.map((w) => <span key={w.id}><bdi>{handle(w)}</bdi>{w.agency && <> ({agency(w.agency)})</>}</span>),
+    ...others.map((id) => <Say key={id} id="admin.request.somebody" values={{ agency: agency(id) }} />),
+  ];
   return (
     <p data-testid="may"><Say id="admin.request.may" />
-      {rest.map((w, i) => <span key={w.id}>{i > 0 ? ", " : " "}{w.handle ? <bdi>{w.handle}</bdi> : <Named id={w.id} bare />}{w.agency && <> (<Named id={w.agency} bare />)</>}</span>)}
+      {all.map((one, i) => <span key={one.key}>{i > 0 ? ", " : " "}{one}</span>)}
       {Boolean(r.others) && <> <Say id="admin.request.others" values={{ count: r.others ?? 0 }} /></>}</p>
   );
 }

@@ -121,10 +121,9 @@ function orderOf(values: FormData): AgencyOrder {
     name: name === "" && "admin.missing.name",
     country: !/^[A-Z]{3}$/.test(country) && "admin.missing.country",
     desk: !/^\+?[0-9 ()-]{5,40}$/.test(desk) && "admin.missing.desk",
-    kinds: level !== "" && signs.kinds.length === 0 && "admin.missing.kinds",
   });
   const order: AgencyOrder = { name, desk, country, class: values.get("class") as AgencyClass };
-  return signs.kinds.length > 0 ? { ...order, signs } : order;
+  return signs.kinds.length > 0 || level ? { ...order, signs } : order;
 }
 
 /** About are the fields that say what an agency is. */
