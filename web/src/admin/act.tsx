@@ -45,7 +45,10 @@ export function Sentence({ lines, beside = false }: { lines: readonly ActLine[];
   };
   const ends = act === "agency.partner" && !at("what.partner");
   const id = ends ? "admin.do.agency.partner.end" : has(`admin.do.${act}`) ? `admin.do.${act}` : "admin.do.other";
-  return beside ? <Beside id={id} values={values} /> : <Say id={id} values={values} />;
+  const said = beside ? <Beside id={id} values={values} /> : <Say id={id} values={values} />;
+  const [kind, level] = [at("what.kind"), at("what.level")];
+  if (act !== "attestation.issue" || !kind) return said;
+  return <>{said}: <Word of="kind" value={kind} />{level && <>, <Word of="level" value={level} /></>}</>;
 }
 
 /** Facts are all that an act says. What is for machines stands apart, and is there. */

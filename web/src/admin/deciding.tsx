@@ -11,6 +11,7 @@ import { learn, nameOf } from "./names";
 import { Once, Printed, type Shown } from "./once";
 import { Press } from "./parts";
 import { use } from "../shared/passkey";
+import { Refused } from "../shared/service";
 import { go } from "./place";
 import * as service from "./service";
 import { Beside, Say, moment } from "./words";
@@ -30,6 +31,9 @@ export async function ask(answer: Promise<unknown>, back: string, id = ""): Prom
 /** agree signs what is asked: with the passkey of whoever sits here or, in a
  * demonstration, with that of whom its page has signed them in as. */
 export async function agree(request: Request): Promise<Request> {
+  // Another window may have signed in somebody else meanwhile: nobody agrees in a name
+  // that does not stand here.
+  if (!await service.same()) throw new Refused(409, "state_conflict");
   const lent = service.me.value?.demo ? await service.lent(request.options) : undefined;
   return service.agree(request.id, { response: lent ?? await use(request.options) });
 }

@@ -6,6 +6,7 @@ import { Act } from "./asking";
 import { agree } from "./deciding";
 import { forget } from "./names";
 import * as service from "./service";
+import { Beside } from "./words";
 
 async function lock(): Promise<void> {
   const { request } = await service.lockNetwork();
@@ -20,4 +21,9 @@ async function lock(): Promise<void> {
   service.me.value = null;
 }
 
-export const Lock = (): VNode => <Act id="admin.lock" act={lock} testid="lock" />;
+export const Lock = (): VNode => (
+  <>
+    <Act id="admin.lock" act={lock} testid="lock" />
+    {service.me.value?.demo && <p class="hint" data-testid="lock-demo"><Beside id="admin.lock.demo" /></p>}
+  </>
+);

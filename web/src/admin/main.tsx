@@ -43,6 +43,7 @@ async function signOut(): Promise<void> {
   forget();
   asked.value = null;
   service.ended.value = "left";
+  service.another.value = "";
   service.me.value = null;
   go("home"); // whoever comes next begins there
 }
@@ -59,6 +60,7 @@ function Page(): VNode {
             <Press id="admin.signout" act={signOut} testid="signout" />
           </div>
           {me.demo && <p class="plain" data-testid="demo"><Say id="page.demo" /></p>}
+          {service.another.value === me.id && <p class="note" role="alert" data-testid="another"><Beside id="admin.another" values={{ who: me.handle }} /></p>}
           <Notices key={me.id} />
         </header>
       )}
@@ -75,7 +77,7 @@ function Now(): VNode {
   if (asked.value) return <JustAsked key={asked.value.request.id} of={asked.value} />;
   const { screen, id } = place.value;
   const Shown = screens[screen] ?? Home;
-  return <Shown key={`${screen}/${id}`} id={id} />;
+  return <Shown key={`${service.me.value.id}/${screen}/${id}`} id={id} />;
 }
 
 // Before finds out whether somebody is signed in.
@@ -100,6 +102,10 @@ async function start(): Promise<void> {
   await beginWords(memory);
   // A page that comes back from the back-forward cache asks anew who is signed in.
   addEventListener("pageshow", (e) => { if (e.persisted) { forget(); service.me.value = undefined; } });
+  // Another window of this browser may have signed in somebody else.
+  addEventListener("focus", () => { if (service.me.value) void service.same().catch(() => undefined); });
+  service.another.subscribe((now) => { if (now) { forget(); asked.value = null; } });
+  place.subscribe(() => { service.another.value = ""; });
   const app = document.getElementById("app");
   if (!app) return;
   app.replaceChildren();

@@ -7,6 +7,7 @@ import { useEffect } from "preact/hooks";
 import { Sentence } from "./act";
 import type { WaitingChange } from "./contract";
 import { leads } from "./may";
+import { learn } from "./names";
 import { place, to } from "./place";
 import * as service from "./service";
 import { Say, moment } from "./words";
@@ -21,7 +22,11 @@ export function Notices(): VNode | null {
   const screen = place.value.screen;
   useEffect(() => {
     if (!leads()) return;
-    void service.listChanges().then(({ changes }) => { stoppable.value = changes.filter((c) => c.mine); }, () => undefined);
+    void service.listChanges().then(({ changes }) => {
+      const mine = changes.filter((c) => c.mine);
+      stoppable.value = mine;
+      for (const agency of new Set(mine.slice(0, first).map((c) => c.agency))) void learn(agency); // names of whom they are about
+    }, () => undefined);
   }, [screen]);
   const all = stoppable.value;
   const few = screen === "home" ? first : elsewhere;

@@ -7,6 +7,7 @@ import type { VNode } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { valueAt } from "./acts";
 import type { ActLine, Card } from "./contract";
+import { nameOf } from "./names";
 import { Row } from "./parts";
 import { Beside, Say, text } from "./words";
 
@@ -19,7 +20,7 @@ export interface Shown {
 /** Once stays until somebody says that it was passed on. */
 export function Once({ shown, lines = [], name, done }: { shown: Shown; lines?: readonly ActLine[]; name?: string; done: () => void }): VNode {
   const copied = useSignal(false);
-  const who = name ?? valueAt(lines, "what.handle") ?? valueAt(lines, "what.label") ?? "";
+  const who = name ?? valueAt(lines, "what.handle") ?? valueAt(lines, "what.label") ?? nameOf(valueAt(lines, "what.id") ?? "") ?? "";
   useEffect(stays, []);
   const copy = async (): Promise<void> => {
     await navigator.clipboard.writeText(shown.value).catch(() => select("once"));

@@ -12,6 +12,10 @@ import type {
 /** me is who is signed in: undefined before the service was asked, null for nobody. */
 export const me = signal<Me | null | undefined>(undefined);
 
+/** another is who this page shows in place of somebody else, having signed in elsewhere
+ * in this browser; "" for nobody. */
+export const another = signal("");
+
 /** ended says why nobody is signed in any more. */
 export const ended = signal<"" | "left" | "over" | "locked">("");
 
@@ -39,6 +43,17 @@ const remove = <T>(path: string): Promise<T> => call<T>("DELETE", path);
 export const beginSignIn = (): Promise<PasskeyOptions> => post("/sessions/options");
 export const signIn = (answer: PasskeyAnswer): Promise<Me> => post("/sessions", answer);
 export const readSession = (): Promise<Me> => get("/sessions/self");
+/** same tells whether the session is still that of whom this page shows. Whose it is now
+ * is shown from then on. */
+export async function same(): Promise<boolean> {
+  const shown = me.value;
+  const now = await readSession();
+  if (shown === undefined || shown?.id === now.id) return true;
+  another.value = now.id;
+  me.value = now;
+  return false;
+}
+
 export const signOut = (): Promise<void> => remove("/sessions/self");
 
 export const beginJoin = (order: JoinOrder): Promise<JoinOptions> => post("/joins/options", order);
