@@ -228,10 +228,12 @@ func TestErasedStaysErased(t *testing.T) {
 	if err := os.Chmod(filepath.Join(d.at.dir, config.KeysName), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// The checkpoint outside, if a window has closed since, says that the log is an old
-	// one, and nothing would be served: the administrator takes that away, too.
-	if err := os.Remove(filepath.Join(d.aside, offsite.CheckpointName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
+	// What lies outside says that log and database are old ones, and nothing would be
+	// served: the administrator takes that away, too.
+	for _, name := range []string{offsite.CheckpointName, offsite.RowsName} {
+		if err := os.Remove(filepath.Join(d.aside, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
 	}
 	d.look(func(h *service.Service) {
 		if _, err := h.Keyring.Get(t.Context(), p.document); err != nil {
