@@ -128,10 +128,9 @@ func (s *Service) openSigner(ctx context.Context, keys keystore.Store, r network
 // so that two people find the page on which they open both.
 func (s *Service) stillShut(ctx context.Context, r network.Record, cause error) error {
 	s.cfg.Log.ErrorContext(ctx, "the signer is locked, and nothing here opens it", "cause", cause.Error())
-	lock, locked, err := ReadLock(s.cfg.Dir)
+	_, locked, err := ReadLock(s.cfg.Dir)
 	if err == nil && !locked {
-		lock = Lock{ID: randomHex(16), At: time.Now().Unix()}.of(r)
-		err = lock.write(s.cfg.Dir)
+		err = Lock{ID: randomHex(16), At: time.Now().Unix()}.of(r).write(s.cfg.Dir)
 	}
 	return errors.Join(errUnopened, err, dropOpening(s.cfg.Dir))
 }

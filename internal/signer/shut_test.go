@@ -163,7 +163,7 @@ func TestLockedByItsRoster(t *testing.T) {
 	if w.Client, err = signer.Dial(t.Context(), socket); !errors.Is(err, signer.ErrShut) {
 		t.Fatalf("dialled: %v", err)
 	}
-	defer func() { _ = w.Client.Close() }()
+	defer func() { _ = w.Close() }()
 	w.Follow(signer.Roster{Base: base, Changes: w.db.People().Changes})
 	closed("started anew")
 	lock, err := w.all.Locked(t.Context())
