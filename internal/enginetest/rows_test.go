@@ -793,6 +793,78 @@ func TestDatabasePutBack(t *testing.T) {
 	}
 }
 
+// TestPutBackWhileItRuns is hostile case 76 while somebody serves: the database is put
+// back under a process that knows better. To stop and start it makes nobody forget.
+func TestPutBackWhileItRuns(t *testing.T) {
+	refused := func(t *testing.T, a *attacked, want string) {
+		t.Helper()
+		for name, open := range map[string]func(context.Context, service.Config) (*service.Service, error){"Open": service.Open, "Look": service.Look} {
+			s, err := open(t.Context(), a.cfg)
+			if err == nil {
+				_ = s.Close()
+			}
+			if old, ok := errors.AsType[*service.PutBackError](err); !ok || !strings.Contains(old.Found, want) || old.Do == "" {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	t.Run("all of it", func(t *testing.T) {
+		a := newAttacked(t)
+		a.keep("then")
+		a.house.Do(changes.DoSuspendAgency, "", &changes.SuspendAgency{ID: a.other.Agency}, a.house.First)
+		for _, table := range a.tables() {
+			if !strings.Contains(table.name, "__") {
+				a.putBack(table.name, "then")
+			}
+		}
+		if a.s.CheckRows(t.Context()) == nil {
+			t.Error("nothing is found while it runs")
+		}
+		a.ok(a.s.Close())
+		refused(t, a, "an older copy")
+	})
+	t.Run("a row", func(t *testing.T) {
+		a := newAttacked(t)
+		a.keep("now")
+		a.ok(a.run("DELETE FROM grants"))
+		if a.s.CheckRows(t.Context()) == nil {
+			t.Error("nothing is found while it runs")
+		}
+		a.ok(a.s.Close())
+		refused(t, a, "grants")
+		a.undo("grants")
+		for range 2 { // and the second knows nothing of it
+			s, err := service.Open(t.Context(), a.cfg)
+			a.ok(err)
+			kept, err := s.Offsite.Rows(t.Context())
+			if a.ok(err); kept.Untrue {
+				t.Error("what holds again is still called untrue")
+			}
+			a.ok(s.Close())
+		}
+	})
+	t.Run("what takes away, at once", func(t *testing.T) {
+		a := newAttacked(t)
+		standsOutside := func(what string) {
+			t.Helper()
+			kept, err := a.s.Offsite.Rows(t.Context())
+			a.ok(err)
+			if number, err := a.s.DB.Counted(t.Context()); err != nil || kept.Number != number {
+				t.Errorf("%s: %d of %d stands outside, %v", what, kept.Number, number, err)
+			}
+		}
+		_, err := a.s.Issuer.ChangeCard(t.Context(), a.ngo, a.card, credentials.Withdraw, credentials.ReasonOther, randomHex(16))
+		a.ok(err)
+		standsOutside("withdrawn")
+		a.ok(a.s.Sessions.End(t.Context(), a.sessions[0]))
+		standsOutside("signed out")
+		a.ok(a.s.People.Withdraw(t.Context(), a.house.Actor(a.house.First), a.requests[0]))
+		standsOutside("taken back")
+		a.ok(a.s.EndMember(t.Context(), a.house.First))
+		standsOutside("removed")
+	})
+}
+
 // TestRowsPutBack is hostile case 75 of rows that were true once. It puts rows back together with the seals over them: everything about
 // one case, about a block of places, about the network, and all of it. Only the
 // numbers tell.

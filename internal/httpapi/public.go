@@ -20,6 +20,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	contract "github.com/safeconduct/safeconduct/docs/api"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/people/roster"
 )
 
@@ -197,7 +198,8 @@ func (s *Server) Health(context.Context, api.HealthRequestObject) (api.HealthRes
 }
 
 // Ready says that the service can do its work. Why it cannot stands in the
-// log, for the public learns nothing from it.
+// log, for the public learns nothing from it but whether to ask again: what is damaged
+// does not mend itself.
 func (s *Server) Ready(ctx context.Context, _ api.ReadyRequestObject) (api.ReadyResponseObject, error) {
 	if s.cfg.Ready != nil {
 		ctx, _ := acting(ctx)
@@ -206,8 +208,20 @@ func (s *Server) Ready(ctx context.Context, _ api.ReadyRequestObject) (api.Ready
 			return nil, err
 		case err != nil:
 			s.cfg.Log.WarnContext(ctx, "not ready", "cause", err)
-			return nil, fail(faultBusy)
+			return nil, fail(unready(err))
 		}
 	}
 	return api.Ready200JSONResponse{State: api.Ok}, nil
+}
+
+// unready is what is told of why the service is not ready.
+func unready(err error) fault {
+	switch known := diagnose(err).fault; {
+	case errors.Is(err, trouble.ErrDamaged), known == faultDamaged:
+		return fault{http.StatusServiceUnavailable, faultDamaged.code, faultDamaged.title}
+	case known == faultLog:
+		return faultLog
+	default:
+		return faultBusy
+	}
 }

@@ -258,6 +258,9 @@ type Rows struct {
 	Log     string `json:"log"` // the name that the log had: a restore begins another one
 	Number  int64  `json:"number"`
 	Opened  int64  `json:"opened"` // how far it had come when it was last opened
+	// Untrue says that somebody has found rows which are not what was written. It
+	// stands until RowsHold.
+	Untrue bool `json:"untrue,omitempty"`
 }
 
 // maxRows bounds the file in bytes.
@@ -279,7 +282,30 @@ func (f *Folder) KeepRows(ctx context.Context, r Rows) error {
 	r.Network = f.cfg.Network
 	if before.Log == r.Log {
 		r.Number, r.Opened = max(r.Number, before.Number), max(r.Opened, before.Opened)
+		r.Untrue = r.Untrue || before.Untrue
 	}
+	return f.putRows(ctx, r, before)
+}
+
+// RowsHold notes that every row was looked at, and is what was written.
+func (f *Folder) RowsHold(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	unlock, err := files.WaitLock(ctx, f.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unlock() }()
+	before, err := f.Rows(ctx)
+	if err != nil {
+		return err
+	}
+	r := before
+	r.Untrue = false
+	return f.putRows(ctx, r, before)
+}
+
+func (f *Folder) putRows(ctx context.Context, r, before Rows) error {
 	if r == before {
 		return nil
 	}

@@ -22,6 +22,10 @@ import (
 // openPeople opens the roster, and what people sign in with. A network's name and
 // address say which site their passkeys are for.
 func openPeople(db *sqlstore.DB, r network.Record, now func() time.Time) (*people.Roster, *passkey.RelyingParty, error) {
+	return openPeopleIn(db.People(), r, now)
+}
+
+func openPeopleIn(store people.Store, r network.Record, now func() time.Time) (*people.Roster, *passkey.RelyingParty, error) {
 	site, err := passkey.At(r.BaseURL, r.Name, r.Demo)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the address of the network, %s, is none that people can sign in at: %w", r.BaseURL, err)
@@ -30,14 +34,14 @@ func openPeople(db *sqlstore.DB, r network.Record, now func() time.Time) (*peopl
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := people.New(people.Config{Store: db.People(), Checker: passkey.Checker{RelyingParty: passkeys}, Now: now})
+	all, err := people.New(people.Config{Store: store, Checker: passkey.Checker{RelyingParty: passkeys}, Now: now})
 	return all, passkeys, err
 }
 
 // openSessions remembers who is signed in.
 func (s *Service) openSessions(demo bool) (err error) {
 	s.Sessions, err = signin.New(signin.Config{
-		Store: s.DB.Sessions(), Keys: s.Keys, Loopback: demo, Now: s.cfg.Now,
+		Store: keepsSessions{s.DB.Sessions(), s.keepNow}, Keys: s.Keys, Loopback: demo, Now: s.cfg.Now,
 		Person: StandingIn(s.People),
 	})
 	return err

@@ -35,7 +35,10 @@ func (s *Service) CheckRows(ctx context.Context) error {
 		return err
 	}
 	if len(problems) == 0 {
-		return s.CheckPutBack(ctx)
+		if err := s.CheckPutBack(ctx); err != nil || !s.keeps.Load() {
+			return err
+		}
+		return s.Offsite.RowsHold(ctx)
 	}
 	return fmt.Errorf("%w: %s", s.DB.Distrusted(), strings.Join(problems[:min(len(problems), maxNamed)], "; "))
 }

@@ -117,6 +117,8 @@ type Service struct {
 
 	keptRows atomic.Int64 // how far the database had come when that was last written down
 	openedAt int64        // how far it had come when we opened it
+	rowsLog  string       // the name that the log had then
+	keeps    atomic.Bool  // the log went on then, so that what we see is the newest there is
 
 	collected time.Time // when orphans were last looked for; of the housekeeping alone
 
@@ -275,7 +277,7 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if err := s.checkKeyring(ctx, r.ID, bind); err != nil {
 		return err
 	}
-	if s.People, s.Passkeys, err = openPeople(s.DB, r, s.cfg.Now); err != nil {
+	if s.People, s.Passkeys, err = openPeopleIn(keepsPeople{s.DB.People(), s.keepNow}, r, s.cfg.Now); err != nil {
 		return err
 	}
 	if err := s.openSessions(r.Demo); err != nil {
@@ -308,7 +310,7 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 		return err
 	}
 	if s.Issuer, err = credentials.NewIssuer(credentials.IssuerConfig{
-		Store: s.DB.Credentials(), Keys: s.Keys, Cases: s.Vault, Network: members{s.Network},
+		Store: keepsCredentials{s.DB.Credentials(), s.keepNow}, Keys: s.Keys, Cases: s.Vault, Network: members{s.Network},
 		StatusLists: s.Network.StatusLists(), Now: s.cfg.Now, Agreed: s.People.Holds,
 	}); err != nil {
 		return err

@@ -162,6 +162,7 @@ type sealer struct {
 	hashed   []slotSums
 	alone    map[int64]slotSums
 	distrust error // what was found first that does not hold
+	noticed  chan struct{}
 }
 
 // slotSums are the sum of a slot's numbers since a change, and the one before, from
@@ -192,7 +193,7 @@ type countRow struct{ number, total int64 }
 func (db *DB) Seal(key []byte) {
 	key = bytes.Clone(key)
 	db.seals = &sealer{
-		key: key,
+		key: key, noticed: make(chan struct{}, 1),
 		// A MAC is made for every row: its state is not made anew each time.
 		macs:   sync.Pool{New: func() any { return hmac.New(sha256.New, key) }},
 		toRead: sync.OnceValue(func() statements { return prepare(db.read, selectHeads+inSlot) }),
@@ -212,6 +213,20 @@ func (db *DB) Distrusted() error {
 	return db.seals.distrust
 }
 
+// Noticed is told when something is found that is not what was written.
+func (db *DB) Noticed() <-chan struct{} { return db.seals.noticed }
+
+// Seen is the number of the newest change that this process has seen. It never goes
+// back, whatever the database says.
+func (db *DB) Seen() int64 {
+	if db.seals == nil {
+		return 0
+	}
+	db.seals.mu.Lock()
+	defer db.seals.mu.Unlock()
+	return db.seals.number
+}
+
 // remember notes what does not hold, and passes it on.
 func (k *sealer) remember(err error) error {
 	if untrue, ok := errors.AsType[*SealError](err); ok {
@@ -219,6 +234,10 @@ func (k *sealer) remember(err error) error {
 		defer k.mu.Unlock()
 		if k.distrust == nil {
 			k.distrust = untrue
+			select {
+			case k.noticed <- struct{}{}:
+			default: // somebody is about to hear of it
+			}
 		}
 	}
 	return err
