@@ -92,8 +92,8 @@ PLAIN := ./cmd/verifier-wasm ./internal/enginetest ./internal/picture/... ./inte
 plain: web ## tests of processes, and of readers against each other
 	$(call tests,plain,pkgname) -p 4 -count=1 -vet=off -timeout 20m -skip '$(ENGINES)' $(PLAIN)
 
-# Half of the time a test waits, for a disk or a server: several packages at a time keep
-# two cores at work. All of them run each time, whatever go has in its cache: a race
+# Tests wait for each other and for servers: several packages at a time keep two cores at
+# work. All of them run each time, whatever go has in its cache: a race
 # may show in the next run.
 .PHONY: unit
 unit: web ## all other tests, with the race detector

@@ -268,27 +268,26 @@ const maxRows = 4 << 10
 
 // KeepRows writes how far the database has come, and never back.
 func (f *Folder) KeepRows(ctx context.Context, r Rows) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	unlock, err := files.WaitLock(ctx, f.cfg.Dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = unlock() }()
-	before, err := f.Rows(ctx)
-	if err != nil {
-		return err
-	}
-	r.Network = f.cfg.Network
-	if before.Log == r.Log {
-		r.Number, r.Opened = max(r.Number, before.Number), max(r.Opened, before.Opened)
-		r.Untrue = r.Untrue || before.Untrue
-	}
-	return f.putRows(ctx, r, before)
+	return f.changeRows(ctx, func(before Rows) Rows {
+		r.Network = f.cfg.Network
+		if before.Log == r.Log {
+			r.Number, r.Opened = max(r.Number, before.Number), max(r.Opened, before.Opened)
+			r.Untrue = r.Untrue || before.Untrue
+		}
+		return r
+	})
 }
 
 // RowsHold notes that every row was looked at, and is what was written.
 func (f *Folder) RowsHold(ctx context.Context) error {
+	return f.changeRows(ctx, func(r Rows) Rows {
+		r.Untrue = false
+		return r
+	})
+}
+
+// changeRows writes what follows from what stands there; several processes may.
+func (f *Folder) changeRows(ctx context.Context, next func(before Rows) Rows) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	unlock, err := files.WaitLock(ctx, f.cfg.Dir)
@@ -300,12 +299,7 @@ func (f *Folder) RowsHold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := before
-	r.Untrue = false
-	return f.putRows(ctx, r, before)
-}
-
-func (f *Folder) putRows(ctx context.Context, r, before Rows) error {
+	r := next(before)
 	if r == before {
 		return nil
 	}

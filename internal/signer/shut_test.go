@@ -47,22 +47,7 @@ func TestShut(t *testing.T) {
 		}
 	}
 
-	socket := filepath.Join(t.TempDir(), "s")
-	l, err := signer.Listen(socket, false)
-	w.ok(err)
-	ended := make(chan string, 1)
-	go func() {
-		opened, err := signer.ServeShut(context.WithoutCancel(t.Context()), l, w.dir, pin, signer.Config{Now: w.clock})
-		if err != nil {
-			t.Error(err)
-		}
-		ended <- opened
-	}()
-	c, err := signer.Dial(t.Context(), socket)
-	if !errors.Is(err, signer.ErrShut) {
-		t.Fatalf("dialled: %v", err)
-	}
-	defer func() { _ = c.Close() }()
+	socket, c, ended := serveShut(t, w, pin)
 	for name, err := range map[string]error{
 		"a key":     func() error { _, err := c.Public(t.Context(), keystore.Root); return err }(),
 		"a hash":    func() error { _, err := c.MAC(t.Context(), "safeconduct/rows/1", nil); return err }(),
@@ -199,23 +184,7 @@ func TestShutFolder(t *testing.T) {
 	early, err := w.all.UnlockAct(t.Context(), randomID())
 	w.ok(err)
 	w.wait(time.Hour)
-	socket := filepath.Join(t.TempDir(), "s")
-	l, err := signer.Listen(socket, false)
-	w.ok(err)
-	pin := signer.Pin{At: w.clock().Unix(), Place: w.judge.Roster()}
-	ended := make(chan string, 1)
-	go func() {
-		opened, err := signer.ServeShut(context.WithoutCancel(t.Context()), l, w.dir, pin, signer.Config{Now: w.clock})
-		if err != nil {
-			t.Error(err)
-		}
-		ended <- opened
-	}()
-	c, err := signer.Dial(t.Context(), socket)
-	if !errors.Is(err, signer.ErrShut) {
-		t.Fatalf("dialled: %v", err)
-	}
-	defer func() { _ = c.Close() }()
+	_, c, ended := serveShut(t, w, signer.Pin{At: w.clock().Unix(), Place: w.judge.Roster()})
 	c.Follow(signer.Roster{Base: base, Changes: w.db.People().Changes})
 	shows := func(act approval.Act, by ...string) error {
 		var proofs []approval.Proof
@@ -235,4 +204,27 @@ func TestShutFolder(t *testing.T) {
 	if opened := <-ended; opened != lock {
 		t.Errorf("opened: %q", opened)
 	}
+}
+
+// serveShut is a signer that was shut at pin, whoever is connected to it, and how it
+// ended: the lock that was opened.
+func serveShut(t *testing.T, w *town, pin signer.Pin) (socket string, c *signer.Client, ended <-chan string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "s")
+	l, err := signer.Listen(socket, false)
+	w.ok(err)
+	ends := make(chan string, 1)
+	go func() {
+		opened, err := signer.ServeShut(context.WithoutCancel(t.Context()), l, w.dir, pin, signer.Config{Now: w.clock})
+		if err != nil {
+			t.Error(err)
+		}
+		ends <- opened
+	}()
+	c, err = signer.Dial(t.Context(), socket)
+	if !errors.Is(err, signer.ErrShut) {
+		t.Fatalf("dialled: %v", err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return socket, c, ends
 }
