@@ -33,6 +33,9 @@ type Device struct {
 	// Seen is the latest time of a pack that this device accepted. A clock
 	// before it is wrong.
 	Seen int64 `json:"seen,omitempty"`
+	// TrustKeyIssued is the latest date of a TrustKey that this device accepted. An
+	// earlier statement of the root may name a key that was stolen.
+	TrustKeyIssued int64 `json:"trust_key_iat,omitempty"`
 }
 
 // Format shows a mask: the key opens this device's envelopes.

@@ -69,12 +69,13 @@ type network struct {
 	device                          Device
 	recipient                       []byte
 	trust                           TrustList
+	trustKey                        *TrustKey // nil: the root itself signs the trust list
 	statement                       PackStatement
 	envelope                        Envelope
 	keys                            EpochKeys
 	status, answers                 map[uint16]list
 	signTrust, signPack, signSealed Signer
-	signLists                       Signer
+	signLists, signTrustKey         Signer
 	// raw replaces list tokens after they were signed.
 	raw map[uint16]string
 	// after changes the finished file.
@@ -112,6 +113,18 @@ func newNetwork(t testing.TB, now time.Time) *network {
 	n.signTrust, n.signPack, n.signSealed, n.signLists = signerOf(n.root), signerOf(n.packKey), signerOf(n.packKey), signerOf(n.statusKey)
 	n.raw = map[uint16]string{}
 	return n
+}
+
+// named has a key of its own sign the trust list, which the root names from the trust
+// list's own date for a year.
+func (n *network) named() {
+	n.t.Helper()
+	key := newKey(n.t)
+	n.signTrust, n.signTrustKey = signerOf(key), signerOf(n.root)
+	n.trustKey = &TrustKey{
+		Network: networkID, KeyID: n.signTrust.KeyID, JWK: jwk(n.t, &key.PublicKey),
+		IssuedAt: n.trust.IssuedAt, Expires: n.trust.IssuedAt + 365*86400,
+	}
 }
 
 // agency adds an agency with one key, good for ten years around the day.
@@ -185,7 +198,10 @@ func (n *network) file() File {
 		}
 		return s
 	}
-	trust := must(n.trust.Sign(n.signTrust))
+	trust, trustKey := must(n.trust.Sign(n.signTrust)), ""
+	if n.trustKey != nil {
+		trustKey = must(n.trustKey.Sign(n.signTrustKey))
+	}
 	s := n.statement
 	if s.TrustSHA256 == "" {
 		s.TrustSHA256 = TrustDigest(trust)
@@ -197,7 +213,7 @@ func (n *network) file() File {
 		}
 	}
 	f := File{
-		Lists:    Lists{TrustList: trust, Pack: must(s.Sign(n.signPack))},
+		Lists:    Lists{TrustList: trust, Pack: must(s.Sign(n.signPack)), TrustKey: trustKey},
 		Envelope: must(n.envelope.Seal(n.keys, n.recipient, n.signSealed)),
 	}
 	if n.after != nil {

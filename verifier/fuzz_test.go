@@ -76,7 +76,8 @@ func FuzzStatement(f *testing.F) {
 	i.trust.Agencies[0].Keys[0].Compromised = &Compromise{At: 1, Logged: []string{"00"}}
 	i.keys.Closed = []ClosedEpoch{{ID: 7, TagKey: []byte{1}, Burned: true}}
 	i.statement.Status = []ListToken{{Number: 1, Token: "x"}}
-	for _, v := range []any{i.trust, i.statement, i.envelope, i.keys, File{Lists: Lists{TrustList: "x"}, Envelope: "y"}} {
+	i.named()
+	for _, v := range []any{*i.trustKey, i.trust, i.statement, i.envelope, i.keys, File{Lists: Lists{TrustList: "x", TrustKey: "z"}, Envelope: "y"}} {
 		b, err := json.Marshal(v)
 		if err != nil {
 			f.Fatal(err)
@@ -89,7 +90,7 @@ func FuzzStatement(f *testing.F) {
 	f.Add([]byte(`{"crit":["live.net","live","version"],"live":[{"id":1,"more":{"ID":1}}]}`))
 	f.Add([]byte(`{"agencies":[{"keys":[{"kid":"a","KID":"b"}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, v := range []any{&TrustList{}, &PackStatement{}, &Envelope{}, &EpochKeys{}, &File{}} {
+		for _, v := range []any{&TrustKey{}, &TrustList{}, &PackStatement{}, &Envelope{}, &EpochKeys{}, &File{}} {
 			err := readStatement(data, MaxEnvelope, v)
 			if err != nil {
 				continue
@@ -117,6 +118,7 @@ func FuzzStatement(f *testing.F) {
 // says why.
 func FuzzOpenPack(f *testing.F) {
 	i := newIssued(f)
+	i.named()
 	file := i.bytes()
 	want, err := OpenPack(file, i.device, noon)
 	if err != nil {

@@ -26,12 +26,16 @@ func OpenLists(l Lists, network string, root json.RawMessage) (*Public, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", notReady(ReasonPackBroken, "the root key cannot be read"), err)
 	}
-	// The list is asked for its own date, so that only its end is left out.
+	// Each is asked for its own date, so that only its end is left out.
+	by, err := readTrustKey(l.TrustKey, key, network)
+	if err != nil {
+		return nil, broken(err)
+	}
 	var dates TrustList
-	if err := openStatement(TypeTrustList, l.TrustList, MaxTrustList, key, &dates); err != nil {
+	if err := by.open(l.TrustList, &dates); err != nil {
 		return nil, broken(fmt.Errorf("trust list: %w", err))
 	}
-	trust, err := openTrustList(l.TrustList, key, network, time.Unix(dates.IssuedAt, 0))
+	trust, err := openTrustList(l.TrustList, by, network, time.Unix(dates.IssuedAt, 0))
 	if err != nil {
 		return nil, broken(err)
 	}
@@ -56,7 +60,7 @@ func OpenLists(l Lists, network string, root json.RawMessage) (*Public, error) {
 // Statement is what the pack key signed.
 func (p *Public) Statement() PackStatement { return p.statement }
 
-// Trust is what the root key signed. Its slices belong to p.
+// Trust is the trust list. Its slices belong to p.
 func (p *Public) Trust() TrustList { return p.trust.TrustList }
 
 // Status returns a status list, or nil, and Answers the answers list beside it.

@@ -16,11 +16,14 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 )
 
-// Lists is the public half of a pack, the same for everybody: the trust list
-// under the root's signature, and the lists under the pack key's.
+// Lists is the public half of a pack, the same for everybody: the trust list and
+// the root's statement that names the key which signed it, and the lists under the
+// pack key's signature.
 type Lists struct {
 	TrustList string `json:"trust_list"`
 	Pack      string `json:"pack"`
+	// TrustKey is a signed TrustKey. Without it the root itself has signed the list.
+	TrustKey string `json:"trust_key,omitempty"`
 }
 
 // Tokens returns the lists that stand in a pack, for whoever serves them one by
@@ -133,7 +136,11 @@ func open(lists Lists, dev Device, now time.Time, keysOf func(*trusted, uint64) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", notReady(ReasonPackBroken, "the device's root key cannot be read"), err)
 	}
-	trust, err := openTrustList(lists.TrustList, root, dev.Network, now)
+	key, err := openTrustKey(lists.TrustKey, root, dev, now)
+	if err != nil {
+		return nil, broken(err)
+	}
+	trust, err := openTrustList(lists.TrustList, key, dev.Network, now)
 	if err != nil {
 		return nil, broken(err)
 	}
@@ -204,6 +211,7 @@ func (p *Pack) ListDates() map[uint16]time.Time {
 func (p *Pack) Accepted(dev Device) Device {
 	dev.Sequence = max(dev.Sequence, p.sequence)
 	dev.Seen = max(dev.Seen, p.issued.Unix(), p.envelope.IssuedAt)
+	dev.TrustKeyIssued = max(dev.TrustKeyIssued, p.trust.by.IssuedAt)
 	return dev
 }
 
@@ -269,5 +277,17 @@ func openLists(tokens []ListToken, prefix string, keys map[string]*ecdsa.PublicK
 	return lists, nil
 }
 
+// critTrustKey is what a file names in crit that holds the statement of the root: who
+// passes over it takes the trust list for one that nobody has signed.
+const critTrustKey = "lists.trust_key"
+
 // MarshalFile encodes a pack as it is written to disks and sticks.
-func MarshalFile(f File) ([]byte, error) { return json.Marshal(f) }
+func MarshalFile(f File) ([]byte, error) {
+	if f.Lists.TrustKey == "" {
+		return json.Marshal(f)
+	}
+	return json.Marshal(struct {
+		Crit []string `json:"crit"`
+		File
+	}{[]string{critTrustKey}, f})
+}

@@ -52,6 +52,36 @@ func TestOpenPack(t *testing.T) {
 		want Reason
 	}{
 		{name: "as it is"},
+		// The key that the root names for the trust list.
+		{name: "a key that the root names", edit: (*network).named},
+		{name: "the root in its place", edit: func(n *network) { n.named(); n.signTrust = root }, want: ReasonPackBroken},
+		{name: "the root under its kid", edit: func(n *network) { n.named(); n.signTrust = as(root, n.signTrust.KeyID) }, want: ReasonPackBroken},
+		{name: "it under the root's kid", edit: func(n *network) { n.named(); n.signTrust = as(n.signTrust, root.KeyID) }, want: ReasonPackBroken},
+		{name: "a stranger under its kid", edit: func(n *network) { n.named(); n.signTrust = as(stranger, n.signTrust.KeyID) }, want: ReasonPackBroken},
+		{name: "it names itself", edit: func(n *network) { n.named(); n.signTrustKey = n.signTrust }, want: ReasonPackBroken},
+		{name: "the pack key names it", edit: func(n *network) { n.named(); n.signTrustKey = pack }, want: ReasonPackBroken},
+		{name: "a key that nobody names", edit: func(n *network) { n.named(); n.trustKey = nil }, want: ReasonPackBroken},
+		{name: "a trust list in place of the statement", edit: func(n *network) {
+			n.named()
+			n.after = func(f *File) { f.Lists.TrustKey = f.Lists.TrustList }
+		}, want: ReasonPackBroken},
+		{name: "the statement in place of the trust list", edit: func(n *network) {
+			n.named()
+			n.after = func(f *File) { f.Lists.TrustList = f.Lists.TrustKey }
+		}, want: ReasonPackBroken},
+		{name: "the statement of another network", edit: func(n *network) { n.named(); n.trustKey.Network = "ffffffffffffffffffffffffffffffff" }, want: ReasonPackBroken},
+		{name: "a statement of no key", edit: func(n *network) { n.named(); n.trustKey.JWK = json.RawMessage(`{}`) }, want: ReasonPackBroken},
+		{name: "a statement without a kid", edit: func(n *network) { n.named(); n.trustKey.KeyID = "" }, want: ReasonPackBroken},
+		{name: "a statement for too long", edit: func(n *network) { n.named(); n.trustKey.Expires = n.trustKey.IssuedAt + 366*86400 + 1 }, want: ReasonPackBroken},
+		{name: "a statement for as long as may be", edit: func(n *network) { n.named(); n.trustKey.Expires = n.trustKey.IssuedAt + 366*86400 }},
+		{name: "a statement without a beginning", edit: func(n *network) { n.named(); n.trustKey.IssuedAt = 0 }, want: ReasonPackBroken},
+		{name: "a statement ends now", edit: func(n *network) { n.named(); n.trustKey.Expires = noon.Unix() }, want: ReasonTrustListOld},
+		{name: "a statement ends in a second", edit: func(n *network) { n.named(); n.trustKey.Expires = noon.Unix() + 1 }},
+		{name: "a statement from now", edit: func(n *network) { n.named(); n.trustKey.IssuedAt = noon.Unix() }},
+		{name: "a statement from later", edit: func(n *network) { n.named(); n.trustKey.IssuedAt = noon.Unix() + 1 }, want: ReasonClock},
+		{name: "a statement older than one seen", edit: func(n *network) { n.named(); n.device.TrustKeyIssued = n.trustKey.IssuedAt + 1 }, want: ReasonPackOlder},
+		{name: "the statement seen", edit: func(n *network) { n.named(); n.device.TrustKeyIssued = n.trustKey.IssuedAt }},
+		{name: "the root itself, after a statement", edit: func(n *network) { n.device.TrustKeyIssued = noon.Unix() }},
 		// The file.
 		{name: "empty", edit: func(n *network) { n.after = func(f *File) { *f = File{} } }, want: ReasonPackBroken},
 		{name: "no envelope", edit: func(n *network) { n.after = func(f *File) { f.Envelope = "" } }, want: ReasonPackBroken},
@@ -285,6 +315,49 @@ func TestPackSays(t *testing.T) {
 	ahead.Sequence, ahead.Seen = 99, noon.Unix()+99
 	if got := p.Accepted(ahead); got.Sequence != 99 || got.Seen != noon.Unix()+99 {
 		t.Errorf("forgot what was seen: %d, %d", got.Sequence, got.Seen)
+	}
+}
+
+// TestStolenTrustKey: a device that has accepted the statement which names a new key
+// takes nothing of the old one any more, and one that has not, nothing after a year.
+func TestStolenTrustKey(t *testing.T) {
+	stolen := newIssued(t)
+	stolen.named()
+	p := stolen.open(noon)
+	before := p.Accepted(stolen.device)
+	if before.TrustKeyIssued != stolen.trustKey.IssuedAt {
+		t.Fatalf("kept %d, want %d", before.TrustKeyIssued, stolen.trustKey.IssuedAt)
+	}
+	replaced := newIssued(t)
+	replaced.device, replaced.recipient, replaced.root = stolen.device, stolen.recipient, stolen.root
+	replaced.named()
+	replaced.trustKey.IssuedAt++
+	after := replaced.open(noon).Accepted(before)
+	// Whoever has the old key makes a list with it that says anything, with any number.
+	stolen.trust.Sequence, stolen.statement.Sequence, stolen.envelope.Sequence = 1000, 1000, 1000
+	stolen.device = after
+	_, err := OpenPack(stolen.bytes(), stolen.device, noon)
+	if got := reasonOfPack(t, err); got != ReasonPackOlder {
+		t.Errorf("got %q (%v), want %q", got, err, ReasonPackOlder)
+	}
+	stolen.device = before
+	stolen.trust.Expires = noon.AddDate(2, 0, 0).Unix()
+	stolen.envelope.LeaseUntil = noon.AddDate(2, 0, 0).Unix()
+	p = stolen.open(noon)
+	over := time.Unix(stolen.trustKey.Expires, 0)
+	for now, want := range map[time.Time]Reason{over.Add(-time.Second): ReasonNone, over: ReasonTrustListOld} {
+		if v := p.Verify(Presentation{Text: "x"}, now); v.Reason != want && want != ReasonNone || want == ReasonNone && v.State == NotReady {
+			t.Errorf("at %v: got %v, want %q", now, v, want)
+		}
+		_, err := OpenPack(stolen.bytes(), before, now)
+		if got := reasonOfPack(t, err); got != want {
+			t.Errorf("opened at %v: got %q, want %q", now, got, want)
+		}
+	}
+	// The root signs a list itself: nothing is older, and what was seen stays seen.
+	replaced.trustKey, replaced.signTrust, replaced.device = nil, signerOf(replaced.root), after
+	if kept := replaced.open(noon).Accepted(after); kept.TrustKeyIssued != after.TrustKeyIssued {
+		t.Errorf("kept %d, want %d", kept.TrustKeyIssued, after.TrustKeyIssued)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 // Types of the signed statements of a network. A reader refuses any other
 // typ, so that no statement can stand in for another (RFC 8725 §3.11).
 const (
+	TypeTrustKey  = "safeconduct-trust-key+jwt"
 	TypeTrustList = "safeconduct-trust+jwt"
 	TypePack      = "safeconduct-pack+jwt"
 	TypeEnvelope  = "safeconduct-envelope+jwt"
@@ -85,7 +86,7 @@ func openAny(typ, compact string, limit int, keys map[string]*ecdsa.PublicKey, v
 	}
 	pub := keys[m.KeyID()]
 	if pub == nil {
-		return errors.New("signed with a key that the trust list does not name for this use")
+		return errors.New("signed with a key that nothing names for this use")
 	}
 	payload, err := m.Verify(pub)
 	if err != nil {

@@ -19,7 +19,8 @@ import (
 type asMap = map[string]any
 
 // rewritten is a pack file of n, each statement of which edit may change before it
-// is signed or sealed. Its names are file, lists, trust, pack, envelope and keys.
+// is signed or sealed. Its names are file, lists, trustKey, trust, pack, envelope and
+// keys.
 func (n *network) rewritten(edit func(statement string, m asMap)) []byte {
 	n.t.Helper()
 	decode := func(data []byte) asMap {
@@ -59,6 +60,9 @@ func (n *network) rewritten(edit func(statement string, m asMap)) []byte {
 		return decode(b)
 	}
 	f := n.file()
+	if n.trustKey != nil {
+		f.Lists.TrustKey = sign(TypeTrustKey, n.signTrustKey, encode("trustKey", payload(f.Lists.TrustKey)))
+	}
 	f.Lists.TrustList = sign(TypeTrustList, n.signTrust, encode("trust", payload(f.Lists.TrustList)))
 	pack := payload(f.Lists.Pack)
 	pack["trust_list_sha256"] = TrustDigest(f.Lists.TrustList)
@@ -79,6 +83,9 @@ func (n *network) rewritten(edit func(statement string, m asMap)) []byte {
 	envelope["sealed"] = base64.StdEncoding.EncodeToString(sealed)
 	f.Envelope = sign(TypeEnvelope, n.signSealed, encode("envelope", envelope))
 	lists := asMap{"trust_list": f.Lists.TrustList, "pack": f.Lists.Pack}
+	if f.Lists.TrustKey != "" {
+		lists["trust_key"] = f.Lists.TrustKey
+	}
 	edit("lists", lists)
 	return encode("file", asMap{"lists": lists, "envelope": f.Envelope})
 }
@@ -87,7 +94,7 @@ func (n *network) rewritten(edit func(statement string, m asMap)) []byte {
 // does not know: docs/pack.md, Unknown members. The way leads there from the
 // statement, through the first element of every array.
 var places = []struct{ statement, way string }{
-	{"file", ""}, {"lists", ""},
+	{"file", ""}, {"lists", ""}, {"trustKey", ""},
 	{"trust", ""}, {"trust", "keys"}, {"trust", "agencies"}, {"trust", "agencies.keys"}, {"trust", "agencies.keys.compromised"},
 	{"pack", ""}, {"pack", "status_lists"}, {"pack", "answers_lists"},
 	{"envelope", ""}, {"keys", ""}, {"keys", "live"}, {"keys", "closed"},
@@ -117,6 +124,7 @@ func at(t *testing.T, m asMap, way string) asMap {
 // card that is confirmed with it.
 func withEverything(t *testing.T) *issued {
 	i := newIssued(t)
+	i.named()
 	i.trust.Agencies[0].Keys[0].Compromised = &Compromise{At: day.Unix(), Logged: []string{cardDigest(t, i)}}
 	i.keys.Closed = []ClosedEpoch{{ID: 7, TagKey: bytes.Repeat([]byte{7}, 32)}}
 	i.answers = map[uint16]list{1: {entries: map[int]uint8{int(person().Index): answerMission}}}
@@ -208,13 +216,13 @@ func TestVersionAndCrit(t *testing.T) {
 		{"an empty crit", func(_ string, m asMap) { m["crit"] = []string{} }, ReasonNone},
 		{"crit names what is known", func(statement string, m asMap) {
 			m["crit"] = map[string][]string{
-				"file": {"lists.trust_list", "envelope", "crit"}, "lists": nil,
+				"file": {"lists.trust_list", "lists.trust_key", "envelope", "crit"}, "lists": nil, "trustKey": {"jwk", "exp", "version"},
 				"trust": {"version", "agencies.keys.compromised.logged", "keys.use", "demo"}, "pack": {"burned_epochs", "status_lists.token"},
 				"envelope": {"lease_until"}, "keys": {"live.net", "closed.burned"},
 			}[statement]
 		}, ReasonNone},
 	}
-	for _, statement := range []string{"file", "trust", "pack", "envelope", "keys"} {
+	for _, statement := range []string{"file", "trustKey", "trust", "pack", "envelope", "keys"} {
 		in := func(change func(m asMap)) func(string, asMap) {
 			return func(s string, m asMap) {
 				if s == statement {
@@ -241,6 +249,7 @@ func TestVersionAndCrit(t *testing.T) {
 			{"crit names one inside", set("crit", []string{"crit", "agencies." + later}), ReasonNewerVersion},
 			{"crit names one in another case", set("crit", []string{"CRIT"}), ReasonNewerVersion},
 			{"crit names a part of a key", set("crit", []string{"keys.jwk.kty"}), ReasonNewerVersion},
+			{"crit names a part of the key", set("crit", []string{"jwk.kty"}), ReasonNewerVersion},
 			{"crit names nothing", set("crit", []string{""}), ReasonNewerVersion},
 			{"version 0", set("version", 0), ReasonPackBroken},
 			{"version -1", set("version", -1), ReasonPackBroken},
@@ -280,8 +289,18 @@ func TestVersionAndCrit(t *testing.T) {
 }
 
 // TestWritersWaitForReaders: no member is written that readers from before
-// version and crit refuse.
+// version and crit refuse, but the file's crit where those would call the trust list
+// unsigned.
 func TestWritersWaitForReaders(t *testing.T) {
+	for _, c := range []struct{ key, want string }{
+		{"", `{"lists":{"trust_list":"a","pack":"b"},"envelope":"c"}`},
+		{"d", `{"crit":["lists.trust_key"],"lists":{"trust_list":"a","pack":"b","trust_key":"d"},"envelope":"c"}`},
+	} {
+		b, err := MarshalFile(File{Lists: Lists{TrustList: "a", Pack: "b", TrustKey: c.key}, Envelope: "c"})
+		if err != nil || string(b) != c.want {
+			t.Errorf("got %s (%v), want %s", b, err, c.want)
+		}
+	}
 	withEverything(t).rewritten(func(statement string, m asMap) {
 		for _, name := range []string{"version", "crit"} {
 			if _, there := m[name]; there {

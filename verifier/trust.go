@@ -16,7 +16,8 @@ import (
 )
 
 // TrustList names who belongs to a network: its own keys, and every agency
-// with the keys it signs with. It is signed by the network's root key alone.
+// with the keys it signs with. It is signed by the key that a TrustKey names, or by
+// the network's root itself.
 type TrustList struct {
 	Network  string `json:"network"`        // 32 hex digits
 	Name     string `json:"name"`           // of the network, for people
@@ -125,6 +126,7 @@ const (
 // its keys parsed once.
 type trusted struct {
 	TrustList
+	by           trustKey // that signed it
 	status, pack map[string]*ecdsa.PublicKey
 	issuers      []issuerKey
 }
@@ -171,15 +173,16 @@ func (l *TrustList) reopened() string {
 	return time.Unix(l.Reopened, 0).UTC().Format(time.DateOnly)
 }
 
-// Sign makes the signed form of the list. root is the network's root key.
-func (l TrustList) Sign(root Signer) (string, error) {
-	return signStatement(TypeTrustList, root, l)
+// Sign makes the signed form of the list. trust is the key that a TrustKey of the root
+// names, or the root itself.
+func (l TrustList) Sign(trust Signer) (string, error) {
+	return signStatement(TypeTrustList, trust, l)
 }
 
-// openTrustList checks a trust list under the pinned root.
-func openTrustList(compact string, root *ecdsa.PublicKey, network string, now time.Time) (*trusted, error) {
+// openTrustList checks a trust list under the key that may sign it.
+func openTrustList(compact string, by trustKey, network string, now time.Time) (*trusted, error) {
 	var l TrustList
-	if err := openStatement(TypeTrustList, compact, MaxTrustList, root, &l); err != nil {
+	if err := by.open(compact, &l); err != nil {
 		return nil, fmt.Errorf("trust list: %w", err)
 	}
 	switch {
@@ -198,7 +201,7 @@ func openTrustList(compact string, root *ecdsa.PublicKey, network string, now ti
 	case now.Unix() >= l.Expires:
 		return nil, notReady(ReasonTrustListOld, "the trust list is past its date")
 	}
-	t := &trusted{TrustList: l, status: map[string]*ecdsa.PublicKey{}, pack: map[string]*ecdsa.PublicKey{}}
+	t := &trusted{TrustList: l, by: by, status: map[string]*ecdsa.PublicKey{}, pack: map[string]*ecdsa.PublicKey{}}
 	for _, k := range l.Keys {
 		if err := t.addNetworkKey(k); err != nil {
 			return nil, err

@@ -89,7 +89,7 @@ func (p *Pack) ready(now time.Time) error {
 		return notReady(ReasonClock, "the clock is before the pack's date")
 	case now.Unix() >= p.envelope.LeaseUntil:
 		return notReady(ReasonLeaseOver, "the lease of this device is over")
-	case now.Unix() >= p.trust.Expires:
+	case now.Unix() >= p.trust.Expires || p.trust.by.over(now):
 		return notReady(ReasonTrustListOld, "the trust list is past its date")
 	default:
 		return nil

@@ -22,10 +22,10 @@ func newDevice(*arguments) any {
 	return deviceKey{device.Private, public}
 }
 
-// deviceFile({network, device, private, root, sequence, seen}) writes the device
-// key that openPack takes. private is base64 and root the JWK that the enrolment
-// answered; sequence and seen are what openPack answered last, and may be left
-// out before that.
+// deviceFile({network, device, private, root, sequence, seen, trust_key_iat}) writes
+// the device key that openPack takes. private is base64 and root the JWK that the
+// enrolment answered; sequence, seen and trust_key_iat are what openPack answered
+// last, and may be left out before that.
 func deviceFile(args *arguments) any {
 	text := args.object("device")
 	if args.wrong != "" {

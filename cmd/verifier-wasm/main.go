@@ -91,10 +91,12 @@ type opened struct {
 	Issued      time.Time            `json:"issued,omitzero"`
 	LeaseUntil  time.Time            `json:"lease_until,omitzero"`
 	StatusLists map[uint16]time.Time `json:"status_lists,omitempty"`
-	// Sequence and Seen are what the page writes into the device key before it
-	// keeps it: older packs and an earlier clock are refused from then on.
+	// Sequence, Seen and TrustKey are what the page writes into the device key before
+	// it keeps it: older packs, an earlier clock and an older key for trust lists are
+	// refused from then on.
 	Sequence uint64 `json:"sequence,omitempty"`
 	Seen     int64  `json:"seen,omitempty"`
+	TrustKey int64  `json:"trust_key_iat,omitempty"`
 }
 
 // openPack(file, deviceKey, now): both files as text.
@@ -118,7 +120,7 @@ func (b *browser) openPack(args *arguments) any {
 	return opened{
 		Handle: b.last, Network: trust.Network, Name: trust.Name, Demo: trust.Demo, Reopened: pack.Reopened(), Desk: trust.Desk,
 		Issued: pack.Issued(), LeaseUntil: pack.LeaseUntil(), StatusLists: pack.ListDates(),
-		Sequence: kept.Sequence, Seen: kept.Seen,
+		Sequence: kept.Sequence, Seen: kept.Seen, TrustKey: kept.TrustKeyIssued,
 	}
 }
 

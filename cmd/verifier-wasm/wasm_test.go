@@ -118,7 +118,7 @@ func TestWasm(t *testing.T) {
 	j.KnownPublic = known.PublicKey().Bytes()
 	got := runNode(t, node, j)
 
-	if got.Pack["name"] != "Made-up network" || got.Pack["sequence"] != 5.0 || got.Pack["seen"] != float64(f.Now) || got.Pack["demo"] != true {
+	if got.Pack["name"] != "Made-up network" || got.Pack["sequence"] != 5.0 || got.Pack["seen"] != float64(f.Now) || got.Pack["trust_key_iat"] != float64(f.Now) || got.Pack["demo"] != true {
 		t.Errorf("the pack says %v", got.Pack)
 	}
 	if len(got.Cases) != len(j.Cases) {
@@ -367,7 +367,7 @@ type network struct {
 
 func newNetwork(t *testing.T, f vectortest.Cards, now time.Time) network {
 	t.Helper()
-	root, status, packKey, agency := newKey(t), newKey(t), newKey(t), newKey(t)
+	root, named, status, packKey, agency := newKey(t), newKey(t), newKey(t), newKey(t), newKey(t)
 	device, recipient, err := verifier.NewDevice("00112233445566778899aabbccddeeff", "device-1", jwk(t, &root.PublicKey))
 	must(t, err)
 	n := network{device: device, lease: now.AddDate(0, 0, 7), agency: agency, lists: "https://lists.example/status/"}
@@ -391,7 +391,11 @@ func newNetwork(t *testing.T, f vectortest.Cards, now time.Time) network {
 		add("issuer-"+strconv.Itoa(i), hex.EncodeToString(issuer.Kid), issuer.Key(t))
 	}
 	add("three", signer(agency).KeyID, &agency.PublicKey)
-	trust, err := l.Sign(signer(root))
+	trust, err := l.Sign(signer(named))
+	must(t, err)
+	trustKey, err := verifier.TrustKey{
+		Network: device.Network, KeyID: signer(named).KeyID, JWK: jwk(t, &named.PublicKey), IssuedAt: now.Unix(), Expires: now.AddDate(0, 6, 0).Unix(),
+	}.Sign(signer(root))
 	must(t, err)
 
 	s := verifier.PackStatement{Network: device.Network, Sequence: 5, IssuedAt: now.Unix(), TrustSHA256: verifier.TrustDigest(trust)}
@@ -420,7 +424,7 @@ func newNetwork(t *testing.T, f vectortest.Cards, now time.Time) network {
 		Network: device.Network, Device: device.ID, Sequence: 5, IssuedAt: now.Unix(), LeaseUntil: n.lease.Unix(),
 	}.Seal(keys, recipient, signer(packKey))
 	must(t, err)
-	n.file, err = verifier.MarshalFile(verifier.File{Lists: verifier.Lists{TrustList: trust, Pack: pack}, Envelope: envelope})
+	n.file, err = verifier.MarshalFile(verifier.File{Lists: verifier.Lists{TrustList: trust, Pack: pack, TrustKey: trustKey}, Envelope: envelope})
 	must(t, err)
 	return n
 }

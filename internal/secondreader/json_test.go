@@ -132,7 +132,8 @@ var (
 	agencyTable = table{
 		"id": text, "name": text, "class": text, "country": text, "iss": text, "desk": text, "suspended": boolean, "admitted": seconds, "quotas": listOf(quota), "keys": listOf(agencyKey),
 	}
-	trustTable = table{
+	trustKeyTable = table{"network": text, "kid": text, "jwk": raw, "iat": seconds, "exp": seconds}
+	trustTable    = table{
 		"network": text, "name": text, "demo": boolean, "sequence": whole, "iat": seconds, "exp": seconds, "desk": text, "reopened": seconds,
 		"status_lists": text, "answers_lists": text, "keys": listOf(networkKey), "agencies": listOf(agencyTable),
 	}
@@ -145,8 +146,8 @@ var (
 	liveEpoch     = table{"id": whole, "tag": base64ed, "net": base64ed, "private": base64ed}
 	closedEpoch   = table{"id": whole, "tag": base64ed, "burned": boolean}
 	sealedTable   = table{"live": listOf(liveEpoch), "closed": listOf(closedEpoch)}
-	fileTable     = table{"lists": table{"trust_list": text, "pack": text}, "envelope": text}
-	deviceTable   = table{"network": text, "device": text, "private": base64ed, "root": raw, "sequence": whole, "seen": seconds}
+	fileTable     = table{"lists": table{"trust_list": text, "pack": text, "trust_key": text}, "envelope": text}
+	deviceTable   = table{"network": text, "device": text, "private": base64ed, "root": raw, "sequence": whole, "seen": seconds, "trust_key_iat": seconds}
 )
 
 // statement reads an object that may have a version and a crit: docs/pack.md,

@@ -74,14 +74,22 @@ func openPack(file, deviceKey []byte, now int64) (*opened, error) {
 	lists, _ := f["lists"].(object)
 	compactTrust, _ := lists["trust_list"].(string)
 	compactPack, _ := lists["pack"].(string)
+	compactKey, _ := lists["trust_key"].(string)
 	compactEnvelope, _ := f["envelope"].(string)
 
-	trust, packKeys, statusKeys, err := openTrust(compactTrust, root, device["network"].(string), now) // 4
+	signs := func(string) *ecdsa.PublicKey { return root }
+	if compactKey != "" { // 4
+		if signs, err = openTrustKey(compactKey, root, device, now); err != nil {
+			return nil, err
+		}
+	}
+
+	trust, packKeys, statusKeys, err := openTrust(compactTrust, signs, device["network"].(string), now) // 5
 	if err != nil {
 		return nil, err
 	}
 
-	payload := signed(compactPack, "safeconduct-pack+jwt", 24<<20, func(kid string) *ecdsa.PublicKey { return packKeys[kid] }) // 5
+	payload := signed(compactPack, "safeconduct-pack+jwt", 24<<20, func(kid string) *ecdsa.PublicKey { return packKeys[kid] }) // 6
 	if payload == nil {
 		return nil, broken
 	}
@@ -99,13 +107,13 @@ func openPack(file, deviceKey []byte, now int64) (*opened, error) {
 		return nil, notReady("clock")
 	}
 
-	keys, err := openEnvelope(compactEnvelope, packKeys, device, pack["sequence"].(uint64), now) // 6
+	keys, err := openEnvelope(compactEnvelope, packKeys, device, pack["sequence"].(uint64), now) // 7
 	if err != nil {
 		return nil, err
 	}
 
 	p := &opened{trust: trust, live: keys["live"].([]object), closed: keys["closed"].([]object)}
-	for _, half := range []struct { // 7
+	for _, half := range []struct { // 8
 		name string
 		into *map[uint64]list
 	}{{"status_lists", &p.status}, {"answers_lists", &p.answers}} {
@@ -126,12 +134,41 @@ func openPack(file, deviceKey []byte, now int64) (*opened, error) {
 	if len(p.status) == 0 {
 		return nil, notReady("status_missing")
 	}
-	p.burn(pack["burned_epochs"].([]uint64)) // 8
+	p.burn(pack["burned_epochs"].([]uint64)) // 9
 	return p, nil
 }
 
-func openTrust(compact string, root *ecdsa.PublicKey, network string, now int64) (trust object, pack, status map[string]*ecdsa.PublicKey, err error) {
-	payload := signed(compact, "safeconduct-trust+jwt", 8<<20, func(string) *ecdsa.PublicKey { return root })
+// openTrustKey finds who may sign the trust list.
+func openTrustKey(compact string, root *ecdsa.PublicKey, device object, now int64) (func(kid string) *ecdsa.PublicKey, error) {
+	payload := signed(compact, "safeconduct-trust-key+jwt", 4<<10, func(string) *ecdsa.PublicKey { return root })
+	if payload == nil {
+		return nil, broken
+	}
+	k, err := statement(payload, trustKeyTable)
+	if err != nil {
+		return nil, err
+	}
+	key, iat, exp := publicKey(k["jwk"]), k["iat"].(int64), k["exp"].(int64)
+	switch {
+	case k["network"] != device["network"], k["kid"] == "", iat < 1, exp <= iat, exp-iat > 366*24*60*60, key == nil:
+		return nil, broken
+	case iat < device["trust_key_iat"].(int64):
+		return nil, notReady("pack_older")
+	case now < iat:
+		return nil, notReady("clock")
+	case now >= exp:
+		return nil, notReady("trust_list_old")
+	}
+	return func(kid string) *ecdsa.PublicKey {
+		if kid != k["kid"] {
+			return nil
+		}
+		return key
+	}, nil
+}
+
+func openTrust(compact string, signs func(kid string) *ecdsa.PublicKey, network string, now int64) (trust object, pack, status map[string]*ecdsa.PublicKey, err error) {
+	payload := signed(compact, "safeconduct-trust+jwt", 8<<20, signs)
 	if payload == nil {
 		return nil, nil, nil, broken
 	}
@@ -245,7 +282,7 @@ func openEnvelope(compact string, packKeys map[string]*ecdsa.PublicKey, device o
 	return keys, nil
 }
 
-// burn is step 8.
+// burn is step 9.
 func (p *opened) burn(ids []uint64) {
 	var live []object
 	for _, epoch := range p.live {

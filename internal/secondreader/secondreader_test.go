@@ -9,7 +9,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hpke"
+	cryptorand "crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -18,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -343,14 +347,16 @@ func TestChangedStatements(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	file, key := s.pack(nil, nil)
-	parts := newParts(t, s, file)
+	bare := newParts(t, s, file)
 	values := []any{
 		nil, true, false, 0, 1, 2, -1, json.Number("1.5"), json.Number("1e3"), json.Number("18446744073709551615"), json.Number("4294967296"),
 		"", "x", "1", []any{}, []any{1}, []any{"version"}, []any{"later"}, []any{"agencies.keys.from"}, []any{nil}, []any{map[string]any{}},
 		map[string]any{}, map[string]any{"later": 1},
 	}
+	keyed := newParts(t, s, file)
+	keyed.named(t)
 	cases, refused := 0, 0
-	try := func(name string, edit func(statement string, m map[string]any)) {
+	try := func(name string, parts *parts, edit func(statement string, m map[string]any)) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) {
 			mine, _ := both(t, parts.write(t, edit), key, s.now)
@@ -360,20 +366,101 @@ func TestChangedStatements(t *testing.T) {
 			}
 		})
 	}
-	for n, at := range parts.places() {
-		for i, v := range values {
-			if (n+i)%3 != 0 && at.name() != "version" && at.name() != "crit" {
-				continue // a third of them at each place, and all of them somewhere
+	for _, parts := range []*parts{bare, keyed} {
+		for n, at := range parts.places() {
+			for i, v := range values {
+				if (n+i)%3 != 0 && at.name() != "version" && at.name() != "crit" {
+					continue // a third of them at each place, and all of them somewhere
+				}
+				try(fmt.Sprintf("%s/%d", at, i), parts, func(statement string, m map[string]any) { at.set(statement, m, v) })
 			}
-			try(fmt.Sprintf("%s/%d", at, i), func(statement string, m map[string]any) { at.set(statement, m, v) })
+			try(at.String()+"/gone", parts, func(statement string, m map[string]any) { at.remove(statement, m) })
+			try(at.String()+"/renamed", parts, func(statement string, m map[string]any) { at.rename(statement, m) })
 		}
-		try(at.String()+"/gone", func(statement string, m map[string]any) { at.remove(statement, m) })
-		try(at.String()+"/renamed", func(statement string, m map[string]any) { at.rename(statement, m) })
 	}
 	if cases < 1000 || refused < cases/4 || refused > cases*9/10 {
 		t.Errorf("%d cases, %d of them refused: they do not show much", cases, refused)
 	}
 	t.Logf("%d changed statements, %d refused", cases, refused)
+}
+
+// named has a key of its own sign the trust list from now on, which the root names.
+func (p *parts) named(t *testing.T) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
+	p.s.ok(err)
+	jwk, err := jws.MarshalKey(&key.PublicKey)
+	p.s.ok(err)
+	p.signs = verifier.Signer{KeyID: jws.KeyID(&key.PublicKey), Key: key}
+	p.trustKey = map[string]any{
+		"network": p.s.ID(), "kid": p.signs.KeyID, "jwk": decodeMap(t, jwk),
+		"iat": p.s.now.Unix(), "exp": p.s.now.Add(365 * 24 * time.Hour).Unix(),
+	}
+}
+
+// TestTrustKey: both readers say the same of a trust list that a key has signed which the
+// root names, and of every way in which it does not.
+func TestTrustKey(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	file, _ := s.pack(nil, nil)
+	p := newParts(t, s, file)
+	p.named(t)
+	own, statement := p.signs, p.trustKey
+	root, err := s.keys.Root(t.Context())
+	s.ok(err)
+	now := s.now.Unix()
+	year := int64(366 * 24 * 60 * 60)
+	for _, c := range []struct {
+		name    string
+		set     map[string]any
+		signs   verifier.Signer
+		seen    int64
+		without bool
+		want    string
+	}{
+		{name: "as it should be", want: " ()"},
+		{name: "seen before", seen: now, want: " ()"},
+		{name: "a newer one was seen", seen: now + 1, want: "not_ready (pack_older)"},
+		{name: "the root signed the list", signs: root, want: "not_ready (pack_broken)"},
+		{name: "the key under the root's kid", signs: verifier.Signer{KeyID: root.KeyID, Key: own.Key}, want: "not_ready (pack_broken)"},
+		{name: "the root under the key's kid", signs: verifier.Signer{KeyID: own.KeyID, Key: root.Key}, want: "not_ready (pack_broken)"},
+		{name: "a kid of its own", set: map[string]any{"kid": "later"}, want: "not_ready (pack_broken)"},
+		{name: "a kid that both have", set: map[string]any{"kid": "later"}, signs: verifier.Signer{KeyID: "later", Key: own.Key}, want: " ()"},
+		{name: "another network", set: map[string]any{"network": strings.Repeat("0", 32)}, want: "not_ready (pack_broken)"},
+		{name: "from later", set: map[string]any{"iat": now + 1}, want: "not_ready (clock)"},
+		{name: "over", set: map[string]any{"iat": now - 1, "exp": now}, want: "not_ready (trust_list_old)"},
+		{name: "over in a second", set: map[string]any{"iat": now - 1, "exp": now + 1}, want: " ()"},
+		{name: "for 366 days", set: map[string]any{"exp": now + year}, want: " ()"},
+		{name: "for a second more", set: map[string]any{"exp": now + year + 1}, want: "not_ready (pack_broken)"},
+		{name: "the longest there is", set: map[string]any{"iat": 1, "exp": int64(math.MaxInt64)}, want: "not_ready (pack_broken)"},
+		{name: "from before time", set: map[string]any{"iat": int64(math.MinInt64)}, want: "not_ready (pack_broken)"},
+		{name: "the root alone, as ever", signs: root, without: true, seen: now + 1, want: " ()"},
+		{name: "the key alone", without: true, want: "not_ready (pack_broken)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p.s.t = t
+			p.signs, p.trustKey = own, maps.Clone(statement)
+			maps.Copy(p.trustKey, c.set)
+			if c.signs.Key != nil {
+				p.signs = c.signs
+			}
+			device := s.device
+			device.TrustKeyIssued = c.seen
+			key, err := verifier.MarshalDevice(device)
+			s.ok(err)
+			file := p.write(t, func(statement string, m map[string]any) {
+				if lists, ok := m["lists"].(map[string]any); ok && statement == "file" && c.without {
+					delete(lists, "trust_key")
+				}
+			})
+			both(t, file, key, s.now)
+			_, err = openPack(file, key, now)
+			if got := verdictOf(err); got.Error() != c.want {
+				t.Errorf("got %v, want %s", got, c.want)
+			}
+		})
+	}
 }
 
 // TestChangedBytes: both readers say the same of a file in which a byte changed.
@@ -396,6 +483,10 @@ func TestChangedBytes(t *testing.T) {
 type parts struct {
 	s                           *service
 	trust, pack, envelope, keys map[string]any
+	// A key that the root names, and the statement in which it does; nil where the root
+	// signs the trust list itself.
+	trustKey map[string]any
+	signs    verifier.Signer
 }
 
 func newParts(t *testing.T, s *service, file []byte) *parts {
@@ -464,7 +555,11 @@ func (p *parts) write(t *testing.T, edit func(statement string, m map[string]any
 		p.s.ok(err)
 		return compact
 	}
-	trust := sign("safeconduct-trust+jwt", root, encode("trust", p.trust))
+	lists, signs := map[string]any{}, root
+	if p.trustKey != nil {
+		lists["trust_key"], signs = sign("safeconduct-trust-key+jwt", root, encode("trust_key", p.trustKey)), p.signs
+	}
+	trust := sign("safeconduct-trust+jwt", signs, encode("trust", p.trust))
 	digest := sha256.Sum256([]byte(trust))
 	p.pack["trust_list_sha256"] = hex.EncodeToString(digest[:])
 	seed, err := hpke.MLKEM768X25519().NewPrivateKey(p.s.device.Private)
@@ -472,8 +567,9 @@ func (p *parts) write(t *testing.T, edit func(statement string, m map[string]any
 	sealed, err := hpke.Seal(seed.PublicKey(), hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), p.info(), encode("keys", p.keys))
 	p.s.ok(err)
 	p.envelope["sealed"] = sealed
+	lists["trust_list"], lists["pack"] = trust, sign("safeconduct-pack+jwt", packKey, encode("pack", p.pack))
 	return encode("file", map[string]any{
-		"lists":    map[string]any{"trust_list": trust, "pack": sign("safeconduct-pack+jwt", packKey, encode("pack", p.pack))},
+		"lists":    lists,
 		"envelope": sign("safeconduct-envelope+jwt", packKey, encode("envelope", p.envelope)),
 	})
 }
@@ -508,6 +604,11 @@ func (p *parts) places() []place {
 			all = append(all, place{statement, inner})
 			walk(statement, inner, m[name])
 		}
+	}
+	if p.trustKey != nil {
+		walk("trust_key", nil, p.trustKey)
+		walk("file", nil, map[string]any{"lists": map[string]any{"trust_key": ""}})
+		return all // the rest is tried without one
 	}
 	walk("trust", nil, p.trust)
 	walk("pack", nil, p.pack)

@@ -39,7 +39,9 @@ async function openFile(file: string): Promise<Opened> {
   if (!d) throw new Error("no device");
   const kept = await storage.get("pack");
   return keys().call<Opened>("openPack", [
-    file, { network: d.network, id: d.id, root: d.root, sequence: kept?.sequence ?? 0, seen: kept?.seen ?? 0 }, nowSeconds(),
+    file, {
+      network: d.network, id: d.id, root: d.root, sequence: kept?.sequence ?? 0, seen: kept?.seen ?? 0, trustKey: kept?.trustKey ?? 0,
+    }, nowSeconds(),
   ]);
 }
 
@@ -61,7 +63,7 @@ export async function newest(): Promise<void> {
 }
 
 function remember(file: string, opened: Opened, fetched: number): Promise<boolean> {
-  return storage.putPack({ file, sequence: opened.sequence ?? 0, seen: opened.seen ?? 0, fetched });
+  return storage.putPack({ file, sequence: opened.sequence ?? 0, seen: opened.seen ?? 0, trustKey: opened.trust_key_iat ?? 0, fetched });
 }
 
 /** accept opens and stores a pack, wherever it came from. It gives the reason of a

@@ -22,9 +22,11 @@ export type Lock =
 
 export interface Pack {
   file: string;
-  // The highest number and the latest time that this device accepted.
+  // The highest number and the latest time that this device accepted, and the latest
+  // date of a statement that names the key for trust lists.
   sequence: number;
   seen: number;
+  trustKey?: number; // packs kept by a page from before have none
   fetched: number;
 }
 
@@ -82,7 +84,10 @@ export async function putPack(pack: Pack): Promise<boolean> {
     now.onsuccess = () => {
       const kept = now.result;
       newer = kept !== undefined && kept.sequence > pack.sequence;
-      if (!newer) s.put({ ...pack, seen: Math.max(pack.seen, kept?.seen ?? 0) }, "pack");
+      if (!newer) {
+        const trustKey = Math.max(pack.trustKey ?? 0, kept?.trustKey ?? 0);
+        s.put({ ...pack, seen: Math.max(pack.seen, kept?.seen ?? 0), trustKey }, "pack");
+      }
     };
   });
   return !newer;

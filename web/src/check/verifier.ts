@@ -68,6 +68,7 @@ export interface Opened {
   status_lists?: Record<string, string>;
   sequence?: number;
   seen?: number;
+  trust_key_iat?: number;
 }
 
 let client: Client | undefined;

@@ -103,7 +103,7 @@ async function openSample(): Promise<{ verifier: Client; sample: Sample }> {
   const { network, device: id, root } = sample.device;
   await verifier.call("take", [sample.device.private]);
   const opened = await verifier.call<Opened>("openPack", [
-    sample.file, { network, id, root: JSON.stringify(root), sequence: 0, seen: 0 }, sample.now,
+    sample.file, { network, id, root: JSON.stringify(root), sequence: 0, seen: 0, trustKey: 0 }, sample.now,
   ]);
   if (!opened.handle) throw new Error("sample pack");
   return { verifier, sample };

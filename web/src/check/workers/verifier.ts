@@ -97,12 +97,12 @@ serve({
 
   /** openPack opens a pack in place of the one before. A pack that is refused
    * changes nothing. */
-  async openPack(file: string, device: { network: string; id: string; root: string; sequence: number; seen: number }, now: number): Promise<Opened> {
+  async openPack(file: string, device: { network: string; id: string; root: string; sequence: number; seen: number; trustKey: number }, now: number): Promise<Opened> {
     const sc = await start();
     if (!secrets) throw new Error("locked");
     const { text } = good(sc.deviceFile({
       network: device.network, device: device.id, private: secrets.private, root: JSON.parse(device.root) as unknown,
-      sequence: device.sequence, seen: device.seen,
+      sequence: device.sequence, seen: device.seen, trust_key_iat: device.trustKey,
     }));
     const opened = good(sc.openPack(file, text, now));
     if (opened.handle) {
