@@ -56,6 +56,57 @@ func TestWhatIsMissingIsToldAtOnce(t *testing.T) {
 	}
 }
 
+// TestOneRound: what is wrong with values comes in one answer, whether the contract or
+// a room says so. Only what cannot be read at all comes before how it goes together.
+func TestOneRound(t *testing.T) {
+	w := newWorld(t)
+	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	var made struct{ ID string }
+	w.into(w.call(ngo, "POST", "/api/v1/cases", map[string]any{}), 201, &made)
+	at := "/api/v1/cases/" + made.ID
+	for _, c := range []struct {
+		name, path, body string
+		status           int
+		want             string
+	}{
+		{
+			"values of claims", at + "/attestations",
+			`{"kind":"appointment","claims":{"purpose":"dance","day":"2026-2-30","country":"kh","office":""}}`,
+			422, "/claims/purpose not_in_list, /claims/office required, /claims/country format, /claims/day format",
+		},
+		{
+			"values and how they go together", at + "/attestations",
+			`{"kind":"identity","claims":{"names":[],"sex":"m","dob":{"value":"1990","precision":"century"},"citizenship":["KHM","KHM"],"assurance":"mission_confirmed","claim_status":"open"}}`,
+			422, "/claims/names required, /claims/dob/precision not_in_list, /claims/sex not_in_list, /claims/citizenship/1 duplicate, /claims/assurance inconsistent",
+		},
+		{
+			"values of a record", at + "/documents",
+			`{"kind":"PAPER","custom_type":"a paper","issuing_state":"Cambodia","mrz":"P<","loss_report":{"event":"gone","embassy_consent":"x"}}`,
+			422, "/kind not_in_list, /issuing_state format, /loss_report/event not_in_list, /loss_report/embassy_consent format, /custom_type not_allowed, /mrz mrz_line_count, /loss_report/embassy_consent not_allowed",
+		},
+		{
+			"values of a card", at + "/cards", `{"name":"អាមីណា","birth_date":"1990-05","nationality":"kh"}`,
+			422, "/birth_date format, /nationality format, /name format",
+		},
+		{
+			"a type, a member, and what the contract says of the rest", at + "/attestations",
+			`{"kind":"appointment","valid_until":"2026-02-30","claims":{"purpose":"dance","office":7,"window":"","when":"now"}}`,
+			400, "/claims unknown_field, /claims/day required, /claims/office type, /claims/purpose not_in_list, /claims/window length, /valid_until format",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := w.call(ngo, "POST", c.path, c.body)
+			_, problems := problemsOf(t, got)
+			if c.status == 400 {
+				slices.Sort(problems) // the validator goes by no order
+			}
+			if s := strings.Join(problems, ", "); got.status != c.status || s != c.want {
+				t.Errorf("got %d\n%s, want %d\n%s", got.status, s, c.status, c.want)
+			}
+		})
+	}
+}
+
 // TestNamesAreJudgedAlike: what an attestation takes, a record takes, and the
 // other way round.
 func TestNamesAreJudgedAlike(t *testing.T) {

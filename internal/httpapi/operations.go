@@ -43,12 +43,13 @@ type operation struct {
 	// them is enough to get as far as the handler; where kinds differ, the handler
 	// asks again. Nobody may use an operation without one.
 	actions []people.Action
-	replay  replay // of a POST
-	limit   int64  // bytes of body
-	json    bool   // the body is JSON
-	image   bool   // the body is a picture
-	needed  bool   // there must be a body
-	spec    *routers.Route
+	replay  replay         // of a POST
+	limit   int64          // bytes of body
+	json    bool           // the body is JSON
+	image   bool           // the body is a picture
+	needed  bool           // there must be a body
+	spec    *routers.Route // all that the contract says
+	shape   *routers.Route // without what the rooms check
 }
 
 // Limits of a request body in bytes, where the contract states no other.
@@ -60,33 +61,61 @@ const (
 // operations reads the contract, once for every server of a process. The keys are
 // a method and a route template.
 var operations = sync.OnceValues(func() (map[string]*operation, error) {
-	doc, err := readContract()
+	whole, err := readContract()
 	if err != nil {
 		return nil, err
 	}
-	leaveToClaims(doc)
-	return operationsOf(doc)
+	shape, err := readContract()
+	if err != nil {
+		return nil, err
+	}
+	leaveToRooms(shape)
+	ops, err := operationsOf(whole)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range ops {
+		item := shape.Paths.Value(o.spec.Path)
+		o.shape = &routers.Route{Spec: shape, Path: o.spec.Path, PathItem: item, Method: o.method, Operation: item.GetOperation(o.method)}
+	}
+	return ops, nil
 })
 
-// leaveToClaims takes out of the schemas of claims and records what package
-// claims checks anyway: which members are required, and how long they may be.
-// The contract states it for whoever writes a client; here it would be told
-// before everything else that is wrong, and a form would be corrected twice.
-func leaveToClaims(doc *openapi3.T) {
-	free := func(s *openapi3.Schema) {
-		s.Required, s.MaxLength, s.MaxItems = nil, nil, nil
-	}
-	for _, schema := range doc.Components.Schemas {
-		if _, ours := schema.Value.Extensions["x-checked-by"]; !ours {
-			continue
-		}
-		free(schema.Value)
-		for _, member := range schema.Value.Properties {
-			if member.Ref == "" {
-				free(member.Value)
+// leaveToRooms takes out of the contract what a room checks anyway: of everything
+// that says x-checked-by, all but its type and the names of its members. The contract
+// states it for whoever writes a client; here it would be told before everything else
+// that is wrong, and a form would be corrected twice (docs/decisions/0051).
+func leaveToRooms(doc *openapi3.T) {
+	for name, schema := range doc.Components.Schemas {
+		whole := leftToRoom(schema)
+		for name, member := range schema.Value.Properties {
+			if whole || leftToRoom(member) {
+				schema.Value.Properties[name] = typed(member)
 			}
 		}
+		if whole {
+			*schema.Value = *typed(doc.Components.Schemas[name]).Value
+		}
 	}
+}
+
+func leftToRoom(s *openapi3.SchemaRef) bool {
+	_, is := s.Value.Extensions["x-checked-by"]
+	return is
+}
+
+// typed is a schema that says of which type a value is, and which members it has.
+func typed(of *openapi3.SchemaRef) *openapi3.SchemaRef {
+	s := *of.Value
+	s.Required, s.Enum, s.Pattern, s.Format, s.UniqueItems = nil, nil, "", "", false
+	s.MinLength, s.MaxLength, s.MinItems, s.MaxItems, s.Min, s.Max = 0, nil, 0, nil, nil, nil
+	if s.Type.Is(openapi3.TypeInteger) {
+		s.Format = "int32" // what the rooms can read
+	}
+	if s.Items != nil {
+		s.Items = typed(s.Items)
+	}
+	return &openapi3.SchemaRef{Value: &s}
 }
 
 // operationsOf finds everything that is wrong with the operations at once.

@@ -53,8 +53,8 @@ var (
 	faultMediaType       = fault{http.StatusUnsupportedMediaType, "media_type_refused", "This media type is not accepted here"}
 	faultBodyMissing     = fault{http.StatusBadRequest, "body_missing", "The request has no body"}
 	faultBodyUnexpected  = fault{http.StatusBadRequest, "body_unexpected", "The request has a body, and none is asked for"}
-	faultInvalid         = fault{http.StatusBadRequest, "invalid_request", "The request is not as the contract asks"}
-	faultUnknownField    = fault{http.StatusBadRequest, "unknown_field", "The request has a member that the contract does not know"}
+	faultInvalid         = fault{http.StatusBadRequest, "invalid_request", "The request is not as the contract asks; once it is, more may be found"}
+	faultUnknownField    = fault{http.StatusBadRequest, "unknown_field", "The request has a member that the contract does not know; without it, more may be found"}
 	faultKeyMissing      = fault{http.StatusBadRequest, "idempotency_key_required", "An Idempotency-Key of 16 to 128 letters, digits, - or _ is required"}
 	faultKeyMismatch     = fault{http.StatusUnprocessableEntity, "idempotency_mismatch", "This Idempotency-Key was used for another request"}
 	faultKeyBusy         = fault{http.StatusConflict, "in_progress", "The same request is still being worked on"}
