@@ -200,20 +200,34 @@ func TestLockedSigner(t *testing.T) {
 		t.Errorf("a command that needs a key: %v\n%s", err, out)
 	}
 
-	at := caller.New("http://"+s.address, "")
-	act, first := agreesToUnlock(t, at, s.house, "", s.house.First)
-	_, second := agreesToUnlock(t, at, s.house, act, other)
-	var now struct{ Open bool }
-	if err := at.Post(t.Context(), "/api/v1/unlock", map[string]any{"act": act, "responses": []json.RawMessage{first, second}}, &now); err != nil || !now.Open {
-		t.Fatalf("%+v %v", now, err)
+	opensAgain := func() {
+		t.Helper()
+		at := caller.New("http://"+s.address, "")
+		act, first := agreesToUnlock(t, at, s.house, "", s.house.First)
+		_, second := agreesToUnlock(t, at, s.house, act, other)
+		var now struct{ Open bool }
+		if err := at.Post(t.Context(), "/api/v1/unlock", map[string]any{"act": act, "responses": []json.RawMessage{first, second}}, &now); err != nil || !now.Open {
+			t.Fatalf("%+v %v", now, err)
+		}
+		s.becomes("/readyz", http.StatusOK)
+		if status, answer := s.ask(http.MethodPost, "/api/v1/publications"); status != http.StatusOK && status != http.StatusCreated {
+			t.Errorf("publish: %d %s", status, answer)
+		}
+		for _, dir := range []string{s.dir, keys} {
+			if _, err := os.Stat(filepath.Join(dir, config.LockedName)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s is locked: %v", dir, err)
+			}
+		}
 	}
-	s.becomes("/readyz", http.StatusOK)
-	if status, answer := s.ask(http.MethodPost, "/api/v1/publications"); status != http.StatusOK && status != http.StatusCreated {
-		t.Errorf("publish: %d %s", status, answer)
+	opensAgain()
+
+	// Its folder alone is locked, and the service runs on: it locks itself, so that there
+	// is a page on which two people open both.
+	if err := os.WriteFile(filepath.Join(keys, config.LockedName), nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(keys, config.LockedName)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the signer's folder is locked: %v", err)
-	}
+	s.answers("/readyz", http.StatusServiceUnavailable, `"locked"`)
+	opensAgain()
 }
 
 // waitFor waits for what has to become so.

@@ -307,8 +307,12 @@ func (s *Service) unlock(ctx context.Context) error {
 	return errors.Join(dropLock(s.cfg.Dir), dropOpening(s.cfg.Dir))
 }
 
-// lockEvery is how often it is looked whether the network was locked.
-const lockEvery = time.Second
+// lockEvery is how often it is looked whether the network was locked, and signerEvery how
+// often a signer of its own is asked, which may have to ask a Vault.
+const (
+	lockEvery   = time.Second
+	signerEvery = 2 * time.Second
+)
 
 // watchLock closes locked once the network is. The folder is looked at whatever the
 // database does meanwhile: it may answer to nobody.
@@ -318,6 +322,11 @@ func (s *Service) watchLock(ctx context.Context, locked chan<- struct{}) {
 	is := sync.OnceFunc(func() { close(locked); done() })
 	go again(ctx, lockEvery, func() {
 		if s.rosterLocked(ctx) {
+			is()
+		}
+	})
+	go again(ctx, signerEvery, func() {
+		if s.signerLocked(ctx) {
 			is()
 		}
 	})

@@ -82,10 +82,23 @@ func (s *Service) lockSigner(ctx context.Context) {
 		if err == nil {
 			err = keys.Lock(ctx, lock.ID)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, signer.ErrShut) {
 			s.cfg.Log.ErrorContext(ctx, "the signer was not told that the network is locked", "cause", err.Error())
 		}
 	}
+}
+
+// signerLocked tells whether a signer of its own has put its keys away, and locks this
+// folder, too: two people open both, and find the page for it at a process that is locked.
+func (s *Service) signerLocked(ctx context.Context) bool {
+	keys, ok := s.store.(*signer.Client)
+	if !ok || s.cfg.socket() == "" || !errors.Is(keys.Ready(ctx), signer.ErrShut) {
+		return false
+	}
+	if _, locked, _ := ReadLock(s.cfg.Dir); !locked {
+		s.noted(ctx, Lock{ID: randomHex(16), At: time.Now().Unix()}.of(s.record()).write(s.cfg.Dir))
+	}
+	return s.folderLocked(ctx)
 }
 
 // socket is where a signer of its own answers; "" where there is none.
