@@ -38,7 +38,7 @@ type Device struct {
 	// It is "" for devices from before there were invitations.
 	InvitedBy string
 	// Pending says that nobody has approved the device yet. It may ask who it
-	// is, and nothing else.
+	// is, end its waiting, and nothing else.
 	Pending bool
 	Revoked bool
 }
@@ -286,6 +286,22 @@ func (n *Network) RefuseDevice(ctx context.Context, by audit.Actor, id string) (
 		return d.Agency, ErrForbidden
 	}
 	return d.Agency, n.endWaiting(ctx, by, d, "")
+}
+
+// Leave ends the waiting of a device by itself. ErrConflict once somebody has let it in:
+// then two people take it out.
+func (n *Network) Leave(ctx context.Context, by audit.Actor) error {
+	if err := n.may(by, actLeave, by.Agency); err != nil {
+		return err
+	}
+	d, err := n.device(ctx, by.ID)
+	switch {
+	case err != nil:
+		return err
+	case !d.Pending:
+		return ErrConflict
+	}
+	return n.endWaiting(ctx, by, d, "")
 }
 
 func (n *Network) endWaiting(ctx context.Context, by audit.Actor, d Device, why string) error {

@@ -107,6 +107,7 @@ const (
 	actDevices  = "device.manage"
 	actEpochs   = "epoch.manage"
 	actSelf     = "device.self"
+	actLeave    = "device.leave"
 	actEnvelope = "envelope.fetch"
 )
 

@@ -33,12 +33,14 @@ const (
 	PackFetch         Action = "pack.fetch"
 	EnvelopeFetch     Action = "envelope.fetch"
 	DeviceSelf        Action = "device.self"
-	PersonSelf        Action = "person.self" // one's own session, passkeys, and what waits for one
-	Publication       Action = "publication" // make lists and packs now
+	DeviceLeave       Action = "device.leave" // before anybody has let it in
+	PersonSelf        Action = "person.self"  // one's own session, passkeys, and what waits for one
+	Publication       Action = "publication"  // make lists and packs now
 	AgencyManage      Action = "agency.manage"
 	MemberManage      Action = "member.manage"
 	DeviceManage      Action = "device.manage"
 	EpochManage       Action = "epoch.manage"
+	FoundingClose     Action = "founding.close"
 	LogRead           Action = "log.read"
 )
 
@@ -143,6 +145,7 @@ var rights = []Right{
 	{PackFetch, AboutNothing, anywhere, []Role{Operator, Auditor, Admin, Caseworker, Supervisor, Officer, Mission, DeviceRole}},
 	{Publication, AboutNothing, anywhere, []Role{Operator}},
 	{EpochManage, AboutNothing, anywhere, []Role{Operator}},
+	{FoundingClose, AboutNothing, anywhere, []Role{Operator, Admin, Supervisor}}, // whose agreement counts
 	{LogRead, AboutNothing, anywhere, []Role{Operator, Auditor}},
 
 	{AgencyManage, AboutAgency, anywhere, []Role{Operator}},
@@ -153,6 +156,7 @@ var rights = []Right{
 	{EnvelopeFetch, AboutAgency, ours, []Role{DeviceRole}},
 	{PersonSelf, AboutNothing, anywhere, []Role{Operator, Auditor, Admin, Caseworker, Supervisor, Officer, Mission}},
 	{DeviceSelf, AboutAgency, ours, []Role{DeviceRole, Pending}},
+	{DeviceLeave, AboutAgency, ours, []Role{Pending}},
 }
 
 // Rights returns the lines of the table, in its order.

@@ -21,14 +21,14 @@ import (
 func TestMay(t *testing.T) {
 	allowed := map[people.Role]string{
 		people.Auditor:    "log.read pack.fetch",
-		people.Admin:      "member.manage device.manage pack.fetch",
-		people.Operator:   "agency.manage member.manage device.manage epoch.manage publication log.read pack.fetch",
+		people.Admin:      "founding.close member.manage device.manage pack.fetch",
+		people.Operator:   "founding.close agency.manage member.manage device.manage epoch.manage publication log.read pack.fetch",
 		people.Caseworker: "case.create case.read issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export pack.fetch",
-		people.Supervisor: "case.create case.read issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read attestation.status card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export erase pack.fetch member.manage device.manage",
+		people.Supervisor: "case.create case.read issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read attestation.status card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export erase pack.fetch member.manage device.manage founding.close",
 		people.Officer:    "issue:opinion issue:reliance attestation.read record.open lookup verification pack.fetch",
 		people.Mission:    "issue:reply issue:opinion attestation.read attestation.status document.read page.read record.open lookup verification pack.fetch",
 		people.DeviceRole: "pack.fetch envelope.fetch verification device.self",
-		people.Pending:    "device.self",
+		people.Pending:    "device.self device.leave",
 		"clerk":           "",
 		"":                "",
 	}
@@ -37,7 +37,7 @@ func TestMay(t *testing.T) {
 		people.Issue("opinion"), people.Issue("reliance"), people.Issue("reply"), people.AttestationRead, people.AttestationStatus,
 		people.CardIssue, people.CardStatus, people.DocumentWrite, people.DocumentRead, people.DocumentShare,
 		people.PageWrite, people.PageRead, people.RecordOpen, people.Lookup, people.Verification, people.HistoryRead,
-		people.Export, people.Erase, people.PackFetch, people.EnvelopeFetch, people.DeviceSelf, people.Publication, people.AgencyManage,
+		people.Export, people.Erase, people.PackFetch, people.EnvelopeFetch, people.DeviceSelf, people.DeviceLeave, people.FoundingClose, people.Publication, people.AgencyManage,
 		people.MemberManage, people.DeviceManage, people.EpochManage, people.LogRead, "attestation.issue:other", "",
 	}
 	for role, words := range allowed {

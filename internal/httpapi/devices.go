@@ -70,6 +70,15 @@ func (s *Server) ReadSelf(ctx context.Context, _ api.ReadSelfRequestObject) (api
 	return api.ReadSelf200JSONResponse{ID: d.ID, Agency: d.Agency, AgencyName: a.Name, Label: d.Label, State: api.SelfState(stateOf(d))}, nil
 }
 
+// LeaveSelf ends the waiting of a device that nobody has let in.
+func (s *Server) LeaveSelf(ctx context.Context, _ api.LeaveSelfRequestObject) (api.LeaveSelfResponseObject, error) {
+	ctx, by := acting(ctx)
+	if err := s.cfg.Network.Leave(ctx, by); err != nil {
+		return nil, err
+	}
+	return api.LeaveSelf204Response{}, nil
+}
+
 // ApproveDevice asks to let a device in that waits.
 func (s *Server) ApproveDevice(ctx context.Context, r api.ApproveDeviceRequestObject) (api.ApproveDeviceResponseObject, error) {
 	ctx, by := acting(ctx)

@@ -126,6 +126,32 @@ func TestDeviceInThreeHands(t *testing.T) {
 	}
 }
 
+// TestDeviceLeaves: a device that waits ends its own waiting, and one that is in does not.
+func TestDeviceLeaves(t *testing.T) {
+	w := newWorld(t)
+	w.admit("Gate", "ImmigrationService", "THA", "officer")
+	in, waits := w.device("Gate"), w.pending("Gate").Token
+	if got := w.call(in, "DELETE", "/api/v1/devices/self", nil); got.status != 403 || got.code() != "forbidden" {
+		t.Errorf("one that is in: %d %s", got.status, got.code())
+	}
+	if got := w.call(waits, "PATCH", "/api/v1/devices/self", nil); got.status != 405 || got.header.Get("Allow") != "GET, DELETE, HEAD, OPTIONS" {
+		t.Errorf("what can be done with it: %d %q", got.status, got.header.Get("Allow"))
+	}
+	if got := w.call(waits, "DELETE", "/api/v1/devices/self", nil); got.status != 204 {
+		t.Fatalf("one that waits: %d %s", got.status, got.body)
+	}
+	for _, method := range []string{"GET", "DELETE"} {
+		if got := w.call(waits, method, "/api/v1/devices/self", nil); got.status != 401 {
+			t.Errorf("%s afterwards: %d %s", method, got.status, got.code())
+		}
+	}
+	var list struct{ Devices []deviceAnswer }
+	w.into(w.call(w.operator, "GET", "/api/v1/devices?agency="+w.agency["Gate"], nil), 200, &list)
+	if len(list.Devices) != 1 || list.Devices[0].State != "active" {
+		t.Errorf("the list is %+v", list.Devices)
+	}
+}
+
 // TestInvitationRefused: used, over, cut, made up: one and the same answer.
 func TestInvitationRefused(t *testing.T) {
 	w := newWorld(t)

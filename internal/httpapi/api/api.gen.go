@@ -2461,6 +2461,9 @@ type ServerInterface interface {
 	// ListDevices The devices of an agency
 	// (GET /api/v1/devices)
 	ListDevices(c *gin.Context, params ListDevicesParams)
+	// LeaveSelf End this device's waiting
+	// (DELETE /api/v1/devices/self)
+	LeaveSelf(c *gin.Context)
 	// ReadSelf Who this device is, and whether it is in
 	// (GET /api/v1/devices/self)
 	ReadSelf(c *gin.Context)
@@ -3710,6 +3713,19 @@ func (siw *ServerInterfaceWrapper) ListDevices(c *gin.Context) {
 	}
 
 	siw.Handler.ListDevices(c, params)
+}
+
+// LeaveSelf operation middleware
+func (siw *ServerInterfaceWrapper) LeaveSelf(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.LeaveSelf(c)
 }
 
 // ReadSelf operation middleware
@@ -5668,6 +5684,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/api/v1/devices", wrapper.ListDevices)
 	router.DELETE(options.BaseURL+"/api/v1/devices/:device", wrapper.RevokeDevice)
 	router.POST(options.BaseURL+"/api/v1/devices/:device/approval", wrapper.ApproveDevice)
+	router.DELETE(options.BaseURL+"/api/v1/devices/self", wrapper.LeaveSelf)
 	router.GET(options.BaseURL+"/api/v1/devices/self", wrapper.ReadSelf)
 	router.GET(options.BaseURL+"/api/v1/devices/self/envelope", wrapper.ReadEnvelope)
 	router.POST(options.BaseURL+"/api/v1/publications", wrapper.Publish)
@@ -6852,6 +6869,38 @@ type ListDevicesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListDevicesdefaultApplicationProblemPlusJSONResponse) VisitListDevicesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LeaveSelfRequestObject struct {
+}
+
+type LeaveSelfResponseObject interface {
+	VisitLeaveSelfResponse(w http.ResponseWriter) error
+}
+
+type LeaveSelf204Response struct {
+}
+
+func (response LeaveSelf204Response) VisitLeaveSelfResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type LeaveSelfdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response LeaveSelfdefaultApplicationProblemPlusJSONResponse) VisitLeaveSelfResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9075,6 +9124,9 @@ type StrictServerInterface interface {
 	// ListDevices The devices of an agency
 	// (GET /api/v1/devices)
 	ListDevices(ctx context.Context, request ListDevicesRequestObject) (ListDevicesResponseObject, error)
+	// LeaveSelf End this device's waiting
+	// (DELETE /api/v1/devices/self)
+	LeaveSelf(ctx context.Context, request LeaveSelfRequestObject) (LeaveSelfResponseObject, error)
 	// ReadSelf Who this device is, and whether it is in
 	// (GET /api/v1/devices/self)
 	ReadSelf(ctx context.Context, request ReadSelfRequestObject) (ReadSelfResponseObject, error)
@@ -10312,6 +10364,30 @@ func (sh *strictHandler) ListDevices(ctx *gin.Context, params ListDevicesParams)
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ListDevicesResponseObject); ok {
 		if err := validResponse.VisitListDevicesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// LeaveSelf operation middleware
+func (sh *strictHandler) LeaveSelf(ctx *gin.Context) {
+	var request LeaveSelfRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LeaveSelf(ctx, request.(LeaveSelfRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LeaveSelf")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(LeaveSelfResponseObject); ok {
+		if err := validResponse.VisitLeaveSelfResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
