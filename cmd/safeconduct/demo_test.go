@@ -41,6 +41,7 @@ func TestDemo(t *testing.T) {
 	t.Run("verdicts", d.testVerdicts)
 	t.Run("files", d.testFiles)
 	t.Run("page", d.testPage)
+	t.Run("methods", d.testMethods)
 	t.Run("people", d.testPeople)
 	t.Run("visitors", d.testVisitors)
 }
@@ -380,6 +381,41 @@ func (d *played) testPage(t *testing.T) {
 			if target == "/" && c.want == http.StatusOK {
 				d.lookAtPage(t, resp.Header, page.String())
 			}
+		}
+	}
+}
+
+// testMethods: the page is there for HEAD as for GET, and says what else it is not for.
+func (d *played) testMethods(t *testing.T) {
+	for _, c := range []struct {
+		method, target string
+		want           int
+		allow          string
+	}{
+		{http.MethodGet, "/", http.StatusOK, ""},
+		{http.MethodHead, "/", http.StatusOK, ""},
+		{http.MethodPost, "/", http.StatusMethodNotAllowed, "GET, HEAD"},
+		{http.MethodOptions, "/", http.StatusMethodNotAllowed, "GET, HEAD"},
+		{http.MethodGet, stageSignIn, http.StatusMethodNotAllowed, "POST"},
+		{http.MethodHead, stagePasskey, http.StatusMethodNotAllowed, "POST"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), c.method, d.list.URL+c.target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != c.want || resp.Header.Get("Allow") != c.allow {
+			t.Errorf("%s %s: got %d, Allow %q; want %d, %q", c.method, c.target, resp.StatusCode, resp.Header.Get("Allow"), c.want, c.allow)
+		}
+		if c.method == http.MethodHead && len(body) > 0 {
+			t.Errorf("HEAD %s has a body", c.target)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/safeconduct/safeconduct/internal/caller"
@@ -48,15 +49,33 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case now == nil:
 		s.api.ServeHTTP(w, r)
-	case r.URL.Path == "/" && r.Method == http.MethodGet:
-		s.servePage(w, r, now.page)
-	case r.URL.Path == stageSignIn && r.Method == http.MethodPost:
-		s.here(w, r, now, s.signIn)
-	case r.URL.Path == stagePasskey && r.Method == http.MethodPost:
-		s.here(w, r, now, s.passkey)
+	case r.URL.Path == "/":
+		if allowed(w, r, http.MethodGet, http.MethodHead) {
+			s.servePage(w, r, now.page)
+		}
+	case r.URL.Path == stageSignIn:
+		if allowed(w, r, http.MethodPost) {
+			s.here(w, r, now, s.signIn)
+		}
+	case r.URL.Path == stagePasskey:
+		if allowed(w, r, http.MethodPost) {
+			s.here(w, r, now, s.passkey)
+		}
 	default:
 		s.api.ServeHTTP(w, r)
 	}
+}
+
+// allowed reports whether a request has one of the methods, and refuses it otherwise
+// (RFC 9110 §15.5.6).
+func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	if slices.Contains(methods, r.Method) {
+		return true
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, "this cannot be done here", http.StatusMethodNotAllowed)
+	return false
 }
 
 // servePage shows the page at the one name that passkeys and cookies are for.

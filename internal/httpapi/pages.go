@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,6 +55,20 @@ func (s *Server) mountPages(r gin.IRouter) {
 			s.servePage(c, p, p.Name+"/"+name, cache)
 		})
 	}
+}
+
+// leadToPage leads whoever writes a page's address with a slash at its end, which people
+// do, to the page. It is the one path that is mended.
+func (s *Server) leadToPage(c *gin.Context) {
+	page, slash := strings.CutSuffix(c.Request.URL.EscapedPath(), "/")
+	known := slices.ContainsFunc(s.cfg.Pages, func(p web.Page) bool { return page == "/"+p.Name })
+	if !slash || !known || changes(c.Request.Method) {
+		c.Next()
+		return
+	}
+	c.Header("Cache-Control", cacheContract)
+	c.Redirect(http.StatusPermanentRedirect, page)
+	c.Abort()
 }
 
 // servePage serves a file of a page, compressed where that was done before and

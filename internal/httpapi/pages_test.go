@@ -131,7 +131,7 @@ func TestPages(t *testing.T) {
 	}
 
 	for _, path := range []string{
-		"/check/", "/check/none.js", "/check/.stamp", "/check/app-0123456789abcdef.js.gz", "/check/../secret.txt",
+		"/check//", "/check%2F", "/chec/", "/check/none.js", "/check/.stamp", "/check/app-0123456789abcdef.js.gz", "/check/../secret.txt",
 		"/check/parts", "/check/parts/", "/check//sw.js", "/check/%2e%2e/secret.txt", "/check/check.html", "/check.html",
 		"/check?x=1", "/check/sw.js?x=1",
 	} {
@@ -144,6 +144,36 @@ func TestPages(t *testing.T) {
 				t.Error("an answer that is no page has the policy of one")
 			}
 		})
+	}
+}
+
+// TestPageWithSlash: a slash at the end of a page's address leads to the page.
+func TestPageWithSlash(t *testing.T) {
+	w := newWorld(t, func(c *httpapi.Config) { c.Pages = web.Pages })
+	for _, p := range web.Pages {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			req, err := http.NewRequestWithContext(t.Context(), method, w.http.URL+"/"+p.Name+"/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.DefaultTransport.RoundTrip(req) // follows nothing
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if got := resp.Header.Get("Location"); resp.StatusCode != http.StatusPermanentRedirect || got != "/"+p.Name {
+				t.Errorf("%s /%s/: %d to %q", method, p.Name, resp.StatusCode, got)
+			}
+			if got := resp.Header.Get("Cache-Control"); got != "public, max-age=3600" {
+				t.Errorf("%s /%s/ is kept: %q", method, p.Name, got)
+			}
+			if policy := resp.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "sandbox") {
+				t.Errorf("%s /%s/ has the policy %q", method, p.Name, policy)
+			}
+		}
+		if got := w.call("", "POST", "/"+p.Name+"/", nil); got.status != http.StatusNotFound {
+			t.Errorf("POST /%s/: %d", p.Name, got.status)
+		}
 	}
 }
 

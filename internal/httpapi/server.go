@@ -158,7 +158,8 @@ func (s *Server) routes() (*gin.Engine, error) {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	// No proxy is believed about where a request comes from, and no path is
-	// mended: what is not written as the contract writes it does not exist.
+	// mended but a page's: what is not written as the contract writes it does not
+	// exist.
 	if err := r.SetTrustedProxies(nil); err != nil {
 		return nil, err
 	}
@@ -173,6 +174,7 @@ func (s *Server) routes() (*gin.Engine, error) {
 		s.logAccess,    // route template, status and code, nothing else
 		s.recover,      // a panic is an answer too
 		s.setHeaders,   // nothing is cached, sniffed or framed
+		s.leadToPage,   // a page is where people look for it
 		s.refusePaths,  // one spelling for every path
 		s.refuseOrigin, // no other site acts for a signed-in browser
 		s.refuseLocked, // nothing but what is public, while the network is locked
