@@ -89,7 +89,8 @@ var rooms = map[string]room{
 	"people/token": {},
 
 	// Acts that people agree to, and the one document of who belongs to a network.
-	// people and network both read from it; a signer replays it by itself.
+	// people and network both read from it; a signer replays it by itself. network
+	// shows with a pack which trust list it names, as an authority.
 	"approval":      {ours: []string{"credentials/private", "credentials/strictjson"}},
 	"people/roster": {ours: []string{"credentials/strictjson", "invalid", "claims", "approval"}},
 
@@ -100,7 +101,7 @@ var rooms = map[string]room{
 	"verifier":    {ours: leaves, foreign: []string{"golang.org/x/crypto/argon2"}},
 	"credentials": {ours: slices.Concat(leaves, []string{"approval", "invalid", "claims", "audit"})},
 	"vault":       {ours: []string{"credentials/private", "invalid", "claims", "vault/mrz", "audit"}, foreign: []string{"filippo.io/age", "golang.org/x/crypto"}},
-	"network":     {ours: slices.Concat(leaves, []string{"people/roster", "invalid", "verifier", "audit", "network/naming", "people/token"})},
+	"network":     {ours: slices.Concat(leaves, []string{"approval", "people/roster", "invalid", "verifier", "audit", "network/naming", "people/token"})},
 	"people":      {ours: []string{"invalid", "audit", "approval", "people/roster", "people/token"}},
 
 	"internal/vaulttest": {adapter: true, ours: []string{"internal/hcvault"}, foreign: []string{"github.com/hashicorp/vault/api"}},

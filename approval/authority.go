@@ -20,7 +20,7 @@ type Authority struct {
 	// Case is whom it is about, where no act says it.
 	Case string
 	// About is a signed attestation, with its disclosures, that what is signed repeats
-	// something of: the screening of a card.
+	// something of: the screening of a card; or the trust list that a pack names.
 	About private.String
 	// Changes are what shows that places of a list may change as they do.
 	Changes []Change

@@ -10,7 +10,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -200,7 +202,8 @@ func (n *Network) Pack(ctx context.Context, status, answers []verifier.ListToken
 	if s.Sequence, err = n.cfg.Store.NextPack(ctx, entry); err != nil {
 		return verifier.Lists{}, 0, fmt.Errorf("number the pack: %w", err)
 	}
-	key, err := n.cfg.Keys.Pack(ctx)
+	// Whoever has the key sees that no list of before is named.
+	key, err := n.cfg.Keys.Pack(approval.With(ctx, approval.Authority{About: private.New(trust)}))
 	if err != nil {
 		return verifier.Lists{}, 0, fmt.Errorf("find the pack key: %w", err)
 	}

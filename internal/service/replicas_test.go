@@ -11,16 +11,30 @@ import (
 	"testing"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/internal/offsite"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
+	"github.com/safeconduct/safeconduct/internal/signer"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/people/roster"
+	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // twoHouses opens one network in two folders, as two replicas do, over a
 // database that both share. Their key files are copies, which will do as long
 // as nobody makes a key.
 func twoHouses(t *testing.T) (a, b *Service, access Access, dsn string) {
+	t.Helper()
+	return twoHousesBy(t, func(Config) KeyOpener { return nil })
+}
+
+// twoHousesBy is twoHouses with other keys than those of the folders.
+func twoHousesBy(t *testing.T, keys func(Config) KeyOpener) (a, b *Service, access Access, dsn string) {
 	t.Helper()
 	dsn = pgtest.Start(t)
 	cfg := Config{
@@ -48,8 +62,9 @@ func twoHouses(t *testing.T) (a, b *Service, access Access, dsn string) {
 		}
 	}
 	var houses [2]*Service
+	opener := keys(cfg)
 	for i, dir := range []string{cfg.Dir, second} {
-		cfg.Dir = dir
+		cfg.Dir, cfg.Keys = dir, opener
 		h, err := Open(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -58,6 +73,70 @@ func twoHouses(t *testing.T) (a, b *Service, access Access, dsn string) {
 		houses[i] = h
 	}
 	return houses[0], houses[1], access, dsn
+}
+
+// ownSigners are those of two replicas over the same keys: each knows what it has signed
+// itself, or was shown.
+func ownSigners(t *testing.T) func(Config) KeyOpener {
+	return func(cfg Config) KeyOpener {
+		file, done, err := OpenKeys(t.Context(), cfg, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = done() })
+		return func(ctx context.Context, _ string) (keystore.Store, func() error, error) {
+			guard, err := signer.NewGuard(ctx, signer.GuardConfig{
+				Keys: file, Dir: t.TempDir(), Derived: []string{offsite.LabelJournal, offsite.LabelBackup, offsite.LabelRows},
+			})
+			return guard, func() error { return nil }, err
+		}
+	}
+}
+
+// TestTwoTrustLists: one replica's signer signs packs that name what the other one's has
+// signed, and none that names the list of before.
+func TestTwoTrustLists(t *testing.T) {
+	t.Parallel()
+	a, b, access, _ := twoHousesBy(t, ownSigners(t))
+	by := audit.Actor{ID: "test"}
+	published := func(h *Service, suspended bool) verifier.Lists {
+		t.Helper()
+		if _, err := h.Board.Publish(t.Context(), by, false); err != nil {
+			t.Fatal(err)
+		}
+		pack, err := h.Board.Pack(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := pack.Trust().Agencies; len(all) != 1 || all[0].Suspended != suspended {
+			t.Fatalf("it names %+v", all)
+		}
+		lists, err := h.Board.Lists(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return lists
+	}
+	house := peopletest.Joined(t, a.People, a.Passkeys, "https://two.example", access.Join)
+	agency := house.Agency(a.Network, made)
+	before := published(a, false)
+	published(b, false) // whose signer has signed no trust list
+	house.Do(roster.DoSuspendAgency, "", &roster.SuspendAgency{ID: agency}, house.First)
+	published(a, true)
+	published(b, true)
+	for name, h := range map[string]*Service{"who signed the list": a, "who was shown it": b} {
+		key, err := h.Keys.Pack(approval.With(t.Context(), approval.Authority{About: private.New(before.TrustList)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = verifier.PackStatement{
+			Network: h.Network.ID(), Sequence: h.Board.Number() + 1, IssuedAt: time.Now().Unix(), TrustSHA256: verifier.TrustDigest(before.TrustList),
+			Status: []verifier.ListToken{}, Answers: []verifier.ListToken{}, Burned: []uint32{},
+		}.Sign(key)
+		if !errors.Is(err, keystore.ErrRefused) {
+			t.Errorf("%s: a pack with the list on which the agency is not suspended: %v, want ErrRefused", name, err)
+		}
+	}
 }
 
 // later has the next request look for a newer pack.

@@ -207,13 +207,11 @@ func TestNothingTakenBack(t *testing.T) {
 		number++
 		l := g.trustList(number)
 		edit(&l.Agencies[0].Keys[0])
-		_, err := l.Sign(g.key(g.Root))
-		return err
+		return g.published(l)
 	}
 	pack := func(burned ...uint32) error {
 		number++
-		p := verifier.PackStatement{Network: netID, Sequence: number, IssuedAt: now.Unix(), Burned: burned, Status: []verifier.ListToken{}, Answers: []verifier.ListToken{}}
-		_, err := p.Sign(g.key(g.Pack))
+		_, err := g.packed(verifier.PackStatement{Sequence: number, Burned: burned}, g.names(), g.names())
 		return err
 	}
 	stolen := func(k *verifier.AgencyKey) {

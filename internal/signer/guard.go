@@ -476,16 +476,13 @@ func (g *Guard) trustList(ctx context.Context, kid string, message []byte) error
 	if err := g.ownKeys(ctx, l.Keys); err != nil {
 		return err
 	}
-	var named []string
 	for _, a := range l.Agencies {
 		if a.Issuer != base+"/agencies/"+a.ID {
 			return refuse("an agency issues elsewhere")
 		}
-		known, err := g.agencyKeys(ctx, l, a)
-		if err != nil {
+		if err := g.agencyKeys(ctx, l, a); err != nil {
 			return err
 		}
-		named = append(named, known...)
 	}
 	if err := g.cfg.Permits.TrustList(ctx, l); err != nil {
 		return err
@@ -502,17 +499,10 @@ func (g *Guard) trustList(ctx context.Context, kid string, message []byte) error
 	if far(l.Sequence, max(next.Trust, next.Sequence)) { // a restore goes on behind both
 		return refuse("a trust list with a number far ahead")
 	}
-	next.Trust, next.Latest = l.Sequence, max(next.Latest, l.IssuedAt)
-	for _, k := range named {
-		next.Keys[k] = true
+	if err := next.names(l); err != nil {
+		return err
 	}
-	for _, a := range l.Agencies {
-		for _, k := range a.Keys {
-			if err := next.list(a.ID, k); err != nil {
-				return err
-			}
-		}
-	}
+	next.Latest = max(next.Latest, l.IssuedAt)
 	return g.keep(ctx, next)
 }
 
@@ -574,31 +564,71 @@ func among(publics []keystore.Public, kid string, jwk []byte) bool {
 	})
 }
 
-// agencyKeys sees that an agency has keys of this keystore alone, and returns them
-// as the state knows them. Some that have ended may be gone here: they count when
-// they stood on a list before, or on the first that this signer signs.
-func (g *Guard) agencyKeys(ctx context.Context, l verifier.TrustList, a verifier.Agency) (named []string, err error) {
+// agencyKeys sees that an agency has keys of this keystore alone. Some that have ended
+// may be gone here: they count when they stood on a list before, or on the first that
+// this signer signs.
+func (g *Guard) agencyKeys(ctx context.Context, l verifier.TrustList, a verifier.Agency) error {
 	publics, err := g.Publics(ctx, keystore.Agency(a.ID))
 	if err != nil && !errors.Is(err, keystore.ErrNoKey) {
-		return nil, err
+		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, k := range a.Keys {
 		key, err := jws.ParseKey(k.JWK)
 		if err != nil || jws.KeyID(key) != k.KeyID || k.To <= k.From {
-			return nil, refuse("a key of an agency that is none")
+			return refuse("a key of an agency that is none")
 		}
-		name := a.ID + " " + string(k.JWK)
 		began := g.state.Trust == 0 && k.To <= l.IssuedAt
-		if !k.Revoked && !began && !g.state.Keys[name] && !among(publics, k.KeyID, k.JWK) {
-			return nil, refuse("a key of an agency that this keystore does not have")
-		}
-		if !k.Revoked {
-			named = append(named, name)
+		if !k.Revoked && !began && !g.state.Keys[keyOf(a.ID, k)] && !among(publics, k.KeyID, k.JWK) {
+			return refuse("a key of an agency that this keystore does not have")
 		}
 	}
-	return named, nil
+	return nil
+}
+
+// named is the trust list that a pack names, which whoever asks has to show: for devices
+// it counts by the pack alone, and one of before would let somebody in again who is out.
+// It may be newer than the last that was signed here, because another signer of these
+// keys has signed it.
+func (g *Guard) named(ctx context.Context, p verifier.PackStatement) (l verifier.TrustList, err error) {
+	compact := approval.Of(ctx).About.Reveal()
+	if verifier.TrustDigest(compact) != p.TrustSHA256 {
+		return l, refuse("a pack whose trust list is not shown")
+	}
+	keys, err := g.trustKeys(ctx)
+	if err != nil {
+		return l, err
+	}
+	if err := signedBy(keys, compact, verifier.MaxTrustList, verifier.TypeTrustList, &l); err != nil {
+		return l, err
+	}
+	if l.Network != p.Network {
+		return l, refuse("a trust list of another network")
+	}
+	return l, nil
+}
+
+// trustKeys are the keys of this keystore that sign trust lists.
+func (g *Guard) trustKeys(ctx context.Context) ([]keystore.Public, error) {
+	return g.Publics(ctx, keystore.Root)
+}
+
+// signedBy reads what one of our own keys has signed.
+func signedBy(keys []keystore.Public, compact string, limit int, typ string, v any) error {
+	m, err := jws.Parse(compact, limit, typ)
+	if err != nil {
+		return refuse("not a " + typ + ": " + err.Error())
+	}
+	key := publicWith(keys, m.KeyID())
+	if key == nil {
+		return refuse("a " + typ + " that was not signed here")
+	}
+	payload, err := m.Verify(key)
+	if err != nil || strictjson.Unmarshal(payload, strictjson.Limits{Size: limit}, v) != nil {
+		return refuse("a " + typ + " that was not signed here")
+	}
+	return nil
 }
 
 func (g *Guard) list(ctx context.Context, kid string, message []byte) error {
@@ -749,6 +779,10 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	if err := g.fresh(p.IssuedAt); err != nil {
 		return err
 	}
+	trust, err := g.named(ctx, p)
+	if err != nil {
+		return err
+	}
 	now := g.judged(time.Unix(p.IssuedAt, 0))
 	used := map[string]int64{}
 	lists, err := g.listsOf(ctx, base, p, func(subject string, t *statuslist.Token, token string) error {
@@ -772,7 +806,7 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	if p.Sequence <= next.Sequence {
 		return refuse("a pack with this number or a higher one was signed")
 	}
-	if err := next.burn(p.Burned); err != nil {
+	if err := errors.Join(next.names(trust), next.burn(p.Burned)); err != nil {
 		return err
 	}
 	next.Sequence, next.Latest = p.Sequence, max(next.Latest, p.IssuedAt)

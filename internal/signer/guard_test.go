@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/mask"
@@ -48,8 +49,9 @@ type guarded struct {
 	dir  string
 	keystore.Keys
 
-	guard *signer.Guard
-	clock func() time.Time // the signer's; nil is that of everybody
+	guard  *signer.Guard
+	clock  func() time.Time // the signer's; nil is that of everybody
+	newest string           // the trust list that packs name
 }
 
 func newGuarded(t *testing.T) *guarded {
@@ -238,6 +240,58 @@ func TestGuardTrustList(t *testing.T) {
 	refused(t, "an act of the roster, which is for who has folder and passphrase", err)
 }
 
+// TestPackNamesTheNewest: a pack names no trust list of before, on which somebody stands
+// who is out since.
+func TestPackNamesTheNewest(t *testing.T) {
+	g := newGuarded(t)
+	on := func(number uint64, edit func(*verifier.TrustList)) verifier.TrustList {
+		t.Helper()
+		l := g.trustList(number)
+		edit(&l)
+		return l
+	}
+	in := func(*verifier.TrustList) {}
+	out := func(l *verifier.TrustList) { l.Agencies[0].Suspended, l.Agencies[0].Keys[0].Revoked = true, true }
+	number := uint64(0)
+	pack := func(names, shown string) error {
+		t.Helper()
+		number++
+		_, err := g.packed(verifier.PackStatement{Sequence: number}, names, shown)
+		return err
+	}
+	allowed(t, "a trust list", g.published(on(1, in)))
+	before := g.newest
+	allowed(t, "its pack", pack(before, before))
+	allowed(t, "an agency that is out", g.published(on(2, out)))
+	refused(t, "the list on which it was not", pack(before, before))
+	refused(t, "the list on which it was not, and another one shown", pack(before, g.newest))
+	refused(t, "a list that is not shown", pack(g.newest, ""))
+	refused(t, "no list", pack("", ""))
+	g.open(nil)
+	refused(t, "the list on which it was not, started anew", pack(before, before))
+	allowed(t, "the list on which it is", pack(g.newest, g.newest))
+	allowed(t, "the same list again", pack(g.newest, g.newest))
+
+	// Another signer of these keys signs as well.
+	strange := newGuarded(t).elsewhere(on(3, out))
+	refused(t, "a list of somebody else's", pack(strange, strange))
+	other := on(3, out)
+	other.Network = strings.Repeat("f", 32)
+	of := g.elsewhere(other)
+	refused(t, "a list of another network", pack(of, of))
+	back := g.elsewhere(on(4, in))
+	refused(t, "a newer list on which a key that was revoked is none", pack(back, back))
+	status := g.key(keystore.New(g.file).Status)
+	byStatus, err := on(4, out).Sign(status)
+	allowed(t, "a list by the status key", err)
+	refused(t, "a list by the status key", pack(byStatus, byStatus))
+	newer := g.elsewhere(on(5, out))
+	allowed(t, "a newer one", pack(newer, newer))
+	refused(t, "the one of this signer, which is older now", pack(g.newest, g.newest))
+	refused(t, "a list with the number of the other one", g.published(on(5, out)))
+	allowed(t, "the next", g.published(on(6, out)))
+}
+
 // list is a token with these values.
 func (g *guarded) list(subject string, values map[int]uint8, edit func(*statuslist.Token)) (string, error) {
 	g.t.Helper()
@@ -258,17 +312,67 @@ func (g *guarded) list(subject string, values map[int]uint8, edit func(*statusli
 	return token.Sign(s.KeyID, s.Key)
 }
 
+// published has a trust list signed, and it is the one that packs name from then on.
+func (g *guarded) published(l verifier.TrustList) error {
+	g.t.Helper()
+	compact, err := l.Sign(g.key(g.Root))
+	if err == nil {
+		g.newest = compact
+	}
+	return err
+}
+
+// elsewhere is a trust list that another signer of these keys has signed.
+func (g *guarded) elsewhere(l verifier.TrustList) string {
+	g.t.Helper()
+	compact, err := l.Sign(g.key(keystore.New(g.file).Root))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return compact
+}
+
+// packed has a pack signed that names a trust list, which is shown.
+func (g *guarded) packed(p verifier.PackStatement, names, shown string) (string, error) {
+	g.t.Helper()
+	p.Network, p.IssuedAt, p.TrustSHA256 = netID, now.Unix(), verifier.TrustDigest(names)
+	for _, none := range []*[]verifier.ListToken{&p.Status, &p.Answers} {
+		if *none == nil {
+			*none = []verifier.ListToken{}
+		}
+	}
+	if p.Burned == nil {
+		p.Burned = []uint32{}
+	}
+	key, err := g.Pack(approval.With(g.t.Context(), approval.Authority{About: private.New(shown)}))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return p.Sign(key)
+}
+
 func (g *guarded) pack(sequence uint64, status, answers string) error {
 	g.t.Helper()
-	p := verifier.PackStatement{Network: netID, Sequence: sequence, IssuedAt: now.Unix(), TrustSHA256: strings.Repeat("0", 64), Burned: []uint32{}, Status: []verifier.ListToken{}, Answers: []verifier.ListToken{}}
+	p := verifier.PackStatement{Sequence: sequence}
 	if status != "" {
 		p.Status = append(p.Status, verifier.ListToken{Number: 1, Token: status})
 	}
 	if answers != "" {
 		p.Answers = append(p.Answers, verifier.ListToken{Number: 1, Token: answers})
 	}
-	_, err := p.Sign(g.key(g.Pack))
+	_, err := g.packed(p, g.names(), g.names())
 	return err
+}
+
+// names is the newest trust list; another signer has signed it where this one has not.
+func (g *guarded) names() string {
+	g.t.Helper()
+	if g.newest == "" {
+		g.newest = g.elsewhere(verifier.TrustList{
+			Network: netID, Sequence: 1, IssuedAt: now.Unix(), Expires: now.Add(24 * time.Hour).Unix(), Keys: []verifier.NetworkKey{}, Agencies: []verifier.Agency{},
+		})
+	}
+	return g.newest
 }
 
 // noting is what a guard asks about.

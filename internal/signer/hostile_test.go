@@ -151,14 +151,15 @@ func hostile(t *testing.T, keys keystore.Store, signed func() digests) {
 	_, err = w.attest(w.shown(answered), w.embassy, "reply", embassyReply)
 	w.ok(err)
 	early := w.agree(w.ngo, "screening", "", preliminary(t), w.worker)
-	list := w.listed(1)
 	root, err := keystore.New(w.Client).Root(t.Context())
 	w.ok(err)
-	_, err = list.Sign(root)
+	before, err := w.listed(1).Sign(root)
+	w.ok(err)
+	_, err = w.listed(2).Sign(root)
 	w.ok(err)
 	note(digests{})
-	if len(allowedOnes) != 4 {
-		t.Fatalf("%d signatures of honest people, want 4: the founding, a decision, an answer and a trust list", len(allowedOnes))
+	if len(allowedOnes) != 5 {
+		t.Fatalf("%d signatures of honest people, want 5: the founding, a decision, an answer and two trust lists", len(allowedOnes))
 	}
 
 	issue := func(a agreement, agency, kind string, stated map[string]any) func() error {
@@ -250,7 +251,7 @@ func hostile(t *testing.T, keys keystore.Store, signed func() digests) {
 	for what, attack := range attacks {
 		refused(t, what, attack())
 	}
-	hostileLists(t, w, mallory)
+	hostileLists(t, w, before)
 	hostileRosters(t, w, mallory)
 
 	// Time goes by, and people leave.
@@ -273,8 +274,9 @@ func hostile(t *testing.T, keys keystore.Store, signed func() digests) {
 	}
 }
 
-// hostileLists tries to have a trust list signed that names somebody else.
-func hostileLists(t *testing.T, w *town, _ *peopletest.House) {
+// hostileLists tries to have a trust list signed that names somebody else, and packs that
+// name another one than the newest.
+func hostileLists(t *testing.T, w *town, before string) {
 	t.Helper()
 	sign := func(edit func(*verifier.TrustList)) error {
 		l := w.listed(100)
@@ -298,6 +300,17 @@ func hostileLists(t *testing.T, w *town, _ *peopletest.House) {
 		"another name of the network":      func(l *verifier.TrustList) { l.Name = "Another" },
 	} {
 		refused(t, what, sign(edit))
+	}
+	own, err := keyfile.Create(t.Context(), keyfile.Config{Path: filepath.Join(t.TempDir(), "keys.age"), Passphrase: "made up for a test", WorkFactor: 2}, "safeconduct/"+netID)
+	w.ok(err)
+	root, err := keystore.New(own).Root(t.Context())
+	w.ok(err)
+	forged, err := w.listed(100).Sign(root)
+	w.ok(err)
+	g := &guarded{t: t, Keys: keystore.New(w.Client)}
+	for what, list := range map[string]string{"the trust list of before": before, "a trust list of one's own": forged, "no trust list": ""} {
+		_, err := g.packed(verifier.PackStatement{Sequence: 1}, list, list)
+		refused(t, "a pack that names "+what, err)
 	}
 }
 

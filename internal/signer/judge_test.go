@@ -344,6 +344,7 @@ func TestJudgeScreenedCard(t *testing.T) {
 		refused(t, what, err)
 	}
 	g := &guarded{t: t, Keys: keystore.New(w.Client)}
+	w.ok(g.published(w.listed(1)))
 	list, err := g.list(base+"/status-lists/1", map[int]uint8{w.place(w.ngo, screening): statuslist.Invalid}, nil)
 	w.ok(err)
 	refused(t, "a screening that is out of use", print(screening, is, 1))

@@ -18,7 +18,6 @@ import (
 
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/credentials/card"
-	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/mask"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
@@ -522,19 +521,5 @@ func (g *Guard) parsePack(ctx context.Context, compact string) (p verifier.PackS
 	if err != nil {
 		return p, err
 	}
-	m, err := jws.Parse(compact, verifier.MaxPack, verifier.TypePack)
-	if err != nil {
-		return p, refuse("not a pack: " + err.Error())
-	}
-	for _, public := range publics {
-		key, err := public.Key()
-		if err != nil || public.KeyID != m.KeyID() {
-			continue
-		}
-		payload, err := m.Verify(key)
-		if err == nil && strictjson.Unmarshal(payload, strictjson.Limits{Size: verifier.MaxPack}, &p) == nil {
-			return p, nil
-		}
-	}
-	return p, refuse("a pack that was not signed here")
+	return p, signedBy(publics, compact, verifier.MaxPack, verifier.TypePack, &p)
 }

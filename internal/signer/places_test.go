@@ -444,11 +444,9 @@ func TestTwoSigners(t *testing.T) {
 		allowed(t, "a status list", err1)
 		l, err2 := g.listFor(answersAt, answers, reasons...)
 		allowed(t, "an answers list", err2)
-		p := verifier.PackStatement{
-			Network: netID, Sequence: sequence, IssuedAt: now.Unix(), TrustSHA256: strings.Repeat("0", 64), Burned: []uint32{},
-			Status: []verifier.ListToken{{Number: 1, Token: s}}, Answers: []verifier.ListToken{{Number: 1, Token: l}},
-		}
-		pack, err := p.Sign(g.key(g.Pack))
+		pack, err := g.packed(verifier.PackStatement{
+			Sequence: sequence, Status: []verifier.ListToken{{Number: 1, Token: s}}, Answers: []verifier.ListToken{{Number: 1, Token: l}},
+		}, g.names(), g.names())
 		allowed(t, "a pack", err)
 		return pack
 	}

@@ -276,7 +276,7 @@ func TestBatch(t *testing.T) {
 			t.Fatalf("signature %d is another's", i)
 		}
 	}
-	messages[2000].Bytes = make([]byte, 17<<20)
+	messages[2000].Bytes = make([]byte, 34<<20)
 	if all, err := c.Sign(t.Context(), keystore.Status, p.KeyID, messages); err == nil || all != nil {
 		t.Errorf("%d signatures, %v", len(all), err)
 	}

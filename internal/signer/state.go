@@ -78,6 +78,29 @@ func (s *state) list(agency string, k verifier.AgencyKey) error {
 	return nil
 }
 
+// names notes what a trust list says that is published: its number, and its keys. It is
+// no older one than the newest that is known.
+func (s *state) names(l verifier.TrustList) error {
+	if l.Sequence < s.Trust {
+		return refuse("a trust list of before")
+	}
+	s.Trust = l.Sequence
+	for _, a := range l.Agencies {
+		for _, k := range a.Keys {
+			if !k.Revoked {
+				s.Keys[keyOf(a.ID, k)] = true
+			}
+			if err := s.list(a.ID, k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// keyOf is a key of an agency as the state knows it.
+func keyOf(agency string, k verifier.AgencyKey) string { return agency + " " + string(k.JWK) }
+
 // burn notes which epochs a pack says to be burned. They stay so.
 func (s *state) burn(epochs []uint32) error {
 	for _, e := range s.Burned {

@@ -12,6 +12,7 @@ import (
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // What goes over the socket is frames: a length of four bytes, big-endian, and
@@ -19,9 +20,9 @@ import (
 // same connection; who asks several at once uses several connections.
 
 const (
-	// maxFrame bounds a frame. The longest thing that is ever signed is a trust
-	// list with the compromised keys of many agencies.
-	maxFrame = 16 << 20
+	// maxFrame bounds a frame. The longest thing that is ever asked is a pack, with the
+	// trust list that it names.
+	maxFrame = verifier.MaxPack + verifier.MaxTrustList + 1<<20
 	// maxMany bounds how many are signed with one question.
 	maxMany = 1000
 	// maxCause bounds what is told of a cause, in bytes.
