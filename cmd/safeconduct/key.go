@@ -295,6 +295,9 @@ every device with the next pack. A key that still signs is rotated first.`,
 
 func epochCommand() *cobra.Command {
 	c := group("epoch", "The epochs that cards are sealed to")
+	c.Long = `The epochs that cards are sealed to. Time makes them and ends them, so that there is
+nothing that people could agree to, and no request. To burn them only takes away:
+folder and passphrase are enough.`
 	c.AddCommand(epochListCommand(), epochRotateCommand(), epochBurnCommand())
 	return c
 }

@@ -138,7 +138,11 @@ func firstPeople(t *testing.T, work, listen string) {
 	}
 	// Whatever comes of it, the shell goes on.
 	defer func() { _ = os.WriteFile(came, nil, 0o600) }()
-	data, err := os.ReadFile(filepath.Join(work, "operator.json"))
+	secret := filepath.Join(work, "operator.json")
+	if info, err := os.Stat(secret); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the operator's token is read by others: %v", err)
+	}
+	data, err := os.ReadFile(secret)
 	var made struct{ Link string }
 	if err := errors.Join(err, json.Unmarshal(data, &made)); err != nil {
 		t.Error(err)
