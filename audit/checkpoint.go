@@ -86,6 +86,23 @@ func parseCheckpoint(signed []byte, keys ...note.Verifier) (Checkpoint, error) {
 	return c, nil
 }
 
+// replaced tells whether a checkpoint has no signature but those of keys that were
+// replaced when the one before it was signed. keys are the log's, the newest first.
+func replaced(c, before Checkpoint, keys []note.Verifier) bool {
+	return newest(c, keys) > newest(before, keys)
+}
+
+// newest is the place among keys of the newest one that signed a checkpoint. One that is
+// not among them any more was older than all.
+func newest(c Checkpoint, keys []note.Verifier) int {
+	for i, k := range keys {
+		if _, err := note.Open(c.Signed, note.VerifierList(k)); err == nil {
+			return i
+		}
+	}
+	return len(keys)
+}
+
 // text is what is signed.
 func (c Checkpoint) text() string {
 	return fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, c.Root)

@@ -15,21 +15,42 @@ import (
 // batch is how many entries are numbered, or read, in one call to the Store.
 const batch = 4096
 
-// Config is what a Log is made of. All but Former and Kept is required.
-type Config struct {
-	Store    Store
-	Dir      Dir
-	Signer   note.Signer   // signs checkpoints; its name is the log's origin
-	Verifier note.Verifier // the public half of Signer
+// Keys are the keys of a log as they are at a moment: the one that signs may be replaced
+// while the log goes on. All have the same name, the log's origin.
+type Keys interface {
+	// Verifiers are the public halves: that of the key which signs now first, then
+	// those that signed before, the newest first. What they signed still binds.
+	Verifiers(ctx context.Context) ([]note.Verifier, error)
+	// Signers sign each new checkpoint. The first is the key that signs now. Those
+	// behind it are former ones that sign beside it for whoever knows no other; one
+	// that does not sign any more is left out of a checkpoint.
+	Signers(ctx context.Context) ([]note.Signer, error)
+}
 
-	// Former are the public keys that signed this log's checkpoints before
-	// Signer did, under the same name. What they signed still binds.
-	Former []note.Verifier
+// OneKey is the Keys of a log whose key is never replaced.
+func OneKey(signer note.Signer, verifier note.Verifier) Keys { return oneKey{signer, verifier} }
+
+type oneKey struct {
+	signer   note.Signer
+	verifier note.Verifier
+}
+
+func (k oneKey) Verifiers(context.Context) ([]note.Verifier, error) {
+	return []note.Verifier{k.verifier}, nil
+}
+
+func (k oneKey) Signers(context.Context) ([]note.Signer, error) { return []note.Signer{k.signer}, nil }
+
+// Config is what a Log is made of. All but Kept is required.
+type Config struct {
+	Store Store
+	Dir   Dir
+	Keys  Keys
 
 	// Kept reads the newest checkpoint of this log that was kept outside of Dir
-	// and Store, its signature checked; the zero Checkpoint when none was. A log
-	// that is behind it, or contradicts it, was put back, and has stopped.
-	Kept func() (Checkpoint, error)
+	// and Store; nil when none was. A log that is behind it, or contradicts it, was
+	// put back, and has stopped.
+	Kept func() ([]byte, error)
 }
 
 // Log publishes the entries of a Store. Within one process its calls wait for
@@ -53,17 +74,8 @@ func New(cfg Config) (*Log, error) {
 	if cfg.Dir == nil {
 		errs = append(errs, errors.New("a Dir is required"))
 	}
-	if cfg.Signer == nil || cfg.Verifier == nil {
-		errs = append(errs, errors.New("a Signer and its Verifier are required"))
-	} else {
-		if cfg.Signer.Name() != cfg.Verifier.Name() || cfg.Signer.KeyHash() != cfg.Verifier.KeyHash() {
-			errs = append(errs, errors.New("the Signer and the Verifier are not of one key"))
-		}
-		for _, v := range cfg.Former {
-			if v.Name() != cfg.Signer.Name() {
-				errs = append(errs, errors.New("a Former key has another name than the Signer"))
-			}
-		}
+	if cfg.Keys == nil {
+		errs = append(errs, errors.New("Keys are required"))
 	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("audit: make the log: %w", errors.Join(errs...))
@@ -89,7 +101,7 @@ func (l *Log) Publish(ctx context.Context) (Checkpoint, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
-	head, err := l.head()
+	head, err := l.head(ctx)
 	if err != nil {
 		return Checkpoint{}, err
 	}
@@ -97,7 +109,7 @@ func (l *Log) Publish(ctx context.Context) (Checkpoint, error) {
 		l.scrub.suspect(err)
 		return Checkpoint{}, err
 	}
-	if err := l.follows(head); err != nil {
+	if err := l.follows(ctx, head); err != nil {
 		return Checkpoint{}, err
 	}
 	size, err := l.sequence(ctx)
@@ -108,33 +120,38 @@ func (l *Log) Publish(ctx context.Context) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	return l.sign(grown, head.Signed)
+	return l.sign(ctx, grown, head.Signed)
 }
 
 // head reads what was promised last. A log that never published has promised
 // the empty tree. It cannot be older than what this Log put there, or saw.
-func (l *Log) head() (Checkpoint, error) {
-	if err := l.readKept(); err != nil {
+func (l *Log) head(ctx context.Context) (Checkpoint, error) {
+	if err := l.readKept(ctx); err != nil {
 		return Checkpoint{}, err
 	}
 	l.scrub.mu.Lock()
 	defer l.scrub.mu.Unlock()
-	head, err := l.scrub.readHead(l.cfg.Dir, l.keys())
-	if err == nil && head.Signed == nil {
-		head.Origin = l.cfg.Signer.Name()
-	}
-	return head, err
+	return l.scrub.readHead(ctx, l.cfg.Dir, l.verifiers)
 }
 
 // follows holds the head against what was kept outside.
-func (l *Log) follows(head Checkpoint) error {
+func (l *Log) follows(ctx context.Context, head Checkpoint) error {
 	l.scrub.mu.Lock()
 	defer l.scrub.mu.Unlock()
-	return l.scrub.follows(l.cfg.Dir, head)
+	return l.scrub.follows(ctx, l.cfg.Dir, head, l.verifiers)
 }
 
-// keys are those whose checkpoints bind this log.
-func (l *Log) keys() []note.Verifier { return append([]note.Verifier{l.cfg.Verifier}, l.cfg.Former...) }
+// verifiers are the keys whose checkpoints bind this log.
+func (l *Log) verifiers(ctx context.Context) ([]note.Verifier, error) {
+	keys, err := l.cfg.Keys.Verifiers(ctx)
+	if err == nil && len(keys) == 0 {
+		err = errors.New("audit: a log without a key")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the log's keys: %w", err)
+	}
+	return keys, nil
+}
 
 // sequence gives every waiting entry its place and returns the new size. It
 // comes before the tiles: a place that is only in the tiles would be lost with
@@ -200,7 +217,7 @@ func (l *Log) extend(ctx context.Context, head Checkpoint, size int64) (Checkpoi
 			}
 		}
 	}
-	return Checkpoint{Origin: l.cfg.Signer.Name(), Size: size, Root: e.root()}, nil
+	return Checkpoint{Size: size, Root: e.root()}, nil
 }
 
 // write writes one tile. A file that is already there was written by a
@@ -222,18 +239,22 @@ func (l *Log) write(t tlog.Tile, data []byte) error {
 	return nil
 }
 
-// sign signs the head and makes it public. A head that the current key has
-// signed already is kept with all its signatures.
-func (l *Log) sign(head Checkpoint, published []byte) (Checkpoint, error) {
+// sign signs the head and makes it public. A head that the key which signs now has signed
+// already is kept with all its signatures.
+func (l *Log) sign(ctx context.Context, head Checkpoint, published []byte) (Checkpoint, error) {
+	keys, err := l.verifiers(ctx)
+	if err != nil {
+		return Checkpoint{}, err
+	}
 	signed := head.Signed
-	if _, err := parseCheckpoint(signed, l.cfg.Verifier); err != nil {
-		signed, err = note.Sign(&note.Note{Text: head.text()}, l.cfg.Signer)
-		if err != nil {
+	if _, err := parseCheckpoint(signed, keys[0]); err != nil {
+		head.Origin = keys[0].Name()
+		if signed, err = l.signAnew(ctx, head.text(), keys); err != nil {
 			return Checkpoint{}, fmt.Errorf("sign the checkpoint: %w", err)
 		}
 	}
 	// A keystore can answer with anything; nothing leaves that does not verify.
-	c, err := parseCheckpoint(signed, l.cfg.Verifier)
+	c, err := parseCheckpoint(signed, keys[0])
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("check the new checkpoint: %w", err)
 	}
@@ -251,4 +272,30 @@ func (l *Log) sign(head Checkpoint, published []byte) (Checkpoint, error) {
 	l.last = c
 	l.scrub.published(c)
 	return c, nil
+}
+
+// signAnew signs the text of a checkpoint, one line for each signer (C2SP signed-note,
+// "Signatures"): readers pass over those of keys that they do not know.
+func (l *Log) signAnew(ctx context.Context, text string, keys []note.Verifier) ([]byte, error) {
+	signers, err := l.cfg.Keys.Signers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(signers) == 0 {
+		return nil, errors.New("audit: a log that nobody signs")
+	}
+	signed, err := note.Sign(&note.Note{Text: text}, signers[0])
+	if err != nil {
+		return nil, err
+	}
+	for _, former := range signers[1:] {
+		n, err := note.Open(signed, note.VerifierList(keys...))
+		if err != nil {
+			return nil, err
+		}
+		if more, err := note.Sign(n, former); err == nil {
+			signed = more
+		}
+	}
+	return signed, nil
 }

@@ -375,10 +375,14 @@ type countingSigner struct {
 	note.Signer
 	n      int
 	answer func(sig []byte) []byte
+	err    error
 }
 
 func (s *countingSigner) Sign(msg []byte) ([]byte, error) {
 	s.n++
+	if s.err != nil {
+		return nil, s.err
+	}
 	sig, err := s.Signer.Sign(msg)
 	if s.answer != nil {
 		sig = s.answer(sig)
@@ -406,29 +410,113 @@ func TestPublishChecksItsSignature(t *testing.T) {
 	}
 }
 
+// ring are the keys of a log whose key is replaced: the newest first. They sign as long
+// as they have a signer.
+type ring []key
+
+func (r *ring) Verifiers(context.Context) (all []note.Verifier, err error) {
+	for _, k := range *r {
+		all = append(all, k.verifier)
+	}
+	return all, nil
+}
+
+func (r *ring) Signers(context.Context) (all []note.Signer, err error) {
+	for _, k := range *r {
+		if k.signer != nil {
+			all = append(all, k.signer)
+		}
+	}
+	return all, nil
+}
+
+// TestKeyIsReplaced: while a log goes on its key is replaced. The new one signs, the one
+// before beside it as long as it can; both checkpoints are of one history; and what the
+// old one signs alone afterwards is not believed.
 func TestKeyIsReplaced(t *testing.T) {
 	s, d, old, heads := publishedAt(t, 300)
 	next := newKey(t, "next")
 	if _, err := newLog(t, s, d, next).Publish(t.Context()); !errors.Is(err, ErrCheckpoint) {
 		t.Errorf("a key that never signed here: got %v, want ErrCheckpoint", err)
 	}
-	l, err := New(Config{Store: s, Dir: d, Signer: next.signer, Verifier: next.verifier, Former: []note.Verifier{old.verifier}})
-	if err != nil {
-		t.Fatal(err)
+	keys := &ring{old}
+	var kept []byte
+	open := func() *Log {
+		l, err := New(Config{Store: s, Dir: d, Keys: keys, Kept: func() ([]byte, error) { return kept, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	l := open()
+	publish(t, l)
+	*keys = ring{next, old}
+	if err := l.MayAppend(t.Context(), s); err != nil { // a crash may come before the first that it signs
+		t.Error(err)
 	}
 	head := publish(t, l) // with no new leaf
 	if head.Size != 300 || head.Root != heads[0].Root || bytes.Equal(head.Signed, heads[0].Signed) {
 		t.Errorf("got %d leaves, root %v", head.Size, head.Root)
 	}
+	s.append(200)
+	head = publish(t, l)
+	for name, vkey := range map[string]string{"new": next.vkey, "old": old.vkey} {
+		if _, err := Verify(d, vkey); err != nil {
+			t.Errorf("the %s key: %v", name, err)
+		}
+		p, err := ProveConsistency(d, vkey, heads[0].Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		newer, err := ParseCheckpoint(head.Signed, vkey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := CheckConsistency(heads[0], newer, p); err != nil {
+			t.Errorf("the %s key: %v", name, err)
+		}
+	}
+
+	// The old one signs no more.
+	refuses := &countingSigner{Signer: old.signer, err: errors.New("no such key")}
+	*keys = ring{next, {signer: refuses, verifier: old.verifier}}
+	s.append(1)
+	kept = publish(t, l).Signed
 	if _, err := Verify(d, next.vkey); err != nil {
 		t.Error(err)
 	}
 	if _, err := Verify(d, old.vkey); !errors.Is(err, ErrCheckpoint) {
 		t.Errorf("the old key: got %v, want ErrCheckpoint", err)
 	}
-	s.append(1)
-	if head := publish(t, l); head.Size != 301 {
-		t.Errorf("got %d leaves, want 301", head.Size)
+
+	// Whoever has the old one writes a head of his own, of this very tree: neither the
+	// log that goes on nor one that is opened anew takes it.
+	alone, err := note.Sign(&note.Note{Text: head.text()}, old.signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, err := ParseCheckpoint(kept, next.vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofNow, err := note.Sign(&note.Note{Text: same.text()}, old.signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, stolen := range map[string][]byte{"shorter": alone, "the same tree": ofNow} {
+		d.files[checkpointPath].Data = stolen
+		for _, l := range []*Log{l, open()} {
+			if err := l.MayAppend(t.Context(), s); !errors.Is(err, ErrStopped) || !errors.Is(err, ErrFork) {
+				t.Errorf("%s: got %v, want ErrFork", name, err)
+			}
+			if _, err := l.Publish(t.Context()); !errors.Is(err, ErrFork) {
+				t.Errorf("%s: publish: got %v, want ErrFork", name, err)
+			}
+		}
+	}
+	d.files[checkpointPath].Data = kept
+	if _, err := l.Publish(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -474,38 +562,46 @@ func TestPublishStopsWithItsContext(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	k, other := newKey(t, "log"), newKey(t, "another")
-	skey, wkey, err := note.GenerateKey(nil, "elsewhere.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	elsewhere, err := note.NewSigner(skey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	former, err := note.NewVerifier(wkey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		name string
-		cfg  Config
-		want []string
-	}{
-		{"nothing", Config{}, []string{"a Store is", "a Dir is", "a Signer and"}},
-		{"no verifier", Config{Store: newStore(), Dir: newDir(), Signer: k.signer}, []string{"its Verifier"}},
-		{"two keys", Config{Store: newStore(), Dir: newDir(), Signer: k.signer, Verifier: other.verifier}, []string{"not of one key"}},
-		{"two names", Config{Store: newStore(), Dir: newDir(), Signer: elsewhere, Verifier: k.verifier}, []string{"not of one key"}},
-		{"former elsewhere", Config{Store: newStore(), Dir: newDir(), Signer: k.signer, Verifier: k.verifier, Former: []note.Verifier{former}}, []string{"another name"}},
-	} {
-		_, err := New(c.cfg)
-		for _, want := range c.want {
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: got %v, want %q in it", c.name, err, want)
-			}
+	_, err := New(Config{})
+	for _, want := range []string{"a Store is", "a Dir is", "Keys are"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q in it", err, want)
 		}
 	}
 }
+
+// TestPublishNeedsItsKeys: a keystore that does not answer is no fault of the log, and
+// one that gives another key publishes nothing.
+func TestPublishNeedsItsKeys(t *testing.T) {
+	s, d, k, heads := publishedAt(t, 3)
+	s.append(1)
+	other := newKey(t, "another")
+	for name, keys := range map[string]Keys{
+		"none":      &ring{},
+		"two keys":  OneKey(other.signer, k.verifier),
+		"away":      awayKeys{},
+		"no signer": &ring{{verifier: k.verifier}},
+	} {
+		l, err := New(Config{Store: s, Dir: d, Keys: keys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Publish(t.Context()); err == nil {
+			t.Errorf("%s: published", name)
+		}
+		if err := l.MayAppend(t.Context(), s); errors.Is(err, ErrStopped) {
+			t.Errorf("%s: stopped: %v", name, err)
+		}
+		if !bytes.Equal(d.files[checkpointPath].Data, heads[0].Signed) {
+			t.Fatalf("%s: another checkpoint", name)
+		}
+	}
+}
+
+type awayKeys struct{}
+
+func (awayKeys) Verifiers(context.Context) ([]note.Verifier, error) { return nil, errAway }
+func (awayKeys) Signers(context.Context) ([]note.Signer, error)     { return nil, errAway }
 
 func BenchmarkPublish(b *testing.B) {
 	s, d, k, _ := publishedAt(b, 1<<20)

@@ -34,7 +34,8 @@ type scrub struct {
 	next  int64      // the full tile of level 0 whose turn it is
 
 	asked bool       // whether Kept was read
-	kept  Checkpoint // the newest one that Kept gave
+	read  []byte     // what it gave the last time
+	kept  Checkpoint // the newest one that it gave
 	under []byte     // the signed form of the head that was found to follow kept
 }
 
@@ -58,7 +59,7 @@ func (l *Log) MayAppend(ctx context.Context, leaves Leaves) error {
 
 // Check looks as MayAppend does, at more tiles, and returns the newest head.
 func (l *Log) Check(ctx context.Context) (head Checkpoint, err error) {
-	if err := l.readKept(); err != nil {
+	if err := l.readKept(ctx); err != nil {
 		return Checkpoint{}, stopped(err)
 	}
 	for part := range scrubParts {
@@ -77,18 +78,18 @@ func (l *Log) inspect(ctx context.Context, leaves Leaves, tiles int) (Checkpoint
 	asked := l.scrub.asked
 	l.scrub.mu.Unlock()
 	if !asked {
-		if err := l.readKept(); err != nil {
+		if err := l.readKept(ctx); err != nil {
 			return Checkpoint{}, stopped(err)
 		}
 	}
 	l.scrub.mu.Lock()
 	defer l.scrub.mu.Unlock()
-	head, err := l.scrub.readHead(l.cfg.Dir, l.keys())
+	head, err := l.scrub.readHead(ctx, l.cfg.Dir, l.verifiers)
 	if err == nil {
 		err = l.scrub.look(ctx, l.cfg.Dir, leaves, head, tiles)
 	}
 	if err == nil {
-		err = l.scrub.follows(l.cfg.Dir, head)
+		err = l.scrub.follows(ctx, l.cfg.Dir, head, l.verifiers)
 	}
 	return head, stopped(err)
 }
@@ -96,26 +97,41 @@ func (l *Log) inspect(ctx context.Context, leaves Leaves, tiles int) (Checkpoint
 // readKept reads what was kept outside. It comes before the head is read: another
 // process may publish between the two, and keeps what it has published. One that
 // was seen stays seen when its file has gone.
-func (l *Log) readKept() error {
+func (l *Log) readKept(ctx context.Context) error {
 	if l.cfg.Kept == nil {
 		return nil
 	}
-	kept, err := l.cfg.Kept()
+	signed, err := l.cfg.Kept()
 	if err != nil {
 		return fmt.Errorf("%w: %w", errReadKept, err)
 	}
 	l.scrub.mu.Lock()
 	defer l.scrub.mu.Unlock()
-	l.scrub.asked = true
-	if kept.Size >= l.scrub.kept.Size && !bytes.Equal(kept.Signed, l.scrub.kept.Signed) {
+	if len(signed) == 0 || bytes.Equal(signed, l.scrub.read) {
+		l.scrub.asked = true
+		return nil
+	}
+	keys, err := l.verifiers(ctx)
+	if err != nil {
+		return err
+	}
+	kept, err := parseCheckpoint(signed, keys...)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errReadKept, err)
+	}
+	l.scrub.asked, l.scrub.read = true, signed
+	if kept.Size >= l.scrub.kept.Size {
 		l.scrub.kept, l.scrub.under = kept, nil
 	}
 	return nil
 }
 
+// find finds the keys whose checkpoints bind a log.
+type find func(ctx context.Context) ([]note.Verifier, error)
+
 // follows holds the head against what was kept outside: the log has all of those
 // leaves, and they gave that root.
-func (s *scrub) follows(dir fs.FS, head Checkpoint) error {
+func (s *scrub) follows(ctx context.Context, dir fs.FS, head Checkpoint, find find) error {
 	if s.kept.Size == 0 || s.under != nil && bytes.Equal(s.under, head.Signed) {
 		return nil
 	}
@@ -131,6 +147,13 @@ func (s *scrub) follows(dir fs.FS, head Checkpoint) error {
 	}
 	if root != s.kept.Root {
 		return fmt.Errorf("%w: the checkpoint that was kept outside is of another tree", ErrFork)
+	}
+	keys, err := find(ctx)
+	if err != nil {
+		return err
+	}
+	if replaced(head, s.kept, keys) {
+		return fmt.Errorf("%w: it is signed with a key that was replaced before the one was signed which was kept outside", ErrFork)
 	}
 	s.under = head.Signed
 	return nil
@@ -158,7 +181,7 @@ var (
 
 // readHead reads the newest checkpoint. Its signature is checked when it is
 // another one than the last time.
-func (s *scrub) readHead(dir fs.FS, keys []note.Verifier) (Checkpoint, error) {
+func (s *scrub) readHead(ctx context.Context, dir fs.FS, find find) (Checkpoint, error) {
 	signed, err := readFile(dir, checkpointPath, maxCheckpoint)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && s.head.Signed == nil:
@@ -170,9 +193,16 @@ func (s *scrub) readHead(dir fs.FS, keys []note.Verifier) (Checkpoint, error) {
 	case bytes.Equal(signed, s.head.Signed):
 		return s.head, nil
 	}
+	keys, err := find(ctx)
+	if err != nil {
+		return Checkpoint{}, err
+	}
 	head, err := parseCheckpoint(signed, keys...)
 	if err != nil {
 		return Checkpoint{}, err
+	}
+	if s.head.Signed != nil && replaced(head, s.head, keys) {
+		return Checkpoint{}, fmt.Errorf("%w: the checkpoint file is signed with a key that was replaced before", ErrFork)
 	}
 	if head.Size < s.head.Size || head.Size == s.head.Size && s.head.Signed != nil && head.Root != s.head.Root {
 		return Checkpoint{}, fmt.Errorf("%w: the checkpoint file went back behind one that was there", ErrFork)

@@ -218,25 +218,22 @@ func TestKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forked, err := parseCheckpoint(signed, k.verifier)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
 		name string
-		kept Checkpoint
+		kept []byte
 		err  error
 		upTo int // how much of the log is there
 		want error
 	}{
-		{"nothing", Checkpoint{}, nil, 2, nil},
-		{"the newest", heads[2], nil, 2, nil},
-		{"an older one", heads[0], nil, 2, nil},
-		{"one of another tree", forked, nil, 2, ErrFork},
-		{"one of another tree and as large", forked, nil, 1, ErrFork},
-		{"a newer one", heads[2], nil, 1, ErrFork},
-		{"a newer one than nothing", heads[0], nil, -1, ErrFork},
-		{"one that nobody can read", Checkpoint{}, ErrCheckpoint, 2, ErrCheckpoint},
+		{"nothing", nil, nil, 2, nil},
+		{"the newest", heads[2].Signed, nil, 2, nil},
+		{"an older one", heads[0].Signed, nil, 2, nil},
+		{"one of another tree", signed, nil, 2, ErrFork},
+		{"one of another tree and as large", signed, nil, 1, ErrFork},
+		{"a newer one", heads[2].Signed, nil, 1, ErrFork},
+		{"a newer one than nothing", heads[0].Signed, nil, -1, ErrFork},
+		{"one that nobody signed", []byte("log.network.example\n5\n"), nil, 2, ErrCheckpoint},
+		{"one that nobody can read", nil, fs.ErrPermission, 2, fs.ErrPermission},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			here := d.clone()
@@ -245,8 +242,8 @@ func TestKept(t *testing.T) {
 				here.files[checkpointPath] = &fstest.MapFile{Data: heads[c.upTo].Signed}
 			}
 			before := here.clone()
-			kept := func() (Checkpoint, error) { return c.kept, c.err }
-			l, err := New(Config{Store: s, Dir: here, Signer: k.signer, Verifier: k.verifier, Kept: kept})
+			kept := func() ([]byte, error) { return c.kept, c.err }
+			l, err := New(Config{Store: s, Dir: here, Keys: OneKey(k.signer, k.verifier), Kept: kept})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -146,7 +146,7 @@ func newKey(tb testing.TB, seed string) key {
 
 func newLog(tb testing.TB, s Store, d Dir, k key) *Log {
 	tb.Helper()
-	l, err := New(Config{Store: s, Dir: d, Signer: k.signer, Verifier: k.verifier})
+	l, err := New(Config{Store: s, Dir: d, Keys: OneKey(k.signer, k.verifier)})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -29,11 +29,14 @@ type SigningKey struct {
 	Until time.Time
 }
 
-// SigningKeys lists the keys for lists and packs, and those of an agency if one is named:
-// those first that sign now.
+// ownUses are what the network has keys of its own for, besides the root.
+var ownUses = []verifier.Use{verifier.UseStatus, verifier.UsePack, verifier.UseLog}
+
+// SigningKeys lists the keys for lists, packs and the log, and those of an agency if one
+// is named: those first that sign now.
 func (n *Network) SigningKeys(ctx context.Context, agency string) ([]SigningKey, error) {
 	var all []SigningKey
-	for _, use := range []verifier.Use{verifier.UseStatus, verifier.UsePack} {
+	for _, use := range ownUses {
 		keys, err := n.ownKeys(ctx, use)
 		if err != nil {
 			return nil, err
@@ -56,11 +59,7 @@ func (n *Network) SigningKeys(ctx context.Context, agency string) ([]SigningKey,
 // ownKeys are the keys of the network for a use that stand on the trust list: the one
 // that signs, and those that it replaced, for a time.
 func (n *Network) ownKeys(ctx context.Context, use verifier.Use) ([]SigningKey, error) {
-	find := n.cfg.Keys.Status
-	if use == verifier.UsePack {
-		find = n.cfg.Keys.Pack
-	}
-	signer, err := find(ctx)
+	signs, err := n.signs(ctx, use)
 	if err != nil {
 		return nil, fmt.Errorf("find the %s key: %w", use, err)
 	}
@@ -68,14 +67,46 @@ func (n *Network) ownKeys(ctx context.Context, use verifier.Use) ([]SigningKey, 
 	if err != nil {
 		return nil, err
 	}
-	keys := []SigningKey{{Use: string(use), KeyID: signer.KeyID, Signs: true}}
+	keys := []SigningKey{{Use: string(use), KeyID: signs, Signs: true}}
 	for _, c := range slices.Backward(state.Ceremonies) {
 		until := time.Unix(c.At, 0).Add(keyOverlap)
-		if c.Use == string(use) && c.Before != signer.KeyID && n.cfg.Now().Before(until) {
+		if c.Use == string(use) && c.Before != signs && n.cfg.Now().Before(until) {
 			keys = append(keys, SigningKey{Use: c.Use, KeyID: c.Before, Until: until})
 		}
 	}
 	return keys, nil
+}
+
+// signs is the id of the key that signs for a use of the network's own.
+func (n *Network) signs(ctx context.Context, use verifier.Use) (kid string, err error) {
+	var s verifier.Signer
+	switch use {
+	case verifier.UseStatus:
+		s, err = n.cfg.Keys.Status(ctx)
+	case verifier.UsePack:
+		s, err = n.cfg.Keys.Pack(ctx)
+	case verifier.UseLog:
+		notes, err := n.cfg.Keys.Notes(ctx)
+		if err != nil || len(notes) == 0 {
+			return "", errors.Join(errNoLogKey, err)
+		}
+		return notes[0].KeyID, nil
+	default:
+		err = errors.New("network: a use that there is no key for")
+	}
+	return s.KeyID, err
+}
+
+var errNoLogKey = errors.New("network: the keystore has no key of the log")
+
+// LogKeys are the note verifier keys of the log that stand on the trust list: the one that
+// signs first, then those that it replaced, for a time.
+func (n *Network) LogKeys(ctx context.Context) (vkeys []string, err error) {
+	listed, err := n.listedKeys(ctx, verifier.UseLog)
+	for _, k := range listed {
+		vkeys = append(vkeys, k.Note)
+	}
+	return vkeys, err
 }
 
 // listedKeys are ownKeys as they stand on the trust list. One that the keystore does not
@@ -85,23 +116,42 @@ func (n *Network) listedKeys(ctx context.Context, use verifier.Use) ([]verifier.
 	if err != nil {
 		return nil, err
 	}
-	publics, err := n.cfg.Keys.Formers(ctx, use)
+	known, err := n.knownKeys(ctx, use)
 	if err != nil {
 		return nil, fmt.Errorf("find the keys for %s: %w", use, err)
 	}
 	var listed []verifier.NetworkKey
 	for _, k := range keys {
-		public, ok := publics[k.KeyID]
-		if !ok {
-			continue
+		if key, ok := known[k.KeyID]; ok {
+			listed = append(listed, key)
 		}
-		jwk, err := jws.MarshalKey(public)
-		if err != nil {
-			return nil, fmt.Errorf("encode the %s key: %w", use, err)
-		}
-		listed = append(listed, verifier.NetworkKey{Use: use, KeyID: k.KeyID, JWK: jwk})
 	}
 	return listed, nil
+}
+
+// knownKeys are all keys for a use that the keystore has, by their ids, as they would
+// stand on a trust list. Of the log's the note says all.
+func (n *Network) knownKeys(ctx context.Context, use verifier.Use) (map[string]verifier.NetworkKey, error) {
+	known := map[string]verifier.NetworkKey{}
+	if use == verifier.UseLog {
+		notes, err := n.cfg.Keys.Notes(ctx)
+		for _, k := range notes {
+			known[k.KeyID] = verifier.NetworkKey{Use: use, Note: k.Note}
+		}
+		return known, err
+	}
+	publics, err := n.cfg.Keys.Formers(ctx, use)
+	if err != nil {
+		return nil, err
+	}
+	for kid, public := range publics {
+		jwk, err := jws.MarshalKey(public)
+		if err != nil {
+			return nil, fmt.Errorf("encode the key: %w", err)
+		}
+		known[kid] = verifier.NetworkKey{Use: use, KeyID: kid, JWK: jwk}
+	}
+	return known, nil
 }
 
 // Renew replaces the keys that two people agreed to replace. It is called by whoever

@@ -69,15 +69,17 @@ type Keys interface {
 	// Status signs status and answers lists; here only its public half is
 	// read.
 	Status(ctx context.Context) (verifier.Signer, error)
-	// LogKey is the note verifier key of the log.
-	LogKey(ctx context.Context) (string, error)
+	// Notes are the keys of the log with their ids, each as a note verifier key: the one
+	// that signs first, then those that signed before.
+	Notes(ctx context.Context) ([]verifier.NetworkKey, error)
 	// NewAgency makes an agency's keys, or finds those it has, and returns
 	// the signing key's id and public half.
 	NewAgency(ctx context.Context, agency string) (kid string, public *ecdsa.PublicKey, err error)
 	// RotateAgency makes a new signing key for an agency that has one.
 	RotateAgency(ctx context.Context, agency string) (kid string, public *ecdsa.PublicKey, err error)
-	// RotateOwn makes a new key for lists or packs, unless another one than before signs
-	// already; Formers are the public halves of all that sign or have signed, by id.
+	// RotateOwn makes a new key for lists, packs or the log, unless another one than before signs
+	// already; Formers are the public halves of all that sign or have signed lists or
+	// packs, by id.
 	RotateOwn(ctx context.Context, use verifier.Use, before string) error
 	Formers(ctx context.Context, use verifier.Use) (map[string]*ecdsa.PublicKey, error)
 	// WrapEpoch encrypts an epoch's keys for keeping, UnwrapEpoch reverses it

@@ -78,7 +78,7 @@ func (n *Network) trustList(ctx context.Context) (verifier.TrustList, error) {
 		StatusLists: n.StatusLists(), AnswersLists: n.AnswersLists(),
 		Agencies: []verifier.Agency{},
 	}
-	for _, use := range []verifier.Use{verifier.UseStatus, verifier.UsePack} {
+	for _, use := range ownUses {
 		keys, err := n.listedKeys(ctx, use)
 		if err != nil {
 			return verifier.TrustList{}, err
@@ -92,12 +92,6 @@ func (n *Network) trustList(ctx context.Context) (verifier.TrustList, error) {
 	if r := state.Reopened; r > 0 && n.cfg.Now().Before(time.Unix(r, 0).Add(reopenedShown)) {
 		l.Reopened = r
 	}
-	note, err := n.cfg.Keys.LogKey(ctx)
-	if err != nil {
-		return verifier.TrustList{}, fmt.Errorf("find the log key: %w", err)
-	}
-	l.Keys = append(l.Keys, verifier.NetworkKey{Use: verifier.UseLog, Note: note})
-
 	agencies, err := n.Agencies(ctx)
 	if err != nil {
 		return verifier.TrustList{}, err

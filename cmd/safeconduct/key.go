@@ -104,7 +104,7 @@ func keyListCommand() *cobra.Command {
 	return c
 }
 
-// askKeys lists the keys for lists and packs, and those of an agency.
+// askKeys lists the keys for lists, packs and the log, and those of an agency.
 func (r *reach) askKeys(c *cobra.Command, agency string) error {
 	query := ""
 	if agency != "" {
@@ -188,12 +188,12 @@ func keyRotateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rotate",
 		Short: "Ask that a key which signs is replaced",
-		Long: `Ask that a key is replaced which signs as an agency (--agency), lists (--use status)
-or packs (--use pack). Two people agree. The service then makes the new key, and
-names and uses it with the next publication. What an agency's old key signed stays
-valid; an old one of the network stands on the trust list for 40 days more. A device
-knows the new key from the next pack that it fetches: do it when nothing is about to
-be printed.
+		Long: `Ask that a key is replaced which signs as an agency (--agency), lists (--use status),
+packs (--use pack) or the log (--use log). Two people agree. The service then makes the
+new key, and names and uses it with the next publication. What an agency's old key
+signed stays valid; an old one of the network stands on the trust list for 40 days more,
+and that of the log signs beside the new one as long. A device knows the new key from
+the next pack that it fetches: do it when nothing is about to be printed.
 
 With --dir, and only after two people agreed for this agency within 30 days, it makes
 another new key and ends the old ones in a HashiCorp Vault; with --wrapping also the
@@ -230,7 +230,7 @@ While the folder is served it works only where the keys are in a HashiCorp Vault
 	}
 	r.both(c)
 	c.Flags().StringVar(&agency, "agency", "", "the agency's id (or --use)")
-	c.Flags().StringVar(&use, "use", "", "status or pack, for a key of the network (or --agency)")
+	c.Flags().StringVar(&use, "use", "", "status, pack or log, for a key of the network (or --agency)")
 	c.Flags().BoolVar(&wrapping, "wrapping", false, "change the key-encryption key, too, and rewrite the key files of the agency's records (HashiCorp Vault)")
 	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long acts that have begun may still use the old key (HashiCorp Vault)")
 	c.MarkFlagsOneRequired("agency", "use")

@@ -24,12 +24,15 @@ type operateFlags struct {
 
 func logCommand() *cobra.Command {
 	var f operateFlags
-	var key string
+	var keys []string
 	c := group("log", "The tamper-evident log")
 	verify := &cobra.Command{
 		Use:   "verify",
 		Short: "Check every tile and the signed checkpoint of a log, as a stranger would",
 		Long: `Check every tile and the signed checkpoint of a log, as a stranger would.
+
+A key that signed before is needed only for a checkpoint from then, and for what a log
+follows that began anew after a restore.
 
 Where the folder has the database too, the roster is replayed from its beginning,
 and every change of it is held against the log.
@@ -37,11 +40,11 @@ and every change of it is held against the log.
 The exit status is 0 when all of it holds together, and 2 when it does not.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.verifyLog(c.Context(), c.OutOrStdout(), key)
+			return f.verifyLog(c.Context(), c.OutOrStdout(), keys)
 		},
 	}
 	f.add(verify)
-	verify.Flags().StringVar(&key, "key", "", "the log's public key; without it, the one in the folder's key file")
+	verify.Flags().StringArrayVar(&keys, "key", nil, "a public key of the log, as a trust list names it; may be given several times, the newest first (default: those in the folder's key file)")
 	c.AddCommand(verify)
 	return c
 }
@@ -73,8 +76,8 @@ func (f *operateFlags) add(c *cobra.Command) {
 	_ = c.MarkFlagRequired("dir")
 }
 
-func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string) error {
-	found, err := doctor.VerifyLog(ctx, f.Folder, key)
+func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, keys []string) error {
+	found, err := doctor.VerifyLog(ctx, f.Folder, keys...)
 	if err != nil {
 		return err
 	}
@@ -97,7 +100,7 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, key string)
 		}
 	}
 	return f.report(out, words, map[string]any{
-		"follows": found.Follows.Origin, "origin": found.Origin, "size": found.Size, "root": found.Root.String(),
+		"follows": found.Follows.Origin, "origin": found.Origin, "size": found.Size, "root": found.Root.String(), "key": found.Key,
 		"roster": found.Roster, "problems": append([]string{}, problems...),
 	}, problems)
 }

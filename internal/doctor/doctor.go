@@ -388,7 +388,7 @@ func (d *doctor) keystore(ctx context.Context) bool {
 	if d.engines.Signer != "" {
 		keys, done, err := service.SignerAt(d.engines.Signer)(ctx, "")
 		if err == nil {
-			_, err = keys.LogKey(ctx)
+			_, err = keys.LogKeys(ctx)
 			err = errors.Join(err, done())
 		}
 		d.judge(err == nil, "keys", tell(err == nil, "the signer has them and answers", "the signer does not answer, or not us"),
@@ -412,7 +412,7 @@ func (d *doctor) keystore(ctx context.Context) bool {
 	case err != nil:
 		d.fault("keys", "the key file is damaged or cannot be read", "Put it back from where it is kept offline.")
 	default:
-		_, err = keys.LogKey(ctx)
+		_, err = keys.LogKeys(ctx)
 		d.judge(err == nil, "keys", "the key file opens", "Put it back from where it is kept offline.")
 	}
 	return err == nil

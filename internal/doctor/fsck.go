@@ -130,7 +130,11 @@ func Check(ctx context.Context, s *service.Service, served bool) (Health, error)
 // checkLog holds the published log against its checkpoint, and the store
 // against both.
 func checkLog(ctx context.Context, s *service.Service, found *Health) error {
-	key, err := s.Keys.LogKey(ctx)
+	keys, err := s.Keys.LogKeys(ctx)
+	if err != nil {
+		return err
+	}
+	key, err := signedWith(s.LogDir, keys, true)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/config"
@@ -15,6 +16,7 @@ import (
 // LogReport is what a check of the public log found.
 type LogReport struct {
 	audit.Report
+	Key      string           // the one that signed the checkpoint
 	Follows  audit.Checkpoint // of a log that began anew after a restore
 	Problems []string
 	// Roster says that the folder's roster was replayed and held against the log,
@@ -24,19 +26,19 @@ type LogReport struct {
 }
 
 // VerifyLog checks every tile and the signed checkpoint of a log, as a stranger
-// would. The key is the log's public key; "" means the one in the folder's
-// keystore, and then the rows that the log tells about are held against their seals,
-// too. Where the folder has the database, and it opens, its roster is replayed and held
-// against the log's entries.
-func VerifyLog(ctx context.Context, folder config.Folder, key string) (found LogReport, err error) {
+// would. The keys are the log's public keys, as far as they are known, the newest first;
+// none means those in the folder's keystore, and then the rows that the log tells about
+// are held against their seals, too. Where the folder has the database, and it opens, its
+// roster is replayed and held against the log's entries.
+func VerifyLog(ctx context.Context, folder config.Folder, keys ...string) (found LogReport, err error) {
 	if folder.Check() == nil {
 		if found.Roster, found.RosterProblems, err = examineRoster(ctx, folder); err != nil {
 			return found, err
 		}
 	}
-	ours := key == ""
+	ours := len(keys) == 0
 	if ours {
-		if key, err = logKey(ctx, folder); err != nil {
+		if keys, err = logKeys(ctx, folder); err != nil {
 			return found, err
 		}
 	}
@@ -45,9 +47,14 @@ func VerifyLog(ctx context.Context, folder config.Folder, key string) (found Log
 		return found, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	key, err := signedWith(files, keys, ours)
+	if err != nil {
+		return found, err
+	}
 	found.Report, err = audit.Verify(files, key)
 	if err == nil {
-		found.Follows, err = service.Follows(files, key)
+		found.Key = key
+		found.Follows, err = service.Follows(files, key, keys)
 	}
 	if p := problemOfLog(err); p != "" {
 		found.Problems, err = []string{p}, nil
@@ -143,47 +150,48 @@ func logFiles(ctx context.Context, folder config.Folder) (fs.FS, func() error, e
 	return db.LogFiles(), db.Close, nil
 }
 
-// logKey reads the public key from the key file, and nothing else of the
+// signedWith is the key among keys that signed the checkpoint, the first of them where none
+// did: the check says what is wrong with it. A log that began anew has another name; our
+// own keys are known by the first one, and those of whoever asks by what they are given as.
+func signedWith(files fs.FS, keys []string, ours bool) (string, error) {
+	checkpoint, err := fs.ReadFile(files, service.CheckpointName)
+	if err != nil || len(checkpoint) > 64<<10 {
+		return keys[0], nil //nolint:nilerr // the check says what is wrong with it
+	}
+	if !ours {
+		i := max(0, slices.IndexFunc(keys, func(k string) bool { _, err := audit.ParseCheckpoint(checkpoint, k); return err == nil }))
+		return keys[i], nil
+	}
+	return service.KeyForCheckpoint(keys, checkpoint)
+}
+
+// logKeys reads the public keys from the key file, and nothing else of the
 // folder: checking a log must not depend on what else is broken, nor mend it.
-func logKey(ctx context.Context, folder config.Folder) (string, error) {
+func logKeys(ctx context.Context, folder config.Folder) ([]string, error) {
 	if err := folder.Check(); err != nil {
-		return "", err
+		return nil, err
 	}
 	cfg, err := service.ConfigFor(folder)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if cfg.Engines, err = config.ReadEngines(folder.Dir); err != nil {
-		return "", err
+		return nil, err
 	}
 	if cfg.Engines.Vault != "" {
 		s, err := service.Look(ctx, service.Config{Dir: folder.Dir})
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		key, err := s.Keys.LogKey(ctx) // by its present name
-		return key, errors.Join(err, s.Close())
+		vkeys, err := s.Keys.LogKeys(ctx) // by its present name
+		return vkeys, errors.Join(err, s.Close())
 	}
 	keys, closeKeys, err := service.OpenKeys(ctx, cfg, "")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	vkey, err := keys.LogKey(ctx)
-	if err := errors.Join(err, closeKeys()); err != nil {
-		return "", err
-	}
-	files, done, err := logFiles(ctx, folder)
-	if err != nil {
-		return "", err
-	}
-	checkpoint, err := fs.ReadFile(files, service.CheckpointName)
-	if closing := done(); closing != nil {
-		return "", closing
-	}
-	if err != nil || len(checkpoint) > 64<<10 {
-		return vkey, nil //nolint:nilerr // the check says what is wrong with it
-	}
-	return service.KeyForCheckpoint(vkey, checkpoint)
+	vkeys, err := keys.LogKeys(ctx)
+	return vkeys, errors.Join(err, closeKeys())
 }
 
 // problemOfLog tells what was found wrong from what kept us from looking.

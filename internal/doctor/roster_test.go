@@ -78,7 +78,7 @@ func TestRosterHolds(t *testing.T) {
 			if said := strings.Join(found.Problems, "\n"); !strings.Contains(said, c.fsck) || (said == "") != (c.fsck == "") {
 				t.Errorf("fsck says %q, want %q", said, c.fsck)
 			}
-			log, err := VerifyLog(t.Context(), folder, "")
+			log, err := VerifyLog(t.Context(), folder)
 			if err != nil || !log.Roster || len(log.Problems) > 0 {
 				t.Fatalf("log verify: %+v, %v", log, err)
 			}
@@ -94,7 +94,7 @@ func TestRosterHolds(t *testing.T) {
 	t.Run("no database", func(t *testing.T) {
 		folder := changed(t, passphrase)
 		sqlitetest.Administer(t, filepath.Join(folder.Dir, config.DatabaseName), "DROP TABLE roster_changes")
-		if log, err := VerifyLog(t.Context(), folder, ""); err != nil || log.Roster || len(log.Problems) > 0 || log.Size == 0 {
+		if log, err := VerifyLog(t.Context(), folder); err != nil || log.Roster || len(log.Problems) > 0 || log.Size == 0 {
 			t.Errorf("the log cannot be checked by itself: %+v, %v", log, err)
 		}
 	})

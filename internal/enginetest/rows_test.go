@@ -778,7 +778,7 @@ func TestDatabasePutBack(t *testing.T) {
 	if err != nil || len(found.Problems) != 1 || !strings.Contains(found.Problems[0], "older copy") {
 		t.Errorf("fsck: %v, %q", err, found.Problems)
 	}
-	report, err := doctor.VerifyLog(t.Context(), folder, "")
+	report, err := doctor.VerifyLog(t.Context(), folder)
 	if err != nil || len(report.Problems) != 1 || !strings.Contains(report.Problems[0], "older copy") {
 		t.Errorf("log verify: %v, %q", err, report.Problems)
 	}

@@ -171,7 +171,11 @@ func TestLies(t *testing.T) {
 		return err
 	}
 	checkpoint := func(ctx context.Context, v *hcvault.Vault) error {
-		s, err := keystore.New(v).LogSigner(ctx)
+		vkey, err := keystore.New(v).LogKey(ctx)
+		if err != nil {
+			return err
+		}
+		s, err := keystore.New(v).LogSigner(ctx, vkey)
 		if err != nil {
 			return err
 		}

@@ -181,7 +181,6 @@ type Vault struct {
 	cfg     Config
 	link    *link
 	session *session
-	log     string // note verifier key
 
 	mu   sync.RWMutex
 	keys map[string]*key // by name in Vault, as last read
@@ -199,9 +198,6 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 		if _, err := v.key(ctx, v.keyName(k.name), k.kind); err != nil {
 			return nil, fmt.Errorf("look at the %s key: %w", k.name, err)
 		}
-	}
-	if v.log, err = v.logKey(ctx); err != nil {
-		return nil, err
 	}
 	return v, v.checkBinding(ctx)
 }

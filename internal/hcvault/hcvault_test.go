@@ -111,7 +111,9 @@ func TestDuties(t *testing.T) {
 			return err
 		}},
 		{"sign a checkpoint", "signer", func(ctx context.Context, v *hcvault.Vault) error {
-			s, err := keystore.New(v).LogSigner(ctx)
+			vkey, err := keystore.New(v).LogKey(ctx)
+			must(t, err)
+			s, err := keystore.New(v).LogSigner(ctx, vkey)
 			must(t, err)
 			_, err = s.Sign([]byte("text\n"))
 			return err

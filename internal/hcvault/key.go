@@ -256,17 +256,34 @@ func (v *Vault) change(ctx context.Context, path string, body map[string]any) er
 	return err
 }
 
-// logKey is the note verifier key of the log's latest version.
-func (v *Vault) logKey(ctx context.Context) (string, error) {
+// logVersion is a version of the log's key.
+type logVersion struct {
+	number int
+	public ed25519.PublicKey
+	vkey   string // note verifier key
+	signs  bool
+}
+
+// logVersions are the versions of the log's key that Vault keeps, the latest first.
+func (v *Vault) logVersions(ctx context.Context) ([]logVersion, error) {
 	k, err := v.key(ctx, v.keyName(logKey), kindLog)
 	if err != nil {
-		return "", fmt.Errorf("look at the log key: %w", err)
+		return nil, fmt.Errorf("look at the log key: %w", err)
 	}
-	pub, ok := k.public[k.latest].(ed25519.PublicKey)
-	if !ok {
-		return "", ErrBadResponse
+	all := make([]logVersion, 0, len(k.public))
+	for _, number := range slices.Sorted(maps.Keys(k.public)) {
+		public, ok := k.public[number].(ed25519.PublicKey)
+		if !ok {
+			return nil, ErrBadResponse
+		}
+		vkey, err := noteKey(v.cfg.Origin, public)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, logVersion{number, public, vkey, number >= k.minEncode})
 	}
-	return noteKey(v.cfg.Origin, pub)
+	slices.Reverse(all)
+	return all, nil
 }
 
 func noteKey(origin string, pub ed25519.PublicKey) (string, error) {

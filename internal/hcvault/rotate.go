@@ -61,8 +61,12 @@ func (v *Vault) RotateAgency(ctx context.Context, agency string) (keystore.Publi
 }
 
 // Rotate makes a new version of a key for one of the network's own uses, if the one with
-// the id before is the latest. Vault refuses to sign with any older one from then on.
+// the id before is the latest. Vault refuses to sign with any older one from then on, but
+// for the log.
 func (v *Vault) Rotate(ctx context.Context, use keystore.Use, before string) (keystore.Public, error) {
+	if use == keystore.Log {
+		return v.rotateLog(ctx, before)
+	}
 	if use != keystore.Status && use != keystore.Pack {
 		return keystore.Public{}, fmt.Errorf("hcvault: %w: a key of this use is not changed", keystore.ErrRefused)
 	}
@@ -83,6 +87,32 @@ func (v *Vault) Rotate(ctx context.Context, use keystore.Use, before string) (ke
 		return keystore.Public{}, fmt.Errorf("end an old key of the network: %w", err)
 	}
 	return v.Public(ctx, use)
+}
+
+// rotateLog is Rotate for the log. The version before signs beside the new one until the
+// next change, so that whoever pinned it has the time to learn of the new one.
+func (v *Vault) rotateLog(ctx context.Context, before string) (keystore.Public, error) {
+	v.forget(v.keyName(logKey)) // what another process made is seen
+	now, err := v.publicOfLog(ctx)
+	if err != nil || now.KeyID != before {
+		return now, err
+	}
+	latest, err := v.rotate(ctx, v.keyName(logKey), kindLog)
+	if err != nil {
+		return keystore.Public{}, fmt.Errorf("rotate the log's key: %w", err)
+	}
+	if err := v.floor(ctx, v.keyName(logKey), "min_encryption_version", latest-1); err != nil {
+		return keystore.Public{}, fmt.Errorf("end old keys of the log: %w", err)
+	}
+	return v.publicOfLog(ctx)
+}
+
+func (v *Vault) publicOfLog(ctx context.Context) (keystore.Public, error) {
+	vkeys, err := v.LogKeys(ctx)
+	if err != nil {
+		return keystore.Public{}, err
+	}
+	return keystore.PublicOfLog(vkeys[0]) // publicKeys has seen that the latest is there
 }
 
 // RetireSigning has Vault refuse to sign with any version but the latest of an

@@ -281,27 +281,22 @@ func (v *Vault) version(ctx context.Context, name, kid string) (signer, error) {
 	return signer{}, unavailable("it does not have this version of the key any more", time.Second)
 }
 
-// SignLog has Vault sign the text of one of the log's checkpoints, with the
-// version of the log's key that was the latest when the keystore was opened. It
-// stays that one: the log knows it by its hash.
-func (v *Vault) SignLog(ctx context.Context, text []byte) ([]byte, error) {
-	k, err := v.key(ctx, v.keyName(logKey), kindLog)
+// SignLog has Vault sign the text of one of the log's checkpoints, with the version of
+// the log's key that has this id, as long as Vault lets it: the latest, and the one before.
+func (v *Vault) SignLog(ctx context.Context, kid string, text []byte) ([]byte, error) {
+	versions, err := v.logVersions(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("look at the log key: %w", err)
+		return nil, err
 	}
-	for version, p := range k.public {
-		public, ok := p.(ed25519.PublicKey)
-		if !ok {
-			return nil, ErrBadResponse
-		}
-		if known, err := noteKey(v.cfg.Origin, public); err != nil || known != v.log {
+	for _, l := range versions {
+		if id, err := keystore.LogKeyID(l.vkey); err != nil || id != kid || !l.signs {
 			continue
 		}
-		signatures, err := v.sign(ctx, v.keyName(logKey), version, [][]byte{text}, map[string]any{"marshaling_algorithm": "jws"})
+		signatures, err := v.sign(ctx, v.keyName(logKey), l.number, [][]byte{text}, map[string]any{"marshaling_algorithm": "jws"})
 		if err != nil {
 			return nil, err
 		}
-		if len(signatures[0]) != ed25519.SignatureSize || !ed25519.Verify(public, text, signatures[0]) {
+		if len(signatures[0]) != ed25519.SignatureSize || !ed25519.Verify(l.public, text, signatures[0]) {
 			return nil, ErrBadResponse
 		}
 		return signatures[0], nil
@@ -328,6 +323,16 @@ func (v *Vault) DerivedKey(ctx context.Context, label, network string) (ed25519.
 	return key.Public().(ed25519.PublicKey), nil //nolint:forcetypeassert // ed25519's own
 }
 
-// LogKey is the text by which strangers check the log's checkpoints, a note
-// verifier key.
-func (v *Vault) LogKey(context.Context) (string, error) { return v.log, nil }
+// LogKeys are the texts by which strangers check the log's checkpoints, note verifier
+// keys: that of the latest version, and those before it that Vault keeps.
+func (v *Vault) LogKeys(ctx context.Context) ([]string, error) {
+	versions, err := v.logVersions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	vkeys := make([]string, len(versions))
+	for i, l := range versions {
+		vkeys[i] = l.vkey
+	}
+	return vkeys, nil
+}

@@ -79,7 +79,7 @@ func (s *Server) CompromiseAgency(ctx context.Context, r api.CompromiseAgencyReq
 	return api.CompromiseAgency202JSONResponse{AskedJSONResponse: out}, nil
 }
 
-// ListSigningKeys lists the keys for lists and packs, and those of an agency.
+// ListSigningKeys lists the keys for lists, packs and the log, and those of an agency.
 func (s *Server) ListSigningKeys(ctx context.Context, r api.ListSigningKeysRequestObject) (api.ListSigningKeysResponseObject, error) {
 	ctx, by := acting(ctx)
 	agency := ownUnless(r.Params.Agency, by)

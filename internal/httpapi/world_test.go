@@ -210,11 +210,11 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	must(err)
 	w.vkey, err = w.keys.LogKey(ctx)
 	must(err)
-	signer, err := w.keys.LogSigner(ctx)
+	signer, err := w.keys.LogSigner(ctx, w.vkey)
 	must(err)
 	check, err := note.NewVerifier(w.vkey)
 	must(err)
-	log, err := audit.New(audit.Config{Store: w.db.Log(), Dir: folder, Signer: signer, Verifier: check})
+	log, err := audit.New(audit.Config{Store: w.db.Log(), Dir: folder, Keys: audit.OneKey(signer, check)})
 	must(err)
 
 	w.cfg = httpapi.Config{

@@ -102,8 +102,10 @@ type keys struct {
 	root       *ecdsa.PrivateKey
 	status     *ecdsa.PrivateKey
 	pack       *ecdsa.PrivateKey
-	log        string // note signer key
-	logPublic  string // note verifier key
+	log        string   // note signer key
+	logPublic  string   // note verifier key
+	logBefore  string   // note signer key of the one before, which signs beside it for a time
+	logFormer  []string // note verifier keys of those that signed before, the oldest first
 	index      []byte
 	epochs     []byte
 	agencies   map[string]agencyKeys
@@ -432,6 +434,8 @@ type content struct {
 	Pack       []byte                   `json:"pack"`
 	Log        string                   `json:"log"`
 	LogPublic  string                   `json:"log_public"`
+	LogBefore  string                   `json:"log_before,omitempty"`
+	LogFormer  []string                 `json:"log_former,omitempty"`
 	Index      []byte                   `json:"index"`
 	Epochs     []byte                   `json:"epochs"`
 	Agencies   map[string]agencyContent `json:"agencies"`
@@ -447,7 +451,7 @@ type agencyContent struct {
 
 func (k *keys) marshal() ([]byte, error) {
 	c := content{
-		Version: version, Generation: k.generation, Log: k.log, LogPublic: k.logPublic, Index: k.index, Epochs: k.epochs,
+		Version: version, Generation: k.generation, Log: k.log, LogPublic: k.logPublic, LogBefore: k.logBefore, LogFormer: k.logFormer, Index: k.index, Epochs: k.epochs,
 		Agencies: make(map[string]agencyContent, len(k.agencies)), Former: k.former,
 	}
 	var errs []error
@@ -484,7 +488,7 @@ func parse(plain []byte) (*keys, error) {
 		return nil, ErrDamaged
 	}
 	k := &keys{
-		generation: c.Generation, log: c.Log, logPublic: c.LogPublic, index: c.Index, epochs: c.Epochs,
+		generation: c.Generation, log: c.Log, logPublic: c.LogPublic, logBefore: c.LogBefore, logFormer: c.LogFormer, index: c.Index, epochs: c.Epochs,
 		agencies: make(map[string]agencyKeys, len(c.Agencies)), former: c.Former,
 	}
 	bad := len(c.Index) != 32 || len(c.Epochs) != 32
@@ -495,9 +499,14 @@ func parse(plain []byte) (*keys, error) {
 		return key
 	}
 	k.root, k.status, k.pack = pkcs8(c.Root), pkcs8(c.Status), pkcs8(c.Pack)
-	logSigner, err := note.NewSigner(c.Log)
-	logVerifier, err2 := note.NewVerifier(c.LogPublic)
-	bad = bad || err != nil || err2 != nil || logSigner.KeyHash() != logVerifier.KeyHash()
+	bad = bad || !oneLogKey(c.Log, c.LogPublic)
+	for _, vkey := range c.LogFormer {
+		_, err := keystore.LogPublic(vkey)
+		bad = bad || err != nil
+	}
+	if n := len(c.LogFormer); n > 0 {
+		bad = bad || !oneLogKey(c.LogBefore, c.LogFormer[n-1])
+	}
 	for _, id := range slices.Sorted(maps.Keys(c.Agencies)) {
 		a := agencyKeys{kek: c.Agencies[id].KEK}
 		for _, der := range c.Agencies[id].Signing {
@@ -518,6 +527,13 @@ func parse(plain []byte) (*keys, error) {
 		return nil, ErrDamaged
 	}
 	return k, nil
+}
+
+// oneLogKey tells whether a note signer key and a note verifier key are two halves.
+func oneLogKey(skey, vkey string) bool {
+	signer, err := note.NewSigner(skey)
+	check, err2 := note.NewVerifier(vkey)
+	return err == nil && err2 == nil && signer.Name() == check.Name() && signer.KeyHash() == check.KeyHash()
 }
 
 // keyID names a public key the way signatures do.

@@ -99,7 +99,8 @@ func TestCreateAndOpen(t *testing.T) {
 			t.Errorf("%s: the signature does not verify", c.name)
 		}
 	}
-	signer, vkey := must(keystore.New(again).LogSigner(t.Context())), must(again.LogKey(t.Context()))
+	vkey := must(keystore.New(again).LogKey(t.Context()))
+	signer := must(keystore.New(again).LogSigner(t.Context(), vkey))
 	signed := must(note.Sign(&note.Note{Text: "text\n"}, signer))
 	if _, err := note.Open(signed, note.VerifierList(must(note.NewVerifier(vkey)))); err != nil {
 		t.Errorf("checkpoint under %s: %v", signer.Name(), err)

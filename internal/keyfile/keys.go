@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -123,15 +124,27 @@ func (f *File) Sign(_ context.Context, use keystore.Use, kid string, messages []
 	return signatures, nil
 }
 
-// SignLog signs the text of one of the log's checkpoints.
-func (f *File) SignLog(_ context.Context, text []byte) ([]byte, error) {
+// SignLog signs the text of one of the log's checkpoints, with the key that signs now or
+// the one before it.
+func (f *File) SignLog(_ context.Context, kid string, text []byte) ([]byte, error) {
 	f.mu.RLock()
-	defer f.mu.RUnlock()
-	signer, err := note.NewSigner(f.keys.log)
-	if err != nil {
-		return nil, fmt.Errorf("keyfile: the log's key: %w", err)
+	k := f.keys
+	f.mu.RUnlock()
+	pairs := [][2]string{{k.log, k.logPublic}}
+	if n := len(k.logFormer); n > 0 {
+		pairs = append(pairs, [2]string{k.logBefore, k.logFormer[n-1]})
 	}
-	return signer.Sign(text)
+	for _, pair := range pairs {
+		if id, err := keystore.LogKeyID(pair[1]); err != nil || id != kid {
+			continue
+		}
+		signer, err := note.NewSigner(pair[0])
+		if err != nil {
+			return nil, fmt.Errorf("keyfile: the log's key: %w", err)
+		}
+		return signer.Sign(text)
+	}
+	return nil, ErrNoKey
 }
 
 // SignDerived signs with a key that is derived for one label and one network.
@@ -152,12 +165,19 @@ func (f *File) DerivedKey(ctx context.Context, label, network string) (ed25519.P
 	return key.Public().(ed25519.PublicKey), nil //nolint:forcetypeassert // ed25519's own
 }
 
-// LogKey is the text by which strangers check the log's checkpoints, a note
-// verifier key.
-func (f *File) LogKey(context.Context) (string, error) {
+// LogKeys are the texts by which strangers check the log's checkpoints, note verifier
+// keys: that of the key which signs now, and those from before.
+func (f *File) LogKeys(context.Context) ([]string, error) {
+	// Whoever only reads the log has to know a key that another process made. Where the
+	// file cannot be read, what was read of it holds.
+	_ = f.refresh()
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.keys.logPublic, nil
+	vkeys := []string{f.keys.logPublic}
+	for _, former := range slices.Backward(f.keys.logFormer) {
+		vkeys = append(vkeys, former)
+	}
+	return vkeys, nil
 }
 
 // NewAgency makes an agency's signing key and key-encryption key, and returns
@@ -207,8 +227,12 @@ func (f *File) RotateAgency(ctx context.Context, agency string) (keystore.Public
 }
 
 // Rotate makes a new key for a use of the network's own, if the one with the id before
-// signs for it now. The private half of that one is gone with it.
+// signs for it now. The private half of that one is gone with it; that of the log's stays
+// until the next change.
 func (f *File) Rotate(ctx context.Context, use keystore.Use, before string) (keystore.Public, error) {
+	if use == keystore.Log {
+		return f.rotateLog(ctx, before)
+	}
 	if use != keystore.Status && use != keystore.Pack {
 		return keystore.Public{}, fmt.Errorf("keyfile: %w: a key of this use is not changed", keystore.ErrRefused)
 	}
@@ -240,6 +264,33 @@ func (f *File) Rotate(ctx context.Context, use keystore.Use, before string) (key
 		return keystore.Public{}, err
 	}
 	return f.Public(ctx, use)
+}
+
+// rotateLog is Rotate for the log. Its name stays.
+func (f *File) rotateLog(ctx context.Context, before string) (keystore.Public, error) {
+	err := f.update(ctx, func(k *keys) error {
+		switch id, err := keystore.LogKeyID(k.logPublic); {
+		case err != nil:
+			return err
+		case id != before:
+			return errUnchanged // another process was faster
+		}
+		origin, _, _ := strings.Cut(k.logPublic, "+")
+		skey, vkey, err := note.GenerateKey(rand.Reader, origin)
+		if err != nil {
+			return fmt.Errorf("keyfile: make log key: %w", err)
+		}
+		// Clip: the slice is shared with the version that readers still hold.
+		k.logBefore, k.logFormer = k.log, append(slices.Clip(k.logFormer), k.logPublic)
+		k.log, k.logPublic = skey, vkey
+		return nil
+	})
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return keystore.Public{}, err
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return keystore.PublicOfLog(f.keys.logPublic)
 }
 
 // errUnchanged says that there is nothing to write.

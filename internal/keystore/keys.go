@@ -4,11 +4,16 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -107,6 +112,23 @@ func PublicOf(key *ecdsa.PublicKey) (Public, error) {
 	return Public{KeyID: jws.KeyID(key), DER: der}, nil
 }
 
+// PublicOfLog is the public half of a key of the log, by its note verifier key.
+func PublicOfLog(vkey string) (Public, error) {
+	public, err := LogPublic(vkey)
+	if err != nil {
+		return Public{}, err
+	}
+	kid, err := LogKeyID(vkey)
+	if err != nil {
+		return Public{}, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return Public{}, fmt.Errorf("keystore: a public key: %w", err)
+	}
+	return Public{KeyID: kid, DER: der}, nil
+}
+
 // PublicFrom is PublicOf for a SubjectPublicKeyInfo.
 func PublicFrom(der []byte) (Public, error) {
 	parsed, err := x509.ParsePKIXPublicKey(der)
@@ -127,9 +149,64 @@ func (p Public) Key() (*ecdsa.PublicKey, error) {
 	return key, nil
 }
 
-// LogSigner signs the log's checkpoints, under the name that LogKey has.
-func (k Keys) LogSigner(ctx context.Context) (note.Signer, error) {
-	vkey, err := k.LogKey(ctx)
+// LogKey is the text by which strangers check what the log's key signs now.
+func (k Keys) LogKey(ctx context.Context) (string, error) {
+	vkeys, err := k.LogKeys(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(vkeys) == 0 {
+		return "", fmt.Errorf("keystore: the log's keys: %w", trouble.ErrWrongAnswer)
+	}
+	return vkeys[0], nil
+}
+
+// Notes are the log's keys with their ids, as they can stand on a trust list: the one
+// that signs now first.
+func (k Keys) Notes(ctx context.Context) ([]verifier.NetworkKey, error) {
+	vkeys, err := k.LogKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	notes := make([]verifier.NetworkKey, len(vkeys))
+	for i, vkey := range vkeys {
+		notes[i] = verifier.NetworkKey{Use: verifier.UseLog, Note: vkey}
+		if notes[i].KeyID, err = LogKeyID(vkey); err != nil {
+			return nil, err
+		}
+	}
+	return notes, nil
+}
+
+// LogPublic is the key in a note verifier key, without the log's name: a log that began
+// anew has another name, and the same key.
+func LogPublic(vkey string) (ed25519.PublicKey, error) {
+	if _, err := note.NewVerifier(vkey); err != nil {
+		return nil, fmt.Errorf("keystore: a key of the log: %w", trouble.ErrWrongAnswer)
+	}
+	// C2SP signed-note, "Signed Note Verifier Keys": name, hash, and a byte for the
+	// kind in front of the key. NewVerifier takes Ed25519 alone.
+	data, err := base64.StdEncoding.DecodeString(strings.SplitN(vkey, "+", 3)[2])
+	if err != nil || len(data) != 1+ed25519.PublicKeySize {
+		return nil, fmt.Errorf("keystore: a key of the log: %w", trouble.ErrWrongAnswer)
+	}
+	return ed25519.PublicKey(data[1:]), nil
+}
+
+// LogKeyID names a key of the log as the ids of tokens name theirs: the first 8 bytes of
+// its thumbprint (RFC 7638 §3, RFC 8037 §2), in hex.
+func LogKeyID(vkey string) (string, error) {
+	public, err := LogPublic(vkey)
+	if err != nil {
+		return "", err
+	}
+	thumb := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + base64.RawURLEncoding.EncodeToString(public) + `"}`))
+	return hex.EncodeToString(thumb[:8]), nil
+}
+
+// LogSigner signs the log's checkpoints with the key that has this text, one of LogKeys.
+func (k Keys) LogSigner(ctx context.Context, vkey string) (note.Signer, error) {
+	kid, err := LogKeyID(vkey)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +214,7 @@ func (k Keys) LogSigner(ctx context.Context) (note.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keystore: the log's key: %w", err)
 	}
-	return logSigner{k.Store, context.WithoutCancel(ctx), check}, nil
+	return logSigner{k.Store, context.WithoutCancel(ctx), kid, check}, nil
 }
 
 // signer is one key of a Store.
@@ -189,10 +266,11 @@ func (s signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts)
 	return all[0], nil
 }
 
-// logSigner is the log's key.
+// logSigner is a key of the log.
 type logSigner struct {
 	store Store
 	ctx   context.Context //nolint:containedctx // note.Signer has no context
+	kid   string
 	check note.Verifier
 }
 
@@ -204,7 +282,7 @@ func (s logSigner) KeyHash() uint32 { return s.check.KeyHash() }
 
 // Sign has the Store sign the text of a note.
 func (s logSigner) Sign(text []byte) ([]byte, error) {
-	signature, err := s.store.SignLog(s.ctx, text)
+	signature, err := s.store.SignLog(s.ctx, s.kid, text)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,11 @@ func TestLyingStore(t *testing.T) {
 			t.Errorf("%s: %v, want ErrWrongAnswer", what, err)
 		}
 	}
-	signer, err := keystore.New(otherSignatures{file}).LogSigner(t.Context())
+	vkey, err := keystore.New(file).LogKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := keystore.New(otherSignatures{file}).LogSigner(t.Context(), vkey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,8 +71,8 @@ func (s otherSignatures) Sign(ctx context.Context, _ keystore.Use, _ string, mes
 	return s.Store.Sign(ctx, keystore.Agency("aa02"), p.KeyID, messages)
 }
 
-func (s otherSignatures) SignLog(ctx context.Context, text []byte) ([]byte, error) {
-	return s.Store.SignLog(ctx, append(text, '\n'))
+func (s otherSignatures) SignLog(ctx context.Context, kid string, text []byte) ([]byte, error) {
+	return s.Store.SignLog(ctx, kid, append(text, '\n'))
 }
 
 type noSignatures struct{ keystore.Store }

@@ -38,6 +38,7 @@ const (
 	Root   Use = "root"   // signs trust lists, and nothing else
 	Status Use = "status" // signs status and answers lists
 	Pack   Use = "pack"   // signs packs and envelopes
+	Log    Use = "log"    // signs checkpoints, by LogKeys and SignLog alone
 )
 
 // agencyUse begins the use of an agency's key.
@@ -54,7 +55,8 @@ func (u Use) OfAgency() (id string, ok bool) {
 	return string(u[len(agencyUse):]), true
 }
 
-// Public is the public half of a P-256 signing key.
+// Public is the public half of a P-256 signing key, or where a key of the log was made
+// anew, of that Ed25519 key.
 type Public struct {
 	KeyID string // RFC 7638 thumbprint, as the trust list names it
 	DER   []byte // SubjectPublicKeyInfo (RFC 5280 §4.1.2.7)
@@ -93,11 +95,13 @@ type Store interface {
 	// done then, and who asks Public again gets the new one.
 	Sign(ctx context.Context, use Use, kid string, messages []Message) ([][]byte, error)
 
-	// LogKey is the text by which strangers check the log's checkpoints, a note
-	// verifier key (C2SP signed-note), and SignLog the Ed25519 signature over
-	// the text of a checkpoint.
-	LogKey(ctx context.Context) (string, error)
-	SignLog(ctx context.Context, text []byte) ([]byte, error)
+	// LogKeys are the texts by which strangers check the log's checkpoints, note
+	// verifier keys (C2SP signed-note): that of the key which signs now, then those
+	// that signed before, the newest first. SignLog is the Ed25519 signature over the
+	// text of a checkpoint, with the key that has this id (LogKeyID): the one that
+	// signs now or the one before it. ErrNoKey for any other.
+	LogKeys(ctx context.Context) ([]string, error)
+	SignLog(ctx context.Context, kid string, text []byte) ([]byte, error)
 
 	// SignDerived signs with an Ed25519 key that is derived for one label and
 	// one network, and DerivedKey is its public half. What is signed begins with
@@ -111,7 +115,7 @@ type Store interface {
 	RotateAgency(ctx context.Context, agency string) (Public, error)
 	// Rotate makes a new key for one of the network's own uses, if the one with the id
 	// before signs for it now, and returns the one that signs. Those from before stay
-	// among Publics. ErrRefused for the root.
+	// among Publics, or LogKeys. ErrRefused for the root.
 	Rotate(ctx context.Context, use Use, before string) (Public, error)
 
 	// Wrap encrypts a record's file key to an agency; Unwrap opens it for the

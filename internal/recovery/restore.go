@@ -365,11 +365,11 @@ func fetchOrRead(ctx context.Context, where string) ([]byte, error) {
 // readHead finds the newest checkpoint that is known: the one given, or that of
 // the backup.
 func (r *restoring) readHead(ctx context.Context, path string) error {
-	vkey, err := r.keys.LogKey(ctx)
+	vkeys, err := r.keys.LogKeys(ctx)
 	if err != nil {
 		return err
 	}
-	if r.head, err = service.ParseHead(vkey, []byte(r.manifest.Checkpoint)); err != nil {
+	if r.head, err = service.ParseHead(vkeys, []byte(r.manifest.Checkpoint)); err != nil {
 		return fmt.Errorf("the log in the backup: %w", err)
 	}
 	r.lastHead, r.lastSigned = r.head, r.manifest.Checkpoint
@@ -380,7 +380,7 @@ func (r *restoring) readHead(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	given, err := service.ParseHead(vkey, data)
+	given, err := service.ParseHead(vkeys, data)
 	if err != nil {
 		return err
 	}

@@ -127,7 +127,7 @@ func TestRestoreRoster(t *testing.T) {
 	if err != nil || len(found.Problems) > 0 {
 		t.Errorf("fsck: %q, %v", found.Problems, err)
 	}
-	if log, err := doctor.VerifyLog(t.Context(), again, ""); err != nil || !log.Roster || len(log.Problems)+len(log.RosterProblems) > 0 {
+	if log, err := doctor.VerifyLog(t.Context(), again); err != nil || !log.Roster || len(log.Problems)+len(log.RosterProblems) > 0 {
 		t.Errorf("log verify: %+v, %v", log, err)
 	}
 }

@@ -3,8 +3,6 @@ package service
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -52,26 +50,65 @@ type namedLog struct {
 	origin string
 }
 
-// LogKey is the text by which strangers check the log.
-func (k namedLog) LogKey(ctx context.Context) (string, error) {
-	vkey, err := k.Store.LogKey(ctx)
+// LogKeys are the texts by which strangers check the log.
+func (k namedLog) LogKeys(ctx context.Context) ([]string, error) {
+	vkeys, err := k.Store.LogKeys(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return renamedKey(vkey, k.origin)
+	return renamedKeys(vkeys, k.origin)
 }
 
-// renamedKey is a note verifier key under another name.
-func renamedKey(vkey, origin string) (string, error) {
-	parts := strings.SplitN(vkey, "+", 3)
-	if len(parts) != 3 {
-		return "", errors.New("the log's key has another form")
+// renamedKeys are note verifier keys under another name.
+func renamedKeys(vkeys []string, origin string) ([]string, error) {
+	all := make([]string, len(vkeys))
+	for i, vkey := range vkeys {
+		public, err := keystore.LogPublic(vkey)
+		if err != nil {
+			return nil, err
+		}
+		if all[i], err = note.NewEd25519VerifierKey(origin, public); err != nil {
+			return nil, err
+		}
 	}
-	data, err := base64.StdEncoding.DecodeString(parts[2])
-	if err != nil || len(data) != 1+ed25519.PublicKeySize {
-		return "", errors.New("the log's key has another form")
+	return all, nil
+}
+
+// logKeys are the log's keys as they are now: those that the keystore has, of which those
+// sign that stand on the trust list.
+type logKeys struct {
+	keys   keystore.Keys
+	listed func(ctx context.Context) ([]string, error)
+}
+
+// Verifiers are the public halves, the newest first.
+func (k logKeys) Verifiers(ctx context.Context) ([]note.Verifier, error) {
+	vkeys, err := k.keys.LogKeys(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return note.NewEd25519VerifierKey(origin, ed25519.PublicKey(data[1:]))
+	all := make([]note.Verifier, len(vkeys))
+	for i, vkey := range vkeys {
+		if all[i], err = note.NewVerifier(vkey); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Signers are the key that signs now, and those beside it that it replaced.
+func (k logKeys) Signers(ctx context.Context) ([]note.Signer, error) {
+	vkeys, err := k.listed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]note.Signer, len(vkeys))
+	for i, vkey := range vkeys {
+		if all[i], err = k.keys.LogSigner(ctx, vkey); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // nameLog gives the log the name that it has had since the last restore.
@@ -88,10 +125,11 @@ func (s *Service) nameLog(ctx context.Context, network string, keys keystore.Sto
 var ErrUnlinked = errors.New("the log began anew and does not show what it follows")
 
 // Follows checks what a log says about the one before it, with nothing but the
-// public files and the log's public key: the note in restart.json is the first
-// leaf, names this log, and holds a checkpoint that the same key signed under
-// the former name. The zero Checkpoint is that of a log which is the first.
-func Follows(dir fs.FS, vkey string) (former audit.Checkpoint, err error) {
+// public files and the log's public keys, of which vkey signed its checkpoint: the note
+// in restart.json is the first leaf, names this log, and holds a checkpoint that one of
+// the keys signed under the former name. The zero Checkpoint is that of a log which is
+// the first.
+func Follows(dir fs.FS, vkey string, vkeys []string) (former audit.Checkpoint, err error) {
 	origin, _, _ := strings.Cut(vkey, "+")
 	at := strings.LastIndexByte(origin, '/')
 	if at < 0 || !isRestarted(origin, origin[:at]) {
@@ -116,7 +154,7 @@ func Follows(dir fs.FS, vkey string) (former audit.Checkpoint, err error) {
 	if _, err := audit.CheckInclusion(vkey, n.Hash(), proof); err != nil {
 		return audit.Checkpoint{}, errors.Join(ErrUnlinked, err)
 	}
-	first, err := renamedKey(vkey, origin[:at])
+	first, err := renamedKeys(append([]string{vkey}, vkeys...), origin[:at])
 	if err != nil {
 		return audit.Checkpoint{}, err
 	}
@@ -127,22 +165,35 @@ func Follows(dir fs.FS, vkey string) (former audit.Checkpoint, err error) {
 	return former, nil
 }
 
-// KeyForCheckpoint is the key that a checkpoint of this network's log has to be
-// signed with: the name in its first line may be that of a log that began anew.
-func KeyForCheckpoint(vkey string, checkpoint []byte) (string, error) {
-	origin, _, _ := strings.Cut(string(checkpoint), "\n")
-	if first, _, _ := strings.Cut(vkey, "+"); isRestarted(origin, first) {
-		return renamedKey(vkey, origin)
+// KeyForCheckpoint is the key that has signed a checkpoint of this network's log, of those
+// that sign now or signed before, the newest first: the newest of them where none has. The
+// name in its first line may be that of a log that began anew.
+func KeyForCheckpoint(vkeys []string, checkpoint []byte) (string, error) {
+	if len(vkeys) == 0 {
+		return "", errors.New("no key of the log was given")
 	}
-	return vkey, nil
+	origin, _, _ := strings.Cut(string(checkpoint), "\n")
+	if first, _, _ := strings.Cut(vkeys[0], "+"); isRestarted(origin, first) {
+		var err error
+		if vkeys, err = renamedKeys(vkeys, origin); err != nil {
+			return "", err
+		}
+	}
+	for _, vkey := range vkeys {
+		if _, err := audit.ParseCheckpoint(checkpoint, vkey); err == nil {
+			return vkey, nil
+		}
+	}
+	return vkeys[0], nil
 }
 
-// ParseHead reads a checkpoint of the network's log, by whatever name it has.
-func ParseHead(vkey string, data []byte) (audit.Checkpoint, error) {
+// ParseHead reads a checkpoint of the network's log, by whatever name it has, that one of
+// its keys has signed.
+func ParseHead(vkeys []string, data []byte) (audit.Checkpoint, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return audit.Checkpoint{}, nil
 	}
-	key, err := KeyForCheckpoint(vkey, data)
+	key, err := KeyForCheckpoint(vkeys, data)
 	if err != nil {
 		return audit.Checkpoint{}, err
 	}

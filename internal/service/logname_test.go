@@ -14,15 +14,16 @@ import (
 func TestOriginNames(t *testing.T) {
 	t.Parallel()
 	keys := testKeys(t)
-	vkey, err := keys.LogKey(t.Context())
+	vkeys, err := keys.LogKeys(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	vkey := vkeys[0]
 	for line, renamed := range map[string]bool{
 		"safeconduct/test": false, "safeconduct/test/0123abcd": true, "safeconduct/test/0123ABCD": false,
 		"safeconduct/test/": false, "safeconduct/other/0123abcd": false, "safeconduct/test/0123abcd/0123abcd": false, "": false,
 	} {
-		got, err := KeyForCheckpoint(vkey, []byte(line+"\n5\n"))
+		got, err := KeyForCheckpoint(vkeys, []byte(line+"\n5\n"))
 		if err != nil || (got != vkey) != renamed || renamed && !strings.HasPrefix(got, line+"+") {
 			t.Errorf("%q: %q, %v", line, got, err)
 		}

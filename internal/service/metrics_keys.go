@@ -49,9 +49,9 @@ func (c countedKeys) Sign(ctx context.Context, use keystore.Use, kid string, mes
 	return c.Store.Sign(ctx, use, kid, messages)
 }
 
-func (c countedKeys) SignLog(ctx context.Context, text []byte) (s []byte, err error) {
+func (c countedKeys) SignLog(ctx context.Context, kid string, text []byte) (s []byte, err error) {
 	defer c.count("sign_log", time.Now(), &err)
-	return c.Store.SignLog(ctx, text)
+	return c.Store.SignLog(ctx, kid, text)
 }
 
 func (c countedKeys) SignDerived(ctx context.Context, label, network string, data []byte) (s []byte, err error) {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/vault"
 )
@@ -35,20 +34,19 @@ func (s *Service) openOffsite(network string) error {
 	return s.Offsite.Check()
 }
 
-// keptCheckpoint reads the checkpoint in the off-site folder, for a log with this
-// key. One of a log that ours followed after a restore says nothing of ours.
-func (s *Service) keptCheckpoint(key string) func() (audit.Checkpoint, error) {
-	ours, _, _ := strings.Cut(key, "+")
-	return func() (audit.Checkpoint, error) {
+// keptCheckpoint reads the checkpoint in the off-site folder, for a log of this name. One
+// of a log that ours followed after a restore says nothing of ours.
+func (s *Service) keptCheckpoint(ours string) func() ([]byte, error) {
+	return func() ([]byte, error) {
 		data, err := s.Offsite.Checkpoint()
 		if err != nil || data == nil {
-			return audit.Checkpoint{}, err
+			return nil, err
 		}
 		origin, _, _ := strings.Cut(string(data), "\n")
 		if origin != ours && slices.Contains(s.former, origin) {
-			return audit.Checkpoint{}, nil
+			return nil, nil
 		}
-		return audit.ParseCheckpoint(data, key)
+		return data, nil
 	}
 }
 

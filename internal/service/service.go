@@ -11,11 +11,11 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/time/rate"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -320,19 +320,12 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 }
 
 func (s *Service) openLog(ctx context.Context) (*audit.Log, error) {
-	signs, err := s.Keys.LogSigner(ctx)
-	if err != nil {
-		return nil, err
-	}
 	key, err := s.Keys.LogKey(ctx)
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := note.NewVerifier(key)
-	if err != nil {
-		return nil, err
-	}
-	return audit.New(audit.Config{Store: s.DB.Log(), Dir: s.LogDir, Signer: signs, Verifier: verifier, Kept: s.keptCheckpoint(key)})
+	origin, _, _ := strings.Cut(key, "+")
+	return audit.New(audit.Config{Store: s.DB.Log(), Dir: s.LogDir, Keys: logKeys{s.Keys, s.Network.LogKeys}, Kept: s.keptCheckpoint(origin)})
 }
 
 // publicLog are the log's public files as requests get them.

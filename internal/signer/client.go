@@ -232,10 +232,17 @@ func (c *Client) Sign(ctx context.Context, use keystore.Use, kid string, message
 	return all, nil
 }
 
-// LogKey is the text by which strangers check the log's checkpoints.
-func (c *Client) LogKey(ctx context.Context) (string, error) {
-	a, err := c.ask(ctx, question{Op: opLogKey})
-	return a.Text, err
+// LogKeys are the texts by which strangers check the log's checkpoints.
+func (c *Client) LogKeys(ctx context.Context) ([]string, error) {
+	a, err := c.ask(ctx, question{Op: opLogKeys})
+	if err != nil {
+		return nil, err
+	}
+	vkeys := make([]string, len(a.Many))
+	for i, vkey := range a.Many {
+		vkeys[i] = string(vkey)
+	}
+	return vkeys, nil
 }
 
 // data is a question whose answer is bytes.
@@ -245,8 +252,9 @@ func (c *Client) data(ctx context.Context, q question) ([]byte, error) {
 }
 
 // SignLog has the text of one of the log's checkpoints signed.
-func (c *Client) SignLog(ctx context.Context, text []byte) ([]byte, error) {
-	return c.data(ctx, question{Op: opSignLog, Data: text})
+func (c *Client) SignLog(ctx context.Context, kid string, text []byte) ([]byte, error) {
+	a, err := c.informed(ctx, question{Op: opSignLog, KeyID: kid, Data: text})
+	return a.Data, err
 }
 
 // SignDerived signs with a key that is derived for one label and one network.

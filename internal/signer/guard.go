@@ -206,8 +206,8 @@ func (g *Guard) RotateAgency(ctx context.Context, agency string) (keystore.Publi
 	return g.Store.RotateAgency(ctx, agency)
 }
 
-// Rotate makes a new key for lists or packs, where people agreed that the one which signs
-// is replaced.
+// Rotate makes a new key for lists, packs or the log, where people agreed that the one
+// which signs is replaced.
 func (g *Guard) Rotate(ctx context.Context, use keystore.Use, before string) (keystore.Public, error) {
 	if err := g.cfg.Permits.Replaces(ctx, use, before); err != nil {
 		return keystore.Public{}, err
@@ -529,12 +529,12 @@ func (g *Guard) ownKeys(ctx context.Context, keys []verifier.NetworkKey) error {
 				return err
 			}
 		case verifier.UseLog:
-			ours, err := g.LogKey(ctx)
+			kid, err := keystore.LogKeyID(k.Note)
 			if err != nil {
-				return err
+				return refuse("a key of the log that is none")
 			}
-			if keyOfNote(k.Note) != keyOfNote(ours) || keyOfNote(ours) == "" {
-				return refuse("a key of the log that this keystore does not have")
+			if err := g.logKey(ctx, kid); err != nil {
+				return err
 			}
 		default:
 			return refuse("a key with a use that there is no key for")
@@ -543,14 +543,24 @@ func (g *Guard) ownKeys(ctx context.Context, keys []verifier.NetworkKey) error {
 	return nil
 }
 
-// keyOfNote is the key in a note verifier key, without the name: a log that began
-// anew has another one (C2SP signed-note).
-func keyOfNote(vkey string) string {
-	parts := strings.SplitN(vkey, "+", 3)
-	if len(parts) != 3 {
-		return ""
+// logKey sees that a key of the log is this keystore's, and signs now or was replaced by
+// one that people agreed to.
+func (g *Guard) logKey(ctx context.Context, kid string) error {
+	vkeys, err := g.LogKeys(ctx)
+	if err != nil {
+		return err
 	}
-	return parts[2]
+	for i, vkey := range vkeys {
+		switch id, err := keystore.LogKeyID(vkey); {
+		case err != nil:
+			return err
+		case id == kid && i == 0:
+			return nil
+		case id == kid:
+			return g.cfg.Permits.Replaces(ctx, keystore.Log, kid)
+		}
+	}
+	return refuse("a key of the log that this keystore does not have")
 }
 
 func among(publics []keystore.Public, kid string, jwk []byte) bool {
@@ -873,8 +883,12 @@ func (g *Guard) envelope(ctx context.Context, kid string, message []byte) error 
 const logName = "safeconduct/"
 
 // SignLog signs a checkpoint of this network's log, which has not got shorter, nor
-// another root at the same length (a split view).
-func (g *Guard) SignLog(ctx context.Context, text []byte) ([]byte, error) {
+// another root at the same length (a split view), with the key that signs now, or beside
+// it with the one that it replaced.
+func (g *Guard) SignLog(ctx context.Context, kid string, text []byte) ([]byte, error) {
+	if err := g.logKey(ctx, kid); err != nil {
+		return nil, err
+	}
 	lines := strings.Split(string(text), "\n")
 	if len(lines) != 4 || lines[3] != "" {
 		return nil, refuse("not a checkpoint")
@@ -904,7 +918,7 @@ func (g *Guard) SignLog(ctx context.Context, text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return g.Store.SignLog(ctx, text)
+	return g.Store.SignLog(ctx, kid, text)
 }
 
 // SignDerived signs for the labels that there are, and this network.

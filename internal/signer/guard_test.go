@@ -607,8 +607,12 @@ func TestGuardEnvelopes(t *testing.T) {
 func TestGuardLog(t *testing.T) {
 	g := newGuarded(t)
 	allowed(t, "a pack, so that the network is known", g.pack(1, "", ""))
+	vkey, err := g.LogKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	checkpoint := func(origin string, size int, root byte) error {
-		s, err := g.LogSigner(t.Context())
+		s, err := g.LogSigner(t.Context(), vkey)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -627,8 +631,18 @@ func TestGuardLog(t *testing.T) {
 	refused(t, "shorter, started anew", checkpoint(ours, 9, 1))
 	allowed(t, "a log that began anew", checkpoint(ours+"/0a0b0c0d", 1, 3))
 	allowed(t, "longer", checkpoint(ours, 11, 4))
-	_, err := g.guard.SignLog(t.Context(), []byte("anything"))
-	refused(t, "no checkpoint", err)
+	refused(t, "no checkpoint", g.signLog("anything"))
+}
+
+// signLog has a text signed with the key of the log.
+func (g *guarded) signLog(text string) error {
+	g.t.Helper()
+	notes, err := g.Notes(g.t.Context())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	_, err = g.guard.SignLog(g.t.Context(), notes[0].KeyID, []byte(text))
+	return err
 }
 
 // TestGuardDerived: nobody is given the keys that are derived from keyed hashes.

@@ -284,10 +284,14 @@ func reply(ctx context.Context, s keystore.Store, q question, a *answer) (err er
 		return err
 	case opSign:
 		a.Many, err = s.Sign(ctx, keystore.Use(q.Use), q.KeyID, q.messages())
-	case opLogKey:
-		a.Text, err = s.LogKey(ctx)
+	case opLogKeys:
+		vkeys, err := s.LogKeys(ctx)
+		for _, vkey := range vkeys {
+			a.Many = append(a.Many, []byte(vkey))
+		}
+		return err
 	case opSignLog:
-		a.Data, err = s.SignLog(ctx, q.Data)
+		a.Data, err = s.SignLog(ctx, q.KeyID, q.Data)
 	case opSignDerived:
 		a.Data, err = s.SignDerived(ctx, q.Label, q.Network, q.Data)
 	case opDerivedKey:

@@ -51,7 +51,7 @@ func TestShut(t *testing.T) {
 	for name, err := range map[string]error{
 		"a key":     func() error { _, err := c.Public(t.Context(), keystore.Root); return err }(),
 		"a hash":    func() error { _, err := c.MAC(t.Context(), "safeconduct/rows/1", nil); return err }(),
-		"the log":   func() error { _, err := c.SignLog(t.Context(), []byte("x")); return err }(),
+		"the log":   func() error { _, err := c.SignLog(t.Context(), "", []byte("x")); return err }(),
 		"lock":      signer.LockAt(t.Context(), socket, pin.Lock),
 		"a roster":  c.Open(t.Context(), nil), // it was not said where that is
 		"an agency": func() error { _, err := c.NewAgency(t.Context(), w.ngo); return err }(),

@@ -36,7 +36,7 @@ const (
 	opReady op = iota + 1
 	opPublic
 	opSign
-	opLogKey
+	opLogKeys
 	opSignLog
 	opSignDerived
 	opDerivedKey

@@ -302,7 +302,7 @@ func TestPublishersOfOneLog(t *testing.T) {
 	for _, db := range []*DB{a, b} {
 		go func() {
 			var sizes []int64
-			log, err := audit.New(audit.Config{Store: db.Log(), Dir: db.LogFiles(), Signer: signer, Verifier: check})
+			log, err := audit.New(audit.Config{Store: db.Log(), Dir: db.LogFiles(), Keys: audit.OneKey(signer, check)})
 			if err != nil {
 				t.Error(err)
 			}
@@ -326,7 +326,7 @@ func TestPublishersOfOneLog(t *testing.T) {
 	if !slices.IsSorted(first) || !slices.IsSorted(second) || len(first)+len(second) == 0 {
 		t.Errorf("heads went back: %v, %v", first, second)
 	}
-	log, err := audit.New(audit.Config{Store: a.Log(), Dir: a.LogFiles(), Signer: signer, Verifier: check})
+	log, err := audit.New(audit.Config{Store: a.Log(), Dir: a.LogFiles(), Keys: audit.OneKey(signer, check)})
 	ok(t, err)
 	_, err = log.Publish(ctx)
 	ok(t, err)

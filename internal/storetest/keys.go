@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -48,6 +49,7 @@ func Keys(t *testing.T, open func(t *testing.T) OpenKeys) {
 	t.Run("derived keys", func(t *testing.T) { derivedKeys(t, open(t), open(t)) })
 	t.Run("rotation", func(t *testing.T) { rotation(t, open(t)) })
 	t.Run("keys of the network", func(t *testing.T) { ownRotation(t, open(t)) })
+	t.Run("the log's key", func(t *testing.T) { logRotation(t, open(t)) })
 	t.Run("unknown agencies", func(t *testing.T) { unknownAgencies(t, open(t)) })
 	t.Run("at the same time", func(t *testing.T) { sameTime(t, open(t)) })
 }
@@ -139,9 +141,9 @@ func networkKeys(t *testing.T, k OpenKeys) {
 		same(t, c.name+" opened again", s2.KeyID, s.KeyID)
 	}
 
-	signer, err := k.LogSigner(t.Context())
-	ok(t, err)
 	key, err := again.LogKey(t.Context())
+	ok(t, err)
+	signer, err := k.LogSigner(t.Context(), key)
 	ok(t, err)
 	check, err := note.NewVerifier(key)
 	ok(t, err)
@@ -357,6 +359,59 @@ func ownRotation(t *testing.T, k OpenKeys) {
 		if _, err := k.Rotate(t.Context(), use, "0000000000000000"); err == nil {
 			t.Errorf("%s: replaced", use)
 		}
+	}
+}
+
+// logRotation: a key of the log is replaced once, under the same name. The one before it
+// signs beside it until the next change, and all that signed stay known, the newest first.
+func logRotation(t *testing.T, k OpenKeys) {
+	text := "example.org/log\n1\nAAAA\n"
+	signs := func(ks Keystore, vkey string) error {
+		t.Helper()
+		s, err := ks.LogSigner(t.Context(), vkey)
+		ok(t, err)
+		check, err := note.NewVerifier(vkey)
+		ok(t, err)
+		signed, err := note.Sign(&note.Note{Text: text}, s)
+		if err == nil {
+			_, err = note.Open(signed, note.VerifierList(check))
+		}
+		return err
+	}
+	var made []string // the newest first
+	for range 3 {
+		notes, err := k.Notes(t.Context())
+		ok(t, err)
+		made = append([]string{notes[0].Note}, made...)
+		generation, err := k.Generation(t.Context())
+		ok(t, err)
+		ok(t, k.RotateOwn(t.Context(), verifier.UseLog, notes[0].KeyID))
+		if g, err := k.Generation(t.Context()); err != nil || g <= generation {
+			t.Errorf("generation %d after %d, %v", g, generation, err)
+		}
+		ok(t, k.RotateOwn(t.Context(), verifier.UseLog, notes[0].KeyID)) // it signs no more: nothing is done
+	}
+	for name, ks := range map[string]Keystore{"here": k.Keystore, "opened again": k.Again(t)} {
+		vkeys, err := ks.LogKeys(t.Context())
+		ok(t, err)
+		if len(vkeys) != 4 || !slices.Equal(vkeys[1:], made) || slices.Contains(made, vkeys[0]) {
+			t.Fatalf("%s: the log has the keys %q, and had %q", name, vkeys, made)
+		}
+		origin, _, _ := strings.Cut(made[0], "+")
+		for i, vkey := range vkeys {
+			if !strings.HasPrefix(vkey, origin+"+") {
+				t.Errorf("%s: another name: %s", name, vkey)
+			}
+			switch err := signs(ks, vkey); {
+			case i < 2 && err != nil:
+				t.Errorf("%s: key %d does not sign: %v", name, i, err)
+			case i >= 2 && !errors.Is(err, k.NoKey):
+				t.Errorf("%s: key %d: %v, want %v", name, i, err, k.NoKey)
+			}
+		}
+	}
+	if _, err := k.SignLog(t.Context(), "0000000000000000", []byte(text)); !errors.Is(err, k.NoKey) {
+		t.Errorf("a key that there is not: %v, want %v", err, k.NoKey)
 	}
 }
 

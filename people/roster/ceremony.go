@@ -12,11 +12,11 @@ import (
 // DoNewKey has a key replaced that signs for the network or for an agency.
 const DoNewKey = "signing.change"
 
-// The uses of keys that a ceremony replaces. The root is pinned by every device, and the
-// log's key by whoever watches the log.
+// The uses of keys that a ceremony replaces. The root is pinned by every device.
 const (
 	UseStatus = "status" // status and answers lists
 	UsePack   = "pack"   // packs and envelopes
+	UseLog    = "log"    // checkpoints of the log
 	UseAgency = "agency" // attestations and cards of one agency
 )
 
@@ -55,7 +55,7 @@ func (k *NewKey) need(s *State, _ approval.Act) need {
 
 func (k *NewKey) check(s *State, _ approval.Act) error {
 	var c invalid.Checker
-	c.Must(slices.Contains([]string{UseStatus, UsePack, UseAgency}, k.Use), "/use", invalid.CodeNotInList, "is a use of keys that are replaced")
+	c.Must(slices.Contains([]string{UseStatus, UsePack, UseLog, UseAgency}, k.Use), "/use", invalid.CodeNotInList, "is a use of keys that are replaced")
 	c.Must(keyID.MatchString(k.Before), "/before", invalid.CodeFormat, "is the id of a key")
 	if err := c.Err(); err != nil {
 		return err

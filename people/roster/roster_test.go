@@ -530,6 +530,7 @@ func TestCeremonies(t *testing.T) {
 		want error
 	}{
 		"one operator":               {key("pack", "", first), []string{s.op1}, no},
+		"one operator, the log's":    {key("log", "", first), []string{s.op1}, no},
 		"two operators":              {key("pack", "", first), []string{s.op1, s.op2}, no},
 		"two of agencies":            {key("pack", "", first), []string{s.a1, s.b1}, no},
 		"one of an agency":           {key("agency", s.a, first), []string{s.a1}, no},
@@ -541,15 +542,16 @@ func TestCeremonies(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
-	for name, what := range map[string]*roster.NewKey{"the root": key("root", "", first), "the log": key("log", "", first), "no key": key("pack", "", "?")} {
+	for name, what := range map[string]*roster.NewKey{"the root": key("root", "", first), "no key": key("pack", "", "?")} {
 		if err := s.do(roster.DoNewKey, "", what, s.op1, s.a1); err == nil {
 			t.Errorf("%s is replaced", name)
 		}
 	}
 	s.must(roster.DoNewKey, "", key("pack", "", first), s.op1, s.a1)
+	s.must(roster.DoNewKey, "", key("log", "", first), s.op1, s.b1)
 	s.must(roster.DoNewKey, "", key("agency", s.a, first), s.a1, s.a2)
 	v := s.view()
-	if !v.Replaces("pack", "", first) || !v.Replaces("agency", s.a, first) || v.Replaces("status", "", first) || v.Replaces("agency", s.b, first) {
+	if !v.Replaces("pack", "", first) || !v.Replaces("log", "", first) || !v.Replaces("agency", s.a, first) || v.Replaces("status", "", first) || v.Replaces("agency", s.b, first) {
 		t.Error("what was agreed to is something else")
 	}
 	if err := s.do(roster.DoNewKey, "", key("pack", "", first), s.op1, s.b1); !errors.Is(err, roster.ErrState) {
