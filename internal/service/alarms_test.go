@@ -2,12 +2,14 @@ package service
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
@@ -160,13 +162,14 @@ func TestCeremonies(t *testing.T) {
 	kids := func(pack *verifier.Pack, use verifier.Use) (all []string) {
 		for _, k := range pack.Trust().Keys {
 			if k.Use == use {
-				all = append(all, k.KeyID)
+				all = append(all, k.KeyID+k.Note)
 			}
 		}
 		return all
 	}
 	first := publish()
-	for _, use := range []verifier.Use{verifier.UseStatus, verifier.UsePack} {
+	older := u.checkpoint(kids(first, verifier.UseLog)...)[0]
+	for _, use := range []verifier.Use{verifier.UseStatus, verifier.UsePack, verifier.UseLog} {
 		before := kids(first, use)
 		what, err := u.Network.NewKey(ctx, string(use), "")
 		u.ok(err)
@@ -181,6 +184,16 @@ func TestCeremonies(t *testing.T) {
 		// What was agreed to is done once.
 		if _, err := u.People.Ask(ctx, u.house.Actor(u.house.First), roster.DoNewKey, "", what); !errors.Is(err, people.ErrConflict) {
 			t.Errorf("%s: asked for again: %v", use, err)
+		}
+	}
+	// The log goes on under its name: both keys sign, and show that it forgot nothing.
+	logKeys := kids(publish(), verifier.UseLog)
+	heads := u.checkpoint(logKeys...)
+	for i, vkey := range logKeys {
+		proof, err := audit.ProveConsistency(u.LogDir, vkey, older.Size)
+		u.ok(err)
+		if err := audit.CheckConsistency(older, heads[i], proof); err != nil || heads[i].Size <= older.Size {
+			t.Errorf("key %d of the log: %d leaves after %d, %v", i, heads[i].Size, older.Size, err)
 		}
 	}
 	agency := u.by.Agency
@@ -199,7 +212,79 @@ func TestCeremonies(t *testing.T) {
 		t.Errorf("the agency has %d keys", len(a.Keys))
 	}
 	u.clock = u.clock.Add(41 * 24 * time.Hour)
-	if got := kids(publish(), verifier.UseStatus); len(got) != 1 || got[0] == kids(first, verifier.UseStatus)[0] {
-		t.Errorf("41 days later the trust list names %q", got)
+	late := publish()
+	for _, use := range []verifier.Use{verifier.UseStatus, verifier.UseLog} {
+		if got := kids(late, use); len(got) != 1 || got[0] == kids(first, use)[0] {
+			t.Errorf("%s: 41 days later the trust list names %q", use, got)
+		}
 	}
+	if _, err := audit.Verify(u.LogDir, logKeys[1]); !errors.Is(err, audit.ErrCheckpoint) {
+		t.Errorf("the former key of the log signs still: %v", err)
+	}
+	if _, err := audit.Verify(u.LogDir, logKeys[0]); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLogKeyCutOff: a change of the log's key is cut off before it is published. The log
+// is whole, opened again it goes on, and no third key is made.
+func TestLogKeyCutOff(t *testing.T) {
+	for name, cut := range map[string]func(u *unit, what *roster.NewKey){
+		"before the database knows": func(u *unit, what *roster.NewKey) {
+			u.ok(u.Keys.RotateOwn(t.Context(), verifier.UseLog, what.Before))
+		},
+		"before the trust list": func(u *unit, _ *roster.NewKey) { u.ok(u.Network.Renew(t.Context())) },
+		"before the checkpoint": func(u *unit, _ *roster.NewKey) {
+			u.ok(u.Network.Renew(t.Context()))
+			u.ok(u.Board.makePack(t.Context()))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUnit(t, false)
+			u.publish()
+			what, err := u.Network.NewKey(t.Context(), roster.UseLog, "")
+			u.ok(err)
+			before, err := u.Keys.LogKey(t.Context())
+			u.ok(err)
+			u.house.Do(roster.DoNewKey, "", what, u.house.First, u.others[0])
+			cut(u, what)
+			u.ok(u.Close())
+			u.Service, err = Open(t.Context(), u.cfg)
+			u.ok(err)
+			if _, err := u.CheckLog(t.Context()); err != nil {
+				t.Error(err)
+			}
+			old := u.checkpoint(before)[0]
+			u.publish()
+			vkeys, err := u.Keys.LogKeys(t.Context())
+			u.ok(err)
+			if len(vkeys) != 2 || vkeys[1] != before {
+				t.Fatalf("the log's keys are %q", vkeys)
+			}
+			for _, head := range u.checkpoint(vkeys...) {
+				if head.Size <= old.Size {
+					t.Errorf("%d leaves, after %d", head.Size, old.Size)
+				}
+			}
+		})
+	}
+}
+
+func (u *unit) publish() {
+	u.t.Helper()
+	_, err := u.Board.Publish(u.t.Context(), Console, false)
+	u.ok(err)
+}
+
+// checkpoint is the newest one of the log, as each of the keys shows it.
+func (u *unit) checkpoint(vkeys ...string) (heads []audit.Checkpoint) {
+	u.t.Helper()
+	signed, err := fs.ReadFile(u.LogDir, CheckpointName)
+	u.ok(err)
+	for _, vkey := range vkeys {
+		head, err := audit.ParseCheckpoint(signed, vkey)
+		u.ok(err)
+		heads = append(heads, head)
+	}
+	return heads
 }

@@ -390,6 +390,7 @@ func (e HealthState) Valid() bool {
 // Defines values for KeyUse.
 const (
 	KeyUseAgency KeyUse = "agency"
+	KeyUseLog    KeyUse = "log"
 	KeyUsePack   KeyUse = "pack"
 	KeyUseStatus KeyUse = "status"
 )
@@ -398,6 +399,8 @@ const (
 func (e KeyUse) Valid() bool {
 	switch e {
 	case KeyUseAgency:
+		return true
+	case KeyUseLog:
 		return true
 	case KeyUsePack:
 		return true
@@ -2605,7 +2608,7 @@ type ServerInterface interface {
 	// ListShared The records shared with my agency
 	// (GET /api/v1/shared)
 	ListShared(c *gin.Context)
-	// ListSigningKeys The keys that sign lists and packs, and those of an agency
+	// ListSigningKeys The keys that sign lists, packs and the log, and those of an agency
 	// (GET /api/v1/signing-keys)
 	ListSigningKeys(c *gin.Context, params ListSigningKeysParams)
 	// UnlockNetwork Open a locked network, by the passkeys of two people over one act
@@ -9268,7 +9271,7 @@ type StrictServerInterface interface {
 	// ListShared The records shared with my agency
 	// (GET /api/v1/shared)
 	ListShared(ctx context.Context, request ListSharedRequestObject) (ListSharedResponseObject, error)
-	// ListSigningKeys The keys that sign lists and packs, and those of an agency
+	// ListSigningKeys The keys that sign lists, packs and the log, and those of an agency
 	// (GET /api/v1/signing-keys)
 	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
 	// UnlockNetwork Open a locked network, by the passkeys of two people over one act
