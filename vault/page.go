@@ -27,10 +27,7 @@ const (
 
 var roles = []PageRole{RoleData, RoleVisa, RoleStamp, RoleCover, RolePortrait}
 
-const (
-	maxPages   = 64 // per document
-	maxUploads = 16 // at the same time, each up to MaxUpload in memory; eight of one asker
-)
+const maxPages = 64 // per document
 
 // PageMeta is what an upload says about itself.
 type PageMeta struct {
@@ -78,8 +75,8 @@ func (p Page) Bytes() []byte {
 // metadata, no thumbnail and nothing behind the picture survives. The page
 // exists for others once all of it is kept, and not before.
 //
-// ErrMediaType, ErrUnreadable, a *PictureError, ErrTooMany and ErrBusy say why
-// not.
+// ErrMediaType, ErrUnreadable, a *PictureError and ErrTooMany say why not. How many
+// pictures wait in memory until they are drawn is for whoever reads them to bound.
 func (v *Vault) AddPage(ctx context.Context, by audit.Actor, documentID string, meta PageMeta, picture io.Reader) (PageInfo, error) {
 	r, err := v.ownedDocument(ctx, by, documentID)
 	if err != nil {
@@ -88,11 +85,6 @@ func (v *Vault) AddPage(ctx context.Context, by audit.Actor, documentID string, 
 	if err := meta.check(); err != nil {
 		return PageInfo{}, err
 	}
-	leave, ok := v.uploads.enter(by.ID)
-	if !ok {
-		return PageInfo{}, ErrBusy
-	}
-	defer leave()
 	clean, mediaType, err := v.clean(ctx, by.ID, meta.MediaType, picture)
 	if err != nil {
 		return PageInfo{}, fmt.Errorf("vault: add a page: %w", err)

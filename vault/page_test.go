@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"filippo.io/age"
@@ -424,43 +423,6 @@ func TestUploadsThatEnd(t *testing.T) {
 	if len(kept.Pages) != 0 {
 		t.Errorf("pages %+v", kept.Pages)
 	}
-}
-
-// TestUploadsAtOnce: more uploads than fit into memory are refused, not queued.
-func TestUploadsAtOnce(t *testing.T) {
-	w := newWorld(t)
-	ctx := t.Context()
-	d := w.newDocument(w.newCase().ID)
-	var wait sync.WaitGroup
-	var writers []*io.PipeWriter
-	for range 8 {
-		r, slow := io.Pipe()
-		writers = append(writers, slow)
-		wait.Go(func() {
-			_, err := w.AddPage(ctx, w.worker, d.ID, vault.PageMeta{Role: vault.RoleData, MediaType: "image/png"}, r)
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	picture := pngOf(10, 10)
-	for _, slow := range writers { // a write returns when its upload has been let in
-		_, err := slow.Write(picture[:1])
-		w.ok(err)
-	}
-	_, err := w.page(d.ID, "image/png", picture)
-	w.is("one more", err, vault.ErrBusy)
-	// Another caseworker is not kept out by them.
-	other := audit.Actor{ID: id(), Agency: w.worker.Agency, Role: w.worker.Role}
-	_, err = w.AddPage(ctx, other, d.ID, vault.PageMeta{Role: vault.RoleData, MediaType: "image/png"}, bytes.NewReader(picture))
-	w.ok(err)
-	for _, slow := range writers {
-		_, err := slow.Write(picture[1:])
-		w.ok(errors.Join(err, slow.Close()))
-	}
-	wait.Wait()
-	_, err = w.page(d.ID, "image/png", picture)
-	w.ok(err)
 }
 
 type failing struct{ err error }

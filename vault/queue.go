@@ -94,34 +94,3 @@ func (q *queue) serve() {
 		}
 	}
 }
-
-// uploads counts the pictures that are in memory.
-type uploads struct {
-	mu   sync.Mutex
-	free int
-	of   map[string]int // by asker
-}
-
-func newUploads(most int) *uploads { return &uploads{free: most, of: make(map[string]int)} }
-
-// enter lets an upload in and returns how it leaves, or reports that there is no
-// room for it. Nobody takes more than is left for others.
-func (u *uploads) enter(asker string) (leave func(), ok bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.of[asker] >= u.free {
-		return nil, false
-	}
-	u.free--
-	u.of[asker]++
-	return func() { u.leave(asker) }, true
-}
-
-func (u *uploads) leave(asker string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.free++
-	if u.of[asker]--; u.of[asker] == 0 {
-		delete(u.of, asker)
-	}
-}

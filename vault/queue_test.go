@@ -164,26 +164,3 @@ func TestPicturesWaitByAsker(t *testing.T) {
 		synctest.Wait()
 	})
 }
-
-// TestUploadsAreShared: nobody takes more room than is left for others.
-func TestUploadsAreShared(t *testing.T) {
-	u := newUploads(16)
-	var leave []func()
-	for i, want := range []int{8, 4, 2, 1, 1} {
-		asker := string(rune('a' + i))
-		for range 60 {
-			if l, ok := u.enter(asker); ok {
-				leave = append(leave, l)
-			}
-		}
-		if u.of[asker] != want {
-			t.Errorf("%s has %d, want %d", asker, u.of[asker], want)
-		}
-	}
-	for _, l := range leave {
-		l()
-	}
-	if u.free != 16 || len(u.of) != 0 {
-		t.Errorf("%d are free and %d askers remembered when all have left", u.free, len(u.of))
-	}
-}

@@ -87,9 +87,6 @@ var (
 	// ErrTooMany says that a document has all the pages that it may have.
 	ErrTooMany = errors.New("vault: no more pages fit")
 
-	// ErrBusy says that too many uploads are under way. Nothing was kept.
-	ErrBusy = errors.New("vault: too many uploads at once")
-
 	// ErrIntegrity says that what lies in the stores is not what was written.
 	// Nothing of it was released. It is a reason for an alarm.
 	ErrIntegrity = errors.New("vault: stored data was changed or damaged")
@@ -157,11 +154,10 @@ type Vault struct {
 	damaged   func(error)
 	byTwo     func(ctx context.Context, by audit.Actor, record string) (bool, error)
 
-	cases   keyedMutex    // one change of a case at a time
-	uploads *uploads      // bounds the pictures in memory
-	pixels  *queue        // bounds the memory of the pictures being decoded
-	argon   chan struct{} // a semaphore for Argon2id computations
-	decoy   string        // a recipient that nobody has the key of
+	cases  keyedMutex    // one change of a case at a time
+	pixels *queue        // bounds the memory of the pictures being decoded
+	argon  chan struct{} // a semaphore for Argon2id computations
+	decoy  string        // a recipient that nobody has the key of
 
 	indexMemory uint32 // KiB; always indexMemory, but in tests that look up much
 }
@@ -197,7 +193,6 @@ func New(cfg Config) (*Vault, error) {
 	return &Vault{
 		store: cfg.Store, keyring: cfg.Keyring, blobs: cfg.Blobs, keys: cfg.Keys, directory: cfg.Directory,
 		network: cfg.Network, now: cfg.Now, damaged: cfg.KeyringDamaged, byTwo: cfg.OpenedByTwo,
-		uploads: newUploads(maxUploads),
 		// One core stays for everybody else: drawing a picture takes a second.
 		pixels: newQueue(maxDecoded, min(2, max(1, cores-1))),
 		argon:  make(chan struct{}, cores),

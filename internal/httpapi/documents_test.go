@@ -6,12 +6,17 @@ import (
 	"encoding/json"
 	"image"
 	"image/jpeg"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/people"
 )
 
@@ -303,4 +308,82 @@ func TestDoubts(t *testing.T) {
 	var updated told
 	w.into(w.call(ngo, "PUT", path, record, header("If-Match", got.header.Get("ETag"))), 200, &updated)
 	is("updated", updated, odd+", /birth_date differs_from_mrz")
+}
+
+// unread is a body that tells whether anybody has read it.
+type unread struct{ read bool }
+
+func (u *unread) Read([]byte) (int, error) {
+	u.read = true
+	return 0, io.EOF
+}
+
+// TestBodiesThatAreNotRead: what is refused for whom it comes from, for how much of it
+// there is already, or for what its head says, is refused before the body is in memory.
+func TestBodiesThatAreNotRead(t *testing.T) {
+	w := newWorld(t)
+	ngo, other := w.admit("Lotus", "NGO", "KHM", "supervisor"), w.admit("Bridge", "NGO", "THA", "supervisor")
+	_, document := w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"})
+	send := func(server http.Handler, token string, body io.Reader, length int64, edit ...func(*http.Request)) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, document+"/pages?role=data", body)
+		r.ContentLength = length
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("Idempotency-Key", newKey())
+		r.Header.Set("Content-Type", "image/png")
+		for _, e := range edit {
+			e(r)
+		}
+		got := httptest.NewRecorder()
+		server.ServeHTTP(got, r)
+		return got
+	}
+	const large = 8 << 20
+	refused := func(name string, server http.Handler, token string, length int64, status int, edit ...func(*http.Request)) {
+		t.Helper()
+		body := &unread{}
+		if got := send(server, token, body, length, edit...); got.Code != status || body.read {
+			t.Errorf("%s: got %d %s, want %d; body read: %v", name, got.Code, got.Body, status, body.read)
+		}
+	}
+
+	// Eight bodies of one asker are under way, and none says how long it is.
+	var slow []*io.PipeWriter
+	var wait sync.WaitGroup
+	for range 8 {
+		body, in := io.Pipe()
+		slow = append(slow, in)
+		wait.Go(func() { send(w.server, ngo, body, -1) })
+	}
+	for _, in := range slow { // a write returns when its body has been let in
+		if _, err := in.Write([]byte{0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused("one more", w.server, ngo, large, http.StatusServiceUnavailable)
+	if body := new(unread); send(w.server, other, body, large).Code == http.StatusServiceUnavailable || !body.read {
+		t.Error("one asker's bodies keep another's out")
+	}
+	for _, in := range slow {
+		_ = in.Close()
+	}
+	wait.Wait()
+	if body := new(unread); send(w.server, ngo, body, large).Code == http.StatusServiceUnavailable || !body.read {
+		t.Error("there is no room when all have left")
+	}
+
+	refused("nobody", w.server, "nobody", large, http.StatusUnauthorized)
+	refused("too large", w.server, ngo, 17<<20, http.StatusRequestEntityTooLarge)
+	refused("compressed", w.server, ngo, large, http.StatusUnsupportedMediaType, header("Content-Encoding", "gzip"))
+	refused("of another type", w.server, ngo, large, http.StatusUnsupportedMediaType, header("Content-Type", "image/gif"))
+	refused("a parameter too many", w.server, ngo, large, http.StatusBadRequest, func(r *http.Request) { r.URL.RawQuery += "&x=1" })
+
+	// A server that takes nothing: one request in a thousand years.
+	none := w.cfg
+	none.Rate = 1e-11
+	closed, err := httpapi.New(none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(closed, ngo, new(unread), 0) // the burst
+	refused("over the rate", closed, ngo, large, http.StatusTooManyRequests)
 }

@@ -473,6 +473,9 @@ func TestOneWayToAPath(t *testing.T) {
 	}
 	for _, path := range []string{"/admin", "/api/v1/people", "/api/v1/agencies", "/api/v1/programs", "/api/v1/publications", "/api/v1/lock"} {
 		for _, spelled := range spell(path) {
+			if spelled == "/admin/" {
+				continue // leads to the page, which is everybody's: TestPageWithSlash
+			}
 			for _, method := range []string{"GET", "POST"} {
 				for who, token := range map[string]string{"nobody": "", "a caseworker": caseworker, "an operator": w.operator} {
 					got := w.call(token, method, spelled, nil)

@@ -238,7 +238,7 @@ func TestNoFileThere(t *testing.T) {
 		"/log/tile/0/000/1", "/log/tile/0/0", "/log/tile/00/000", "/log/tile/0/000.p/0", "/log/tile/0/000.p/256", "/log/tile/0/000.p/01", "/log/tile/64/000",
 		"/log/tile/entries/000", "/log/tile/data/000", "/log/tile/" + strings.Repeat("x999/", 24) + "000", "/log/tile/" + long, "/log/", "/log",
 		"/log/checkpoint/", "/log/restart/x", "/log/restart.json",
-		"/check/", "/check/parts", "/check/parts/", "/check/sw.js/x", "/check/sw.js/", "/check/" + long, "/check/.stamp", "/check/check.html", "/check/..", "/check/parts/..",
+		"/check/parts", "/check/parts/", "/check/sw.js/x", "/check/sw.js/", "/check/" + long, "/check/.stamp", "/check/check.html", "/check/..", "/check/parts/..",
 		"/check/app-0123456789abcdef.js.gz", "/check/con", "/check/a%00b", "/card/", "/card/x", "/.well-known", "/.well-known/", "/.well-known/security.txt/x",
 		"/status-lists", "/status-lists/", "/status-lists/0/", "/pack/", "/trust-list/x", "/api", "/api/", "/api/v1", "/api/openapi.yaml/x",
 	} {

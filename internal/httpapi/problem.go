@@ -141,7 +141,6 @@ var faults = []struct {
 	{vault.ErrUnreadable, fault{http.StatusUnprocessableEntity, "image_unreadable", "The picture cannot be read; take or save it again"}},
 	{vault.ErrImageTooLarge, fault{http.StatusUnprocessableEntity, "image_too_large", "The picture has too many bytes or pixels"}},
 	{vault.ErrTooMany, fault{http.StatusConflict, "too_many_pages", "The document has all the pages that it may have"}},
-	{vault.ErrBusy, faultBusy},
 	{vault.ErrIntegrity, faultDamaged},
 	{vault.ErrUnavailable, fault{http.StatusServiceUnavailable, "storage_unavailable", "What is kept cannot be reached now; try again shortly"}},
 	{vault.ErrKeeper, faultKeystore},

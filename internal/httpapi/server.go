@@ -101,6 +101,7 @@ type Server struct {
 	strangers *rate.Limiter
 	origin    *http.CrossOriginProtection
 	seats     *stretchLimiter
+	bodies    *room
 	actors    *actors
 	tries     *counter
 	papers    chan struct{} // seats of those who ask with number and code alone
@@ -136,6 +137,7 @@ func New(cfg Config) (*Server, error) {
 		strangers: rate.NewLimiter(cfg.StrangerRate, 2*int(cfg.StrangerRate)+1),
 		origin:    http.NewCrossOriginProtection(),
 		seats:     newStretchLimiter(runtime.GOMAXPROCS(0)),
+		bodies:    newRoom(maxBodies),
 		actors:    newActors(),
 		tries:     newCounter(cfg.Tries),
 		papers:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
@@ -180,6 +182,7 @@ func (s *Server) routes() (*gin.Engine, error) {
 		s.refuseLocked, // nothing but what is public, while the network is locked
 		s.limitRate,    // one limit for all
 		s.identify,     // nobody, or one actor whose role may do this
+		s.admit,        // no more in memory than there is room for
 		s.validate,     // bounded, one reading, as the contract says
 		s.idempotent,   // one key, one effect
 	)

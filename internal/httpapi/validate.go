@@ -31,9 +31,9 @@ const (
 	maxProblems  = 64
 )
 
-// validate lets through what the contract allows, in one reading: first the
-// size, then the one meaning that every reader gives the bytes, then the
-// schema. What the validator says in words is never used, because its words
+// validate lets through what the contract allows, in one reading: first what is known
+// before the body is read, then the one meaning that every reader gives its bytes, then
+// the schema. What the validator says in words is never used, because its words
 // repeat the value; problems are built from pointers and the contract itself.
 func (s *Server) validate(c *gin.Context) {
 	o := op(c)
@@ -41,50 +41,32 @@ func (s *Server) validate(c *gin.Context) {
 		c.Next()
 		return
 	}
-	err := readBody(c, o)
-	if err == nil {
-		err = checkQuery(c, o)
-	}
-	if err == nil {
-		err = checkSpelling(c, o)
-	}
-	if err == nil {
-		err = checkContract(c, o)
-	}
-	if err != nil {
-		s.refuse(c, err)
-		return
+	for _, check := range []func(*gin.Context, *operation) error{checkHead, checkQuery, checkSpelling, readBody, checkContract} {
+		if err := check(c, o); err != nil {
+			s.refuse(c, err)
+			return
+		}
 	}
 	c.Next()
 }
 
-const keyBody = "body"
-
-// readBody bounds and reads the body and leaves it for those further in.
-func readBody(c *gin.Context, o *operation) error {
-	r := c.Request
-	if r.ContentLength > o.limit {
-		return tooLarge(o)
-	}
-	if r.Header.Get("Content-Encoding") != "" {
-		return fail(faultMediaType) // a compressed body is larger than it looks
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, r.Body, o.limit))
-	var large *http.MaxBytesError
+// checkHead judges a body by what is said of it. Of one that comes in chunks, which does
+// not say how long it is, that is asked once it was read.
+func checkHead(c *gin.Context, o *operation) error {
+	r, n := c.Request, c.Request.ContentLength
+	asks := o.json || o.image
 	switch {
-	case errors.As(err, &large):
+	case n > o.limit:
 		return tooLarge(o)
-	case err != nil:
-		return fail(faultInvalid) // the client went away, or its chunks are wrong
-	}
-	c.Set(keyBody, body)
-	restore(r, body)
-	switch asks := o.json || o.image; {
-	case !asks && len(body) > 0:
-		return fail(faultBodyUnexpected)
-	case !asks || len(body) == 0 && !o.needed:
+	case r.Header.Get("Content-Encoding") != "":
+		return fail(faultMediaType) // a compressed body is larger than it looks
+	case n < 0:
 		return nil
-	case len(body) == 0:
+	case !asks && n > 0:
+		return fail(faultBodyUnexpected)
+	case !asks || n == 0 && !o.needed:
+		return nil
+	case n == 0:
 		return fail(faultBodyMissing)
 	}
 	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -96,13 +78,37 @@ func readBody(c *gin.Context, o *operation) error {
 			return fail(faultMediaType)
 		}
 		r.Header.Set("Content-Type", mediaJSON)
-		return strictjson.Check(body, strictjson.Limits{Size: int(o.limit), Depth: maxJSONDepth})
+		return nil
 	case o.image && vault.Pictures(mediaType):
 		r.Header.Set("Content-Type", mediaType)
 		return nil
 	default:
 		return fail(faultMediaType)
 	}
+}
+
+const keyBody = "body"
+
+// readBody bounds and reads the body and leaves it for those further in.
+func readBody(c *gin.Context, o *operation) error {
+	r := c.Request
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, r.Body, o.limit))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return tooLarge(o)
+	case err != nil:
+		return fail(faultInvalid) // the client went away, or its chunks are wrong
+	}
+	c.Set(keyBody, body)
+	restore(r, body)
+	if err := checkHead(c, o); err != nil {
+		return err
+	}
+	if len(body) > 0 && r.Header.Get("Content-Type") == mediaJSON {
+		return strictjson.Check(body, strictjson.Limits{Size: int(o.limit), Depth: maxJSONDepth})
+	}
+	return nil
 }
 
 // tooLarge says how long a body may be, so that whoever sends a picture knows
