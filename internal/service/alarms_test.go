@@ -2,7 +2,6 @@ package service
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -168,7 +167,7 @@ func TestCeremonies(t *testing.T) {
 		return all
 	}
 	first := publish()
-	older := u.checkpoint(kids(first, verifier.UseLog)...)[0]
+	older := headBy(t, u.Service, kids(first, verifier.UseLog)[0])
 	for _, use := range []verifier.Use{verifier.UseStatus, verifier.UsePack, verifier.UseLog} {
 		before := kids(first, use)
 		what, err := u.Network.NewKey(ctx, string(use), "")
@@ -188,12 +187,12 @@ func TestCeremonies(t *testing.T) {
 	}
 	// The log goes on under its name: both keys sign, and show that it forgot nothing.
 	logKeys := kids(publish(), verifier.UseLog)
-	heads := u.checkpoint(logKeys...)
 	for i, vkey := range logKeys {
+		head := headBy(t, u.Service, vkey)
 		proof, err := audit.ProveConsistency(u.LogDir, vkey, older.Size)
 		u.ok(err)
-		if err := audit.CheckConsistency(older, heads[i], proof); err != nil || heads[i].Size <= older.Size {
-			t.Errorf("key %d of the log: %d leaves after %d, %v", i, heads[i].Size, older.Size, err)
+		if err := audit.CheckConsistency(older, head, proof); err != nil || head.Size <= older.Size {
+			t.Errorf("key %d of the log: %d leaves after %d, %v", i, head.Size, older.Size, err)
 		}
 	}
 	agency := u.by.Agency
@@ -224,67 +223,4 @@ func TestCeremonies(t *testing.T) {
 	if _, err := audit.Verify(u.LogDir, logKeys[0]); err != nil {
 		t.Error(err)
 	}
-}
-
-// TestLogKeyCutOff: a change of the log's key is cut off before it is published. The log
-// is whole, opened again it goes on, and no third key is made.
-func TestLogKeyCutOff(t *testing.T) {
-	for name, cut := range map[string]func(u *unit, what *roster.NewKey){
-		"before the database knows": func(u *unit, what *roster.NewKey) {
-			u.ok(u.Keys.RotateOwn(t.Context(), verifier.UseLog, what.Before))
-		},
-		"before the trust list": func(u *unit, _ *roster.NewKey) { u.ok(u.Network.Renew(t.Context())) },
-		"before the checkpoint": func(u *unit, _ *roster.NewKey) {
-			u.ok(u.Network.Renew(t.Context()))
-			u.ok(u.Board.makePack(t.Context()))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			u := newUnit(t, false)
-			u.publish()
-			what, err := u.Network.NewKey(t.Context(), roster.UseLog, "")
-			u.ok(err)
-			before, err := u.Keys.LogKey(t.Context())
-			u.ok(err)
-			u.house.Do(roster.DoNewKey, "", what, u.house.First, u.others[0])
-			cut(u, what)
-			u.ok(u.Close())
-			u.Service, err = Open(t.Context(), u.cfg)
-			u.ok(err)
-			if _, err := u.CheckLog(t.Context()); err != nil {
-				t.Error(err)
-			}
-			old := u.checkpoint(before)[0]
-			u.publish()
-			vkeys, err := u.Keys.LogKeys(t.Context())
-			u.ok(err)
-			if len(vkeys) != 2 || vkeys[1] != before {
-				t.Fatalf("the log's keys are %q", vkeys)
-			}
-			for _, head := range u.checkpoint(vkeys...) {
-				if head.Size <= old.Size {
-					t.Errorf("%d leaves, after %d", head.Size, old.Size)
-				}
-			}
-		})
-	}
-}
-
-func (u *unit) publish() {
-	u.t.Helper()
-	_, err := u.Board.Publish(u.t.Context(), Console, false)
-	u.ok(err)
-}
-
-// checkpoint is the newest one of the log, as each of the keys shows it.
-func (u *unit) checkpoint(vkeys ...string) (heads []audit.Checkpoint) {
-	u.t.Helper()
-	signed, err := fs.ReadFile(u.LogDir, CheckpointName)
-	u.ok(err)
-	for _, vkey := range vkeys {
-		head, err := audit.ParseCheckpoint(signed, vkey)
-		u.ok(err)
-		heads = append(heads, head)
-	}
-	return heads
 }

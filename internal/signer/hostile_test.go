@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -243,6 +244,16 @@ func hostile(t *testing.T, keys keystore.Store, signed func() digests) {
 		"a card by nobody": func() error { return w.print(t.Context(), w.ngo, func(*card.Claims) {}) },
 		// Keys, and the keys behind what the signer keeps.
 		"keys of an agency of one's own": func() error { _, err := w.NewAgency(t.Context(), strings.Repeat("ab", 16)); return err },
+		"a key of the log that nobody agreed to replace": func() error {
+			notes, err := keystore.New(w.Client).Notes(t.Context())
+			w.ok(err)
+			_, err = w.Rotate(t.Context(), keystore.Log, notes[0].KeyID)
+			return err
+		},
+		"the log, with a key that is none of its": func() error {
+			_, err := w.SignLog(t.Context(), "0123456789abcdef", fmt.Appendf(nil, "safeconduct/%s\n1\n%s=\n", netID, strings.Repeat("A", 43)))
+			return err
+		},
 		"the key of its state": func() error {
 			_, err := w.MAC(t.Context(), "safeconduct/signer/roster", []byte(`{"base":"","whole":false,"changes":[]}`))
 			return err
@@ -303,6 +314,20 @@ func hostileLists(t *testing.T, w *town, before string) {
 	}
 	own, err := keyfile.Create(t.Context(), keyfile.Config{Path: filepath.Join(t.TempDir(), "keys.age"), Passphrase: "made up for a test", WorkFactor: 2}, "safeconduct/"+netID)
 	w.ok(err)
+	ours, err := w.LogKeys(t.Context())
+	w.ok(err)
+	if len(ours) != 1 {
+		t.Errorf("the log has %d keys", len(ours))
+	}
+	vkey, err := keystore.New(own).LogKey(t.Context())
+	w.ok(err)
+	for what, notes := range map[string][]string{"alone": {vkey}, "beside ours": {ours[0], vkey}, "no key": {ours[0] + "A"}} {
+		refused(t, "a key of the log of one's own, "+what, sign(func(l *verifier.TrustList) {
+			for _, n := range notes {
+				l.Keys = append(l.Keys, verifier.NetworkKey{Use: verifier.UseLog, Note: n})
+			}
+		}))
+	}
 	root, err := keystore.New(own).Root(t.Context())
 	w.ok(err)
 	forged, err := w.listed(100).Sign(root)

@@ -5,9 +5,11 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -535,6 +537,70 @@ func TestJudgeKeys(t *testing.T) {
 	if public(keystore.Pack) == pack {
 		t.Error("the pack key is the same")
 	}
+}
+
+// TestJudgeLogKey: the log's key is replaced by people who agreed, once. The one before
+// stands on trust lists and signs checkpoints beside the new one; a key that came to the
+// keystore otherwise does not stand beside another.
+func TestJudgeLogKey(t *testing.T) {
+	w := fileTown(t)
+	keys := keystore.New(w.Client)
+	number := uint64(0)
+	list := func(notes ...verifier.NetworkKey) error {
+		number++
+		l := w.listed(number)
+		for _, k := range notes {
+			l.Keys = append(l.Keys, verifier.NetworkKey{Use: verifier.UseLog, Note: k.Note})
+		}
+		root, err := keys.Root(t.Context())
+		w.ok(err)
+		_, err = l.Sign(root)
+		return err
+	}
+	size := 0
+	checkpoint := func(by ...verifier.NetworkKey) error { // one text, all of them
+		size++
+		text := fmt.Sprintf("safeconduct/%s\n%d\n%s\n", netID, size, base64.StdEncoding.EncodeToString(make([]byte, 32)))
+		for _, k := range by {
+			s, err := keys.LogSigner(t.Context(), k.Note)
+			w.ok(err)
+			if _, err := s.Sign([]byte(text)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	notes := func() []verifier.NetworkKey {
+		all, err := keys.Notes(t.Context())
+		w.ok(err)
+		return all
+	}
+	first := notes()[0]
+	allowed(t, "the one key", errors.Join(list(first), checkpoint(first)))
+	_, err := w.Rotate(t.Context(), keystore.Log, first.KeyID)
+	refused(t, "a key that nobody agreed to replace", err)
+	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: roster.UsePack, Before: first.KeyID}, w.First)
+	_, err = w.Rotate(t.Context(), keystore.Log, first.KeyID)
+	refused(t, "by an act for packs", err)
+	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: roster.UseLog, Before: first.KeyID}, w.First)
+	for range 2 { // asked again, because the answer was lost
+		_, err = w.Rotate(t.Context(), keystore.Log, first.KeyID)
+		allowed(t, "a key that people agreed to replace", err)
+	}
+	now := notes()
+	if len(now) != 2 || now[1].Note != first.Note {
+		t.Fatalf("%d keys", len(now))
+	}
+	_, err = w.Rotate(t.Context(), keystore.Log, now[0].KeyID)
+	refused(t, "one more", err)
+	allowed(t, "both", errors.Join(list(now...), checkpoint(now...)))
+
+	// Whoever has the keystore makes a third one, past the signer.
+	_, err = w.keys.Rotate(t.Context(), keystore.Log, now[0].KeyID)
+	w.ok(err)
+	three := notes()
+	refused(t, "a key that was replaced without people", list(three[0], three[1]))
+	refused(t, "a checkpoint by it", checkpoint(three[1]))
 }
 
 // listed is the trust list as the service makes it.
