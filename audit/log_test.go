@@ -430,7 +430,7 @@ func (r *ring) Signers(context.Context) (all []note.Signer, err error) {
 	return all, nil
 }
 
-// TestKeyIsReplaced: while a log goes on its key is replaced. The new one signs, the one
+// TestKeyIsReplaced is hostile case 77: while a log goes on its key is replaced. The new one signs, the one
 // before beside it as long as it can; both checkpoints are of one history; and what the
 // old one signs alone afterwards is not believed.
 func TestKeyIsReplaced(t *testing.T) {

@@ -539,7 +539,7 @@ func TestJudgeKeys(t *testing.T) {
 	}
 }
 
-// TestJudgeLogKey: the log's key is replaced by people who agreed, once. The one before
+// TestJudgeLogKey is hostile case 77: the log's key is replaced by people who agreed, once. The one before
 // stands on trust lists and signs checkpoints beside the new one; a key that came to the
 // keystore otherwise does not stand beside another.
 func TestJudgeLogKey(t *testing.T) {
