@@ -383,7 +383,7 @@ func (n *Network) adoptKeys(ctx context.Context) error {
 
 // RevokeKey ends a key for good: nothing that it signed is trusted any more. If c
 // is not nil, the key was stolen at c.At, and what c lists as logged before stays
-// trusted.
+// trusted. Nothing is trusted again: ErrConflict where more is listed than before.
 func (n *Network) RevokeKey(ctx context.Context, by audit.Actor, agency, kid string, c *verifier.Compromise) error {
 	if c != nil {
 		var v invalid.Checker
@@ -406,6 +406,9 @@ func (n *Network) RevokeKey(ctx context.Context, by audit.Actor, agency, kid str
 		if c == nil {
 			a.Keys[i].Revoked = true
 			return map[string]any{"id": agency, "kid": kid}, nil
+		}
+		if was := a.Keys[i].Compromised; was != nil && !c.Within(*was) {
+			return nil, fmt.Errorf("%w: the key is known to be stolen, and less that it signed is trusted", ErrConflict)
 		}
 		a.Keys[i].Compromised = c
 		return map[string]any{"id": agency, "kid": kid, "compromised_at": c.At}, nil

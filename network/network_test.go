@@ -1,9 +1,12 @@
 package network_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/passkey"
@@ -374,6 +378,13 @@ func TestAgencies(t *testing.T) {
 	b.ok(b.RevokeKey(t.Context(), b.root, a.ID, a.Keys[0].KeyID, nil))
 	stolen := &verifier.Compromise{At: start.Unix(), Logged: []string{"0011223344556677", "1011223344556677"}}
 	b.ok(b.RevokeKey(t.Context(), b.root, a.ID, key.KeyID, stolen))
+	less := &verifier.Compromise{At: start.Add(-time.Hour).Unix(), Logged: stolen.Logged[1:]}
+	b.ok(b.RevokeKey(t.Context(), b.root, a.ID, key.KeyID, less))
+	for what, more := range map[string]*verifier.Compromise{
+		"more was logged": {At: less.At, Logged: stolen.Logged}, "stolen later": {At: less.At + 1, Logged: less.Logged},
+	} {
+		wantErr(t, what, b.RevokeKey(t.Context(), b.root, a.ID, key.KeyID, more), network.ErrConflict)
+	}
 	wantErr(t, "an unknown key", b.RevokeKey(t.Context(), b.root, a.ID, "00", nil), network.ErrNotFound)
 	for _, logged := range [][]string{{"1011223344556677", "0011223344556677"}, {"00"}, {"001122334455667X"}, {"AA11223344556677"}} {
 		wantErr(t, "a bad compromise", b.RevokeKey(t.Context(), b.root, a.ID, key.KeyID,
@@ -392,6 +403,56 @@ func TestAgencies(t *testing.T) {
 	wantErr(t, "too many keys", err, network.ErrConflict)
 	_, err = b.RotateKey(t.Context(), b.root, "unknown")
 	wantErr(t, "an unknown agency", err, network.ErrNotFound)
+}
+
+// disbelieved is the roster of later, in which nothing that an agency signs is believed
+// since a time: the one of these tests stands still.
+type disbelieved struct {
+	*people.Roster
+
+	agency string
+	since  time.Time
+}
+
+func (d disbelieved) State(ctx context.Context) (roster.State, error) {
+	s, err := d.Roster.State(ctx)
+	a := s.Agencies[d.agency]
+	a.Compromised = d.since.Unix()
+	s.Agencies = maps.Clone(s.Agencies)
+	s.Agencies[d.agency] = a
+	return s, err
+}
+
+// TestNothingIsBelievedAgain: what a trust list has once left of a stolen key does not
+// grow, whatever is found later of what was logged.
+func TestNothingIsBelievedAgain(t *testing.T) {
+	b := newBench(t)
+	a := b.agency("NGO")
+	var signed [][32]byte
+	b.cfg.Signed = func(context.Context, string, time.Time, time.Time) ([][32]byte, error) { return signed, nil }
+	b.cfg.Rights = disbelieved{b.people, a.ID, start.Add(48 * time.Hour)}
+	n, err := network.New(b.cfg)
+	b.ok(err)
+	b.move(72 * time.Hour)
+	for _, c := range []struct{ found, want string }{{"ab", "ab"}, {"abc", "ab"}, {"bc", "b"}, {"abc", "b"}, {"", ""}, {"abc", ""}} {
+		signed = nil
+		for _, r := range c.found {
+			signed = append(signed, [32]byte(bytes.Repeat([]byte{byte(r)}, 32)))
+		}
+		lists, _, err := n.Pack(t.Context(), nil, nil)
+		b.ok(err)
+		m, err := jws.Parse(lists.TrustList, verifier.MaxTrustList, verifier.TypeTrustList)
+		b.ok(err)
+		var l verifier.TrustList
+		b.ok(json.Unmarshal(m.Unverified(), &l))
+		got, want := l.Agencies[0].Keys[0].Compromised, []string{}
+		for _, r := range c.want {
+			want = append(want, strings.Repeat(fmt.Sprintf("%x", r), 8))
+		}
+		if got == nil || !slices.Equal(got.Logged, want) {
+			t.Errorf("found %q: %+v, want %v", c.found, got, want)
+		}
+	}
 }
 
 // TestEveryActIsLoggedAndGuarded has each act done by somebody who may not,

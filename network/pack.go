@@ -12,6 +12,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -102,7 +103,58 @@ func (n *Network) trustList(ctx context.Context) (verifier.TrustList, error) {
 		}
 		l.Agencies = append(l.Agencies, n.listed(a))
 	}
-	return l, nil
+	return l, n.narrow(ctx, l.Agencies)
+}
+
+// narrow leaves of a stolen key no more valid than the newest trust list does, whatever
+// was found in the log since: whoever signs refuses that.
+func (n *Network) narrow(ctx context.Context, agencies []verifier.Agency) error {
+	last, err := n.cfg.Store.TrustList(ctx)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the trust list: %w", err)
+	}
+	stolen, err := stolenKeys(last.Compact)
+	if err != nil {
+		return fmt.Errorf("read the trust list: %w", err)
+	}
+	for _, a := range agencies {
+		for i, k := range a.Keys {
+			was := stolen[a.ID+" "+k.KeyID]
+			if was == nil {
+				continue
+			}
+			if k.Compromised != nil {
+				both := k.Compromised.Both(*was)
+				was = &both
+			}
+			a.Keys[i].Compromised = was
+		}
+	}
+	return nil
+}
+
+// stolenKeys are what a trust list says of the keys that were stolen.
+func stolenKeys(compact string) (map[string]*verifier.Compromise, error) {
+	m, err := jws.Parse(compact, verifier.MaxTrustList, verifier.TypeTrustList)
+	if err != nil {
+		return nil, err
+	}
+	var l verifier.TrustList
+	if err := json.Unmarshal(m.Unverified(), &l); err != nil { // a row that we have sealed
+		return nil, err
+	}
+	stolen := map[string]*verifier.Compromise{}
+	for _, a := range l.Agencies {
+		for _, k := range a.Keys {
+			if k.Compromised != nil {
+				stolen[a.ID+" "+k.KeyID] = k.Compromised
+			}
+		}
+	}
+	return stolen, nil
 }
 
 // disbelieve has every key of an agency of which nothing is believed since a time be

@@ -113,6 +113,23 @@ type Compromise struct {
 	Logged []string `json:"logged"` // sorted hex of the first 8 bytes of the SHA-256 of what was signed
 }
 
+// Within tells whether all that is left valid was left valid before, too. The lists of both
+// are sorted.
+func (c Compromise) Within(was Compromise) bool {
+	return c.At <= was.At && len(c.Both(was).Logged) == len(c.Logged)
+}
+
+// Both is what this and another one leave valid.
+func (c Compromise) Both(other Compromise) Compromise {
+	both := Compromise{At: min(c.At, other.At), Logged: []string{}}
+	for _, s := range c.Logged {
+		if _, ok := slices.BinarySearch(other.Logged, s); ok {
+			both.Logged = append(both.Logged, s)
+		}
+	}
+	return both
+}
+
 // Limits on what a network may state. They bound memory before anything is
 // believed.
 const (

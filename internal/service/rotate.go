@@ -268,7 +268,8 @@ func (s *Service) Compromised(ctx context.Context, kid string, since time.Time, 
 	if err != nil {
 		return 0, err
 	}
-	if !slices.ContainsFunc(a.Keys, func(k network.Key) bool { return k.KeyID == kid }) {
+	i := slices.IndexFunc(a.Keys, func(k network.Key) bool { return k.KeyID == kid })
+	if i < 0 {
 		return 0, fmt.Errorf("the agency has no such key; key list names them: %w", network.ErrNotFound)
 	}
 	now, err := r.signing(ctx)
@@ -290,6 +291,9 @@ func (s *Service) Compromised(ctx context.Context, kid string, since time.Time, 
 	}
 	slices.Sort(c.Logged)
 	c.Logged = slices.Compact(c.Logged)
+	if was := a.Keys[i].Compromised; was != nil {
+		c.Logged = c.Both(*was).Logged
+	}
 	if err := s.Network.RevokeKey(ctx, Console, agency, kid, c); err != nil {
 		return 0, err
 	}

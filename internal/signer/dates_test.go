@@ -213,13 +213,26 @@ func TestNothingTakenBack(t *testing.T) {
 		_, err := g.packed(verifier.PackStatement{Sequence: number, Burned: burned}, g.names(), g.names())
 		return err
 	}
-	stolen := func(k *verifier.AgencyKey) {
-		k.Compromised = &verifier.Compromise{At: now.Unix(), Logged: []string{}}
+	left := func(at time.Time, logged ...string) func(k *verifier.AgencyKey) {
+		return func(k *verifier.AgencyKey) {
+			k.Compromised = &verifier.Compromise{At: at.Unix(), Logged: append([]string{}, logged...)}
+		}
 	}
+	const one, two, three = "0011223344556677", "1011223344556677", "2011223344556677"
+	stolen := left(now.Add(-2*time.Hour), one)
 	allowed(t, "a key", trust(func(*verifier.AgencyKey) {}))
 	refused(t, "that began earlier", trust(func(k *verifier.AgencyKey) { k.From = 1 }))
 	refused(t, "that ends later", trust(func(k *verifier.AgencyKey) { k.To += 1e8 }))
-	allowed(t, "a stolen key", trust(stolen))
+	refused(t, "a stolen key, of which what was logged is not sorted", trust(left(now, three, two, one)))
+	allowed(t, "a stolen key", trust(left(now, one, two)))
+	refused(t, "of which more was logged", trust(left(now, one, two, three)))
+	refused(t, "of which something else was logged", trust(left(now, one, three)))
+	refused(t, "that was stolen later", trust(left(now.Add(time.Second), one, two)))
+	allowed(t, "that was stolen earlier", trust(left(now.Add(-time.Hour), one, two)))
+	allowed(t, "of which less was logged", trust(stolen))
+	g.open(nil)
+	refused(t, "of which as much was logged as before, started anew", trust(left(now.Add(-2*time.Hour), one, two)))
+	allowed(t, "the same again", trust(stolen))
 	refused(t, "that is clean again", trust(func(*verifier.AgencyKey) {}))
 	g.open(nil)
 	refused(t, "that is clean again, started anew", trust(func(*verifier.AgencyKey) {}))

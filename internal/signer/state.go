@@ -57,20 +57,27 @@ type listed struct {
 	To      int64 `json:"to"`
 	Revoked bool  `json:"revoked,omitempty"`
 	Stolen  bool  `json:"stolen,omitempty"`
+	// Compromised is what is left of a stolen key. A state of before does not have it.
+	Compromised *verifier.Compromise `json:"compromised,omitempty"`
 }
 
 // list notes what a trust list says of a key. A key that is revoked or stolen stays so,
-// and its time neither begins earlier nor gets longer.
+// nothing is good again that was signed with a stolen one, and the time of a key neither
+// begins earlier nor gets longer.
 func (s *state) list(agency string, k verifier.AgencyKey) error {
 	name := agency + " " + k.KeyID
-	is := listed{k.From, k.To, k.Revoked, k.Compromised != nil}
+	is := listed{k.From, k.To, k.Revoked, k.Compromised != nil, k.Compromised}
 	was, known := s.Listed[name]
 	switch {
+	case is.Stolen && !slices.IsSorted(is.Compromised.Logged):
+		return refuse("what was logged is not sorted")
 	case !known:
 	case was.Revoked && !is.Revoked:
 		return refuse("a key that was revoked stays so")
 	case was.Stolen && !is.Stolen:
 		return refuse("a key that was stolen stays so")
+	case was.Compromised != nil && !is.Compromised.Within(*was.Compromised):
+		return refuse("a key that was stolen is believed for more than before")
 	case is.From < was.From || is.To-is.From > was.To-was.From:
 		return refuse("a key is good for longer than it was")
 	}

@@ -881,9 +881,10 @@ func (c *Credentials) LoggedBefore(ctx context.Context, agency string, day time.
 }
 
 // LoggedBetween returns the digests of everything that an agency signed and that was
-// logged on days from one to before another.
+// logged on days from one to before another. A draft is among it, which was logged and may
+// be signed any moment: so there is never more than before.
 func (c *Credentials) LoggedBetween(ctx context.Context, agency string, from, before time.Time) ([][32]byte, error) {
-	found, err := c.many(ctx, "WHERE i.agency_id = $1 AND i.issued_day >= $2 AND i.issued_day < $3 AND i.state NOT IN ('draft', 'abandoned')", agency, toDay(from), toDay(before))
+	found, err := c.many(ctx, "WHERE i.agency_id = $1 AND i.issued_day >= $2 AND i.issued_day < $3 AND i.state <> 'abandoned'", agency, toDay(from), toDay(before))
 	if err != nil {
 		return nil, err
 	}

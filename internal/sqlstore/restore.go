@@ -1,9 +1,11 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -241,20 +243,41 @@ func adoptKey(ctx context.Context, tx *sql.Tx, agency string, k verifier.AgencyK
 	if !k.Revoked && k.Compromised == nil {
 		return 0, nil
 	}
-	var compromised []byte
-	if k.Compromised != nil {
-		var err error
-		if compromised, err = json.Marshal(k.Compromised); err != nil {
-			return 0, err
-		}
+	var revoked bool
+	var stolen []byte
+	err := tx.QueryRowContext(ctx, "SELECT revoked, compromised FROM agency_keys WHERE agency_id = $1 AND kid = $2", agency, k.KeyID).Scan(&revoked, &stolen)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
 	}
-	res, err := tx.ExecContext(ctx, `UPDATE agency_keys SET revoked = (revoked OR $1), compromised = COALESCE(compromised, $2)
-		WHERE agency_id = $3 AND kid = $4 AND ((NOT revoked AND $1) OR (compromised IS NULL AND $5))`,
-		k.Revoked, compromised, agency, k.KeyID, k.Compromised != nil)
+	if err != nil {
+		return 0, err
+	}
+	now, err := stillBelieved(stolen, k.Compromised)
+	if err != nil || (revoked || !k.Revoked) && bytes.Equal(now, stolen) {
+		return 0, err
+	}
+	res, err := tx.ExecContext(ctx, "UPDATE agency_keys SET revoked = $1, compromised = $2 WHERE agency_id = $3 AND kid = $4",
+		revoked || k.Revoked, now, agency, k.KeyID)
 	if err != nil {
 		return 0, err
 	}
 	return res.RowsAffected()
+}
+
+// stillBelieved is what is left of a stolen key by a row and by what is public.
+func stillBelieved(row []byte, public *verifier.Compromise) ([]byte, error) {
+	if public == nil {
+		return row, nil
+	}
+	left := *public
+	if row != nil {
+		var was verifier.Compromise
+		if err := json.Unmarshal(row, &was); err != nil {
+			return nil, err
+		}
+		left = left.Both(was)
+	}
+	return json.Marshal(left)
 }
 
 // adoptNumbers lets packs and trust lists go on behind those that devices have
