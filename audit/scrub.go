@@ -51,6 +51,9 @@ type scrub struct {
 // read by the first call, by Check and by Publish, and held against the head by
 // all of them.
 //
+// Narrower tiles of earlier trees are left to Verify: the signed tree needs none of
+// them, and what nobody needs must not stop a log.
+//
 // The error is ErrStopped around its cause, or the Store's own.
 func (l *Log) MayAppend(ctx context.Context, leaves Leaves) error {
 	_, err := l.inspect(ctx, leaves, scrubOnAppend)

@@ -391,6 +391,11 @@ func (d *doctor) keystore(ctx context.Context) bool {
 			_, err = keys.LogKeys(ctx)
 			err = errors.Join(err, done())
 		}
+		if errors.Is(err, service.ErrSignerShut) {
+			d.fault("keys", "the signer is locked, and has put them away",
+				"Find out why, and have two people open the network again: serve finds its signer locked, locks itself, and its page opens both. docs/operate.md, When the network is locked.")
+			return false
+		}
 		d.judge(err == nil, "keys", tell(err == nil, "the signer has them and answers", "the signer does not answer, or not us"),
 			"Start it, and name the user that runs this and serves with --peer. docs/operate.md, The signer.")
 		return err == nil
@@ -545,8 +550,24 @@ func (d *doctor) signersRoster(ctx context.Context, s *service.Service) {
 	case err != nil:
 		d.fault(name, "lacks changes that it does not take, or not yet", do)
 	default:
-		d.ok(name, "it has adopted every change")
+		began, err := s.SignerBegan(ctx)
+		if err != nil {
+			d.unchecked(name, "when it began, the signer or the database did not say", "Run this again.")
+			return
+		}
+		d.ok(name, "it has adopted every change"+late(began))
 	}
+}
+
+// late says of a signer that it began with an empty folder in a network that was there
+// already: nobody but people can tell whether what it was handed then was all.
+func late(b service.SignerBegan) string {
+	days := int(b.At.Sub(b.Founding) / (24 * time.Hour))
+	if b.At.IsZero() || days < 1 {
+		return ""
+	}
+	return fmt.Sprintf("; it began with an empty folder on %s, when the network was %d days old, and believed the first %d as they were handed over. "+
+		"Find out why if nobody of you let it begin on that day: docs/operate.md, What the signer believes", b.At.UTC().Format(time.DateOnly), days, b.Changes)
 }
 
 // rows holds every row that grants something against its seal.

@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -206,6 +208,90 @@ func TestDoctorTime(t *testing.T) {
 	} {
 		states, _ := examined(t, dir, passphrase, later)
 		want(t, states, faults)
+	}
+}
+
+// TestDoctorSigner: a signer of its own that is locked is not one that is away, and what
+// it took in when it began is said.
+func TestDoctorSigner(t *testing.T) {
+	passphrase := elsewhere(t)
+	dir, keys := atRest(t, passphrase, config.Engines{}), t.TempDir()
+	e, err := config.ReadEngines(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Signer = filepath.Join(keys, config.SocketName)
+	if err := errors.Join(e.Write(dir), os.Rename(filepath.Join(dir, config.KeysName), filepath.Join(keys, config.KeysName))); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	serve := func() (end func() error) {
+		ended := make(chan error, 1)
+		go func() {
+			ended <- service.Sign(ctx, config.Folder{Dir: keys, PassphraseFile: passphrase}, slog.New(slog.DiscardHandler), service.Signing{Socket: e.Signer})
+		}()
+		for {
+			_, done, err := service.SignerAt(e.Signer)(ctx, "")
+			if err == nil {
+				_ = done()
+				break
+			}
+			select {
+			case err := <-ended:
+				t.Fatal("the signer ended: ", err)
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+		return func() error { return <-ended }
+	}
+	said := func(check string) (state, found string) {
+		_, all := examined(t, dir, "")
+		for _, f := range all {
+			if f.Check == check {
+				return f.State, f.Found
+			}
+		}
+		return "", ""
+	}
+
+	end := serve()
+	if state, found := said("keys"); state != OK {
+		t.Errorf("keys: %s: %s", state, found)
+	}
+	if state, found := said("signer's roster"); state != OK || strings.Contains(found, "began") {
+		t.Errorf("a signer as old as its network: %s: %s", state, found)
+	}
+	if err := os.WriteFile(filepath.Join(keys, config.LockedName), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := end(); !errors.Is(err, service.ErrLocked) { // by itself
+		t.Fatal(err)
+	}
+	end = serve()
+	if state, found := said("keys"); state != Fault || !strings.Contains(found, "locked") {
+		t.Errorf("a signer that is locked: %s: %s", state, found)
+	}
+	cancel()
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLate: what is said of a signer that began with an empty folder.
+func TestLate(t *testing.T) {
+	founded := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		at   time.Time
+		want string
+	}{
+		{time.Time{}, ""},
+		{founded.Add(time.Hour), ""},
+		{founded.AddDate(0, 0, 30), "on 2026-03-31, when the network was 30 days old, and believed the first 312 as"},
+	} {
+		if got := late(service.SignerBegan{At: c.at, Changes: 312, Founding: founded}); !strings.Contains(got, c.want) || (c.want == "") != (got == "") {
+			t.Errorf("%v: %q", c.at, got)
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/signer"
+	"github.com/safeconduct/safeconduct/people/roster"
 )
 
 // Signing says where a signer is asked, and by whom.
@@ -180,6 +181,35 @@ func (s *Service) TellSigner(ctx context.Context) (ok bool, err error) {
 	}
 	return ok, err
 }
+
+// SignerBegan is when a signer that judges by a roster of its own began with an empty
+// folder, and what it took in then as it was handed over.
+type SignerBegan struct {
+	At       time.Time // zero where it is not known
+	Changes  uint64
+	Founding time.Time // of the network
+}
+
+// SignerBegan asks the signer.
+func (s *Service) SignerBegan(ctx context.Context) (began SignerBegan, err error) {
+	keys, ok := s.store.(*signer.Client)
+	if !ok {
+		return began, nil
+	}
+	is, err := keys.Began(ctx)
+	if err != nil {
+		return began, err
+	}
+	first, err := s.DB.People().Changes(ctx, 1, 1)
+	if err != nil || len(first) == 0 {
+		return began, err
+	}
+	founding, err := roster.Parse(first[0])
+	return SignerBegan{is.At, is.Changes, time.Unix(founding.At, 0)}, err
+}
+
+// ErrSignerShut says that the signer has put its keys away, because the network is locked.
+var ErrSignerShut = signer.ErrShut
 
 // ErrSignerAhead says that the signer has adopted another roster than the database has,
 // or a later one.

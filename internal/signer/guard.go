@@ -175,6 +175,14 @@ func (g *Guard) Roster() Place {
 	return Place{}
 }
 
+// Began is Judge's.
+func (g *Guard) Began() Beginning {
+	if a, ok := g.cfg.Permits.(*Judge); ok {
+		return a.Began()
+	}
+	return Beginning{}
+}
+
 // Adopt is Judge's.
 func (g *Guard) Adopt(ctx context.Context, base string, changes [][]byte, more bool) (Place, error) {
 	if a, ok := g.cfg.Permits.(*Judge); ok {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/safeconduct/safeconduct/internal/keystore"
 )
@@ -39,6 +40,15 @@ func (c *Client) informed(ctx context.Context, q question) (answer, error) {
 		return a, err
 	}
 	return c.ask(ctx, q)
+}
+
+// Began says when the signer began, and with how many changes.
+func (c *Client) Began(ctx context.Context) (Beginning, error) {
+	a, err := c.ask(ctx, question{Op: opRoster})
+	if err != nil || a.Began == 0 {
+		return Beginning{}, err
+	}
+	return Beginning{time.Unix(a.Began, 0), a.First}, nil
 }
 
 // handedAtOnce is how many changes are handed over with one question.

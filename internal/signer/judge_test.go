@@ -718,10 +718,27 @@ func TestAdopt(t *testing.T) {
 		t.Error("another head")
 	}
 
-	// What was adopted stays when the signer is started anew, and is nobody's to alter.
-	again, err := signer.NewJudge(t.Context(), signer.JudgeConfig{Keys: w.keys, Dir: w.dir, Now: w.clock})
+	// When it began, and with what, is written down and told.
+	began := signer.Beginning{At: w.clock().Truncate(time.Second), Changes: there.Seq}
+	if got := fresh.Began(); !got.At.Equal(began.At) || got.Changes != began.Changes {
+		t.Errorf("began %v with %d, want %v with %d", got.At, got.Changes, began.At, began.Changes)
+	}
+	first, err := w.Began(t.Context())
 	w.ok(err)
-	if again.Roster().Seq != there.Seq {
+	w.Person("", people.Operator, w.First)
+	_, err = w.HandOver(t.Context())
+	w.ok(err)
+	w.start()
+	again, err := w.Began(t.Context())
+	w.ok(err)
+	if again != first || first.At.IsZero() || w.judge.Roster().Seq == there.Seq {
+		t.Errorf("it began %+v, and started anew %+v", first, again)
+	}
+
+	// What was adopted stays when the signer is started anew, and is nobody's to alter.
+	anew, err := signer.NewJudge(t.Context(), signer.JudgeConfig{Keys: w.keys, Dir: w.dir, Now: w.clock})
+	w.ok(err)
+	if anew.Roster().Seq != w.judge.Roster().Seq {
 		t.Error("started anew it knows nothing")
 	}
 	path := filepath.Join(w.dir, signer.RosterName)

@@ -45,7 +45,10 @@ type adopted struct {
 	Base string `json:"base"`
 	// Whole says that what was there when this signer began was handed over. From
 	// then on it looks at dates.
-	Whole   bool   `json:"whole"`
+	Whole bool `json:"whole"`
+	// Began is when that was, in Unix seconds, and First how many changes there were.
+	Began   int64  `json:"began,omitempty"`
+	First   uint64 `json:"first,omitempty"`
 	Changes []seen `json:"changes"`
 }
 
@@ -65,7 +68,7 @@ type members struct {
 
 // replay works out what the changes of the file come to.
 func replay(ctx context.Context, keys keystore.Store, kept adopted) (members, error) {
-	m := members{kept: adopted{Base: kept.Base, Whole: kept.Whole}}
+	m := members{kept: adopted{Base: kept.Base, Whole: kept.Whole, Began: kept.Began, First: kept.First}}
 	for _, s := range kept.Changes {
 		if err := m.add(ctx, keys, s); err != nil {
 			return m, fmt.Errorf("%s: %w: %w", RosterName, ErrState, err)
@@ -146,6 +149,24 @@ func (j *Judge) Roster() Place {
 	return j.members.place()
 }
 
+// Beginning says when a signer with an empty folder began, and how many changes of the
+// roster it took in then as they were. It is zero for one that began before that was
+// written down.
+type Beginning struct {
+	At      time.Time
+	Changes uint64
+}
+
+// Began says when this signer began.
+func (j *Judge) Began() Beginning {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.members.kept.Began == 0 {
+		return Beginning{}
+	}
+	return Beginning{time.Unix(j.members.kept.Began, 0), j.members.kept.First}
+}
+
 // State is the roster as it counts now. It is shared: nobody changes what it holds.
 func (j *Judge) State() roster.State {
 	j.mu.Lock()
@@ -173,6 +194,9 @@ func (j *Judge) Adopt(ctx context.Context, base string, changes [][]byte, more b
 	whole := next.kept.Whole || stopped == nil && !more && next.state.Seq > 0
 	if next.state.Seq == j.members.state.Seq && whole == j.members.kept.Whole {
 		return j.members.place(), stopped
+	}
+	if whole && !j.members.kept.Whole {
+		next.kept.Began, next.kept.First = j.cfg.Now().Unix(), next.state.Seq
 	}
 	next.kept.Whole = whole
 	if err := seal(ctx, j.cfg.Keys, j.cfg.Dir, RosterName, stateLabel+"roster", next.kept); err != nil {

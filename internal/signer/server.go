@@ -334,6 +334,9 @@ func reply(ctx context.Context, s keystore.Store, q question, a *answer) (err er
 	case opRoster, opAdopt:
 		at, err := place(ctx, s, q)
 		a.Number, a.Data = at.Seq, at.Head
+		if r, ok := s.(Adopter); ok && !r.Began().At.IsZero() {
+			a.Began, a.First = r.Began().At.Unix(), r.Began().Changes
+		}
 		return err
 	default:
 		return ErrQuestion
@@ -344,6 +347,7 @@ func reply(ctx context.Context, s keystore.Store, q question, a *answer) (err er
 // Adopter is a Store that has a roster of its own.
 type Adopter interface {
 	Roster() Place
+	Began() Beginning
 	Adopt(ctx context.Context, base string, changes [][]byte, more bool) (Place, error)
 }
 

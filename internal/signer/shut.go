@@ -26,6 +26,10 @@ import (
 // ErrShut says that the network is locked: its signer has put the keys away.
 var ErrShut = errors.New("signer: the network is locked, and the keys are put away")
 
+// ErrUnpinned says that a folder was locked while no signer had its keys, so that nobody
+// wrote down how far the roster went: nothing that is in the folder is believed without.
+var ErrUnpinned = errors.New("signer: the folder was locked while no signer ran, and the lock does not say what opens it: take its file away, start the signer, and lock the network again")
+
 // Pin says what opens a signer that is shut.
 type Pin struct {
 	// Lock is the id of the lock in the signer's own roster. Where that has none, a
@@ -77,6 +81,9 @@ func pinned(ctx context.Context, dir string, pin Pin) (members, error) {
 	}
 	if err != nil {
 		return members{}, err
+	}
+	if pin.Seq == 0 {
+		return members{}, ErrUnpinned
 	}
 	var f sealed
 	var kept adopted

@@ -39,12 +39,18 @@ func TestShut(t *testing.T) {
 	}
 
 	// A roster that is another one than when it was locked, or none, opens nothing.
-	for _, wrong := range []signer.Pin{{Lock: pin.Lock, Place: signer.Place{Seq: pin.Seq, Head: make([]byte, 32)}}, {Lock: pin.Lock, Place: signer.Place{Seq: pin.Seq - 1, Head: pin.Head}}, {Lock: pin.Lock}} {
+	for _, wrong := range []signer.Pin{{Lock: pin.Lock, Place: signer.Place{Seq: pin.Seq, Head: make([]byte, 32)}}, {Lock: pin.Lock, Place: signer.Place{Seq: pin.Seq - 1, Head: pin.Head}}} {
 		l, err := signer.Listen(filepath.Join(t.TempDir(), "s"), false)
 		w.ok(err)
 		if opened, err := signer.ServeShut(t.Context(), l, w.dir, wrong, signer.Config{Now: w.clock}); opened != "" || !errors.Is(err, signer.ErrState) {
 			t.Errorf("over another roster: %q %v", opened, err)
 		}
+	}
+
+	l, err := signer.Listen(filepath.Join(t.TempDir(), "s"), false)
+	w.ok(err)
+	if opened, err := signer.ServeShut(t.Context(), l, w.dir, signer.Pin{Lock: pin.Lock}, signer.Config{Now: w.clock}); opened != "" || !errors.Is(err, signer.ErrUnpinned) {
+		t.Errorf("locked by hand while no signer ran: %q %v", opened, err)
 	}
 
 	socket, c, ended := serveShut(t, w, pin)

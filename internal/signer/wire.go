@@ -182,6 +182,8 @@ type answer struct {
 	Data    []byte   `cbor:"7,keyasint,omitempty"`
 	Text    string   `cbor:"8,keyasint,omitempty"`
 	Number  uint64   `cbor:"9,keyasint,omitempty"`
+	Began   int64    `cbor:"10,keyasint,omitempty"` // Unix seconds
+	First   uint64   `cbor:"11,keyasint,omitempty"`
 }
 
 var (
