@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -15,11 +16,11 @@ import (
 // migrate applies what is missing. Each migration is one transaction, so that
 // a crash leaves either the old or the new version, never half of one.
 func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, s schema) error {
-	sub, err := fs.Sub(s.files, s.dir)
+	steps, err := s.steps(dialect)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMigration, err)
 	}
-	p, err := goose.NewProvider(dialect, db, dialectFS{sub, dialect},
+	p, err := goose.NewProvider(dialect, db, nil, goose.WithGoMigrations(steps...),
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMigration, err)
@@ -38,6 +39,35 @@ func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, s schema) e
 		}
 	}
 	return fmt.Errorf("%w: %w", ErrMigration, classify(err))
+}
+
+// steps are the migrations for one engine. Both engines take a file as it is, all of its
+// statements at once: goose, which would cut it into statements, takes 4 MiB of memory for
+// every line of it.
+func (s schema) steps(dialect goose.Dialect) (steps []*goose.Migration, err error) {
+	sub, err := fs.Sub(s.files, s.dir)
+	if err != nil {
+		return nil, err
+	}
+	files := dialectFS{sub, dialect}
+	names, err := files.Glob("*.sql")
+	for _, name := range names {
+		number, e := goose.NumericComponent(name)
+		text, e2 := fs.ReadFile(files, name)
+		if err = errors.Join(err, e, e2); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		up, ok := strings.CutPrefix(string(text), "-- +goose Up\n")
+		up, _, _ = strings.Cut(up, "-- +goose Down\n")
+		if !ok || strings.Contains(up, "+goose") {
+			return nil, fmt.Errorf("%s: not one part up, and one part down or none", name)
+		}
+		steps = append(steps, goose.NewGoMigration(number, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, up)
+			return err
+		}}, nil))
+	}
+	return steps, err
 }
 
 // networkSchema is the migration from which on there is a network in a database.

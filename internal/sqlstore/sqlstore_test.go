@@ -373,3 +373,34 @@ func testHistory(t *testing.T, on place) {
 		t.Errorf("entries before the first: %d, %v, want 0", len(all), err)
 	}
 }
+
+// TestMigrationParts: what is taken away again never runs with what is made.
+func TestMigrationParts(t *testing.T) {
+	const made = "CREATE TABLE a (x BIGINT);\n"
+	for name, c := range map[string]struct {
+		text string
+		want error
+	}{
+		"up and down":              {"-- +goose Up\n" + made + "-- +goose Down\nDROP TABLE a;\n", nil},
+		"up alone":                 {"-- +goose Up\n" + made, nil},
+		"no part":                  {made, ErrMigration},
+		"down first":               {"-- +goose Down\nDROP TABLE a;\n-- +goose Up\n" + made, ErrMigration},
+		"down, written otherwise":  {"-- +goose Up\n" + made + "--+goose Down\nDROP TABLE a;\n", ErrMigration},
+		"a word that is not taken": {"-- +goose Up\n-- +goose NO TRANSACTION\n" + made, ErrMigration},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := fstest.MapFS{"m/0001_a.sql": {Data: []byte(c.text)}}
+			b, err := open(t.Context(), filepath.Join(t.TempDir(), "m.db"), schema{name: "m", files: files, dir: "m"})
+			if !errors.Is(err, c.want) {
+				t.Fatalf("open: %v, want %v", err, c.want)
+			}
+			if err != nil {
+				return
+			}
+			defer func() { ok(t, b.Close()) }()
+			if err := hasTable(t.Context(), b.read, "a"); err != nil {
+				t.Errorf("the table that was made: %v", err)
+			}
+		})
+	}
+}

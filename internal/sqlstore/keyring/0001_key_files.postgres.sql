@@ -6,13 +6,11 @@ CREATE TABLE key_files (
     record_id TEXT PRIMARY KEY,
     file      BLOB NOT NULL
 ) PARTITION BY HASH (record_id);
--- +goose StatementBegin
 DO $$ BEGIN
     FOR part IN 0..15 LOOP
         EXECUTE format('CREATE TABLE key_files_%s PARTITION OF key_files FOR VALUES WITH (MODULUS 16, REMAINDER %s)', part, part);
     END LOOP;
 END $$;
--- +goose StatementEnd
 
 -- What writers queue for. It stays empty, so that no VACUUM ever stands in the
 -- queue.
