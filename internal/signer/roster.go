@@ -202,7 +202,7 @@ func (j *Judge) Adopt(ctx context.Context, base string, changes [][]byte, more b
 	if err := seal(ctx, j.cfg.Keys, j.cfg.Dir, RosterName, stateLabel+"roster", next.kept); err != nil {
 		return j.members.place(), err
 	}
-	if whole && !j.members.kept.Whole {
+	if whole && !j.members.kept.Whole && !next.state.Demo { // in a demonstration there is nobody to compare it with
 		j.cfg.Log.InfoContext(ctx, "a roster was taken in for the first time, as it is", "changes", next.state.Seq, "sha256", hex.EncodeToString(next.state.Head[:]))
 	}
 	j.members = next
