@@ -100,7 +100,7 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, keys []stri
 		}
 	}
 	return f.report(out, words, map[string]any{
-		"follows": found.Follows.Origin, "origin": found.Origin, "size": found.Size, "root": found.Root.String(), "key": found.Key,
+		"follows": found.Follows.Origin, "origin": found.Origin, "size": found.Size, "root": found.Root.String(), "key": found.Key, "keys": found.Keys,
 		"roster": found.Roster, "problems": append([]string{}, problems...),
 	}, problems)
 }

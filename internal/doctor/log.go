@@ -17,6 +17,7 @@ import (
 type LogReport struct {
 	audit.Report
 	Key      string           // the one that signed the checkpoint
+	Keys     []string         // all that were known
 	Follows  audit.Checkpoint // of a log that began anew after a restore
 	Problems []string
 	// Roster says that the folder's roster was replayed and held against the log,
@@ -42,6 +43,7 @@ func VerifyLog(ctx context.Context, folder config.Folder, keys ...string) (found
 			return found, err
 		}
 	}
+	found.Keys = keys
 	files, done, err := logFiles(ctx, folder)
 	if err != nil {
 		return found, err

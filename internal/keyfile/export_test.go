@@ -1,5 +1,7 @@
 package keyfile
 
+import "errors"
+
 // Lock lets a test stand in for another process that holds the lock.
 var Lock = lock
 
@@ -12,13 +14,13 @@ func Reread(plain []byte) ([]byte, error) {
 	return k.marshal()
 }
 
-// FreshContent is the content of a new file with one agency.
+// FreshContent is the content of a file with one agency, whose log had another key.
 func FreshContent() ([]byte, error) {
 	k, err := newKeys("example.org/log")
 	if err != nil {
 		return nil, err
 	}
-	if err := k.addSigning("aa01"); err != nil {
+	if err := errors.Join(k.addSigning("aa01"), k.replaceLog()); err != nil {
 		return nil, err
 	}
 	return k.marshal()

@@ -46,7 +46,7 @@ func TestContent(t *testing.T) {
 	}
 	for old, edit := range map[string]string{
 		`"version":1`: `"version":2`, `"root":"`: `"root":"AAAA`, `"kek":[`: `"kek":["AAAA",`, `"log":"`: `"log":"x`,
-		`"log_public":"`: `"log_public":"x`, `"index":"`: `"index":"AAAA`, `{"version"`: `{"more":1,"version"`,
+		`"log_public":"`: `"log_public":"x`, `"log_before":"PRIV`: `"log_before":"`, `"log_former":["`: `"log_former":["x`, `],"index"`: `,"example.org/log+0+A"],"index"`, `"index":"`: `"index":"AAAA`, `{"version"`: `{"more":1,"version"`,
 	} {
 		bad := bytes.Replace(good, []byte(old), []byte(edit), 1)
 		if bytes.Equal(bad, good) {

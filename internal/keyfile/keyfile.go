@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"filippo.io/age"
@@ -500,12 +501,15 @@ func parse(plain []byte) (*keys, error) {
 	}
 	k.root, k.status, k.pack = pkcs8(c.Root), pkcs8(c.Status), pkcs8(c.Pack)
 	bad = bad || !oneLogKey(c.Log, c.LogPublic)
+	origin, _, _ := strings.Cut(c.LogPublic, "+")
 	for _, vkey := range c.LogFormer {
 		_, err := keystore.LogPublic(vkey)
-		bad = bad || err != nil
+		bad = bad || err != nil || !strings.HasPrefix(vkey, origin+"+")
 	}
 	if n := len(c.LogFormer); n > 0 {
 		bad = bad || !oneLogKey(c.LogBefore, c.LogFormer[n-1])
+	} else {
+		bad = bad || c.LogBefore != ""
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Agencies)) {
 		a := agencyKeys{kek: c.Agencies[id].KEK}

@@ -370,7 +370,19 @@ func TestTwoProcesses(t *testing.T) {
 			t.Errorf("agency %d: %s, %v and %s, %v", i, kidA, errA, kidB, errB)
 		}
 	}
-	if got, want := must(open(t, cfg).Generation(t.Context())), uint64(8); got != want {
+	// The log is read by whoever changes nothing, and replaced once.
+	before := must(keystore.New(a).Notes(t.Context()))[0]
+	for _, f := range []*keyfile.File{a, b} {
+		if err := keystore.New(f).RotateOwn(t.Context(), verifier.UseLog, before.KeyID); err != nil {
+			t.Error(err)
+		}
+		for _, reads := range []*keyfile.File{a, b} {
+			if got := must(reads.LogKeys(t.Context())); len(got) != 2 || got[1] != before.Note {
+				t.Errorf("the log has the keys %q", got)
+			}
+		}
+	}
+	if got, want := must(open(t, cfg).Generation(t.Context())), uint64(9); got != want {
 		t.Errorf("generation %d, want %d", got, want)
 	}
 }

@@ -275,15 +275,7 @@ func (f *File) rotateLog(ctx context.Context, before string) (keystore.Public, e
 		case id != before:
 			return errUnchanged // another process was faster
 		}
-		origin, _, _ := strings.Cut(k.logPublic, "+")
-		skey, vkey, err := note.GenerateKey(rand.Reader, origin)
-		if err != nil {
-			return fmt.Errorf("keyfile: make log key: %w", err)
-		}
-		// Clip: the slice is shared with the version that readers still hold.
-		k.logBefore, k.logFormer = k.log, append(slices.Clip(k.logFormer), k.logPublic)
-		k.log, k.logPublic = skey, vkey
-		return nil
+		return k.replaceLog()
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return keystore.Public{}, err
@@ -291,6 +283,19 @@ func (f *File) rotateLog(ctx context.Context, before string) (keystore.Public, e
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return keystore.PublicOfLog(f.keys.logPublic)
+}
+
+// replaceLog gives the log a new key. The private half of the one before the last is gone.
+func (k *keys) replaceLog() error {
+	origin, _, _ := strings.Cut(k.logPublic, "+")
+	skey, vkey, err := note.GenerateKey(rand.Reader, origin)
+	if err != nil {
+		return fmt.Errorf("keyfile: make log key: %w", err)
+	}
+	// Clip: the slice is shared with the version that readers still hold.
+	k.logBefore, k.logFormer = k.log, append(slices.Clip(k.logFormer), k.logPublic)
+	k.log, k.logPublic = skey, vkey
+	return nil
 }
 
 // errUnchanged says that there is nothing to write.

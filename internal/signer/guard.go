@@ -541,7 +541,7 @@ func (g *Guard) ownKeys(ctx context.Context, keys []verifier.NetworkKey) error {
 			if err != nil {
 				return refuse("a key of the log that is none")
 			}
-			if err := g.logKey(ctx, kid); err != nil {
+			if _, err := g.logKey(ctx, kid); err != nil {
 				return err
 			}
 		default:
@@ -553,22 +553,22 @@ func (g *Guard) ownKeys(ctx context.Context, keys []verifier.NetworkKey) error {
 
 // logKey sees that a key of the log is this keystore's, and signs now or was replaced by
 // one that people agreed to.
-func (g *Guard) logKey(ctx context.Context, kid string) error {
+func (g *Guard) logKey(ctx context.Context, kid string) (former bool, err error) {
 	vkeys, err := g.LogKeys(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for i, vkey := range vkeys {
 		switch id, err := keystore.LogKeyID(vkey); {
 		case err != nil:
-			return err
+			return false, err
 		case id == kid && i == 0:
-			return nil
+			return false, nil
 		case id == kid:
-			return g.cfg.Permits.Replaces(ctx, keystore.Log, kid)
+			return true, g.cfg.Permits.Replaces(ctx, keystore.Log, kid)
 		}
 	}
-	return refuse("a key of the log that this keystore does not have")
+	return false, refuse("a key of the log that this keystore does not have")
 }
 
 func among(publics []keystore.Public, kid string, jwk []byte) bool {
@@ -891,10 +891,11 @@ func (g *Guard) envelope(ctx context.Context, kid string, message []byte) error 
 const logName = "safeconduct/"
 
 // SignLog signs a checkpoint of this network's log, which has not got shorter, nor
-// another root at the same length (a split view), with the key that signs now, or beside
-// it with the one that it replaced.
+// another root at the same length (a split view), with the key that signs now, and what
+// that signed last also with the one that it replaced.
 func (g *Guard) SignLog(ctx context.Context, kid string, text []byte) ([]byte, error) {
-	if err := g.logKey(ctx, kid); err != nil {
+	former, err := g.logKey(ctx, kid)
+	if err != nil {
 		return nil, err
 	}
 	lines := strings.Split(string(text), "\n")
@@ -911,6 +912,8 @@ func (g *Guard) SignLog(ctx context.Context, kid string, text []byte) ([]byte, e
 	switch {
 	case g.state.Network != "" && origin != logName+g.state.Network && !strings.HasPrefix(origin, logName+g.state.Network+"/"):
 		err = refuse("the log of another network")
+	case former && last != head{size, root}:
+		err = refuse("a key that was replaced signs nothing first")
 	case size < last.Size:
 		err = refuse("the log got shorter")
 	case size == last.Size && last.Root != "" && root != last.Root:

@@ -594,6 +594,7 @@ func TestJudgeLogKey(t *testing.T) {
 	_, err = w.Rotate(t.Context(), keystore.Log, now[0].KeyID)
 	refused(t, "one more", err)
 	allowed(t, "both", errors.Join(list(now...), checkpoint(now...)))
+	refused(t, "the one before alone", checkpoint(now[1]))
 
 	// Whoever has the keystore makes a third one, past the signer.
 	_, err = w.keys.Rotate(t.Context(), keystore.Log, now[0].KeyID)
