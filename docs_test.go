@@ -5,7 +5,9 @@ import (
 	"go/token"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -143,4 +145,45 @@ func read(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// TestDocsDecisions: the list of decisions has each of them once, in their order.
+func TestDocsDecisions(t *testing.T) {
+	files, err := filepath.Glob("docs/decisions/[0-9]*.md")
+	if err != nil || len(files) < 40 {
+		t.Fatalf("found %d decisions, %v", len(files), err)
+	}
+	var want, got []string
+	for _, f := range files {
+		want = append(want, filepath.Base(f))
+	}
+	list, err := os.ReadFile("docs/decisions/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range regexp.MustCompile(`(?m)^\| \[(\d{4})\]\((\d{4}[^)]*)\)`).FindAllStringSubmatch(string(list), -1) {
+		got = append(got, row[2])
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("docs/decisions/README.md lists\n%s\nthe folder has\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestDocsChangelog: what was merged from two sides stands in it once.
+func TestDocsChangelog(t *testing.T) {
+	data, err := os.ReadFile("CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(data)) {
+		begins := strings.HasPrefix(line, "#") || strings.HasPrefix(line, "- ")
+		if begins && seen[line] {
+			t.Errorf("CHANGELOG.md says twice: %s", line)
+		}
+		seen[line] = true
+	}
+	if len(seen) < 100 {
+		t.Errorf("read %d lines", len(seen))
+	}
 }
