@@ -30,10 +30,10 @@ type SigningKey struct {
 }
 
 // ownUses are what the network has keys of its own for, besides the root.
-var ownUses = []verifier.Use{verifier.UseStatus, verifier.UsePack, verifier.UseLog}
+var ownUses = []verifier.Use{useTrust, verifier.UseStatus, verifier.UsePack, verifier.UseLog}
 
-// SigningKeys lists the keys for lists, packs and the log, and those of an agency if one
-// is named: those first that sign now.
+// SigningKeys lists the keys for trust lists, lists, packs and the log, and those of an
+// agency if one is named: those first that sign now.
 func (n *Network) SigningKeys(ctx context.Context, agency string) ([]SigningKey, error) {
 	var all []SigningKey
 	for _, use := range ownUses {
@@ -56,8 +56,12 @@ func (n *Network) SigningKeys(ctx context.Context, agency string) ([]SigningKey,
 	return all, nil
 }
 
-// ownKeys are the keys of the network for a use that stand on the trust list: the one
-// that signs, and those that it replaced, for a time.
+// useTrust is the use of the key that signs trust lists. It stands on none: the root
+// names it beside them.
+const useTrust verifier.Use = roster.UseTrust
+
+// ownKeys are the keys of the network for a use that devices believe: the one that signs,
+// and those that it replaced, for as long as they stand on the trust list.
 func (n *Network) ownKeys(ctx context.Context, use verifier.Use) ([]SigningKey, error) {
 	signs, err := n.signs(ctx, use)
 	if err != nil {
@@ -68,6 +72,9 @@ func (n *Network) ownKeys(ctx context.Context, use verifier.Use) ([]SigningKey, 
 		return nil, err
 	}
 	keys := []SigningKey{{Use: string(use), KeyID: signs, Signs: true}}
+	if use == useTrust {
+		return keys, nil // the root names one at a time
+	}
 	for _, c := range slices.Backward(state.Ceremonies) {
 		until := time.Unix(c.At, 0).Add(keyOverlap)
 		if c.Use == string(use) && c.Before != signs && n.cfg.Now().Before(until) {
@@ -81,6 +88,8 @@ func (n *Network) ownKeys(ctx context.Context, use verifier.Use) ([]SigningKey, 
 func (n *Network) signs(ctx context.Context, use verifier.Use) (kid string, err error) {
 	var s verifier.Signer
 	switch use {
+	case useTrust:
+		s, err = n.cfg.Keys.Trust(ctx)
 	case verifier.UseStatus:
 		s, err = n.cfg.Keys.Status(ctx)
 	case verifier.UsePack:

@@ -2,13 +2,19 @@ package network_test
 
 import (
 	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"io"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -170,6 +176,125 @@ func TestTrustList(t *testing.T) {
 		t.Error("the list was not signed again after half of its life")
 	}
 }
+
+// TestTrustKey: the root names the key that signs trust lists, once in half a year while
+// it is at hand; while it is not, what it said holds until its end. A key that two people
+// agreed to replace is replaced by the next statement alone.
+func TestTrustKey(t *testing.T) {
+	b := newBench(t)
+	var device verifier.Device
+	says := func() (verifier.TrustKey, network.SignedTrustList) {
+		t.Helper()
+		signed, err := b.TrustList(t.Context())
+		b.ok(err)
+		k, err := verifier.ReadTrustKey(signed.Key)
+		b.ok(err)
+		return k, signed
+	}
+	opens := func(signed network.SignedTrustList) {
+		t.Helper()
+		b.ok(b.Turn(t.Context()))
+		status, answers := b.lists()
+		lists, sequence, err := b.Pack(t.Context(), status, answers)
+		b.ok(err)
+		if lists.TrustKey != signed.Key || lists.TrustList != signed.Compact {
+			t.Error("the pack has another trust list, or another statement beside it")
+		}
+		pack, err := b.ServerPack(t.Context(), lists, sequence)
+		b.ok(err)
+		device = pack.Accepted(device)
+	}
+	first, signed := says()
+	key, err := b.keys.Trust(t.Context())
+	b.ok(err)
+	if first.KeyID != key.KeyID || first.Network != b.ID() || first.IssuedAt != b.now().Unix() || first.Expires != b.now().Add(365*day).Unix() {
+		t.Errorf("the root says %+v", first)
+	}
+	opens(signed)
+	b.move(182 * day)
+	if k, _ := says(); k.IssuedAt != first.IssuedAt {
+		t.Error("it was renewed in the first half of its life")
+	}
+	b.move(30 * day)
+	renewed, signed := says()
+	if renewed.KeyID != first.KeyID || renewed.IssuedAt != b.now().Unix() {
+		t.Errorf("it was not renewed: %+v", renewed)
+	}
+	opens(signed)
+
+	away := b.cfg
+	away.Keys = noRoot{b.keys}
+	if b.Network, err = network.New(away); err != nil {
+		t.Fatal(err)
+	}
+	b.move(300 * day)
+	if k, signed := says(); k.IssuedAt != renewed.IssuedAt {
+		t.Error("somebody else than the root signed")
+	} else {
+		opens(signed)
+	}
+	if _, err := b.NameTrustKey(t.Context()); !errors.Is(err, errNoRoot) {
+		t.Errorf("a ceremony without the root: %v", err)
+	}
+	b.move(65 * day)
+	if left, err := b.TrustKeyLeft(t.Context()); err != nil || left != 0 {
+		t.Errorf("%v left: %v", left, err)
+	}
+	if _, err := b.TrustList(t.Context()); !errors.Is(err, errNoRoot) {
+		t.Errorf("after its end, without the root: %v", err)
+	}
+	if b.Network, err = network.New(b.cfg); err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.NameTrustKey(t.Context())
+	b.ok(err)
+	if left, err := b.TrustKeyLeft(t.Context()); err != nil || left != 365*day {
+		t.Errorf("%v left: %v", left, err)
+	}
+
+	what, err := b.NewKey(t.Context(), roster.UseTrust, "")
+	b.ok(err)
+	if what.Before != first.KeyID {
+		t.Errorf("%s is to be replaced, want %s", what.Before, first.KeyID)
+	}
+	before, _ := says()
+	b.house.Do(roster.DoNewKey, "", what, b.house.First)
+	b.ok(b.Renew(t.Context()))
+	replaced, signed := says()
+	// Both are of one second; the date of the newer one is later all the same.
+	if replaced.KeyID == first.KeyID || replaced.IssuedAt <= before.IssuedAt {
+		t.Errorf("two people agreed, and the root says %+v", replaced)
+	}
+	b.move(time.Second)
+	opens(signed)
+	if device.TrustKeyIssued != replaced.IssuedAt {
+		t.Errorf("a device has seen %d, want %d", device.TrustKeyIssued, replaced.IssuedAt)
+	}
+	keys, err := b.SigningKeys(t.Context(), "")
+	b.ok(err)
+	for _, k := range keys {
+		if k.Use == roster.UseTrust && (!k.Signs || k.KeyID != replaced.KeyID) {
+			t.Errorf("the key %s is listed still", k.KeyID)
+		}
+	}
+}
+
+var errNoRoot = errors.New("the root is in a safe")
+
+// noRoot are the keys without the root's private half.
+type noRoot struct{ keystore.Keys }
+
+func (k noRoot) Root(ctx context.Context) (verifier.Signer, error) {
+	s, err := k.Keys.Root(ctx)
+	s.Key = silent{s.Key}
+	return s, err
+}
+
+type silent struct{ crypto.Signer }
+
+func (silent) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errNoRoot }
+
+func (silent) SignMessage(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errNoRoot }
 
 // TestDevice takes a pack all the way to a device, as the verifier opens it.
 func TestDevice(t *testing.T) {

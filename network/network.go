@@ -62,8 +62,9 @@ var (
 // Keys is all that the network asks of a keystore. A private key never leaves
 // it.
 type Keys interface {
-	// Root signs trust lists, and nothing else.
+	// Root signs which key signs trust lists, and Trust the trust lists.
 	Root(ctx context.Context) (verifier.Signer, error)
+	Trust(ctx context.Context) (verifier.Signer, error)
 	// Pack signs packs and envelopes.
 	Pack(ctx context.Context) (verifier.Signer, error)
 	// Status signs status and answers lists; here only its public half is
@@ -127,9 +128,10 @@ type Record struct {
 // SignedTrustList is the newest trust list as it was published.
 type SignedTrustList struct {
 	Sequence uint64
-	Digest   [32]byte // over what it says, dates and sequence aside
+	Digest   [32]byte // over what it says, dates and sequence aside, and who signs it
 	Expires  time.Time
 	Compact  string
+	Key      string // the root's statement that names the key which signed it
 }
 
 // Store keeps the network. Every method that changes something takes the log

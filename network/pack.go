@@ -23,53 +23,68 @@ const trustLife = 30 * day
 // reopenedShown is how long devices tell that founding was opened again.
 const reopenedShown = 30 * day
 
-// TrustList returns the newest trust list, signed by the root. It signs a new
-// one only when something on it has changed or half of its life is over, so
-// that a root key which is not always at hand is not always needed.
-func (n *Network) TrustList(ctx context.Context) (string, error) {
+// TrustList returns the newest trust list, with the root's statement that names who
+// signed it. A new one is signed only when something on it has changed or half of its
+// life is over.
+func (n *Network) TrustList(ctx context.Context) (SignedTrustList, error) {
+	return n.signedTrustList(ctx, false)
+}
+
+// NameTrustKey has the root name the key that signs trust lists, and that sign a new one:
+// a ceremony, for where the root is not at hand otherwise.
+func (n *Network) NameTrustKey(ctx context.Context) (SignedTrustList, error) {
+	return n.signedTrustList(ctx, true)
+}
+
+func (n *Network) signedTrustList(ctx context.Context, ceremony bool) (SignedTrustList, error) {
 	list, err := n.trustList(ctx)
 	if err != nil {
-		return "", err
+		return SignedTrustList{}, err
 	}
-	digest, err := digestOf(list)
+	key, err := n.cfg.Keys.Trust(ctx)
 	if err != nil {
-		return "", err
+		return SignedTrustList{}, fmt.Errorf("find the key for trust lists: %w", err)
+	}
+	digest, err := digestOf(list, key.KeyID)
+	if err != nil {
+		return SignedTrustList{}, err
 	}
 	now := n.cfg.Now()
 	last, err := n.cfg.Store.TrustList(ctx)
-	switch {
-	case err == nil && last.Digest == digest && now.Before(last.Expires.Add(-trustLife/2)):
-		return last.Compact, nil
-	case err != nil && !errors.Is(err, ErrNotFound):
-		return "", fmt.Errorf("read the trust list: %w", err)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return SignedTrustList{}, fmt.Errorf("read the trust list: %w", err)
+	}
+	left := n.named(last.Key, key.KeyID)
+	if left > 0 && !ceremony && last.Digest == digest && now.Before(last.Expires.Add(-trustLife/2)) {
+		return last, nil
 	}
 
 	// The number is taken and logged before anything is signed: there is no
 	// signed list that the log does not know of.
 	entry, err := n.entry("trust.publish", audit.Actor{}, map[string]string{"digest": fmt.Sprintf("%x", digest)})
 	if err != nil {
-		return "", err
+		return SignedTrustList{}, err
 	}
 	if list.Sequence, err = n.cfg.Store.NextTrustList(ctx, entry); err != nil {
-		return "", fmt.Errorf("number the trust list: %w", err)
+		return SignedTrustList{}, fmt.Errorf("number the trust list: %w", err)
 	}
-	expires := now.Add(trustLife).UTC().Truncate(time.Second)
-	list.IssuedAt, list.Expires = now.Unix(), expires.Unix()
-	root, err := n.cfg.Keys.Root(ctx)
-	if err != nil {
-		return "", fmt.Errorf("find the root key: %w", err)
+	next := SignedTrustList{Sequence: list.Sequence, Digest: digest, Expires: now.Add(trustLife).UTC().Truncate(time.Second), Key: last.Key}
+	if ceremony || left < trustKeyLife/2 {
+		// The root may be away for as long as what it said still holds.
+		if next.Key, err = n.nameKey(ctx, key, last.Key); err != nil && (ceremony || left <= 0) {
+			return SignedTrustList{}, fmt.Errorf("have the root name the key for trust lists: %w", err)
+		} else if err != nil {
+			next.Key = last.Key
+		}
 	}
-	compact, err := list.Sign(root)
-	if err != nil {
-		return "", fmt.Errorf("sign the trust list: %w", err)
+	list.IssuedAt, list.Expires = now.Unix(), next.Expires.Unix()
+	if next.Compact, err = list.Sign(key); err != nil {
+		return SignedTrustList{}, fmt.Errorf("sign the trust list: %w", err)
 	}
-	err = n.cfg.Store.PublishTrustList(ctx, SignedTrustList{
-		Sequence: list.Sequence, Digest: digest, Expires: expires, Compact: compact,
-	})
-	if err != nil {
-		return "", fmt.Errorf("store the trust list: %w", err)
+	if err := n.cfg.Store.PublishTrustList(ctx, next); err != nil {
+		return SignedTrustList{}, fmt.Errorf("store the trust list: %w", err)
 	}
-	return compact, nil
+	return next, nil
 }
 
 // trustList says what a trust list would say now, without number and dates.
@@ -215,12 +230,12 @@ func (n *Network) listed(a Agency) verifier.Agency {
 	return out
 }
 
-func digestOf(l verifier.TrustList) ([32]byte, error) {
+func digestOf(l verifier.TrustList, kid string) ([32]byte, error) {
 	data, err := json.Marshal(l)
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("encode the trust list: %w", err)
 	}
-	return sha256.Sum256(data), nil
+	return sha256.Sum256(append(data, kid...)), nil
 }
 
 // Pack makes the public half of a pack from the newest list tokens, and
@@ -236,7 +251,7 @@ func (n *Network) Pack(ctx context.Context, status, answers []verifier.ListToken
 		return verifier.Lists{}, 0, fmt.Errorf("read epochs: %w", err)
 	}
 	s := verifier.PackStatement{
-		Network: n.cfg.ID, IssuedAt: n.cfg.Now().Unix(), TrustSHA256: verifier.TrustDigest(trust),
+		Network: n.cfg.ID, IssuedAt: n.cfg.Now().Unix(), TrustSHA256: verifier.TrustDigest(trust.Compact),
 		Status: notNil(status), Answers: notNil(answers), Burned: burnedEpochs(epochs, n.cfg.Now()),
 	}
 	entry, err := n.entry("pack.publish", audit.Actor{}, map[string]any{
@@ -249,7 +264,7 @@ func (n *Network) Pack(ctx context.Context, status, answers []verifier.ListToken
 		return verifier.Lists{}, 0, fmt.Errorf("number the pack: %w", err)
 	}
 	// Whoever has the key sees that no list of before is named.
-	key, err := n.cfg.Keys.Pack(approval.With(ctx, approval.Authority{About: private.New(trust)}))
+	key, err := n.cfg.Keys.Pack(approval.With(ctx, approval.Authority{About: private.New(trust.Compact)}))
 	if err != nil {
 		return verifier.Lists{}, 0, fmt.Errorf("find the pack key: %w", err)
 	}
@@ -257,7 +272,7 @@ func (n *Network) Pack(ctx context.Context, status, answers []verifier.ListToken
 	if err != nil {
 		return verifier.Lists{}, 0, fmt.Errorf("sign the pack: %w", err)
 	}
-	return verifier.Lists{TrustList: trust, Pack: compact}, s.Sequence, nil
+	return verifier.Lists{TrustList: trust.Compact, Pack: compact, TrustKey: trust.Key}, s.Sequence, nil
 }
 
 // Envelope seals the epoch keys to one device, for the pack with the given

@@ -32,6 +32,19 @@ const (
 // Sign makes the signed form of the statement. root is the network's root key.
 func (k TrustKey) Sign(root Signer) (string, error) { return signStatement(TypeTrustKey, root, k) }
 
+// ReadTrustKey reads what a signed TrustKey says. It checks no signature: Open does.
+func ReadTrustKey(compact string) (TrustKey, error) {
+	m, err := jws.Parse(compact, MaxTrustKey, TypeTrustKey)
+	if err != nil {
+		return TrustKey{}, fmt.Errorf("trust key: %w", err)
+	}
+	var k TrustKey
+	if err := readStatement(m.Unverified(), MaxTrustKey, &k); err != nil {
+		return TrustKey{}, fmt.Errorf("trust key: %w", err)
+	}
+	return k, nil
+}
+
 // trustKey is the key that may sign trust lists: the one that a statement names, and no
 // other; or without a statement the root, whatever the kid says.
 type trustKey struct {

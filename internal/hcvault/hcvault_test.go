@@ -118,7 +118,13 @@ func TestDuties(t *testing.T) {
 			_, err = s.Sign([]byte("text\n"))
 			return err
 		}},
-		{"sign a trust list", "root", func(ctx context.Context, v *hcvault.Vault) error {
+		{"sign a trust list", "signer", func(ctx context.Context, v *hcvault.Vault) error {
+			s, err := keystore.New(v).Trust(ctx)
+			must(t, err)
+			_, err = crypto.SignMessage(s.Key, nil, text, crypto.SHA256)
+			return err
+		}},
+		{"sign who signs trust lists", "root", func(ctx context.Context, v *hcvault.Vault) error {
 			s, err := keystore.New(v).Root(ctx)
 			must(t, err)
 			_, err = crypto.SignMessage(s.Key, nil, text, crypto.SHA256)

@@ -123,7 +123,8 @@ func (v *Vault) rights() []right {
 	nobody := func(path string) right { return right{path: path} }
 	key := p + "-sign-" + probe
 	return []right{
-		only("signer", "sign/"+key), only("signer", "sign/"+p+"-status"), only("signer", "sign/"+p+"-pack"), only("signer", "sign/"+p+"-log"),
+		only("signer", "sign/"+key), only("signer", "sign/"+p+"-trust"), only("signer", "sign/"+p+"-status"),
+		only("signer", "sign/"+p+"-pack"), only("signer", "sign/"+p+"-log"),
 		only("root", "sign/"+p+"-root"),
 		only("records", "encrypt/"+p+"-wrap-"+probe), only("records", "decrypt/"+p+"-wrap-"+probe),
 		only("records", "encrypt/"+p+"-epochs"), only("records", "decrypt/"+p+"-epochs"), only("records", "hmac/"+p+"-index"),

@@ -39,12 +39,14 @@ var networkKeys = []struct{ name, kind string }{
 	{logKey, kindLog},
 	{statusKey, kindSigning},
 	{packKey, kindSigning},
+	{trustKey, kindSigning},
 	{rootKey, kindSigning},
 }
 
 const (
-	rootKey, statusKey, packKey, logKey = "root", "status", "pack", "log"
-	indexKey, epochsKey                 = "index", "epochs"
+	rootKey, trustKey          = "root", "trust"
+	statusKey, packKey, logKey = "status", "pack", "log"
+	indexKey, epochsKey        = "index", "epochs"
 
 	// The generation key encrypts nothing. The number of its latest version
 	// counts the changes of the keystore: it is kept where the keys are, only

@@ -27,8 +27,8 @@ type Policy struct {
 // duties that its process has:
 //
 //	records   wrap and unwrap record keys and epochs, and the index
-//	signer    sign as agencies, and lists, packs and checkpoints
-//	root      sign trust lists
+//	signer    sign as agencies, and trust lists, lists, packs and checkpoints
+//	root      sign which key signs trust lists, once a year
 //	keys      make and rotate keys, and use none of them
 //
 // A network whose service runs as one process gives it all but "root" and,

@@ -67,7 +67,7 @@ func (v *Vault) Rotate(ctx context.Context, use keystore.Use, before string) (ke
 	if use == keystore.Log {
 		return v.rotateLog(ctx, before)
 	}
-	if use != keystore.Status && use != keystore.Pack {
+	if use != keystore.Trust && use != keystore.Status && use != keystore.Pack {
 		return keystore.Public{}, fmt.Errorf("hcvault: %w: a key of this use is not changed", keystore.ErrRefused)
 	}
 	name, err := v.nameOf(use)

@@ -153,6 +153,8 @@ func (v *Vault) nameOf(use keystore.Use) (string, error) {
 	switch use {
 	case keystore.Root:
 		return v.keyName(rootKey), nil // only a login with the duty root may sign with it
+	case keystore.Trust:
+		return v.keyName(trustKey), nil
 	case keystore.Status:
 		return v.keyName(statusKey), nil
 	case keystore.Pack:

@@ -101,6 +101,7 @@ type File struct {
 type keys struct {
 	generation uint64
 	root       *ecdsa.PrivateKey
+	trust      *ecdsa.PrivateKey // nil in a file from before there was one
 	status     *ecdsa.PrivateKey
 	pack       *ecdsa.PrivateKey
 	log        string   // note signer key
@@ -182,7 +183,7 @@ func (f *File) Generation(context.Context) (uint64, error) {
 
 func newKeys(origin string) (*keys, error) {
 	k := &keys{index: random(32), epochs: random(32), agencies: map[string]agencyKeys{}}
-	for _, p := range []**ecdsa.PrivateKey{&k.root, &k.status, &k.pack} {
+	for _, p := range []**ecdsa.PrivateKey{&k.root, &k.trust, &k.status, &k.pack} {
 		var err error
 		if *p, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 			return nil, fmt.Errorf("keyfile: make key: %w", err)
@@ -431,6 +432,7 @@ type content struct {
 	Version    int                      `json:"version"`
 	Generation uint64                   `json:"generation"`
 	Root       []byte                   `json:"root"`
+	Trust      []byte                   `json:"trust,omitempty"`
 	Status     []byte                   `json:"status"`
 	Pack       []byte                   `json:"pack"`
 	Log        string                   `json:"log"`
@@ -462,6 +464,9 @@ func (k *keys) marshal() ([]byte, error) {
 		return der
 	}
 	c.Root, c.Status, c.Pack = pkcs8(k.root), pkcs8(k.status), pkcs8(k.pack)
+	if k.trust != nil {
+		c.Trust = pkcs8(k.trust)
+	}
 	for id, a := range k.agencies {
 		ac := agencyContent{KEK: a.kek}
 		for _, s := range a.signing {
@@ -500,6 +505,9 @@ func parse(plain []byte) (*keys, error) {
 		return key
 	}
 	k.root, k.status, k.pack = pkcs8(c.Root), pkcs8(c.Status), pkcs8(c.Pack)
+	if len(c.Trust) > 0 {
+		k.trust = pkcs8(c.Trust)
+	}
 	bad = bad || !oneLogKey(c.Log, c.LogPublic)
 	origin, _, _ := strings.Cut(c.LogPublic, "+")
 	for _, vkey := range c.LogFormer {
@@ -521,7 +529,7 @@ func parse(plain []byte) (*keys, error) {
 		k.agencies[id] = a
 	}
 	for use, all := range c.Former {
-		bad = bad || use != keystore.Status && use != keystore.Pack
+		bad = bad || use != keystore.Trust && use != keystore.Status && use != keystore.Pack
 		for _, der := range all {
 			_, err := keystore.PublicFrom(der)
 			bad = bad || err != nil

@@ -49,6 +49,11 @@ func (f *File) key(use keystore.Use) (*ecdsa.PrivateKey, error) {
 		// In this keystore it lies beside the online keys; a network that wants
 		// it offline keeps it elsewhere.
 		return f.keys.root, nil
+	case keystore.Trust:
+		if f.keys.trust == nil {
+			return nil, ErrNoKey
+		}
+		return f.keys.trust, nil
 	case keystore.Status:
 		return f.keys.status, nil
 	case keystore.Pack:
@@ -233,13 +238,16 @@ func (f *File) Rotate(ctx context.Context, use keystore.Use, before string) (key
 	if use == keystore.Log {
 		return f.rotateLog(ctx, before)
 	}
-	if use != keystore.Status && use != keystore.Pack {
+	own := func(k *keys) **ecdsa.PrivateKey {
+		return map[keystore.Use]**ecdsa.PrivateKey{keystore.Trust: &k.trust, keystore.Status: &k.status, keystore.Pack: &k.pack}[use]
+	}
+	if own(&keys{}) == nil {
 		return keystore.Public{}, fmt.Errorf("keyfile: %w: a key of this use is not changed", keystore.ErrRefused)
 	}
 	err := f.update(ctx, func(k *keys) error {
-		signing := &k.status
-		if use == keystore.Pack {
-			signing = &k.pack
+		signing := own(k)
+		if *signing == nil {
+			return ErrNoKey
 		}
 		if keyID(*signing) != before {
 			return errUnchanged // another process was faster

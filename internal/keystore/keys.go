@@ -35,8 +35,12 @@ func (k Keys) Signer(ctx context.Context, agency string) (kid string, key crypto
 	return k.signer(ctx, Agency(agency))
 }
 
-// Root is the key that signs trust lists, and nothing else.
+// Root is the key that devices pin. It signs which key signs trust lists, and acts of the
+// roster that only the root may do.
 func (k Keys) Root(ctx context.Context) (verifier.Signer, error) { return k.named(ctx, Root) }
+
+// Trust is the key that signs trust lists.
+func (k Keys) Trust(ctx context.Context) (verifier.Signer, error) { return k.named(ctx, Trust) }
 
 // Status is the key that signs status and answers lists.
 func (k Keys) Status(ctx context.Context) (verifier.Signer, error) { return k.named(ctx, Status) }

@@ -35,7 +35,8 @@ type Use string
 
 // The network's own uses. Agency is that of an agency.
 const (
-	Root   Use = "root"   // signs trust lists, and nothing else
+	Root   Use = "root"   // signs who signs trust lists, and what only the root may in the roster
+	Trust  Use = "trust"  // signs trust lists
 	Status Use = "status" // signs status and answers lists
 	Pack   Use = "pack"   // signs packs and envelopes
 	Log    Use = "log"    // signs checkpoints, by LogKeys and SignLog alone

@@ -126,9 +126,9 @@ func TestProbation(t *testing.T) {
 	if got := u.entries("card.quota_exceeded"); got != 2 {
 		t.Errorf("refusals of two days are %d entries of the log", got)
 	}
-	list, err := u.Network.TrustList(t.Context())
+	signed, err := u.Network.TrustList(t.Context())
 	u.ok(err)
-	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(list, ".")[1])
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(signed.Compact, ".")[1])
 	u.ok(err)
 	if !strings.Contains(string(payload), `"quotas":[{"event":"A compound was opened","cards":2,"until":`) {
 		t.Errorf("the trust list does not say who was let make more cards: %s", payload)

@@ -86,7 +86,7 @@ func TestBackdatedLists(t *testing.T) {
 	refused(t, "a pack dated back", dated(g, now.Add(-7*time.Hour), func() error { return g.pack(5, "", "") }))
 	refused(t, "a trust list dated back", dated(g, now.Add(-7*time.Hour), func() error {
 		l := g.trustList(1)
-		_, err := l.Sign(g.key(g.Root))
+		_, err := l.Sign(g.key(g.Trust))
 		return err
 	}))
 
@@ -177,7 +177,7 @@ func TestNumbers(t *testing.T) {
 	for what, sign := range map[string]func(g *guarded, number uint64) error{
 		"trust list": func(g *guarded, number uint64) error {
 			l := g.trustList(number)
-			_, err := l.Sign(g.key(g.Root))
+			_, err := l.Sign(g.key(g.Trust))
 			return err
 		},
 		"log": func(g *guarded, size uint64) error {

@@ -71,6 +71,9 @@ type Permits interface {
 	// Replaces is asked before the key that has an id and signs for a use gets a
 	// successor, and before one that signed before stands on a trust list beside it.
 	Replaces(ctx context.Context, use keystore.Use, kid string) error
+	// TrustKey is asked which key the root names for trust lists, where it, or another
+	// one before it, named those: none the first time.
+	TrustKey(ctx context.Context, k verifier.TrustKey, before []string) error
 	// TrustList is asked who belongs to the network, with which keys.
 	TrustList(ctx context.Context, l verifier.TrustList) error
 	// Envelope is asked which devices get keys.
@@ -96,6 +99,9 @@ func (PermitAll) NewKeys(context.Context, string) error { return nil }
 
 // Replaces permits.
 func (PermitAll) Replaces(context.Context, keystore.Use, string) error { return nil }
+
+// TrustKey permits.
+func (PermitAll) TrustKey(context.Context, verifier.TrustKey, []string) error { return nil }
 
 // TrustList permits.
 func (PermitAll) TrustList(context.Context, verifier.TrustList) error { return nil }
@@ -214,8 +220,8 @@ func (g *Guard) RotateAgency(ctx context.Context, agency string) (keystore.Publi
 	return g.Store.RotateAgency(ctx, agency)
 }
 
-// Rotate makes a new key for lists, packs or the log, where people agreed that the one
-// which signs is replaced.
+// Rotate makes a new key for trust lists, lists, packs or the log, where people agreed that
+// the one which signs is replaced.
 func (g *Guard) Rotate(ctx context.Context, use keystore.Use, before string) (keystore.Public, error) {
 	if err := g.cfg.Permits.Replaces(ctx, use, before); err != nil {
 		return keystore.Public{}, err
@@ -285,6 +291,8 @@ func (g *Guard) read(ctx context.Context, use keystore.Use, kid string, m keysto
 	case len(m.Shown) > 0:
 		return receipt{}, refuse("nothing is disclosed in it")
 	case use == keystore.Root:
+		return receipt{}, g.trustKey(ctx, kid, m.Bytes)
+	case use == keystore.Trust:
 		return receipt{}, g.trustList(ctx, kid, m.Bytes)
 	case use == keystore.Status:
 		g.judging.Lock()
@@ -469,6 +477,54 @@ func statement(message []byte, limit int, typ, kid string, v any) error {
 	return nil
 }
 
+// trustKey lets the root name the key of this keystore that signs trust lists now, and
+// nothing else. Whose key was replaced by nobody's agreement is not followed by another.
+func (g *Guard) trustKey(ctx context.Context, kid string, message []byte) error {
+	var k verifier.TrustKey
+	if err := statement(message, verifier.MaxTrustKey, verifier.TypeTrustKey, kid, &k); err != nil {
+		return err
+	}
+	if err := errors.Join(g.dated(k.IssuedAt, k.Expires, verifier.MaxTrustKeyLife), g.fresh(k.IssuedAt)); err != nil {
+		return err
+	}
+	ours, err := g.Public(ctx, keystore.Trust)
+	if err != nil {
+		return err
+	}
+	if !among([]keystore.Public{ours}, k.KeyID, k.JWK) {
+		return refuse("a key for trust lists that is not the one of this keystore")
+	}
+	// A keystore that was put back may have signed with others since the last statement.
+	publics, err := g.Publics(ctx, keystore.Trust)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	last := g.state.Named.KeyID
+	g.mu.Unlock()
+	var before []string
+	if last != "" && last != k.KeyID {
+		before = append(before, last)
+		for _, p := range publics {
+			before = append(before, p.KeyID)
+		}
+	}
+	if err := g.cfg.Permits.TrustKey(ctx, k, before); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	next := g.state.clone()
+	if err := next.network(k.Network); err != nil {
+		return err
+	}
+	if k.IssuedAt <= next.Named.IssuedAt {
+		return refuse("the root has named a key with this date or a later one")
+	}
+	next.Named = naming{k.KeyID, k.IssuedAt}
+	return g.keep(ctx, next)
+}
+
 func (g *Guard) trustList(ctx context.Context, kid string, message []byte) error {
 	var l verifier.TrustList
 	if err := statement(message, verifier.MaxTrustList, verifier.TypeTrustList, kid, &l); err != nil {
@@ -629,7 +685,7 @@ func (g *Guard) named(ctx context.Context, p verifier.PackStatement) (l verifier
 
 // trustKeys are the keys of this keystore that sign trust lists.
 func (g *Guard) trustKeys(ctx context.Context) ([]keystore.Public, error) {
-	return g.Publics(ctx, keystore.Root)
+	return g.Publics(ctx, keystore.Trust)
 }
 
 // signedBy reads what one of our own keys has signed.

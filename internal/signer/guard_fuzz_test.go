@@ -26,7 +26,7 @@ func FuzzGuard(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	uses := []keystore.Use{keystore.Root, keystore.Status, keystore.Pack, keystore.Agency("aa01")}
+	uses := []keystore.Use{keystore.Root, keystore.Status, keystore.Pack, keystore.Agency("aa01"), keystore.Trust}
 	kids := make([]string, len(uses))
 	for i, use := range uses {
 		p, err := file.Public(f.Context(), use)
@@ -35,7 +35,8 @@ func FuzzGuard(f *testing.F) {
 		}
 		kids[i] = p.KeyID
 	}
-	f.Add(uint8(0), []byte("eyJhbGciOiJFUzI1NiIsInR5cCI6InNhZmVjb25kdWN0LXRydXN0K2p3dCIsImtpZCI6IjAwIn0.e30"), []byte{})
+	f.Add(uint8(0), []byte("eyJhbGciOiJFUzI1NiIsInR5cCI6InNhZmVjb25kdWN0LXRydXN0LWtleStqd3QiLCJraWQiOiIwMCJ9.e30"), []byte{})
+	f.Add(uint8(4), []byte("eyJhbGciOiJFUzI1NiIsInR5cCI6InNhZmVjb25kdWN0LXRydXN0K2p3dCIsImtpZCI6IjAwIn0.e30"), []byte{})
 	f.Add(uint8(1), []byte("eyJhbGciOiJFUzI1NiIsInR5cCI6InN0YXR1c2xpc3Qrand0Iiwia2lkIjoiMDAifQ.e30"), []byte{})
 	f.Add(uint8(3), []byte("eyJhbGciOiJFUzI1NiIsInR5cCI6ImRjK3NkLWp3dCIsImtpZCI6IjAwIn0.eyJfc2QiOltdfQ"), []byte("WyJhIiwiYiIsImMiXQ"))
 	f.Add(uint8(3), []byte("\x84\x6aSignature1\x40\x40\x40"), []byte{})

@@ -190,7 +190,7 @@ func TestGuardTrustList(t *testing.T) {
 	sign := func(edit func(*verifier.TrustList)) error {
 		l := g.trustList(7)
 		edit(&l)
-		_, err := l.Sign(g.key(g.Root))
+		_, err := l.Sign(g.key(g.Trust))
 		return err
 	}
 	others := stranger.trustList(7)
@@ -292,6 +292,67 @@ func TestPackNamesTheNewest(t *testing.T) {
 	allowed(t, "the next", g.published(on(6, out)))
 }
 
+// trustKey is the root's statement as the service has it made.
+func (g *guarded) trustKey(iat int64) verifier.TrustKey {
+	g.t.Helper()
+	key := g.key(g.Trust)
+	return verifier.TrustKey{Network: netID, KeyID: key.KeyID, JWK: g.jwk(key), IssuedAt: iat, Expires: iat + 365*86400}
+}
+
+// TestGuardTrustKey: the root names the one key for trust lists that this keystore has,
+// and never goes back.
+func TestGuardTrustKey(t *testing.T) {
+	g, stranger := newGuarded(t), newGuarded(t)
+	sign := func(edit func(*verifier.TrustKey)) error {
+		k := g.trustKey(now.Unix())
+		edit(&k)
+		_, err := k.Sign(g.key(g.Root))
+		return err
+	}
+	others, pack := stranger.trustKey(now.Unix()), g.key(g.Pack)
+	for what, edit := range map[string]func(*verifier.TrustKey){
+		"a key of somebody else's":            func(k *verifier.TrustKey) { k.KeyID, k.JWK = others.KeyID, others.JWK },
+		"a key of somebody else's as our own": func(k *verifier.TrustKey) { k.JWK = others.JWK },
+		"our own under another's id":          func(k *verifier.TrustKey) { k.KeyID = others.KeyID },
+		"the pack key":                        func(k *verifier.TrustKey) { k.KeyID, k.JWK = pack.KeyID, g.jwk(pack) },
+		"the root itself":                     func(k *verifier.TrustKey) { root := g.key(g.Root); k.KeyID, k.JWK = root.KeyID, g.jwk(root) },
+		"for more than 366 days":              func(k *verifier.TrustKey) { k.Expires = k.IssuedAt + 366*86400 + 1 },
+		"over before it begins":               func(k *verifier.TrustKey) { k.Expires = k.IssuedAt },
+		"for tomorrow":                        func(k *verifier.TrustKey) { k.IssuedAt += 86400 },
+		"from last week":                      func(k *verifier.TrustKey) { k.IssuedAt -= 7 * 86400 },
+		"no network":                          func(k *verifier.TrustKey) { k.Network = "" },
+	} {
+		refused(t, what, sign(edit))
+	}
+	at := func(after int64) func(*verifier.TrustKey) {
+		return func(k *verifier.TrustKey) { k.IssuedAt += after; k.Expires += after }
+	}
+	allowed(t, "its own", sign(at(0)))
+	refused(t, "the same date again", sign(at(0)))
+	refused(t, "an earlier date", sign(at(-60)))
+	g.open(nil)
+	refused(t, "an earlier date, started anew", sign(at(-60)))
+	refused(t, "another network", sign(func(k *verifier.TrustKey) { at(1)(k); k.Network = strings.Repeat("0", 32) }))
+	allowed(t, "a later date", sign(at(1)))
+
+	root := g.key(g.Root)
+	_, err := g.trustList(7).Sign(root)
+	refused(t, "a trust list by the root", err)
+	_, err = g.trustList(7).Sign(g.key(g.Trust))
+	allowed(t, "a trust list by the key for it", err)
+	_, err = g.trustKey(now.Unix() + 2).Sign(g.key(g.Trust))
+	refused(t, "it names itself", err)
+
+	// The one that was replaced is named no more.
+	old := g.trustKey(now.Unix() + 3)
+	if _, err := g.file.Rotate(t.Context(), keystore.Trust, old.KeyID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = old.Sign(root)
+	refused(t, "a key that was replaced", err)
+	allowed(t, "the one in its place", sign(at(3)))
+}
+
 // list is a token with these values.
 func (g *guarded) list(subject string, values map[int]uint8, edit func(*statuslist.Token)) (string, error) {
 	g.t.Helper()
@@ -315,7 +376,7 @@ func (g *guarded) list(subject string, values map[int]uint8, edit func(*statusli
 // published has a trust list signed, and it is the one that packs name from then on.
 func (g *guarded) published(l verifier.TrustList) error {
 	g.t.Helper()
-	compact, err := l.Sign(g.key(g.Root))
+	compact, err := l.Sign(g.key(g.Trust))
 	if err == nil {
 		g.newest = compact
 	}
@@ -325,7 +386,7 @@ func (g *guarded) published(l verifier.TrustList) error {
 // elsewhere is a trust list that another signer of these keys has signed.
 func (g *guarded) elsewhere(l verifier.TrustList) string {
 	g.t.Helper()
-	compact, err := l.Sign(g.key(keystore.New(g.file).Root))
+	compact, err := l.Sign(g.key(keystore.New(g.file).Trust))
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -522,7 +583,7 @@ func TestGuardAttestations(t *testing.T) {
 	refused(t, "nothing shown", ask(nil))
 	refused(t, "something else shown", ask(append(slices.Clone(spy.shown[1:]), []byte("WyJhIiwiYiIsImMiXQ"))))
 
-	for _, use := range []keystore.Use{keystore.Root, keystore.Status, keystore.Pack, keystore.Agency("aa02")} {
+	for _, use := range []keystore.Use{keystore.Root, keystore.Trust, keystore.Status, keystore.Pack, keystore.Agency("aa02")} {
 		p, err := g.file.Public(t.Context(), use)
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,10 @@ package signer_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -17,6 +21,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/keyfile"
 	"github.com/safeconduct/safeconduct/internal/keystore"
@@ -152,11 +157,11 @@ func hostile(t *testing.T, keys keystore.Store, signed func() digests) {
 	_, err = w.attest(w.shown(answered), w.embassy, "reply", embassyReply)
 	w.ok(err)
 	early := w.agree(w.ngo, "screening", "", preliminary(t), w.worker)
-	root, err := keystore.New(w.Client).Root(t.Context())
+	trust, err := keystore.New(w.Client).Trust(t.Context())
 	w.ok(err)
-	before, err := w.listed(1).Sign(root)
+	before, err := w.listed(1).Sign(trust)
 	w.ok(err)
-	_, err = w.listed(2).Sign(root)
+	_, err = w.listed(2).Sign(trust)
 	w.ok(err)
 	note(digests{})
 	if len(allowedOnes) != 5 {
@@ -263,6 +268,7 @@ func hostile(t *testing.T, keys keystore.Store, signed func() digests) {
 		refused(t, what, attack())
 	}
 	hostileLists(t, w, before)
+	hostileTrustKeys(t, w)
 	hostileRosters(t, w, mallory)
 
 	// Time goes by, and people leave.
@@ -292,9 +298,9 @@ func hostileLists(t *testing.T, w *town, before string) {
 	sign := func(edit func(*verifier.TrustList)) error {
 		l := w.listed(100)
 		edit(&l)
-		root, err := keystore.New(w.Client).Root(t.Context())
+		trust, err := keystore.New(w.Client).Trust(t.Context())
 		w.ok(err)
-		_, err = l.Sign(root)
+		_, err = l.Sign(trust)
 		return err
 	}
 	for what, edit := range map[string]func(*verifier.TrustList){
@@ -328,15 +334,56 @@ func hostileLists(t *testing.T, w *town, before string) {
 			}
 		}))
 	}
-	root, err := keystore.New(own).Root(t.Context())
+	trust, err := keystore.New(own).Trust(t.Context())
 	w.ok(err)
-	forged, err := w.listed(100).Sign(root)
+	forged, err := w.listed(100).Sign(trust)
 	w.ok(err)
 	g := &guarded{t: t, Keys: keystore.New(w.Client)}
 	for what, list := range map[string]string{"the trust list of before": before, "a trust list of one's own": forged, "no trust list": ""} {
 		_, err := g.packed(verifier.PackStatement{Sequence: 1}, list, list)
 		refused(t, "a pack that names "+what, err)
 	}
+}
+
+// hostileTrustKeys tries to have the root name a key of one's own, and to sign what a
+// network's devices believe by other ways.
+func hostileTrustKeys(t *testing.T, w *town) {
+	t.Helper()
+	keys := keystore.New(w.Client)
+	root, err := keys.Root(t.Context())
+	w.ok(err)
+	trust, err := keys.Trust(t.Context())
+	w.ok(err)
+	jwkOf := func(key crypto.PublicKey) []byte {
+		jwk, err := jws.MarshalKey(key.(*ecdsa.PublicKey)) //nolint:forcetypeassert // a keystore's
+		w.ok(err)
+		return jwk
+	}
+	stolen, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	w.ok(err)
+	ours := verifier.TrustKey{
+		Network: netID, KeyID: trust.KeyID, JWK: jwkOf(trust.Key.Public()),
+		IssuedAt: w.clock().Unix(), Expires: w.clock().Add(365 * 24 * time.Hour).Unix(),
+	}
+	for what, edit := range map[string]func(*verifier.TrustKey){
+		"the root names a key of one's own":             func(k *verifier.TrustKey) { k.KeyID, k.JWK = jws.KeyID(&stolen.PublicKey), jwkOf(&stolen.PublicKey) },
+		"the root names a key of one's own as ours":     func(k *verifier.TrustKey) { k.JWK = jwkOf(&stolen.PublicKey) },
+		"the root names a key for ten years":            func(k *verifier.TrustKey) { k.Expires += 9 * 366 * 86400 },
+		"the root names a key for a network of my own":  func(k *verifier.TrustKey) { k.Network = strings.Repeat("ab", 16) },
+		"the root names a key from the day after next":  func(k *verifier.TrustKey) { k.IssuedAt += 2 * 86400; k.Expires += 2 * 86400 },
+		"the root names a key, dated back by a quarter": func(k *verifier.TrustKey) { k.IssuedAt -= 90 * 86400 },
+	} {
+		k := ours
+		edit(&k)
+		_, err := k.Sign(root)
+		refused(t, what, err)
+	}
+	_, err = w.listed(101).Sign(root)
+	refused(t, "a trust list by the root", err)
+	_, err = ours.Sign(trust)
+	refused(t, "the key for trust lists names itself", err)
+	_, err = w.Rotate(t.Context(), keystore.Trust, trust.KeyID)
+	refused(t, "another key for trust lists that nobody agreed to", err)
 }
 
 func swap(l *verifier.TrustList, id string) *verifier.Agency {

@@ -328,6 +328,24 @@ func (j *Judge) holds(s roster.State, act approval.Act, proofs []approval.Proof)
 // for two clocks.
 const reopenedShown = 30*day - time.Hour
 
+// TrustKey permits the first key for trust lists, the same again, and another one where
+// people agreed that one before it is replaced.
+func (j *Judge) TrustKey(_ context.Context, k verifier.TrustKey, before []string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.members.at(j.cfg.Now().Unix())
+	switch {
+	case s.Seq == 0:
+		return refuse("no roster was adopted")
+	case k.Network != s.Network:
+		return refuse("of another network")
+	case len(before) > 0 && !slices.ContainsFunc(before, func(kid string) bool { return s.Replaces(roster.UseTrust, "", kid) }):
+		return refuse("nobody agreed that the key for trust lists is replaced")
+	default:
+		return nil
+	}
+}
+
 // TrustList permits a list of agencies that are of the network, each as the roster says.
 func (j *Judge) TrustList(ctx context.Context, l verifier.TrustList) error {
 	j.mu.Lock()

@@ -552,9 +552,9 @@ func TestJudgeLogKey(t *testing.T) {
 		for _, k := range notes {
 			l.Keys = append(l.Keys, verifier.NetworkKey{Use: verifier.UseLog, Note: k.Note})
 		}
-		root, err := keys.Root(t.Context())
+		trust, err := keys.Trust(t.Context())
 		w.ok(err)
-		_, err = l.Sign(root)
+		_, err = l.Sign(trust)
 		return err
 	}
 	size := 0
@@ -604,6 +604,49 @@ func TestJudgeLogKey(t *testing.T) {
 	refused(t, "a checkpoint by it", checkpoint(three[1]))
 }
 
+// TestJudgeTrustKey: the root names another key for trust lists where people agreed that
+// the one of before is replaced, and not before.
+func TestJudgeTrustKey(t *testing.T) {
+	w := fileTown(t)
+	iat := w.clock().Unix()
+	name := func(edit func(*verifier.TrustKey)) error {
+		t.Helper()
+		p, err := w.Public(t.Context(), keystore.Trust)
+		w.ok(err)
+		key, err := p.Key()
+		w.ok(err)
+		jwk, err := jws.MarshalKey(key)
+		w.ok(err)
+		root, err := keystore.New(w.Client).Root(t.Context())
+		w.ok(err)
+		iat++
+		k := verifier.TrustKey{Network: netID, KeyID: p.KeyID, JWK: jwk, IssuedAt: iat, Expires: iat + 365*86400}
+		edit(&k)
+		_, err = k.Sign(root)
+		return err
+	}
+	same := func(*verifier.TrustKey) {}
+	refused(t, "of another network", name(func(k *verifier.TrustKey) { k.Network = strings.Repeat("0", 32) }))
+	allowed(t, "the first", name(same))
+	allowed(t, "the same again", name(same))
+	before, err := w.Public(t.Context(), keystore.Trust)
+	w.ok(err)
+	_, err = w.Rotate(t.Context(), keystore.Trust, before.KeyID)
+	refused(t, "a new key that nobody agreed to", err)
+	// Whoever has folder and passphrase makes one behind the signer's back.
+	_, err = w.keys.Rotate(t.Context(), keystore.Trust, before.KeyID)
+	w.ok(err)
+	refused(t, "a key that nobody agreed to", name(same))
+	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: roster.UsePack, Before: before.KeyID}, w.First)
+	_, err = w.HandOver(t.Context())
+	w.ok(err)
+	refused(t, "agreed to for another use", name(same))
+	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: roster.UseTrust, Before: before.KeyID}, w.First)
+	_, err = w.HandOver(t.Context())
+	w.ok(err)
+	allowed(t, "agreed to", name(same))
+}
+
 // listed is the trust list as the service makes it.
 func (w *town) listed(sequence uint64) verifier.TrustList {
 	w.t.Helper()
@@ -648,9 +691,9 @@ func TestJudgeTrustList(t *testing.T) {
 		n++
 		l := w.listed(n)
 		edit(&l)
-		root, err := keystore.New(w.Client).Root(t.Context())
+		trust, err := keystore.New(w.Client).Trust(t.Context())
 		w.ok(err)
-		_, err = l.Sign(root)
+		_, err = l.Sign(trust)
 		return err
 	}
 	allowed(t, "as it is", sign(func(*verifier.TrustList) {}))
@@ -831,9 +874,9 @@ func TestJudgeEnvelope(t *testing.T) {
 	w := fileTown(t)
 	key, err := keystore.New(w.Client).Pack(t.Context())
 	w.ok(err)
-	root, err := keystore.New(w.Client).Root(t.Context())
+	trust, err := keystore.New(w.Client).Trust(t.Context())
 	w.ok(err)
-	_, err = w.listed(1).Sign(root) // so that the network is known
+	_, err = w.listed(1).Sign(trust) // so that the network is known
 	w.ok(err)
 	_, recipient, err := verifier.NewDevice(netID, "dd01", nil)
 	w.ok(err)

@@ -124,9 +124,9 @@ func act(t *testing.T, w *town, do string, what any) approval.Act {
 func TestLockedByItsRoster(t *testing.T) {
 	w := fileTown(t)
 	second := w.Person("", people.Operator, w.First)
-	root, err := keystore.New(w.Client).Root(t.Context())
+	trust, err := keystore.New(w.Client).Trust(t.Context())
 	w.ok(err)
-	_, err = w.listed(1).Sign(root)
+	_, err = w.listed(1).Sign(trust)
 	w.ok(err)
 	next := w.listed(2)
 	w.Do(roster.DoLock, "", &roster.Lock{}, w.worker)
@@ -134,7 +134,7 @@ func TestLockedByItsRoster(t *testing.T) {
 	w.ok(err)
 	asked := func() map[string]error {
 		return map[string]error{
-			"a trust list": func() error { _, err := next.Sign(root); return err }(),
+			"a trust list": func() error { _, err := next.Sign(trust); return err }(),
 			"a record":     func() error { _, err := w.Unwrap(t.Context(), w.ngo, "r", []byte("x")); return err }(),
 			"a hash":       func() error { _, err := w.MAC(t.Context(), "safeconduct/rows/1", nil); return err }(),
 			"ready":        w.Ready(t.Context()),
@@ -175,9 +175,9 @@ func TestLockedByItsRoster(t *testing.T) {
 	w.ok(w.all.Unlock(t.Context(), open, []approval.Proof{one, two}, nil))
 	_, err = w.HandOver(t.Context())
 	w.ok(err)
-	root, err = keystore.New(w.Client).Root(t.Context()) // of the signer that was started anew
+	trust, err = keystore.New(w.Client).Trust(t.Context()) // of the signer that was started anew
 	w.ok(err)
-	allowed(t, "a trust list", func() error { _, err := next.Sign(root); return err }())
+	allowed(t, "a trust list", func() error { _, err := next.Sign(trust); return err }())
 }
 
 // TestShutFolder: a signer whose folder alone is locked opens by what two people have

@@ -36,6 +36,7 @@ const maxState = 128 << 20
 type state struct {
 	Network  string            `json:"network,omitempty"`
 	Base     string            `json:"base,omitempty"`   // where the network is served
+	Named    naming            `json:"named,omitzero"`   // what the root said last
 	Trust    uint64            `json:"trust"`            // the highest number of a trust list
 	Sequence uint64            `json:"sequence"`         // and of a pack
 	Lists    map[string]string `json:"lists"`            // the tokens in that pack, by their addresses
@@ -117,6 +118,12 @@ func (s *state) burn(epochs []uint32) error {
 	}
 	s.Burned = slices.Clone(epochs)
 	return nil
+}
+
+// naming is the key for trust lists that the root named, and when.
+type naming struct {
+	KeyID    string `json:"kid"`
+	IssuedAt int64  `json:"iat"`
 }
 
 type head struct {

@@ -109,8 +109,8 @@ func changeNetwork(ctx context.Context, tx *sql.Tx, h *heads, change func(*netwo
 		digest, expires = n.list.Digest[:], sql.NullInt64{Int64: n.list.Expires.Unix(), Valid: true}
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE network SET generation = $1, pack_sequence = $2, trust_sequence = $3,
-		trust_stored = $4, trust_digest = $5, trust_expires = $6, trust_list = $7`,
-		int64(n.Generation), n.pack, n.trust, n.stored, digest, expires, optional(n.list.Compact)) //nolint:gosec // counts changes by hand
+		trust_stored = $4, trust_digest = $5, trust_expires = $6, trust_list = $7, trust_key = $8`,
+		int64(n.Generation), n.pack, n.trust, n.stored, digest, expires, optional(n.list.Compact), n.list.Key) //nolint:gosec // counts changes by hand
 	if err != nil {
 		return fmt.Errorf("sqlstore: write network: %w", err)
 	}

@@ -58,10 +58,10 @@ type packRow struct {
 	lists  verifier.Lists
 }
 
-const selectPack = "SELECT sequence, trust_list, pack FROM packs"
+const selectPack = "SELECT sequence, trust_list, pack, trust_key FROM packs"
 
 func scanPack(row scanner) (p packRow, err error) {
-	return p, row.Scan(&p.number, &p.lists.TrustList, &p.lists.Pack)
+	return p, row.Scan(&p.number, &p.lists.TrustList, &p.lists.Pack, &p.lists.TrustKey)
 }
 
 // KeepPack puts up a pack in place of the one with the number before, 0 for
@@ -90,9 +90,9 @@ func (s *Network) KeepPack(ctx context.Context, before, sequence uint64, lists v
 			return network.ErrConflict
 		}
 		of.put(h.pack(int64(sequence), lists)) //nolint:gosec // counts from 1
-		_, err = tx.ExecContext(ctx, `INSERT INTO packs (one, sequence, trust_list, pack) VALUES (1, $1, $2, $3)
-			ON CONFLICT (one) DO UPDATE SET sequence = excluded.sequence, trust_list = excluded.trust_list, pack = excluded.pack`,
-			int64(sequence), lists.TrustList, lists.Pack) //nolint:gosec // counts from 1
+		_, err = tx.ExecContext(ctx, `INSERT INTO packs (one, sequence, trust_list, pack, trust_key) VALUES (1, $1, $2, $3, $4)
+			ON CONFLICT (one) DO UPDATE SET sequence = excluded.sequence, trust_list = excluded.trust_list, pack = excluded.pack, trust_key = excluded.trust_key`,
+			int64(sequence), lists.TrustList, lists.Pack, lists.TrustKey) //nolint:gosec // counts from 1
 		if err != nil {
 			return fmt.Errorf("sqlstore: keep the pack: %w", err)
 		}

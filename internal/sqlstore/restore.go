@@ -286,7 +286,7 @@ func adoptNumbers(ctx context.Context, tx *sql.Tx, a Aftermath, _ *Adopted) erro
 	_, err := tx.ExecContext(ctx, `UPDATE network SET
 		pack_sequence = CASE WHEN pack_sequence < $1 THEN $1 ELSE pack_sequence END,
 		trust_sequence = CASE WHEN trust_sequence < $1 THEN $1 ELSE trust_sequence END,
-		trust_stored = NULL, trust_digest = NULL, trust_expires = NULL, trust_list = NULL`, int64(a.Sequence)) //nolint:gosec // counts by hand
+		trust_stored = NULL, trust_digest = NULL, trust_expires = NULL, trust_list = NULL, trust_key = ''`, int64(a.Sequence)) //nolint:gosec // counts by hand
 	return err
 }
 

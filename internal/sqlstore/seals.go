@@ -202,14 +202,15 @@ type networkRow struct {
 }
 
 const selectNetwork = `SELECT id, name, base_url, desk, demo, generation, pack_sequence, trust_sequence,
-	trust_stored, trust_digest, trust_expires, trust_list FROM network`
+	trust_stored, trust_digest, trust_expires, trust_list, trust_key FROM network`
 
 func scanNetwork(row scanner) (n networkRow, err error) {
 	var generation int64
 	var expires sql.NullInt64
 	var digest []byte
 	var list sql.NullString
-	err = row.Scan(&n.ID, &n.Name, &n.BaseURL, &n.Desk, &n.Demo, &generation, &n.pack, &n.trust, &n.stored, &digest, &expires, &list)
+	var key string
+	err = row.Scan(&n.ID, &n.Name, &n.BaseURL, &n.Desk, &n.Demo, &generation, &n.pack, &n.trust, &n.stored, &digest, &expires, &list, &key)
 	if err != nil {
 		return n, err
 	}
@@ -219,7 +220,7 @@ func scanNetwork(row scanner) (n networkRow, err error) {
 			return n, errors.New("sqlstore: the trust list is damaged")
 		}
 		n.list = network.SignedTrustList{
-			Sequence: uint64(n.stored.Int64), Digest: [32]byte(digest), Expires: time.Unix(expires.Int64, 0).UTC(), Compact: list.String, //nolint:gosec // counts from 0
+			Sequence: uint64(n.stored.Int64), Digest: [32]byte(digest), Expires: time.Unix(expires.Int64, 0).UTC(), Compact: list.String, Key: key, //nolint:gosec // counts from 0
 		}
 	}
 	return n, nil
@@ -229,7 +230,7 @@ func (k *sealer) network(n networkRow) seal {
 	m := ofTable(sealedNetwork, 0).text(n.ID, n.Name, n.BaseURL, n.Desk).flag(n.Demo, n.stored.Valid).
 		number(int64(n.Generation), n.pack, n.trust) //nolint:gosec // counts by hand
 	if n.stored.Valid {
-		m = m.number(n.stored.Int64, n.list.Expires.Unix()).bytes(n.list.Digest[:]).text(n.list.Compact)
+		m = m.number(n.stored.Int64, n.list.Expires.Unix()).bytes(n.list.Digest[:]).text(n.list.Compact).text(named(n.list.Key)...)
 	}
 	return k.seal(sealedNetwork, m)
 }
@@ -241,7 +242,16 @@ func (k *sealer) epoch(e network.Epoch) seal {
 }
 
 func (k *sealer) pack(sequence int64, lists verifier.Lists) seal {
-	return k.seal(sealedPack, ofTable(sealedPack, 0).number(sequence).text(lists.TrustList, lists.Pack))
+	return k.seal(sealedPack, ofTable(sealedPack, 0).number(sequence).text(lists.TrustList, lists.Pack).text(named(lists.TrustKey)...))
+}
+
+// named is the statement beside a trust list, as it stands at the end of a row: one that
+// has none is sealed as before there were any.
+func named(key string) []string {
+	if key == "" {
+		return nil
+	}
+	return []string{key}
 }
 
 // agency is the seal of an agency's keys, in their order.

@@ -126,6 +126,7 @@ func networkKeys(t *testing.T, k OpenKeys) {
 		get  func(Keystore) (verifier.Signer, error)
 	}{
 		{"root", func(ks Keystore) (verifier.Signer, error) { return ks.Root(t.Context()) }},
+		{"trust", func(ks Keystore) (verifier.Signer, error) { return ks.Trust(t.Context()) }},
 		{"status", func(ks Keystore) (verifier.Signer, error) { return ks.Status(t.Context()) }},
 		{"pack", func(ks Keystore) (verifier.Signer, error) { return ks.Pack(t.Context()) }},
 	} {
@@ -315,16 +316,15 @@ func derivedKeys(t *testing.T, k, other OpenKeys) {
 	}
 }
 
-// ownRotation: a key for lists or packs is replaced once, by whoever names the one that
+// ownRotation: a key for trust lists, lists or packs is replaced once, by whoever names the one that
 // signs; the one before is known still, and signs nothing.
 func ownRotation(t *testing.T, k OpenKeys) {
-	for _, use := range []verifier.Use{verifier.UseStatus, verifier.UsePack} {
+	for use, of := range map[verifier.Use]func(Keystore, context.Context) (verifier.Signer, error){
+		verifier.Use(keystore.Trust): Keystore.Trust, verifier.UseStatus: Keystore.Status, verifier.UsePack: Keystore.Pack,
+	} {
 		find := func(ks Keystore) verifier.Signer {
 			t.Helper()
-			s, err := ks.Status(t.Context())
-			if use == verifier.UsePack {
-				s, err = ks.Pack(t.Context())
-			}
+			s, err := of(ks, t.Context())
 			ok(t, err)
 			return s
 		}

@@ -14,6 +14,7 @@ const DoNewKey = "signing.change"
 
 // The uses of keys that a ceremony replaces. The root is pinned by every device.
 const (
+	UseTrust  = "trust"  // trust lists
 	UseStatus = "status" // status and answers lists
 	UsePack   = "pack"   // packs and envelopes
 	UseLog    = "log"    // checkpoints of the log
@@ -55,7 +56,7 @@ func (k *NewKey) need(s *State, _ approval.Act) need {
 
 func (k *NewKey) check(s *State, _ approval.Act) error {
 	var c invalid.Checker
-	c.Must(slices.Contains([]string{UseStatus, UsePack, UseLog, UseAgency}, k.Use), "/use", invalid.CodeNotInList, "is a use of keys that are replaced")
+	c.Must(slices.Contains([]string{UseTrust, UseStatus, UsePack, UseLog, UseAgency}, k.Use), "/use", invalid.CodeNotInList, "is a use of keys that are replaced")
 	c.Must(keyID.MatchString(k.Before), "/before", invalid.CodeFormat, "is the id of a key")
 	if err := c.Err(); err != nil {
 		return err

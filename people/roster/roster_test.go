@@ -531,6 +531,7 @@ func TestCeremonies(t *testing.T) {
 	}{
 		"one operator":               {key("pack", "", first), []string{s.op1}, no},
 		"one operator, the log's":    {key("log", "", first), []string{s.op1}, no},
+		"one operator, for trust":    {key("trust", "", first), []string{s.op1}, no},
 		"two operators":              {key("pack", "", first), []string{s.op1, s.op2}, no},
 		"two of agencies":            {key("pack", "", first), []string{s.a1, s.b1}, no},
 		"one of an agency":           {key("agency", s.a, first), []string{s.a1}, no},
@@ -547,11 +548,12 @@ func TestCeremonies(t *testing.T) {
 			t.Errorf("%s is replaced", name)
 		}
 	}
+	s.must(roster.DoNewKey, "", key("trust", "", first), s.op1, s.a1)
 	s.must(roster.DoNewKey, "", key("pack", "", first), s.op1, s.a1)
 	s.must(roster.DoNewKey, "", key("log", "", first), s.op1, s.b1)
 	s.must(roster.DoNewKey, "", key("agency", s.a, first), s.a1, s.a2)
 	v := s.view()
-	if !v.Replaces("pack", "", first) || !v.Replaces("log", "", first) || !v.Replaces("agency", s.a, first) || v.Replaces("status", "", first) || v.Replaces("agency", s.b, first) {
+	if !v.Replaces("trust", "", first) || !v.Replaces("pack", "", first) || !v.Replaces("log", "", first) || !v.Replaces("agency", s.a, first) || v.Replaces("status", "", first) || v.Replaces("agency", s.b, first) {
 		t.Error("what was agreed to is something else")
 	}
 	if err := s.do(roster.DoNewKey, "", key("pack", "", first), s.op1, s.b1); !errors.Is(err, roster.ErrState) {
