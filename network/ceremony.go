@@ -29,14 +29,14 @@ type SigningKey struct {
 	Until time.Time
 }
 
-// ownUses are what the network has keys of its own for, besides the root.
-var ownUses = []verifier.Use{useTrust, verifier.UseStatus, verifier.UsePack, verifier.UseLog}
+// ownUses are what stands on the trust list of the network's own keys.
+var ownUses = []verifier.Use{verifier.UseStatus, verifier.UsePack, verifier.UseLog}
 
 // SigningKeys lists the keys for trust lists, lists, packs and the log, and those of an
 // agency if one is named: those first that sign now.
 func (n *Network) SigningKeys(ctx context.Context, agency string) ([]SigningKey, error) {
 	var all []SigningKey
-	for _, use := range ownUses {
+	for _, use := range slices.Concat([]verifier.Use{useTrust}, ownUses) {
 		keys, err := n.ownKeys(ctx, use)
 		if err != nil {
 			return nil, err
@@ -184,6 +184,9 @@ func (n *Network) renew(ctx context.Context, c roster.Ceremony) error {
 	}
 	if !slices.ContainsFunc(keys, func(k SigningKey) bool { return k.Signs && k.Use == c.Use && k.KeyID == c.Before }) {
 		return nil // it was replaced, or taken off
+	}
+	if c.Use == roster.UseTrust && !n.rootAtHand(ctx) {
+		return nil // it is replaced with the first publication, or by the ceremony, at which the root can name the new one
 	}
 	if c.Use == roster.UseAgency {
 		_, err := n.rotateKey(ctx, audit.Actor{}, c.Agency)

@@ -71,7 +71,7 @@ func (n *Network) signedTrustList(ctx context.Context, ceremony bool) (SignedTru
 	next := SignedTrustList{Sequence: list.Sequence, Digest: digest, Expires: now.Add(trustLife).UTC().Truncate(time.Second), Key: last.Key}
 	if ceremony || left < trustKeyLife/2 {
 		// The root may be away for as long as what it said still holds.
-		if next.Key, err = n.nameKey(ctx, key, last.Key); err != nil && (ceremony || left <= 0) {
+		if next.Key, err = n.nameKey(ctx, key, n.after(last.Key)); err != nil && (ceremony || left <= 0) {
 			return SignedTrustList{}, fmt.Errorf("have the root name the key for trust lists: %w", err)
 		} else if err != nil {
 			next.Key = last.Key

@@ -24,7 +24,7 @@ import (
 
 func keyCommand() *cobra.Command {
 	c := group("key", "Keys that sign: ask that one is replaced, or take one off; and policies for a HashiCorp Vault")
-	c.AddCommand(policiesCommand(), keyListCommand(), keyRotateCommand(), keyCompromisedCommand())
+	c.AddCommand(policiesCommand(), keyListCommand(), keyRotateCommand(), keyCompromisedCommand(), keyTrustCommand())
 	return c
 }
 
@@ -104,7 +104,7 @@ func keyListCommand() *cobra.Command {
 	return c
 }
 
-// askKeys lists the keys for lists, packs and the log, and those of an agency.
+// askKeys lists the keys for trust lists, lists, packs and the log, and those of an agency.
 func (r *reach) askKeys(c *cobra.Command, agency string) error {
 	query := ""
 	if agency != "" {
@@ -188,12 +188,14 @@ func keyRotateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rotate",
 		Short: "Ask that a key which signs is replaced",
-		Long: `Ask that a key is replaced which signs as an agency (--agency), lists (--use status),
-packs (--use pack) or the log (--use log). Two people agree. The service then makes the
-new key, and names and uses it with the next publication. What an agency's old key
-signed stays valid; an old one of the network stands on the trust list for 40 days more,
-and that of the log signs beside the new one as long. A device knows the new key from
-the next pack that it fetches: do it when nothing is about to be printed.
+		Long: `Ask that a key is replaced which signs as an agency (--agency), trust lists (--use
+trust), lists (--use status), packs (--use pack) or the log (--use log). Two people
+agree. The service then makes the new key, and names and uses it with the next
+publication. What an agency's old key signed stays valid; an old one of the network
+stands on the trust list for 40 days more, and that of the log signs beside the new one
+as long. One for trust lists is over on each device that has the root's next statement,
+and is not replaced while the root cannot sign. A device knows the new key from the next
+pack that it fetches: do it when nothing is about to be printed.
 
 With --dir, and only after two people agreed for this agency within 30 days, it makes
 another new key and ends the old ones in a HashiCorp Vault; with --wrapping also the
@@ -230,11 +232,41 @@ While the folder is served it works only where the keys are in a HashiCorp Vault
 	}
 	r.both(c)
 	c.Flags().StringVar(&agency, "agency", "", "the agency's id (or --use)")
-	c.Flags().StringVar(&use, "use", "", "status, pack or log, for a key of the network (or --agency)")
+	c.Flags().StringVar(&use, "use", "", "trust, status, pack or log, for a key of the network (or --agency)")
 	c.Flags().BoolVar(&wrapping, "wrapping", false, "change the key-encryption key, too, and rewrite the key files of the agency's records (HashiCorp Vault)")
 	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long acts that have begun may still use the old key (HashiCorp Vault)")
 	c.MarkFlagsOneRequired("agency", "use")
 	c.MarkFlagsMutuallyExclusive("agency", "use")
+	return c
+}
+
+func keyTrustCommand() *cobra.Command {
+	var f operateFlags
+	c := &cobra.Command{
+		Use:   "trust",
+		Short: "Have the root name the key that signs trust lists, for another year",
+		Long: `Have the root name the key that signs trust lists, for a year from now, and replace
+that key first where two people agreed to it. A service whose keystore lets it sign with
+the root does so by itself, half way through the year: this is for where the root is
+let sign on one day alone (HashiCorp Vault). Devices learn of it with the next pack.
+While the folder is served it works only where the keys are in a HashiCorp Vault.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.work(c.Context(), func(s *service.Service, _ bool) error {
+				if err := s.Network.Renew(c.Context()); err != nil {
+					return err
+				}
+				signed, err := s.Network.NameTrustKey(c.Context())
+				if err != nil {
+					return err
+				}
+				kid, until := signed.Named()
+				return f.say(c.OutOrStdout(), map[string]any{"kid": kid, "until": until},
+					fmt.Sprintf("The root names %s until %s. Packs carry it from the next publication on.\n", kid, until.Format(time.DateOnly)))
+			})
+		},
+	}
+	f.add(c)
 	return c
 }
 

@@ -74,7 +74,7 @@ func TestLockedMemory(t *testing.T) {
 		t.Errorf("the signer is still there")
 	}
 	for range 3 { // also after it has answered
-		for _, path := range []string{"/pack", "/trust-list", "/log/checkpoint", "/api/v1/cases", "/unlock", "/check"} {
+		for _, path := range []string{"/pack", "/trust-list", "/trust-key", "/log/checkpoint", "/api/v1/cases", "/unlock", "/check"} {
 			if status, _ := s.ask(http.MethodGet, path); status == 0 || status >= 500 && !strings.HasPrefix(path, "/api") && status != http.StatusNotImplemented {
 				t.Errorf("%s: %d", path, status)
 			}

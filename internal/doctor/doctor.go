@@ -641,7 +641,15 @@ func (d *doctor) published(ctx context.Context, s *service.Service, served bool)
 	}
 	left := trust.Expires.Sub(d.now())
 	d.judge(left > 7*24*time.Hour, "trust list", fmt.Sprintf("good for %d more days", int(left.Hours()/24)),
-		"It is signed anew half way through its 30 days. See that serve publishes, and that the root key can sign.")
+		"It is signed anew half way through its 30 days. See that serve publishes.")
+	kid, until := trust.Named()
+	if kid == "" {
+		d.unchecked("trust key", "the trust list is from before the root named who signs it", "Start serve: it signs a new one.")
+		return
+	}
+	left = until.Sub(d.now())
+	d.judge(left > 90*24*time.Hour, "trust key", fmt.Sprintf("named by the root for %d more days", int(left.Hours()/24)),
+		"Half way through its year the root names it anew where it can sign. Let it, and run key trust.")
 }
 
 // oldestList is when the oldest of the newest tokens was signed, zero when

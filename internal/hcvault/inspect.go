@@ -200,8 +200,9 @@ func (i *Inspection) rights(ctx context.Context, v *Vault) error {
 			}
 		}
 	}
-	// A service without these serves nothing.
-	for _, duty := range []string{"records", "signer", "root"} {
+	// A service without these serves nothing. The root is asked for once a year, and may
+	// be let sign on that day alone.
+	for _, duty := range []string{"records", "signer"} {
 		if !held[duty] {
 			i.Lacking = append(i.Lacking, "the policy "+v.cfg.Prefix+"-"+duty)
 		}

@@ -404,7 +404,7 @@ func TestNobodyNamesOurAddress(t *testing.T) {
 	if !strings.Contains(string(o.Options), `"localhost"`) || strings.Contains(string(o.Options), "evil") {
 		t.Errorf("a passkey is asked for somewhere else: %s", o.Options)
 	}
-	for _, path := range []string{"/pack", "/trust-list", "/.well-known/security.txt", "/healthz", "/nowhere"} {
+	for _, path := range []string{"/pack", "/trust-list", "/trust-key", "/.well-known/security.txt", "/healthz", "/nowhere"} {
 		got := w.call("", "GET", path, nil, elsewhere)
 		if strings.Contains(string(got.body), "evil.example") || strings.Contains(fmt.Sprint(got.header), "evil.example") {
 			t.Errorf("%s repeats where it was asked for", path)

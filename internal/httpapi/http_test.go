@@ -520,7 +520,7 @@ func TestPublicFiles(t *testing.T) {
 	w.into(w.call(ngo, "POST", "/api/v1/cases/"+made.ID+"/cards", `{"name":"SITI"}`), 201, nil)
 	w.into(w.call(w.operator, "POST", "/api/v1/publications", nil), 201, nil)
 	for path, mediaType := range map[string]string{
-		"/trust-list": "application/jwt", "/pack": "application/json", "/log/checkpoint": "text/plain; charset=utf-8",
+		"/trust-list": "application/jwt", "/trust-key": "application/jwt", "/pack": "application/json", "/log/checkpoint": "text/plain; charset=utf-8",
 		"/status-lists/0": "application/statuslist+jwt", "/answers-lists/0": "application/statuslist+jwt",
 		"/.well-known/security.txt": "text/plain; charset=utf-8", "/api/openapi.yaml": "application/yaml",
 		"/card": "text/html; charset=utf-8",

@@ -14,7 +14,7 @@ import (
 )
 
 // published are the files that are for everybody's browser.
-var published = []string{"/trust-list", "/pack", "/status-lists/0", "/answers-lists/0", "/log/checkpoint"}
+var published = []string{"/trust-list", "/trust-key", "/pack", "/status-lists/0", "/answers-lists/0", "/log/checkpoint"}
 
 // aside are headers that no two answers have alike.
 var aside = []string{"Date", "X-Request-Id"}
@@ -121,7 +121,7 @@ func holdsAll(t *testing.T, allow string, methods []string) {
 func TestAnyOrigin(t *testing.T) {
 	w := newPublished(t)
 	for path, status := range map[string]int{
-		"/trust-list": 200, "/pack": 200, "/status-lists/0": 200, "/answers-lists/0": 200, "/log/checkpoint": 200,
+		"/trust-list": 200, "/trust-key": 200, "/pack": 200, "/status-lists/0": 200, "/answers-lists/0": 200, "/log/checkpoint": 200,
 		"/status-lists/9": 404, "/status-lists/0?time=1686925000": 501, "/log/tile/0/001": 404, "/log/restart": 404,
 	} {
 		t.Run(path, func(t *testing.T) {
@@ -240,7 +240,7 @@ func TestNoFileThere(t *testing.T) {
 		"/log/checkpoint/", "/log/restart/x", "/log/restart.json",
 		"/check/parts", "/check/parts/", "/check/sw.js/x", "/check/sw.js/", "/check/" + long, "/check/.stamp", "/check/check.html", "/check/..", "/check/parts/..",
 		"/check/app-0123456789abcdef.js.gz", "/check/con", "/check/a%00b", "/card/", "/card/x", "/.well-known", "/.well-known/", "/.well-known/security.txt/x",
-		"/status-lists", "/status-lists/", "/status-lists/0/", "/pack/", "/trust-list/x", "/api", "/api/", "/api/v1", "/api/openapi.yaml/x",
+		"/status-lists", "/status-lists/", "/status-lists/0/", "/pack/", "/trust-list/x", "/trust-key/", "/api", "/api/", "/api/v1", "/api/openapi.yaml/x",
 	} {
 		t.Run(path, func(t *testing.T) {
 			if got := w.call("", "GET", path, nil); got.status != 404 || got.code() != "not_found" {

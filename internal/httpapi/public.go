@@ -64,6 +64,13 @@ func (s *Server) mountPublic(r gin.IRouter) {
 		lists, err := s.cfg.Board.Lists(c.Request.Context())
 		return []byte(lists.TrustList), err
 	})
+	newest("/trust-key", "application/jwt", cacheLists, func(c *gin.Context) ([]byte, error) {
+		lists, err := s.cfg.Board.Lists(c.Request.Context())
+		if err == nil && lists.TrustKey == "" {
+			err = fail(faultNotFound)
+		}
+		return []byte(lists.TrustKey), err
+	})
 	newest("/pack", mediaJSON, cachePack, func(c *gin.Context) ([]byte, error) {
 		lists, err := s.cfg.Board.Lists(c.Request.Context())
 		if err != nil {

@@ -196,7 +196,7 @@ func TestLockReplicas(t *testing.T) {
 	}
 	before := map[string]string{}
 	list := listOf(t, a)
-	public := []string{"/trust-list", "/pack", "/status-lists/" + list, "/answers-lists/" + list, "/log/checkpoint", "/log/tile/0/000.p/" + tileOf(t, a), "/card"}
+	public := []string{"/trust-list", "/trust-key", "/pack", "/status-lists/" + list, "/answers-lists/" + list, "/log/checkpoint", "/log/tile/0/000.p/" + tileOf(t, a), "/card"}
 	for _, path := range public {
 		status, _, body := a.get(path)
 		if status != http.StatusOK {

@@ -80,7 +80,7 @@ func TestWithoutTheDatabase(t *testing.T) {
 		return resp.StatusCode, string(data), resp.Header
 	}
 	files := []string{
-		"/trust-list", "/pack", "/status-lists/0", "/answers-lists/0", "/log/checkpoint",
+		"/trust-list", "/trust-key", "/pack", "/status-lists/0", "/answers-lists/0", "/log/checkpoint",
 		"/log/tile/0/000.p/" + strconv.FormatInt(done.LogSize, 10),
 	}
 	before := map[string]string{}

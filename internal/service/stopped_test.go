@@ -156,7 +156,7 @@ func (o office) hasStopped(t *testing.T, s *Service) {
 		t.Errorf("/readyz: %d %s, want 503", code, body)
 	}
 	// Whoever checks a card is served all the same.
-	for _, path := range []string{"/trust-list", "/pack", "/status-lists/0", "/healthz"} {
+	for _, path := range []string{"/trust-list", "/trust-key", "/pack", "/status-lists/0", "/healthz"} {
 		if code, body := ask(t, s, http.MethodGet, path); code != http.StatusOK {
 			t.Errorf("%s: %d %s, want 200", path, code, body)
 		}

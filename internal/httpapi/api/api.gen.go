@@ -393,6 +393,7 @@ const (
 	KeyUseLog    KeyUse = "log"
 	KeyUsePack   KeyUse = "pack"
 	KeyUseStatus KeyUse = "status"
+	KeyUseTrust  KeyUse = "trust"
 )
 
 // Valid indicates whether the value is a known member of the KeyUse enum.
@@ -405,6 +406,8 @@ func (e KeyUse) Valid() bool {
 	case KeyUsePack:
 		return true
 	case KeyUseStatus:
+		return true
+	case KeyUseTrust:
 		return true
 	default:
 		return false
@@ -2608,7 +2611,7 @@ type ServerInterface interface {
 	// ListShared The records shared with my agency
 	// (GET /api/v1/shared)
 	ListShared(c *gin.Context)
-	// ListSigningKeys The keys that sign lists, packs and the log, and those of an agency
+	// ListSigningKeys The keys that sign trust lists, lists, packs and the log, and those of an agency
 	// (GET /api/v1/signing-keys)
 	ListSigningKeys(c *gin.Context, params ListSigningKeysParams)
 	// UnlockNetwork Open a locked network, by the passkeys of two people over one act
@@ -9271,7 +9274,7 @@ type StrictServerInterface interface {
 	// ListShared The records shared with my agency
 	// (GET /api/v1/shared)
 	ListShared(ctx context.Context, request ListSharedRequestObject) (ListSharedResponseObject, error)
-	// ListSigningKeys The keys that sign lists, packs and the log, and those of an agency
+	// ListSigningKeys The keys that sign trust lists, lists, packs and the log, and those of an agency
 	// (GET /api/v1/signing-keys)
 	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
 	// UnlockNetwork Open a locked network, by the passkeys of two people over one act

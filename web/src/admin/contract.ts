@@ -244,7 +244,7 @@ export interface CompromiseOrder {
   since: string;
 }
 
-export type KeyUse = "status" | "pack" | "log" | "agency";
+export type KeyUse = "trust" | "status" | "pack" | "log" | "agency";
 
 export interface SigningKey {
   use: KeyUse;
