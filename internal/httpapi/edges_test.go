@@ -79,17 +79,22 @@ func TestBudgetsAtOnce(t *testing.T) {
 		if wrong == printed.Code {
 			wrong = "2" + printed.Code[1:]
 		}
-		got := atOnce(func() answer {
+		ask := func() answer {
 			return w.call(officer, "POST", "/api/v1/verifications", map[string]string{"digits": printed.Digits, "code": wrong})
-		}, func(a answer) string {
+		}
+		state := func(a answer) string {
 			if a.code() == "busy" {
 				return "busy" // a seat that did not come free in time is no try
 			}
 			var v verdictAnswer
 			w.into(a, 200, &v)
 			return v.State
-		})
-		if got["wrong_code"] != 5 || got["code_locked"]+got["busy"] != 95 {
+		}
+		got := atOnce(ask, state)
+		for got["code_locked"] == 0 && got["wrong_code"] < 6 { // on a busy machine few had a seat
+			got[state(ask())]++
+		}
+		if got["wrong_code"] != 5 {
 			t.Errorf("%v, want 5 wrong", got)
 		}
 	})
