@@ -129,7 +129,7 @@ var rooms = map[string]room{
 	"internal/pgtest":     {adapter: true},
 	"internal/vectortest": {adapter: true},
 	// It is below every adapter that keeps keys, and beside none of them.
-	"internal/keystore": {adapter: true, ours: []string{"credentials/jws", "verifier", "internal/trouble"}, foreign: []string{"golang.org/x/mod/sumdb/note"}},
+	"internal/keystore": {adapter: true, ours: []string{"approval", "audit", "credentials/jws", "verifier", "internal/trouble"}, foreign: []string{"golang.org/x/mod/sumdb"}},
 	"internal/keyfile":  {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"filippo.io/age", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto"}},
 	"internal/hcvault":  {adapter: true, ours: slices.Concat(domain, []string{"internal/keystore", "internal/trouble"}), foreign: []string{"github.com/hashicorp/vault/api", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/cryptobyte"}},
 	// Keys in a process of their own: it knows no keystore but as one, of the vault
@@ -137,7 +137,7 @@ var rooms = map[string]room{
 	// is to sign. It judges by itself who has agreed: it replays the roster, checks
 	// passkeys, and knows the one table of rights, what agencies of a class sign and
 	// how much.
-	"internal/signer":     {adapter: true, ours: slices.Concat(domain, []string{"internal/files", "internal/keystore", "internal/passkey", "internal/trouble"}), foreign: []string{"github.com/fxamacker/cbor/v2"}},
+	"internal/signer":     {adapter: true, ours: slices.Concat(domain, []string{"internal/files", "internal/keystore", "internal/passkey", "internal/trouble"}), foreign: []string{"github.com/fxamacker/cbor/v2", "golang.org/x/mod/sumdb"}},
 	"internal/blobs":      {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
 	"internal/sqlitetest": {adapter: true, foreign: []string{"modernc.org/sqlite"}},

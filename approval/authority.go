@@ -24,6 +24,9 @@ type Authority struct {
 	About private.String
 	// Changes are what shows that places of a list may change as they do.
 	Changes []Change
+	// Proof shows that a checkpoint of the log goes on behind the one before: the hashes
+	// of a consistency proof (RFC 6962 §2.1.2).
+	Proof [][]byte
 }
 
 // String tells nothing: an order is about a person.

@@ -64,16 +64,27 @@ func parseCheckpoint(signed []byte, keys ...note.Verifier) (Checkpoint, error) {
 		return Checkpoint{}, fmt.Errorf("%w: a signature is not in its one form", ErrCheckpoint)
 	}
 
-	// c2sp.org/tlog-checkpoint "Note text": origin, size, root. This log never
-	// writes extension lines, so that the three lines are all that is signed.
-	lines := strings.Split(n.Text, "\n")
-	if len(lines) != 4 || lines[3] != "" {
-		return Checkpoint{}, fmt.Errorf("%w: it must have three lines", ErrCheckpoint)
+	c, err := ParseText(n.Text)
+	if err != nil {
+		return Checkpoint{}, err
 	}
-	c := Checkpoint{Origin: lines[0], Signed: bytes.Clone(signed)}
 	if c.Origin != n.Sigs[0].Name {
 		return Checkpoint{}, fmt.Errorf("%w: its origin is not the name of the key", ErrCheckpoint)
 	}
+	c.Signed = bytes.Clone(signed)
+	return c, nil
+}
+
+// ParseText reads what is signed of a checkpoint, without any signature. The error is
+// ErrCheckpoint.
+func ParseText(text string) (c Checkpoint, err error) {
+	// c2sp.org/tlog-checkpoint "Note text": origin, size, root. This log never
+	// writes extension lines, so that the three lines are all that is signed.
+	lines := strings.Split(text, "\n")
+	if len(lines) != 4 || lines[3] != "" {
+		return Checkpoint{}, fmt.Errorf("%w: it must have three lines", ErrCheckpoint)
+	}
+	c.Origin = lines[0]
 	if c.Size, err = parseNumber(lines[1]); err != nil {
 		return Checkpoint{}, fmt.Errorf("%w: size", ErrCheckpoint)
 	}
@@ -103,8 +114,8 @@ func newest(c Checkpoint, keys []note.Verifier) int {
 	return len(keys)
 }
 
-// text is what is signed.
-func (c Checkpoint) text() string {
+// Text is what is signed.
+func (c Checkpoint) Text() string {
 	return fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, c.Root)
 }
 

@@ -59,8 +59,9 @@ type Config struct {
 type Log struct {
 	cfg Config
 
-	mu   sync.Mutex
-	last Checkpoint // the newest head this Log knows to be on disk; zero at first
+	mu    sync.Mutex
+	last  Checkpoint // the newest head this Log knows to be on disk; zero at first
+	shown []byte     // the newest head that the Signer was shown
 
 	scrub scrub // has a lock of its own: whoever appends does not wait for a Publish
 }
@@ -249,7 +250,7 @@ func (l *Log) sign(ctx context.Context, head Checkpoint, published []byte) (Chec
 	signed := head.Signed
 	if _, err := parseCheckpoint(signed, keys[0]); err != nil {
 		head.Origin = keys[0].Name()
-		if signed, err = l.signAnew(ctx, head.text(), keys); err != nil {
+		if signed, err = l.signAnew(ctx, head, keys); err != nil {
 			return Checkpoint{}, fmt.Errorf("sign the checkpoint: %w", err)
 		}
 	}
@@ -274,9 +275,9 @@ func (l *Log) sign(ctx context.Context, head Checkpoint, published []byte) (Chec
 	return c, nil
 }
 
-// signAnew signs the text of a checkpoint, one line for each signer (C2SP signed-note,
+// signAnew signs a checkpoint, one line for each signer (C2SP signed-note,
 // "Signatures"): readers pass over those of keys that they do not know.
-func (l *Log) signAnew(ctx context.Context, text string, keys []note.Verifier) ([]byte, error) {
+func (l *Log) signAnew(ctx context.Context, head Checkpoint, keys []note.Verifier) ([]byte, error) {
 	signers, err := l.cfg.Keys.Signers(ctx)
 	if err != nil {
 		return nil, err
@@ -284,7 +285,7 @@ func (l *Log) signAnew(ctx context.Context, text string, keys []note.Verifier) (
 	if len(signers) == 0 {
 		return nil, errors.New("audit: a log that nobody signs")
 	}
-	signed, err := note.Sign(&note.Note{Text: text}, signers[0])
+	signed, err := l.signWith(signers[0], &note.Note{Text: head.Text()}, head)
 	if err != nil {
 		return nil, err
 	}
@@ -293,7 +294,7 @@ func (l *Log) signAnew(ctx context.Context, text string, keys []note.Verifier) (
 		if err != nil {
 			return nil, err
 		}
-		if more, err := note.Sign(n, former); err == nil {
+		if more, err := l.signWith(former, n, head); err == nil {
 			signed = more
 		}
 	}

@@ -261,7 +261,7 @@ func damages(t *testing.T) []damage {
 			copy(d.files["tile/0/000"].Data, h[:])
 		}, ErrTampered, "tile/0/000", false},
 		{"the checkpoint is another key's", func(t *testing.T, _ *memStore, d *memDir, heads []Checkpoint) {
-			signed, err := note.Sign(&note.Note{Text: heads[1].text()}, other.signer)
+			signed, err := note.Sign(&note.Note{Text: heads[1].Text()}, other.signer)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -491,7 +491,7 @@ func TestKeyIsReplaced(t *testing.T) {
 
 	// Whoever has the old one writes a head of his own, of this very tree: neither the
 	// log that goes on nor one that is opened anew takes it.
-	alone, err := note.Sign(&note.Note{Text: head.text()}, old.signer)
+	alone, err := note.Sign(&note.Note{Text: head.Text()}, old.signer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -499,7 +499,7 @@ func TestKeyIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ofNow, err := note.Sign(&note.Note{Text: same.text()}, old.signer)
+	ofNow, err := note.Sign(&note.Note{Text: same.Text()}, old.signer)
 	if err != nil {
 		t.Fatal(err)
 	}

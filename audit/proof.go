@@ -66,17 +66,23 @@ func CheckInclusion(vkey string, hash [32]byte, p Proof) (Checkpoint, error) {
 // older leaves. It is empty where there is nothing to prove. Errors are those
 // of Prove.
 func ProveConsistency(dir fs.FS, vkey string, older int64) (tlog.TreeProof, error) {
-	c, hashes, err := published(dir, vkey)
+	c, _, err := published(dir, vkey)
 	if err != nil {
 		return nil, err
 	}
+	return proveTree(dir, c, older)
+}
+
+// proveTree proves that the tree of a head, whose tiles are there, contains that of the
+// first older leaves.
+func proveTree(dir fs.FS, c Checkpoint, older int64) (tlog.TreeProof, error) {
 	if older < 0 || older > c.Size {
 		return nil, ErrNotPublished
 	}
 	if older == 0 || older == c.Size {
 		return tlog.TreeProof{}, nil
 	}
-	p, err := tlog.ProveTree(c.Size, older, hashes)
+	p, err := tlog.ProveTree(c.Size, older, hashesOf(dir, c))
 	if err != nil {
 		return nil, fmt.Errorf("prove a tree: %w", tampered(err))
 	}
@@ -126,7 +132,12 @@ func published(dir fs.FS, vkey string) (Checkpoint, tlog.HashReader, error) {
 	if err != nil {
 		return Checkpoint{}, nil, err
 	}
-	return c, tlog.TileHashReader(tlog.Tree{N: c.Size, Hash: c.Root}, tileReader{dir}), nil
+	return c, hashesOf(dir, c), nil
+}
+
+// hashesOf reads the hashes of a head's tree.
+func hashesOf(dir fs.FS, c Checkpoint) tlog.HashReader {
+	return tlog.TileHashReader(tlog.Tree{N: c.Size, Hash: c.Root}, tileReader{dir})
 }
 
 // Encode gives the text that c2sp.org/tlog-proof describes, without extra

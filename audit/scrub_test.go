@@ -214,7 +214,7 @@ func BenchmarkMayAppend(b *testing.B) {
 // TestKept: a log goes on only from what was kept outside of it.
 func TestKept(t *testing.T) {
 	s, d, k, heads := publishedAt(t, 300, 600, 900)
-	signed, err := note.Sign(&note.Note{Text: Checkpoint{Origin: heads[0].Origin, Size: 600, Root: heads[0].Root}.text()}, k.signer)
+	signed, err := note.Sign(&note.Note{Text: Checkpoint{Origin: heads[0].Origin, Size: 600, Root: heads[0].Root}.Text()}, k.signer)
 	if err != nil {
 		t.Fatal(err)
 	}

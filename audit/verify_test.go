@@ -265,19 +265,19 @@ func FuzzVerify(f *testing.F) {
 func FuzzParseCheckpoint(f *testing.F) {
 	_, _, k, heads := publishedAt(f, 3)
 	f.Add(string(heads[0].Signed))
-	f.Add(heads[0].text())
+	f.Add(heads[0].Text())
 	f.Add(origin + "\n0\n" + emptyRoot.String() + "\n")
 	f.Add("\n\n— \n")
 	f.Fuzz(func(t *testing.T, text string) {
-		if c, err := ParseCheckpoint([]byte(text), k.vkey); err == nil && c.text() != heads[0].text() {
-			t.Fatalf("a checkpoint that was never signed: %q", c.text())
+		if c, err := ParseCheckpoint([]byte(text), k.vkey); err == nil && c.Text() != heads[0].Text() {
+			t.Fatalf("a checkpoint that was never signed: %q", c.Text())
 		}
 		signed, err := note.Sign(&note.Note{Text: text}, k.signer)
 		if err != nil {
 			return
 		}
-		if c, err := ParseCheckpoint(signed, k.vkey); err == nil && c.text() != text {
-			t.Fatalf("got %q from %q", c.text(), text)
+		if c, err := ParseCheckpoint(signed, k.vkey); err == nil && c.Text() != text {
+			t.Fatalf("got %q from %q", c.Text(), text)
 		}
 	})
 }

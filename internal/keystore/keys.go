@@ -16,7 +16,10 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/safeconduct/safeconduct/approval"
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/verifier"
@@ -283,6 +286,42 @@ func (s logSigner) Name() string { return s.check.Name() }
 
 // KeyHash names the key beside the origin (C2SP signed-note).
 func (s logSigner) KeyHash() uint32 { return s.check.KeyHash() }
+
+var _ audit.Follower = logSigner{}
+
+// Last is how long the log was that the Store has signed, or was shown.
+func (s logSigner) Last() (int64, bool, error) {
+	text, judged, err := s.store.Said(s.ctx, s.Name(), "")
+	if err != nil || !judged || text == "" {
+		return 0, judged, err
+	}
+	size, err := audit.CheckpointSize([]byte(text))
+	if err != nil {
+		return 0, false, fmt.Errorf("keystore: the log's last checkpoint: %w", trouble.ErrWrongAnswer)
+	}
+	return size, true, nil
+}
+
+// Follow shows the Store that what is signed next goes on behind that.
+func (s logSigner) Follow(proof tlog.TreeProof) note.Signer {
+	s.ctx = proven(s.ctx, proof)
+	return s
+}
+
+// Show shows it a checkpoint that another one has signed.
+func (s logSigner) Show(signed []byte, proof tlog.TreeProof) error {
+	_, _, err := s.store.Said(proven(s.ctx, proof), s.Name(), string(signed))
+	return err
+}
+
+// proven has a proof go along to where something is signed.
+func proven(ctx context.Context, proof tlog.TreeProof) context.Context {
+	var a approval.Authority
+	for _, h := range proof {
+		a.Proof = append(a.Proof, h[:])
+	}
+	return approval.With(ctx, a)
+}
 
 // Sign has the Store sign the text of a note.
 func (s logSigner) Sign(text []byte) ([]byte, error) {

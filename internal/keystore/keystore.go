@@ -100,7 +100,8 @@ type Store interface {
 	// verifier keys (C2SP signed-note): that of the key which signs now, then those
 	// that signed before, the newest first. SignLog is the Ed25519 signature over the
 	// text of a checkpoint, with the key that has this id (LogKeyID): the one that
-	// signs now or the one before it. ErrNoKey for any other.
+	// signs now or the one before it. ErrNoKey for any other. Who judges wants to see
+	// that the log goes on behind what Said says of it (approval.Authority).
 	LogKeys(ctx context.Context) ([]string, error)
 	SignLog(ctx context.Context, kid string, text []byte) ([]byte, error)
 
@@ -137,11 +138,13 @@ type Store interface {
 	// may change later. It is asked for right after the signature. A Store that reads
 	// nothing has none: nil.
 	Receipt(ctx context.Context, list uint16, index uint32) ([]byte, error)
-	// Said is the status or answers list at an address, as a token, that the next one is
-	// held against: "" if there was none. Judged is false for a Store that reads nothing.
-	// pack is the newest pack that the asker knows, as it was signed; who judges takes
-	// notice of one that is newer than its own.
-	Said(ctx context.Context, address, pack string) (list string, judged bool, err error)
+	// Said is what the next one at an address is held against: a status or answers list
+	// as its token, or for the name of a log the text of a checkpoint; "" if there was
+	// none. Judged is false for a Store that reads nothing. newest is the newest pack or
+	// checkpoint that the asker knows, as it was signed; who judges takes notice of one
+	// that is newer than its own, where an approval.Authority shows what belongs to it:
+	// the trust list that a pack names, the proof that a log goes on.
+	Said(ctx context.Context, address, newest string) (said string, judged bool, err error)
 
 	// Generation rises with every change of the keys. Whoever keeps the highest
 	// one it has seen can refuse an older copy.

@@ -9,8 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/offsite"
@@ -34,6 +36,7 @@ type Board struct {
 	packs     *sqlstore.Network
 	lease     *sqlstore.Lease
 	log       *audit.Log
+	keys      keystore.Store
 	offsite   *offsite.Folder
 	files     *logFiles // nil where the log's public files lie beside the service
 	now       func() time.Time
@@ -88,7 +91,7 @@ func newBoard(s *Service) (*Board, error) {
 	}
 	return &Board{
 		network: s.Network, issuer: s.Issuer, shutOut: map[string]bool{}, publisher: publisher, believed: s.believed, keepRows: s.keepRows, store: s.DB.Credentials(), packs: s.DB.Network(),
-		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, offsite: s.Offsite, files: held, now: s.cfg.Now,
+		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, keys: s.Keys.Store, offsite: s.Offsite, files: held, now: s.cfg.Now,
 		leaseWait: leaseWait, says: s.cfg.Log,
 	}, nil
 }
@@ -97,21 +100,24 @@ func newBoard(s *Service) (*Board, error) {
 // newest pack: the signer of another process may have signed that one.
 func said(s *Service) func(ctx context.Context, address string) (string, bool, error) {
 	var number uint64
-	var pack string
+	var up verifier.Lists
 	return func(ctx context.Context, address string) (string, bool, error) {
 		newest, err := s.DB.Network().PackNumber(ctx)
 		if err != nil {
 			return "", false, err
 		}
 		if newest != number {
-			lists, up, err := s.DB.Network().NewestPack(ctx)
-			if err != nil {
+			if up, number, err = s.DB.Network().NewestPack(ctx); err != nil {
 				return "", false, err
 			}
-			number, pack = up, lists.Pack
 		}
-		return s.Keys.Said(ctx, address, pack)
+		return saidAfter(ctx, s.Keys.Store, address, up)
 	}
+}
+
+// saidAfter asks it, and shows what is published, with the trust list that the pack names.
+func saidAfter(ctx context.Context, keys keystore.Store, address string, up verifier.Lists) (string, bool, error) {
+	return keys.Said(approval.With(ctx, approval.Authority{About: private.New(up.TrustList)}), address, up.Pack)
 }
 
 // followRoster does what follows from changes of the roster that count since the last
@@ -405,11 +411,34 @@ func tokensOf(lists verifier.Lists) (map[uint16]listTokens, error) {
 
 // follow keeps up with what other processes publish, until ctx ends.
 func (b *Board) follow(ctx context.Context, every time.Duration, failed func(error)) {
+	var shown uint64
 	again(ctx, every, func() {
-		if err := b.refresh(ctx); err != nil && ctx.Err() == nil {
+		err := b.refresh(ctx)
+		if err == nil {
+			shown, err = b.show(ctx, shown)
+		}
+		if err != nil && ctx.Err() == nil {
 			failed(err)
 		}
 	})
+}
+
+// show has this process's signer remember what others have published, as soon as it is:
+// whoever takes this process over later cannot have it go back behind that.
+func (b *Board) show(ctx context.Context, shown uint64) (uint64, error) {
+	if err := b.log.Show(ctx); err != nil {
+		return shown, err
+	}
+	b.mu.RLock()
+	lists, sequence := b.lists, b.sequence
+	b.mu.RUnlock()
+	if sequence == shown {
+		return shown, nil
+	}
+	if _, _, err := saidAfter(ctx, b.keys, b.network.StatusLists()+"1", lists); err != nil {
+		return shown, fmt.Errorf("show the pack to the signer: %w", err)
+	}
+	return sequence, nil
 }
 
 // fresh is refresh for requests: not with every one of them, and what is here

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -135,6 +136,64 @@ func TestTwoTrustLists(t *testing.T) {
 		}.Sign(key)
 		if !errors.Is(err, keystore.ErrRefused) {
 			t.Errorf("%s: a pack with the list on which the agency is not suspended: %v, want ErrRefused", name, err)
+		}
+	}
+}
+
+// TestTwoLogs: the signers of two replicas sign one log by turns, each behind what the
+// other one's has signed, and neither signs what does not go on behind that.
+func TestTwoLogs(t *testing.T) {
+	t.Parallel()
+	a, b, _, _ := twoHousesBy(t, ownSigners(t))
+	vkey, err := a.Keys.LogKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin, _, _ := strings.Cut(vkey, "+")
+	head := func() audit.Checkpoint {
+		t.Helper()
+		signed, err := fs.ReadFile(a.LogDir, CheckpointName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := audit.ParseCheckpoint(signed, vkey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for _, h := range []*Service{a, b, b, a} {
+		before := head()
+		if _, err := h.Board.Publish(t.Context(), audit.Actor{ID: "test"}, false); err != nil {
+			t.Fatal(err)
+		}
+		if now := head(); now.Size <= before.Size {
+			t.Errorf("%d leaves after %d", now.Size, before.Size)
+		}
+	}
+
+	// What the one has published the other one's signer remembers before it is asked.
+	if err := b.Board.refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Board.show(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	now := head()
+	for name, h := range map[string]*Service{"who signed it": a, "who was shown it": b} {
+		if said, judged, err := h.Keys.Said(t.Context(), origin, ""); said != now.Text() || !judged || err != nil {
+			t.Errorf("%s: %q, %v, %v", name, said, judged, err)
+		}
+		signer, err := h.Keys.LogSigner(t.Context(), vkey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, made := range map[string]audit.Checkpoint{
+			"a leaf more": {Origin: origin, Size: now.Size + 1, Root: now.Root}, "a leaf less": {Origin: origin, Size: now.Size - 1, Root: now.Root},
+		} {
+			if _, err := signer.Sign([]byte(made.Text())); !errors.Is(err, keystore.ErrRefused) {
+				t.Errorf("%s: %s, and a root that is none: %v, want ErrRefused", name, what, err)
+			}
 		}
 	}
 }

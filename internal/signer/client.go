@@ -253,7 +253,7 @@ func (c *Client) data(ctx context.Context, q question) ([]byte, error) {
 
 // SignLog has the text of one of the log's checkpoints signed.
 func (c *Client) SignLog(ctx context.Context, kid string, text []byte) ([]byte, error) {
-	a, err := c.informed(ctx, question{Op: opSignLog, KeyID: kid, Data: text})
+	a, err := c.informed(ctx, question{Op: opSignLog, KeyID: kid, Data: text, For: authorityOf(approval.Of(ctx))})
 	return a.Data, err
 }
 
@@ -325,9 +325,9 @@ func (c *Client) Receipt(ctx context.Context, list uint16, index uint32) ([]byte
 	return c.data(ctx, question{Op: opReceipt, List: list, Index: index})
 }
 
-// Said is the list at an address that the next one is held against.
-func (c *Client) Said(ctx context.Context, address, pack string) (string, bool, error) {
-	a, err := c.ask(ctx, question{Op: opSaid, Label: address, Data: []byte(pack)})
+// Said is what the next list or checkpoint is held against.
+func (c *Client) Said(ctx context.Context, address, newest string) (string, bool, error) {
+	a, err := c.ask(ctx, question{Op: opSaid, Label: address, Data: []byte(newest), For: authorityOf(approval.Of(ctx))})
 	return a.Text, a.Number == 1, err
 }
 

@@ -181,7 +181,11 @@ func TestNumbers(t *testing.T) {
 			return err
 		},
 		"log": func(g *guarded, size uint64) error {
-			return g.signLog(fmt.Sprintf("safeconduct/%s\n%d\n%s=\n", netID, size, strings.Repeat("A", 43)))
+			origin := "safeconduct/" + netID
+			if size > 1<<20 && size < 1<<24 {
+				origin += "/0a0b0c0d" // a log begins anew after a restore
+			}
+			return g.signLog(fmt.Sprintf("%s\n%d\n%s=\n", origin, size, strings.Repeat("A", 43)), nil)
 		},
 		"pack": func(g *guarded, number uint64) error { return g.pack(number, "", "") },
 	} {

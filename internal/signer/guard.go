@@ -13,7 +13,11 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/safeconduct/safeconduct/approval"
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
@@ -946,46 +950,124 @@ func (g *Guard) envelope(ctx context.Context, kid string, message []byte) error 
 // logName begins the name of every log of a network (internal/service, LogOrigin).
 const logName = "safeconduct/"
 
-// SignLog signs a checkpoint of this network's log, which has not got shorter, nor
-// another root at the same length (a split view), with the key that signs now, and what
-// that signed last also with the one that it replaced.
+// SignLog signs a checkpoint of this network's log, which goes on behind the longest one
+// that is known, with the key that signs now, and what that signed last also with the one
+// that it replaced.
 func (g *Guard) SignLog(ctx context.Context, kid string, text []byte) ([]byte, error) {
 	former, err := g.logKey(ctx, kid)
 	if err != nil {
 		return nil, err
 	}
-	lines := strings.Split(string(text), "\n")
-	if len(lines) != 4 || lines[3] != "" {
+	c, err := audit.ParseText(string(text))
+	if err != nil {
 		return nil, refuse("not a checkpoint")
 	}
-	origin, root := lines[0], lines[2]
-	size, err := strconv.ParseUint(lines[1], 10, 63)
-	if err != nil || strconv.FormatUint(size, 10) != lines[1] || !strings.HasPrefix(origin, logName) || len(origin) > 128 || len(root) != 44 {
-		return nil, refuse("not a checkpoint of a network's log")
-	}
-	g.mu.Lock()
-	last := g.state.Logs[origin]
-	switch {
-	case g.state.Network != "" && origin != logName+g.state.Network && !strings.HasPrefix(origin, logName+g.state.Network+"/"):
-		err = refuse("the log of another network")
-	case former && last != head{size, root}:
-		err = refuse("a key that was replaced signs nothing first")
-	case size < last.Size:
-		err = refuse("the log got shorter")
-	case size == last.Size && last.Root != "" && root != last.Root:
-		err = refuse("another log of the same length")
-	case far(size, last.Size):
-		err = refuse("a log that cannot have grown so long")
-	case size > last.Size || last.Root == "":
-		next := g.state.clone()
-		next.Logs[origin] = head{size, root}
-		err = g.keep(ctx, next)
-	}
-	g.mu.Unlock()
-	if err != nil {
+	if err := g.goesOn(ctx, c, former); err != nil {
 		return nil, err
 	}
 	return g.Store.SignLog(ctx, kid, text)
+}
+
+// goesOn notes a checkpoint that goes on behind the longest one that is known under its
+// name, as the proof shows that comes along: nothing that was said is taken back, and
+// there is no second log of the same length (a split view).
+func (g *Guard) goesOn(ctx context.Context, c audit.Checkpoint, former bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	last, known := g.state.Logs[c.Origin]
+	size := uint64(c.Size) //nolint:gosec // not negative, as ParseText has seen
+	switch {
+	case !strings.HasPrefix(c.Origin, logName) || len(c.Origin) > 128:
+		return refuse("not a checkpoint of a network's log")
+	case g.state.Network != "" && c.Origin != logName+g.state.Network && !strings.HasPrefix(c.Origin, logName+g.state.Network+"/"):
+		return refuse("the log of another network")
+	case former && last != head{size, c.Root.String()}:
+		return refuse("a key that was replaced signs nothing first")
+	case far(size, last.Size):
+		return refuse("a log that cannot have grown so long")
+	case known:
+		if err := last.followed(c, approval.Of(ctx).Proof); err != nil {
+			return err
+		}
+		if size == last.Size {
+			return nil // as it was signed
+		}
+	}
+	next := g.state.clone()
+	next.Logs[c.Origin] = head{size, c.Root.String()}
+	return g.keep(ctx, next)
+}
+
+// followed sees that a checkpoint goes on behind a head.
+func (h head) followed(c audit.Checkpoint, hashes [][]byte) error {
+	proof := make(tlog.TreeProof, len(hashes))
+	for i, hash := range hashes {
+		if len(hash) != tlog.HashSize {
+			return refuse("not the proof of a log")
+		}
+		proof[i] = tlog.Hash(hash)
+	}
+	before, err := audit.ParseText(h.text(c.Origin))
+	if err != nil {
+		return refuse("behind what is no checkpoint")
+	}
+	if err := audit.CheckConsistency(before, c, proof); err != nil {
+		return refuse("a log that does not go on behind what was signed: " + err.Error())
+	}
+	return nil
+}
+
+// text is a head as it was signed.
+func (h head) text(origin string) string { return fmt.Sprintf("%s\n%d\n%s\n", origin, h.Size, h.Root) }
+
+// saidOfLog is the longest checkpoint of a log that is known, after one that somebody else
+// with the log's key has signed.
+func (g *Guard) saidOfLog(ctx context.Context, origin, newest string) (string, error) {
+	if newest != "" {
+		c, err := g.parseCheckpoint(ctx, origin, newest)
+		if err != nil {
+			return "", err
+		}
+		g.mu.Lock()
+		longer := uint64(c.Size) > g.state.Logs[origin].Size //nolint:gosec // not negative
+		g.mu.Unlock()
+		if longer {
+			if err := g.goesOn(ctx, c, false); err != nil {
+				return "", err
+			}
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	last, known := g.state.Logs[origin]
+	if !known {
+		return "", nil
+	}
+	return last.text(origin), nil
+}
+
+// parseCheckpoint reads a checkpoint that the key has signed which signs the log now: one
+// that was replaced may be in other hands.
+func (g *Guard) parseCheckpoint(ctx context.Context, origin, signed string) (c audit.Checkpoint, err error) {
+	vkeys, err := g.LogKeys(ctx)
+	if err != nil {
+		return c, err
+	}
+	if len(vkeys) == 0 {
+		return c, refuse("there is no key for logs")
+	}
+	public, err := keystore.LogPublic(vkeys[0])
+	if err != nil {
+		return c, err
+	}
+	vkey, err := note.NewEd25519VerifierKey(origin, public)
+	if err != nil {
+		return c, refuse("no name of a log")
+	}
+	if c, err = audit.ParseCheckpoint([]byte(signed), vkey); err != nil {
+		return c, refuse("a checkpoint that was not signed here")
+	}
+	return c, nil
 }
 
 // SignDerived signs for the labels that there are, and this network.

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/credentials/card"
@@ -665,44 +665,176 @@ func TestGuardEnvelopes(t *testing.T) {
 	refused(t, "no network", seal(func(e *verifier.Envelope) { e.Network = "x" }))
 }
 
-func TestGuardLog(t *testing.T) {
-	g := newGuarded(t)
-	allowed(t, "a pack, so that the network is known", g.pack(1, "", ""))
-	vkey, err := g.LogKey(t.Context())
-	if err != nil {
-		t.Fatal(err)
+// leaves are a log that grows.
+type leaves struct{ hashes []tlog.Hash }
+
+func (l *leaves) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	all := make([]tlog.Hash, len(indexes))
+	for i, at := range indexes {
+		all[i] = l.hashes[at]
 	}
-	checkpoint := func(origin string, size int, root byte) error {
-		s, err := g.LogSigner(t.Context(), vkey)
+	return all, nil
+}
+
+// grown is a log with the leaves of another one and some more.
+func (l *leaves) grown(t *testing.T, more ...string) *leaves {
+	t.Helper()
+	now := &leaves{slices.Clone(l.hashes)}
+	for _, leaf := range more {
+		hashes, err := tlog.StoredHashes(now.size(), []byte(leaf), now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := fmt.Sprintf("%s\n%d\n%s\n", origin, size, base64.StdEncoding.EncodeToString(slices.Repeat([]byte{root}, 32)))
-		_, err = note.Sign(&note.Note{Text: text}, s)
-		return err
+		now.hashes = append(now.hashes, hashes...)
 	}
-	const ours = "safeconduct/" + netID
-	allowed(t, "the first", checkpoint(ours, 10, 1))
-	allowed(t, "the same", checkpoint(ours, 10, 1))
-	refused(t, "another root at the same length", checkpoint(ours, 10, 2))
-	refused(t, "shorter", checkpoint(ours, 9, 1))
-	refused(t, "another network's", checkpoint("safeconduct/ffffffffffffffffffffffffffffffff", 11, 1))
-	refused(t, "anybody's", checkpoint("example.org/log", 11, 1))
-	g.open(nil)
-	refused(t, "shorter, started anew", checkpoint(ours, 9, 1))
-	allowed(t, "a log that began anew", checkpoint(ours+"/0a0b0c0d", 1, 3))
-	allowed(t, "longer", checkpoint(ours, 11, 4))
-	refused(t, "no checkpoint", g.signLog("anything"))
+	return now
 }
 
-// signLog has a text signed with the key of the log.
-func (g *guarded) signLog(text string) error {
+func (l *leaves) size() (n int64) {
+	for tlog.StoredHashCount(n) < int64(len(l.hashes)) {
+		n++
+	}
+	return n
+}
+
+// text is its checkpoint, under a name, and proof that it goes on behind another one.
+func (l *leaves) text(t *testing.T, origin string) string {
+	t.Helper()
+	root, err := tlog.TreeHash(l.size(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%s\n%d\n%s\n", origin, l.size(), root)
+}
+
+func (l *leaves) proof(t *testing.T, older *leaves) (proof [][]byte) {
+	t.Helper()
+	if older.size() == l.size() || older.size() == 0 {
+		return nil
+	}
+	hashes, err := tlog.ProveTree(l.size(), older.size(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range hashes {
+		proof = append(proof, h[:])
+	}
+	return proof
+}
+
+func TestGuardLog(t *testing.T) {
+	g := newGuarded(t)
+	allowed(t, "a pack, so that the network is known", g.pack(1, "", ""))
+	const ours = "safeconduct/" + netID
+	first := (&leaves{}).grown(t, "one", "two", "three")
+	honest := first.grown(t, "four", "five")
+	forged := (&leaves{}).grown(t, "one", "two", "another", "four", "five")
+	made := strings.Replace(honest.text(t, ours), "\n5\n", "\n4\n", 1) // one leaf more, and a root that is none
+	refused(t, "another network's", g.signLog(first.text(t, "safeconduct/ffffffffffffffffffffffffffffffff"), nil))
+	refused(t, "anybody's", g.signLog(first.text(t, "example.org/log"), nil))
+	refused(t, "no checkpoint", g.signLog("anything", nil))
+	allowed(t, "the first", g.signLog(first.text(t, ours), nil))
+	allowed(t, "the same", g.signLog(first.text(t, ours), nil))
+	again := func(what string) {
+		t.Helper()
+		refused(t, "one leaf more, and a root that is none"+what, g.signLog(made, nil))
+		refused(t, "one leaf more, and a root that is none, with another proof"+what, g.signLog(made, honest.proof(t, first)))
+		refused(t, "longer, without a proof"+what, g.signLog(honest.text(t, ours), nil))
+		refused(t, "a log of which a leaf was changed"+what, g.signLog(forged.text(t, ours), forged.proof(t, (&leaves{}).grown(t, "one", "two", "another"))))
+		refused(t, "with a proof of nothing"+what, g.signLog(honest.text(t, ours), [][]byte{{1}}))
+		refused(t, "shorter"+what, g.signLog((&leaves{}).grown(t, "one", "two").text(t, ours), nil))
+		refused(t, "another root at the same length"+what, g.signLog((&leaves{}).grown(t, "one", "two", "another").text(t, ours), nil))
+	}
+	again("")
+	g.open(nil)
+	again(", started anew")
+	allowed(t, "longer", g.signLog(honest.text(t, ours), honest.proof(t, first)))
+	refused(t, "as long as before", g.signLog(first.text(t, ours), nil))
+	allowed(t, "a log that began anew", g.signLog(forged.text(t, ours+"/0a0b0c0d"), nil))
+	longer := honest.grown(t, "six")
+	allowed(t, "the first again, longer", g.signLog(longer.text(t, ours), longer.proof(t, honest)))
+}
+
+// TestTwoSignersOfALog: a signer that was shown what another one has signed goes on behind
+// that, and behind nothing that nobody has signed.
+func TestTwoSignersOfALog(t *testing.T) {
+	a := newGuarded(t)
+	b := &guarded{t: t, file: a.file, dir: t.TempDir()}
+	b.open(nil)
+	const ours = "safeconduct/" + netID
+	first := (&leaves{}).grown(t, "one", "two", "three")
+	second := first.grown(t, "four", "five")
+	fork := first.grown(t, "another", "five")
+	for _, g := range []*guarded{a, b} {
+		allowed(t, "the first", g.signLog(first.text(t, ours), nil))
+	}
+	allowed(t, "the second, by the first", a.signLog(second.text(t, ours), second.proof(t, first)))
+	said := func(want string) {
+		t.Helper()
+		if got, judged, err := b.Said(t.Context(), ours, ""); got != want || !judged || err != nil {
+			t.Errorf("%q, %v, %v, want %q", got, judged, err, want)
+		}
+	}
+	said(first.text(t, ours))
+	show := func(signed []byte, proof [][]byte) error {
+		_, _, err := b.Said(approval.With(t.Context(), approval.Authority{Proof: proof}), ours, string(signed))
+		return err
+	}
+	signed := func(keys keystore.Keys, text string, proof [][]byte) []byte {
+		t.Helper()
+		vkey, err := keys.LogKey(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := keys.LogSigner(approval.With(t.Context(), approval.Authority{Proof: proof}), vkey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := note.Sign(&note.Note{Text: text}, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	ofA := signed(a.Keys, second.text(t, ours), nil)
+	refused(t, "of somebody else's key", show(signed(newGuarded(t).Keys, second.text(t, ours), nil), second.proof(t, first)))
+	refused(t, "of nobody's", show([]byte(second.text(t, ours)), second.proof(t, first)))
+	refused(t, "without a proof", show(ofA, nil))
+	said(first.text(t, ours))
+	allowed(t, "what the other one has signed", show(ofA, second.proof(t, first)))
+	said(second.text(t, ours))
+	allowed(t, "an older one is nothing new", show(signed(keystore.New(a.file), first.text(t, ours), nil), nil))
+	said(second.text(t, ours))
+	refused(t, "a fork behind what both had", b.signLog(fork.text(t, ours), fork.proof(t, first)))
+	third := second.grown(t, "six")
+	allowed(t, "the third", b.signLog(third.text(t, ours), third.proof(t, second)))
+
+	// A key that was replaced may be in other hands.
+	fourth := third.grown(t, "seven")
+	old := signed(keystore.New(a.file), fourth.text(t, ours), nil)
+	vkey, err := a.LogKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid, err := keystore.LogKeyID(vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.file.Rotate(t.Context(), keystore.Log, kid); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, "by a key that was replaced", show(old, fourth.proof(t, third)))
+	allowed(t, "the fourth, by the new one", b.signLog(fourth.text(t, ours), fourth.proof(t, third)))
+}
+
+// signLog has a text signed with the key of the log, which a proof shows to go on.
+func (g *guarded) signLog(text string, proof [][]byte) error {
 	g.t.Helper()
 	notes, err := g.Notes(g.t.Context())
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	_, err = g.guard.SignLog(g.t.Context(), notes[0].KeyID, []byte(text))
+	_, err = g.guard.SignLog(approval.With(g.t.Context(), approval.Authority{Proof: proof}), notes[0].KeyID, []byte(text))
 	return err
 }
 

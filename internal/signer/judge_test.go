@@ -5,11 +5,9 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -557,16 +555,17 @@ func TestJudgeLogKey(t *testing.T) {
 		_, err = l.Sign(trust)
 		return err
 	}
-	size := 0
+	signed := &leaves{}
 	checkpoint := func(by ...verifier.NetworkKey) error { // one text, all of them
-		size++
-		text := fmt.Sprintf("safeconduct/%s\n%d\n%s\n", netID, size, base64.StdEncoding.EncodeToString(make([]byte, 32)))
+		more := signed.grown(t, "one more")
 		for _, k := range by {
-			s, err := keys.LogSigner(t.Context(), k.Note)
+			ctx := approval.With(t.Context(), approval.Authority{Proof: more.proof(t, signed)})
+			s, err := keys.LogSigner(ctx, k.Note)
 			w.ok(err)
-			if _, err := s.Sign([]byte(text)); err != nil {
+			if _, err := s.Sign([]byte(more.text(t, "safeconduct/"+netID))); err != nil {
 				return err
 			}
+			signed = more
 		}
 		return nil
 	}

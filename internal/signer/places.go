@@ -441,8 +441,12 @@ func (p *places) published() {
 
 // Said is the list at an address that the next one is held against: the one in the last
 // pack that was signed here, or in a newer one that another signer of these keys has
-// signed.
+// signed. Of a log it is the longest checkpoint.
 func (g *Guard) Said(ctx context.Context, address, pack string) (string, bool, error) {
+	if strings.HasPrefix(address, logName) {
+		text, err := g.saidOfLog(ctx, address, pack)
+		return text, true, err
+	}
 	base, _, _ := subject(address)
 	if base == "" {
 		return "", true, refuse("a list at another address")
@@ -456,7 +460,7 @@ func (g *Guard) Said(ctx context.Context, address, pack string) (string, bool, e
 }
 
 // catchUp takes notice of a pack with a higher number than the last one. What is out of
-// use or replaced stays so in it, too.
+// use or replaced stays so in it, too, and it names no trust list of before.
 func (g *Guard) catchUp(ctx context.Context, base, pack string) error {
 	hash := sha256.Sum256([]byte(pack))
 	g.places.mu.Lock()
@@ -469,13 +473,17 @@ func (g *Guard) catchUp(ctx context.Context, base, pack string) error {
 	if err != nil {
 		return err
 	}
+	trust, err := g.named(ctx, p)
+	if err != nil {
+		return err
+	}
 	g.judging.Lock()
 	defer g.judging.Unlock()
 	g.mu.Lock()
 	older := p.Sequence <= g.state.Sequence
 	g.mu.Unlock()
 	if !older {
-		err = g.adoptPack(ctx, base, p)
+		err = g.adoptPack(ctx, base, p, trust)
 	}
 	if err != nil {
 		return err
@@ -486,7 +494,7 @@ func (g *Guard) catchUp(ctx context.Context, base, pack string) error {
 	return nil
 }
 
-func (g *Guard) adoptPack(ctx context.Context, base string, p verifier.PackStatement) error {
+func (g *Guard) adoptPack(ctx context.Context, base string, p verifier.PackStatement, trust verifier.TrustList) error {
 	lists, err := g.listsOf(ctx, base, p, func(subject string, t *statuslist.Token, _ string) error {
 		_, err := g.changes(ctx, subject, t.List)
 		return err
@@ -503,7 +511,7 @@ func (g *Guard) adoptPack(ctx context.Context, base string, p verifier.PackState
 	if p.Sequence <= next.Sequence {
 		return nil // one that is newer still came meanwhile
 	}
-	if err := next.burn(p.Burned); err != nil {
+	if err := errors.Join(next.names(trust), next.burn(p.Burned)); err != nil {
 		return err
 	}
 	next.Sequence = p.Sequence

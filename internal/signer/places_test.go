@@ -438,6 +438,7 @@ func TestTwoSigners(t *testing.T) {
 	b := &guarded{t: t, file: a.file, dir: t.TempDir()}
 	b.open(nil)
 	card, reply := a.printed(a.about(siti), 7, "ETH"), a.replied(a.about(siti), 1, 1, nil)
+	lists := map[string]string{} // that packs name
 	published := func(g *guarded, sequence uint64, status, answers map[int]uint8, reasons ...approval.Change) string {
 		t.Helper()
 		s, err1 := g.listFor(statusAt, status, reasons...)
@@ -448,6 +449,7 @@ func TestTwoSigners(t *testing.T) {
 			Sequence: sequence, Status: []verifier.ListToken{{Number: 1, Token: s}}, Answers: []verifier.ListToken{{Number: 1, Token: l}},
 		}, g.names(), g.names())
 		allowed(t, "a pack", err)
+		lists[pack] = g.names()
 		return pack
 	}
 	because := approval.Change{List: 1, Index: 7, Card: card, Reply: reply}
@@ -456,8 +458,9 @@ func TestTwoSigners(t *testing.T) {
 	refused(t, "what the other has published and nobody has shown", err)
 	takes := func(g *guarded, pack string) {
 		t.Helper()
+		shows := approval.With(t.Context(), approval.Authority{About: private.New(lists[pack])})
 		for _, at := range []string{statusAt, answersAt} {
-			if list, judged, err := g.Said(t.Context(), at, pack); err != nil || !judged || list == "" {
+			if list, judged, err := g.Said(shows, at, pack); err != nil || !judged || list == "" {
 				t.Fatalf("%s: %v, %v", at, judged, err)
 			}
 		}
@@ -484,8 +487,13 @@ func TestTwoSigners(t *testing.T) {
 	refused(t, "a list at no address", err)
 	// Keys without a guard sign what goes back; a guard does not follow.
 	unguarded := &guarded{t: t, file: a.file, Keys: keystore.New(a.file)}
-	_, _, err = b.Said(t.Context(), statusAt, published(unguarded, 9, nil, nil))
+	back := published(unguarded, 9, nil, nil)
+	_, _, err = b.Said(approval.With(t.Context(), approval.Authority{About: private.New(lists[back])}), statusAt, back)
 	refused(t, "a pack in which something is in use again", err)
+	honest := published(a, 5, map[int]uint8{1: statuslist.Invalid, 2: statuslist.Suspended}, nil)
+	_, _, err = b.Said(t.Context(), statusAt, honest)
+	refused(t, "a pack without the trust list that it names", err)
+	takes(b, honest)
 }
 
 // TestTwoAtOnce: of two packs or lists that are asked for at once, one is held against the

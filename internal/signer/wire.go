@@ -90,6 +90,7 @@ type authority struct {
 	Case    string     `cbor:"5,keyasint,omitempty"`
 	About   string     `cbor:"6,keyasint,omitempty"`
 	Changes []evidence `cbor:"7,keyasint,omitempty"`
+	Proof   [][]byte   `cbor:"8,keyasint,omitempty"`
 }
 
 // proof is an approval.Proof.
@@ -114,9 +115,9 @@ type evidence struct {
 // authorityOf is what goes along with a question; nil if nothing does.
 func authorityOf(a approval.Authority) *authority {
 	w := &authority{
-		Token: a.Token.Reveal(), Act: a.Act, Proofs: proofs(a.Proofs), Order: a.Order, Case: a.Case, About: a.About.Reveal(),
+		Token: a.Token.Reveal(), Act: a.Act, Proofs: proofs(a.Proofs), Order: a.Order, Case: a.Case, About: a.About.Reveal(), Proof: a.Proof,
 	}
-	if w.Token == "" && len(w.Act)+len(w.Proofs)+len(w.Order)+len(w.Case)+len(w.About)+len(a.Changes) == 0 {
+	if w.Token == "" && len(w.Act)+len(w.Proofs)+len(w.Order)+len(w.Case)+len(w.About)+len(a.Changes)+len(w.Proof) == 0 {
 		return nil
 	}
 	for _, c := range a.Changes {
@@ -140,7 +141,7 @@ func (q question) authority() (a approval.Authority) {
 	}
 	a = approval.Authority{
 		Token: private.New(q.For.Token), Act: q.For.Act, Order: q.For.Order, Case: q.For.Case, About: private.New(q.For.About),
-		Proofs: agreed(q.For.Proofs),
+		Proofs: agreed(q.For.Proofs), Proof: q.For.Proof,
 	}
 	for _, c := range q.For.Changes {
 		a.Changes = append(a.Changes, approval.Change{List: c.List, Index: c.Index, Card: c.Card, Reply: c.Reply, Act: c.Act, Proofs: agreed(c.Proofs)})
