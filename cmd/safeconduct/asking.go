@@ -176,6 +176,14 @@ func needed(b *strings.Builder, q request) {
 	}
 }
 
+// anew says why a request has to be asked for again, where it does.
+func anew(q request) string {
+	if q.State != "ask_again" {
+		return ""
+	}
+	return "  " + english("admin.request.ask_again") + "\n  safeconduct requests withdraw takes it back.\n"
+}
+
 // where tells somebody's handle, and of which agency she is.
 func where(w agreeing) string {
 	of := "of the network"
@@ -254,6 +262,7 @@ func (r *reach) listRequests(c *cobra.Command) error {
 	var words strings.Builder
 	for _, q := range open.Requests {
 		fmt.Fprintf(&words, "%s  %d of %d agreed  until %s  %s\n", q.ID, len(q.Agreed), q.People, q.Expires.Format("2006-01-02 15:04"), sentence(q))
+		words.WriteString(anew(q))
 	}
 	for _, w := range waiting.Changes {
 		fmt.Fprintf(&words, "change %-6d  counts from %s  %s\n", w.Change, w.Counts.Format("2006-01-02 15:04"), sentence(request{Do: w.Do, Lines: w.Lines}))
@@ -270,7 +279,7 @@ func (r *reach) showRequest(c *cobra.Command, id string) error {
 		return unknown(err, errNoAsked)
 	}
 	var words strings.Builder
-	fmt.Fprintf(&words, "%s: %s\n", q.State, sentence(q))
+	fmt.Fprintf(&words, "%s: %s\n%s", q.State, sentence(q), anew(q))
 	needed(&words, q)
 	for _, l := range q.Lines {
 		fmt.Fprintf(&words, "  %-28s %s\n", l.At, l.Value)

@@ -79,6 +79,9 @@ func (s *Server) requestOf(ctx context.Context, by audit.Actor, q people.Request
 	if out.State == api.RequestStateWaits && q.Act.Over(s.cfg.Now()) {
 		out.State = api.RequestStateOver
 	}
+	if out.State == api.RequestStateWaits && state.Spent(q.Act, out.Agreed) {
+		out.State = api.RequestStateAskAgain
+	}
 	if out.State == api.RequestStateWaits {
 		who := slices.DeleteFunc(state.Who(q.Act), func(p roster.Person) bool {
 			return !slices.Contains(out.Agreed, p.ID) && !state.Counts(q.Act, out.Agreed, p.ID)

@@ -447,6 +447,17 @@ func (s *State) Counts(act approval.Act, agreed []string, person string) bool {
 	return len(agreed)+1 < n.people || s.agreed(do, act, append(by, p)) == nil
 }
 
+// Spent tells whether an act has to be asked for again: whoever has agreed to it and may
+// not any more cannot be taken out of it, and with them it is never enough.
+func (s *State) Spent(act approval.Act, agreed []string) bool {
+	do, err := read(act)
+	if err != nil {
+		return false
+	}
+	n := do.need(s, act)
+	return slices.ContainsFunc(agreed, func(id string) bool { return !s.allowed(n, s.People[id]) })
+}
+
 // allowed tells whether somebody's agreement counts where there is such a need.
 func (s *State) allowed(n need, p Person) bool {
 	return s.Present(p) && (n.who != nil && n.who(p) || n.founding && s.Founding(s.now) && s.founds(p))

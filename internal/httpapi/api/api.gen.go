@@ -585,6 +585,7 @@ func (e Purpose) Valid() bool {
 // Defines values for RequestState.
 const (
 	RequestStateAgreed    RequestState = "agreed"
+	RequestStateAskAgain  RequestState = "ask_again"
 	RequestStateDone      RequestState = "done"
 	RequestStateOver      RequestState = "over"
 	RequestStateWaits     RequestState = "waits"
@@ -595,6 +596,8 @@ const (
 func (e RequestState) Valid() bool {
 	switch e {
 	case RequestStateAgreed:
+		return true
+	case RequestStateAskAgain:
 		return true
 	case RequestStateDone:
 		return true
@@ -1734,7 +1737,10 @@ type Request struct {
 	People int `json:"people"`
 
 	// Root Whoever has folder and passphrase signs it, too, by a command
-	Root  bool         `json:"root,omitempty,omitzero"`
+	Root bool `json:"root,omitempty,omitzero"`
+
+	// State `ask_again` waits, and whatever comes is not enough: somebody who has agreed may
+	// not any more, because of removal, other roles or a suspension. Withdraw it, and ask for it again.
 	State RequestState `json:"state"`
 
 	// Who Those whose agreement counts now; of many those first who have agreed, who are of my agency, and who run the network
@@ -1746,7 +1752,8 @@ type RequestList struct {
 	Requests []Request `json:"requests"`
 }
 
-// RequestState defines model for RequestState.
+// RequestState `ask_again` waits, and whatever comes is not enough: somebody who has agreed may
+// not any more, because of removal, other roles or a suspension. Withdraw it, and ask for it again.
 type RequestState string
 
 // Role defines model for Role.

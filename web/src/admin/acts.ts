@@ -8,6 +8,9 @@ export type Meaning =
   | "text"
   | "agency" | "person" | "program" | "device" // ids
   | "role" | "class" | "kind" | "level" | "finding" | "use" | "yes" // words of ours
+  | "code" // a value of a list of docs/vocabulary.md
+  | "case" // the id of a case, of a record, or of what was signed in one
+  | "number"
   | "time" // RFC 3339, or seconds since 1970
   | "machine" // digests and keys
   | "unknown"; // nobody wrote this down here: the place is its own label
@@ -23,9 +26,9 @@ const meanings: Record<string, Meaning> = {
   agency: "agency", by: "person", expires: "time", what: "text",
   "what.agency": "agency", "what.partner": "agency", "what.person": "person", "what.invited_by": "person",
   "what.handle": "text", "what.label": "text", "what.name": "text", "what.country": "text", "what.desk": "text",
-  "what.event": "text", "what.cards": "text", "what.symbols": "text", "what.seq": "text",
+  "what.event": "text", "what.cards": "number", "what.symbols": "text", "what.seq": "number",
   "what.roles": "role", "what.role": "role", "what.class": "class", "what.kinds": "kind", "what.kind": "kind", "what.level": "level",
-  "what.case": "text", "what.of": "text", "what.again": "yes", "what.record": "text", "what.keeper": "agency", "what.purpose": "text", "what.demo": "yes", "what.credential.synced": "yes",
+  "what.case": "case", "what.of": "case", "what.again": "yes", "what.record": "case", "what.keeper": "agency", "what.purpose": "code", "what.demo": "yes", "what.credential.synced": "yes",
   "what.use": "use", "what.before": "machine",
   "what.expires": "time", "what.until": "time", "what.since": "time", "what.link.until": "time",
   "what.order": "machine", "what.link.hash": "machine", "what.token": "machine", "what.recipient": "machine",
@@ -36,11 +39,19 @@ const meanings: Record<string, Meaning> = {
 const owners: readonly string[] = ["agency", "person", "program", "device"];
 
 // What an order says is named by its last part, wherever it stands. The rest of it is
-// text: what a person stated, or a value of a list of docs/vocabulary.md.
+// text: what a person stated.
 const ordered: Record<string, Meaning> = {
+  case: "case", about: "case", replaces: "case", of: "case", pause: "case", previous_attestations: "case",
   salt: "machine", portrait: "machine", sha256: "machine", kind: "kind", decision_level: "level", trafficking_status: "finding",
   from_org: "agency", to_org: "agency", by: "agency", captured_by: "agency",
+  days: "number", prior_interviews: "number", dimension: "number",
 };
+
+// Those whose values are of a list. A test holds them to the contract.
+const coded: readonly string[] = [
+  "purpose", "requested_effect", "standard_of_evidence", "confidence", "authority_class", "act", "means", "forced_criminality_kind", "minor_at_time",
+  "interviewer_org_role", "alone", "safe_if_state_knows", "circumstance", "share_scope", "answer", "needed", "parts", "document_kind",
+];
 
 const isOrder = (at: string): boolean => at.startsWith("order.");
 
@@ -56,7 +67,12 @@ export function partsOf(at: string): (string | number)[] {
 
 function meaning(act: string, at: string): Meaning {
   if (at === "order.valid_until") return "time";
-  if (isOrder(at)) return ordered[at.replace(/^.*\./, "")] ?? "text";
+  if (isOrder(at)) {
+    // The last part has a name of its own, or is one of several in a list.
+    const name = at.replace(/(\.\d+)+$/, "").replace(/^.*\./, "");
+    if (name === "kind" && act === "number.look_up") return "code";
+    return ordered[name] ?? (coded.includes(name) ? "code" : "text");
+  }
   const [about = ""] = act.split(".");
   if (at === "what.id" && owners.includes(about)) return about as Meaning;
   if (at.startsWith("what.places.")) return "machine";

@@ -75,7 +75,7 @@ export interface ActLine {
   value: string;
 }
 
-export type RequestState = "waits" | "agreed" | "done" | "withdrawn" | "over";
+export type RequestState = "waits" | "agreed" | "done" | "withdrawn" | "over" | "ask_again";
 
 export interface Agreeing {
   id: string;

@@ -4,12 +4,12 @@
 import { signal, useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect } from "preact/hooks";
-import { Facts, Named, Sentence } from "./act";
+import { Facts, Named, Sentence, Who } from "./act";
 import { doing, valueAt } from "./acts";
 import type { Agreeing, Asked, Request } from "./contract";
 import { learn, nameOf } from "./names";
 import { Once, Printed, type Shown } from "./once";
-import { Press } from "./parts";
+import { Press, Tag } from "./parts";
 import { use } from "../shared/passkey";
 import { Refused } from "../shared/service";
 import { go } from "./place";
@@ -50,6 +50,7 @@ export function Deciding({ request, once, left }: { request: Request; once?: Sho
   };
   const yes = async (): Promise<void> => { now.value = await agree(r); };
   const open = r.state === "waits";
+  const spent = r.state === "ask_again";
   const hands = !r.mine && once && r.state !== "withdrawn"; // something is to be handed over
   return (
     <>
@@ -61,7 +62,7 @@ export function Deciding({ request, once, left }: { request: Request; once?: Sho
       {open && <Needs request={r} />}
       <div class="actions">
         {r.mine && <Press id="admin.request.agree" primary act={yes} testid="agree" />}
-        {open && <Press id={own ? "admin.request.take_back" : "admin.request.no"} act={no} testid="no" />}
+        {(open || spent) && <Press id={own ? "admin.request.take_back" : "admin.request.no"} act={no} testid="no" />}
         {!r.mine && !hands && !r.card && <button type="button" class="quiet" data-testid="left" onClick={left}><Say id="action.close" /></button>}
       </div>
     </>
@@ -74,16 +75,18 @@ function Standing({ request: r }: { request: Request }): VNode | null {
     : r.state === "withdrawn" ? "admin.request.withdrawn"
     : r.state === "over" ? "admin.request.over"
     : r.state === "agreed" ? "admin.request.doing"
+    : r.state === "ask_again" ? "admin.request.ask_again"
     : r.mine ? "" : "admin.request.waits";
   if (!said) return null;
-  return <p class="note good" role="status" data-testid="standing" data-state={r.state}><Beside id={said} values={{ when: r.counts ? moment(r.counts) : "" }} /></p>;
+  return <p class={`note ${r.state === "ask_again" ? "late" : "good"}`} role="status" data-testid="standing" data-state={r.state}><Beside id={said} values={{ when: r.counts ? moment(r.counts) : "" }} /></p>;
 }
 
 function Needs({ request: r }: { request: Request }): VNode {
   return (
     <div class="hint">
       <p><Say id="admin.request.agreed" values={{ agreed: r.agreed.length, people: r.people }} />
-        {r.agreed.map((id) => <span key={id}> <Named id={id} bare /></span>)}</p>
+        {r.agreed.map((id) => ({ id, name: nameOf(id) ?? r.who?.find((w) => w.id === id)?.handle })).filter((one) => one.name)
+          .map(({ id, name }) => <span key={id}> <bdi>{name}</bdi></span>)}</p>
       {r.root && <p><Beside id="admin.request.root" /></p>}
       <May request={r} />
       {r.apart && <p><Say id="admin.request.apart" /></p>}
@@ -114,10 +117,14 @@ function May({ request: r }: { request: Request }): VNode | null {
 
 /** Entry is a request in a list. */
 export function Entry({ request: r, href }: { request: Request; href: string }): VNode {
+  const by = valueAt(r.lines, "by") ?? "";
   return (
     <li data-testid="request" data-do={doing(r.lines)}>
       <a href={href}><Sentence lines={r.lines} /></a>
-      <span class="hint"><Say id="admin.request.by" values={{ who: <Named id={valueAt(r.lines, "by") ?? ""} bare />, when: moment(r.expires) }} /></span>
+      {r.state === "ask_again" && <Tag id="admin.request.again" look="late" />}
+      <span class="hint">{nameOf(by) === undefined
+        ? <Say id="admin.request.expires" values={{ when: moment(r.expires) }} />
+        : <Say id="admin.request.by" values={{ who: <Who id={by} />, when: moment(r.expires) }} />}</span>
     </li>
   );
 }

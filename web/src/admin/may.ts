@@ -15,6 +15,9 @@ export const operates = (): boolean => is("operator");
 /** answers tells whether somebody answers for an agency. */
 export const answers = (agency: string): boolean => agency === me.value?.agency && leads();
 
+/** keeps tells whether somebody works with cases that her agency keeps. */
+export const keeps = (): boolean => is("caseworker", "supervisor");
+
 /** watches is told of alarms. */
 export const watches = (): boolean => is("operator", "auditor");
 

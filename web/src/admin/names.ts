@@ -1,7 +1,8 @@
 // Whom and what ids stand for, as far as whoever is signed in may know.
 
 import { signal } from "@preact/signals";
-import { listAgencies, listPeople, me } from "./service";
+import { leads } from "./may";
+import { listAgencies, listDevices, listPeople, listPrograms, me } from "./service";
 
 const known = signal<ReadonlyMap<string, string>>(new Map());
 
@@ -18,14 +19,17 @@ export function forget(): void {
   known.value = new Map();
 }
 
-/** learn looks up agencies, and the people of the network, of one's own agency and of
- * another. What somebody may not list stays an id. */
+/** learn looks up agencies, and of those who answer for one the people, programs and
+ * devices of the network, of their own agency and of another. What somebody may not list
+ * has no name. */
 export async function learn(agency = ""): Promise<void> {
   const own = me.value;
   if (own) know([[own.id, own.handle]]);
-  const people = [...new Set(["", own?.agency ?? "", agency])].map(async (one) => {
-    for (const p of (await listPeople(one)).people) know([[p.id, p.handle]]);
-  });
   const agencies = listAgencies().then((list) => know(list.agencies.map((a) => [a.id, a.name] as const)));
-  await Promise.allSettled([...people, agencies]);
+  const all = leads() ? [...new Set(["", own?.agency ?? "", agency])] : [];
+  await Promise.allSettled([agencies, ...all.flatMap((one) => [
+    listPeople(one).then(({ people }) => know(people.map((p) => [p.id, p.handle] as const))),
+    listPrograms(one).then(({ programs }) => know(programs.map((p) => [p.id, p.label] as const))),
+    listDevices(one).then(({ devices }) => know(devices.map((d) => [d.id, d.label] as const))),
+  ])]);
 }

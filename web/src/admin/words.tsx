@@ -54,7 +54,7 @@ export function text(id: string, values: Record<string, string | number> = {}): 
 }
 
 /** number is a number in the digits of the language. */
-export const number = (n: number): string => inDigits(n, follow().digits);
+export const number = (n: number | string): string => inDigits(n, follow().digits);
 
 /** moment is a date with its time. */
 export function moment(at: When): string {

@@ -1,5 +1,8 @@
-// Days and moments in the language of a page. A day is the same day everywhere.
-// A moment has another time of day elsewhere, and may have another date.
+// Days and moments in the language of a page, in the digits 0 to 9: whoever shows them
+// writes them in the digits that all numbers of a screen have. A day is the same day
+// everywhere. A moment has another time of day elsewhere, and may have another date.
+
+import { isDay } from "./text";
 
 /** birth writes YYYYMMDD, YYYYMM or YYYY with dashes. It makes up no month and no
  * day that is not known. */
@@ -22,16 +25,16 @@ function format(at: When, language: string, how: Intl.DateTimeFormatOptions): st
   const date = new Date(at);
   if (Number.isNaN(date.getTime())) return String(at);
   // A text with a date alone is midnight in UTC (ECMA-262 §21.4.1.32).
-  const isDay = typeof at === "string" && /^\d{4}-\d\d-\d\d$/.test(at);
+  const whole = typeof at === "string" && isDay(at);
   // A browser without this language would write in its own, which may be any.
   // Everybody can read numbers.
-  if (Intl.DateTimeFormat.supportedLocalesOf(language).length === 0) return inNumbers(date, isDay, how);
-  return new Intl.DateTimeFormat(language, { ...how, ...(isDay ? { timeZone: "UTC" } : {}), calendar: "gregory" }).format(date);
+  if (Intl.DateTimeFormat.supportedLocalesOf(language).length === 0) return inNumbers(date, whole, how);
+  return new Intl.DateTimeFormat(language, { ...how, ...(whole ? { timeZone: "UTC" } : {}), calendar: "gregory", numberingSystem: "latn" }).format(date);
 }
 
 // inNumbers writes the form of ISO 8601, with a space between date and time.
-function inNumbers(date: Date, isDay: boolean, how: Intl.DateTimeFormatOptions): string {
-  const east = isDay ? 0 : -date.getTimezoneOffset(); // minutes
+function inNumbers(date: Date, whole: boolean, how: Intl.DateTimeFormatOptions): string {
+  const east = whole ? 0 : -date.getTimezoneOffset(); // minutes
   const [days, time] = new Date(date.getTime() + east * 60_000).toISOString().split("T");
   return [how.dateStyle && days, how.timeStyle && time?.slice(0, 5)].filter(Boolean).join(" ");
 }

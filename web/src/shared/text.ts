@@ -23,6 +23,9 @@ export function inDigits(n: number | string, digits: string): string {
   return String(n).replace(/[0-9]/g, (d) => script[Number(d)] ?? d);
 }
 
+/** isDay tells whether a text is a day of ISO 8601, YYYY-MM-DD. */
+export const isDay = (text: string): boolean => /^\d{4}-\d\d-\d\d$/.test(text);
+
 // unseen matches what may stand between digits: spaces, dashes, combining marks,
 // and characters that show nothing. Direction marks, for example, come along when
 // a number is copied.

@@ -111,11 +111,15 @@ export function beside(id: string, values: Values = {}, from: Catalogue = chosen
   return h("span", {}, message, english);
 }
 
+// Browsers know other digits for a language than its catalogue has: of one screen they
+// are of one kind.
+const written = (date: string): string => inDigits(date, chosen.digits);
+
 /** day is a date as the officer writes it. */
-export const day = (at: dates.When): string => dates.day(at, chosen.language);
+export const day = (at: dates.When): string => written(dates.day(at, chosen.language));
 
 /** moment is a date with its time. */
-export const moment = (at: dates.When): string => dates.moment(at, chosen.language);
+export const moment = (at: dates.When): string => written(dates.moment(at, chosen.language));
 
 /** clock is a time of day. */
-export const clock = (at: dates.When): string => dates.clock(at, chosen.language);
+export const clock = (at: dates.When): string => written(dates.clock(at, chosen.language));

@@ -6,13 +6,19 @@ import { h, type Child } from "../shared/dom";
 import { NotUsed, passkeys, use } from "../shared/passkey";
 import { heading, show } from "../shared/screen";
 import { ask, Refused } from "../shared/service";
-import { begin, beside, moment, say } from "../shared/words";
+import { begin, beside, has, moment, say } from "../shared/words";
 import { handed, linkTo, type Signed } from "./link";
+
+/** Line is a place of an act and what stands there. */
+interface Line {
+  at: string;
+  value: string;
+}
 
 /** Drawn is the act that opens the network, as the service made it. */
 interface Drawn {
   act: string;
-  lines: { at: string; value: string }[];
+  lines: Line[];
   options: unknown;
 }
 
@@ -92,6 +98,20 @@ function agreed(drawn: Drawn, by: Signed | undefined, wrong: HTMLElement): () =>
   };
 }
 
+// placeOf and valueOf are a line of the act in words. A place that this page has no words
+// for is shown as it stands.
+const placeOf = ({ at }: Line): Child => (has(`locked.at.${at}`) ? say(`locked.at.${at}`) : h("bdi", { dir: "ltr" }, at));
+
+function valueOf({ at, value }: Line): Child {
+  switch (at) {
+    case "do": return value === "network.unlock" ? say("locked.unlock") : h("bdi", { dir: "ltr" }, value);
+    case "agency": return value === "" ? say("locked.network") : h("bdi", {}, value);
+    case "by": return value === "" ? say("locked.nobody") : h("bdi", { dir: "ltr" }, value);
+    case "expires": return h("bdi", {}, moment(value));
+    default: return h("bdi", { dir: "ltr", class: "id" }, value);
+  }
+}
+
 function agreeing(drawn: Drawn, by?: Signed): void {
   const wrong = note();
   const agree = agreed(drawn, by, wrong);
@@ -103,7 +123,7 @@ function agreeing(drawn: Drawn, by?: Signed): void {
     h("p", { class: "hint" }, beside("locked.until", { when: moment(until) })),
     h("details", {},
       h("summary", {}, say("locked.all")),
-      h("dl", {}, ...drawn.lines.flatMap((l) => [h("dt", {}, h("bdi", { dir: "ltr" }, l.at)), h("dd", {}, h("bdi", { dir: "ltr" }, l.value))]))),
+      h("dl", { "data-testid": "signed" }, ...drawn.lines.flatMap((l) => [h("dt", {}, placeOf(l)), h("dd", {}, valueOf(l))]))),
   );
 }
 

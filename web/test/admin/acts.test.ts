@@ -72,6 +72,28 @@ test("what an order says is shown as what it is", () => {
   const facts = factsOf("attestation.issue", [["order.valid_until", "0"], ["order.salt", "x"], ["order.claims.consent.use", "true"], ["order.claims.names.0.full", "Made Up"], ["order.claims.decision_level", "reasonable_grounds"]]
     .map(([at = "", value = ""]) => ({ at, value })));
   assert.deepEqual(facts.map((f) => f.means), ["time", "machine", "yes", "text", "level"]);
+  const coded = factsOf("record.open", [["what.purpose", "legal_aid"], ["what.record", "r1"], ["order.claims.means.0", "force"], ["order.claims.means.1", "threat"], ["order.claims.interview.prior_interviews", "2"], ["order.kind", "PASSPORT"]]
+    .map(([at = "", value = ""]) => ({ at, value })));
+  assert.deepEqual(coded.map((f) => f.means), ["code", "case", "code", "number", "kind"]);
+  assert.equal(factsOf("number.look_up", [{ at: "order.kind", value: "PASSPORT" }])[0]?.means, "code");
   assert.deepEqual(partsOf("order.claims.names.0.full"), ["admin.order.names", 1, "admin.order.full"]);
   assert.deepEqual(partsOf("order.claims.dimension_results.d4"), ["admin.order.dimension_results", "admin.order.dimension", 4]);
+});
+
+test("what somebody agrees to most has words and no codes", () => {
+  const { lists } = JSON.parse(readFileSync("../claims/vocabulary.json", "utf8")) as { lists: { name: string; values: string[] }[] };
+  const has = (value: string): boolean => ["yes", "no"].includes(value) || ["value", "class", "level", "kind", "order"].some((of) => english.messages[`admin.${of}.${value.toLowerCase()}`]);
+  const worded = [
+    "sharing_purpose", "requested_effect", "standard_of_evidence", "confidence", "authority_class", "act", "means", "purpose", "forced_criminality_kind", "minor_at_time",
+    "org_type", "alone", "safe_if_state_knows", "circumstance", "share_scope", "reply_answer", "reply_needed", "attestation_part", "document_kind",
+  ];
+  for (const name of worded) {
+    const values = lists.find((l) => l.name === name)?.values ?? [];
+    assert.ok(values.length > 1, `no list ${name}`);
+    assert.deepEqual(values.filter((value) => !has(value)), [], name);
+  }
+  // A part that is taken for a code is of a list, wherever it stands.
+  const contract = readFileSync("../docs/api/openapi.yaml", "utf8");
+  const source = readFileSync("src/admin/acts.ts", "utf8").split("const coded")[1]?.split("];")[0] ?? "";
+  for (const [, name = ""] of source.matchAll(/"(\w+)"/g)) assert.match(contract, new RegExp(`\\b${name}:[^\\n]*\\n?[^\\n]*(x-vocabulary|boolean|DocumentKind|attestation_part)`), name);
 });

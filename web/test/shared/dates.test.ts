@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
+import { inDigits } from "../../src/shared/text";
 import { birth, clock, day, moment } from "../../src/shared/dates";
 
 const languages = readdirSync("catalogues").filter((f) => f.endsWith(".json")).map((f) => f.slice(0, -5));
@@ -47,6 +48,11 @@ test("the year is that of the card, whatever calendar a language is used with", 
   for (const language of ["th", "ar-SA", "am", "fa"]) {
     assert.match(day("2027-05-27", language), /2027|٢٠٢٧|۲۰۲۷/, language);
   }
+});
+
+test("a date has the digits that its screen has, whatever the browser takes", () => {
+  for (const language of [...languages, "fa", "ar-EG", "my"]) assert.match(moment("2027-05-27T02:30:00Z", language), /^[^\u0660-\u0669\u06f0-\u06f9\u1040-\u1049\u17e0-\u17e9\u0e50-\u0e59]+$/, language);
+  assert.equal(inDigits("27 2027", "٠١٢٣٤٥٦٧٨٩"), "٢٧ ٢٠٢٧");
 });
 
 test("a language that the browser has no words for is written in numbers", () => {

@@ -10,6 +10,7 @@ import { Choices, Field, Form, Loaded, Row, Screen, Select, Tag, need, useLoaded
 import { to } from "../place";
 import * as service from "../service";
 import { agencies } from "../whose";
+import { asciiDigits } from "../../shared/text";
 import { Beside, Say, day, text } from "../words";
 
 const look = { active: "good", suspended: "late" } as const;
@@ -138,7 +139,7 @@ function About({ of }: { of?: Agency }): VNode {
       <Choices name="kinds" label="admin.at.what.kinds" hint="admin.agencies.kinds.hint" type="checkbox"
         of={kinds.map((value) => ({ value, label: <Word of="kind" value={value} />, chosen: of?.signs.kinds.includes(value) ?? false }))} />
       <Select name="level" label="admin.at.what.level" hint="admin.agencies.level.hint"
-        of={[{ value: "", label: text("admin.act.nothing") }, ...levels.map((value) => ({ value, label: word(value), chosen: value === of?.signs.level }))]} />
+        of={[{ value: "", label: text("admin.agencies.level.none") }, ...levels.map((value) => ({ value, label: word(value), chosen: value === of?.signs.level }))]} />
     </>
   );
 }
@@ -194,7 +195,7 @@ export function Partner({ id }: { id: string }): VNode {
 
 export function Quota({ id }: { id: string }): VNode {
   const send = (values: FormData): Promise<void> => {
-    const [event, cards, until] = [line(values, "event"), Number(line(values, "cards")), line(values, "until")];
+    const [event, cards, until] = [line(values, "event"), Number(asciiDigits(line(values, "cards"))), line(values, "until")];
     need({
       event: event === "" && "admin.missing.event",
       cards: !(Number.isInteger(cards) && cards >= 1 && cards <= 5000) && "admin.missing.cards",

@@ -2,7 +2,7 @@
 
 import type { VNode } from "preact";
 import { useEffect } from "preact/hooks";
-import { Facts, Named, Sentence } from "../act";
+import { Facts, Sentence, Who } from "../act";
 import type { WaitingChange } from "../contract";
 import { ask } from "../deciding";
 import { learn } from "../names";
@@ -52,7 +52,7 @@ function Change({ change: c }: { change: WaitingChange }): VNode {
       <p class="asks"><Sentence lines={c.lines} beside /></p>
       <dl class="facts">
         <Row label={<Say id="admin.change.counts" />}><bdi>{moment(c.counts)}</bdi></Row>
-        <Row label={<Say id="admin.change.agreed" />}>{c.agreed.map((who) => <p key={who}><Named id={who} /></p>)}</Row>
+        <Row label={<Say id="admin.change.agreed" />}>{c.agreed.map((who) => <p key={who}><Who id={who} /></p>)}</Row>
       </dl>
       {c.mine && <div class="actions"><Press id="admin.change.stop" act={() => ask(service.stopChange(c.change), "changes")} testid="stop" /></div>}
       <Facts lines={c.lines} />

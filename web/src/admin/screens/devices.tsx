@@ -3,7 +3,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
-import { Id, Named } from "../act";
+import { Id, Named, Who } from "../act";
 import { Act } from "../asking";
 import type { Device, Invitation } from "../contract";
 import { ask } from "../deciding";
@@ -54,7 +54,7 @@ export function OneDevice({ id }: { id: string }): VNode {
             <dl class="facts">
               <Row label={<Say id="admin.at.what.label" />}><bdi>{d.label}</bdi><Id of={d.id} /></Row>
               <Row label={<Say id="admin.at.agency" />}><Named id={d.agency} /></Row>
-              {d.invited_by && <Row label={<Say id="admin.at.what.invited_by" />}><Named id={d.invited_by} /></Row>}
+              {d.invited_by && <Row label={<Say id="admin.at.what.invited_by" />}><Who id={d.invited_by} /></Row>}
               <Row label={<Say id="admin.at.state" />}><Tag id={`admin.device.${d.state}`} look={look[d.state]} /></Row>
             </dl>
             {d.state === "pending" && <LetIn device={d} back={agency} />}

@@ -25,7 +25,7 @@ export function Home(): VNode {
       {Boolean(alarms.value) && <p class="note late" data-testid="to-look-at"><a href={to("alarms")}><Say id="admin.home.alarms" values={{ count: alarms.value ?? 0 }} /></a></p>}
       <Loaded from={found}>
         {({ requests }) => {
-          const open = requests.filter((r) => r.state === "waits");
+          const open = requests.filter((r) => r.state === "waits" || r.state === "ask_again");
           const mine = open.filter((r) => r.mine);
           const others = open.filter((r) => !r.mine);
           return (

@@ -12,7 +12,7 @@ import { Choices, Field, Form, Loaded, Row, Screen, Tag, need, useLoaded } from 
 import { to } from "../place";
 import * as service from "../service";
 import { Whose, agencies, own } from "../whose";
-import { Beside, Say } from "../words";
+import { Beside, Say, number } from "../words";
 
 async function everybody(agency: string): Promise<Person[]> {
   const { people } = await service.listPeople(agency);
@@ -71,7 +71,7 @@ export function OneOf({ id }: { id: string }): VNode {
               <Row label={<Say id="admin.at.what.handle" />}><bdi>{p.handle}</bdi><Id of={p.id} /></Row>
               <Row label={<Say id="admin.at.what.roles" />}><Roles of={p.roles} /></Row>
               <Row label={<Say id="admin.at.state" />}><Tag id={`admin.person.${p.state}`} look={look[p.state]} /></Row>
-              <Row label={<Say id="admin.person.keys" />}>{p.keys}</Row>
+              <Row label={<Say id="admin.person.keys" />}>{number(p.keys)}</Row>
             </dl>
             {p.state !== "removed" && (
               <>

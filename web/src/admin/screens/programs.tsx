@@ -10,7 +10,8 @@ import { Choices, Field, Form, Loaded, Row, Screen, Tag, need, useLoaded } from 
 import { to } from "../place";
 import * as service from "../service";
 import { Whose, agencies, own } from "../whose";
-import { Beside, Say, day } from "../words";
+import { asciiDigits } from "../../shared/text";
+import { Beside, Say, day, number } from "../words";
 
 const look = { active: "good", over: "late", removed: "" } as const;
 
@@ -70,7 +71,7 @@ export function NewProgram({ id: agency }: { id: string }): VNode {
   }, agency);
   const send = (values: FormData): Promise<void> => {
     const label = String(values.get("label")).trim();
-    const days = Number(values.get("days"));
+    const days = Number(asciiDigits(String(values.get("days"))));
     const role = values.get("role") as Role | null;
     need({
       label: label === "" && "admin.missing.label",
@@ -86,7 +87,7 @@ export function NewProgram({ id: agency }: { id: string }): VNode {
           <Form action="action.next" send={send}>
             <Field name="label" label="admin.at.what.label" maxlength={40} />
             <Choices name="role" label="admin.at.what.role" type="radio" of={roles.map((value) => ({ value, label: <Word of="role" value={value} /> }))} />
-            <Field name="days" label="admin.programs.days" inputmode="numeric" value="90" dir="ltr" />
+            <Field name="days" label="admin.programs.days" inputmode="numeric" value={number(90)} dir="ltr" />
           </Form>
         )}
       </Loaded>
