@@ -131,7 +131,7 @@ camera: web ## 2,000 frames of worn and fresh cards, read by the page's own read
 .PHONY: screens
 screens: web ## draw the pictures in docs/screens anew
 	@scripts/install.sh test
-	SAFECONDUCT_SCREENS=1 $(GO) test -count=1 -timeout 30m -run '^TestBrowser$$/^scenarios$$/^(english|arabic|khmer|adminEnglish|adminArabic|adminKhmer)$$' ./web/browsertest
+	SAFECONDUCT_SCREENS=1 $(GO) test -count=1 -timeout 30m -run '^TestBrowser$$/^scenarios$$/^(english|arabic|khmer|adminEnglish|adminArabic|adminKhmer|lock)$$' ./web/browsertest
 
 .PHONY: fuzz
 fuzz: ## every fuzzer that exists, six at a time (FUZZTIME=5s each)

@@ -157,3 +157,13 @@ func TestEveryLabel(t *testing.T) {
 		}
 	}
 }
+
+// TestAskedAgain: the console says that a request has to be asked for again, and how.
+func TestAskedAgain(t *testing.T) {
+	if said := anew(request{State: "ask_again"}); !strings.Contains(said, "ask for it again") || !strings.Contains(said, "requests withdraw") {
+		t.Errorf("it says %q", said)
+	}
+	if said := anew(request{State: "waits"}); said != "" {
+		t.Errorf("of one that waits it says %q", said)
+	}
+}

@@ -14,7 +14,8 @@ export const adminKhmer = (config) => authority(config, "km", "Asia/Phnom_Penh")
 
 const patience = 30_000;
 
-const catalogue = (code) => JSON.parse(readFileSync(join(import.meta.dirname, "../catalogues", `${code}.json`), "utf8")).messages;
+const whole = (code) => JSON.parse(readFileSync(join(import.meta.dirname, "../catalogues", `${code}.json`), "utf8"));
+const catalogue = (code) => whole(code).messages;
 const english = catalogue("en");
 
 // drawn are the screens of which docs/screens has a picture.
@@ -116,6 +117,19 @@ export async function answers({ page }, how, state, look = async () => {}) {
   await press(page, "left");
   await at(page, "home");
 }
+
+/** opens has somebody open the one request that waits for her. */
+async function opens({ page }) {
+  await page.goto(`${new URL(page.url()).origin}/admin#home`);
+  await at(page, "home");
+  await press(page, "again");
+  await page.click("[data-testid=mine] a");
+  await at(page, "request");
+  await there(page, "agree");
+}
+
+/** says waits until a screen says what went wrong, in these words. */
+const says = (page, words) => page.waitForFunction((words) => document.querySelector("[data-testid=trouble]")?.textContent.includes(words), words);
 
 /** settle agrees to what was just asked for, and has a second person agree if that is
  * not enough. */
@@ -232,14 +246,23 @@ const alarms = [
 ];
 
 /** madeUp looks at screens with answers that nobody gave: changes that can be stopped,
- * every alarm, and a decision with all that it says. */
-async function madeUp(page, service, look) {
+ * every alarm, a decision with all that it says, and what an embassy agrees to. */
+async function madeUp(page, service, look, words, digits) {
   const answer = (path, body) => page.route(`**/api/v1/${path}`, (route) => route.fulfill({ json: body }));
   const decision = JSON.parse(readFileSync(join(import.meta.dirname, "../../claims/testdata/screening-everything.json"), "utf8"));
   await answer("changes", { changes: [1, 2, 3, 4].map((n) => ({
     change: n, do: "agency.admit", agency: "", lines: lines("agency.admit", [["what.id", hex(String(n))], ["what.name", `Made-up House ${n}`]]), counts: soon, agreed: [hex("1")], mine: true,
   })) });
   await answer("alarms", { alarms });
+  const spent = {
+    id: hex("b"), do: "agency.suspend", agency: hex("2"), state: "ask_again", expires: soon, people: 2, apart: true, delayed: false, agreed: [hex("1")], mine: false,
+    lines: lines("agency.suspend", [["what.id", hex("2")]]),
+  };
+  await answer("agencies", { agencies: [["2", "Made-up Border Post", "ImmigrationService"], ["4", "Made-up Embassy", "x_DiplomaticMission"]].map(([digit, name, of]) => ({
+    id: hex(digit), name, class: of, country: "UTP", desk: "+00 11", since: "2026-03-01", symbols: "ABCDEF", signs: { kinds: [] }, state: "active",
+  })) });
+  await answer("requests", { requests: [spent] });
+  await answer(`requests/${hex("b")}`, spent);
   await answer(`requests/${hex("a")}`, {
     id: hex("a"), do: "attestation.issue", agency: hex("2"), state: "waits", expires: soon, people: 2, apart: false, delayed: false, agreed: [hex("1")], mine: false,
     who: [{ id: hex("1"), agency: hex("2"), handle: "desk-1", agreed: true }, { id: hex("3"), agency: hex("2"), handle: "desk-2", agreed: false }], others: 2,
@@ -251,15 +274,66 @@ async function madeUp(page, service, look) {
   await there(page, "stoppable");
   await there(page, "to-look-at");
   await look(page, "admin-notices");
+  expect((await page.locator("[data-testid=stoppable] li").count()) === 3, "the first screen names another number of changes than three");
+  const shown = await page.locator("[data-testid=stoppable] .hint bdi").allTextContents();
+  expect(digits === "0123456789" || shown.every((text) => !/[0-9]/.test(text)), `dates have other digits than numbers: ${shown}`);
+  expect((await page.textContent("[data-testid=others]")).includes(words["admin.request.again"].text), "nobody is told that a request has to be asked for again");
+  await page.click("[data-testid=others] a");
+  await standing(page, "ask_again");
+  await there(page, "no");
+  expect((await page.locator("[data-testid=agree]").count()) === 0, "a yes is asked for that could not be the last");
+  expect((await page.locator("[data-testid=stoppable] li").count()) === 1, "another screen names more changes than one");
+  await look(page, "admin-ask-again");
+  await page.goto(`${service}/admin#home`);
+  await at(page, "home");
   await press(page, "to-alarms");
   await page.waitForSelector("[data-testid=alarm] >> nth=9");
   await look(page, "admin-alarms-all");
   await page.goto(`${service}/admin#request/${hex("a")}`);
   await there(page, "order");
   expect(!(await page.textContent("[data-testid=order]")).includes("order."), "a part of a decision has no words");
+  for (const code of ["x_MultidisciplinaryTeam", "balance_of_probabilities", "do_not_detain", "x_ForcedCriminality", "true"]) {
+    expect(!(await page.textContent("[data-testid=order]")).includes(code), `${code} has no words`);
+  }
   await look(page, "admin-decision");
-  await page.unroute("**/api/v1/**");
-  for (const path of ["changes", "alarms", `requests/${hex("a")}`]) await page.unroute(`**/api/v1/${path}`);
+
+  // Somebody of an embassy, who may list nobody: she sees names and words, or nothing.
+  const asks = (digit, act, more) => ({
+    id: hex(digit), do: act, agency: hex("4"), state: "waits", expires: soon, people: 2, apart: false, delayed: false, agreed: [hex("6")], mine: false,
+    who: [{ id: hex("5"), agency: hex("4"), agreed: false }, { id: hex("6"), agency: hex("4"), agreed: true }], lines: lines(act, more),
+  });
+  const embassy = [
+    asks("d", "record.open", [["what.record", hex("e")], ["what.keeper", hex("2")], ["what.purpose", "legal_aid"]]),
+    asks("e", "number.look_up", [["what.order", "AAAA"], ["order.kind", "EMERGENCY_TRAVEL_DOCUMENT"], ["order.issuing_state", "UTO"], ["order.document_number", "L898902C3"], ["order.birth_date", "740812"]]),
+  ];
+  await answer("sessions/self", { id: hex("5"), agency: hex("4"), agency_name: "Made-up Embassy", roles: ["mission"], handle: "desk-5", network: "Made-up network", demo: true, signed_in: soon, keys: [] });
+  await answer("requests", { requests: embassy });
+  for (const q of embassy) await answer(`requests/${q.id}`, q);
+  await page.reload();
+  for (const q of embassy) {
+    await page.goto(`${service}/admin#home`);
+    await page.waitForSelector(`[data-do="${q.do}"] a`);
+    // An id stands under the name that it stands for, or where machines read.
+    const ids = async (where) => {
+      const text = await page.evaluate(() => {
+        const main = document.querySelector("main").cloneNode(true);
+        for (const e of main.querySelectorAll(".id, details")) e.remove();
+        return main.textContent;
+      });
+      expect(!/[0-9a-f]{32}/.test(text), `${where} shows a bare id: ${text}`);
+    };
+    await ids("home");
+    await look(page, "admin-embassy");
+    await page.click(`[data-do="${q.do}"] a`);
+    await at(page, "request");
+    await there(page, "facts");
+    await ids(q.do);
+    const text = await page.textContent("main");
+    expect(!/legal_aid|EMERGENCY_TRAVEL/.test(text), `${q.do} shows a code`);
+    await look(page, `admin-embassy-${q.do}`);
+  }
+  for (const path of ["changes", "alarms", "agencies", "requests", "sessions/self", ...["a", "b", "d", "e"].map((digit) => `requests/${hex(digit)}`)]) await page.unroute(`**/api/v1/${path}`);
+  await page.reload();
 }
 
 /** readSquare reads the square as a camera would, with a reader that nobody here wrote. */
@@ -304,7 +378,7 @@ async function authority(config, code, timezoneId) {
   const { service, link } = config.authority[code];
   const found = [];
   const seen = new Set();
-  const words = catalogue(code);
+  const [words, { digits }] = [catalogue(code), whole(code)];
   const look = async (page, name) => {
     if (seen.has(name)) return;
     seen.add(name);
@@ -404,11 +478,28 @@ async function authority(config, code, timezoneId) {
     await press(three.page, "again");
     await there(three.page, "nothing");
 
+    // A window that stays open shows what was: what is agreed to there says so, whether
+    // it was taken back meanwhile or its time is over.
     await add(one.page, "auditor-2", "auditor", "waits");
+    await opens(two);
     await press(one.page, "no");
     await standing(one.page, "withdrawn");
     await press(one.page, "left");
     await at(one.page, "people");
+    await press(two.page, "agree");
+    await says(two.page, words["admin.problem.state_conflict"].text);
+    await add(one.page, "auditor-3", "auditor", "waits");
+    await handOver(one.page);
+    await opens(two);
+    const late = /\/requests\/[0-9a-f]{32}\/approvals$/;
+    await two.page.route(late, (route) => route.fulfill({ status: 409, contentType: "application/problem+json", json: { code: "approval_stale", status: 409, title: "", type: "/problems/approval_stale" } }));
+    await press(two.page, "agree");
+    await says(two.page, words["admin.problem.approval_stale"].text);
+    await look(two.page, "admin-stale");
+    await two.page.unroute(late);
+    await press(two.page, "no");
+    await standing(two.page, "withdrawn");
+    await press(two.page, "left");
 
     // A program has a token, which is shown once.
     await lookAt(one.page, "programs");
@@ -480,7 +571,7 @@ async function authority(config, code, timezoneId) {
     // A whole device is slow, and says the same in every language.
     if (code === "en") await device(three, service, invitation, one, two, look);
     for (const part of ["devices", "agencies", "changes", "alarms"]) await lookAt(one.page, part);
-    await madeUp(one.page, service, look);
+    await madeUp(one.page, service, look, words, digits);
     const kept = await one.page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie + location.href);
     for (const secret of [link, second, third, anew]) expect(!kept.includes(secret.split("=").at(-1)), "a secret is left in the browser");
     for (const { page } of [one, two, three]) expect(page.problems.length === 0, `the page complains: ${page.problems.join("; ")}`);

@@ -1,5 +1,7 @@
 // Somebody locks the network with a press; two people open it again, each in a browser
 // of their own, on a page that nobody has to sign in to.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { add, handOver, joins, somebody, there } from "./admin.mjs";
 import { at, expect, language, press, problems, until } from "./page.mjs";
 
@@ -51,10 +53,22 @@ export async function lock(config) {
     await at(one.page, "locked");
     expect(new URL(one.page.url()).pathname === "/unlock", "the page for signing in leads nowhere");
     await there(one.page, "agree");
-    await look(one.page, "unlock");
-    await language(one.page, "ar");
-    await look(one.page, "unlock, Arabic");
-    await language(one.page, "en");
+    // All that is signed is in words, in every language.
+    for (const code of ["ar", "km", "en"]) {
+      await language(one.page, code);
+      await there(one.page, "agree");
+      await one.page.click("summary");
+      const places = await one.page.locator("[data-testid=signed] dt").allTextContents();
+      expect(places.length === 5 && places.every((place) => place && !/^[a-z_]+(\.[a-z_]+)*$/.test(place)), `what is signed has no words: ${places}`);
+      expect(!(await one.page.textContent("[data-testid=signed]")).includes("network.unlock"), "what is done has no words");
+      const when = await one.page.locator("[data-testid=signed] dd").nth(3).textContent();
+      expect(code === "en" || !/[0-9]/.test(when), `a date has other digits than numbers: ${when}`);
+      await look(one.page, `locked, ${code}`);
+      if (!config.screens) continue;
+      mkdirSync(join(config.screens, code), { recursive: true });
+      await one.page.evaluate(() => { document.activeElement?.blur(); scrollTo(0, 0); });
+      writeFileSync(join(config.screens, code, "locked.png"), await one.page.screenshot({ fullPage: true, animations: "disabled" }));
+    }
 
     await there(one.page, "agree");
     await one.verified(false);

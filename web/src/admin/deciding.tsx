@@ -78,7 +78,7 @@ function Standing({ request: r }: { request: Request }): VNode | null {
     : r.state === "ask_again" ? "admin.request.ask_again"
     : r.mine ? "" : "admin.request.waits";
   if (!said) return null;
-  return <p class={`note ${r.state === "ask_again" ? "late" : "good"}`} role="status" data-testid="standing" data-state={r.state}><Beside id={said} values={{ when: r.counts ? moment(r.counts) : "" }} /></p>;
+  return <p class={`note ${r.state === "ask_again" ? "late" : "good"}`} role="status" data-testid="standing" data-state={r.state}><Beside id={said} values={{ when: r.counts ? { moment: r.counts } : "" }} /></p>;
 }
 
 function Needs({ request: r }: { request: Request }): VNode {

@@ -13,7 +13,7 @@ words.onChange(() => { turned.value++; });
 /** follow makes the component that is being drawn follow the language. */
 const follow = (): Catalogue => { void turned.value; return words.language(); };
 
-export type Values = Record<string, string | number | VNode>;
+export type Values = Record<string, string | number | VNode | words.When>;
 
 interface Message {
   id: string;
@@ -41,7 +41,8 @@ function said(id: string, values: Values, from: Catalogue, look?: string): VNode
         if (typeof piece === "string") return piece;
         const value = values[piece.name] ?? "";
         // Names and numbers keep their own direction.
-        return typeof value === "object" ? value : <bdi>{typeof value === "number" ? inDigits(value, speaks.digits) : value}</bdi>;
+        if (typeof value === "object") return words.isWhen(value) ? <bdi>{words.written(value, speaks)}</bdi> : value;
+        return <bdi>{typeof value === "number" ? inDigits(value, speaks.digits) : value}</bdi>;
       })}
     </span>
   );

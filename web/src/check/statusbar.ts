@@ -53,7 +53,7 @@ function says(d: storage.Device | undefined): [string, Node[]] {
   if (!navigator.onLine) line(say("page.offline"));
   else if (pack.isLate()) line(beside("freshness.later"));
   if (opened.demo) line(say("page.demo"));
-  if (opened.reopened) line(beside("page.reopened", { date: day(opened.reopened) }));
+  if (opened.reopened) line(beside("page.reopened", { date: { day: opened.reopened } }));
   return [late || pack.clockIsOff() || lease < 24 * hour ? "late" : "good", lines];
 }
 

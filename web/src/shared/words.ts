@@ -72,7 +72,19 @@ function preferred(): string | undefined {
   return navigator.languages.map((l) => l.toLowerCase().split("-")[0]).find((l) => known.has(l));
 }
 
-export type Values = Record<string, string | number | Node>;
+/** When is a day or a moment in a message, which is written as the message is: in the
+ * English beside a language it is English. */
+export type When = { day: dates.When } | { moment: dates.When };
+
+/** isWhen tells whether a value is one. */
+export const isWhen = (value: object): value is When => "day" in value || "moment" in value;
+
+/** written is a day or a moment in the words and digits of a catalogue. Browsers know
+ * other digits for a language than its catalogue has: of one screen they are of one kind. */
+export const written = (when: When, from: Catalogue = chosen): string =>
+  inDigits("day" in when ? dates.day(when.day, from.language) : dates.moment(when.moment, from.language), from.digits);
+
+export type Values = Record<string, string | number | Node | When>;
 
 /** text is a message as plain text, for labels and announcements. */
 export function text(id: string, values: Values = {}, from: Catalogue = chosen): string {
@@ -93,7 +105,7 @@ export function say(id: string, values: Values = {}, from: Catalogue = chosen): 
     }
     const value = values[piece.name] ?? "";
     // Names and telephone numbers keep their own direction.
-    span.append(value instanceof Node ? value : h("bdi", {}, typeof value === "number" ? inDigits(value, speaks.digits) : value));
+    span.append(value instanceof Node ? value : h("bdi", {}, typeof value === "number" ? inDigits(value, speaks.digits) : typeof value === "object" ? written(value, speaks) : value));
   }
   return span;
 }
@@ -111,15 +123,11 @@ export function beside(id: string, values: Values = {}, from: Catalogue = chosen
   return h("span", {}, message, english);
 }
 
-// Browsers know other digits for a language than its catalogue has: of one screen they
-// are of one kind.
-const written = (date: string): string => inDigits(date, chosen.digits);
-
 /** day is a date as the officer writes it. */
-export const day = (at: dates.When): string => written(dates.day(at, chosen.language));
+export const day = (at: dates.When): string => written({ day: at });
 
 /** moment is a date with its time. */
-export const moment = (at: dates.When): string => written(dates.moment(at, chosen.language));
+export const moment = (at: dates.When): string => written({ moment: at });
 
 /** clock is a time of day. */
-export const clock = (at: dates.When): string => written(dates.clock(at, chosen.language));
+export const clock = (at: dates.When): string => inDigits(dates.clock(at, chosen.language), chosen.digits);

@@ -120,7 +120,7 @@ function agreeing(drawn: Drawn, by?: Signed): void {
     h("p", {}, beside(by ? "locked.second" : "locked.two")),
     wrong,
     h("div", { class: "actions" }, primary("locked.agree", () => void agree(), { "data-testid": "agree" })),
-    h("p", { class: "hint" }, beside("locked.until", { when: moment(until) })),
+    h("p", { class: "hint" }, beside("locked.until", { when: { moment: until } })),
     h("details", {},
       h("summary", {}, say("locked.all")),
       h("dl", { "data-testid": "signed" }, ...drawn.lines.flatMap((l) => [h("dt", {}, placeOf(l)), h("dd", {}, valueOf(l))]))),

@@ -8,7 +8,7 @@ import { Loaded, Press, Screen, useLoaded } from "../parts";
 import { to } from "../place";
 import * as service from "../service";
 import { agencies } from "../whose";
-import { Beside, Say, day, moment } from "../words";
+import { Beside, Say } from "../words";
 
 // Those that cannot wait: what is signed or served may not be what it seems.
 const grave: readonly string[] = ["roster_mismatch", "rows_mismatch", "log_stopped", "publishing_stopped", "signer_away"];
@@ -45,7 +45,7 @@ function One({ of: a }: { of: Alarm }): VNode {
   const more = a.agency ? to("agency", a.agency) : places[a.code] && to(places[a.code] ?? "");
   const values = {
     agency: a.agency ? <Named id={a.agency} bare /> : <Say id="admin.network.itself" />, count: a.count ?? 0,
-    when: a.since ? day(a.since) : "", until: a.until ? moment(a.until) : "", command: <bdi dir="ltr">{commands[a.code] ?? ""}</bdi>,
+    when: a.since ? { day: a.since } : "", until: a.until ? { moment: a.until } : "", command: <bdi dir="ltr">{commands[a.code] ?? ""}</bdi>,
   };
   return (
     <li data-testid="alarm" data-code={a.code} class={grave.includes(a.code) ? "grave" : ""}>

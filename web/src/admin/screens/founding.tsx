@@ -8,7 +8,7 @@ import { operates } from "../may";
 import { Loaded, Screen, Tag, useLoaded } from "../parts";
 import * as service from "../service";
 import { agencies } from "../whose";
-import { Beside, Say, moment, type Values } from "../words";
+import { Beside, Say, type Values } from "../words";
 
 interface Task {
   id: string;
@@ -47,7 +47,7 @@ export function Founding(): VNode {
       <Loaded from={found}>
         {({ state, all, people }) => (!state.open ? <p data-testid="over"><Beside id="admin.founding.over" /></p> : (
           <>
-            <p><Beside id="admin.founding.open" values={{ when: moment(state.until ?? "") }} /></p>
+            <p><Beside id="admin.founding.open" values={{ when: { moment: state.until ?? "" } }} /></p>
             <ul class="list" data-testid="tasks">
               {tasks(people, all).map((t) => (
                 <li key={t.id + String(t.values?.["agency"] ?? "")}>

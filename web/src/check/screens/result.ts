@@ -52,7 +52,7 @@ export async function result({ verdict, shown, why }: { verdict: Verdict | null;
           // Two answers are grey although they are sure, so they get no word for it.
           !["replaced", "out_of_use"].includes(v.state) && h("p", { class: "colour" }, say(`band.${band}`)))),
       v.demo && h("p", { class: "demo" }, say("page.demo")),
-      v.reopened && h("p", { class: "demo", "data-testid": "reopened" }, beside("page.reopened", { date: day(v.reopened) })),
+      v.reopened && h("p", { class: "demo", "data-testid": "reopened" }, beside("page.reopened", { date: { day: v.reopened } })),
       h("div", { class: "next" },
         h("h2", {}, say("result.next")),
         ...steps(v.state, reason),
