@@ -17,9 +17,10 @@ const all = [
 ];
 
 // dayIn is a day as the page has to write it: Chromium has words for all of these
-// languages but Khmer.
-const dayIn = (code, day) =>
-  code === "km" ? day : new Intl.DateTimeFormat(code, { dateStyle: "long", calendar: "gregory", timeZone: "UTC" }).format(new Date(day));
+// languages but Khmer, and digits are those of the catalogue.
+const dayIn = ({ language, digits }, day) =>
+  (language === "km" ? day : new Intl.DateTimeFormat(language, { dateStyle: "long", calendar: "gregory", numberingSystem: "latn", timeZone: "UTC" }).format(new Date(day)))
+    .replace(/[0-9]/g, (d) => digits[d]);
 
 async function inLanguage(config, code, timezoneId) {
   const { context, stop } = await start({ timezoneId });
@@ -57,7 +58,7 @@ async function inLanguage(config, code, timezoneId) {
       const { state, text } = await check(page, shown, given);
       expect(state === want, `a card shows ${state}, want ${want}`);
       expect(text.length > 40, `${want} says nothing`);
-      const last = lastDay && dayIn(code, lastDay);
+      const last = lastDay && dayIn(catalogue, lastDay);
       expect(!text.includes(words("record.last_day")) || text.includes(last), `the last day of a card is not ${last}: ${text}`);
       if (!seen.has(`state-${want}`)) await look(`state-${want}`);
     };
