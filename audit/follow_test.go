@@ -104,7 +104,7 @@ func TestFollowers(t *testing.T) {
 	if err := l.Show(t.Context()); err != nil || here.last.Size != 1154 {
 		t.Errorf("shown %d leaves, %v", here.last.Size, err)
 	}
-	here.memory.last = there.last // both ask one and the same
+	here.last = there.last // both ask one and the same
 	s.append(4)
 	here.meanwhile = func() {
 		publish(t, newLog(t, s, d.clone(), key{follower{k.signer, here.memory, nil}, k.verifier, k.vkey}))
@@ -114,7 +114,7 @@ func TestFollowers(t *testing.T) {
 	}
 
 	// It does not sign another tree.
-	here.memory.last.Root[0] ^= 1
+	here.last.Root[0] ^= 1
 	s.append(1)
 	if _, err := l.Publish(t.Context()); !errors.Is(err, ErrProof) {
 		t.Errorf("behind another tree: %v, want ErrProof", err)

@@ -722,6 +722,8 @@ func (l *leaves) proof(t *testing.T, older *leaves) (proof [][]byte) {
 	return proof
 }
 
+// TestGuardLog is of hostile case 76: nothing is signed twice for one size, or that takes back what
+// was signed.
 func TestGuardLog(t *testing.T) {
 	g := newGuarded(t)
 	allowed(t, "a pack, so that the network is known", g.pack(1, "", ""))
@@ -755,7 +757,7 @@ func TestGuardLog(t *testing.T) {
 	allowed(t, "the first again, longer", g.signLog(longer.text(t, ours), longer.proof(t, honest)))
 }
 
-// TestTwoSignersOfALog: a signer that was shown what another one has signed goes on behind
+// TestTwoSignersOfALog is of hostile case 76: a signer that was shown what another one has signed goes on behind
 // that, and behind nothing that nobody has signed.
 func TestTwoSignersOfALog(t *testing.T) {
 	a := newGuarded(t)
