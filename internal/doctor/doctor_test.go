@@ -204,7 +204,7 @@ func TestDoctorTime(t *testing.T) {
 		4 * time.Hour:        {"lists": Fault},
 		25 * 24 * time.Hour:  {"lists": Fault, "trust list": Fault},
 		40 * 24 * time.Hour:  {"lists": Fault, "trust list": Fault, "epochs": Fault},
-		400 * 24 * time.Hour: {"lists": Fault, "trust list": Fault, "epochs": Fault},
+		400 * 24 * time.Hour: {"lists": Fault, "trust list": Fault, "epochs": Fault, "trust key": Fault},
 	} {
 		states, _ := examined(t, dir, passphrase, later)
 		want(t, states, faults)
