@@ -195,9 +195,9 @@ func (s *signed) secrets() map[string][]byte {
 		s.t.Fatal(err)
 	}
 	var keys struct {
-		Root, Status, Pack, Index, Epochs []byte
-		Log                               string
-		Agencies                          map[string]struct{ Signing, KEK [][]byte }
+		Root, Trust, Status, Pack, Index, Epochs []byte
+		Log                                      string
+		Agencies                                 map[string]struct{ Signing, KEK [][]byte }
 	}
 	if err := json.NewDecoder(plain).Decode(&keys); err != nil {
 		s.t.Fatal(err)
@@ -224,6 +224,7 @@ func (s *signed) secrets() map[string][]byte {
 		found[name+" backwards"] = backwards
 	}
 	private("root", keys.Root)
+	private("trust", keys.Trust)
 	private("status", keys.Status)
 	private("pack", keys.Pack)
 	for _, a := range keys.Agencies {

@@ -603,8 +603,8 @@ func TestJudgeLogKey(t *testing.T) {
 	refused(t, "a checkpoint by it", checkpoint(three[1]))
 }
 
-// TestJudgeTrustKey: the root names another key for trust lists where people agreed that
-// the one of before is replaced, and not before.
+// TestJudgeTrustKey is hostile case 78: the root names another key for trust lists where
+// people agreed that the one of before is replaced, and not before.
 func TestJudgeTrustKey(t *testing.T) {
 	w := fileTown(t)
 	iat := w.clock().Unix()
