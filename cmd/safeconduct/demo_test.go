@@ -71,7 +71,7 @@ func TestDemoLocked(t *testing.T) {
 	if _, err := p.Agree(t.Context(), asked.Request.ID); err != nil {
 		t.Fatal(err)
 	}
-	late := time.AfterFunc(30*time.Second, func() { _ = d.process.Process.Kill() })
+	late := time.AfterFunc(3*time.Minute, func() { _ = d.process.Process.Kill() })
 	defer late.Stop()
 	if err := d.process.Wait(); err != nil {
 		t.Errorf("it did not end by itself: %v", err)

@@ -233,7 +233,7 @@ func TestLockedSigner(t *testing.T) {
 // waitFor waits for what has to become so.
 func waitFor(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for range 240 {
+	for range 720 { // three minutes: the machine may be busy
 		if is() {
 			return
 		}

@@ -121,7 +121,7 @@ func play(binary, dir string) (*played, error) {
 	demosMu.Lock()
 	demos = append(demos, d)
 	demosMu.Unlock()
-	late := time.AfterFunc(5*time.Minute, func() { _ = d.process.Process.Kill() })
+	late := time.AfterFunc(15*time.Minute, func() { _ = d.process.Process.Kill() })
 	defer late.Stop()
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {

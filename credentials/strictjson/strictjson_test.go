@@ -270,10 +270,10 @@ func TestCodeOfOthers(t *testing.T) {
 	}
 }
 
-// Comparing each name with each would take more than a minute here.
+// Comparing each name with each would take minutes here.
 func TestManyNamesAreCheap(t *testing.T) {
 	var b strings.Builder
-	for i := range 100_000 {
+	for i := range 200_000 {
 		fmt.Fprintf(&b, `,"%x":1`, i)
 	}
 	text := []byte("{" + b.String()[1:] + "}")
@@ -281,7 +281,7 @@ func TestManyNamesAreCheap(t *testing.T) {
 	if err := strictjson.Check(text, strictjson.Limits{Size: len(text)}); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("took %v", took)
 	}
 }

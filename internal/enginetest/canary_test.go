@@ -208,7 +208,7 @@ func (c *canary) serve(binary, dir string) []byte {
 
 func waitReady(t *testing.T, address string) {
 	t.Helper()
-	for range 1200 { // a minute: other tests may have the machine
+	for range 3600 { // three minutes: other tests may have the machine
 		resp, err := http.Get("http://" + address + "/readyz") //nolint:noctx // bounded by the loop
 		if err == nil {
 			_ = resp.Body.Close()

@@ -55,7 +55,7 @@ func newLoad(t *testing.T) *load {
 	t.Helper()
 	return &load{
 		t: t, halted: make(chan struct{}), issued: map[string]string{}, withdrawn: map[string]bool{}, answers: map[string]int{},
-		client: &http.Client{Timeout: 12 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
+		client: &http.Client{Timeout: 25 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
 	}
 }
 
@@ -208,7 +208,7 @@ func (l *load) repeat(most int) {
 }
 
 // patience is how long a client goes on asking.
-const patience = 90 * time.Second
+const patience = 4 * time.Minute
 
 // ask sends one request until it is answered, to one replica after the other
 // unless one is named, always with the same key.

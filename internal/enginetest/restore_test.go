@@ -449,13 +449,20 @@ func (d *drill) play() {
 	kept, erasedBefore, erasedAfter, changed := d.takeIn(), d.takeIn(), d.takeIn(), d.takeIn()
 	d.mustErase(erasedBefore.caseID)
 	stop := d.load(kept.caseID)
-	time.Sleep(300 * time.Millisecond)
 
-	// The backup, while they work.
-	before := d.acknowledged()
-	data, keyring := filepath.Join(d.temp, "data.age"), filepath.Join(d.temp, "keyring.age")
-	d.must("backup", "--dir", d.at.dir, "--to", d.recipients, "--keyring-file", keyring, data)
-	during := len(d.acknowledged())
+	// The backup, while they work. On a busy machine nothing may be issued during a first
+	// one.
+	var before []string
+	var data, keyring string
+	var during int
+	for try := range 20 {
+		before = d.acknowledged()
+		data, keyring = filepath.Join(d.temp, fmt.Sprintf("data-%d.age", try)), filepath.Join(d.temp, fmt.Sprintf("keyring-%d.age", try))
+		d.must("backup", "--dir", d.at.dir, "--to", d.recipients, "--keyring-file", keyring, data)
+		if during = len(d.acknowledged()); during > len(before) && len(before) > 0 {
+			break
+		}
+	}
 	old := filepath.Join(d.temp, "old-journal")
 	journal, err := os.ReadFile(filepath.Join(d.aside, offsite.JournalName))
 	if err := errors.Join(err, os.WriteFile(old, journal, 0o600)); err != nil {

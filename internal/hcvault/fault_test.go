@@ -446,7 +446,7 @@ func TestFaults(t *testing.T) {
 					t.Fatalf("call %d: %v, want %v", i, err, c.want)
 				}
 				quiet(t, err)
-				if took := time.Since(began); slow && took > 10*time.Second {
+				if took := time.Since(began); slow && took > 30*time.Second {
 					t.Errorf("call %d took %v", i, took)
 				}
 				var u *trouble.Later
@@ -468,13 +468,13 @@ func TestFaults(t *testing.T) {
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
 	var err error
-	for range 60 {
+	for range 600 {
 		if err = try(); err == nil {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Errorf("%s: not after 6 s: %v", what, err)
+	t.Errorf("%s: not after a minute: %v", what, err)
 }
 
 // TestGone has no server at all.
@@ -569,7 +569,7 @@ func TestBounds(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Now()
 	cfg := f.config(t)
-	cfg.Timeout = time.Second
+	cfg.Timeout = 4 * time.Second // turned away at once is a second, on a busy machine
 	cfg.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
 	v := f.created(t, cfg)
 	var reached atomic.Int64

@@ -39,14 +39,14 @@ func start(t testing.TB, s *server, args ...string) {
 		t.Fatal(err)
 	}
 	client := s.client(t, "")
-	for range 200 {
+	for range 1200 {
 		if _, err := client.Sys().SealStatusWithContext(t.Context()); err == nil {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	s.stop()
-	t.Fatalf("the server did not answer within 10 s:\n%s", s.output)
+	t.Fatalf("the server did not answer within a minute:\n%s", s.output)
 }
 
 func (s *server) stop() {

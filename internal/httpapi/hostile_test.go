@@ -502,7 +502,7 @@ func TestOneWayToAPath(t *testing.T) {
 func TestFloods(t *testing.T) {
 	w := newWorld(t)
 	srv := w.server.Listener("")
-	srv.ReadHeaderTimeout, srv.ReadTimeout = 300*time.Millisecond, 600*time.Millisecond
+	srv.ReadHeaderTimeout, srv.ReadTimeout = 6*time.Second, 6*time.Second // what is large has to arrive in time
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -514,7 +514,7 @@ func TestFloods(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 		t.Cleanup(func() { _ = c.Close() })
 		return c
 	}
@@ -535,7 +535,7 @@ func TestFloods(t *testing.T) {
 	for range 5 {
 		c, asked := dial(), time.Now()
 		_, _ = fmt.Fprint(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-		if got := status(c); !strings.Contains(got, "200") || time.Since(asked) > 2*time.Second {
+		if got := status(c); !strings.Contains(got, "200") || time.Since(asked) > 6*time.Second {
 			t.Errorf("somebody else meanwhile: %q after %s", got, time.Since(asked))
 		}
 	}
@@ -544,7 +544,7 @@ func TestFloods(t *testing.T) {
 			t.Errorf("a body that does not end: %q", got)
 		}
 	}
-	if took := time.Since(began); took > 8*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("slow bodies are waited for %s", took)
 	}
 	for name, c := range map[string]struct{ sent, want string }{

@@ -67,7 +67,7 @@ func TestNothingIsLeft(t *testing.T) {
 	if data == "" {
 		t.Skip("no server was started")
 	}
-	for range 100 {
+	for range 3000 { // a minute
 		if _, err := os.Stat(data); os.IsNotExist(err) {
 			return
 		}

@@ -236,7 +236,7 @@ func TestFailover(t *testing.T) {
 	write := func() error {
 		e := storetest.Entry(t, "")
 		err := db.Log().Append(ctx, e)
-		for until := time.Now().Add(20 * time.Second); errors.Is(err, ErrUnavailable) && time.Now().Before(until); {
+		for until := time.Now().Add(2 * time.Minute); errors.Is(err, ErrUnavailable) && time.Now().Before(until); {
 			time.Sleep(50 * time.Millisecond)
 			if err = db.Log().Append(ctx, e); isTaken(err) {
 				err = nil // the try before had happened

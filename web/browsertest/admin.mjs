@@ -6,13 +6,11 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { start } from "./chromium.mjs";
-import { at, enrolWithPIN, expect, open, press, problems, symbols, until } from "./page.mjs";
+import { at, enrolWithPIN, expect, open, patience, press, problems, symbols, until } from "./page.mjs";
 
 export const adminEnglish = (config) => authority(config, "en", "America/Mexico_City");
 export const adminArabic = (config) => authority(config, "ar", "Africa/Cairo");
 export const adminKhmer = (config) => authority(config, "km", "Asia/Phnom_Penh");
-
-const patience = 30_000;
 
 const whole = (code) => JSON.parse(readFileSync(join(import.meta.dirname, "../catalogues", `${code}.json`), "utf8"));
 const catalogue = (code) => whole(code).messages;

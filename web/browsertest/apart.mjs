@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { start } from "./chromium.mjs";
 import { slowLine } from "./line.mjs";
-import { at, expect, open, parts, picture, press, screen, show, until } from "./page.mjs";
+import { at, expect, open, parts, patience, picture, press, screen, show, until } from "./page.mjs";
 
 /** stranger shows everything there is to a page without a device. */
 export async function stranger(config) {
@@ -58,6 +58,7 @@ export async function firstVisit(config) {
   try {
     const { items, bytes } = await (await fetch(`${config.service}/check/parts.json`)).json();
     const page = await context.newPage();
+    page.setDefaultTimeout(patience);
     const began = Date.now();
     await page.goto(`${line.address}/check`);
     await page.waitForSelector("[data-testid=download]");

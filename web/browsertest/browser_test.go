@@ -179,7 +179,7 @@ func startDemo(t *testing.T) (address, folder string, listed json.RawMessage) {
 		if !told {
 			t.Fatalf("the demo ended: %s", problems.String())
 		}
-	case <-time.After(3 * time.Minute):
+	case <-time.After(10 * time.Minute):
 		t.Fatal("the demo takes too long")
 	}
 	if listed, err = os.ReadFile(filepath.Join(folder, "demo.json")); err != nil {

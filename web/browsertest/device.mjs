@@ -225,7 +225,7 @@ export async function closing(config) {
     const name = c.person;
     expect(text.includes(name), "the name was not shown, so that its going away would prove nothing");
     // A result stays for half a minute, and this waits for all of it.
-    await page.waitForFunction(() => document.body.dataset.screen !== "result", null, { timeout: 45_000 });
+    await page.waitForFunction(() => document.body.dataset.screen !== "result", null, { timeout: 90_000 });
     const left = await kept(page);
     const pieces = { name, digits: c.digits, code: c.code, number: c.number, "half of the digits": c.digits.slice(100, 400), "the name's first part": name.split(",")[0] };
     for (const [what, value] of Object.entries(pieces)) expect(!left.includes(value), `${what} is left in the browser`);

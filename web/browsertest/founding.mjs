@@ -59,7 +59,7 @@ export async function firstMinutes(config) {
     const invitation = await there(second.page, "once").then((e) => e.textContent());
     const device = await second.context.newPage();
     pages.push(device);
-    device.setDefaultTimeout(60_000);
+    device.setDefaultTimeout(120_000);
     await opens(device, invitation);
     actions++; // its PIN, twice, and its button
     await enrolWithPIN(device);

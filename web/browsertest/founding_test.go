@@ -113,7 +113,7 @@ func serve(t *testing.T, binary, dir, secret, port string) {
 		_ = c.Process.Signal(os.Interrupt)
 		<-ended
 	})
-	for until := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+	for until := time.Now().Add(5 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		answer, err := http.Get("http://127.0.0.1:" + port + "/readyz") //nolint:noctx // it answers or it does not
 		if err == nil {
 			_ = answer.Body.Close()

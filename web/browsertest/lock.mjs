@@ -40,7 +40,7 @@ export async function lock(config) {
     await at(other.page, "signin");
     await there(other.page, "unlock");
     await look(other.page, "admin-signin-locked");
-    await until(async () => (await answers(service, "/readyz")).code === "locked", "the network is locked", 60_000);
+    await until(async () => (await answers(service, "/readyz")).code === "locked", "the network is locked");
     const took = Date.now() - began;
 
     // Whoever was signed in is not, and whoever comes to sign in is led to the page.
@@ -98,7 +98,7 @@ export async function lock(config) {
       else await until(async () => (await who.page.textContent("[role=alert]")).includes("second person"), "an auditor is no second person");
     }
     await look(two.page, "unlock-opened");
-    await until(async () => (await answers(service, "/readyz")).status === 200, "the network is open again", 60_000);
+    await until(async () => (await answers(service, "/readyz")).status === 200, "the network is open again");
 
     await two.page.goto(`${service}/unlock`);
     await there(two.page, "opened"); // it is not locked

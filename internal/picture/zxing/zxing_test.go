@@ -92,7 +92,7 @@ func TestEnds(t *testing.T) {
 	if _, err := r.Read(over, large); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrProgram) {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(begun); took > 10*time.Second {
+	if took := time.Since(begun); took > 30*time.Second {
 		t.Errorf("it took %v to stop", took)
 	}
 	if got, err := r.Read(t.Context(), look); err != nil || len(got) != 1 || got[0] != digits {
