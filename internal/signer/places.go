@@ -473,17 +473,13 @@ func (g *Guard) catchUp(ctx context.Context, base, pack string) error {
 	if err != nil {
 		return err
 	}
-	trust, err := g.named(ctx, p)
-	if err != nil {
-		return err
-	}
 	g.judging.Lock()
 	defer g.judging.Unlock()
 	g.mu.Lock()
 	older := p.Sequence <= g.state.Sequence
 	g.mu.Unlock()
 	if !older {
-		err = g.adoptPack(ctx, base, p, trust)
+		err = g.adoptPack(ctx, base, p)
 	}
 	if err != nil {
 		return err
@@ -494,7 +490,11 @@ func (g *Guard) catchUp(ctx context.Context, base, pack string) error {
 	return nil
 }
 
-func (g *Guard) adoptPack(ctx context.Context, base string, p verifier.PackStatement, trust verifier.TrustList) error {
+func (g *Guard) adoptPack(ctx context.Context, base string, p verifier.PackStatement) error {
+	trust, err := g.named(ctx, p)
+	if err != nil {
+		return err
+	}
 	lists, err := g.listsOf(ctx, base, p, func(subject string, t *statuslist.Token, _ string) error {
 		_, err := g.changes(ctx, subject, t.List)
 		return err
