@@ -152,7 +152,8 @@ func (b *Board) followRoster(ctx context.Context, by audit.Actor) error {
 type listTokens struct{ status, answers string }
 
 // open puts up what was published last. A network that has published nothing
-// begins with a window in which nothing happened.
+// begins with a window in which nothing happened, and so does one that was off for
+// longer than what it published holds.
 func (b *Board) open(ctx context.Context) error {
 	if _, err := b.store.OpenList(ctx); err != nil {
 		return err
@@ -162,7 +163,12 @@ func (b *Board) open(ctx context.Context) error {
 		return err
 	}
 	if up > 0 {
-		return b.refresh(ctx)
+		err := b.refresh(ctx)
+		if !over(err) {
+			return err
+		}
+		_, err = b.Publish(ctx, audit.Actor{ID: "service"}, false)
+		return err
 	}
 	status, _, err := b.collect(ctx)
 	switch {
@@ -189,15 +195,23 @@ func (b *Board) Publish(ctx context.Context, by audit.Actor, emergency bool) (do
 // this one waited.
 func (b *Board) publishDue(ctx context.Context, every time.Duration) error {
 	return b.withLease(ctx, func() error {
-		if err := b.refresh(ctx); err != nil {
-			return err
-		}
-		if b.age() < every/2 {
+		err := b.refresh(ctx)
+		if err == nil && b.age() < every/2 {
 			return nil
 		}
-		_, err := b.publish(ctx, audit.Actor{ID: "service"}, false)
+		if err != nil && !over(err) {
+			return err
+		}
+		_, err = b.publish(ctx, audit.Actor{ID: "service"}, false)
 		return err
 	})
+}
+
+// over tells whether a pack does not open because its trust list is past its end. The
+// next publication has a new one.
+func over(err error) bool {
+	not, ok := errors.AsType[*verifier.NotReadyError](err)
+	return ok && not.Reason == verifier.ReasonTrustListOld
 }
 
 func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (httpapi.Published, error) {
