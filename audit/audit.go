@@ -83,6 +83,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -129,8 +130,11 @@ var (
 type Actor struct {
 	ID     string // 128 random bits in hex
 	Agency string // the agency acted for
-	Role   string // as package people names it
+	Role   string // as package people names it; several with a plus between them
 }
+
+// Roles are the actor's roles, one by one.
+func (a Actor) Roles() []string { return strings.Split(a.Role, "+") }
 
 // Note is one thing that was done, as a history holds it. It is never public.
 type Note struct {

@@ -15,15 +15,15 @@ const KindAppointment Kind = "appointment"
 // where she will be, so that it is shown at a desk and on her own sheet: never on
 // a card, and to no agency but the one that keeps her case.
 type Appointment struct {
-	Purpose     string         `json:"purpose,omitempty" list:"appointment_purpose" is:"required"`
-	PurposeText private.String `json:"purpose_text,omitzero"`         // with other, and only then
-	Office      private.String `json:"office,omitzero" is:"required"` // its name, as she asks for it
-	Address     private.String `json:"address,omitzero"`              // street or floor
-	City        private.String `json:"city,omitzero"`
-	Country     string         `json:"country,omitempty" is:"country"`
-	Day         Day            `json:"day,omitempty" is:"required,coming"`
-	Window      private.String `json:"window,omitzero"` // when on that day, such as 09:00 to 11:00
-	Bring       private.String `json:"bring,omitzero" is:"text"`
+	Purpose     string         `json:"purpose,omitempty" list:"appointment_purpose" is:"required" tells:"whereabouts"`
+	PurposeText private.String `json:"purpose_text,omitzero" tells:"whereabouts"`         // with other, and only then
+	Office      private.String `json:"office,omitzero" is:"required" tells:"whereabouts"` // its name, as she asks for it
+	Address     private.String `json:"address,omitzero" tells:"whereabouts"`              // street or floor
+	City        private.String `json:"city,omitzero" tells:"whereabouts"`
+	Country     string         `json:"country,omitempty" is:"country" tells:"whereabouts"`
+	Day         Day            `json:"day,omitempty" is:"required,coming" tells:"whereabouts"`
+	Window      private.String `json:"window,omitzero" tells:"whereabouts"` // when on that day, such as 09:00 to 11:00
+	Bring       private.String `json:"bring,omitzero" is:"text" tells:"whereabouts"`
 }
 
 // Kind is KindAppointment.

@@ -37,7 +37,7 @@ func TestAppointment(t *testing.T) {
 			t.Errorf("issued on %s: lasts until %s, %v, want %s", issued, last, err, want)
 		}
 	}
-	if terms, err := claims.TermsOf(a); err != nil || !terms.KeeperOnly || terms.Answers {
+	if terms, err := claims.TermsOf(a); err != nil || !claims.KeeperOnly(terms.Kind) || terms.Answers {
 		t.Errorf("got %+v, %v: an appointment is for the keeper of the case alone", terms, err)
 	}
 }

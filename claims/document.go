@@ -15,23 +15,23 @@ const KindDocument Kind = "document"
 // what it is, where it is, and how it was lost. The record itself, with its
 // pages, is kept encrypted by package vault. Reporting notifies no state.
 type DocumentReport struct {
-	DocID            string         `json:"doc_id,omitempty" is:"id"`
-	DocumentKind     string         `json:"document_kind,omitempty" list:"document_kind" is:"required"`
-	CustomType       private.String `json:"custom_type,omitzero"` // with OTHER, and only then
-	IssuingState     string         `json:"issuing_state,omitempty" is:"required,country"`
-	DocumentNumber   private.String `json:"document_number,omitzero"`
-	IssueDate        *PartialDate   `json:"issue_date,omitempty"`
-	ExpiryDate       Day            `json:"expiry_date,omitempty"`
-	IssuingAuthority private.String `json:"issuing_authority,omitzero"`
-	HolderNames      private.String `json:"holder_names,omitzero" is:"name"` // as printed
-	HolderBirthDate  *PartialDate   `json:"holder_dob,omitempty"`            // as printed
-	HolderSex        string         `json:"holder_sex,omitempty" list:"sex"` // as printed
-	MRZ              *MRZ           `json:"mrz,omitempty"`
-	Pages            []Page         `json:"pages,omitempty" is:"max=64"`
-	Custody          string         `json:"custody,omitempty" list:"custody" is:"required"`
-	CustodySince     *PartialDate   `json:"custody_since,omitempty"`
-	RecordStatus     string         `json:"record_status,omitempty" list:"record_status" is:"required"`
-	Loss             *Loss          `json:"loss,omitempty"`
+	DocID            string         `json:"doc_id,omitempty" is:"id" tells:"document"`
+	DocumentKind     string         `json:"document_kind,omitempty" list:"document_kind" is:"required" tells:"document"`
+	CustomType       private.String `json:"custom_type,omitzero" tells:"document"` // with OTHER, and only then
+	IssuingState     string         `json:"issuing_state,omitempty" is:"required,country" tells:"document"`
+	DocumentNumber   private.String `json:"document_number,omitzero" tells:"document"`
+	IssueDate        *PartialDate   `json:"issue_date,omitempty" tells:"document"`
+	ExpiryDate       Day            `json:"expiry_date,omitempty" tells:"document"`
+	IssuingAuthority private.String `json:"issuing_authority,omitzero" tells:"document"`
+	HolderNames      private.String `json:"holder_names,omitzero" is:"name" tells:"document"` // as printed
+	HolderBirthDate  *PartialDate   `json:"holder_dob,omitempty" tells:"document"`            // as printed
+	HolderSex        string         `json:"holder_sex,omitempty" list:"sex" tells:"document"` // as printed
+	MRZ              *MRZ           `json:"mrz,omitempty" tells:"document"`
+	Pages            []Page         `json:"pages,omitempty" is:"max=64" tells:"pages"`
+	Custody          string         `json:"custody,omitempty" list:"custody" is:"required" tells:"custody"`
+	CustodySince     *PartialDate   `json:"custody_since,omitempty" tells:"custody"`
+	RecordStatus     string         `json:"record_status,omitempty" list:"record_status" is:"required" tells:"document"`
+	Loss             *Loss          `json:"loss,omitempty" tells:"account"`
 }
 
 // MRZ is the machine-readable zone with the result of every check digit, one

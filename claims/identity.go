@@ -16,29 +16,29 @@ const KindIdentity Kind = "identity"
 // it. All names are as the person and her papers write them, in any script.
 // The last members are there because missions without a database ask for them.
 type IdentityClaim struct {
-	ClaimID      string           `json:"claim_id,omitempty" is:"id"`
-	Names        []Name           `json:"names,omitempty" is:"required,max=8"`
-	BirthDate    *PartialDate     `json:"dob,omitempty"`
-	Sex          string           `json:"sex,omitempty" list:"sex"`
-	Citizenship  []string         `json:"citizenship,omitempty" is:"country,max=4"`
-	PlaceOfBirth private.String   `json:"place_of_birth,omitzero"`
-	ParentsNames []private.String `json:"parents_names,omitempty" is:"name,max=4"`
-	HomeContact  private.String   `json:"home_contact,omitzero"`
-	Photo        *Photo           `json:"photo,omitempty"`
-	Languages    []string         `json:"languages,omitempty" is:"language,max=8"`
-	Evidence     []Evidence       `json:"evidence,omitempty" is:"max=16"`
-	Assurance    string           `json:"assurance,omitempty" list:"assurance" is:"required"`
-	ClaimStatus  string           `json:"claim_status,omitempty" list:"claim_status" is:"required"`
-	MissionReply *MissionReply    `json:"mission_reply,omitempty"`
+	ClaimID      string           `json:"claim_id,omitempty" is:"id" tells:"identity"`
+	Names        []Name           `json:"names,omitempty" is:"required,max=8" tells:"name"`
+	BirthDate    *PartialDate     `json:"dob,omitempty" tells:"birth"`
+	Sex          string           `json:"sex,omitempty" list:"sex" tells:"identity"`
+	Citizenship  []string         `json:"citizenship,omitempty" is:"country,max=4" tells:"nationality"`
+	PlaceOfBirth private.String   `json:"place_of_birth,omitzero" tells:"identity"`
+	ParentsNames []private.String `json:"parents_names,omitempty" is:"name,max=4" tells:"family"`
+	HomeContact  private.String   `json:"home_contact,omitzero" tells:"family"`
+	Photo        *Photo           `json:"photo,omitempty" tells:"portrait"`
+	Languages    []string         `json:"languages,omitempty" is:"language,max=8" tells:"identity"`
+	Evidence     []Evidence       `json:"evidence,omitempty" is:"max=16" tells:"sources"`
+	Assurance    string           `json:"assurance,omitempty" list:"assurance" is:"required" tells:"sources"`
+	ClaimStatus  string           `json:"claim_status,omitempty" list:"claim_status" is:"required" tells:"sources"`
+	MissionReply *MissionReply    `json:"mission_reply,omitempty" tells:"note"`
 
-	FatherName       private.String `json:"father_name,omitzero" is:"name"`
-	GrandfatherName  private.String `json:"grandfather_name,omitzero" is:"name"`
-	Region           private.String `json:"region,omitzero"`
-	District         private.String `json:"district,omitzero"`
-	Village          private.String `json:"village,omitzero"`
-	NationalIDNumber private.String `json:"national_id_number,omitzero"`
-	School           private.String `json:"school,omitzero"`
-	RelativeContact  private.String `json:"relative_contact,omitzero"`
+	FatherName       private.String `json:"father_name,omitzero" is:"name" tells:"family"`
+	GrandfatherName  private.String `json:"grandfather_name,omitzero" is:"name" tells:"family"`
+	Region           private.String `json:"region,omitzero" tells:"register"`
+	District         private.String `json:"district,omitzero" tells:"register"`
+	Village          private.String `json:"village,omitzero" tells:"register"`
+	NationalIDNumber private.String `json:"national_id_number,omitzero" tells:"register"`
+	School           private.String `json:"school,omitzero" tells:"register"`
+	RelativeContact  private.String `json:"relative_contact,omitzero" tells:"family"`
 }
 
 // Name is one name of a person. Many people have one name and no surname, so

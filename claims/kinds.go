@@ -8,9 +8,6 @@ type Terms struct {
 	// Answers says that the attestation is about another one, whoever signed
 	// that. The others are about a case, and are for the agency that keeps it.
 	Answers bool
-	// KeeperOnly says that nobody but the agency that keeps the case reads it,
-	// whomever the record is shared with.
-	KeeperOnly bool
 	// Days is how long an attestation lasts where neither the claims nor an order
 	// says otherwise, the day of issue among them.
 	Days int
@@ -23,7 +20,7 @@ type Terms struct {
 // the rights. CONTRIBUTING.md tells how a kind is added.
 var kinds = []Terms{
 	{Kind: KindScreening, Days: 90, empty: func() Claims { return new(Screening) }},
-	{Kind: KindAppointment, Days: 90, KeeperOnly: true, empty: func() Claims { return new(Appointment) }},
+	{Kind: KindAppointment, Days: 90, empty: func() Claims { return new(Appointment) }},
 	{Kind: KindIdentity, Days: 365, empty: func() Claims { return new(IdentityClaim) }},
 	{Kind: KindDocument, Days: 365, empty: func() Claims { return new(DocumentReport) }},
 	{Kind: KindOpinion, Days: 365, Answers: true, empty: func() Claims { return new(Opinion) }},

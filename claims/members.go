@@ -20,7 +20,7 @@ import (
 // Tag json has the name. Tag list has the code list that the value is of. Tag is
 // has the rest, in words with commas between them: required; past or coming, for a
 // day that has come or is not over yet; min=N and max=N, for the value of a number or the length of a
-// list; and the Form of a text.
+// list; and the Form of a text. Tag tells has the Topic, which says who sees it.
 type Member struct {
 	Name     string       // in JSON
 	List     string       // name of a code list, or ""
@@ -31,6 +31,7 @@ type Member struct {
 	Past     bool         // a day or date that has come
 	Coming   bool         // a day that is not over yet
 	Min, Max int          // of a number, or of the length of a list
+	Tells    Topic        // who sees it; "" for what is seen, or not, with what it stands in
 
 	index int
 }
@@ -83,7 +84,7 @@ var members sync.Map // reflect.Type to []Member
 
 func member(t reflect.Type, i int) Member {
 	f := t.Field(i)
-	m := Member{Type: f.Type, List: f.Tag.Get("list"), index: i}
+	m := Member{Type: f.Type, List: f.Tag.Get("list"), Tells: Topic(f.Tag.Get("tells")), index: i}
 	m.Name, _, _ = strings.Cut(f.Tag.Get("json"), ",")
 	if m.Many = f.Type.Kind() == reflect.Slice; m.Many {
 		m.Type = f.Type.Elem()

@@ -15,11 +15,11 @@ const KindOpinion Kind = "opinion"
 // stays as it is, and both are read together. Which attestation it is about
 // stands in the signed form, not here.
 type Opinion struct {
-	Opinion        string         `json:"opinion,omitempty" list:"opinion" is:"required"`
-	AuthorityClass string         `json:"authority_class,omitempty" list:"authority_class" is:"required"`
-	Date           Day            `json:"date,omitempty" is:"required,past"`
-	Parts          []string       `json:"parts,omitempty" list:"attestation_part"` // what is concurred in, missing or dissented from; required with concur_in_part
-	Reason         private.String `json:"reason,omitzero" is:"text"`               // required with dissent
+	Opinion        string         `json:"opinion,omitempty" list:"opinion" is:"required" tells:"answer"`
+	AuthorityClass string         `json:"authority_class,omitempty" list:"authority_class" is:"required" tells:"answer"`
+	Date           Day            `json:"date,omitempty" is:"required,past" tells:"answer"`
+	Parts          []string       `json:"parts,omitempty" list:"attestation_part" tells:"answer"` // what is concurred in, missing or dissented from; required with concur_in_part
+	Reason         private.String `json:"reason,omitzero" is:"text" tells:"note"`                 // required with dissent
 }
 
 // Kind is KindOpinion.

@@ -16,14 +16,14 @@ const KindReliance Kind = "reliance"
 // from one agency to the next. Which attestation it is about stands in the
 // signed form, not here.
 type Reliance struct {
-	Reliance        string         `json:"reliance,omitempty" list:"reliance"`                 // required unless officer_decision is there
-	OfficerDecision string         `json:"officer_decision,omitempty" list:"officer_decision"` // what an officer did after reading
-	AuthorityClass  string         `json:"authority_class,omitempty" list:"authority_class" is:"required"`
-	Date            Day            `json:"date,omitempty" is:"required,past"`
-	Parts           []string       `json:"parts,omitempty" list:"attestation_part"` // what was relied on; required with relied_partly, and only then
-	Reason          string         `json:"reason,omitempty" list:"reliance_reason"` // required with rescreened
-	ReasonText      private.String `json:"reason_text,omitzero" is:"text"`          // required with the reason other
-	NewScreening    string         `json:"new_screening,omitempty" is:"id"`         // the screening that was made again; with rescreened only
+	Reliance        string         `json:"reliance,omitempty" list:"reliance" tells:"answer"`                 // required unless officer_decision is there
+	OfficerDecision string         `json:"officer_decision,omitempty" list:"officer_decision" tells:"answer"` // what an officer did after reading
+	AuthorityClass  string         `json:"authority_class,omitempty" list:"authority_class" is:"required" tells:"answer"`
+	Date            Day            `json:"date,omitempty" is:"required,past" tells:"answer"`
+	Parts           []string       `json:"parts,omitempty" list:"attestation_part" tells:"answer"` // what was relied on; required with relied_partly, and only then
+	Reason          string         `json:"reason,omitempty" list:"reliance_reason" tells:"answer"` // required with rescreened
+	ReasonText      private.String `json:"reason_text,omitzero" is:"text" tells:"note"`            // required with the reason other
+	NewScreening    string         `json:"new_screening,omitempty" is:"id" tells:"note"`           // the screening that was made again; with rescreened only
 }
 
 // Kind is KindReliance.

@@ -15,26 +15,26 @@ const KindReply Kind = "reply"
 // Reply is the answer of an embassy or consulate. Which attestation it answers
 // stands in the signed form, not here.
 type Reply struct {
-	Answer       string         `json:"answer,omitempty" list:"reply_answer" is:"required"`
-	Mission      private.String `json:"mission,omitzero" is:"required"`
-	MissionState string         `json:"mission_state,omitempty" is:"required,country"`
-	Ref          private.String `json:"ref,omitzero"`
-	OfficerID    private.String `json:"officer_id,omitzero"`
-	Date         Day            `json:"date,omitempty" is:"required,past"`
+	Answer       string         `json:"answer,omitempty" list:"reply_answer" is:"required" tells:"answer"`
+	Mission      private.String `json:"mission,omitzero" is:"required" tells:"answer"`
+	MissionState string         `json:"mission_state,omitempty" is:"required,country" tells:"answer"`
+	Ref          private.String `json:"ref,omitzero" tells:"note"`
+	OfficerID    private.String `json:"officer_id,omitzero" tells:"note"`
+	Date         Day            `json:"date,omitempty" is:"required,past" tells:"answer"`
 
-	Channel   string     `json:"channel,omitempty" list:"reply_channel" is:"required"`
-	CallBacks []CallBack `json:"callbacks,omitempty" is:"max=8"` // with relayed only
+	Channel   string     `json:"channel,omitempty" list:"reply_channel" is:"required" tells:"answer"`
+	CallBacks []CallBack `json:"callbacks,omitempty" is:"max=8" tells:"note"` // with relayed only
 
-	Needed []string       `json:"needed,omitempty" list:"reply_needed"` // required with more_info_needed, and only then
-	Reason private.String `json:"reason,omitzero" is:"text"`
+	Needed []string       `json:"needed,omitempty" list:"reply_needed" tells:"answer"` // required with more_info_needed, and only then
+	Reason private.String `json:"reason,omitzero" is:"text" tells:"note"`
 
-	ETDRef        private.String `json:"etd_ref,omitzero"`                 // reference of a travel document; with matched only, as are the next four
-	ETDValidUntil Day            `json:"etd_valid_until,omitempty"`        // not before the date
-	Entries       string         `json:"entries,omitempty" list:"entries"` // how often it lets its bearer in
-	CollectWhere  private.String `json:"collect_where,omitzero"`
-	DeliveredOn   Day            `json:"delivered_on,omitempty" is:"past"`
+	ETDRef        private.String `json:"etd_ref,omitzero" tells:"note"`                 // reference of a travel document; with matched only, as are the next four
+	ETDValidUntil Day            `json:"etd_valid_until,omitempty" tells:"note"`        // not before the date
+	Entries       string         `json:"entries,omitempty" list:"entries" tells:"note"` // how often it lets its bearer in
+	CollectWhere  private.String `json:"collect_where,omitzero" tells:"note"`
+	DeliveredOn   Day            `json:"delivered_on,omitempty" is:"past" tells:"note"`
 
-	SLTDRecorded bool `json:"sltd_recorded"` // the state has entered the lost document in INTERPOL's list
+	SLTDRecorded bool `json:"sltd_recorded" tells:"answer"` // the state has entered the lost document in INTERPOL's list
 }
 
 // CallBack is one call to a mission that has no account, to hear whether its

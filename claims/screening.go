@@ -32,36 +32,36 @@ const ReviewDays = 14
 // assessed, by which tool, to which standard, on which day. It is evidence and
 // no verdict.
 type Screening struct {
-	TraffickingStatus      string         `json:"trafficking_status,omitempty" list:"trafficking_status" is:"required"`
-	DecisionLevel          string         `json:"decision_level,omitempty" list:"decision_level" is:"required"`
-	AuthorityClass         string         `json:"authority_class,omitempty" list:"authority_class" is:"required"`
-	StandardOfEvidence     string         `json:"standard_of_evidence,omitempty" list:"standard_of_evidence" is:"required"`
-	Confidence             string         `json:"confidence,omitempty" list:"confidence" is:"required"`
-	ConfidenceReason       private.String `json:"confidence_reason,omitzero" is:"text"`
-	Tool                   string         `json:"tool,omitempty" list:"tool" is:"required"`
-	ToolName               private.String `json:"tool_name,omitzero"` // with OTHER, and only then
-	Act                    []string       `json:"act,omitempty" list:"act"`
-	Means                  []string       `json:"means,omitempty" list:"means"` // not needed for a child
-	Purpose                []string       `json:"purpose,omitempty" list:"purpose"`
-	ForcedCriminalityKind  []string       `json:"forced_criminality_kind,omitempty" list:"forced_criminality_kind"` // with x_ForcedCriminality, and only then
-	MethodsOfControl       []string       `json:"methods_of_control,omitempty" list:"methods_of_control"`
-	MethodOfRecruitment    []string       `json:"method_of_recruitment,omitempty" list:"method_of_recruitment"`
-	RecruitmentApps        []string       `json:"recruitment_apps,omitempty" list:"website_or_app"`
-	ForcedLabourIndustry   []string       `json:"forced_labour_industry,omitempty" list:"forced_labour_industry"`
-	TypeOfSexExploitation  []string       `json:"type_of_sex_exploitation,omitempty" list:"type_of_sex_exploitation"`
-	Indicators             []Indicator    `json:"indicators,omitempty" is:"max=67"`
-	DimensionResults       *RuleResult    `json:"dimension_results,omitempty"` // Complete computes it; required with indicators
-	MinorAtTime            string         `json:"minor_at_time,omitempty" list:"minor_at_time" is:"required"`
-	Interview              *Interview     `json:"interview,omitempty" is:"required"`
-	Consent                *Consent       `json:"consent,omitempty" is:"required"`
-	NonPunishmentStatement *NonPunishment `json:"non_punishment_statement,omitempty"`
-	RequestedEffect        []string       `json:"requested_effect,omitempty" list:"requested_effect"`
-	ReflectionPeriod       *Reflection    `json:"reflection_period,omitempty"`
-	ValidFrom              Day            `json:"valid_from,omitempty"`
-	ValidUntil             Day            `json:"valid_until,omitempty"` // later than valid_from, at most maxValidity days
-	ReviewBy               Day            `json:"review_by,omitempty"`   // no later than the function ReviewBy says
-	AskAgainInPrivate      bool           `json:"ask_again_in_private,omitempty"`
-	Referral               *Referral      `json:"referral,omitempty"`
+	TraffickingStatus      string         `json:"trafficking_status,omitempty" list:"trafficking_status" is:"required" tells:"status"`
+	DecisionLevel          string         `json:"decision_level,omitempty" list:"decision_level" is:"required" tells:"level"`
+	AuthorityClass         string         `json:"authority_class,omitempty" list:"authority_class" is:"required" tells:"assessment"`
+	StandardOfEvidence     string         `json:"standard_of_evidence,omitempty" list:"standard_of_evidence" is:"required" tells:"assessment"`
+	Confidence             string         `json:"confidence,omitempty" list:"confidence" is:"required" tells:"confidence"`
+	ConfidenceReason       private.String `json:"confidence_reason,omitzero" is:"text" tells:"confidence"`
+	Tool                   string         `json:"tool,omitempty" list:"tool" is:"required" tells:"assessment"`
+	ToolName               private.String `json:"tool_name,omitzero" tells:"assessment"` // with OTHER, and only then
+	Act                    []string       `json:"act,omitempty" list:"act" tells:"codes"`
+	Means                  []string       `json:"means,omitempty" list:"means" tells:"codes"` // not needed for a child
+	Purpose                []string       `json:"purpose,omitempty" list:"purpose" tells:"codes"`
+	ForcedCriminalityKind  []string       `json:"forced_criminality_kind,omitempty" list:"forced_criminality_kind" tells:"account"` // with x_ForcedCriminality, and only then
+	MethodsOfControl       []string       `json:"methods_of_control,omitempty" list:"methods_of_control" tells:"account"`
+	MethodOfRecruitment    []string       `json:"method_of_recruitment,omitempty" list:"method_of_recruitment" tells:"account"`
+	RecruitmentApps        []string       `json:"recruitment_apps,omitempty" list:"website_or_app" tells:"account"`
+	ForcedLabourIndustry   []string       `json:"forced_labour_industry,omitempty" list:"forced_labour_industry" tells:"account"`
+	TypeOfSexExploitation  []string       `json:"type_of_sex_exploitation,omitempty" list:"type_of_sex_exploitation" tells:"account"`
+	Indicators             []Indicator    `json:"indicators,omitempty" is:"max=67" tells:"indicators"`
+	DimensionResults       *RuleResult    `json:"dimension_results,omitempty" tells:"indicators"` // Complete computes it; required with indicators
+	MinorAtTime            string         `json:"minor_at_time,omitempty" list:"minor_at_time" is:"required" tells:"needs"`
+	Interview              *Interview     `json:"interview,omitempty" is:"required" tells:"interview"`
+	Consent                *Consent       `json:"consent,omitempty" is:"required" tells:"consent"`
+	NonPunishmentStatement *NonPunishment `json:"non_punishment_statement,omitempty" tells:"effects"`
+	RequestedEffect        []string       `json:"requested_effect,omitempty" list:"requested_effect" tells:"needs"`
+	ReflectionPeriod       *Reflection    `json:"reflection_period,omitempty" tells:"effects"`
+	ValidFrom              Day            `json:"valid_from,omitempty" tells:"validity"`
+	ValidUntil             Day            `json:"valid_until,omitempty" tells:"validity"` // later than valid_from, at most maxValidity days
+	ReviewBy               Day            `json:"review_by,omitempty" tells:"interview"`  // no later than the function ReviewBy says
+	AskAgainInPrivate      bool           `json:"ask_again_in_private,omitempty" tells:"interview"`
+	Referral               *Referral      `json:"referral,omitempty" tells:"note"`
 }
 
 // Interview is how a screening interview was held.

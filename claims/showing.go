@@ -15,6 +15,8 @@ type Showing struct {
 type Recipient struct {
 	Class   string // list org_type
 	Country string // whose agency it is; three letters
+	// Identifies says that the agency decides who is identified formally.
+	Identifies bool
 }
 
 // Origin is what is known of the state that a person comes from, and of the one

@@ -17,6 +17,7 @@ type Signing struct {
 const (
 	levelPreliminary = "preliminary_screening"
 	levelGrounds     = "reasonable_grounds"
+	levelFormal      = "formal_identification"
 	levelJudicial    = "judicial_finding"
 )
 
@@ -69,6 +70,9 @@ func (s Signing) Reaches(level string) bool {
 	n := CardDecisionLevel(level)
 	return n > 0 && n <= CardDecisionLevel(s.Level)
 }
+
+// Identifies tells whether whoever signs that identifies people formally.
+func (s Signing) Identifies() bool { return s.May(KindScreening) && s.Reaches(levelFormal) }
 
 // SigningClasses lists the classes of the table, sorted.
 func SigningClasses() []string { return slices.Sorted(maps.Keys(signing)) }

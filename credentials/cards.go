@@ -261,7 +261,7 @@ func checkBirthYear(c *invalid.Checker, date string) {
 // caller looks. A level that the agency may not sign any more is ErrLevel: a card says
 // it anew.
 func (is *Issuer) screened(ctx context.Context, by audit.Actor, agency Agency, caseID string, id ID) (status, level string, signed private.String, err error) {
-	a, err := is.Read(ctx, by, id)
+	a, _, _, err := is.open(ctx, by, id)
 	switch {
 	case err != nil:
 		return "", "", private.String{}, err

@@ -79,13 +79,13 @@ func openWorld(ctx context.Context, path string, complain func(string, ...any)) 
 		agencies: &agencies{of: map[string]*agency{}, complain: complain},
 	}
 	for _, a := range []struct {
-		actor          *audit.Actor
-		class, country string
+		actor                *audit.Actor
+		role, class, country string
 	}{
-		{&w.house, "NGO", "KHM"}, {&w.river, "NGO", "THA"},
-		{&w.ethiopia, claims.ClassMission, "ETH"}, {&w.kenya, claims.ClassMission, "KEN"},
+		{&w.house, "caseworker", "NGO", "KHM"}, {&w.river, "caseworker", "NGO", "THA"},
+		{&w.ethiopia, "mission", claims.ClassMission, "ETH"}, {&w.kenya, "mission", claims.ClassMission, "KEN"},
 	} {
-		*a.actor = audit.Actor{ID: storetest.NewID(), Agency: storetest.NewID(), Role: "worker"}
+		*a.actor = audit.Actor{ID: storetest.NewID(), Agency: storetest.NewID(), Role: a.role}
 		if err := w.agencies.add(a.actor.Agency, a.class, a.country); err != nil {
 			return nil, err
 		}
@@ -202,7 +202,8 @@ type cases struct {
 	mu     sync.Mutex
 	owner  map[string]string
 	key    map[string][]byte
-	broken error // what Seal answers
+	broken error          // what Seal answers
+	opened *claims.Access // on what everybody else reads, as after the holder has opened a record; nil: not at all
 }
 
 func (c *cases) open(by audit.Actor) string {
@@ -256,9 +257,21 @@ func (c *cases) Seal(_ context.Context, id string, plain []byte) ([]byte, error)
 	return box.Seal(nil, nil, plain, []byte(id)), nil
 }
 
+func (c *cases) Access(ctx context.Context, by audit.Actor, id string) (claims.Access, error) {
+	owner, err := c.Owner(ctx, id)
+	switch {
+	case err == nil && owner == by.Agency:
+		return claims.Access{Own: true}, nil
+	case err == nil && c.opened != nil:
+		return *c.opened, nil
+	default:
+		return claims.Access{}, credentials.ErrNotFound
+	}
+}
+
 func (c *cases) Open(ctx context.Context, by audit.Actor, id string, sealed []byte) ([]byte, error) {
-	if owner, err := c.Owner(ctx, id); err != nil || owner != by.Agency {
-		return nil, credentials.ErrNotFound
+	if _, err := c.Access(ctx, by, id); err != nil {
+		return nil, err
 	}
 	box, err := c.box(id)
 	if err != nil {
@@ -816,7 +829,7 @@ func TestReadAndList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(got, o); diff != "" {
+	if diff := cmp.Diff(got, credentials.Reading{Attestation: o, Reader: claims.ReaderOwn}); diff != "" {
 		t.Errorf("got, want:\n%s", diff)
 	}
 	_, err = w.issuer.Read(t.Context(), w.kenya, o.ID)

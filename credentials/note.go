@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 )
 
 // entry makes the log entry of an act on d. It names ids, never content.
@@ -28,7 +29,16 @@ type noteBody struct {
 	Digest   string `json:"digest,omitempty"`
 	Reason   string `json:"reason,omitempty"`
 	Day      string `json:"day"`
+
+	// Of a reading.
+	Role    string        `json:"role,omitempty"`
+	Reader  claims.Reader `json:"reader,omitempty"`
+	Purpose string        `json:"purpose,omitempty"`
+	At      string        `json:"at,omitempty"`
 }
+
+// minute is how the history writes when something was read.
+const minute = "2006-01-02T15:04Z"
 
 func (is *Issuer) note(ctx context.Context, caseID, kind string, body noteBody) (audit.Entry, error) {
 	note, err := audit.NewNote(kind, body)

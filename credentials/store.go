@@ -199,6 +199,8 @@ type Store interface {
 	// ErrNotFound when there is no such record, or ErrChanged when the case
 	// does not stand as it was seen; nil if that does not matter.
 	Apply(ctx context.Context, seen *Seen, changes []Change, answers []Answer, entries ...audit.Entry) error
+	// Append adds entries that no other change belongs to.
+	Append(ctx context.Context, entries ...audit.Entry) error
 	// Drafts lists what was reserved and neither completed nor abandoned.
 	Drafts(ctx context.Context) ([]Issued, error)
 	// Orphans lists those of them that no other process is about to complete.
@@ -279,6 +281,8 @@ type Cases interface {
 	Owner(ctx context.Context, caseID string) (agency string, err error)
 	// Seal encrypts to the case's record; no secret key is needed.
 	Seal(ctx context.Context, caseID string, plain []byte) ([]byte, error)
+	// Access tells on what an actor may read the attestations of a case; an error if not.
+	Access(ctx context.Context, by audit.Actor, caseID string) (claims.Access, error)
 	// Open decrypts what Seal made, for an actor whose agency may read it.
 	Open(ctx context.Context, by audit.Actor, caseID string, sealed []byte) ([]byte, error)
 }

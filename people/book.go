@@ -300,5 +300,6 @@ func actorOf(p roster.Person) audit.Actor {
 	return audit.Actor{ID: p.ID, Agency: p.Agency, Role: strings.Join(roles, rolesApart)}
 }
 
-// rolesApart stands between the roles of an actor who has several.
+// rolesApart stands between the roles of an actor who has several: audit.Actor takes
+// them apart.
 const rolesApart = "+"

@@ -133,11 +133,11 @@ var rights = []Right{
 
 	{DocumentWrite, AboutCase, kept, []Role{Caseworker, Supervisor}},
 	{DocumentRead, AboutCase, readable, []Role{Caseworker, Supervisor}},
-	{DocumentRead, AboutCase, opened, []Role{Mission}},
+	{DocumentRead, AboutCase, opened, []Role{Officer, Mission}},
 	{DocumentShare, AboutCase, kept, []Role{Caseworker, Supervisor}},
 	{PageWrite, AboutCase, kept, []Role{Caseworker, Supervisor}},
 	{PageRead, AboutCase, readable, []Role{Caseworker, Supervisor}},
-	{PageRead, AboutCase, opened, []Role{Mission}},
+	{PageRead, AboutCase, opened, []Role{Officer, Mission}},
 	{RecordOpen, AboutCase, given, []Role{Caseworker, Supervisor, Officer, Mission}},
 
 	{Lookup, AboutNothing, anywhere, []Role{Officer, Mission}},
@@ -193,7 +193,7 @@ func MayIn(by audit.Actor, do Action, in Relation) error {
 	if by.ID == "" {
 		return ErrForbidden
 	}
-	for _, role := range strings.Split(by.Role, rolesApart) {
+	for _, role := range by.Roles() {
 		if allows(Role(role), by.Agency, do, in) {
 			return nil
 		}

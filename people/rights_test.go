@@ -25,7 +25,7 @@ func TestMay(t *testing.T) {
 		people.Operator:   "founding.close agency.manage member.manage device.manage epoch.manage publication log.read pack.fetch",
 		people.Caseworker: "case.create case.read issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export pack.fetch",
 		people.Supervisor: "case.create case.read issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read attestation.status card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export erase pack.fetch member.manage device.manage founding.close",
-		people.Officer:    "issue:opinion issue:reliance attestation.read record.open lookup verification pack.fetch",
+		people.Officer:    "issue:opinion issue:reliance attestation.read document.read page.read record.open lookup verification pack.fetch",
 		people.Mission:    "issue:reply issue:opinion attestation.read attestation.status document.read page.read record.open lookup verification pack.fetch",
 		people.DeviceRole: "pack.fetch envelope.fetch verification device.self",
 		people.Pending:    "device.self device.leave",

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -21,57 +23,57 @@ import (
 // struct is its wire form and its sealed form: encode it with
 // private.RevealJSON only. Allowed values stand in docs/vocabulary.md.
 type Document struct {
-	Kind       string         `json:"kind" list:"document_kind" is:"required"`
-	CustomType private.String `json:"custom_type,omitzero"` // with kind OTHER only
+	Kind       string         `json:"kind,omitempty" list:"document_kind" is:"required" tells:"document"`
+	CustomType private.String `json:"custom_type,omitzero" tells:"document"` // with kind OTHER only
 
-	IssuingState     string         `json:"issuing_state" is:"required,country"` // three letters, ICAO Doc 9303-3
-	Number           private.String `json:"document_number,omitzero"`
-	IssueDate        private.String `json:"issue_date,omitzero" is:"date,past"` // YYYY, YYYY-MM or YYYY-MM-DD
-	ExpiryDate       private.String `json:"expiry_date,omitzero" is:"date"`
-	IssuingAuthority private.String `json:"issuing_authority,omitzero"`
+	IssuingState     string         `json:"issuing_state,omitempty" is:"required,country" tells:"document"` // three letters, ICAO Doc 9303-3
+	Number           private.String `json:"document_number,omitzero" tells:"document"`
+	IssueDate        private.String `json:"issue_date,omitzero" is:"date,past" tells:"document"` // YYYY, YYYY-MM or YYYY-MM-DD
+	ExpiryDate       private.String `json:"expiry_date,omitzero" is:"date" tells:"document"`
+	IssuingAuthority private.String `json:"issuing_authority,omitzero" tells:"document"`
 
-	HolderNames private.String `json:"holder_names,omitzero" is:"name"` // as printed
-	BirthDate   private.String `json:"birth_date,omitzero" is:"date,past"`
-	Sex         private.String `json:"sex,omitzero" list:"sex"` // M, F or X
+	HolderNames private.String `json:"holder_names,omitzero" is:"name" tells:"document"` // as printed
+	BirthDate   private.String `json:"birth_date,omitzero" is:"date,past" tells:"document"`
+	Sex         private.String `json:"sex,omitzero" list:"sex" tells:"document"` // M, F or X
 
 	// MRZ is the machine-readable zone as printed. On the way in its lines may
 	// end in any of the usual ways; what is kept has a line feed between them.
 	// MRZFormat and MRZChecks are worked out from it; they may be absent
 	// on the way in, and if they are present they must say the same.
-	MRZ       private.String `json:"mrz,omitzero" is:"zone"`
-	MRZFormat mrz.Format     `json:"mrz_format,omitempty" list:"mrz_format"`
-	MRZChecks *mrz.Checks    `json:"mrz_checks,omitempty"`
+	MRZ       private.String `json:"mrz,omitzero" is:"zone" tells:"document"`
+	MRZFormat mrz.Format     `json:"mrz_format,omitempty" list:"mrz_format" tells:"document"`
+	MRZChecks *mrz.Checks    `json:"mrz_checks,omitempty" tells:"document"`
 
-	Custody      string     `json:"custody,omitempty" list:"custody"` // who has the paper itself; empty means unknown
-	CustodySince claims.Day `json:"custody_since,omitempty" is:"past"`
+	Custody      string     `json:"custody,omitempty" list:"custody" tells:"custody"` // who has the paper itself; empty means unknown
+	CustodySince claims.Day `json:"custody_since,omitempty" is:"past" tells:"custody"`
 
-	Loss *Loss `json:"loss_report,omitempty"`
+	Loss *Loss `json:"loss_report,omitempty" tells:"each"`
 
 	// RecordStatus is active or withdrawn; empty means active. Which versions
 	// are superseded and what was erased, the vault knows by itself.
-	RecordStatus string `json:"record_status,omitempty" list:"record_status"`
+	RecordStatus string `json:"record_status,omitempty" list:"record_status" tells:"document"`
 }
 
 // Loss reports that the paper is lost, was taken, or came back. Reporting
 // notifies nobody by itself.
 type Loss struct {
-	Event          string              `json:"event" list:"loss_event" is:"required"`
-	SLTDEquivalent string              `json:"sltd_equivalent,omitempty" list:"sltd_equivalent"`
-	EventDate      *claims.PartialDate `json:"event_date,omitempty"`
-	PlaceCountry   private.String      `json:"place_country,omitzero" is:"country"`
-	PlaceCity      private.String      `json:"place_city,omitzero"`
-	TakenByRole    string              `json:"taken_by_role,omitempty" list:"taken_by_role"`
-	Circumstances  private.String      `json:"circumstances,omitzero" is:"text"`
-	PoliceReport   *PoliceReport       `json:"police_report,omitempty"`
+	Event          string              `json:"event,omitempty" list:"loss_event" is:"required" tells:"custody"`
+	SLTDEquivalent string              `json:"sltd_equivalent,omitempty" list:"sltd_equivalent" tells:"loss"`
+	EventDate      *claims.PartialDate `json:"event_date,omitempty" tells:"loss"`
+	PlaceCountry   private.String      `json:"place_country,omitzero" is:"country" tells:"account"`
+	PlaceCity      private.String      `json:"place_city,omitzero" tells:"account"`
+	TakenByRole    string              `json:"taken_by_role,omitempty" list:"taken_by_role" tells:"account"`
+	Circumstances  private.String      `json:"circumstances,omitzero" is:"text" tells:"account"`
+	PoliceReport   *PoliceReport       `json:"police_report,omitempty" tells:"note"`
 
-	EmbassyNotified string `json:"embassy_notified,omitempty" list:"embassy_notified"` // empty means no
-	EmbassyConsent  string `json:"embassy_consent,omitempty" is:"id"`                  // the consent's id, with EmbassyNotified yes only
+	EmbassyNotified string `json:"embassy_notified,omitempty" list:"embassy_notified" tells:"loss"` // empty means no
+	EmbassyConsent  string `json:"embassy_consent,omitempty" is:"id" tells:"consent"`               // the consent's id, with EmbassyNotified yes only
 
 	// SLTDRequested changes only through MissionAnswered.
-	SLTDRequested string `json:"sltd_requested,omitempty" list:"sltd_requested"`
+	SLTDRequested string `json:"sltd_requested,omitempty" list:"sltd_requested" tells:"loss"`
 
-	MisuseSuspected bool       `json:"misuse_suspected,omitempty"`
-	ReviewDate      claims.Day `json:"review_date,omitempty"`
+	MisuseSuspected bool       `json:"misuse_suspected,omitempty" tells:"note"`
+	ReviewDate      claims.Day `json:"review_date,omitempty" tells:"note"`
 }
 
 // PoliceReport says whether a report was made, and if not, why.
@@ -168,6 +170,10 @@ type Kept struct {
 	// Elsewhere says that the same document is recorded in another case, and nothing
 	// of that case. Its keeper alone is told, when it is read.
 	Elsewhere bool
+	// Reader is who reads it, of the table in package claims. Document and Pages are what he
+	// sees, and LeftOut the members that he sees of no document, as pointers.
+	Reader  claims.Reader
+	LeftOut []string
 }
 
 // AddDocument keeps a document under a new record of the case, and returns it
@@ -319,16 +325,24 @@ func (v *Vault) enteredByState(ctx context.Context, by audit.Actor, r Record, a 
 	return false, ErrConflict
 }
 
-// ReadDocument returns the newest version of a document and what pages it has.
-// The actor's agency owns it, or holds a live grant and today's opening. The
-// reading is in the history before anything is released.
+// ReadDocument returns the newest version of a document and what pages it has, as far
+// as the actor sees them: all of it if his agency owns it, and with a live grant and
+// today's opening what such a reader sees of what was opened. The reading is in the
+// history before anything is released.
 func (v *Vault) ReadDocument(ctx context.Context, by audit.Actor, id string) (Kept, error) {
-	r, err := v.readable(ctx, by, id, PartDocument)
+	r, on, err := v.readable(ctx, by, id, PartDocument, PartPages, PartPortrait)
 	if err != nil {
 		return Kept{}, err
 	}
 	if r.ID == r.Case {
 		return Kept{}, ErrNotFound
+	}
+	view, err := v.view(ctx, by, on)
+	if err != nil {
+		return Kept{}, err
+	}
+	if !slices.ContainsFunc(documentTopics(), view.Sees) {
+		return Kept{}, ErrNotFound // there is nothing here for such a reader
 	}
 	d, o, err := v.openDocument(ctx, r, by.Agency)
 	if err != nil {
@@ -338,20 +352,28 @@ func (v *Vault) ReadDocument(ctx context.Context, by audit.Actor, id string) (Ke
 	if err != nil {
 		return Kept{}, err
 	}
-	elsewhere := false
-	if r.Agency == by.Agency {
-		if elsewhere, err = v.store.Elsewhere(ctx, r.ID); err != nil {
+	kept := Kept{ID: id, Case: r.Case, Version: o.Version, Document: d, Reader: view.Reader}
+	view.Clear(&kept.Document)
+	kept.LeftOut = view.LeftOut(reflect.TypeFor[Document]())
+	kept.Pages = slices.DeleteFunc(pages, func(p PageInfo) bool { return !view.Sees(p.Role.topic()) })
+	if on.Own {
+		if kept.Elsewhere, err = v.store.Elsewhere(ctx, r.ID); err != nil {
 			return Kept{}, err
 		}
 	}
-	entry, err := v.entry(r, by, "document.read", facts{"version": o.Version})
-	if err == nil {
-		err = v.store.Append(ctx, entry)
-	}
-	if err != nil {
+	if err := v.reading(ctx, r, by, "document.read", view.Reader, on, facts{"version": o.Version}); err != nil {
 		return Kept{}, fmt.Errorf("vault: read a document: %w", err)
 	}
-	return Kept{ID: id, Case: r.Case, Version: o.Version, Document: d, Pages: pages, Elsewhere: elsewhere}, nil
+	return kept, nil
+}
+
+// documentTopics are what a document and its pages tell.
+func documentTopics() []claims.Topic {
+	topics := []claims.Topic{claims.TopicPages, claims.TopicPortrait}
+	for _, m := range claims.Members(reflect.TypeFor[Document]()) {
+		topics = append(topics, m.Tells)
+	}
+	return topics
 }
 
 // Documents lists the documents of a case of the actor's agency, in the order

@@ -8,31 +8,34 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/invalid"
 )
 
-// Part is a part of a record that an opening is for.
-type Part string
+// Part is a part of a record that an opening is for. A document's record, its pages
+// (or the portrait alone), and the attestations that are sealed to the case are read
+// here; what a reader sees of them stands in the table of package claims.
+type Part = claims.Part
 
-// The parts. A document's record, its pages (or the portrait alone), and the
-// attestations that are sealed to the case are read here. The identity is what a
-// card says: a device that opens it shows it by itself.
+// The parts.
 const (
-	PartIdentity     Part = "identity"
-	PartPortrait     Part = "portrait"
-	PartDocument     Part = "document"
-	PartPages        Part = "pages"
-	PartAttestations Part = "attestations"
+	PartIdentity     = claims.PartIdentity
+	PartPortrait     = claims.PartPortrait
+	PartDocument     = claims.PartDocument
+	PartPages        = claims.PartPages
+	PartAttestations = claims.PartAttestations
+	PartStatus       = claims.PartStatus
 )
 
 // Parts lists every part, in the order in which rows number them.
-var Parts = []Part{PartIdentity, PartPortrait, PartDocument, PartPages, PartAttestations}
+var Parts = claims.Parts
 
 // How long a nonce lives, and how far a device's clock may be off
 // (docs/card.md, Opening a record online).
@@ -181,47 +184,95 @@ func (v *Vault) OpenRecord(ctx context.Context, by audit.Actor, o Opening, openK
 	return opened.Day.AddDate(0, 0, 1), nil
 }
 
-// readable finds a record that the actor may read a part of: as its owner, or
-// with a live grant and an opening of today.
-func (v *Vault) readable(ctx context.Context, by audit.Actor, id string, part Part) (Record, error) {
+// readable finds a record that the actor may read one of some parts of, as its owner, or
+// with a live grant and an opening of today, and on what.
+func (v *Vault) readable(ctx context.Context, by audit.Actor, id string, parts ...Part) (Record, claims.Access, error) {
 	if err := requireActor(by); err != nil {
-		return Record{}, err
+		return Record{}, claims.Access{}, err
 	}
 	if !isID(id) {
-		return Record{}, ErrNotFound
+		return Record{}, claims.Access{}, ErrNotFound
 	}
 	r, err := v.store.Record(ctx, id)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Record{}, err
+		return Record{}, claims.Access{}, err
 	}
 	if err == nil && r.Agency == by.Agency {
-		return r, nil
+		return r, claims.Access{Own: true}, nil
 	}
 	// Also for a record that never was: it takes as long as another agency's.
 	g, err := v.store.Grant(ctx, id, by.Agency)
 	if err != nil {
-		return Record{}, err
+		return Record{}, claims.Access{}, err
 	}
 	today := v.today()
 	if g.Until.Before(today) {
-		return Record{}, ErrNotFound
+		return Record{}, claims.Access{}, ErrNotFound
 	}
 	openings, err := v.store.Openings(ctx, r.Case, by.Agency, today)
 	if err != nil {
-		return Record{}, err
+		return Record{}, claims.Access{}, err
 	}
+	on := claims.Access{Purpose: string(g.Purpose)}
 	for _, o := range openings {
-		if (o.Record == r.ID || o.Record == r.Case) && slices.Contains(o.Parts, part) {
-			return r, nil
+		if o.Record == r.ID || o.Record == r.Case {
+			on.Parts = append(on.Parts, o.Parts...)
 		}
 	}
-	switch open, err := v.byTwo(ctx, by, r.ID); {
-	case err != nil:
-		return Record{}, fmt.Errorf("vault: ask who has opened it: %w", err)
-	case open:
-		return r, nil
+	isOpen := func(p Part) bool { return slices.Contains(on.Parts, p) }
+	if slices.ContainsFunc(parts, func(p Part) bool { return !isOpen(p) }) {
+		open, err := v.byTwo(ctx, by, r.ID)
+		if err != nil {
+			return Record{}, claims.Access{}, fmt.Errorf("vault: ask who has opened it: %w", err)
+		}
+		if open {
+			on.Parts = append(on.Parts, openByTwo...)
+		}
 	}
-	return Record{}, ErrNotOpened
+	if !slices.ContainsFunc(parts, isOpen) {
+		return Record{}, claims.Access{}, ErrNotOpened
+	}
+	return r, on, nil
+}
+
+// openByTwo are the parts that two people open without the holder. What takes a word of
+// its own, nobody says for her.
+var openByTwo = []Part{PartIdentity, PartPortrait, PartDocument, PartPages, PartAttestations}
+
+// Access tells on what the actor may read the attestations of a case, for the room that
+// keeps them. ErrNotFound and ErrNotOpened as for a document.
+func (v *Vault) Access(ctx context.Context, by audit.Actor, caseID string) (claims.Access, error) {
+	r, on, err := v.readable(ctx, by, caseID, PartAttestations)
+	if err == nil && r.ID != r.Case {
+		return claims.Access{}, ErrNotFound
+	}
+	return on, err
+}
+
+// view is what the actor sees of a record that is open to him.
+func (v *Vault) view(ctx context.Context, by audit.Actor, on claims.Access) (claims.View, error) {
+	if on.Own {
+		return claims.ViewOf(claims.Recipient{}, by.Roles(), on), nil
+	}
+	of, err := v.directory.Recipient(ctx, by.Agency)
+	if err != nil {
+		return claims.View{}, fmt.Errorf("vault: who reads: %w", err)
+	}
+	return claims.ViewOf(of, by.Roles(), on), nil
+}
+
+// reading is the entry of a reading. It is in the history before anything is released.
+func (v *Vault) reading(ctx context.Context, r Record, by audit.Actor, kind string, as claims.Reader, on claims.Access, more facts) error {
+	said := facts{"reader": as}
+	if on.Purpose != "" {
+		said["purpose"] = on.Purpose
+	}
+	maps.Copy(said, more)
+	entry, err := v.entry(r, by, kind, said)
+	if err != nil {
+		return err
+	}
+	return v.store.Append(ctx, entry)
 }
 
 // Shared is where a record is that is shared with the actor's agency now, so that people

@@ -3,13 +3,13 @@ package vault
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/invalid"
 )
 
@@ -169,16 +169,23 @@ func (v *Vault) pages(ctx context.Context, record string) ([]PageInfo, error) {
 	return infos, nil
 }
 
+// topic is what a page of a role shows.
+func (r PageRole) topic() claims.Topic {
+	if r == RolePortrait {
+		return claims.TopicPortrait
+	}
+	return claims.TopicPages
+}
+
 // ReadPage returns the newest version of a page, whole or not at all. Who may
 // is as for ReadDocument, with an opening of the pages, or for a portrait, of
 // the portrait. ErrIntegrity if anything is not as it was kept.
 func (v *Vault) ReadPage(ctx context.Context, by audit.Actor, documentID string, page int) (Page, error) {
-	r, err := v.readable(ctx, by, documentID, PartPages)
-	portraitOnly := false
-	if errors.Is(err, ErrNotOpened) {
-		r, err = v.readable(ctx, by, documentID, PartPortrait)
-		portraitOnly = true
+	r, on, err := v.readable(ctx, by, documentID, PartPages, PartPortrait)
+	if err != nil {
+		return Page{}, err
 	}
+	view, err := v.view(ctx, by, on)
 	if err != nil {
 		return Page{}, err
 	}
@@ -189,8 +196,11 @@ func (v *Vault) ReadPage(ctx context.Context, by audit.Actor, documentID string,
 	if err != nil {
 		return Page{}, err
 	}
-	if portraitOnly && o.Role != RolePortrait {
-		return Page{}, ErrNotOpened
+	if !view.Sees(o.Role.topic()) {
+		if _, ever := claims.Need(view.Reader, o.Role.topic()); ever {
+			return Page{}, ErrNotOpened
+		}
+		return Page{}, ErrNotFound
 	}
 	id, err := v.identity(ctx, r, by.Agency)
 	if err != nil {
@@ -200,11 +210,7 @@ func (v *Vault) ReadPage(ctx context.Context, by audit.Actor, documentID string,
 	if err != nil {
 		return Page{}, fmt.Errorf("vault: read a page: %w", err)
 	}
-	entry, err := v.entry(r, by, "page.read", facts{"page": o.Page, "version": o.Version})
-	if err == nil {
-		err = v.store.Append(ctx, entry)
-	}
-	if err != nil {
+	if err := v.reading(ctx, r, by, "page.read", view.Reader, on, facts{"page": o.Page, "version": o.Version}); err != nil {
 		return Page{}, fmt.Errorf("vault: read a page: %w", err)
 	}
 	return Page{infoOf(o), &content}, nil

@@ -48,7 +48,7 @@ func (v *Vault) Seal(ctx context.Context, caseID string, plain []byte) ([]byte, 
 //
 // It writes no history: it is the caller who knows what was read.
 func (v *Vault) Open(ctx context.Context, by audit.Actor, caseID string, sealed []byte) ([]byte, error) {
-	r, err := v.readable(ctx, by, caseID, PartAttestations)
+	r, _, err := v.readable(ctx, by, caseID, PartAttestations)
 	if err != nil {
 		return nil, err
 	}

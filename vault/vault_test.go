@@ -175,7 +175,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{T: t, dir: t.TempDir(), keeper: newKeeper(), now: time.Date(2026, 3, 1, 23, 50, 0, 0, time.UTC),
 		worker:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker"},
-		embassy: audit.Actor{ID: id(), Agency: id(), Role: "officer"},
+		embassy: audit.Actor{ID: id(), Agency: id(), Role: "mission"},
 		second:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker"},
 	}
 	w.directory = directory{w.worker.Agency: {Class: "NGO", Country: "KHM"},

@@ -82,7 +82,7 @@ func TestListsInTheContract(t *testing.T) {
 	if n := strings.Count(string(contract), "x-vocabulary: "); n < 60 || len(seen) < 50 {
 		t.Errorf("%d uses of %d lists: the reading is broken", n, len(seen))
 	}
-	for list, n := range map[string]int{"sharing_purpose": 1, "org_type": 2, "document_kind": 3, "circumstance": 2, "consent_method": 2} {
+	for list, n := range map[string]int{"sharing_purpose": 1, "org_type": 2, "document_kind": 4, "circumstance": 2, "consent_method": 2} {
 		if seen[list] != n {
 			t.Errorf("list %s is used %d times, want %d", list, seen[list], n)
 		}

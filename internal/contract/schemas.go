@@ -52,7 +52,7 @@ func excluded() []byte {
 		}
 	}
 	for _, o := range objects() {
-		if o.name != record {
+		if !o.kept() {
 			names = append(names, o.name)
 		}
 	}
@@ -120,10 +120,17 @@ func writeOrder(out *bytes.Buffer, name string, k claims.Terms, about ...string)
 type object struct {
 	name string
 	t    reflect.Type
+	seen bool // by somebody who does not see all of it: nothing in it has to be there
 }
 
-// record is the schema of a document as it is kept.
-const record = "DocumentRecord"
+// record is the schema of a document as it is kept, and seenRecord as it is shown.
+const (
+	record     = "DocumentRecord"
+	seenRecord = "SeenRecord"
+)
+
+// kept reports whether it is a whole document, which the API hands on as it is.
+func (o object) kept() bool { return o.name == record || o.name == seenRecord }
 
 // objects lists every struct of claims and records, outer ones first.
 func objects() (all []object) {
@@ -134,7 +141,7 @@ func objects() (all []object) {
 			return
 		}
 		seen[t] = true
-		all = append(all, object{name, t})
+		all = append(all, object{name, t, false})
 		for _, m := range claims.Members(t) {
 			if inner(m.Type) {
 				add(nameOf(m.Type), m.Type)
@@ -145,6 +152,18 @@ func objects() (all []object) {
 		add(typeOf(k).Name(), typeOf(k))
 	}
 	add(record, reflect.TypeFor[vault.Document]())
+	return append(all, shown(seenRecord, reflect.TypeFor[vault.Document]())...)
+}
+
+// shown lists a struct of records as it is shown, and those inside of which some members
+// are shown and others are not.
+func shown(name string, t reflect.Type) []object {
+	all := []object{{name, t, true}}
+	for _, m := range claims.Members(t) {
+		if m.Tells == claims.TopicEach {
+			all = append(all, shown("Seen"+nameOf(m.Type), m.Type)...)
+		}
+	}
 	return all
 }
 
@@ -165,7 +184,7 @@ func writeObject(out *bytes.Buffer, o object) {
 	fmt.Fprintf(out, "    %s:\n      type: object\n      additionalProperties: false\n", o.name)
 	var needed []string
 	for _, m := range claims.Members(o.t) {
-		if m.Required {
+		if m.Required && !o.seen {
 			needed = append(needed, m.Name)
 		}
 	}
@@ -175,13 +194,16 @@ func writeObject(out *bytes.Buffer, o object) {
 	out.WriteString("      properties:\n")
 	for _, m := range claims.Members(o.t) {
 		schema := value(m)
+		if o.seen && m.Tells == claims.TopicEach {
+			schema = ref("Seen" + nameOf(m.Type))
+		}
 		if m.Many {
 			schema = fmt.Sprintf("{type: array, maxItems: %d, items: %s}", m.Max, schema)
 		}
 		fmt.Fprintf(out, "        %s: %s\n", m.Name, schema)
 	}
 	out.WriteString("      x-checked-by: claims\n")
-	if o.name == record {
+	if o.kept() {
 		out.WriteString("      x-go-type: json.RawMessage\n")
 	}
 }

@@ -193,7 +193,8 @@ func (s *Server) ListAttestations(ctx context.Context, r api.ListAttestationsReq
 	return api.ListAttestations200JSONResponse(list), nil
 }
 
-// ReadAttestation returns one attestation in its signed form.
+// ReadAttestation returns one attestation in its signed form, with the disclosures that are
+// for whoever asks.
 func (s *Server) ReadAttestation(ctx context.Context, r api.ReadAttestationRequestObject) (api.ReadAttestationResponseObject, error) {
 	ctx, by := acting(ctx)
 	a, err := s.cfg.Issuer.Read(ctx, by, credentials.ID(r.Attestation))
@@ -201,7 +202,7 @@ func (s *Server) ReadAttestation(ctx context.Context, r api.ReadAttestationReque
 		return nil, err
 	}
 	out := attestation(a.Issued)
-	out.Credential = a.Token
+	out.Credential, out.Reader = a.Token, api.Reader(a.Reader)
 	return api.ReadAttestation200JSONResponse(out), nil
 }
 

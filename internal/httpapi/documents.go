@@ -33,8 +33,8 @@ func (s *Server) AddDocument(ctx context.Context, r api.AddDocumentRequestObject
 	}, nil
 }
 
-// ReadDocument returns a document record, for its owner or for whoever the
-// holder opened it to today.
+// ReadDocument returns a document record, for its owner whole, and for whoever the
+// holder opened it to today what is for such a reader.
 func (s *Server) ReadDocument(ctx context.Context, r api.ReadDocumentRequestObject) (api.ReadDocumentResponseObject, error) {
 	ctx, by := acting(ctx)
 	kept, err := s.cfg.Vault.ReadDocument(ctx, by, r.Document)
@@ -46,7 +46,10 @@ func (s *Server) ReadDocument(ctx context.Context, r api.ReadDocumentRequestObje
 		return nil, fmt.Errorf("encode document: %w", err)
 	}
 	return api.ReadDocument200JSONResponse{
-		Body:    api.Document{ID: kept.ID, Case: kept.Case, Version: kept.Version, Record: record, Doubts: doubtsAbout(kept), Pages: pagesOf(kept.Pages)},
+		Body: api.Document{
+			ID: kept.ID, Case: kept.Case, Version: kept.Version, Record: record, Doubts: doubtsAbout(kept), Pages: pagesOf(kept.Pages),
+			Reader: api.Reader(kept.Reader), LeftOut: kept.LeftOut,
+		},
 		Headers: api.ReadDocument200ResponseHeaders{ETag: etag(kept.Version)},
 	}, nil
 }

@@ -259,7 +259,7 @@ func (d directory) Recipient(ctx context.Context, agency string) (claims.Recipie
 	if err == nil && a.Suspended {
 		err = network.ErrConflict
 	}
-	return claims.Recipient{Class: string(a.Class), Country: a.Country}, err
+	return claims.Recipient{Class: string(a.Class), Country: a.Country, Identifies: claims.SigningOf(string(a.Class)).Identifies()}, err
 }
 
 // cases lets the issuer seal to the vault's cases.

@@ -393,6 +393,14 @@ func agreed(a network.Agency) *claims.Signing {
 	return claims.NewSigning(a.Terms.Signs.Kinds, a.Terms.Signs.Level)
 }
 
+// signs is what an agency signs.
+func signs(a network.Agency) claims.Signing {
+	if terms := agreed(a); terms != nil {
+		return *terms
+	}
+	return claims.SigningOf(string(a.Class))
+}
+
 // PublicKey returns a signing key of an agency, old ones included.
 func (m members) PublicKey(ctx context.Context, agency, kid string) (*ecdsa.PublicKey, error) {
 	a, err := m.Network.Agency(ctx, agency)
@@ -413,5 +421,5 @@ func (m members) Recipient(ctx context.Context, agency string) (claims.Recipient
 	if err == nil && a.Suspended {
 		err = network.ErrConflict // nothing more is shared with it, for the day on which it is let in again
 	}
-	return claims.Recipient{Class: string(a.Class), Country: a.Country}, err
+	return claims.Recipient{Class: string(a.Class), Country: a.Country, Identifies: signs(a).Identifies()}, err
 }

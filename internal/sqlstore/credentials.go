@@ -691,6 +691,11 @@ func evidence(ctx context.Context, h *heads, list uint16, index uint32) (one app
 	return one, err
 }
 
+// Append adds log entries.
+func (c *Credentials) Append(ctx context.Context, entries ...audit.Entry) error {
+	return c.db.Log().Append(ctx, entries...)
+}
+
 // MayAppend tells whether an entry could be appended to the log now.
 func (c *Credentials) MayAppend(ctx context.Context) error { return c.db.Log().MayAppend(ctx) }
 

@@ -421,6 +421,7 @@ const (
 	OpeningOrderPartsIdentity     OpeningOrderParts = "identity"
 	OpeningOrderPartsPages        OpeningOrderParts = "pages"
 	OpeningOrderPartsPortrait     OpeningOrderParts = "portrait"
+	OpeningOrderPartsStatus       OpeningOrderParts = "status"
 )
 
 // Valid indicates whether the value is a known member of the OpeningOrderParts enum.
@@ -435,6 +436,8 @@ func (e OpeningOrderParts) Valid() bool {
 	case OpeningOrderPartsPages:
 		return true
 	case OpeningOrderPartsPortrait:
+		return true
+	case OpeningOrderPartsStatus:
 		return true
 	default:
 		return false
@@ -551,31 +554,64 @@ func (e ProgramState) Valid() bool {
 
 // Defines values for Purpose.
 const (
-	ConfirmIdentity Purpose = "confirm_identity"
-	LegalAid        Purpose = "legal_aid"
-	Medical         Purpose = "medical"
-	Protection      Purpose = "protection"
-	Reunion         Purpose = "reunion"
-	Shelter         Purpose = "shelter"
-	TravelDocument  Purpose = "travel_document"
+	PurposeConfirmIdentity Purpose = "confirm_identity"
+	PurposeLegalAid        Purpose = "legal_aid"
+	PurposeMedical         Purpose = "medical"
+	PurposeProtection      Purpose = "protection"
+	PurposeReunion         Purpose = "reunion"
+	PurposeShelter         Purpose = "shelter"
+	PurposeTravelDocument  Purpose = "travel_document"
 )
 
 // Valid indicates whether the value is a known member of the Purpose enum.
 func (e Purpose) Valid() bool {
 	switch e {
-	case ConfirmIdentity:
+	case PurposeConfirmIdentity:
 		return true
-	case LegalAid:
+	case PurposeLegalAid:
 		return true
-	case Medical:
+	case PurposeMedical:
 		return true
-	case Protection:
+	case PurposeProtection:
 		return true
-	case Reunion:
+	case PurposeReunion:
 		return true
-	case Shelter:
+	case PurposeShelter:
 		return true
-	case TravelDocument:
+	case PurposeTravelDocument:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Reader.
+const (
+	ReaderAuthority  Reader = "authority"
+	ReaderCaseworker Reader = "caseworker"
+	ReaderEmbassy    Reader = "embassy"
+	ReaderLawyer     Reader = "lawyer"
+	ReaderMedical    Reader = "medical"
+	ReaderOfficer    Reader = "officer"
+	ReaderOwn        Reader = "own"
+)
+
+// Valid indicates whether the value is a known member of the Reader enum.
+func (e Reader) Valid() bool {
+	switch e {
+	case ReaderAuthority:
+		return true
+	case ReaderCaseworker:
+		return true
+	case ReaderEmbassy:
+		return true
+	case ReaderLawyer:
+		return true
+	case ReaderMedical:
+		return true
+	case ReaderOfficer:
+		return true
+	case ReaderOwn:
 		return true
 	default:
 		return false
@@ -614,31 +650,31 @@ func (e RequestState) Valid() bool {
 
 // Defines values for Role.
 const (
-	Admin      Role = "admin"
-	Auditor    Role = "auditor"
-	Caseworker Role = "caseworker"
-	Mission    Role = "mission"
-	Officer    Role = "officer"
-	Operator   Role = "operator"
-	Supervisor Role = "supervisor"
+	RoleAdmin      Role = "admin"
+	RoleAuditor    Role = "auditor"
+	RoleCaseworker Role = "caseworker"
+	RoleMission    Role = "mission"
+	RoleOfficer    Role = "officer"
+	RoleOperator   Role = "operator"
+	RoleSupervisor Role = "supervisor"
 )
 
 // Valid indicates whether the value is a known member of the Role enum.
 func (e Role) Valid() bool {
 	switch e {
-	case Admin:
+	case RoleAdmin:
 		return true
-	case Auditor:
+	case RoleAuditor:
 		return true
-	case Caseworker:
+	case RoleCaseworker:
 		return true
-	case Mission:
+	case RoleMission:
 		return true
-	case Officer:
+	case RoleOfficer:
 		return true
-	case Operator:
+	case RoleOperator:
 		return true
-	case Supervisor:
+	case RoleSupervisor:
 		return true
 	default:
 		return false
@@ -902,7 +938,7 @@ type Attestation struct {
 	// Agency 128 random bits in lower-case hex
 	Agency ID `json:"agency"`
 
-	// Credential The signed SD-JWT VC with all its disclosures; only when one attestation is read
+	// Credential The signed SD-JWT VC with the disclosures that this reader sees; only when one attestation is read
 	Credential string `json:"credential,omitempty,omitzero"`
 
 	// ID 128 random bits in lower-case hex
@@ -911,6 +947,10 @@ type Attestation struct {
 	// Issued A day, UTC
 	Issued Day  `json:"issued"`
 	Kind   Kind `json:"kind"`
+
+	// Reader As whom somebody reads, by the class of his agency, his role, and the purpose that
+	// the holder agreed to. Given with what is read.
+	Reader Reader `json:"reader,omitempty,omitzero"`
 
 	// ReviewBy A day, UTC
 	ReviewBy Day              `json:"review_by,omitempty,omitzero"`
@@ -1109,10 +1149,17 @@ type Document struct {
 	Doubts Doubts `json:"doubts,omitempty,omitzero"`
 
 	// ID 128 random bits in lower-case hex
-	ID      ID             `json:"id"`
-	Pages   []Page         `json:"pages"`
-	Record  DocumentRecord `json:"record"`
-	Version int            `json:"version"`
+	ID ID `json:"id"`
+
+	// LeftOut The members that this reader sees of no document, as pointers; whether this one has them is not said
+	LeftOut []string `json:"left_out,omitempty,omitzero"`
+	Pages   []Page   `json:"pages"`
+
+	// Reader As whom somebody reads, by the class of his agency, his role, and the purpose that
+	// the holder agreed to. Given with what is read.
+	Reader  Reader     `json:"reader"`
+	Record  SeenRecord `json:"record"`
+	Version int        `json:"version"`
 }
 
 // DocumentKept defines model for DocumentKept.
@@ -1487,7 +1534,9 @@ type OpeningOrder struct {
 	Minute int64 `json:"minute"`
 
 	// Nonce base64url without padding (RFC 4648 §5)
-	Nonce   Base64URL           `json:"nonce"`
+	Nonce Base64URL `json:"nonce"`
+
+	// Parts `status` goes with `attestations`, for a mission that is to know more than who she is: what the agency found, and how far the procedure has come
 	Parts   []OpeningOrderParts `json:"parts"`
 	Purpose Purpose             `json:"purpose"`
 
@@ -1687,6 +1736,10 @@ type QuotaOrder struct {
 	Until Day `json:"until"`
 }
 
+// Reader As whom somebody reads, by the class of his agency, his role, and the purpose that
+// the holder agreed to. Given with what is read.
+type Reader string
+
 // Request defines model for Request.
 type Request struct {
 	Agency string `json:"agency"`
@@ -1765,6 +1818,9 @@ type RolesOrder struct {
 	Handle Handle `json:"handle"`
 	Roles  []Role `json:"roles"`
 }
+
+// SeenRecord defines model for SeenRecord.
+type SeenRecord = json.RawMessage
 
 // Self defines model for Self.
 type Self struct {
