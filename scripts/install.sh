@@ -43,12 +43,14 @@ servers() {
   local here
   here=$(dirname "$0")
   driver "$here/../web/browsertest"
+  # A reader of SD-JWTs that nobody here wrote.
+  driver "$here/../internal/httpapi/testdata/sdjwt"
   SAFECONDUCT_VAULT_JOBS=2 "$here/vault.sh" >/dev/null
   "$here/versitygw.sh" >/dev/null
 }
 
-# driver installs what drives the browser, by version and digest; nothing of it
-# runs when it is installed, and it downloads no browser.
+# driver installs what a folder needs of npm, by version and digest, such as what drives
+# the browser; nothing of it runs when it is installed, and it downloads no browser.
 driver() {
   [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] && return
   (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json)

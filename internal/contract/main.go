@@ -1,7 +1,7 @@
 // Command contract writes what follows from the tables of package claims into
 // the documents that repeat it: the schemas of attestations and documents in
-// docs/api/openapi.yaml, the names that internal/httpapi/api makes no type of, and
-// the lists in docs/vocabulary.md. go generate runs it before the contract is
+// docs/api/openapi.yaml, the names that internal/httpapi/api makes no type of, the
+// lists in docs/vocabulary.md, and who sees what in docs/readers.md. go generate runs it before the contract is
 // turned into Go.
 //
 // What the members hold is left to packages claims and vault, and everything
@@ -37,6 +37,7 @@ var documents = []document{
 	{"docs/api/openapi.yaml", "    # BEGIN of what go generate makes from package claims\n", "    # END\n", schemas},
 	{"internal/httpapi/api/oapi.yaml", "    # BEGIN of what go generate makes from package claims\n", "    # END\n", excluded},
 	{"docs/vocabulary.md", "<!-- From here on made by go generate from package claims -->\n", "", vocabulary},
+	{"docs/readers.md", "<!-- From here on made by go generate from package claims -->\n", "", readers},
 }
 
 // write brings every document below root up to date.

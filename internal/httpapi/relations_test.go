@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
@@ -27,6 +28,7 @@ type reader struct {
 	agency   string   // its id
 	token    string   // of its program
 	person   *browser // who is signed in, where it is no program
+	purpose  string   // of what he opens; to confirm an identity, where none is said
 }
 
 // as asks as the reader does: with a token, or out of a browser.
@@ -61,8 +63,8 @@ func newFile(t *testing.T) *file {
 	f.keeper = f.admit("Lotus", "NGO", "KHM", "supervisor")
 	worker := f.admit("Lotus", "NGO", "KHM", "caseworker")
 	f.readers = []reader{
-		{people.Own, people.Supervisor, f.agency["Lotus"], f.keeper, nil},
-		{people.Own, people.Caseworker, f.agency["Lotus"], worker, nil},
+		{people.Own, people.Supervisor, f.agency["Lotus"], f.keeper, nil, ""},
+		{people.Own, people.Caseworker, f.agency["Lotus"], worker, nil, ""},
 	}
 	for _, relation := range []people.Relation{people.Shared, people.Opened, people.None} {
 		for _, of := range []struct {
@@ -74,7 +76,7 @@ func newFile(t *testing.T) *file {
 		} {
 			name := string(relation) + " " + strings.TrimPrefix(of.class, "x_")
 			token := f.admit(name, of.class, of.country, string(of.role))
-			f.readers = append(f.readers, reader{relation, of.role, f.agency[name], token, nil})
+			f.readers = append(f.readers, reader{relation, of.role, f.agency[name], token, nil, ""})
 		}
 	}
 	f.admit("Spare", "NGO", "THA", "caseworker")
@@ -82,7 +84,7 @@ func newFile(t *testing.T) *file {
 
 	f.at, f.document = f.keeps(f.keeper, map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"})
 	f.id = f.at[len("/api/v1/cases/"):]
-	f.into(f.call(f.keeper, "POST", f.document+"/pages?role=data", scan(t), header("Content-Type", "image/png")), 201, nil)
+	f.into(f.call(f.keeper, "POST", f.document+"/pages?role=portrait", scan(t), header("Content-Type", "image/png")), 201, nil)
 	var made struct{ ID string }
 	f.into(f.call(f.keeper, "POST", f.at+"/attestations", screeningBody(t)), 201, &made)
 	f.screening = made.ID
@@ -101,7 +103,7 @@ func newFile(t *testing.T) *file {
 		}
 		if r.relation == people.Opened {
 			f.into(f.open(r, f.document[len("/api/v1/documents/"):], vault.PartDocument, vault.PartPages), 201, nil)
-			f.into(f.open(r, f.id, vault.PartAttestations), 201, nil)
+			f.into(f.open(r, f.id, vault.PartAttestations, vault.PartStatus), 201, nil)
 		}
 		if r.relation == people.Opened && r.role == people.Mission {
 			body := f.order(claims.KindReply)
@@ -140,7 +142,7 @@ func (f *file) opening(r reader, record string, parts ...vault.Part) map[string]
 		f.t.Fatal(err)
 	}
 	o := vault.Opening{
-		Nonce: challenge.Nonce, Device: randomID(), Record: record, Purpose: "confirm_identity",
+		Nonce: challenge.Nonce, Device: randomID(), Record: record, Purpose: vault.Purpose(cmp.Or(r.purpose, "confirm_identity")),
 		Parts: parts, Minute: time.Now().Unix() / 60,
 	}
 	signature := ed25519.Sign(ed25519.NewKeyFromSeed(seed), vault.OpeningMessage(o, r.agency))
@@ -257,7 +259,7 @@ func (f *file) deeds() []deed {
 	}
 	return append(deeds,
 		// From here on what was shared is opened.
-		deed{"openRecord", people.RecordOpen, func(r reader) answer { return f.open(r, f.id, vault.PartAttestations) }, nil},
+		deed{"openRecord", people.RecordOpen, func(r reader) answer { return f.open(r, f.id, vault.PartAttestations, vault.PartStatus) }, nil},
 		deed{"changeAttestation", people.AttestationStatus, post("/api/v1/attestations/"+f.reply+"/status", pause), signed(f.replied)},
 		deed{"changeCard", people.CardStatus, post("/api/v1/cards/"+f.card+"/status", pause), signed(lotus)},
 		deed{"changeAttestation", people.AttestationStatus, post("/api/v1/attestations/"+f.screening+"/status", pause), signed(lotus)},
