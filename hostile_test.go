@@ -16,7 +16,7 @@ import (
 // hostileCases are the numbers of docs/hostile-cases.md. One that is not there any more
 // was lost.
 var hostileCases = []int{
-	44, 45, 46, 47, 48, 49, 50, 51, 52, 55, 56, 57, 58, 59, 60, 61, 62, 72, 73, 74, 75, 76, 77, 78, 80, 82, 91, 92, 93, 94, 95, 99, 100,
+	44, 45, 46, 47, 48, 49, 50, 51, 52, 55, 56, 57, 58, 59, 60, 61, 62, 72, 73, 74, 75, 76, 77, 78, 80, 82, 86, 91, 92, 93, 94, 95, 99, 100,
 }
 
 var (

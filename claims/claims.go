@@ -1,7 +1,10 @@
 // Package claims is what an agency can state about a case: a type of claims for
 // each kind of attestation, the closed lists of values that they draw on, the
-// consent that goes with them, the rule by which indicators are counted, and
-// what has to hold before any of it is signed.
+// consent that goes with them, the rule by which indicators are counted, what has
+// to hold before any of it is signed, and who sees what of it.
+//
+// It has many exported names because what is stated is a type for each kind and for
+// each thing inside one, and because forms, parts and readers are closed lists.
 //
 // It leaves issuing to package credentials, keeping papers to package vault,
 // and how an input's problems are told to package invalid.

@@ -66,6 +66,8 @@ What somebody may do hangs on how the agency stands to the case, too:
 - **opened**: it is shared, and the holder has opened it today with her code.
 - **none**: nothing of these. So it is, too, where an act is about no case.
 
+What somebody sees of a record that he may read stands in [readers.md](readers.md).
+
 *Any* stands for all five. A record that is there and not open to somebody gets
 the same answer as one that does not exist, but for one that is shared and not
 opened yet: then the answer says that the holder has to open it.
