@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,39 +21,28 @@ import (
 	"github.com/safeconduct/safeconduct/internal/storetest"
 )
 
-// full are samples with every member, one or two of each kind.
-var full = []string{
-	"screening-everything", "identity-everything", "document-everything", "appointment",
-	"opinion", "reliance-again", "reliance-partly", "reply-matched",
-}
-
-// stated makes an attestation of each in a case of house. Answers are another agency's, and
-// replace one, so that nothing in the envelope is empty.
-func (w *world) stated(t *testing.T) (caseID string, all map[string]credentials.Attestation) {
+// stated makes the fullest attestation of each kind, which is the first sample, in a case of
+// house. Answers are another agency's, and each replaces one, so that nothing beside it is
+// empty.
+func (w *world) stated(t *testing.T) (caseID string, all map[claims.Kind]credentials.Attestation) {
 	t.Helper()
-	caseID, all = w.cases.open(w.house), map[string]credentials.Attestation{}
-	for _, name := range full {
-		c := sample(name)
-		terms, err := claims.TermsOf(c)
-		if err != nil {
-			t.Fatal(err)
+	caseID, all = w.cases.open(w.house), map[claims.Kind]credentials.Attestation{}
+	for _, k := range claims.Kinds() {
+		files, err := filepath.Glob("../claims/testdata/" + string(k.Kind) + "*.json")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no sample of a %s: %v", k.Kind, err)
 		}
-		by, o := w.house, credentials.Order{Case: caseID, Claims: c}
-		if terms.Answers {
-			by, o = w.river, credentials.Order{About: all["screening-everything"].ID, Claims: c}
+		by, o := w.house, credentials.Order{Case: caseID, Claims: sample(strings.TrimSuffix(filepath.Base(files[0]), ".json"))}
+		if k.Answers {
+			by, o.Case, o.About = w.river, "", all[claims.KindScreening].ID
 		}
-		if terms.Kind == claims.KindReply {
+		if k.Kind == claims.KindReply {
 			by = w.kenya
 		}
-		for range 2 {
-			a, err := w.made(t.Context(), by, o)
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			all[name], o.Replaces = a, a.ID
-			if terms.Kind == claims.KindScreening {
-				break // the others are about it, or would be about one that was replaced
-			}
+		all[k.Kind] = w.issue(t, by, o)
+		if k.Kind != claims.KindScreening { // the others are about it, and not about one that was replaced
+			o.Replaces = all[k.Kind].ID
+			all[k.Kind] = w.issue(t, by, o)
 		}
 	}
 	return caseID, all
@@ -99,12 +89,13 @@ func TestReadByReader(t *testing.T) {
 			t.Fatalf("a %s is no %s", view.Reader, r)
 		}
 		sees := 0
-		for _, name := range full {
+		for _, k := range claims.Kinds() {
+			name := k.Kind
 			a, before := all[name], w.readings(t, caseID)
 			got, err := w.issuer.Read(t.Context(), by, a.ID)
 			seen := view.Claims(a.Kind)
 			if len(seen) == 0 {
-				wantError(t, string(r)+" reads a "+name, err, credentials.ErrNotFound)
+				wantError(t, string(r)+" reads a "+string(name), err, credentials.ErrNotFound)
 				if len(w.readings(t, caseID)) != len(before) || got.Token != "" {
 					t.Errorf("%s: what is not read of a %s is in the history, or was given out", r, name)
 				}
@@ -243,17 +234,17 @@ func TestStatusIsAWordOfItsOwn(t *testing.T) {
 	by, on := w.reader(t, claims.ReaderEmbassy)
 	w.cases.opened = &on
 	on.Parts = slices.DeleteFunc(slices.Clone(claims.Parts), func(p claims.Part) bool { return p == claims.PartStatus })
-	_, err := w.issuer.Read(t.Context(), by, all["screening-everything"].ID)
+	_, err := w.issuer.Read(t.Context(), by, all[claims.KindScreening].ID)
 	wantError(t, "without it", err, credentials.ErrNotFound)
-	if _, err := w.issuer.Read(t.Context(), by, all["identity-everything"].ID); err != nil {
+	if _, err := w.issuer.Read(t.Context(), by, all[claims.KindIdentity].ID); err != nil {
 		t.Errorf("who she is: %v", err)
 	}
 	on.Parts = claims.Parts
-	got, err := w.issuer.Read(t.Context(), by, all["screening-everything"].ID)
+	got, err := w.issuer.Read(t.Context(), by, all[claims.KindScreening].ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said := w.verified(t, all["screening-everything"], got.Token); said["trafficking_status"] == nil || said["interview"] != nil {
+	if said := w.verified(t, all[claims.KindScreening], got.Token); said["trafficking_status"] == nil || said["interview"] != nil {
 		t.Error("with it: not what a mission sees")
 	}
 }
@@ -276,14 +267,14 @@ func TestNoReadingWithoutEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, by := range map[string]audit.Actor{"its keeper": w.house, "another agency": by} {
-		got, err := w.issuer.Read(t.Context(), by, all["identity-everything"].ID)
+		got, err := w.issuer.Read(t.Context(), by, all[claims.KindIdentity].ID)
 		wantError(t, name, err, errStopped)
 		if got.Token != "" || got.ID != "" {
 			t.Errorf("%s reads it all the same", name)
 		}
 	}
 	w.cases.broken = errors.New("nothing is sealed")
-	if got, err := w.issuer.Read(t.Context(), w.house, all["identity-everything"].ID); !errors.Is(err, w.cases.broken) || got.Token != "" {
+	if got, err := w.issuer.Read(t.Context(), w.house, all[claims.KindIdentity].ID); !errors.Is(err, w.cases.broken) || got.Token != "" {
 		t.Errorf("an entry that cannot be sealed: %v", err)
 	}
 	w.cases.broken = nil
@@ -311,7 +302,7 @@ func TestAnotherAttestationInItsPlace(t *testing.T) {
 	_, all := w.stated(t)
 	by, on := w.reader(t, claims.ReaderMedical)
 	w.cases.opened = &on
-	screening, identity := all["screening-everything"], all["identity-everything"]
+	screening, identity := all[claims.KindScreening], all[claims.KindIdentity]
 	for name, edit := range map[string]func(credentials.Issued) credentials.Issued{
 		"another kind":    func(d credentials.Issued) credentials.Issued { d.Kind = claims.KindIdentity; return d },
 		"another content": func(d credentials.Issued) credentials.Issued { d.Sealed = identity.Sealed; return d },
@@ -334,7 +325,7 @@ func TestReadLater(t *testing.T) {
 	by, on := w.reader(t, claims.ReaderCaseworker)
 	w.cases.opened = &on
 	w.clock = w.clock.Add(4 * 365 * 24 * time.Hour)
-	if _, err := w.issuer.Read(t.Context(), by, all["identity-everything"].ID); err != nil {
+	if _, err := w.issuer.Read(t.Context(), by, all[claims.KindIdentity].ID); err != nil {
 		t.Errorf("four years later: %v", err)
 	}
 }

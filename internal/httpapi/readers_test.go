@@ -106,40 +106,43 @@ func newFull(t *testing.T) *full {
 	for _, role := range []string{"data", "portrait"} {
 		f.into(f.call(f.keeper, "POST", f.document+"/pages?role="+role, scan(t), header("Content-Type", "image/png")), 201, nil)
 	}
+	// What she agreed to lets all of them read: what she did not is asked elsewhere.
 	f.states("screening", f.keeper, map[string]any{"decision_level": "preliminary_screening"}, map[string]any{
 		"share_scope": claims.Values("share_scope"), "transfer_to_state": []string{"THA", "KHM", "ETH"}, "circumstance": "free",
 	})
-	for _, kind := range []string{"identity", "document", "appointment"} {
-		f.states(kind, f.keeper, nil, nil)
+	for _, k := range claims.Kinds() {
+		if !k.Answers && k.Kind != claims.KindScreening {
+			f.states(k.Kind, f.keeper, nil, nil)
+		}
 	}
 	var printed cardAnswer
 	f.into(f.call(f.keeper, "POST", f.at+"/cards", map[string]any{"name": personName}), 201, &printed)
 	f.into(f.call(f.operator, "POST", "/api/v1/publications", nil), 201, nil)
 	f.into(f.call(f.keeper, "POST", "/api/v1/verifications", map[string]string{"digits": printed.Digits, "code": printed.Code}), 200, &f.seen)
 	// Others answer: none of those who read later.
-	for kind, one := range map[string]asReader{
-		"opinion":  {name: "River", class: "NGO", country: "THA", role: people.Supervisor, purpose: "protection"},
-		"reliance": {name: "Gate", class: "ImmigrationService", country: "THA", role: people.Officer, purpose: "protection"},
-		"reply":    {name: "Consulate", class: "x_DiplomaticMission", country: "ETH", role: people.Mission, purpose: "confirm_identity"},
-	} {
-		one.parts = vault.Parts
-		f.states(kind, f.enter(one).token, nil, nil)
+	river := f.enter(asReader{"River", "", "NGO", "THA", people.Supervisor, "protection", vault.Parts})
+	consulate := f.enter(asReader{"Consulate", "", "x_DiplomaticMission", "ETH", people.Mission, "confirm_identity", vault.Parts})
+	for _, k := range claims.Kinds() {
+		switch {
+		case k.Kind == claims.KindReply:
+			f.states(k.Kind, consulate.token, nil, nil)
+		case k.Answers:
+			f.states(k.Kind, river.token, nil, nil)
+		}
 	}
 	f.into(f.call(f.operator, "POST", "/api/v1/publications", nil), 201, nil)
 	return f
 }
 
-// states signs the fullest sample of a kind, with some members of it and of its consent
-// changed.
-func (f *full) states(kind, token string, change, consent map[string]any) {
+// states signs the fullest sample of a kind, which is the first, with some members of it and
+// of its consent changed.
+func (f *full) states(kind claims.Kind, token string, change, consent map[string]any) {
 	f.t.Helper()
-	name := map[string]string{
-		"screening": "screening-everything", "identity": "identity-everything", "document": "document-everything", "reply": "reply-matched", "reliance": "reliance-again",
-	}[kind]
-	if name == "" {
-		name = kind
+	files, err := filepath.Glob("../../claims/testdata/" + string(kind) + "*.json")
+	if err != nil || len(files) == 0 {
+		f.t.Fatalf("no sample of a %s: %v", kind, err)
 	}
-	data, err := os.ReadFile("../../claims/testdata/" + name + ".json")
+	data, err := os.ReadFile(files[0])
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -152,28 +155,25 @@ func (f *full) states(kind, token string, change, consent map[string]any) {
 		maps.Copy(stated["consent"].(map[string]any), consent)
 	}
 	body := map[string]any{"kind": kind, "claims": stated}
-	terms, err := claims.TermsFor(claims.Kind(kind))
+	terms, err := claims.TermsFor(kind)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	var made struct{ ID string }
-	switch at := f.at + "/attestations"; {
-	case kind == "reply":
-		body["about"] = f.ids["screening"]
-		made.ID = f.reply(token, body)
-	case terms.Answers:
+	at := f.at + "/attestations"
+	if terms.Answers {
 		body["about"], at = f.ids["screening"], "/api/v1/attestations"
-		fallthrough
-	default:
+	}
+	if kind == claims.KindReply {
+		made.ID = f.world.reply(token, body)
+	} else {
 		f.into(f.call(token, "POST", at, body), 201, &made)
 	}
-	f.ids[kind] = made.ID
+	f.ids[string(kind)] = made.ID
 	var whole struct{ Credential string }
 	f.into(f.call(token, "GET", "/api/v1/attestations/"+made.ID, nil), 200, &whole)
-	f.signed[kind] = f.presented("own", kind, whole.Credential, f.of(token))
+	f.signed[string(kind)] = f.presented("own", string(kind), whole.Credential, f.of(token))
 }
-
-func (f *full) reply(token string, body any) string { return f.world.reply(token, body) }
 
 // presented verifies a signed form.
 func (f *full) presented(reader, kind, credential, agency string) presented {
