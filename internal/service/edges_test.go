@@ -41,20 +41,20 @@ func (u *unit) atOnce(n int) (made int) {
 	return int(through.Load())
 }
 
-// TestCardsAtOnce is hostile case 52 with forty at once: exactly as many cards are
+// TestCardsAtOnce is hostile case 52 with a hundred at once: exactly as many cards are
 // made as an agency in its probation may make, and exactly as many more as it was let
 // make for an event.
 func TestCardsAtOnce(t *testing.T) {
 	t.Parallel()
 	u := newUnit(t, false)
-	if made := u.atOnce(40); made != network.ProbationCards {
-		t.Errorf("%d cards of forty at once, want %d", made, network.ProbationCards)
+	if made := u.atOnce(100); made != network.ProbationCards {
+		t.Errorf("%d cards of a hundred at once, want %d", made, network.ProbationCards)
 	}
 	u.house.Do(roster.DoRaiseQuota, "", &roster.RaiseQuota{Quota: roster.Quota{
 		Agency: u.by.Agency, Event: "A compound was opened", Cards: 3, Until: u.clock.Add(48 * time.Hour).Unix(),
 	}}, u.others...)
-	if made := u.atOnce(12); made != 3 { // each costs what a code costs
-		t.Errorf("%d cards more of twelve at once, want 3", made)
+	if made := u.atOnce(20); made != 3 { // each costs what a code costs
+		t.Errorf("%d cards more of twenty at once, want 3", made)
 	}
 	if got := u.entries("card.quota_exceeded"); got != 1 {
 		t.Errorf("the refusals of one day are %d entries of the log", got)
