@@ -242,6 +242,13 @@ type Entry struct {
 	Day    time.Time // midnight UTC; a finer time would tell who was where
 }
 
+// Logged is an entry with its place in the log.
+type Logged struct {
+	Entry
+
+	Position int64 // leaf number, or -1 while it waits to be published
+}
+
 // NewEntry makes the entry of note n with a fresh id, on the day of now.
 // sealed is the note in JSON, encrypted by the caller unless caseID is "".
 func NewEntry(caseID string, n Note, sealed []byte, now time.Time) Entry {

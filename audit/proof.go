@@ -30,18 +30,42 @@ type Proof struct {
 // whose checkpoint must be signed by vkey. Errors are ErrNotPublished,
 // ErrCheckpoint, ErrTampered, or what kept a file from being read.
 func Prove(dir fs.FS, vkey string, index int64) (Proof, error) {
-	c, hashes, err := published(dir, vkey)
+	p, err := NewProver(dir, vkey)
 	if err != nil {
 		return Proof{}, err
 	}
-	if index < 0 || index >= c.Size {
+	return p.Prove(index)
+}
+
+// Prover makes proofs for many leaves of one published tree.
+type Prover struct {
+	head   Checkpoint
+	hashes tlog.HashReader
+}
+
+// NewProver reads the head that lies in dir now and must be signed by vkey. Errors are
+// those of Prove.
+func NewProver(dir fs.FS, vkey string) (*Prover, error) {
+	c, hashes, err := published(dir, vkey)
+	if err != nil {
+		return nil, err
+	}
+	return &Prover{c, hashes}, nil
+}
+
+// Head is the head that every proof leads to.
+func (p *Prover) Head() Checkpoint { return p.head }
+
+// Prove is as the function Prove.
+func (p *Prover) Prove(index int64) (Proof, error) {
+	if index < 0 || index >= p.head.Size {
 		return Proof{}, ErrNotPublished
 	}
-	path, err := tlog.ProveRecord(c.Size, index, hashes)
+	path, err := tlog.ProveRecord(p.head.Size, index, p.hashes)
 	if err != nil {
 		return Proof{}, fmt.Errorf("prove a leaf: %w", tampered(err))
 	}
-	return Proof{Index: index, Path: path, Checkpoint: c.Signed}, nil
+	return Proof{Index: index, Path: path, Checkpoint: p.head.Signed}, nil
 }
 
 // CheckInclusion checks that the note with this hash is in the log whose key

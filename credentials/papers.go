@@ -44,6 +44,44 @@ var knows = card.Kept.Knows
 // whatever was asked, and so is the answer to everything but a number and its
 // code: whoever tries learns nothing about which numbers there are.
 func (is *Issuer) Paper(ctx context.Context, number, code private.String) (PaperAnswer, error) {
+	d, known, err := is.known(ctx, number, code)
+	switch {
+	case err != nil:
+		return "", err
+	case !known:
+		return PaperUnknown, nil
+	case d.inUse:
+		return PaperInUse, nil
+	default:
+		return PaperNotInUse, nil
+	}
+}
+
+// Given tells by which card in use of a case its holder gave her number and code. It is
+// as dear as Paper, and counts as a try like it. ErrCode is the answer to everything
+// else, also to a card of another case: whoever tries learns no more here than there.
+func (is *Issuer) Given(ctx context.Context, caseID string, number, code private.String) (ID, error) {
+	d, known, err := is.known(ctx, number, code)
+	switch {
+	case err != nil:
+		return "", err
+	case !known || !d.inUse || d.Case != caseID:
+		return "", ErrCode
+	default:
+		return d.ID, nil
+	}
+}
+
+// paper is a card that somebody asks about by its number.
+type paper struct {
+	Issued
+
+	inUse bool // and of an agency that may speak
+}
+
+// known tells whether number and code are those of one card. The work is the same
+// whatever was asked.
+func (is *Issuer) known(ctx context.Context, number, code private.String) (p paper, known bool, err error) {
 	digits, whole := card.ParseNumber(number.Reveal())
 	if !whole {
 		// No number is written like this, so that it is counted beside all of them.
@@ -55,31 +93,25 @@ func (is *Issuer) Paper(ctx context.Context, number, code private.String) (Paper
 	}
 	within, err := is.tryPaper(ctx, digits)
 	if err != nil {
-		return "", err
+		return paper{}, false, err
 	}
 	d, err := is.byNumber(ctx, digits)
 	if err != nil {
-		return "", err
+		return paper{}, false, err
 	}
 	kept, err := is.kept(ctx, d)
 	if err != nil {
-		return "", err
+		return paper{}, false, err
 	}
 	stands, err := is.stands(ctx, d)
 	if err != nil {
-		return "", err
+		return paper{}, false, err
 	}
 	if !whole || !within {
 		kept = card.Kept{}
 	}
-	switch {
-	case !knows(kept, typed):
-		return PaperUnknown, nil
-	case stands && d.State == Active && day(is.cfg.Now()).Before(d.ValidUntil):
-		return PaperInUse, nil
-	default:
-		return PaperNotInUse, nil
-	}
+	inUse := stands && d.State == Active && day(is.cfg.Now()).Before(d.ValidUntil)
+	return paper{d, inUse}, knows(kept, typed), nil
 }
 
 func (is *Issuer) tryPaper(ctx context.Context, digits string) (within bool, err error) {

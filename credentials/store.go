@@ -33,6 +33,7 @@ var (
 	ErrSupervisor    = errors.New("credentials: a supervisor has to make this card")
 	ErrQuota         = errors.New("credentials: the agency has made as many cards as it may")
 	ErrLevel         = errors.New("credentials: the agency signs no decisions of this level")
+	ErrCode          = errors.New("credentials: not number and code of a card in use of this case")
 )
 
 // ID names an attestation or a card: 128 random bits, 32 hex digits. It holds

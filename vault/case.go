@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"time"
 
 	"filippo.io/age"
@@ -105,6 +106,19 @@ func (v *Vault) Owner(ctx context.Context, caseID string) (agency string, err er
 	return r.Agency, nil
 }
 
+// Keeper returns the case that a record belongs to, and the agency that keeps it. As
+// with Owner, whoever asks gets the answer. ErrNotFound if there is no such record.
+func (v *Vault) Keeper(ctx context.Context, record string) (caseID, agency string, err error) {
+	if !isID(record) {
+		return "", "", ErrNotFound
+	}
+	r, err := v.store.Record(ctx, record)
+	if err != nil {
+		return "", "", fmt.Errorf("vault: find a record: %w", err)
+	}
+	return r.Case, r.Agency, nil
+}
+
 // Cases returns at most limit cases of the actor's agency, with ids greater
 // than after, in the order of the ids: no order in time can be seen.
 func (v *Vault) Cases(ctx context.Context, by audit.Actor, after string, limit int) ([]Case, error) {
@@ -124,9 +138,10 @@ func (v *Vault) Cases(ctx context.Context, by audit.Actor, after string, limit i
 
 // Event is one entry of a case's history.
 type Event struct {
-	Day  time.Time
-	Note audit.Note
-	Leaf [32]byte // what stands in the public log
+	Day      time.Time
+	Note     audit.Note
+	Leaf     [32]byte // what stands in the public log
+	Position int64    // of the leaf, or -1 while it waits to be published
 }
 
 // History returns everything that was done about a case, oldest first, for the
@@ -137,27 +152,49 @@ func (v *Vault) History(ctx context.Context, by audit.Actor, caseID string) ([]E
 	if err != nil {
 		return nil, err
 	}
-	id, err := v.identity(ctx, r, by.Agency)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := v.store.History(ctx, caseID)
-	if err != nil {
-		return nil, err
-	}
-	events := make([]Event, len(entries))
-	for i, e := range entries {
-		plain, err := openBox(id, e.Sealed)
+	var all []Event
+	for e, err := range v.events(ctx, r) {
 		if err != nil {
-			return nil, fmt.Errorf("vault: history: %w", err)
+			return nil, err
 		}
-		note, err := audit.ParseNote(plain)
-		if err != nil || note.Hash() != e.Hash {
-			return nil, fmt.Errorf("vault: history: %w", ErrIntegrity)
-		}
-		events[i] = Event{Day: e.Day, Note: note, Leaf: e.Hash}
+		all = append(all, e)
 	}
-	return events, nil
+	return all, nil
+}
+
+// events opens the history of a case, one entry after the other.
+func (v *Vault) events(ctx context.Context, r Record) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		id, err := v.identity(ctx, r, r.Agency)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		entries, err := v.store.History(ctx, r.ID)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		for _, e := range entries {
+			event, err := openEntry(id, e)
+			if !yield(event, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// openEntry opens an entry of a history, and holds it against what was logged.
+func openEntry(id age.Identity, e audit.Logged) (Event, error) {
+	plain, err := openBox(id, e.Sealed)
+	if err != nil {
+		return Event{}, fmt.Errorf("vault: history: %w", err)
+	}
+	note, err := audit.ParseNote(plain)
+	if err != nil || note.Hash() != e.Hash {
+		return Event{}, fmt.Errorf("vault: history: %w", ErrIntegrity)
+	}
+	return Event{Day: e.Day, Note: note, Leaf: e.Hash, Position: e.Position}, nil
 }
 
 // facts is what an entry says besides who and when. Nothing in it is text

@@ -169,7 +169,7 @@ type Store interface {
 	Append(ctx context.Context, entries ...audit.Entry) error
 	// History returns the entries of a case, oldest first, as far as days and
 	// the log's numbers tell.
-	History(ctx context.Context, caseID string) ([]audit.Entry, error)
+	History(ctx context.Context, caseID string) ([]audit.Logged, error)
 
 	// BeginErasure writes the journal down before anything is destroyed, and
 	// closes the case for new records. ErrConflict if the case has records

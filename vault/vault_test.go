@@ -130,11 +130,11 @@ func (s *twisted) Record(ctx context.Context, id string) (vault.Record, error) {
 	return r, err
 }
 
-func (s *twisted) History(ctx context.Context, caseID string) ([]audit.Entry, error) {
+func (s *twisted) History(ctx context.Context, caseID string) ([]audit.Logged, error) {
 	entries, err := s.Store.History(ctx, caseID)
 	for i := range entries {
 		if s.history != nil {
-			entries[i] = s.history(entries[i])
+			entries[i].Entry = s.history(entries[i].Entry)
 		}
 	}
 	return entries, err

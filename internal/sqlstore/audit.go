@@ -237,15 +237,9 @@ func (l *Log) Sequence(ctx context.Context, first int64, ids []string) error {
 	})
 }
 
-// Logged is an entry with its place in the log.
-type Logged struct {
-	audit.Entry
-	Position int64 // leaf number, or -1 while it waits to be published
-}
-
 // History returns the entries of a case, oldest first. None is missing, and none is
 // another one's.
-func (l *Log) History(ctx context.Context, caseID string) (all []Logged, err error) {
+func (l *Log) History(ctx context.Context, caseID string) (all []audit.Logged, err error) {
 	err = l.db.believed(ctx, func(h *heads) error {
 		if all, err = entries(ctx, h.q, selectEntries+"WHERE case_id = $1 ORDER BY added", caseID); err != nil {
 			return err
@@ -266,7 +260,7 @@ func (l *Log) History(ctx context.Context, caseID string) (all []Logged, err err
 // Entries returns at most n entries that belong to no case, newest first,
 // starting before the entry with the id before, or with the newest if it is
 // empty. They hold no personal data.
-func (l *Log) Entries(ctx context.Context, before string, n int) ([]Logged, error) {
+func (l *Log) Entries(ctx context.Context, before string, n int) ([]audit.Logged, error) {
 	return entries(ctx, l.db.read, selectEntries+`WHERE case_id IS NULL AND sealed IS NOT NULL
 		AND ($1 = '' OR added < (SELECT added FROM log_entries WHERE id = $1))
 		ORDER BY added DESC LIMIT $2`, before, n)
@@ -275,12 +269,12 @@ func (l *Log) Entries(ctx context.Context, before string, n int) ([]Logged, erro
 const selectEntries = "SELECT id, case_id, hash, sealed, day, position FROM log_entries "
 
 // entries reads what a statement that begins with selectEntries finds.
-func entries(ctx context.Context, q querier, query string, args ...any) ([]Logged, error) {
+func entries(ctx context.Context, q querier, query string, args ...any) ([]audit.Logged, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read log entries: %w", classify(err))
 	}
-	var all []Logged
+	var all []audit.Logged
 	err = each(rows, func() error {
 		e, err := scanEntry(rows)
 		all = append(all, e)
@@ -292,8 +286,8 @@ func entries(ctx context.Context, q querier, query string, args ...any) ([]Logge
 	return all, nil
 }
 
-func scanEntry(row scanner) (Logged, error) {
-	e := Logged{Position: -1}
+func scanEntry(row scanner) (audit.Logged, error) {
+	e := audit.Logged{Position: -1}
 	var caseID sql.NullString
 	var position sql.NullInt64
 	var hash []byte

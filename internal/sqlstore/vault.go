@@ -752,16 +752,8 @@ func (v *Vault) Append(ctx context.Context, entries ...audit.Entry) error {
 }
 
 // History returns the entries of a case, oldest first.
-func (v *Vault) History(ctx context.Context, caseID string) ([]audit.Entry, error) {
-	logged, err := v.db.Log().History(ctx, caseID)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]audit.Entry, len(logged))
-	for i, l := range logged {
-		all[i] = l.Entry
-	}
-	return all, nil
+func (v *Vault) History(ctx context.Context, caseID string) ([]audit.Logged, error) {
+	return v.db.Log().History(ctx, caseID)
 }
 
 // BeginErasure writes the erasure journal.
