@@ -58,7 +58,7 @@ var carriedWords = map[string][]string{
 // carried are the ids of messages that the holder, or a stranger with the card
 // in his hand, reads.
 func carried(id string) bool {
-	for _, prefix := range []string{"page.", "start.", "neutral.", "consent.", "card.", "action.", "state.code_not_given.", "state.not_yet_in_use."} {
+	for _, prefix := range []string{"page.", "start.", "neutral.", "consent.", "card.", "copy.", "action.", "state.code_not_given.", "state.not_yet_in_use."} {
 		if strings.HasPrefix(id, prefix) {
 			return true
 		}

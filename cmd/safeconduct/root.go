@@ -84,6 +84,7 @@ func rootCommand() *cobra.Command {
 		unlockCommand(),
 		logCommand(),
 		fsckCommand(),
+		exportCommand(),
 		backupCommand(),
 		restoreCommand(),
 		erasuresCommand(),

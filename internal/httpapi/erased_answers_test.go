@@ -42,6 +42,7 @@ func TestOtherKindIsUnknown(t *testing.T) {
 		{"GET", "cases", "/attestations", nil, []string{document, f.card, f.screening}},
 		{"PUT", "cases", "/findable", `{"findable":true}`, []string{document, f.card, f.screening}},
 		{"POST", "cases", "/documents", record, []string{document, f.card, f.screening}},
+		{"POST", "cases", "/copies", map[string]string{"number": f.number, "code": f.code, "passphrase": "four words or more"}, []string{document, f.card, f.screening}},
 		{"POST", "cases", "/cards", `{"name":"SITI"}`, []string{document, f.card, f.screening}},
 		{"POST", "cases", "/attestations", screeningBody(t), []string{document, f.card, f.screening}},
 		{"DELETE", "cases", "/grants/" + shared, nil, []string{document, f.card, f.screening}},
@@ -131,6 +132,7 @@ func TestAnswersAreErased(t *testing.T) {
 	}{
 		{"attest", f.keeper, f.at + "/attestations", screeningBody(t)},
 		{"issueCard", f.keeper, f.at + "/cards", `{"name":"SITI"}`},
+		{"copyCase", f.keeper, f.at + "/copies", map[string]string{"number": f.number, "code": f.code, "passphrase": "four words or more"}},
 		{"addDocument", f.keeper, f.at + "/documents", map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"}},
 		{"answer", f.keeper, "/api/v1/attestations", opinion},
 		{"addPage", f.keeper, f.document + "/pages?role=data", scan(t)},

@@ -398,6 +398,7 @@ DELETE /api/v1/cases/{id}                            -        -          y      
 GET    /api/v1/cases/{id}/attestations               -        y          y         -       -      -      -
 POST   /api/v1/cases/{id}/attestations               -        y          y         y       y      -      -
 POST   /api/v1/cases/{id}/cards                      -        y          y         -       -      -      -
+POST   /api/v1/cases/{id}/copies                     -        y          y         -       -      -      -
 POST   /api/v1/cases/{id}/documents                  -        y          y         -       -      -      -
 PUT    /api/v1/cases/{id}/findable                   -        y          y         -       -      -      -
 POST   /api/v1/cases/{id}/grants                     -        y          y         -       -      -      -

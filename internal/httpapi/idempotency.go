@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 )
@@ -106,10 +107,60 @@ func (s *Server) idempotent(c *gin.Context) {
 		s.refuse(c, err)
 	case claim == nil:
 		s.answerAgain(c, answer)
+	case o.streamed:
+		s.answerAsItComes(c, claim)
 	default:
 		s.answerFirst(c, o, claim)
 	}
 }
+
+// answerAsItComes runs a request whose answer is shown once and is too long to be held:
+// the key is spent before the first of it leaves. A request that was refused has had no
+// effect; its key is free again.
+func (s *Server) answerAsItComes(c *gin.Context, claim Claim) {
+	ctx := context.WithoutCancel(c.Request.Context()) // as in answerFirst
+	w := &streamedWriter{ResponseWriter: c.Writer}
+	w.begin = sync.OnceFunc(func() {
+		encoded, err := json.Marshal(storedAnswer{Status: http.StatusOK})
+		if err == nil {
+			err = claim.Finish(ctx, caseTold(c), encoded)
+		}
+		if err != nil {
+			s.cfg.Log.ErrorContext(ctx, "answer was not kept", "request", requestID(c), "cause", err)
+		}
+	})
+	c.Writer = w
+	defer func() { // also when a handler panics
+		c.Writer = w.ResponseWriter
+		if w.began {
+			return
+		}
+		if err := claim.Abandon(ctx); err != nil {
+			s.cfg.Log.ErrorContext(ctx, "idempotency key was not freed", "request", requestID(c), "cause", err)
+		}
+	}()
+	c.Next()
+}
+
+// streamedWriter tells when an answer that is no refusal begins.
+type streamedWriter struct {
+	gin.ResponseWriter
+
+	begin func()
+	began bool
+}
+
+// WriteHeader notes what is about to leave.
+func (w *streamedWriter) WriteHeader(code int) {
+	if code < http.StatusBadRequest {
+		w.began = true
+		w.begin()
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *streamedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // answerFirst runs the request and keeps what it answered. A request that was
 // refused, or broke, had no effect that the rooms have not undone; its key is

@@ -42,14 +42,15 @@ type operation struct {
 	// actions are what the operation is, in the words of package people. One of
 	// them is enough to get as far as the handler; where kinds differ, the handler
 	// asks again. Nobody may use an operation without one.
-	actions []people.Action
-	replay  replay         // of a POST
-	limit   int64          // bytes of body
-	json    bool           // the body is JSON
-	image   bool           // the body is a picture
-	needed  bool           // there must be a body
-	spec    *routers.Route // all that the contract says
-	shape   *routers.Route // without what the rooms check
+	actions  []people.Action
+	replay   replay         // of a POST
+	streamed bool           // whether its answer is too long to be held in memory
+	limit    int64          // bytes of body
+	json     bool           // the body is JSON
+	image    bool           // the body is a picture
+	needed   bool           // there must be a body
+	spec     *routers.Route // all that the contract says
+	shape    *routers.Route // without what the rooms check
 }
 
 // Limits of a request body in bytes, where the contract states no other.
@@ -201,6 +202,12 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 		case replayBody, replayOnce, replayNone:
 		default:
 			return nil, errors.New("x-replay is missing or unknown")
+		}
+		if answer := spec.Responses.Status(http.StatusOK); answer != nil && answer.Value.Content.Get(mediaBytes) != nil {
+			op.streamed = true
+			if op.replay != replayOnce {
+				return nil, errors.New("x-replay: an answer that is not held is shown once")
+			}
 		}
 	}
 	if spec.RequestBody != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/mask"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
+	"github.com/safeconduct/safeconduct/internal/copies"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/internal/passkey"
 	"github.com/safeconduct/safeconduct/internal/signin"
@@ -120,6 +121,10 @@ var faults = []struct {
 	{credentials.ErrSupervisor, fault{http.StatusForbidden, "supervisor_required", "Another name for the same person, or a third card in a month: a supervisor has to make it"}},
 	{credentials.ErrQuota, fault{http.StatusTooManyRequests, "quota_exceeded", "Your agency has made as many cards as it may for now; two other agencies can raise that for an event"}},
 	{credentials.ErrLevel, fault{http.StatusForbidden, "level_not_signed", "Your agency does not sign decisions of this level"}},
+
+	{credentials.ErrCode, fault{http.StatusForbidden, "code_refused", "These are not number and code of a card of hers that is in use"}},
+
+	{copies.ErrBusy, faultBusy},
 
 	{card.ErrTooLong, fault{http.StatusUnprocessableEntity, "name_too_long", "The name does not fit on a card, even shortened"}},
 	{card.ErrNotOurs, faultInternal}, // the rest of this room's errors become verdicts before they get here

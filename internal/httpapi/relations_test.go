@@ -52,6 +52,7 @@ type file struct {
 	id, at, document, screening, card, reply string
 	replied                                  string // id of the agency that signed the reply
 	seen                                     verdictAnswer
+	number, code                             string // of the card
 }
 
 // newFile makes each relation with real data: a case that one agency keeps, that
@@ -90,7 +91,7 @@ func newFile(t *testing.T) *file {
 	f.screening = made.ID
 	var printed cardAnswer
 	f.into(f.call(f.keeper, "POST", f.at+"/cards", map[string]any{"name": personName}), 201, &printed)
-	f.card = printed.ID
+	f.card, f.number, f.code = printed.ID, printed.Number, printed.Code
 	f.into(f.call(f.operator, "POST", "/api/v1/publications", nil), 201, nil)
 	f.into(f.call(f.keeper, "POST", "/api/v1/verifications", map[string]string{"digits": printed.Digits, "code": printed.Code}), 200, &f.seen)
 
@@ -216,6 +217,7 @@ func (f *file) deeds() []deed {
 		}, nil},
 		{"readCase", people.CaseRead, get(f.at), nil},
 		{"readHistory", people.HistoryRead, get(f.at + "/history"), nil},
+		{"copyCase", people.Export, post(f.at+"/copies", map[string]string{"number": f.number, "code": f.code, "passphrase": "four words or more"}), nil},
 		{"makeCaseFindable", people.DocumentShare, func(r reader) answer {
 			return f.as(r, "PUT", f.at+"/findable", map[string]bool{"findable": true})
 		}, nil},

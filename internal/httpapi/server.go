@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/internal/copies"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/internal/passkey"
 	"github.com/safeconduct/safeconduct/internal/signin"
@@ -105,6 +106,7 @@ type Server struct {
 	actors    *actors
 	tries     *counter
 	papers    chan struct{} // seats of those who ask with number and code alone
+	copies    *copies.Maker
 }
 
 // New checks the configuration and builds the routes. It starts nothing.
@@ -141,6 +143,13 @@ func New(cfg Config) (*Server, error) {
 		actors:    newActors(),
 		tries:     newCounter(cfg.Tries),
 		papers:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+	}
+	if cfg.Lock == nil {
+		if s.copies, err = copies.New(copies.Config{
+			Vault: cfg.Vault, Issuer: cfg.Issuer, Network: cfg.Network, Board: cfg.Board, Log: cfg.LogFiles, Now: cfg.Now,
+		}); err != nil {
+			return nil, fmt.Errorf("httpapi: %w", err)
+		}
 	}
 	if s.engine, err = s.routes(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)

@@ -61,6 +61,7 @@ func TestAnotherIsUnknown(t *testing.T) {
 	status := map[string]string{"action": "withdraw", "reason": "other"}
 	bodies := map[string]any{
 		"makeCaseFindable": map[string]bool{"findable": true}, "attest": screeningBody(t), "issueCard": map[string]string{"name": "SITI"},
+		"copyCase":    map[string]string{"number": "123456789012", "code": "1234567890", "passphrase": "four words or more"},
 		"addDocument": record, "updateDocument": record, "addPage": scan(t), "shareCase": grantTo(spare), "shareDocument": grantTo(spare),
 		"changeAttestation": status, "changeCard": status, "approveDevice": map[string]string{"symbols": "222222"},
 		"changePerson": map[string]any{"roles": []string{"caseworker"}, "handle": "desk-2"}, "agree": map[string]any{"response": response},

@@ -1106,6 +1106,25 @@ type CompromiseOrder struct {
 	Since Day `json:"since"`
 }
 
+// CopyOrder Either `passphrase` or `recipient` is given.
+type CopyOrder struct {
+	// Code As it stands on the slip; any decimal digits, spaces and dashes
+	Code private.String `json:"code"`
+
+	// Language BCP 47; of the page that says what is what, which is in English as well. It is
+	// in English alone where there are no words in that language.
+	Language string `json:"language,omitempty,omitzero"`
+
+	// Number As it is printed on her card; any decimal digits, spaces and dashes
+	Number private.String `json:"number"`
+
+	// Passphrase What will open the copy; four words or more, as they are typed
+	Passphrase private.String `json:"passphrase,omitempty,omitzero"`
+
+	// Recipient A recipient of age, `age1…` or `age1pq…`; a plugin's is refused
+	Recipient private.String `json:"recipient,omitempty,omitzero"`
+}
+
 // Country Three letters as in a machine-readable zone (ICAO Doc 9303-3); Germany is DEU
 type Country = string
 
@@ -2090,6 +2109,12 @@ type IssueCardParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// CopyCaseParams defines parameters for CopyCase.
+type CopyCaseParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // AddDocumentParams defines parameters for AddDocument.
 type AddDocumentParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -2360,6 +2385,9 @@ type AttestJSONRequestBody = AttestationOrder
 // IssueCardJSONRequestBody defines body for IssueCard for application/json ContentType.
 type IssueCardJSONRequestBody = CardOrder
 
+// CopyCaseJSONRequestBody defines body for CopyCase for application/json ContentType.
+type CopyCaseJSONRequestBody = CopyOrder
+
 // AddDocumentJSONRequestBody defines body for AddDocument for application/json ContentType.
 type AddDocumentJSONRequestBody = DocumentRecord
 
@@ -2503,6 +2531,9 @@ type ServerInterface interface {
 	// IssueCard Make a card
 	// (POST /api/v1/cases/{case}/cards)
 	IssueCard(c *gin.Context, pCase PathCase, params IssueCardParams)
+	// CopyCase The holder's own copy of all that is kept about her
+	// (POST /api/v1/cases/{case}/copies)
+	CopyCase(c *gin.Context, pCase PathCase, params CopyCaseParams)
 	// AddDocument Keep a passport or another document
 	// (POST /api/v1/cases/{case}/documents)
 	AddDocument(c *gin.Context, pCase PathCase, params AddDocumentParams)
@@ -3459,6 +3490,58 @@ func (siw *ServerInterfaceWrapper) IssueCard(c *gin.Context) {
 	}
 
 	siw.Handler.IssueCard(c, pCase, params)
+}
+
+// CopyCase operation middleware
+func (siw *ServerInterfaceWrapper) CopyCase(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "case" -------------
+	var pCase PathCase
+
+	err = runtime.BindStyledParameterWithOptions("simple", "case", c.Param("case"), &pCase, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter case: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CopyCaseParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CopyCase(c, pCase, params)
 }
 
 // AddDocument operation middleware
@@ -5683,6 +5766,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/api/v1/cases/:case", wrapper.ReadCase)
 	router.PUT(options.BaseURL+"/api/v1/cases/:case/findable", wrapper.MakeCaseFindable)
 	router.GET(options.BaseURL+"/api/v1/cases/:case/history", wrapper.ReadHistory)
+	router.POST(options.BaseURL+"/api/v1/cases/:case/copies", wrapper.CopyCase)
 	router.GET(options.BaseURL+"/api/v1/cases/:case/attestations", wrapper.ListAttestations)
 	router.POST(options.BaseURL+"/api/v1/cases/:case/attestations", wrapper.Attest)
 	router.POST(options.BaseURL+"/api/v1/cases/:case/cards", wrapper.IssueCard)
@@ -6584,6 +6668,59 @@ type IssueCarddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response IssueCarddefaultApplicationProblemPlusJSONResponse) VisitIssueCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CopyCaseRequestObject struct {
+	Case   PathCase `json:"case"`
+	Params CopyCaseParams
+	Body   *CopyCaseJSONRequestBody
+}
+
+type CopyCaseResponseObject interface {
+	VisitCopyCaseResponse(w http.ResponseWriter) error
+}
+
+type CopyCase200ResponseHeaders struct {
+	ContentDisposition string
+}
+
+type CopyCase200ApplicationOctetStreamResponse struct {
+	Body          io.Reader
+	Headers       CopyCase200ResponseHeaders
+	ContentLength int64
+}
+
+func (response CopyCase200ApplicationOctetStreamResponse) VisitCopyCaseResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type CopyCasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CopyCasedefaultApplicationProblemPlusJSONResponse) VisitCopyCaseResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9166,6 +9303,9 @@ type StrictServerInterface interface {
 	// IssueCard Make a card
 	// (POST /api/v1/cases/{case}/cards)
 	IssueCard(ctx context.Context, request IssueCardRequestObject) (IssueCardResponseObject, error)
+	// CopyCase The holder's own copy of all that is kept about her
+	// (POST /api/v1/cases/{case}/copies)
+	CopyCase(ctx context.Context, request CopyCaseRequestObject) (CopyCaseResponseObject, error)
 	// AddDocument Keep a passport or another document
 	// (POST /api/v1/cases/{case}/documents)
 	AddDocument(ctx context.Context, request AddDocumentRequestObject) (AddDocumentResponseObject, error)
@@ -10125,6 +10265,51 @@ func (sh *strictHandler) IssueCard(ctx *gin.Context, pCase PathCase, params Issu
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(IssueCardResponseObject); ok {
 		if err := validResponse.VisitIssueCardResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CopyCase operation middleware
+func (sh *strictHandler) CopyCase(ctx *gin.Context, pCase PathCase, params CopyCaseParams) {
+	var request CopyCaseRequestObject
+
+	request.Case = pCase
+	request.Params = params
+
+	var body CopyCaseJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CopyCase(ctx, request.(CopyCaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CopyCase")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(CopyCaseResponseObject); ok {
+		if err := validResponse.VisitCopyCaseResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
