@@ -80,7 +80,7 @@ func newCanary(t *testing.T) *canary {
 		"his name": "TESFAYE", "his given names": "FELIX ABEBE", "his birth date": "19950314", "his birth date with dashes": "1995-03-14",
 		"his passport": "X0000002", "his zone": "P<UTOTESFAYE<<FELIX", "her name": "CHAN, SOKHA", "another name": "MG MG AUNG",
 		"one more name": "JOHNSON, AMARA", "a short name": "CHEN, WEI", "a name twice": "BEKELE, TIGIST", "a last name": "RAHMAN, MD",
-		"a reason": "told without contradictions", "who to keep apart": "former room warden",
+		"a reason": "told without contradictions", "who to keep apart": "former room warden", "a copy's passphrase": copyPassphrase,
 	} {
 		c.needles[what] = value
 	}
@@ -88,6 +88,9 @@ func newCanary(t *testing.T) *canary {
 }
 
 const encodings = 1 + 2 + 6 + 2
+
+// copyPassphrase opens the copies that the canary person takes.
+const copyPassphrase = "marrow lantern quixotic fern"
 
 // forms is every way in which a value is searched for. Those shorter than six
 // bytes are left out by the search: chance alone would find them.
@@ -193,9 +196,23 @@ func (c *canary) serve(binary, dir string) []byte {
 	s.must("POST", "/api/v1/cases/"+caseID+"/cards", `{"name":"QUILLFEATHER, ZABULON","birth_date":"19771123","sex":1,"nationality":"UTO"}`, &made)
 	c.needles["the canary's code"], c.needles["the canary's number"], c.needles["the canary's digits"] =
 		made.Code, strings.NewReplacer(" ", "", "-", "").Replace(made.Number), made.Digits[:58]
+	// Her own copy, once at the desk and once by the command; both lie in the folder that
+	// is searched.
+	n := &takenIn{crashService: s, number: made.Number, code: made.Code, env: c.env}
+	s.binary, s.dir, s.caseID = binary, dir, caseID
+	if err := os.WriteFile(filepath.Join(dir, "copy.age"), n.atDesk("passphrase", copyPassphrase), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(copyPassphrase), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.export("--passphrase-file", secret, filepath.Join(dir, "copy by command.age"))
 	// Wrong on purpose: refusals are where values like to slip out.
 	for _, bad := range []struct{ method, path, body string }{
 		{"POST", "/api/v1/cases/" + caseID + "/cards", `{"name":"ZABULON QUILLFEATHER","sex":"QZ7719934"}`},
+		{"POST", "/api/v1/cases/" + caseID + "/copies", `{"number":"` + made.Number + `","code":"0000000000","passphrase":"` + copyPassphrase + `"}`},
+		{"POST", "/api/v1/cases/" + caseID + "/copies", `{"number":"QZ7719934","code":"QUILLFEATHER","recipient":"ZABULON QUILLFEATHER"}`},
 		{"POST", "/api/v1/cases/" + caseID + "/documents", `{"kind":"QZ7719934","ZABULON QUILLFEATHER":1}`},
 		{"POST", "/api/v1/look-ups", `{"kind":"PASSPORT","issuing_state":"UTO","document_number":"QZ7719934","birth_date":"771123"}`},
 		{"GET", "/api/v1/cases/ZABULON%20QUILLFEATHER?name=QUILLFEATHER", ""},
