@@ -80,9 +80,8 @@ func (f *exportFlags) run(ctx context.Context, out io.Writer, path string) error
 // recipient reads what will open the copy. What is wrong with it is told by the flag that
 // named it.
 func (f *exportFlags) recipient() (copies.Recipient, error) {
-	if f.to != "" {
-		to, err := copies.ParseRecipient("--to", f.to)
-		return to, err
+	if f.passphraseFile == "" {
+		return copies.ParseRecipient("--to", f.to)
 	}
 	text, err := files.Read(f.passphraseFile, 4<<10)
 	if err != nil {

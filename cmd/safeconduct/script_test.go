@@ -38,6 +38,7 @@ import (
 //
 // and tokens of the served demo: operator.token and second.token are those of
 // programs of its operators, officer.token that of its checkpoint's, whose id is $GATE.
+// $CASE is a case of the served demo.
 func TestScript(t *testing.T) {
 	live, still, path := servingDemo(t), endedDemo(t), filepath.Dir(program(t))
 	testscript.Run(t, testscript.Params{
@@ -53,6 +54,11 @@ func TestScript(t *testing.T) {
 			if err := writeTokens(e, live.list); err != nil {
 				return err
 			}
+			var cases struct{ Cases []struct{ ID string } }
+			if err := live.as("caseworker", "/api/v1/cases?limit=1", &cases); err != nil {
+				return err
+			}
+			e.Setenv("CASE", cases.Cases[0].ID)
 			for _, c := range still.list.Cards {
 				for name, value := range map[string]string{
 					"png": filepath.Join(still.dir, c.PNG), "code": c.Code, "digits": c.Digits,
