@@ -45,6 +45,8 @@ servers() {
   driver "$here/../web/browsertest"
   # A reader of SD-JWTs that nobody here wrote.
   driver "$here/../internal/httpapi/testdata/sdjwt"
+  # What opens age files in a browser.
+  driver "$here/../internal/enginetest/testdata/npm"
   SAFECONDUCT_VAULT_JOBS=2 "$here/vault.sh" >/dev/null
   "$here/versitygw.sh" >/dev/null
 }

@@ -73,7 +73,7 @@ func TestCopy(t *testing.T) {
 			o["recipient"] = "age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t"
 		}, 422, "input_refused"},
 		{"to an SSH key", ngo, at, func(o map[string]string) { o["recipient"] = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" }, 422, "input_refused"},
-		{"to what is soon guessed", ngo, at, func(o map[string]string) { delete(o, "recipient"); o["passphrase"] = "1234567890" }, 400, "invalid_request"},
+		{"to what is soon guessed", ngo, at, func(o map[string]string) { delete(o, "recipient"); o["passphrase"] = "1234567890" }, 422, "input_refused"},
 		{"to what nobody can write down", ngo, at, func(o map[string]string) { delete(o, "recipient"); o["passphrase"] = "four words, and\ta tab" }, 422, "input_refused"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
