@@ -251,13 +251,13 @@ func retouched(t *testing.T, data []byte, edit func(f unpacked)) []byte {
 // copyTools are other people's programs. Without one of them nothing is proven: in CI the
 // test fails then, and elsewhere it says what to install.
 type copyTools struct {
-	t             *testing.T
-	bin, npm_, js string
+	t               *testing.T
+	bin, reader, js string
 }
 
 func newCopyTools(t *testing.T) copyTools {
 	t.Helper()
-	c := copyTools{t: t, bin: t.TempDir(), npm_: filepath.Join("testdata", "npm"), js: filepath.Join("..", "..", "scripts", "check-copy.mjs")}
+	c := copyTools{t: t, bin: t.TempDir(), reader: filepath.Join("testdata", "npm"), js: filepath.Join("..", "..", "scripts", "check-copy.mjs")}
 	missing := func(err error) {
 		t.Helper()
 		switch {
@@ -270,7 +270,7 @@ func newCopyTools(t *testing.T) copyTools {
 	}
 	_, err := exec.LookPath("node")
 	missing(err)
-	_, err = os.Stat(filepath.Join(c.npm_, "node_modules", "age-encryption", "package.json"))
+	_, err = os.Stat(filepath.Join(c.reader, "node_modules", "age-encryption", "package.json"))
 	missing(err)
 	// The tool as its authors build it, by the version that go.sum names.
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-modfile="+filepath.Join("..", "..", "tools", "go.mod"), "-o", c.bin+string(filepath.Separator),
@@ -292,14 +292,14 @@ func (c copyTools) age(path, secret string) []byte {
 	if err := os.WriteFile(key, []byte(secret+"\n"), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
-	return c.run(exec.CommandContext(c.t.Context(), filepath.Join(c.bin, "age"), args...), //nolint:gosec // built above
+	return c.run(exec.CommandContext(c.t.Context(), filepath.Join(c.bin, "age"), args...),
 		"PATH="+c.bin+string(os.PathListSeparator)+os.Getenv("PATH"), "AGE_PASSPHRASE="+secret)
 }
 
 // npm opens a copy with npm's age-encryption.
 func (c copyTools) npm(path, secret string) []byte {
 	c.t.Helper()
-	return c.run(exec.CommandContext(c.t.Context(), "node", filepath.Join(c.npm_, "open.mjs"), path), "SECRET="+secret) //nolint:gosec // a file of ours
+	return c.run(exec.CommandContext(c.t.Context(), "node", filepath.Join(c.reader, "open.mjs"), path), "SECRET="+secret)
 }
 
 func (c copyTools) run(command *exec.Cmd, env ...string) []byte {
@@ -326,7 +326,7 @@ type checked struct {
 // check checks an opened copy with node alone. What cannot even be read is a problem, too.
 func (c copyTools) check(data []byte, root string) (found checked) {
 	c.t.Helper()
-	command := exec.CommandContext(c.t.Context(), "node", c.js, root) //nolint:gosec // a file of ours
+	command := exec.CommandContext(c.t.Context(), "node", c.js, root)
 	command.Stdin = bytes.NewReader(data)
 	var said bytes.Buffer
 	command.Stderr = &said
@@ -351,7 +351,7 @@ type takenIn struct {
 func newTakenIn(t *testing.T) *takenIn {
 	t.Helper()
 	binary, dir := demoProgram(t, ""), filepath.Join(t.TempDir(), "demo")
-	if story, err := exec.CommandContext(t.Context(), binary, "demo", "--once", "--dir", dir).CombinedOutput(); err != nil { //nolint:gosec // built above
+	if story, err := exec.CommandContext(t.Context(), binary, "demo", "--once", "--dir", dir).CombinedOutput(); err != nil {
 		t.Fatalf("demo: %v\n%s", err, story)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -360,7 +360,7 @@ func newTakenIn(t *testing.T) *takenIn {
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	process := exec.CommandContext(t.Context(), binary, "serve", "--dir", dir, "--listen", address) //nolint:gosec // built above
+	process := exec.CommandContext(t.Context(), binary, "serve", "--dir", dir, "--listen", address)
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -491,7 +491,7 @@ func (n *takenIn) exportRefuses(why string, args ...string) {
 
 func (n *takenIn) exporting(args ...string) *exec.Cmd {
 	args = append([]string{"export", "--dir", n.dir, "--record", n.caseID}, args...)
-	command := exec.CommandContext(n.t.Context(), n.binary, args...) //nolint:gosec // built above
+	command := exec.CommandContext(n.t.Context(), n.binary, args...)
 	command.Env = append(os.Environ(), n.env...)
 	return command
 }

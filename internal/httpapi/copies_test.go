@@ -7,8 +7,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -131,6 +136,83 @@ func TestCopy(t *testing.T) {
 	}
 	if count["copy.refused"] != 3 || count["copy.made"] != 3 {
 		t.Errorf("the history has %d refused and %d made", count["copy.refused"], count["copy.made"])
+	}
+}
+
+// TestCopyCutOff: where something cannot be read the copy ends without its end, and whoever
+// receives it is told by the connection and by age. It is in the history, because some of it
+// left; the key is spent; and the place of who makes copies is free again.
+func TestCopyCutOff(t *testing.T) {
+	w := newWorld(t)
+	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	at, document := w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"})
+	w.into(w.call(ngo, "POST", document+"/pages?role=data", scan(t), header("Content-Type", "image/png")), 201, nil)
+	var printed cardAnswer
+	w.into(w.call(ngo, "POST", at+"/cards", map[string]any{"name": personName}), 201, &printed)
+	w.into(w.call(w.operator, "POST", "/api/v1/publications", nil), 201, nil)
+	back := w.movePages(t)
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := `{"number":"` + printed.Number + `","code":"` + printed.Code + `","recipient":"` + identity.Recipient().String() + `"}`
+	key := newKey()
+	for range 3 { // more than are made at once
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.http.URL+at+"/copies", strings.NewReader(order))
+		if err != nil {
+			t.Fatal(err)
+		}
+		key = newKey()
+		for name, value := range map[string]string{"Authorization": "Bearer " + ngo, "Content-Type": "application/json", "Idempotency-Key": key} {
+			req.Header.Set(name, value)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			continue // cut off before anything of it came
+		}
+		got, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err == nil {
+			t.Errorf("%d, and %d bytes that end as if they were all", resp.StatusCode, len(got))
+		}
+		if plain, err := age.Decrypt(bytes.NewReader(got), identity); err == nil {
+			if _, err := io.ReadAll(plain); err == nil {
+				t.Error("age takes it for whole")
+			}
+		}
+	}
+	if again := w.call(ngo, "POST", at+"/copies", order, header("Idempotency-Key", key)); again.code() != "already_done" {
+		t.Errorf("again: %d %s", again.status, again.code())
+	}
+	if !strings.Contains(w.log.String(), "a copy was cut off") {
+		t.Error("the service's log does not say so")
+	}
+	back()
+	if whole := w.call(ngo, "POST", at+"/copies", order); whole.status != 200 {
+		t.Errorf("afterwards: %d %s", whole.status, whole.code())
+	}
+}
+
+// movePages takes every page out of its place, and returns how to put all back.
+func (w *world) movePages(t *testing.T) (back func()) {
+	t.Helper()
+	away, moved := t.TempDir(), map[string]string{}
+	err := filepath.WalkDir(w.blobs, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		moved[path] = filepath.Join(away, strconv.Itoa(len(moved)))
+		return os.Rename(path, moved[path])
+	})
+	if err != nil || len(moved) == 0 {
+		t.Fatalf("%d pages, %v", len(moved), err)
+	}
+	return func() {
+		for path, there := range moved {
+			if err := os.Rename(there, path); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

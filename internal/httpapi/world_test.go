@@ -60,6 +60,7 @@ type world struct {
 	log     *logged
 	vkey    string
 	db      *sqlstore.DB
+	blobs   string // where pages lie
 
 	later    time.Duration     // by which the roster is ahead
 	operator string            // token
@@ -168,7 +169,8 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	must(err)
 	w.witness = &witness{Store: file}
 	w.keys = keystore.New(w.witness)
-	pages, err := blobs.Open(filepath.Join(dir, "blobs"), nil)
+	w.blobs = filepath.Join(dir, "blobs")
+	pages, err := blobs.Open(w.blobs, nil)
 	must(err)
 	t.Cleanup(func() { _ = pages.Close() })
 	folder, err := audit.OpenFolder(filepath.Join(dir, "log"))
