@@ -174,7 +174,7 @@ var rooms = map[string]room{
 	// The story speaks to the service as strangers do, over HTTP; of the domain
 	// it takes what a client needs: claims to write, a pack to open, a message
 	// to sign.
-	"internal/demo": {adapter: true, ours: slices.Concat(domain, []string{"internal/caller", "internal/passkey/software"}), foreign: []string{"github.com/skip2/go-qrcode", "golang.org/x/image"}},
+	"internal/demo": {adapter: true, ours: slices.Concat(domain, []string{"internal/caller", "internal/passkey/software"}), foreign: []string{"filippo.io/age", "github.com/skip2/go-qrcode", "golang.org/x/image"}},
 
 	// What runs, examines and restores a network. The arrows go one way: recovery
 	// examines what it brought back, doctor opens what service opens, and nobody

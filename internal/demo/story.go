@@ -137,7 +137,7 @@ func Play(ctx context.Context, cfg Config) (*Story, error) {
 	for _, act := range []func(context.Context) error{
 		p.found, p.gather, p.fourDaysAgo, p.today, p.screenFelix, p.checkpoint, p.apart, p.rely,
 		p.share, p.others, p.embassy, p.secondCheckpoint, p.change, p.back, p.oldPack, p.alike, p.withoutDevice,
-		p.history, p.refuseNonsense, p.erase, p.finish,
+		p.history, p.takeAway, p.refuseNonsense, p.erase, p.finish,
 	} {
 		if err := act(ctx); err != nil {
 			return nil, err
