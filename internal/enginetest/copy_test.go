@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -165,7 +166,9 @@ var tamperings = []struct {
 	}},
 	{"an agency's name on the trust list", func(f unpacked) {
 		parts := strings.Split(string(f["proof/trust-list.jwt"]), ".")
-		parts[1] = parts[1][:40] + strings.ToUpper(parts[1][40:41]) + strings.ToLower(parts[1][41:44]) + parts[1][44:]
+		said, _ := base64.RawURLEncoding.DecodeString(parts[1])
+		said = bytes.Replace(said, []byte("(made up)"), []byte("(made it)"), 1)
+		parts[1] = base64.RawURLEncoding.EncodeToString(said)
 		f["proof/trust-list.jwt"] = []byte(strings.Join(parts, "."))
 	}},
 	{"the root", func(f unpacked) { f.edit("proof/keys.json", `"x": "`, `"x": "A`) }},
