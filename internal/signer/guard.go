@@ -157,7 +157,7 @@ func NewGuard(ctx context.Context, cfg GuardConfig) (*Guard, error) {
 	}
 	g := &Guard{Store: cfg.Keys, cfg: cfg}
 	if j, ok := cfg.Permits.(*Judge); ok {
-		j.stands = g.stands
+		j.stands, j.listed = g.stands, g.listed
 	}
 	var err error
 	if g.state, err = readState(ctx, cfg.Keys, cfg.Dir); err != nil {

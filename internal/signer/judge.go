@@ -30,6 +30,8 @@ type Judge struct {
 	cfg JudgeConfig
 	// stands says how a place stands in the newest list that was signed; the guard does.
 	stands func(ctx context.Context, address string, index int) (uint8, error)
+	// listed says what trust lists said of a key of an agency; the guard does.
+	listed func(agency, kid string) (listed, bool)
 
 	mu      sync.Mutex
 	members members
@@ -55,7 +57,11 @@ func NewJudge(ctx context.Context, cfg JudgeConfig) (*Judge, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	j := &Judge{cfg: cfg, stands: func(context.Context, string, int) (uint8, error) { return statuslist.Valid, nil }}
+	j := &Judge{
+		cfg:    cfg,
+		stands: func(context.Context, string, int) (uint8, error) { return statuslist.Valid, nil },
+		listed: func(string, string) (listed, bool) { return listed{}, false },
+	}
 	var kept adopted
 	err := unseal(ctx, cfg.Keys, cfg.Dir, RosterName, stateLabel+"roster", &kept)
 	if err != nil {
@@ -205,6 +211,9 @@ func (j *Judge) screened(ctx context.Context, of roster.Agency, c card.Claims, n
 	if err != nil || said.VCT() != typeOfAttestation || said.Status() == nil || !strings.HasSuffix(said.Issuer(), "/agencies/"+of.ID) {
 		return "", refuse("a screening that was not signed here, or is over")
 	}
+	if err := j.vouches(ctx, of.ID, t.KeyID(), said.IssuedAt(), approval.Of(ctx).About.Reveal()); err != nil {
+		return "", err
+	}
 	level := said.Text("decision_level")
 	switch {
 	case said.Text("kind") != string(claims.KindScreening),
@@ -215,10 +224,33 @@ func (j *Judge) screened(ctx context.Context, of roster.Agency, c card.Claims, n
 		return "", refuse("a decision level that the agency does not sign")
 	}
 	is, err := j.stands(ctx, said.Status().URI, int(said.Status().Index))
-	if err == nil && (is == statuslist.Invalid || is == statuslist.Replaced) {
-		err = refuse("a screening that is out of use")
+	if err == nil && is != statuslist.Valid {
+		err = refuse("a screening that is out of use, or paused")
 	}
 	return credentials.ID(said.Text("attestation_id")), err
+}
+
+// vouches sees that a key of an agency is believed for what it has signed, as devices do:
+// by what trust lists said of it. One that no list has named yet is the one that signs now.
+func (j *Judge) vouches(ctx context.Context, agency, kid string, issued time.Time, token string) error {
+	k, known := j.listed(agency, kid)
+	if !known {
+		now, err := j.cfg.Keys.Public(ctx, keystore.Agency(agency))
+		if err == nil && now.KeyID != kid {
+			err = refuse("by a key that signs no more, and was on no trust list")
+		}
+		return err
+	}
+	switch {
+	case k.Revoked:
+		return refuse("by a key that was revoked")
+	case issued.Unix() < k.From || issued.Unix() >= k.To:
+		return refuse("by a key that was not good then")
+	case k.Stolen && !k.logged(token):
+		return refuse("by a key that was stolen, and not logged before")
+	default:
+		return nil
+	}
 }
 
 // stands says how a place stands in the newest list that was signed; valid where none
@@ -232,6 +264,14 @@ func (g *Guard) stands(ctx context.Context, address string, index int) (uint8, e
 		}
 	}
 	return newest.Get(index)
+}
+
+// listed says what trust lists said of a key of an agency.
+func (g *Guard) listed(agency, kid string) (listed, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	k, ok := g.state.Listed[agency+" "+kid]
+	return k, ok
 }
 
 // recent sees that nothing is dated back: what people agreed to is signed within days.
@@ -408,7 +448,9 @@ func (j *Judge) Changes(_ context.Context, all []Change) error {
 	s := j.members.at(j.cfg.Now().Unix())
 	for _, c := range all {
 		if c.Mission != "" {
-			if of := s.Agencies[c.Mission]; !s.Active(c.Mission) || of.Class != claims.ClassMission || of.Country != c.State {
+			// Of one that is not believed since a time no reply is either: a receipt does
+			// not prove when it was given.
+			if of := s.Agencies[c.Mission]; !s.Active(c.Mission) || of.Compromised > 0 || of.Class != claims.ClassMission || of.Country != c.State {
 				return refuse("an answer of nobody who can give it")
 			}
 			continue

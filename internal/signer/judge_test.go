@@ -672,8 +672,8 @@ func (w *town) listed(sequence uint64) verifier.TrustList {
 		w.ok(err)
 		of := verifier.Agency{
 			ID: id, Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk, Issuer: base + "/agencies/" + id, Suspended: a.Suspended,
-			Admitted: time.Unix(a.Admitted, 0).Truncate(24 * time.Hour).Unix(),
-			Keys:     []verifier.AgencyKey{{KeyID: p.KeyID, JWK: jwk, From: w.clock().Unix(), To: w.clock().Unix() + 1e6}},
+			Admitted: midnight(a.Admitted),
+			Keys:     []verifier.AgencyKey{{KeyID: p.KeyID, JWK: jwk, From: midnight(a.Admitted), To: midnight(a.Admitted) + 1e6}},
 		}
 		for _, q := range a.Quotas {
 			of.Quotas = append(of.Quotas, verifier.Quota{Event: q.Event, Cards: q.Cards, Until: q.Until})

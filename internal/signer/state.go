@@ -3,6 +3,7 @@ package signer
 import (
 	"context"
 	"crypto/hmac"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/files"
@@ -60,6 +62,17 @@ type listed struct {
 	Stolen  bool  `json:"stolen,omitempty"`
 	// Compromised is what is left of a stolen key. A state of before does not have it.
 	Compromised *verifier.Compromise `json:"compromised,omitempty"`
+}
+
+// logged tells whether something is left of what a stolen key has signed.
+func (l listed) logged(token string) bool {
+	if l.Compromised == nil {
+		return false // a state of before does not know it
+	}
+	jwt, _, _ := strings.Cut(token, "~")
+	sum := inputOf(jwt)
+	_, ok := slices.BinarySearch(l.Compromised.Logged, hex.EncodeToString(sum[:8]))
+	return ok
 }
 
 // list notes what a trust list says of a key. A key that is revoked or stolen stays so,
