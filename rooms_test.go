@@ -141,7 +141,7 @@ var rooms = map[string]room{
 	"internal/blobs":      {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
 	"internal/sqlitetest": {adapter: true, foreign: []string{"modernc.org/sqlite"}},
-	"internal/storetest":  {adapter: true, ours: slices.Concat(domain, []string{"internal/blobs", "internal/keystore", "internal/signin"}), foreign: []string{"github.com/google/go-cmp/cmp", "golang.org/x/mod/sumdb/note"}},
+	"internal/storetest":  {adapter: true, ours: slices.Concat(domain, []string{"internal/blobs", "internal/keystore", "internal/signin", "internal/trouble"}), foreign: []string{"github.com/google/go-cmp/cmp", "golang.org/x/mod/sumdb/note"}},
 	"internal/s3test":     {adapter: true, ours: []string{"internal/blobs", "credentials/private"}, foreign: []string{"github.com/aws/aws-sdk-go-v2"}},
 	// The holder's own copy: what the rooms keep of her, as one file. It is beside HTTP,
 	// because a command writes one, too. The page in it is in the words of web.

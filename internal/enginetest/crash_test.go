@@ -166,7 +166,7 @@ func (s *crashService) stop() {
 }
 
 // crash issues from four clients and kills: half of the time right after a
-// draft was reserved, half of the time whenever.
+// draft was reserved, half of the time whenever, once two have been acknowledged.
 func (s *crashService) crash(cycle int) {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	var clients sync.WaitGroup
@@ -188,11 +188,25 @@ func (s *crashService) crash(cycle int) {
 			s.t.Error("nothing was reserved in a minute")
 		}
 	} else {
-		time.Sleep(time.Duration(50+rand.IntN(250)) * time.Millisecond)
+		before := s.told()
+		for end := time.Now().Add(5 * time.Minute); s.told() < before+2; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				s.t.Error("nothing was acknowledged in five minutes")
+				break
+			}
+		}
+		time.Sleep(time.Duration(rand.IntN(250)) * time.Millisecond)
 	}
 	s.kill()
 	cancel()
 	clients.Wait()
+}
+
+// told is how many were acknowledged.
+func (s *crashService) told() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.acknowledged)
 }
 
 const crashClaims = `{"kind":"identity","claims":{"names":[{"script":"Latn","full":"MADE UP","type":"used"}],"assurance":"self_asserted","claim_status":"open"}}`

@@ -89,7 +89,7 @@ func Log(t *testing.T, open func(t *testing.T) LogStore) {
 		for range writers {
 			wg.Go(func() {
 				for range each {
-					if err := s.Append(context.Background(), Entry(t, "")); err != nil {
+					if err := inTurn(func() error { return s.Append(context.Background(), Entry(t, "")) }); err != nil {
 						t.Errorf("append: %v", err)
 					}
 				}

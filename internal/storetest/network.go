@@ -186,7 +186,9 @@ func networkInvitations(t *testing.T, s NetworkStore) {
 	var wg sync.WaitGroup
 	for range callers {
 		wg.Go(func() {
-			err := s.EnrolDevice(context.Background(), unused.ID, Day(0), device(), Entry(t, ""))
+			err := inTurn(func() error {
+				return s.EnrolDevice(context.Background(), unused.ID, Day(0), device(), Entry(t, ""))
+			})
 			switch {
 			case err == nil:
 				through.Add(1)

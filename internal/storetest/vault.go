@@ -243,7 +243,7 @@ func vaultBudgets(t *testing.T, s vault.Store) {
 	var wait sync.WaitGroup
 	served := make(chan error, 100)
 	for range cap(served) {
-		wait.Go(func() { served <- s.Spend(ctx, Day(0), officer, agency) })
+		wait.Go(func() { served <- inTurn(func() error { return s.Spend(ctx, Day(0), officer, agency) }) })
 	}
 	wait.Wait()
 	close(served)
