@@ -319,10 +319,19 @@ func (n *Network) RotateKey(ctx context.Context, by audit.Actor, agency string) 
 	if err := n.may(by, actAgencies, agency); err != nil {
 		return Key{}, err
 	}
-	return n.rotateKey(ctx, by, agency)
+	if _, err := n.Agency(ctx, agency); err != nil {
+		return Key{}, err
+	}
+	before, _, err := n.cfg.Keys.NewAgency(ctx, agency) // finds the one that it has
+	if err != nil {
+		return Key{}, fmt.Errorf("find the agency's key: %w", err)
+	}
+	return n.rotateKey(ctx, by, agency, before)
 }
 
-func (n *Network) rotateKey(ctx context.Context, by audit.Actor, agency string) (Key, error) {
+// rotateKey replaces the key that has an id, unless another one signs already: that one is
+// written down then.
+func (n *Network) rotateKey(ctx context.Context, by audit.Actor, agency, before string) (Key, error) {
 	var key Key
 	err := n.editAgency(ctx, by, agency, "key.rotate", func(a *Agency) (any, error) {
 		// The trust list has room for a few keys. Revoked keys leave it, and those
@@ -333,9 +342,13 @@ func (n *Network) rotateKey(ctx context.Context, by audit.Actor, agency string) 
 		if len(a.Keys) >= verifier.MaxKeys {
 			return nil, fmt.Errorf("%w: the agency has as many keys as a trust list may name", ErrConflict)
 		}
-		kid, public, err := n.cfg.Keys.RotateAgency(ctx, agency)
+		kid, public, err := n.cfg.Keys.RotateAgency(ctx, agency, before)
 		if err != nil {
 			return nil, fmt.Errorf("make the agency's key: %w", err)
+		}
+		if i := slices.IndexFunc(a.Keys, func(k Key) bool { return k.KeyID == kid }); i >= 0 {
+			key = a.Keys[i]
+			return nil, nil // another process was faster
 		}
 		if key, err = n.newKey(kid, public); err != nil {
 			return nil, err

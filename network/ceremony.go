@@ -189,7 +189,7 @@ func (n *Network) renew(ctx context.Context, c roster.Ceremony) error {
 		return nil // it is replaced with the first publication, or by the ceremony, at which the root can name the new one
 	}
 	if c.Use == roster.UseAgency {
-		_, err := n.rotateKey(ctx, audit.Actor{}, c.Agency)
+		_, err := n.rotateKey(ctx, audit.Actor{}, c.Agency, c.Before)
 		return err
 	}
 	// The roster's change was logged, and so will be the trust list that names the key.

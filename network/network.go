@@ -76,8 +76,9 @@ type Keys interface {
 	// NewAgency makes an agency's keys, or finds those it has, and returns
 	// the signing key's id and public half.
 	NewAgency(ctx context.Context, agency string) (kid string, public *ecdsa.PublicKey, err error)
-	// RotateAgency makes a new signing key for an agency that has one.
-	RotateAgency(ctx context.Context, agency string) (kid string, public *ecdsa.PublicKey, err error)
+	// RotateAgency makes a new signing key for an agency, unless another one than before
+	// signs already, and returns the one that signs.
+	RotateAgency(ctx context.Context, agency, before string) (kid string, public *ecdsa.PublicKey, err error)
 	// RotateOwn makes a new key for lists, packs or the log, unless another one than before signs
 	// already; Formers are the public halves of all that sign or have signed lists or
 	// packs, by id.

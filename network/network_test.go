@@ -309,7 +309,7 @@ func (olderKeys) Generation(context.Context) (uint64, error) { return 0, nil }
 func TestCheckAdopts(t *testing.T) {
 	b := newBench(t)
 	a := b.agency(network.NGO)
-	kid, _, err := b.keys.RotateAgency(t.Context(), a.ID)
+	kid, _, err := b.keys.RotateAgency(t.Context(), a.ID, a.Keys[0].KeyID)
 	b.ok(err)
 	b.ok(b.Check(t.Context()))
 	a, err = b.Agency(t.Context(), a.ID)

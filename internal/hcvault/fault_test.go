@@ -897,7 +897,7 @@ func TestOlderState(t *testing.T) {
 	cfg := f.config(t)
 	cfg.Now = func() time.Time { return now }
 	v := f.created(t, cfg)
-	if _, _, err := keystore.New(v).RotateAgency(t.Context(), "aa01"); err != nil {
+	if _, err := rotateAgency(t.Context(), v); err != nil {
 		t.Fatal(err)
 	}
 	f.mu.Lock()

@@ -42,13 +42,18 @@ func (v *Vault) NewAgency(ctx context.Context, agency string) (keystore.Public, 
 	return v.Public(ctx, keystore.Agency(agency))
 }
 
-// RotateAgency makes a new version of an agency's signing key. It signs from
-// now on, in other processes within a second. The one before it could still
+// RotateAgency makes a new version of an agency's signing key, if the one with the id
+// before is the latest. It signs from now on, in other processes within a second. The one before it could still
 // sign for an act that has begun, until the next rotation or RetireSigning;
 // Vault refuses all older ones.
-func (v *Vault) RotateAgency(ctx context.Context, agency string) (keystore.Public, error) {
+func (v *Vault) RotateAgency(ctx context.Context, agency, before string) (keystore.Public, error) {
 	if err := known(agency); err != nil {
 		return keystore.Public{}, err
+	}
+	v.forget(v.signingName(agency)) // what another process made is seen
+	now, err := v.Public(ctx, keystore.Agency(agency))
+	if err != nil || now.KeyID != before {
+		return now, err
 	}
 	latest, err := v.rotate(ctx, v.signingName(agency), kindSigning)
 	if err != nil {

@@ -322,7 +322,7 @@ func TestAgencies(t *testing.T) {
 		t.Errorf("repeated: %s, %v, want %s", again, err, first)
 	}
 	wrapped := must(f.Wrap(t.Context(), "aa01", "rec1", []byte("file key")))
-	second, _, err := keystore.New(f).RotateAgency(t.Context(), "aa01")
+	second, _, err := keystore.New(f).RotateAgency(t.Context(), "aa01", first)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,7 +332,7 @@ func TestAgencies(t *testing.T) {
 	if got := must(open(t, cfg).Unwrap(t.Context(), "aa01", "rec1", wrapped)); string(got) != "file key" {
 		t.Error("rotation lost what was wrapped before")
 	}
-	if _, _, err := keystore.New(f).RotateAgency(t.Context(), "aa02"); !errors.Is(err, keyfile.ErrNoKey) {
+	if _, _, err := keystore.New(f).RotateAgency(t.Context(), "aa02", first); !errors.Is(err, keyfile.ErrNoKey) {
 		t.Errorf("rotate an unknown agency: %v, want ErrNoKey", err)
 	}
 	if _, _, err := keystore.New(f).Signer(t.Context(), ""); !errors.Is(err, keyfile.ErrNoKey) {

@@ -210,25 +210,23 @@ func (f *File) NewAgency(ctx context.Context, agency string) (keystore.Public, e
 	return keystore.PublicOf(&key.signing[len(key.signing)-1].PublicKey)
 }
 
-// RotateAgency makes a new signing key for an agency. It signs from now on;
-// the old ones stay in the file and sign nothing.
-func (f *File) RotateAgency(ctx context.Context, agency string) (keystore.Public, error) {
+// RotateAgency makes a new signing key for an agency, if the one with the id before signs
+// now. It signs from then on; the old ones stay in the file and sign nothing.
+func (f *File) RotateAgency(ctx context.Context, agency, before string) (keystore.Public, error) {
 	if _, err := f.agency(agency); err != nil {
 		return keystore.Public{}, err
 	}
-	var made *ecdsa.PrivateKey
 	err := f.update(ctx, func(k *keys) error {
-		if err := k.addSigning(agency); err != nil {
-			return err
-		}
 		all := k.agencies[agency].signing
-		made = all[len(all)-1]
-		return nil
+		if keyID(all[len(all)-1]) != before {
+			return errUnchanged // another process was faster
+		}
+		return k.addSigning(agency)
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errUnchanged) {
 		return keystore.Public{}, err
 	}
-	return keystore.PublicOf(&made.PublicKey)
+	return f.Public(ctx, keystore.Agency(agency))
 }
 
 // Rotate makes a new key for a use of the network's own, if the one with the id before

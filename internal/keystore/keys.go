@@ -75,9 +75,10 @@ func (k Keys) NewAgency(ctx context.Context, agency string) (kid string, public 
 	return opened(k.Store.NewAgency(ctx, agency))
 }
 
-// RotateAgency makes a new signing key for an agency that has one.
-func (k Keys) RotateAgency(ctx context.Context, agency string) (kid string, public *ecdsa.PublicKey, err error) {
-	return opened(k.Store.RotateAgency(ctx, agency))
+// RotateAgency makes a new signing key for an agency that has one, unless another one than
+// before signs already. It returns the one that signs.
+func (k Keys) RotateAgency(ctx context.Context, agency, before string) (kid string, public *ecdsa.PublicKey, err error) {
+	return opened(k.Store.RotateAgency(ctx, agency, before))
 }
 
 // RotateOwn makes a new key for one of the network's own uses, unless another one than

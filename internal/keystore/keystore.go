@@ -112,9 +112,10 @@ type Store interface {
 	DerivedKey(ctx context.Context, label, network string) (ed25519.PublicKey, error)
 
 	// NewAgency makes an agency's keys, or finds those it has. RotateAgency
-	// makes a new signing key for an agency that has one.
+	// makes a new signing key for an agency that has one, as Rotate does: if the one with
+	// the id before signs now.
 	NewAgency(ctx context.Context, agency string) (Public, error)
-	RotateAgency(ctx context.Context, agency string) (Public, error)
+	RotateAgency(ctx context.Context, agency, before string) (Public, error)
 	// Rotate makes a new key for one of the network's own uses, if the one with the id
 	// before signs for it now, and returns the one that signs. Those from before stay
 	// among Publics, or LogKeys. ErrRefused for the root.

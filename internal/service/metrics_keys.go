@@ -114,9 +114,9 @@ func (c countedKeys) NewAgency(ctx context.Context, agency string) (p keystore.P
 	return c.Store.NewAgency(ctx, agency)
 }
 
-func (c countedKeys) RotateAgency(ctx context.Context, agency string) (p keystore.Public, err error) {
+func (c countedKeys) RotateAgency(ctx context.Context, agency, before string) (p keystore.Public, err error) {
 	defer c.count("rotate_agency", time.Now(), &err)
-	return c.Store.RotateAgency(ctx, agency)
+	return c.Store.RotateAgency(ctx, agency, before)
 }
 
 func (c countedKeys) Generation(ctx context.Context) (n uint64, err error) {

@@ -106,7 +106,7 @@ func TestRotationKilledAnywhere(t *testing.T) {
 					r := &rotation{Agency: agency, Wrapping: keys == "Vault", s: h, alone: true, at: func(step string) error {
 						if step == "begun" && killed == "between" {
 							// The keystore has the new key and nobody wrote it down.
-							if _, _, err := h.Keys.RotateAgency(t.Context(), agency); err != nil {
+							if _, _, err := h.Keys.RotateAgency(t.Context(), agency, before); err != nil {
 								t.Fatal(err)
 							}
 							return errKilled

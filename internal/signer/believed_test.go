@@ -37,7 +37,7 @@ func (w *town) newKey(agency string) {
 	w.Do(roster.DoNewKey, agency, &roster.NewKey{Use: roster.UseAgency, Agency: agency, Before: old.KeyID}, w.First)
 	_, err = w.HandOver(w.t.Context())
 	w.ok(err)
-	_, err = w.RotateAgency(w.t.Context(), agency)
+	_, err = w.RotateAgency(w.t.Context(), agency, old.KeyID)
 	w.ok(err)
 }
 

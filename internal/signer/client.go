@@ -115,10 +115,10 @@ func (c *Client) ask(ctx context.Context, q question) (answer, error) {
 			return answer{}, ErrWrongAnswer
 		case ctx.Err() != nil:
 			return answer{}, away("it is too slow")
-		case used && q.Op != opRotateAgency && q.Op != opRotateWrapping:
+		case used && q.Op != opRotateWrapping:
 			// The signer was started anew since. To ask twice does no harm: a second
-			// signature over the same bytes says nothing else. Only a second
-			// rotation would be one too many.
+			// signature over the same bytes says nothing else, and a signing key that is
+			// replaced is named. Only a second key-encryption key would be one too many.
 			continue
 		}
 		return answer{}, away("the connection to it was lost")
@@ -284,9 +284,10 @@ func (c *Client) Rotate(ctx context.Context, use keystore.Use, before string) (k
 	return keystore.Public{KeyID: a.KeyID, DER: a.DER}, err
 }
 
-// RotateAgency makes a new signing key for an agency that has one.
-func (c *Client) RotateAgency(ctx context.Context, agency string) (keystore.Public, error) {
-	a, err := c.informed(ctx, question{Op: opRotateAgency, Agency: agency})
+// RotateAgency makes a new signing key for an agency that has one, unless another one than
+// before signs already.
+func (c *Client) RotateAgency(ctx context.Context, agency, before string) (keystore.Public, error) {
+	a, err := c.informed(ctx, question{Op: opRotateAgency, Agency: agency, KeyID: before})
 	return keystore.Public{KeyID: a.KeyID, DER: a.DER}, err
 }
 

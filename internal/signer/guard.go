@@ -142,6 +142,10 @@ type Guard struct {
 	// taken before mu.
 	judging sync.Mutex
 
+	// One key after the other is replaced: a keystore looks which one signs, and makes the
+	// next. Without it one act would be good for as many keys as were asked for at once.
+	rotating sync.Mutex
+
 	places places
 	taken  *takenPlaces
 }
@@ -209,19 +213,18 @@ func (g *Guard) NewAgency(ctx context.Context, agency string) (keystore.Public, 
 	return g.Store.NewAgency(ctx, agency)
 }
 
-// RotateAgency makes a new key for an agency that there is.
-func (g *Guard) RotateAgency(ctx context.Context, agency string) (keystore.Public, error) {
+// RotateAgency makes a new key for an agency that there is, where people agreed that the
+// one which signs is replaced.
+func (g *Guard) RotateAgency(ctx context.Context, agency, before string) (keystore.Public, error) {
 	if err := g.cfg.Permits.NewKeys(ctx, agency); err != nil {
 		return keystore.Public{}, err
 	}
-	now, err := g.Public(ctx, keystore.Agency(agency))
-	if err != nil {
+	if err := g.cfg.Permits.Replaces(ctx, keystore.Agency(agency), before); err != nil {
 		return keystore.Public{}, err
 	}
-	if err := g.cfg.Permits.Replaces(ctx, keystore.Agency(agency), now.KeyID); err != nil {
-		return keystore.Public{}, err
-	}
-	return g.Store.RotateAgency(ctx, agency)
+	g.rotating.Lock()
+	defer g.rotating.Unlock()
+	return g.Store.RotateAgency(ctx, agency, before)
 }
 
 // Rotate makes a new key for trust lists, lists, packs or the log, where people agreed that
@@ -230,6 +233,8 @@ func (g *Guard) Rotate(ctx context.Context, use keystore.Use, before string) (ke
 	if err := g.cfg.Permits.Replaces(ctx, use, before); err != nil {
 		return keystore.Public{}, err
 	}
+	g.rotating.Lock()
+	defer g.rotating.Unlock()
 	return g.Store.Rotate(ctx, use, before)
 }
 

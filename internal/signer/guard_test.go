@@ -223,7 +223,7 @@ func TestGuardTrustList(t *testing.T) {
 
 	// A key that was replaced stays on the list.
 	old := g.trustList(9).Agencies[0].Keys
-	if _, err := g.file.RotateAgency(t.Context(), "aa01"); err != nil {
+	if _, err := g.file.RotateAgency(t.Context(), "aa01", old[0].KeyID); err != nil {
 		t.Fatal(err)
 	}
 	allowed(t, "with the key of before", sign(func(l *verifier.TrustList) {

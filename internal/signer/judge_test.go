@@ -501,27 +501,26 @@ func TestJudgeKeys(t *testing.T) {
 	w := fileTown(t)
 	_, err := w.NewAgency(t.Context(), strings.Repeat("ab", 16))
 	refused(t, "keys of an agency that there is not", err)
-	_, err = w.RotateAgency(t.Context(), w.ngo)
-	refused(t, "another key that nobody agreed to", err)
 	public := func(use keystore.Use) string {
 		p, err := w.Public(t.Context(), use)
 		w.ok(err)
 		return p.KeyID
 	}
+	rotate := func(agency string) error {
+		_, err := w.RotateAgency(t.Context(), agency, public(keystore.Agency(agency)))
+		return err
+	}
+	refused(t, "another key that nobody agreed to", rotate(w.ngo))
 	agree := func(agency string, what *roster.NewKey) {
 		w.Do(roster.DoNewKey, agency, what, w.First)
 	}
 	before := public(keystore.Agency(w.ngo))
 	agree(w.ngo, &roster.NewKey{Use: roster.UseAgency, Agency: w.ngo, Before: before})
-	_, err = w.RotateAgency(t.Context(), w.other)
-	refused(t, "a key of another agency", err)
-	_, err = w.RotateAgency(t.Context(), w.ngo)
-	allowed(t, "another key", err)
-	_, err = w.RotateAgency(t.Context(), w.ngo)
-	refused(t, "one more", err)
+	refused(t, "a key of another agency", rotate(w.other))
+	allowed(t, "another key", rotate(w.ngo))
+	refused(t, "one more", rotate(w.ngo))
 	w.Do(roster.DoCompromisedAgency, "", &roster.CompromisedAgency{ID: w.other, Since: w.clock().Unix()}, w.First)
-	_, err = w.RotateAgency(t.Context(), w.other)
-	allowed(t, "a key of an agency whose keys were in other hands", err)
+	allowed(t, "a key of an agency whose keys were in other hands", rotate(w.other))
 
 	// Those of the network, and the old ones on a trust list.
 	pack := public(keystore.Pack)
@@ -534,6 +533,44 @@ func TestJudgeKeys(t *testing.T) {
 	allowed(t, "a pack key", err)
 	if public(keystore.Pack) == pack {
 		t.Error("the pack key is the same")
+	}
+}
+
+// TestOneActOneKey: an act that replaces a key makes one, however many ask for it at once.
+func TestOneActOneKey(t *testing.T) {
+	w := fileTown(t)
+	for _, c := range []struct {
+		use    keystore.Use
+		act    roster.NewKey
+		rotate func(before string) (keystore.Public, error)
+	}{
+		{keystore.Agency(w.ngo), roster.NewKey{Use: roster.UseAgency, Agency: w.ngo}, func(before string) (keystore.Public, error) {
+			return w.RotateAgency(t.Context(), w.ngo, before)
+		}},
+		{keystore.Pack, roster.NewKey{Use: roster.UsePack}, func(before string) (keystore.Public, error) {
+			return w.Rotate(t.Context(), keystore.Pack, before)
+		}},
+	} {
+		old, err := w.Public(t.Context(), c.use)
+		w.ok(err)
+		c.act.Before = old.KeyID
+		w.Do(roster.DoNewKey, c.act.Agency, &c.act, w.First)
+		_, err = w.HandOver(t.Context())
+		w.ok(err)
+		var asking sync.WaitGroup
+		for range 20 {
+			asking.Go(func() {
+				if got, err := c.rotate(old.KeyID); err != nil || got.KeyID == old.KeyID {
+					t.Errorf("%s: key %s, %v", c.use, got.KeyID, err)
+				}
+			})
+		}
+		asking.Wait()
+		all, err := w.Publics(t.Context(), c.use)
+		w.ok(err)
+		if len(all) != 2 {
+			t.Errorf("%s: %d keys after one act, want 2", c.use, len(all))
+		}
 	}
 }
 

@@ -299,7 +299,7 @@ func reply(ctx context.Context, s keystore.Store, q question, a *answer) (err er
 	case opNewAgency:
 		return public(s.NewAgency(ctx, q.Agency))
 	case opRotateAgency:
-		return public(s.RotateAgency(ctx, q.Agency))
+		return public(s.RotateAgency(ctx, q.Agency, q.KeyID))
 	case opRotate:
 		return public(s.Rotate(ctx, keystore.Use(q.Use), q.KeyID))
 	case opWrap:

@@ -243,9 +243,9 @@ func keyedHashes(t *testing.T, k, other OpenKeys) {
 	}
 	want := mac(k.Keystore, "card number", "1")
 	same(t, "the same opened again", mac(k.Again(t), "card number", "1"), want)
-	_, _, err := k.NewAgency(t.Context(), "aa01")
+	kid, _, err := k.NewAgency(t.Context(), "aa01")
 	ok(t, err)
-	_, _, err = k.RotateAgency(t.Context(), "aa01")
+	_, _, err = k.RotateAgency(t.Context(), "aa01", kid)
 	ok(t, err)
 	same(t, "the same after keys were made", mac(k.Keystore, "card number", "1"), want)
 	for name, got := range map[string]string{
@@ -435,8 +435,11 @@ func rotation(t *testing.T, k OpenKeys) {
 
 	wrapped, err := k.Wrap(t.Context(), "aa01", "rec1", []byte("file key"))
 	ok(t, err)
-	second, secondPub, err := k.RotateAgency(t.Context(), "aa01")
+	second, secondPub, err := k.RotateAgency(t.Context(), "aa01", first)
 	ok(t, err)
+	again, _, err := k.RotateAgency(t.Context(), "aa01", first)
+	ok(t, err)
+	same(t, "replaced once more, the key that was", again, second)
 	if first == second || firstPub.Equal(secondPub) {
 		t.Error("rotation made no new key")
 	}
@@ -469,7 +472,7 @@ func unknownAgencies(t *testing.T, k OpenKeys) {
 	} {
 		_, _, err := k.Signer(t.Context(), id)
 		is(t, "signer of an unknown agency", err, k.NoKey)
-		_, _, err = k.RotateAgency(t.Context(), id)
+		_, _, err = k.RotateAgency(t.Context(), id, "0123456789abcdef")
 		is(t, "rotate an unknown agency", err, k.NoKey)
 		_, err = k.Wrap(t.Context(), id, "rec1", []byte("file key"))
 		is(t, "wrap to an unknown agency", err, k.NoKey)
