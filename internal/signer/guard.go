@@ -75,9 +75,9 @@ type Permits interface {
 	// Replaces is asked before the key that has an id and signs for a use gets a
 	// successor, and before one that signed before stands on a trust list beside it.
 	Replaces(ctx context.Context, use keystore.Use, kid string) error
-	// TrustKey is asked which key the root names for trust lists, where it, or another
-	// one before it, named those: none the first time.
-	TrustKey(ctx context.Context, k verifier.TrustKey, before []string) error
+	// TrustKey is asked which key the root names for trust lists, where it named another
+	// one last; "" where it named none, or the same.
+	TrustKey(ctx context.Context, k verifier.TrustKey, before string) error
 	// TrustList is asked who belongs to the network, with which keys.
 	TrustList(ctx context.Context, l verifier.TrustList) error
 	// Envelope is asked which devices get keys.
@@ -105,7 +105,7 @@ func (PermitAll) NewKeys(context.Context, string) error { return nil }
 func (PermitAll) Replaces(context.Context, keystore.Use, string) error { return nil }
 
 // TrustKey permits.
-func (PermitAll) TrustKey(context.Context, verifier.TrustKey, []string) error { return nil }
+func (PermitAll) TrustKey(context.Context, verifier.TrustKey, string) error { return nil }
 
 // TrustList permits.
 func (PermitAll) TrustList(context.Context, verifier.TrustList) error { return nil }
@@ -503,20 +503,11 @@ func (g *Guard) trustKey(ctx context.Context, kid string, message []byte) error 
 	if !among([]keystore.Public{ours}, k.KeyID, k.JWK) {
 		return refuse("a key for trust lists that is not the one of this keystore")
 	}
-	// A keystore that was put back may have signed with others since the last statement.
-	publics, err := g.Publics(ctx, keystore.Trust)
-	if err != nil {
-		return err
-	}
 	g.mu.Lock()
-	last := g.state.Named.KeyID
+	before := g.state.Named.KeyID
 	g.mu.Unlock()
-	var before []string
-	if last != "" && last != k.KeyID {
-		before = append(before, last)
-		for _, p := range publics {
-			before = append(before, p.KeyID)
-		}
+	if before == k.KeyID {
+		before = ""
 	}
 	if err := g.cfg.Permits.TrustKey(ctx, k, before); err != nil {
 		return err
@@ -568,9 +559,6 @@ func (g *Guard) trustList(ctx context.Context, kid string, message []byte) error
 	}
 	if l.Sequence <= next.Trust {
 		return refuse("a trust list with this number or a higher one was signed")
-	}
-	if far(l.Sequence, max(next.Trust, next.Sequence)) { // a restore goes on behind both
-		return refuse("a trust list with a number far ahead")
 	}
 	if err := next.names(l); err != nil {
 		return err
@@ -647,27 +635,39 @@ func among(publics []keystore.Public, kid string, jwk []byte) bool {
 	})
 }
 
-// agencyKeys sees that an agency has keys of this keystore alone. Some that have ended
-// may be gone here: they count when they stood on a list before, or on the first that
-// this signer signs.
+// agencyKeys sees that an agency has keys of this keystore alone.
 func (g *Guard) agencyKeys(ctx context.Context, l verifier.TrustList, a verifier.Agency) error {
-	publics, err := g.Publics(ctx, keystore.Agency(a.ID))
-	if err != nil && !errors.Is(err, keystore.ErrNoKey) {
+	ours, err := g.ours(ctx, l, a.ID)
+	if err != nil {
 		return err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	for _, k := range a.Keys {
 		key, err := jws.ParseKey(k.JWK)
 		if err != nil || jws.KeyID(key) != k.KeyID || k.To <= k.From {
 			return refuse("a key of an agency that is none")
 		}
-		began := g.state.Trust == 0 && k.To <= l.IssuedAt
-		if !k.Revoked && !began && !g.state.Keys[keyOf(a.ID, k)] && !among(publics, k.KeyID, k.JWK) {
+		if !k.Revoked && !ours(k) {
 			return refuse("a key of an agency that this keystore does not have")
 		}
 	}
 	return nil
+}
+
+// ours tells an agency's keys on a trust list that are of this keystore. Some that have
+// ended may be gone here: they count when they stood on a list before, or on the first
+// that this signer knows.
+func (g *Guard) ours(ctx context.Context, l verifier.TrustList, agency string) (func(verifier.AgencyKey) bool, error) {
+	publics, err := g.Publics(ctx, keystore.Agency(agency))
+	if err != nil && !errors.Is(err, keystore.ErrNoKey) {
+		return nil, err
+	}
+	g.mu.Lock()
+	s := g.state
+	g.mu.Unlock()
+	return func(k verifier.AgencyKey) bool {
+		began := s.Trust == 0 && k.To <= l.IssuedAt
+		return began || s.Keys[keyOf(agency, k)] || among(publics, k.KeyID, k.JWK)
+	}, nil
 }
 
 // named is the trust list that a pack names, which whoever asks has to show: for devices
@@ -679,31 +679,55 @@ func (g *Guard) named(ctx context.Context, p verifier.PackStatement) (l verifier
 	if verifier.TrustDigest(compact) != p.TrustSHA256 {
 		return l, refuse("a pack whose trust list is not shown")
 	}
-	keys, err := g.trustKeys(ctx)
-	if err != nil {
-		return l, err
-	}
-	if err := signedBy(keys, compact, verifier.MaxTrustList, verifier.TypeTrustList, &l); err != nil {
+	if err := g.signedNow(ctx, keystore.Trust, compact, verifier.MaxTrustList, verifier.TypeTrustList, &l); err != nil {
 		return l, err
 	}
 	if l.Network != p.Network {
 		return l, refuse("a trust list of another network")
 	}
-	return l, nil
+	return l, g.strip(ctx, &l)
 }
 
-// trustKeys are the keys of this keystore that sign trust lists.
-func (g *Guard) trustKeys(ctx context.Context) ([]keystore.Public, error) {
-	return g.Publics(ctx, keystore.Trust)
+// strip leaves of a trust list that was signed elsewhere no keys of agencies but those
+// which are of this keystore, or were noted before: else whoever has the trust key for an
+// hour would plant one of his own, and this signer would put it on each list from then on.
+func (g *Guard) strip(ctx context.Context, l *verifier.TrustList) error {
+	g.mu.Lock()
+	s := g.state
+	g.mu.Unlock()
+	for i := range l.Agencies {
+		a := &l.Agencies[i]
+		noted := func(k verifier.AgencyKey) bool {
+			_, listed := s.Listed[listedAs(a.ID, k)]
+			return listed || s.Keys[keyOf(a.ID, k)]
+		}
+		if !slices.ContainsFunc(a.Keys, func(k verifier.AgencyKey) bool { return !noted(k) }) {
+			continue // as always
+		}
+		ours, err := g.ours(ctx, *l, a.ID)
+		if err != nil {
+			return err
+		}
+		a.Keys = slices.DeleteFunc(a.Keys, func(k verifier.AgencyKey) bool { return !noted(k) && !ours(k) })
+	}
+	return nil
 }
 
-// signedBy reads what one of our own keys has signed.
-func signedBy(keys []keystore.Public, compact string, limit int, typ string, v any) error {
+// errFormer says that something was signed by a key of this keystore that was replaced.
+// People replace a key because it may be in other hands: nothing that it signed is news.
+var errFormer = refuse("signed by a key that was replaced")
+
+// signedNow reads what the key of this keystore has signed that signs for a use now.
+func (g *Guard) signedNow(ctx context.Context, use keystore.Use, compact string, limit int, typ string, v any) error {
+	publics, err := g.Publics(ctx, use)
+	if err != nil {
+		return err
+	}
 	m, err := jws.Parse(compact, limit, typ)
 	if err != nil {
 		return refuse("not a " + typ + ": " + err.Error())
 	}
-	key := publicWith(keys, m.KeyID())
+	key := publicWith(publics, m.KeyID())
 	if key == nil {
 		return refuse("a " + typ + " that was not signed here")
 	}
@@ -711,7 +735,11 @@ func signedBy(keys []keystore.Public, compact string, limit int, typ string, v a
 	if err != nil || strictjson.Unmarshal(payload, strictjson.Limits{Size: limit}, v) != nil {
 		return refuse("a " + typ + " that was not signed here")
 	}
-	return nil
+	now, err := g.Public(ctx, use)
+	if err == nil && now.KeyID != m.KeyID() {
+		err = errFormer
+	}
+	return err
 }
 
 func (g *Guard) list(ctx context.Context, kid string, message []byte) error {
@@ -772,31 +800,32 @@ func (g *Guard) said(ctx context.Context, subject string) (*statuslist.List, err
 	if compact == "" {
 		return nil, nil
 	}
-	t, err := g.parseList(ctx, compact, subject)
+	t, _, err := g.parseList(ctx, compact, subject)
 	if err != nil {
 		return nil, err
 	}
 	return t.List, nil
 }
 
-// parseList reads a list that this keystore has signed.
-func (g *Guard) parseList(ctx context.Context, compact, subject string) (*statuslist.Token, error) {
+// parseList reads a list that this keystore has signed, and tells whether a key did that
+// was replaced.
+func (g *Guard) parseList(ctx context.Context, compact, subject string) (t *statuslist.Token, former bool, err error) {
 	publics, err := g.Publics(ctx, keystore.Status)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	t, err := statuslist.Parse(compact, subject, statuslist.Entries, func(kid string) *ecdsa.PublicKey {
-		for _, p := range publics {
-			if key, err := p.Key(); err == nil && p.KeyID == kid {
-				return key
-			}
-		}
-		return nil
+	now, err := g.Public(ctx, keystore.Status)
+	if err != nil {
+		return nil, false, err
+	}
+	t, err = statuslist.Parse(compact, subject, statuslist.Entries, func(kid string) *ecdsa.PublicKey {
+		former = kid != now.KeyID
+		return publicWith(publics, kid)
 	})
 	if err != nil {
-		return nil, refuse("a list that was not signed here")
+		return nil, false, refuse("a list that was not signed here")
 	}
-	return t, nil
+	return t, former, nil
 }
 
 // changes refuses a status list in which something that is out of use or replaced is
@@ -868,7 +897,7 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	}
 	now := g.judged(time.Unix(p.IssuedAt, 0))
 	used := map[string]int64{}
-	lists, err := g.listsOf(ctx, base, p, func(subject string, t *statuslist.Token, token string) error {
+	lists, err := g.listsOf(ctx, base, p, func(subject string, t *statuslist.Token, _ bool, token string) error {
 		changes, err := g.changes(ctx, subject, t.List)
 		acts, ok := g.places.signed(subject, token)
 		maps.Copy(used, acts)
@@ -905,7 +934,7 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 
 // listsOf are the lists of a pack by their addresses, each signed by this keystore and
 // judged.
-func (g *Guard) listsOf(ctx context.Context, base string, p verifier.PackStatement, judge func(subject string, t *statuslist.Token, token string) error) (map[string]string, error) {
+func (g *Guard) listsOf(ctx context.Context, base string, p verifier.PackStatement, judge func(subject string, t *statuslist.Token, former bool, token string) error) (map[string]string, error) {
 	lists := map[string]string{}
 	for _, kind := range []struct {
 		tokens []verifier.ListToken
@@ -916,11 +945,11 @@ func (g *Guard) listsOf(ctx context.Context, base string, p verifier.PackStateme
 			if lists[subject] != "" {
 				return nil, refuse("a list twice")
 			}
-			t, err := g.parseList(ctx, l.Token, subject)
+			t, former, err := g.parseList(ctx, l.Token, subject)
 			if err != nil {
 				return nil, err
 			}
-			if err := judge(subject, t, l.Token); err != nil {
+			if err := judge(subject, t, former, l.Token); err != nil {
 				return nil, err
 			}
 			lists[subject] = l.Token

@@ -146,10 +146,6 @@ func (g *guarded) key(get func(context.Context) (verifier.Signer, error)) verifi
 
 func (g *guarded) jwk(s verifier.Signer) json.RawMessage {
 	g.t.Helper()
-	p, err := g.file.Publics(g.t.Context(), keystore.Status)
-	if err != nil || len(p) != 1 {
-		g.t.Fatal(err)
-	}
 	jwk, err := jws.MarshalKey(publicOf(s.Key))
 	if err != nil {
 		g.t.Fatal(err)

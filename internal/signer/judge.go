@@ -369,8 +369,9 @@ func (j *Judge) holds(s roster.State, act approval.Act, proofs []approval.Proof)
 const reopenedShown = 30*day - time.Hour
 
 // TrustKey permits the first key for trust lists, the same again, and another one where
-// people agreed that one before it is replaced.
-func (j *Judge) TrustKey(_ context.Context, k verifier.TrustKey, before []string) error {
+// people agreed that the one is replaced which was named last. That one of before was says
+// nothing of it.
+func (j *Judge) TrustKey(_ context.Context, k verifier.TrustKey, before string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	s := j.members.at(j.cfg.Now().Unix())
@@ -379,7 +380,7 @@ func (j *Judge) TrustKey(_ context.Context, k verifier.TrustKey, before []string
 		return refuse("no roster was adopted")
 	case k.Network != s.Network:
 		return refuse("of another network")
-	case len(before) > 0 && !slices.ContainsFunc(before, func(kid string) bool { return s.Replaces(roster.UseTrust, "", kid) }):
+	case before != "" && !s.Replaces(roster.UseTrust, "", before):
 		return refuse("nobody agreed that the key for trust lists is replaced")
 	default:
 		return nil

@@ -460,7 +460,9 @@ func (g *Guard) Said(ctx context.Context, address, pack string) (string, bool, e
 }
 
 // catchUp takes notice of a pack with a higher number than the last one. What is out of
-// use or replaced stays so in it, too, and it names no trust list of before.
+// use or replaced stays so in it, too, and it names no trust list of before. Right after a
+// key was replaced the newest pack is one of before: nothing is taken from it, and nothing
+// stops for it, because the next one is signed by the new key.
 func (g *Guard) catchUp(ctx context.Context, base, pack string) error {
 	hash := sha256.Sum256([]byte(pack))
 	g.places.mu.Lock()
@@ -469,19 +471,7 @@ func (g *Guard) catchUp(ctx context.Context, base, pack string) error {
 	if known {
 		return nil
 	}
-	p, err := g.parsePack(ctx, pack)
-	if err != nil {
-		return err
-	}
-	g.judging.Lock()
-	defer g.judging.Unlock()
-	g.mu.Lock()
-	older := p.Sequence <= g.state.Sequence
-	g.mu.Unlock()
-	if !older {
-		err = g.adoptPack(ctx, base, p)
-	}
-	if err != nil {
+	if err := g.takePack(ctx, base, pack); err != nil && !errors.Is(err, errFormer) {
 		return err
 	}
 	g.places.mu.Lock()
@@ -490,13 +480,35 @@ func (g *Guard) catchUp(ctx context.Context, base, pack string) error {
 	return nil
 }
 
+func (g *Guard) takePack(ctx context.Context, base, pack string) error {
+	var p verifier.PackStatement
+	if err := g.signedNow(ctx, keystore.Pack, pack, verifier.MaxPack, verifier.TypePack, &p); err != nil {
+		return err
+	}
+	g.judging.Lock()
+	defer g.judging.Unlock()
+	g.mu.Lock()
+	last := g.state.Sequence
+	g.mu.Unlock()
+	switch {
+	case p.Sequence <= last:
+		return nil
+	case far(p.Sequence, last):
+		return refuse("a pack with a number far ahead")
+	}
+	return g.adoptPack(ctx, base, p)
+}
+
 func (g *Guard) adoptPack(ctx context.Context, base string, p verifier.PackStatement) error {
 	trust, err := g.named(ctx, p)
 	if err != nil {
 		return err
 	}
-	lists, err := g.listsOf(ctx, base, p, func(subject string, t *statuslist.Token, _ string) error {
-		_, err := g.changes(ctx, subject, t.List)
+	lists, err := g.listsOf(ctx, base, p, func(subject string, t *statuslist.Token, former bool, _ string) error {
+		changes, err := g.changes(ctx, subject, t.List)
+		if err == nil && former && len(changes) > 0 {
+			err = errFormer
+		}
 		return err
 	})
 	if err != nil {
@@ -521,13 +533,4 @@ func (g *Guard) adoptPack(ctx context.Context, base string, p verifier.PackState
 	}
 	g.places.published()
 	return nil
-}
-
-// parsePack reads a pack that this keystore has signed.
-func (g *Guard) parsePack(ctx context.Context, compact string) (p verifier.PackStatement, err error) {
-	publics, err := g.Publics(ctx, keystore.Pack)
-	if err != nil {
-		return p, err
-	}
-	return p, signedBy(publics, compact, verifier.MaxPack, verifier.TypePack, &p)
 }

@@ -79,7 +79,7 @@ func (l listed) logged(token string) bool {
 // nothing is good again that was signed with a stolen one, and the time of a key neither
 // begins earlier nor gets longer.
 func (s *state) list(agency string, k verifier.AgencyKey) error {
-	name := agency + " " + k.KeyID
+	name := listedAs(agency, k)
 	is := listed{k.From, k.To, k.Revoked, k.Compromised != nil, k.Compromised}
 	was, known := s.Listed[name]
 	switch {
@@ -100,10 +100,13 @@ func (s *state) list(agency string, k verifier.AgencyKey) error {
 }
 
 // names notes what a trust list says that is published: its number, and its keys. It is
-// no older one than the newest that is known.
+// no older one than the newest that is known, and not far ahead.
 func (s *state) names(l verifier.TrustList) error {
-	if l.Sequence < s.Trust {
+	switch {
+	case l.Sequence < s.Trust:
 		return refuse("a trust list of before")
+	case far(l.Sequence, max(s.Trust, s.Sequence)): // a restore goes on behind both
+		return refuse("a trust list with a number far ahead")
 	}
 	s.Trust = l.Sequence
 	for _, a := range l.Agencies {
@@ -119,8 +122,9 @@ func (s *state) names(l verifier.TrustList) error {
 	return nil
 }
 
-// keyOf is a key of an agency as the state knows it.
-func keyOf(agency string, k verifier.AgencyKey) string { return agency + " " + string(k.JWK) }
+// keyOf is a key of an agency as the state knows it, and listedAs what it says of it.
+func keyOf(agency string, k verifier.AgencyKey) string    { return agency + " " + string(k.JWK) }
+func listedAs(agency string, k verifier.AgencyKey) string { return agency + " " + k.KeyID }
 
 // burn notes which epochs a pack says to be burned. They stay so.
 func (s *state) burn(epochs []uint32) error {
