@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hpke"
+	"crypto/rand"
 	"errors"
 	"io"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/safeconduct/safeconduct/credentials/jws"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/network"
@@ -299,6 +304,89 @@ func (silent) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { retur
 
 func (silent) SignMessage(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 	return nil, errNoRoot
+}
+
+// TestStolenTrustKey: whoever had the key for trust lists shows a device one pack of a
+// number far ahead. After the ceremony the device takes the honest pack, and nothing of the
+// stolen key any more.
+func TestStolenTrustKey(t *testing.T) {
+	b := newBench(t)
+	border := b.agency(network.ImmigrationService)
+	device, by, _ := b.device(border.ID)
+	honest := func() verifier.File {
+		status, answers := b.lists()
+		lists, n, err := b.Pack(t.Context(), status, answers)
+		b.ok(err)
+		e, err := b.Envelope(t.Context(), by, n)
+		b.ok(err)
+		return verifier.File{Lists: lists, Envelope: e}
+	}
+	before := honest()
+	p, err := verifier.Open(before, device, b.now())
+	b.ok(err)
+	device = p.Accepted(device)
+
+	// He names a pack key of his own, and needs nothing else that is secret.
+	trust, err := b.keys.Trust(t.Context())
+	b.ok(err)
+	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	b.ok(err)
+	jwk, err := jws.MarshalKey(&own.PublicKey)
+	b.ok(err)
+	list, pack := p.Trust(), verifier.Signer{KeyID: "thief", Key: own}
+	for i := range list.Keys {
+		if list.Keys[i].Use == verifier.UsePack {
+			list.Keys[i].KeyID, list.Keys[i].JWK = pack.KeyID, jwk
+		}
+	}
+	compact, err := list.Sign(trust)
+	b.ok(err)
+	const far = uint64(1) << 53
+	status, answers := b.lists()
+	signed, err := verifier.PackStatement{
+		Network: b.cfg.ID, Sequence: far, IssuedAt: b.now().Unix(), TrustSHA256: verifier.TrustDigest(compact), Status: status, Answers: answers,
+	}.Sign(pack)
+	b.ok(err)
+	private, err := hpke.MLKEM768X25519().NewPrivateKey(device.Private)
+	b.ok(err)
+	sealed, err := verifier.Envelope{
+		Network: b.cfg.ID, Device: device.ID, Sequence: far, IssuedAt: b.now().Unix(), LeaseUntil: b.now().Add(day).Unix(),
+	}.Seal(verifier.EpochKeys{Live: []verifier.Epoch{}, Closed: []verifier.ClosedEpoch{}}, private.PublicKey().Bytes(), pack)
+	b.ok(err)
+	forged := verifier.File{Lists: verifier.Lists{TrustList: compact, Pack: signed, TrustKey: before.Lists.TrustKey}, Envelope: sealed}
+	p, err = verifier.Open(forged, device, b.now())
+	b.ok(err)
+	device = p.Accepted(device)
+	if device.Sequence != far {
+		t.Fatalf("the device counts %d", device.Sequence)
+	}
+
+	what, err := b.NewKey(t.Context(), roster.UseTrust, "")
+	b.ok(err)
+	b.house.Do(roster.DoNewKey, "", what, b.house.First)
+	b.ok(b.Renew(t.Context()))
+	b.move(10 * time.Second)
+	after := honest()
+	p, err = verifier.Open(after, device, b.now())
+	b.ok(err)
+	accepted := p.Accepted(device)
+	// A file of which only the statement can be read does as well.
+	_, err = verifier.Open(verifier.File{Lists: verifier.Lists{TrustKey: after.Lists.TrustKey}}, device, b.now())
+	not, ok := errors.AsType[*verifier.NotReadyError](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	for name, device := range map[string]verifier.Device{"after the honest pack": accepted, "after the statement alone": not.Kept(device)} {
+		for what, file := range map[string]verifier.File{"the forged pack": forged, "the pack from before": before} {
+			_, err := verifier.Open(file, device, b.now())
+			if not, ok := errors.AsType[*verifier.NotReadyError](err); !ok || not.Reason != verifier.ReasonPackOlder {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
+		if _, err := verifier.Open(after, device, b.now()); err != nil {
+			t.Errorf("%s, the honest pack: %v", name, err)
+		}
+	}
 }
 
 // TestDevice takes a pack all the way to a device, as the verifier opens it.

@@ -78,6 +78,10 @@ func (n *Network) signedTrustList(ctx context.Context, ceremony bool) (SignedTru
 		}
 	}
 	list.IssuedAt, list.Expires = now.Unix(), next.Expires.Unix()
+	if k, err := verifier.ReadTrustKey(next.Key); err == nil {
+		// Devices take no list that is dated before the statement beside it.
+		list.IssuedAt = max(list.IssuedAt, k.IssuedAt)
+	}
 	if next.Compact, err = list.Sign(key); err != nil {
 		return SignedTrustList{}, fmt.Errorf("sign the trust list: %w", err)
 	}

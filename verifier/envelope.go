@@ -25,17 +25,29 @@ type Signer struct {
 // Device is what an enrolled device keeps: who it is, which root it trusts,
 // and the last pack it saw. It is the content of a device key file.
 type Device struct {
-	Network  string          `json:"network"`
-	ID       string          `json:"device"`
-	Private  []byte          `json:"private"` // MLKEM768-X25519 seed
-	Root     json.RawMessage `json:"root"`    // the network's root key, a P-256 JWK
-	Sequence uint64          `json:"sequence,omitempty"`
-	// Seen is the latest time of a pack that this device accepted. A clock
-	// before it is wrong.
+	Network string          `json:"network"`
+	ID      string          `json:"device"`
+	Private []byte          `json:"private"` // MLKEM768-X25519 seed
+	Root    json.RawMessage `json:"root"`    // the network's root key, a P-256 JWK
+	// Sequence is the number of the newest pack that this device accepted, since the
+	// statement of TrustKeyIssued.
+	Sequence uint64 `json:"sequence,omitempty"`
+	// Seen is the latest time of a pack that this device accepted since then, or of that
+	// statement. A clock before it is wrong.
 	Seen int64 `json:"seen,omitempty"`
-	// TrustKeyIssued is the latest date of a TrustKey that this device accepted. An
-	// earlier statement of the root may name a key that was stolen.
+	// TrustKeyIssued is the latest date of a TrustKey that this device was shown, under
+	// the root's signature. An earlier one may name a key that was stolen.
 	TrustKeyIssued int64 `json:"trust_key_iat,omitempty"`
+}
+
+// under is the device once it was shown a statement of the root of this date. Under
+// a newer one numbers and times begin anew: whoever had stolen the key of before may have
+// shown it a pack of any number.
+func (d Device) under(statement int64) Device {
+	if statement > d.TrustKeyIssued {
+		d.TrustKeyIssued, d.Sequence, d.Seen = statement, 0, statement
+	}
+	return d
 }
 
 // Format shows a mask: the key opens this device's envelopes.

@@ -3,6 +3,7 @@ package verifier
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"testing"
 	"time"
@@ -129,8 +130,30 @@ func FuzzOpenPack(f *testing.F) {
 	f.Add([]byte("{}"))
 	f.Add([]byte(`{"lists":{"trust_list":"","pack":""},"envelope":""}`))
 	f.Add([]byte(`{"lists":null,"envelope":null}`))
+	// A newer statement beside the same list, and beside nothing.
+	newer := *i.trustKey
+	newer.IssuedAt++
+	compact, err := newer.Sign(i.signTrustKey)
+	if err != nil {
+		f.Fatal(err)
+	}
+	beside := i.file()
+	beside.Lists.TrustKey = compact
+	for _, one := range []File{beside, {Lists: Lists{TrustKey: compact}}} {
+		b, err := MarshalFile(one)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := OpenPack(b, i.device, noon)
+		// A refusal takes no number, and no date but one under the root's signature.
+		if not, ok := errors.AsType[*NotReadyError](err); ok {
+			if d := not.Kept(i.device).TrustKeyIssued; d != 0 && d != i.trustKey.IssuedAt && d != newer.IssuedAt {
+				t.Errorf("the root said nothing at %d", d)
+			}
+		}
 		_, again := OpenPack(b, i.device, noon)
 		if reason := reasonOfPack(t, err); (err == nil) != (again == nil) || reason != reasonOfPack(t, again) {
 			t.Errorf("%v, and then %v", err, again)

@@ -102,7 +102,8 @@ func (Pack) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("verifier.Pack")
 
 // OpenPack checks a pack file for this device at this time. A pack that may not
 // be used gives an error that wraps a *NotReadyError; NotReadyVerdict turns it
-// into what is shown. After a success the caller keeps what Accepted returns.
+// into what is shown. The caller keeps what the Accepted of the pack returns, or
+// the Kept of the error.
 func OpenPack(file []byte, dev Device, now time.Time) (*Pack, error) {
 	var f File
 	if err := readStatement(file, MaxPack, &f); err != nil {
@@ -129,20 +130,37 @@ func OpenOwn(l Lists, keys EpochKeys, dev Device, until, now time.Time) (*Pack, 
 
 // open checks lists for a device, and has its keys from an envelope of theirs.
 func open(lists Lists, dev Device, now time.Time, keysOf func(*trusted, uint64) (Envelope, EpochKeys, error)) (*Pack, error) {
-	if now.Unix() < dev.Seen {
-		return nil, notReady(ReasonClock, "the clock is before a pack that this device has seen")
-	}
 	root, err := jws.ParseKey(dev.Root)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", notReady(ReasonPackBroken, "the device's root key cannot be read"), err)
 	}
-	key, err := openTrustKey(lists.TrustKey, root, dev, now)
+	key, err := readTrustKey(lists.TrustKey, root, dev.Network)
 	if err != nil {
 		return nil, broken(err)
+	}
+	// From here on the root's statement counts, whatever else the file holds.
+	p, err := openUnder(key, lists, dev.under(key.IssuedAt), now, keysOf)
+	if not, ok := errors.AsType[*NotReadyError](err); ok {
+		not.statement = key.IssuedAt
+	}
+	return p, err
+}
+
+// openUnder goes on from the key that may sign the trust list.
+func openUnder(key trustKey, lists Lists, dev Device, now time.Time, keysOf func(*trusted, uint64) (Envelope, EpochKeys, error)) (*Pack, error) {
+	if now.Unix() < dev.Seen {
+		return nil, notReady(ReasonClock, "the clock is before what this device has seen")
+	}
+	if err := key.inDates(dev, now); err != nil {
+		return nil, err
 	}
 	trust, err := openTrustList(lists.TrustList, key, dev.Network, now)
 	if err != nil {
 		return nil, broken(err)
+	}
+	// Numbers begin anew under a newer statement. What was signed before it does not.
+	if trust.IssuedAt < dev.TrustKeyIssued {
+		return nil, notReady(ReasonPackOlder, "the trust list is older than the root's newest statement")
 	}
 	statement, err := openPackStatement(lists, trust)
 	if err != nil {
@@ -209,9 +227,13 @@ func (p *Pack) ListDates() map[uint16]time.Time {
 // Accepted returns dev as it has to be kept after this pack: an older pack and
 // an earlier clock are refused from then on.
 func (p *Pack) Accepted(dev Device) Device {
+	by := p.trust.by.IssuedAt
+	if by != 0 && by < dev.TrustKeyIssued {
+		return dev // it was shown a newer statement meanwhile
+	}
+	dev = dev.under(by)
 	dev.Sequence = max(dev.Sequence, p.sequence)
 	dev.Seen = max(dev.Seen, p.issued.Unix(), p.envelope.IssuedAt)
-	dev.TrustKeyIssued = max(dev.TrustKeyIssued, p.trust.by.IssuedAt)
 	return dev
 }
 

@@ -77,11 +77,25 @@ func TestOpenPack(t *testing.T) {
 		{name: "a statement without a beginning", edit: func(n *network) { n.named(); n.trustKey.IssuedAt = 0 }, want: ReasonPackBroken},
 		{name: "a statement ends now", edit: func(n *network) { n.named(); n.trustKey.Expires = noon.Unix() }, want: ReasonTrustListOld},
 		{name: "a statement ends in a second", edit: func(n *network) { n.named(); n.trustKey.Expires = noon.Unix() + 1 }},
-		{name: "a statement from now", edit: func(n *network) { n.named(); n.trustKey.IssuedAt = noon.Unix() }},
+		{name: "a statement from now", edit: func(n *network) { n.named(); n.trustKey.IssuedAt, n.trust.IssuedAt = noon.Unix(), noon.Unix() }},
+		{name: "a statement from after the list", edit: func(n *network) { n.named(); n.trustKey.IssuedAt++ }, want: ReasonPackOlder},
 		{name: "a statement from later", edit: func(n *network) { n.named(); n.trustKey.IssuedAt = noon.Unix() + 1 }, want: ReasonClock},
 		{name: "a statement older than one seen", edit: func(n *network) { n.named(); n.device.TrustKeyIssued = n.trustKey.IssuedAt + 1 }, want: ReasonPackOlder},
 		{name: "the statement seen", edit: func(n *network) { n.named(); n.device.TrustKeyIssued = n.trustKey.IssuedAt }},
-		{name: "the root itself, after a statement", edit: func(n *network) { n.device.TrustKeyIssued = noon.Unix() }},
+		{name: "the root itself, after a statement", edit: func(n *network) { n.device.TrustKeyIssued = n.trust.IssuedAt }},
+		{name: "the root itself, before a statement seen", edit: func(n *network) { n.device.TrustKeyIssued = n.trust.IssuedAt + 1 }, want: ReasonPackOlder},
+		{name: "a number and a time under an older statement", edit: func(n *network) {
+			n.named()
+			n.device.TrustKeyIssued, n.device.Sequence, n.device.Seen = n.trustKey.IssuedAt-1, 1<<53, noon.Unix()+86400
+		}},
+		{name: "a number under the same statement", edit: func(n *network) {
+			n.named()
+			n.device.TrustKeyIssued, n.device.Sequence = n.trustKey.IssuedAt, 1<<53
+		}, want: ReasonPackOlder},
+		{name: "a time under the same statement", edit: func(n *network) {
+			n.named()
+			n.device.TrustKeyIssued, n.device.Seen = n.trustKey.IssuedAt, noon.Unix()+1
+		}, want: ReasonClock},
 		// The file.
 		{name: "empty", edit: func(n *network) { n.after = func(f *File) { *f = File{} } }, want: ReasonPackBroken},
 		{name: "no envelope", edit: func(n *network) { n.after = func(f *File) { f.Envelope = "" } }, want: ReasonPackBroken},
@@ -332,6 +346,7 @@ func TestStolenTrustKey(t *testing.T) {
 	replaced.device, replaced.recipient, replaced.root = stolen.device, stolen.recipient, stolen.root
 	replaced.named()
 	replaced.trustKey.IssuedAt++
+	replaced.trust.IssuedAt++
 	after := replaced.open(noon).Accepted(before)
 	// Whoever has the old key makes a list with it that says anything, with any number.
 	stolen.trust.Sequence, stolen.statement.Sequence, stolen.envelope.Sequence = 1000, 1000, 1000
@@ -358,6 +373,80 @@ func TestStolenTrustKey(t *testing.T) {
 	replaced.trustKey, replaced.signTrust, replaced.device = nil, signerOf(replaced.root), after
 	if kept := replaced.open(noon).Accepted(after); kept.TrustKeyIssued != after.TrustKeyIssued {
 		t.Errorf("kept %d, want %d", kept.TrustKeyIssued, after.TrustKeyIssued)
+	}
+}
+
+// TestNewStatement: the root's newer statement counts on a device as soon as its signature
+// holds, whatever else is wrong with the file, and numbers begin anew under it.
+func TestNewStatement(t *testing.T) {
+	stolen := newIssued(t)
+	stolen.named()
+	stolen.statement.Sequence, stolen.envelope.Sequence, stolen.envelope.IssuedAt = 1<<53, 1<<53, noon.Unix()
+	forged := stolen.open(noon)
+	numbered := forged.Accepted(stolen.device)
+	if numbered.Sequence != 1<<53 || numbered.Seen != noon.Unix() {
+		t.Fatalf("kept %d and %d", numbered.Sequence, numbered.Seen)
+	}
+	made := stolen.trustKey.IssuedAt + 60
+	replace := func() *network {
+		n := newIssued(t)
+		n.device, n.recipient, n.root = numbered, stolen.recipient, stolen.root
+		n.named()
+		n.trustKey.IssuedAt, n.trust.IssuedAt = made, made
+		return n.network
+	}
+	kept := replace().open(noon).Accepted(numbered)
+	if kept.Sequence != 5 || kept.Seen >= noon.Unix() || kept.TrustKeyIssued != made {
+		t.Errorf("after the honest pack: %d, %d, %d", kept.Sequence, kept.Seen, kept.TrustKeyIssued)
+	}
+	if again := forged.Accepted(kept); again.Sequence != 5 || again.Seen != kept.Seen || again.TrustKeyIssued != made {
+		t.Errorf("a pack of the older statement counts: %d, %d, %d", again.Sequence, again.Seen, again.TrustKeyIssued)
+	}
+	// What its own list says of it cannot be read, or not yet: the statement counts.
+	for name, test := range map[string]struct {
+		edit func(*network)
+		now  time.Time
+		want Reason
+		not  bool // nothing is learnt
+	}{
+		"no trust list":             {edit: func(n *network) { n.after = func(f *File) { f.Lists.TrustList = "" } }, want: ReasonPackBroken},
+		"no envelope":               {edit: func(n *network) { n.after = func(f *File) { f.Envelope = "" } }, want: ReasonPackBroken},
+		"no list":                   {edit: func(n *network) { n.status = nil }, want: ReasonStatusMissing},
+		"the lease is over":         {edit: func(n *network) { n.envelope.LeaseUntil = noon.Unix() }, want: ReasonLeaseOver},
+		"it is past its date":       {edit: func(n *network) { n.trustKey.Expires = noon.Unix() }, want: ReasonTrustListOld},
+		"the clock is before it":    {now: time.Unix(made-1, 0), want: ReasonClock},
+		"a list from before it":     {edit: func(n *network) { n.trust.IssuedAt-- }, want: ReasonPackOlder},
+		"another root":              {edit: func(n *network) { n.signTrustKey = signerOf(newKey(t)) }, want: ReasonPackBroken, not: true},
+		"of another network":        {edit: func(n *network) { n.trustKey.Network = "ffffffffffffffffffffffffffffffff" }, want: ReasonPackBroken, not: true},
+		"for more than a year":      {edit: func(n *network) { n.trustKey.Expires += 400 * 86400 }, want: ReasonPackBroken, not: true},
+		"none; the root alone, old": {edit: func(n *network) { n.trustKey, n.signTrust = nil, signerOf(n.root) }, want: ReasonPackOlder, not: true},
+	} {
+		n, now := replace(), noon
+		if test.edit != nil {
+			test.edit(n)
+		}
+		if !test.now.IsZero() {
+			now = test.now
+		}
+		_, err := OpenPack(n.bytes(), numbered, now)
+		if got := reasonOfPack(t, err); got != test.want {
+			t.Errorf("%s: got %q (%v), want %q", name, got, err, test.want)
+			continue
+		}
+		want := [3]int64{0, made, made}
+		if test.not {
+			want = [3]int64{1 << 53, noon.Unix(), stolen.trustKey.IssuedAt}
+		}
+		var not *NotReadyError
+		if errors.As(err, &not) {
+			kept := not.Kept(numbered)
+			if got := [3]int64{int64(kept.Sequence), kept.Seen, kept.TrustKeyIssued}; got != want {
+				t.Errorf("%s: keeps %v, want %v", name, got, want)
+			}
+			if _, err := OpenPack(stolen.bytes(), kept, noon); !test.not && reasonOfPack(t, err) != ReasonPackOlder {
+				t.Errorf("%s: the stolen key still counts: %v", name, err)
+			}
+		}
 	}
 }
 

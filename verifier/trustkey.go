@@ -17,7 +17,7 @@ type TrustKey struct {
 	Network  string          `json:"network"`
 	KeyID    string          `json:"kid"`
 	JWK      json.RawMessage `json:"jwk"` // P-256
-	IssuedAt int64           `json:"iat"` // Unix seconds; a device goes back behind none that it accepted
+	IssuedAt int64           `json:"iat"` // Unix seconds; a device goes back behind none that it was shown
 	Expires  int64           `json:"exp"` // Unix seconds
 }
 
@@ -64,20 +64,19 @@ func (k trustKey) open(compact string, v any) error {
 	return openAny(TypeTrustList, compact, MaxTrustList, map[string]*ecdsa.PublicKey{k.KeyID: k.public}, v)
 }
 
-// openTrustKey checks the statement for a device, at a time.
-func openTrustKey(compact string, root *ecdsa.PublicKey, dev Device, now time.Time) (trustKey, error) {
-	k, err := readTrustKey(compact, root, dev.Network)
+// inDates tells whether the statement counts for a device, at a time. The root needs none.
+func (k trustKey) inDates(dev Device, now time.Time) error {
 	switch {
-	case err != nil || compact == "":
-		return k, err
+	case k.KeyID == "":
+		return nil
 	case k.IssuedAt < dev.TrustKeyIssued:
-		return trustKey{}, notReady(ReasonPackOlder, "the root's statement is older than one this device has seen")
+		return notReady(ReasonPackOlder, "the root's statement is older than one this device has seen")
 	case now.Unix() < k.IssuedAt:
-		return trustKey{}, notReady(ReasonClock, "the clock is before the date of the root's statement")
+		return notReady(ReasonClock, "the clock is before the date of the root's statement")
 	case k.over(now):
-		return trustKey{}, notReady(ReasonTrustListOld, "the root's statement is past its date")
+		return notReady(ReasonTrustListOld, "the root's statement is past its date")
 	default:
-		return k, nil
+		return nil
 	}
 }
 

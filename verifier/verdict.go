@@ -188,9 +188,15 @@ func (v Verdict) Format(f fmt.State, _ rune) {
 type NotReadyError struct {
 	Reason Reason
 	Detail string // for people; holds nothing from the input
+
+	statement int64 // the date of the root's statement in the pack, once its signature held
 }
 
 func (e *NotReadyError) Error() string { return "verifier: not ready: " + e.Detail }
+
+// Kept returns dev as it has to be kept after this refusal: a newer statement of the root
+// counts, even where nothing else in the pack does.
+func (e *NotReadyError) Kept(dev Device) Device { return dev.under(e.statement) }
 
 func notReady(r Reason, detail string) error { return &NotReadyError{Reason: r, Detail: detail} }
 

@@ -116,7 +116,8 @@ func (f *packFlags) importFile(_ context.Context, out io.Writer, args []string) 
 }
 
 // take accepts a pack: it must open for this device, now, and not be older
-// than what the device has seen. The key file then remembers it.
+// than what the device has seen. The key file then remembers it, and of a pack that is
+// refused whether the root has named another key meanwhile.
 func (f *packFlags) take(out io.Writer, data []byte) error {
 	device, err := f.device()
 	if err != nil {
@@ -124,17 +125,27 @@ func (f *packFlags) take(out io.Writer, data []byte) error {
 	}
 	now := time.Now()
 	pack, err := verifier.OpenPack(data, device, now)
+	if not, ok := errors.AsType[*verifier.NotReadyError](err); ok {
+		if kept := not.Kept(device); kept.TrustKeyIssued != device.TrustKeyIssued {
+			err = errors.Join(err, f.keep(kept))
+		}
+		return err
+	}
 	if err != nil {
 		return err
 	}
-	key, err := json.Marshal(pack.Accepted(device))
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(files.Replace(f.path(), data), files.Replace(f.keyPath(), key)); err != nil {
+	if err := errors.Join(files.Replace(f.path(), data), f.keep(pack.Accepted(device))); err != nil {
 		return err
 	}
 	return f.describe(out, pack, now)
+}
+
+func (f *packFlags) keep(d verifier.Device) error {
+	key, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	return files.Replace(f.keyPath(), key)
 }
 
 func (f *packFlags) fetch(ctx context.Context, out io.Writer, _ []string) error {

@@ -16,6 +16,7 @@ package main
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"syscall/js"
 	"time"
 
@@ -93,7 +94,8 @@ type opened struct {
 	StatusLists map[uint16]time.Time `json:"status_lists,omitempty"`
 	// Sequence, Seen and TrustKey are what the page writes into the device key before
 	// it keeps it: older packs, an earlier clock and an older key for trust lists are
-	// refused from then on.
+	// refused from then on. They stand beside a refusal, too, for the root may have named
+	// another key: then numbers begin anew.
 	Sequence uint64 `json:"sequence,omitempty"`
 	Seen     int64  `json:"seen,omitempty"`
 	TrustKey int64  `json:"trust_key_iat,omitempty"`
@@ -112,7 +114,10 @@ func (b *browser) openPack(args *arguments) any {
 	pack, err := verifier.OpenPack([]byte(file), device, now)
 	if err != nil {
 		v := verifier.NotReadyVerdict(err)
-		return opened{Verdict: &v}
+		if not, ok := errors.AsType[*verifier.NotReadyError](err); ok {
+			device = not.Kept(device)
+		}
+		return opened{Verdict: &v, Sequence: device.Sequence, Seen: device.Seen, TrustKey: device.TrustKeyIssued}
 	}
 	b.last++
 	b.packs[b.last] = pack

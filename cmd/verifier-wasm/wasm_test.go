@@ -209,6 +209,9 @@ func testEnrolment(t *testing.T, n network, got report) {
 	if v, _ := e.Stranger["verdict"].(map[string]any); v["reason"] != "pack_broken" {
 		t.Errorf("another device's pack: %v", e.Stranger)
 	}
+	if e.Stranger["trust_key_iat"] != got.Pack["trust_key_iat"] || e.Stranger["seen"] != got.Pack["trust_key_iat"] || e.Stranger["sequence"] != nil {
+		t.Errorf("what the root says in a pack that is refused is not kept: %v", e.Stranger)
+	}
 	want, err := verifier.Symbols(n.device.Network, n.device.Root, e.Made.Public)
 	must(t, err)
 	if e.Symbols.Symbols != want || e.Known.Symbols != "MAKJ3V" {

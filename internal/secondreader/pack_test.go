@@ -57,14 +57,11 @@ func openPack(file, deviceKey []byte, now int64) (*opened, error) {
 	if err != nil || !ok || fits(device, deviceTable) != nil {
 		return nil, broken
 	}
-	if now < device["seen"].(int64) { // 1
-		return nil, notReady("clock")
-	}
-	root := publicKey(device["root"]) // 2
+	root := publicKey(device["root"]) // 1
 	if root == nil {
 		return nil, broken
 	}
-	if len(file) > 24<<20 { // 3
+	if len(file) > 24<<20 { // 2
 		return nil, broken
 	}
 	f, err := statement(file, fileTable)
@@ -78,15 +75,33 @@ func openPack(file, deviceKey []byte, now int64) (*opened, error) {
 	compactEnvelope, _ := f["envelope"].(string)
 
 	signs := func(string) *ecdsa.PublicKey { return root }
-	if compactKey != "" { // 4
-		if signs, err = openTrustKey(compactKey, root, device, now); err != nil {
+	var from, until int64
+	if compactKey != "" { // 3
+		if signs, from, until, err = openTrustKey(compactKey, root, device); err != nil {
 			return nil, err
 		}
+		if from > device["trust_key_iat"].(int64) {
+			device["trust_key_iat"], device["sequence"], device["seen"] = from, uint64(0), from
+		}
+	}
+	switch { // 4
+	case now < device["seen"].(int64):
+		return nil, notReady("clock")
+	case compactKey == "":
+	case from < device["trust_key_iat"].(int64):
+		return nil, notReady("pack_older")
+	case now < from:
+		return nil, notReady("clock")
+	case now >= until:
+		return nil, notReady("trust_list_old")
 	}
 
 	trust, packKeys, statusKeys, err := openTrust(compactTrust, signs, device["network"].(string), now) // 5
 	if err != nil {
 		return nil, err
+	}
+	if trust["iat"].(int64) < device["trust_key_iat"].(int64) {
+		return nil, notReady("pack_older")
 	}
 
 	payload := signed(compactPack, "safeconduct-pack+jwt", 24<<20, func(kid string) *ecdsa.PublicKey { return packKeys[kid] }) // 6
@@ -138,33 +153,26 @@ func openPack(file, deviceKey []byte, now int64) (*opened, error) {
 	return p, nil
 }
 
-// openTrustKey finds who may sign the trust list.
-func openTrustKey(compact string, root *ecdsa.PublicKey, device object, now int64) (func(kid string) *ecdsa.PublicKey, error) {
+// openTrustKey finds who may sign the trust list, and from when until when.
+func openTrustKey(compact string, root *ecdsa.PublicKey, device object) (signs func(kid string) *ecdsa.PublicKey, from, until int64, err error) {
 	payload := signed(compact, "safeconduct-trust-key+jwt", 4<<10, func(string) *ecdsa.PublicKey { return root })
 	if payload == nil {
-		return nil, broken
+		return nil, 0, 0, broken
 	}
 	k, err := statement(payload, trustKeyTable)
 	if err != nil {
-		return nil, err
+		return nil, 0, 0, err
 	}
 	key, iat, exp := publicKey(k["jwk"]), k["iat"].(int64), k["exp"].(int64)
-	switch {
-	case k["network"] != device["network"], k["kid"] == "", iat < 1, exp <= iat, exp-iat > 366*24*60*60, key == nil:
-		return nil, broken
-	case iat < device["trust_key_iat"].(int64):
-		return nil, notReady("pack_older")
-	case now < iat:
-		return nil, notReady("clock")
-	case now >= exp:
-		return nil, notReady("trust_list_old")
+	if k["network"] != device["network"] || k["kid"] == "" || iat < 1 || exp <= iat || exp-iat > 366*24*60*60 || key == nil {
+		return nil, 0, 0, broken
 	}
 	return func(kid string) *ecdsa.PublicKey {
 		if kid != k["kid"] {
 			return nil
 		}
 		return key
-	}, nil
+	}, iat, exp, nil
 }
 
 func openTrust(compact string, signs func(kid string) *ecdsa.PublicKey, network string, now int64) (trust object, pack, status map[string]*ecdsa.PublicKey, err error) {

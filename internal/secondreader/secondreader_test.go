@@ -416,6 +416,8 @@ func TestTrustKey(t *testing.T) {
 		set     map[string]any
 		signs   verifier.Signer
 		seen    int64
+		number  uint64 // of a pack that the device accepted
+		time    int64  // of it
 		without bool
 		want    string
 	}{
@@ -435,7 +437,13 @@ func TestTrustKey(t *testing.T) {
 		{name: "for a second more", set: map[string]any{"exp": now + year + 1}, want: "not_ready (pack_broken)"},
 		{name: "the longest there is", set: map[string]any{"iat": 1, "exp": int64(math.MaxInt64)}, want: "not_ready (pack_broken)"},
 		{name: "from before time", set: map[string]any{"iat": int64(math.MinInt64)}, want: "not_ready (pack_broken)"},
-		{name: "the root alone, as ever", signs: root, without: true, seen: now + 1, want: " ()"},
+		{name: "the root alone, as ever", signs: root, without: true, seen: now, want: " ()"},
+		{name: "the root alone, before a statement seen", signs: root, without: true, seen: now + 1, want: "not_ready (pack_older)"},
+		{name: "a number of before", seen: now - 1, number: 1 << 53, want: " ()"},
+		{name: "a number of now", seen: now, number: 1 << 53, want: "not_ready (pack_older)"},
+		{name: "a number of the root alone", signs: root, without: true, seen: now, number: 1 << 53, want: "not_ready (pack_older)"},
+		{name: "a time of before", seen: now - 1, time: now + 1, want: " ()"},
+		{name: "a time of now", seen: now, time: now + 1, want: "not_ready (clock)"},
 		{name: "the key alone", without: true, want: "not_ready (pack_broken)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -446,7 +454,7 @@ func TestTrustKey(t *testing.T) {
 				p.signs = c.signs
 			}
 			device := s.device
-			device.TrustKeyIssued = c.seen
+			device.TrustKeyIssued, device.Sequence, device.Seen = c.seen, c.number, c.time
 			key, err := verifier.MarshalDevice(device)
 			s.ok(err)
 			file := p.write(t, func(statement string, m map[string]any) {

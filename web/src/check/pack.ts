@@ -13,7 +13,7 @@ export type State =
   | { kind: "refused"; reason: string };
 
 let state: State = { kind: "none" };
-let sequence = 0; // of the open pack
+let opens: storage.Counted = { sequence: 0 }; // the pack that is open, or was refused
 let skew = 0; // seconds that the service's clock is ahead
 let late = false; // the last update did not arrive
 const listeners = new Set<() => void>();
@@ -48,10 +48,10 @@ async function openFile(file: string): Promise<Opened> {
 /** open opens the stored pack. */
 export async function open(): Promise<void> {
   const kept = await storage.get("pack");
-  if (!kept) return changed({ kind: "refused", reason: "no_pack" });
+  if (!kept?.file) return changed({ kind: "refused", reason: "no_pack" });
+  opens = kept;
   const opened = await openFile(kept.file);
   if (opened.verdict) return changed({ kind: "refused", reason: opened.verdict.reason });
-  sequence = kept.sequence;
   await remember(kept.file, opened, kept.fetched);
   changed({ kind: "ready", opened });
 }
@@ -59,20 +59,29 @@ export async function open(): Promise<void> {
 /** newest opens the pack that another tab has stored, if it is newer. */
 export async function newest(): Promise<void> {
   const kept = await storage.get("pack");
-  if (kept && kept.sequence > sequence) await open();
+  if (kept && storage.isNewer(kept, opens)) await open();
 }
 
 function remember(file: string, opened: Opened, fetched: number): Promise<boolean> {
-  return storage.putPack({ file, sequence: opened.sequence ?? 0, seen: opened.seen ?? 0, trustKey: opened.trust_key_iat ?? 0, fetched });
+  return storage.putPack({ file, ...counted(opened), fetched });
 }
 
+const counted = (o: Opened) => ({ sequence: o.sequence ?? 0, seen: o.seen ?? 0, trustKey: o.trust_key_iat ?? 0 });
+
 /** accept opens and stores a pack, wherever it came from. It gives the reason of a
- * refusal, or null. A pack that is refused changes nothing. */
+ * refusal, or null. A pack that is refused changes nothing, unless the root has named
+ * another key in it: what the old one has signed is over at once. */
 export async function accept(file: string): Promise<string | null> {
   const opened = await openFile(file);
-  if (opened.verdict) return opened.verdict.reason;
+  if (opened.verdict) {
+    if (await storage.putCounted(counted(opened))) {
+      await open();
+      tell("pack");
+    }
+    return opened.verdict.reason;
+  }
   if (await remember(file, opened, Date.now())) {
-    sequence = opened.sequence ?? 0;
+    opens = counted(opened);
     changed({ kind: "ready", opened });
     tell("pack");
   } else {
@@ -124,7 +133,7 @@ export class Revoked extends Error {}
 
 // close forgets the open pack. Its worker ends at the same time.
 function close(): void {
-  sequence = 0;
+  opens = { sequence: 0 };
   clearTimeout(timer);
   changed({ kind: "none" });
 }

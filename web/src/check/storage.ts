@@ -21,14 +21,17 @@ export type Lock =
   | { kind: "passkey"; salt: Uint8Array<ArrayBuffer>; credential: ArrayBuffer };
 
 export interface Pack {
-  file: string;
-  // The highest number and the latest time that this device accepted, and the latest
-  // date of a statement that names the key for trust lists.
+  file: string; // empty where no pack was accepted yet
+  // The latest date of a statement of the root that this device was shown, and the
+  // highest number and the latest time that it accepted since.
   sequence: number;
   seen: number;
   trustKey?: number; // packs kept by a page from before have none
   fetched: number;
 }
+
+/** Counted is what tells which of two packs is newer. */
+export type Counted = Pick<Pack, "sequence" | "trustKey">;
 
 /** PinAttempts counts wrong PINs in a row, and says until when none is tried. */
 export interface PinAttempts {
@@ -83,14 +86,35 @@ export async function putPack(pack: Pack): Promise<boolean> {
     const now = s.get("pack") as IDBRequest<Pack | undefined>;
     now.onsuccess = () => {
       const kept = now.result;
-      newer = kept !== undefined && kept.sequence > pack.sequence;
+      newer = kept !== undefined && isNewer(kept, pack);
       if (!newer) {
-        const trustKey = Math.max(pack.trustKey ?? 0, kept?.trustKey ?? 0);
-        s.put({ ...pack, seen: Math.max(pack.seen, kept?.seen ?? 0), trustKey }, "pack");
+        const since = kept?.trustKey === pack.trustKey ? (kept?.seen ?? 0) : 0;
+        s.put({ ...pack, seen: Math.max(pack.seen, since) }, "pack");
       }
     };
   });
   return !newer;
+}
+
+/** isNewer compares packs by the root's statement first: numbers begin anew with it. */
+export function isNewer(a: Counted, than: Counted): boolean {
+  const later = (a.trustKey ?? 0) - (than.trustKey ?? 0);
+  return later > 0 || (later === 0 && a.sequence > than.sequence);
+}
+
+/** putCounted stores what a refused file has taught of the root, and keeps the pack. It
+ * tells whether that was new. */
+export async function putCounted(next: Counted & { seen: number }): Promise<boolean> {
+  let learnt = false;
+  await run("readwrite", (s) => {
+    const now = s.get("pack") as IDBRequest<Pack | undefined>;
+    now.onsuccess = () => {
+      const kept = now.result;
+      learnt = (next.trustKey ?? 0) > (kept?.trustKey ?? 0);
+      if (learnt) s.put({ file: "", fetched: 0, ...kept, ...next }, "pack");
+    };
+  });
+  return learnt;
 }
 
 /** forget removes keys, token, lists and tries. The language stays. */
