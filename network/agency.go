@@ -45,8 +45,8 @@ var Classes = []Class{
 	LegalService, CorporateBusiness, SchoolOrCollege, DiplomaticMission, InternationalOrganisation, Shelter,
 }
 
-// keyLife is how long an agency signs with one key.
-const keyLife = 2 * 365 * day
+// KeyLife is how long an agency signs with one key.
+const KeyLife = 2 * 365 * day
 
 // Agency is a member organisation. Everything in it is public: it stands on
 // the trust list.
@@ -259,7 +259,7 @@ func (n *Network) newKey(kid string, public *ecdsa.PublicKey) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("encode the agency's key: %w", err)
 	}
-	return Key{KeyID: kid, JWK: jwk, From: n.today(), To: n.today().Add(keyLife)}, nil
+	return Key{KeyID: kid, JWK: jwk, From: n.today(), To: n.today().Add(KeyLife)}, nil
 }
 
 // Agency returns an agency, also a suspended one. Who it is says the roster; its keys
@@ -337,7 +337,7 @@ func (n *Network) rotateKey(ctx context.Context, by audit.Actor, agency, before 
 		// The trust list has room for a few keys. Revoked keys leave it, and those
 		// that nothing valid carries any more.
 		a.Keys = slices.DeleteFunc(a.Keys, func(k Key) bool {
-			return len(a.Keys) >= verifier.MaxKeys && (k.Revoked || !n.today().Before(k.To.Add(keyLife)))
+			return len(a.Keys) >= verifier.MaxKeys && (k.Revoked || !n.today().Before(k.To.Add(KeyLife)))
 		})
 		if len(a.Keys) >= verifier.MaxKeys {
 			return nil, fmt.Errorf("%w: the agency has as many keys as a trust list may name", ErrConflict)

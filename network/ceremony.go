@@ -14,10 +14,10 @@ import (
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
-// keyOverlap is how long a key of the network stands on the trust list beside the one
+// KeyOverlap is how long a key of the network stands on the trust list beside the one
 // that replaced it: as long as anything that it signed may be shown, and a trust list
 // that names it alone be held against it.
-const keyOverlap = trustLife + 10*day
+const KeyOverlap = trustLife + 10*day
 
 // SigningKey is a key that signs, or signed, for the network or for an agency.
 type SigningKey struct {
@@ -76,7 +76,7 @@ func (n *Network) ownKeys(ctx context.Context, use verifier.Use) ([]SigningKey, 
 		return keys, nil // the root names one at a time
 	}
 	for _, c := range slices.Backward(state.Ceremonies) {
-		until := time.Unix(c.At, 0).Add(keyOverlap)
+		until := time.Unix(c.At, 0).Add(KeyOverlap)
 		if c.Use == string(use) && c.Before != signs && n.cfg.Now().Before(until) {
 			keys = append(keys, SigningKey{Use: c.Use, KeyID: c.Before, Until: until})
 		}

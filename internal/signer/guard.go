@@ -73,12 +73,13 @@ type Permits interface {
 	// NewKeys is asked before an agency gets keys.
 	NewKeys(ctx context.Context, agency string) error
 	// Replaces is asked before the key that has an id and signs for a use gets a
-	// successor, and before one that signed before stands on a trust list beside it.
+	// successor, and before the log's one of before signs beside it.
 	Replaces(ctx context.Context, use keystore.Use, kid string) error
 	// TrustKey is asked which key the root names for trust lists, where it named another
 	// one last; "" where it named none, or the same.
 	TrustKey(ctx context.Context, k verifier.TrustKey, before string) error
-	// TrustList is asked who belongs to the network, with which keys.
+	// TrustList is asked who belongs to the network, with which keys, and which keys of
+	// the network's own that signed before stand beside those that sign now.
 	TrustList(ctx context.Context, l verifier.TrustList) error
 	// Envelope is asked which devices get keys.
 	Envelope(ctx context.Context, device string) error
@@ -537,14 +538,14 @@ func (g *Guard) trustList(ctx context.Context, kid string, message []byte) error
 	if err := errors.Join(g.dated(l.IssuedAt, l.Expires, longestTrust), g.fresh(l.IssuedAt)); err != nil {
 		return err
 	}
-	if err := g.ownKeys(ctx, l.Keys); err != nil {
+	if err := g.ownKeys(ctx, l); err != nil {
 		return err
 	}
 	for _, a := range l.Agencies {
 		if a.Issuer != base+"/agencies/"+a.ID {
 			return refuse("an agency issues elsewhere")
 		}
-		if err := g.agencyKeys(ctx, l, a); err != nil {
+		if err := g.agencyKeys(ctx, a); err != nil {
 			return err
 		}
 	}
@@ -560,16 +561,21 @@ func (g *Guard) trustList(ctx context.Context, kid string, message []byte) error
 	if l.Sequence <= next.Trust {
 		return refuse("a trust list with this number or a higher one was signed")
 	}
-	if err := next.names(l); err != nil {
+	if err := errors.Join(next.callsLog(l), next.names(l)); err != nil {
 		return err
 	}
 	next.Latest = max(next.Latest, l.IssuedAt)
 	return g.keep(ctx, next)
 }
 
-// ownKeys sees that a trust list names the network's own keys, and no other.
-func (g *Guard) ownKeys(ctx context.Context, keys []verifier.NetworkKey) error {
-	for _, k := range keys {
+// ownKeys sees that a trust list names keys of this network's own, and no other: for each
+// use first the one that signs now. Which of those before stand beside it is for who
+// permits the list.
+func (g *Guard) ownKeys(ctx context.Context, l verifier.TrustList) error {
+	uses := map[verifier.Use]bool{}
+	for _, k := range l.Keys {
+		var signs string
+		kid := k.KeyID
 		switch k.Use {
 		case verifier.UseStatus, verifier.UsePack:
 			publics, err := g.Publics(ctx, keystore.Use(k.Use))
@@ -583,43 +589,57 @@ func (g *Guard) ownKeys(ctx context.Context, keys []verifier.NetworkKey) error {
 			if err != nil {
 				return err
 			}
-			if k.KeyID == now.KeyID {
-				continue
-			}
-			if err := g.cfg.Permits.Replaces(ctx, keystore.Use(k.Use), k.KeyID); err != nil {
-				return err
-			}
+			signs = now.KeyID
 		case verifier.UseLog:
-			kid, err := keystore.LogKeyID(k.Note)
+			all, err := g.logKeyIDs(ctx)
 			if err != nil {
-				return refuse("a key of the log that is none")
-			}
-			if _, err := g.logKey(ctx, kid); err != nil {
 				return err
 			}
+			if kid, err = keystore.LogKeyID(k.Note); err != nil || !slices.Contains(all, kid) {
+				return refuse("a key of the log that this keystore does not have")
+			}
+			signs = all[0]
 		default:
 			return refuse("a key with a use that there is no key for")
 		}
+		if !uses[k.Use] && kid != signs {
+			return refuse("a key that signed before, without the one that signs now in front of it")
+		}
+		uses[k.Use] = true
+	}
+	if len(uses) != 3 {
+		return refuse("it names no key for lists, for packs or for the log")
 	}
 	return nil
+}
+
+// logKeyIDs are the ids of the log's keys, that of the one which signs now first.
+func (g *Guard) logKeyIDs(ctx context.Context) ([]string, error) {
+	vkeys, err := g.LogKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]string, len(vkeys))
+	for i, vkey := range vkeys {
+		if all[i], err = keystore.LogKeyID(vkey); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // logKey sees that a key of the log is this keystore's, and signs now or was replaced by
 // one that people agreed to.
 func (g *Guard) logKey(ctx context.Context, kid string) (former bool, err error) {
-	vkeys, err := g.LogKeys(ctx)
+	all, err := g.logKeyIDs(ctx)
 	if err != nil {
 		return false, err
 	}
-	for i, vkey := range vkeys {
-		switch id, err := keystore.LogKeyID(vkey); {
-		case err != nil:
-			return false, err
-		case id == kid && i == 0:
-			return false, nil
-		case id == kid:
-			return true, g.cfg.Permits.Replaces(ctx, keystore.Log, kid)
-		}
+	switch i := slices.Index(all, kid); {
+	case i == 0:
+		return false, nil
+	case i > 0:
+		return true, g.cfg.Permits.Replaces(ctx, keystore.Log, kid)
 	}
 	return false, refuse("a key of the log that this keystore does not have")
 }
@@ -636,8 +656,8 @@ func among(publics []keystore.Public, kid string, jwk []byte) bool {
 }
 
 // agencyKeys sees that an agency has keys of this keystore alone.
-func (g *Guard) agencyKeys(ctx context.Context, l verifier.TrustList, a verifier.Agency) error {
-	ours, err := g.ours(ctx, l, a.ID)
+func (g *Guard) agencyKeys(ctx context.Context, a verifier.Agency) error {
+	ours, err := g.ours(ctx, a.ID)
 	if err != nil {
 		return err
 	}
@@ -654,9 +674,8 @@ func (g *Guard) agencyKeys(ctx context.Context, l verifier.TrustList, a verifier
 }
 
 // ours tells an agency's keys on a trust list that are of this keystore. Some that have
-// ended may be gone here: they count when they stood on a list before, or on the first
-// that this signer knows.
-func (g *Guard) ours(ctx context.Context, l verifier.TrustList, agency string) (func(verifier.AgencyKey) bool, error) {
+// ended may be gone here: they count when they stood on a list before.
+func (g *Guard) ours(ctx context.Context, agency string) (func(verifier.AgencyKey) bool, error) {
 	publics, err := g.Publics(ctx, keystore.Agency(agency))
 	if err != nil && !errors.Is(err, keystore.ErrNoKey) {
 		return nil, err
@@ -665,8 +684,7 @@ func (g *Guard) ours(ctx context.Context, l verifier.TrustList, agency string) (
 	s := g.state
 	g.mu.Unlock()
 	return func(k verifier.AgencyKey) bool {
-		began := s.Trust == 0 && k.To <= l.IssuedAt
-		return began || s.Keys[keyOf(agency, k)] || among(publics, k.KeyID, k.JWK)
+		return s.Keys[keyOf(agency, k)] || among(publics, k.KeyID, k.JWK)
 	}, nil
 }
 
@@ -691,6 +709,7 @@ func (g *Guard) named(ctx context.Context, p verifier.PackStatement) (l verifier
 // strip leaves of a trust list that was signed elsewhere no keys of agencies but those
 // which are of this keystore, or were noted before: else whoever has the trust key for an
 // hour would plant one of his own, and this signer would put it on each list from then on.
+// A signer that begins believes the first list of ended ones, too, which may be gone here.
 func (g *Guard) strip(ctx context.Context, l *verifier.TrustList) error {
 	g.mu.Lock()
 	s := g.state
@@ -704,11 +723,14 @@ func (g *Guard) strip(ctx context.Context, l *verifier.TrustList) error {
 		if !slices.ContainsFunc(a.Keys, func(k verifier.AgencyKey) bool { return !noted(k) }) {
 			continue // as always
 		}
-		ours, err := g.ours(ctx, *l, a.ID)
+		ours, err := g.ours(ctx, a.ID)
 		if err != nil {
 			return err
 		}
-		a.Keys = slices.DeleteFunc(a.Keys, func(k verifier.AgencyKey) bool { return !noted(k) && !ours(k) })
+		a.Keys = slices.DeleteFunc(a.Keys, func(k verifier.AgencyKey) bool {
+			ended := s.Trust == 0 && k.To <= l.IssuedAt
+			return !ended && !noted(k) && !ours(k)
+		})
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/keystore"
+	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/people/token"
 	"github.com/safeconduct/safeconduct/verifier"
@@ -399,6 +400,8 @@ func (j *Judge) TrustList(ctx context.Context, l verifier.TrustList) error {
 		return refuse("of another network")
 	case l.Reopened != 0 && l.Reopened != s.Reopened, l.Reopened == 0 && s.Reopened > 0 && j.cfg.Now().Before(time.Unix(s.Reopened, 0).Add(reopenedShown)):
 		return refuse("it says otherwise when founding was opened again")
+	case slices.ContainsFunc(formers(l.Keys), func(k former) bool { return !replaced(s, k, l.IssuedAt) }):
+		return refuse("a key that signed before, and that people did not have replaced in these days")
 	}
 	for _, a := range l.Agencies {
 		of, ok := s.Agencies[a.ID]
@@ -411,8 +414,12 @@ func (j *Judge) TrustList(ctx context.Context, l verifier.TrustList) error {
 			return refuse("an agency that is suspended")
 		case of.Compromised > 0 && slices.ContainsFunc(a.Keys, believedSince(of.Compromised)):
 			return refuse("an agency that is not believed since a time")
-		case a.Admitted != 0 && a.Admitted != of.Admitted-of.Admitted%int64(day/time.Second):
+		case a.Admitted != firstDay(of):
 			return refuse("an agency was admitted on another day")
+		case slices.ContainsFunc(a.Keys, func(k verifier.AgencyKey) bool {
+			return k.From < firstDay(of) || k.From > l.IssuedAt || k.To-k.From > int64(network.KeyLife/time.Second)
+		}):
+			return refuse("a key of an agency from before it was of the network, or for longer than any is good")
 		case !slices.EqualFunc(a.Quotas, of.Quotas, func(a verifier.Quota, b roster.Quota) bool {
 			return a == verifier.Quota{Event: b.Event, Cards: b.Cards, Until: b.Until}
 		}):
@@ -420,6 +427,38 @@ func (j *Judge) TrustList(ctx context.Context, l verifier.TrustList) error {
 		}
 	}
 	return j.called(ctx, l)
+}
+
+// firstDay is midnight of the day on which an agency was admitted, in Unix seconds.
+func firstDay(of roster.Agency) int64 { return of.Admitted - of.Admitted%int64(day/time.Second) }
+
+// former is a key of the network's own that signed before.
+type former struct{ use, kid string }
+
+// formers are those on a trust list behind the key that signs now, which the guard has
+// seen to be the first of its use.
+func formers(keys []verifier.NetworkKey) (all []former) {
+	signs := map[verifier.Use]bool{}
+	for _, k := range keys {
+		if !signs[k.Use] {
+			signs[k.Use] = true
+			continue
+		}
+		kid := k.KeyID
+		if k.Use == verifier.UseLog {
+			kid, _ = keystore.LogKeyID(k.Note) // seen to be one
+		}
+		all = append(all, former{string(k.Use), kid})
+	}
+	return all
+}
+
+// replaced tells whether people had a key replaced so short a time before a list that it
+// may stand on it.
+func replaced(s roster.State, k former, issued int64) bool {
+	return slices.ContainsFunc(s.Ceremonies, func(c roster.Ceremony) bool {
+		return c.Use == k.use && c.Before == k.kid && issued < c.At+int64(network.KeyOverlap/time.Second)
+	})
 }
 
 // believedSince tells a key of which more is believed than what was logged before a time.

@@ -584,9 +584,7 @@ func TestJudgeLogKey(t *testing.T) {
 	list := func(notes ...verifier.NetworkKey) error {
 		number++
 		l := w.listed(number)
-		for _, k := range notes {
-			l.Keys = append(l.Keys, verifier.NetworkKey{Use: verifier.UseLog, Note: k.Note})
-		}
+		l.Keys = append(l.Keys[:2], notes...)
 		trust, err := keys.Trust(t.Context())
 		w.ok(err)
 		_, err = l.Sign(trust)
@@ -606,34 +604,30 @@ func TestJudgeLogKey(t *testing.T) {
 		}
 		return nil
 	}
-	notes := func() []verifier.NetworkKey {
-		all, err := keys.Notes(t.Context())
-		w.ok(err)
-		return all
-	}
+	notes := w.notes
 	first := notes()[0]
 	allowed(t, "the one key", errors.Join(list(first), checkpoint(first)))
-	_, err := w.Rotate(t.Context(), keystore.Log, first.KeyID)
+	_, err := w.Rotate(t.Context(), keystore.Log, kidOf(t, first))
 	refused(t, "a key that nobody agreed to replace", err)
-	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: roster.UsePack, Before: first.KeyID}, w.First)
-	_, err = w.Rotate(t.Context(), keystore.Log, first.KeyID)
+	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: roster.UsePack, Before: kidOf(t, first)}, w.First)
+	_, err = w.Rotate(t.Context(), keystore.Log, kidOf(t, first))
 	refused(t, "by an act for packs", err)
-	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: roster.UseLog, Before: first.KeyID}, w.First)
+	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: roster.UseLog, Before: kidOf(t, first)}, w.First)
 	for range 2 { // asked again, because the answer was lost
-		_, err = w.Rotate(t.Context(), keystore.Log, first.KeyID)
+		_, err = w.Rotate(t.Context(), keystore.Log, kidOf(t, first))
 		allowed(t, "a key that people agreed to replace", err)
 	}
 	now := notes()
 	if len(now) != 2 || now[1].Note != first.Note {
 		t.Fatalf("%d keys", len(now))
 	}
-	_, err = w.Rotate(t.Context(), keystore.Log, now[0].KeyID)
+	_, err = w.Rotate(t.Context(), keystore.Log, kidOf(t, now[0]))
 	refused(t, "one more", err)
 	allowed(t, "both", errors.Join(list(now...), checkpoint(now...)))
 	refused(t, "the one before alone", checkpoint(now[1]))
 
 	// Whoever has the keystore makes a third one, past the signer.
-	_, err = w.keys.Rotate(t.Context(), keystore.Log, now[0].KeyID)
+	_, err = w.keys.Rotate(t.Context(), keystore.Log, kidOf(t, now[0]))
 	w.ok(err)
 	three := notes()
 	refused(t, "a key that was replaced without people", list(three[0], three[1]))
@@ -690,6 +684,7 @@ func (w *town) listed(sequence uint64) verifier.TrustList {
 	l := verifier.TrustList{
 		Network: netID, Name: "Test", Sequence: sequence, IssuedAt: w.clock().Unix(), Expires: w.clock().Add(30 * 24 * time.Hour).Unix(),
 		StatusLists: base + "/status-lists/", AnswersLists: base + "/answers-lists/",
+		Keys: []verifier.NetworkKey{w.own(keystore.Status), w.own(keystore.Pack), w.notes()[0]},
 	}
 	s, err := w.all.State(w.t.Context())
 	w.ok(err)

@@ -172,7 +172,6 @@ func TestBehindCeremony(t *testing.T) {
 				t.Helper()
 				number++
 				l := g.trustList(number)
-				l.Keys = nil // those of the network are asked of the roster
 				allowed(t, "a trust list", g.published(l))
 				list, err := g.list(statusAt, status, nil)
 				allowed(t, "a list", err)

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -43,6 +44,7 @@ type state struct {
 	Sequence uint64            `json:"sequence"`         // and of a pack
 	Lists    map[string]string `json:"lists"`            // the tokens in that pack, by their addresses
 	Logs     map[string]head   `json:"logs"`             // the longest checkpoint of each name
+	Log      string            `json:"log,omitempty"`    // what trust lists call the log
 	Keys     map[string]bool   `json:"keys"`             // agencies with keys that stood on trust lists
 	Latest   int64             `json:"latest,omitempty"` // the latest date on either, in Unix seconds
 	// Listed is what trust lists said of each key of an agency, and Burned are the epochs
@@ -76,8 +78,8 @@ func (l listed) logged(token string) bool {
 }
 
 // list notes what a trust list says of a key. A key that is revoked or stolen stays so,
-// nothing is good again that was signed with a stolen one, and the time of a key neither
-// begins earlier nor gets longer.
+// nothing is good again that was signed with a stolen one, and the time of a key begins
+// when it was first said to, and ends no later.
 func (s *state) list(agency string, k verifier.AgencyKey) error {
 	name := listedAs(agency, k)
 	is := listed{k.From, k.To, k.Revoked, k.Compromised != nil, k.Compromised}
@@ -92,8 +94,8 @@ func (s *state) list(agency string, k verifier.AgencyKey) error {
 		return refuse("a key that was stolen stays so")
 	case was.Compromised != nil && !is.Compromised.Within(*was.Compromised):
 		return refuse("a key that was stolen is believed for more than before")
-	case is.From < was.From || is.To-is.From > was.To-was.From:
-		return refuse("a key is good for longer than it was")
+	case is.From != was.From || is.To > was.To:
+		return refuse("a key is good for another time than it was")
 	}
 	s.Listed[name] = is
 	return nil
@@ -109,6 +111,9 @@ func (s *state) names(l verifier.TrustList) error {
 		return refuse("a trust list with a number far ahead")
 	}
 	s.Trust = l.Sequence
+	if name := nameOfLog(l); name != "" {
+		s.Log = name // a restore gives it another one, and publishes that itself
+	}
 	for _, a := range l.Agencies {
 		for _, k := range a.Keys {
 			if !k.Revoked {
@@ -120,6 +125,37 @@ func (s *state) names(l verifier.TrustList) error {
 		}
 	}
 	return nil
+}
+
+// callsLog sees that a trust list that is about to be signed calls the log what the ones
+// before did, in this life of the network: the first says it.
+func (s *state) callsLog(l verifier.TrustList) error {
+	name := nameOfLog(l)
+	for _, k := range l.Keys {
+		if k.Use == verifier.UseLog && !strings.HasPrefix(k.Note, name+"+") {
+			return refuse("a log with two names")
+		}
+	}
+	life, ok := strings.CutPrefix(name, logName+l.Network)
+	if !ok || !anew.MatchString(life) || s.Log != "" && name != s.Log {
+		return refuse("the log under another name")
+	}
+	return nil
+}
+
+// anew is what ends the name of a log: nothing, or what was drawn when it began anew
+// after a restore (docs/restore.md).
+var anew = regexp.MustCompile(`^(/[0-9a-f]{8})?$`)
+
+// nameOfLog is what a trust list calls the log; "" where it names no key of it.
+func nameOfLog(l verifier.TrustList) string {
+	for _, k := range l.Keys {
+		if k.Use == verifier.UseLog {
+			name, _, _ := strings.Cut(k.Note, "+") // C2SP signed-note, "Signed Note Verifier Keys"
+			return name
+		}
+	}
+	return ""
 }
 
 // keyOf is a key of an agency as the state knows it, and listedAs what it says of it.
