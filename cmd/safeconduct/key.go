@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/hcvault"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/people/roster"
 )
 
 func keyCommand() *cobra.Command {
@@ -77,12 +79,13 @@ func writePolicies(dir string, all []hcvault.Policy) error {
 
 // listedKey is one line of key list.
 type listedKey struct {
-	Agency string `json:"agency"`
-	Name   string `json:"name"`
+	Use    string `json:"use"`
+	Agency string `json:"agency,omitempty"`
+	Name   string `json:"name,omitempty"`
 	KeyID  string `json:"kid"`
 	State  string `json:"state"` // signs, old, revoked or compromised
-	From   string `json:"from"`
-	To     string `json:"to"`
+	From   string `json:"from,omitempty"`
+	To     string `json:"to,omitempty"`
 }
 
 func keyListCommand() *cobra.Command {
@@ -90,7 +93,7 @@ func keyListCommand() *cobra.Command {
 	var agency string
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List the keys of the agencies, and which of them signs; at the service also those of the network",
+		Short: "List the keys of the network and of the agencies, and which of them signs",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if r.asks() {
@@ -142,6 +145,11 @@ func (f *operateFlags) listKeys(ctx context.Context, s *service.Service, agency 
 		return err
 	}
 	all := []listedKey{}
+	if agency == "" {
+		if all, err = networkKeys(ctx, s); err != nil {
+			return err
+		}
+	}
 	for _, a := range agencies {
 		if agency != "" && a.ID != agency {
 			continue
@@ -160,7 +168,7 @@ func (f *operateFlags) listKeys(ctx context.Context, s *service.Service, agency 
 			case k.KeyID == signing:
 				state = "signs"
 			}
-			all = append(all, listedKey{a.ID, a.Name, k.KeyID, state, k.From.Format(time.DateOnly), k.To.Format(time.DateOnly)})
+			all = append(all, listedKey{roster.UseAgency, a.ID, a.Name, k.KeyID, state, k.From.Format(time.DateOnly), k.To.Format(time.DateOnly)})
 		}
 	}
 	if agency != "" && len(all) == 0 {
@@ -170,11 +178,43 @@ func (f *operateFlags) listKeys(ctx context.Context, s *service.Service, agency 
 		return json.NewEncoder(out).Encode(map[string]any{"keys": all})
 	}
 	for _, k := range all {
-		if _, err := fmt.Fprintf(out, "%s  %s  %-11s  %s to %s  %s\n", k.Agency, k.KeyID, k.State, k.From, k.To, k.Name); err != nil {
+		line := fmt.Sprintf("%-32s  %s  %-11s", cmp.Or(k.Agency, k.Use), k.KeyID, k.State)
+		if k.From != "" {
+			line += fmt.Sprintf("  %s to %s  %s", k.From, k.To, k.Name)
+		} else if k.To != "" {
+			line += "  until " + k.To
+		}
+		if _, err := fmt.Fprintln(out, strings.TrimRight(line, " ")); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// networkKeys are those for trust lists, lists, packs and the log.
+func networkKeys(ctx context.Context, s *service.Service) ([]listedKey, error) {
+	keys, err := s.Network.SigningKeys(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	all := make([]listedKey, 0, len(keys))
+	for _, k := range keys {
+		one := listedKey{Use: k.Use, KeyID: k.KeyID, State: "old"}
+		if k.Signs {
+			one.State = "signs"
+		}
+		if !k.Until.IsZero() {
+			one.To = k.Until.Format(time.DateOnly)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// isID tells an id, as the contract writes them, from a name.
+func isID(s string) bool {
+	_, err := hex.DecodeString(s)
+	return err == nil && len(s) == 32 && s == strings.ToLower(s)
 }
 
 // errNotAgreed says who changes keys.
@@ -191,10 +231,11 @@ func keyRotateCommand() *cobra.Command {
 		Long: `Ask that a key is replaced which signs as an agency (--agency), trust lists (--use
 trust), lists (--use status), packs (--use pack) or the log (--use log). Two people
 agree. The service then makes the new key, and names and uses it with the next
-publication. What an agency's old key signed stays valid; an old one of the network
-stands on the trust list for 40 days more, and that of the log signs beside the new one
-as long. One for trust lists is over on each device that has the root's next statement,
-and is not replaced while the root cannot sign. A device knows the new key from the next
+publication. What an agency's old key signed stays valid; an old one for lists, packs or
+the log stands on the trust list for 40 days more, and that of the log signs beside the
+new one as long. The old one for trust lists is over at once on each device that has the
+root's new statement, and so are the trust lists that it signed; it is not replaced while
+the root cannot sign. A device knows the new key from the next
 pack that it fetches: do it when nothing is about to be printed.
 
 With --dir, and only after two people agreed for this agency within 30 days, it makes
@@ -206,6 +247,8 @@ While the folder is served it works only where the keys are in a HashiCorp Vault
 			switch {
 			case r.asks() && wrapping:
 				return errors.New("--wrapping goes with --dir")
+			case agency != "" && !isID(agency):
+				return fmt.Errorf("--agency takes an id, of 32 letters and figures: %w", errNoAgency)
 			case r.asks():
 				order := map[string]string{"use": use}
 				if agency != "" {

@@ -59,7 +59,16 @@ func TestKeyCommands(t *testing.T) {
 	kid := strings.Fields(first.out)[1]
 	expect(do("key", "list", "--agency", randomHex(16)), 1, "no such record")
 	expect(do("key", "rotate", "--agency", agency), 1, "two people agree")
+	// Those of the network are listed before those of the agencies.
+	network := do("key", "list")
+	expect(network, 0, "trust  ", "status  ", "pack  ", "log  ", first.out)
+	if n := strings.Count(network.out, "signs\n"); n != 4 || strings.Contains(first.out, "trust") {
+		t.Errorf("%d keys of the network sign:\n%s", n, network.out)
+	}
 	expect(do("key", "rotate", "--agency", randomHex(16)), 1, "no such record")
+	expect(do("key", "rotate", "--agency", "Lotus"), 1, "an id", "safeconduct agency list")
+	status, _, errs := command("key", "rotate", "--agency", "Lotus", "--url", "http://127.0.0.1:1", "--token-file", phrase)
+	expect(lines{status, errs}, 1, "an id", "safeconduct agency list")
 	expect(do("key", "rotate", "--use", "pack"), 1, "two people agree")
 	opened(t, cfg, func(s *service.Service) {
 		house = house.At(t, s.People, s.Passkeys)

@@ -17,7 +17,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,6 +95,10 @@ func (d *doctor) judge(good bool, check, found, do string) {
 // another.
 func (d *doctor) examine(ctx context.Context) {
 	if err := d.folder.Check(); err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			d.fault("folder", "it is somebody else's, and cannot be looked into", "Run this as the user that serves, or as root, which says whose it is: docs/operate.md, Install.")
+			return
+		}
 		d.fault("folder", "not a folder that init or demo made", "Give --dir the folder of the network, or run safeconduct init.")
 		return
 	}
@@ -104,6 +110,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.pages(web.Built())
 	d.lock()
 	d.modes()
+	d.owners(files.Owner)
 	d.disk()
 	d.passphraseFile()
 	d.signer()
@@ -150,6 +157,60 @@ func (d *doctor) modes() {
 	}
 	d.judge(len(open) == 0, "files", tell(len(open) == 0, "databases and keys are their owner's alone", "others may read "+strings.Join(open, ", ")),
 		"chmod 600 these files.")
+}
+
+// owners looks at whom the folder and what lies in it belong to. What a command run by
+// root left there the service cannot open, and root, who can, would not notice. owner is
+// files.Owner, and in tests whoever they say.
+func (d *doctor) owners(owner func(path string) (uid int, err error)) {
+	const unknown = "See that all of the folder belongs to the user that serves."
+	dir, err := filepath.Abs(d.folder.Dir)
+	if err != nil {
+		d.unchecked("owner", "where the folder is", unknown)
+		return
+	}
+	whose, err := owner(dir)
+	if err != nil {
+		d.unchecked("owner", "whose folder it is", unknown)
+		return
+	}
+	// Root's folder in somebody else's: init was run as root, and whose the folder above
+	// is will serve.
+	if above, err := owner(filepath.Dir(dir)); err == nil && whose == 0 && !d.folder.IsDemo() {
+		whose = above
+	}
+	var strange []string
+	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		uid := whose
+		if err == nil {
+			uid, err = owner(path)
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // taken away meanwhile
+			return nil
+		case err == nil && uid != whose:
+			strange = append(strange, path)
+		}
+		return err
+	})
+	switch {
+	case len(strange) > 0:
+		d.fault("owner", fmt.Sprintf("%d files and folders do not belong to %s, whose the rest is: %s first", len(strange), nameOf(whose), strange[0]),
+			fmt.Sprintf("chown -R %s: %s, and run commands as that user: docs/operate.md, Install.", nameOf(whose), dir))
+	case err != nil:
+		d.unchecked("owner", "not all of the folder can be looked at", unknown)
+	default:
+		d.ok("owner", "all of the folder belongs to "+nameOf(whose))
+	}
+}
+
+// nameOf is what a user is called, or her number where that is not known.
+func nameOf(uid int) string {
+	number := strconv.Itoa(uid)
+	if u, err := user.LookupId(number); err == nil {
+		return u.Username
+	}
+	return number
 }
 
 // tell is one of two things that are found.

@@ -194,6 +194,55 @@ func TestDoctorAtFirst(t *testing.T) {
 	}
 }
 
+// TestDoctorOwners: a folder that root made for a service that is another user, and a file
+// that a command of root's left in it, are found, and what is one user's is well.
+func TestDoctorOwners(t *testing.T) {
+	const root, serves = 0, 4_000_000_001 // nobody on any machine
+	house := t.TempDir()
+	dir := filepath.Join(house, "net")
+	left := filepath.Join(dir, "log", "checkpoint")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(left), 0o700), os.WriteFile(left, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name              string
+		above, all, there int
+		state             string
+		number            string
+	}{
+		{"the service's", root, serves, serves, OK, ""},
+		{"the service's, in a folder of its own", serves, serves, serves, OK, ""},
+		{"all of it root's", root, root, root, OK, ""},
+		{"root ran init", serves, root, root, Fault, "3 files"},
+		{"root ran a command", root, serves, root, Fault, "1 files"},
+		{"somebody else's file", root, root, serves, Fault, "1 files"},
+	} {
+		d := &doctor{folder: config.Folder{Dir: dir}}
+		d.owners(func(path string) (int, error) {
+			switch path {
+			case house:
+				return c.above, nil
+			case left:
+				return c.there, nil
+			default:
+				return c.all, nil
+			}
+		})
+		f := d.found[0]
+		if len(d.found) != 1 || f.State != c.state || !strings.HasPrefix(f.Found, c.number) {
+			t.Errorf("%s: %+v", c.name, d.found)
+		}
+		if c.state == Fault && c.all != root && !strings.Contains(f.Do, "chown -R 4000000001: "+dir) {
+			t.Errorf("%s: what to do: %s", c.name, f.Do)
+		}
+	}
+	// What the network is made of belongs to whoever made it.
+	d := &doctor{folder: config.Folder{Dir: dir}}
+	if d.owners(files.Owner); d.found[0].State != OK {
+		t.Errorf("really: %+v", d.found)
+	}
+}
+
 // TestDoctorTime: what was not published in time, and epochs that nobody turned,
 // are found by the clock.
 func TestDoctorTime(t *testing.T) {
