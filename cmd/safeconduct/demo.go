@@ -103,7 +103,7 @@ func (f demoFlags) run(ctx context.Context, out io.Writer) error {
 	if f.json {
 		told = io.Discard
 	}
-	_, _ = fmt.Fprintf(told, "Safeconduct demo, at %s. Everybody in it is made up.\n\n", url)
+	_, _ = fmt.Fprintf(told, "Safeconduct demo, at %s, in a minute or two. Everybody in it is made up.\n\n", url)
 	story, err := demo.Play(ctx, demo.Config{
 		URL: url, Operator: access.Token, Join: access.Join, Dir: f.dir, Out: told,
 		SetClock: func(d time.Duration) { ago.Store(int64(d)) },

@@ -36,6 +36,14 @@ type scene struct {
 	staff []demo.Staff
 }
 
+// stageSoon is the page until the story was played. It looks again by itself.
+const stageSoon = `<!doctype html>
+<html lang="en" dir="ltr">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="refresh" content="5"><title>Demo</title></head>
+<body><main><h1>The story is still being played</h1><p>Wait a minute or two. This page looks again by itself.</p></main></body>
+</html>
+`
+
 // Where the page sends its visitors' wishes.
 const (
 	stageSignIn  = "/stage/sign-in" // as somebody
@@ -47,6 +55,10 @@ const (
 func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := s.now.Load()
 	switch {
+	case now == nil && r.URL.Path == "/":
+		if allowed(w, r, http.MethodGet, http.MethodHead) {
+			s.servePage(w, r, []byte(stageSoon))
+		}
 	case now == nil:
 		s.api.ServeHTTP(w, r)
 	case r.URL.Path == "/":
@@ -78,7 +90,7 @@ func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	return false
 }
 
-// servePage shows the page at the one name that passkeys and cookies are for.
+// servePage shows a page at the one name that passkeys and cookies are for.
 func (s *stage) servePage(w http.ResponseWriter, r *http.Request, page []byte) {
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {

@@ -75,6 +75,26 @@ func TestStageIsOfTheDemo(t *testing.T) {
 	}
 }
 
+// TestStageSoon: before there is a story, its page says to wait, and nothing of what it
+// offers is there yet.
+func TestStageSoon(t *testing.T) {
+	s := &stage{api: http.NotFoundHandler(), url: "http://localhost:1"}
+	get := func(method, address string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, address, nil))
+		return w
+	}
+	if w := get(http.MethodGet, "http://localhost:1/"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "still being played") ||
+		!strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	for _, path := range []string{stageSignIn, stagePasskey} {
+		if w := get(http.MethodPost, "http://localhost:1"+path); w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+}
+
 // playInProcess plays the story against a service in this process.
 func playInProcess(t *testing.T, cfg demo.Config) (*demo.Story, error) {
 	t.Helper()

@@ -95,10 +95,6 @@ func (d *doctor) judge(good bool, check, found, do string) {
 // another.
 func (d *doctor) examine(ctx context.Context) {
 	if err := d.folder.Check(); err != nil {
-		if errors.Is(err, fs.ErrPermission) {
-			d.fault("folder", "it is somebody else's, and cannot be looked into", "Run this as the user that serves, or as root, which says whose it is: docs/operate.md, Install.")
-			return
-		}
 		d.fault("folder", "not a folder that init or demo made", "Give --dir the folder of the network, or run safeconduct init.")
 		return
 	}
@@ -195,7 +191,7 @@ func (d *doctor) owners(owner func(path string) (uid int, err error)) {
 	})
 	switch {
 	case len(strange) > 0:
-		d.fault("owner", fmt.Sprintf("%d files and folders do not belong to %s, whose the rest is: %s first", len(strange), nameOf(whose), strange[0]),
+		d.fault("owner", fmt.Sprintf("%d files and folders do not belong to the user %s: %s first", len(strange), nameOf(whose), strange[0]),
 			fmt.Sprintf("chown -R %s: %s, and run commands as that user: docs/operate.md, Install.", nameOf(whose), dir))
 	case err != nil:
 		d.unchecked("owner", "not all of the folder can be looked at", unknown)
