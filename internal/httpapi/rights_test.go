@@ -180,7 +180,7 @@ func names(actions []people.Action) string {
 
 // somebody has a role, where its people are.
 func somebody(role people.Role) audit.Actor {
-	if role == people.Operator {
+	if role == people.Operator || role == people.Auditor {
 		return audit.Actor{ID: "1", Role: string(role)}
 	}
 	return audit.Actor{ID: "1", Agency: "5eed", Role: string(role)}

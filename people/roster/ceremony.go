@@ -42,7 +42,7 @@ var keyID = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
 func (k *NewKey) need(s *State, _ approval.Act) need {
 	if k.Use == UseAgency {
-		return need{people: 2, founding: true, who: team(s, k.Agency)}
+		return team(s, k.Agency, "")
 	}
 	n, agencies := twoBodies(s, ""), 0
 	for id := range s.Agencies {

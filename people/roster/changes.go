@@ -141,7 +141,7 @@ func leads(p Person) bool { return p.Is(Operator, Supervisor, Admin) }
 // two is the rule of who and what is let in: two who answer for the agency, or run the
 // network. about is the person it is about, who has no say in it; "" is somebody new.
 func two(s *State, agency, about string) need {
-	n := need{people: 2, who: team(s, agency), delay: true, founding: true}
+	n := delayed(team(s, agency, about))
 	if agency == "" {
 		n = twoOfNetwork(s, about)
 	}
@@ -190,20 +190,26 @@ func (s *State) stuck() bool {
 	return s.operators("") == 0 && len(agencies) < 2
 }
 
-// team is whoever answers for one agency. Where it has fewer than two such people,
-// an operator stands in.
-func team(s *State, agency string) func(Person) bool {
+// team is the rule of what concerns one agency: two who answer for it. Where one alone
+// does, an operator is the other. Two operators act for it only where it has nobody who
+// could agree: it was just admitted, all are gone, or the one is whom it is about.
+func team(s *State, agency, about string) need {
 	own := func(p Person) bool { return p.Agency == agency && leads(p) }
-	n := 0
+	all, others := 0, 0 // who answer for it, and those besides the one it is about
 	for _, p := range s.People {
 		if own(p) && s.Present(p) {
-			n++
+			all++
+			if p.ID != about {
+				others++
+			}
 		}
 	}
-	if n >= 2 {
-		return own
+	n := need{people: 2, founding: true, who: own}
+	if all < 2 {
+		n.who = func(p Person) bool { return own(p) || p.Is(Operator) }
+		n.also = func(by []Person) bool { return others == 0 || slices.ContainsFunc(by, own) }
 	}
-	return func(p Person) bool { return own(p) || p.Is(Operator) }
+	return n
 }
 
 // twoBodies is the rule of what concerns the whole network: an operator, and

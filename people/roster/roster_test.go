@@ -659,6 +659,113 @@ func TestLossAndRecovery(t *testing.T) {
 	}
 }
 
+// TestOneWhoAnswers: where one person alone answers for an agency, two operators do not
+// act for it without her, in nothing that concerns it. Where it has nobody who could agree
+// they do: it was just admitted, all are gone, or she is the one whom it is about.
+func TestOneWhoAnswers(t *testing.T) {
+	alone := func() *settled {
+		s := grown(t)
+		s.must(roster.DoRemovePerson, s.a, &roster.RemovePerson{ID: s.a2}, s.op1)
+		return s
+	}
+	worker := func(s *settled) string { // somebody of the agency who does not answer for it
+		return s.person(s.a, roster.Caseworker, s.a1, s.op1)
+	}
+	whats := map[string]func(s *settled) (do string, what any){
+		"an administrator": func(s *settled) (string, any) {
+			id := s.id()
+			return roster.DoAddPerson, &roster.AddPerson{Person: roster.Person{ID: id, Agency: s.a, Roles: []roster.Role{roster.Admin}, Handle: "x"}, Link: link(id, s.now+7*24*3600)}
+		},
+		"other roles": func(s *settled) (string, any) {
+			return roster.DoChangePerson, &roster.ChangePerson{ID: worker(s), Roles: []roster.Role{roster.Supervisor}, Handle: "x"}
+		},
+		"other passkeys": func(s *settled) (string, any) {
+			return roster.DoRecoverPerson, &roster.RecoverPerson{ID: worker(s), Link: link("again", s.now+7*24*3600)}
+		},
+		"a program": func(s *settled) (string, any) {
+			return roster.DoAddProgram, &roster.AddProgram{Program: roster.Program{ID: s.id(), Agency: s.a, Role: roster.Caseworker, Label: "x", Token: make([]byte, 32), Expires: s.now + 90000}}
+		},
+		"a device": func(s *settled) (string, any) {
+			return roster.DoAdmitDevice, &roster.AdmitDevice{Device: roster.Device{ID: s.id(), Agency: s.a, Label: "gate", Recipient: []byte{1}, Token: make([]byte, 32), InvitedBy: s.a1}, Symbols: "ABCDEF"}
+		},
+		"a key": func(s *settled) (string, any) {
+			return roster.DoNewKey, &roster.NewKey{Use: roster.UseAgency, Agency: s.a, Before: "0123456789abcdef"}
+		},
+	}
+	for name, make := range whats {
+		t.Run(name, func(t *testing.T) {
+			s := alone()
+			do, what := make(s)
+			act := s.act(do, s.a, what)
+			if view := s.view(); !view.Counts(act, nil, s.op1) || view.Counts(act, []string{s.op1}, s.op2) || !view.Counts(act, []string{s.op1}, s.a1) || !view.Counts(act, []string{s.op1, s.op2}, s.a1) {
+				t.Error("another counts than those who are enough")
+			}
+			for who, by := range map[string][]string{"two operators": {s.op1, s.op2}, "she alone": {s.a1}, "she and another agency": {s.a1, s.b1}, "an operator and another agency": {s.op1, s.b1}} {
+				if err := s.do(do, s.a, what, by...); !errors.Is(err, roster.ErrNotAgreed) {
+					t.Errorf("%s: %v", who, err)
+				}
+			}
+			if err := s.do(do, s.a, what, s.op2, s.a1); err != nil {
+				t.Errorf("she and an operator: %v", err)
+			}
+		})
+		t.Run(name+", where nobody answers", func(t *testing.T) {
+			s := alone()
+			do, what := make(s)
+			s.must(roster.DoRemovePerson, s.a, &roster.RemovePerson{ID: s.a1}, s.op1)
+			for who, by := range map[string][]string{"an operator": {s.op1}, "she who is gone": {s.op1, s.a1}, "an operator and another agency": {s.op1, s.b1}} {
+				if err := s.do(do, s.a, what, by...); err == nil {
+					t.Errorf("%s is enough", who)
+				}
+			}
+			if err := s.do(do, s.a, what, s.op1, s.op2); err != nil {
+				t.Errorf("two operators: %v", err)
+			}
+		})
+	}
+	t.Run("it was just admitted", func(t *testing.T) {
+		s := grown(t)
+		c := s.agency("NGO", s.op1, s.b1)
+		s.pass(roster.Delay)
+		c1 := s.person(c, roster.Supervisor, s.op1, s.op2)
+		if err := s.do(roster.DoAddPerson, c, &roster.AddPerson{Person: roster.Person{ID: s.id(), Agency: c, Roles: []roster.Role{roster.Admin}, Handle: "x"}, Link: link("y", s.now+7*24*3600)}, s.op1, s.op2); !errors.Is(err, roster.ErrNotAgreed) {
+			t.Errorf("two operators, once she has joined: %v", err)
+		}
+		s.person(c, roster.Admin, s.op1, c1)
+	})
+	t.Run("she joins before it counts", func(t *testing.T) {
+		s := grown(t)
+		c := s.agency("NGO", s.op1, s.b1)
+		s.pass(roster.Delay)
+		first := s.id()
+		s.must(roster.DoAddPerson, c, &roster.AddPerson{Person: roster.Person{ID: first, Agency: c, Roles: []roster.Role{roster.Supervisor}, Handle: "x"}, Link: link(first, s.now+7*24*3600)}, s.op1, s.op2)
+		s.pass(time.Hour)
+		later := s.id()
+		s.must(roster.DoAddPerson, c, &roster.AddPerson{Person: roster.Person{ID: later, Agency: c, Roles: []roster.Role{roster.Admin}, Handle: "y"}, Link: link(later, s.now+7*24*3600)}, s.op1, s.op2)
+		s.pass(roster.Delay - time.Hour)
+		s.join(first, first)
+		s.pass(time.Hour)
+		if _, ok := s.view().People[later]; ok {
+			t.Error("two operators let somebody in whom she knows nothing of")
+		}
+	})
+	t.Run("she lost her passkeys", func(t *testing.T) {
+		s := alone()
+		again := &roster.RecoverPerson{ID: s.a1, Link: link("again", s.now+7*24*3600)}
+		for who, by := range map[string][]string{"one operator": {s.op1}, "she herself": {s.a1, s.op1}, "another agency": {s.op1, s.b1}} {
+			if err := s.do(roster.DoRecoverPerson, s.a, again, by...); !errors.Is(err, roster.ErrNotAgreed) {
+				t.Errorf("%s: %v", who, err)
+			}
+		}
+		s.must(roster.DoRecoverPerson, s.a, again, s.op1, s.op2)
+		s.pass(roster.Delay)
+		s.join(s.a1, "again")
+		if !slices.Equal(s.view().People[s.a1].Roles, []roster.Role{roster.Supervisor}) {
+			t.Error("she is another")
+		}
+	})
+}
+
 // TestReplay: the sequence alone gives the same state, and no other sequence does.
 func TestReplay(t *testing.T) {
 	s := grown(t)
