@@ -138,6 +138,9 @@ func sentence(q request) string {
 	if q.Do == "agency.partner" && at("what.partner") == "the network" {
 		id += ".end"
 	}
+	if q.Do == "signing.change" {
+		id += "." + at("what.use")
+	}
 	words := english(id, "agency", at("what.name", "what.id", "what.agency", "agency"), "person", at("what.handle", "what.person", "what.id"),
 		"program", at("what.label", "what.id"), "device", at("what.label", "what.id"), "partner", at("what.partner"))
 	if words == "" {
@@ -238,11 +241,12 @@ agrees: an operator, or anybody who could have agreed to the change itself.`
 
 // waitingChange was agreed to, and does not count yet.
 type waitingChange struct {
-	Change int64     `json:"change"`
-	Do     string    `json:"do"`
-	Lines  []line    `json:"lines"`
-	Counts time.Time `json:"counts"`
-	Agreed []string  `json:"agreed"`
+	Change int64      `json:"change"`
+	Do     string     `json:"do"`
+	Lines  []line     `json:"lines"`
+	Counts time.Time  `json:"counts"`
+	Agreed []string   `json:"agreed"`
+	Who    []agreeing `json:"who"`
 }
 
 func (r *reach) listRequests(c *cobra.Command) error {
@@ -266,6 +270,13 @@ func (r *reach) listRequests(c *cobra.Command) error {
 	}
 	for _, w := range waiting.Changes {
 		fmt.Fprintf(&words, "change %-6d  counts from %s  %s\n", w.Change, w.Counts.Format("2006-01-02 15:04"), sentence(request{Do: w.Do, Lines: w.Lines}))
+		for _, one := range w.Who {
+			state := "asked "
+			if one.Agreed {
+				state = "agreed"
+			}
+			fmt.Fprintf(&words, "  %s  %s  %s\n", state, one.ID, where(one))
+		}
 	}
 	if words.Len() == 0 {
 		words.WriteString("Nothing waits.\n")

@@ -167,3 +167,19 @@ func TestAskedAgain(t *testing.T) {
 		t.Errorf("of one that waits it says %q", said)
 	}
 }
+
+// TestKeysAreNamed: requests that replace different keys read differently.
+func TestKeysAreNamed(t *testing.T) {
+	for use, want := range map[string]string{
+		"trust": "Replace the key for trust lists.", "status": "Replace the key for status lists.", "pack": "Replace the key for packs.",
+		"log": "Replace the log's key.", "agency": "Replace the signing key of 0a0a.",
+	} {
+		q := request{Do: "signing.change", Lines: []line{{"do", "signing.change"}, {"what.use", use}}}
+		if use == "agency" {
+			q.Lines = append(q.Lines, line{"what.agency", "0a0a"})
+		}
+		if got := sentence(q); got != want {
+			t.Errorf("%s: %q, want %q", use, got, want)
+		}
+	}
+}

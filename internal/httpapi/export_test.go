@@ -23,6 +23,9 @@ func Diagnose(err error) (status int, code, after string) {
 	return f.status, f.code, f.again()
 }
 
+// WhoMade are those behind a change that waits, as somebody is shown them.
+var WhoMade = whoMade
+
 // Routes lists what is mounted of the contract's own methods, with the table of rights' names of parameters.
 func (s *Server) Routes() []string {
 	var all []string

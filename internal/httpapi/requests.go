@@ -169,13 +169,32 @@ func whoAgrees(by audit.Actor, who []roster.Person, agreed []api.ID) (named []ap
 	}
 	slices.SortStableFunc(who, func(a, b roster.Person) int { return rank(a) - rank(b) })
 	for _, p := range who[:min(len(who), manyWho)] {
-		one := api.Agreeing{ID: p.ID, Agency: p.Agency, Agreed: slices.Contains(agreed, p.ID)}
-		if people.MayFor(by, people.MemberManage, p.Agency) == nil {
-			one.Handle = p.Handle
-		}
-		named = append(named, one)
+		named = append(named, agreeingFor(by, p, agreed))
 	}
 	return named, max(0, len(who)-manyWho)
+}
+
+// agreeingFor is one of them. The agency is for everybody, the handle for whoever may
+// list her.
+func agreeingFor(by audit.Actor, p roster.Person, agreed []api.ID) api.Agreeing {
+	one := api.Agreeing{ID: p.ID, Agency: p.Agency, Agreed: slices.Contains(agreed, p.ID)}
+	if people.MayFor(by, people.MemberManage, p.Agency) == nil {
+		one.Handle = p.Handle
+	}
+	return one
+}
+
+// whoMade are those behind a change that waits: who asked for it, and who has agreed.
+// Whoever is to stop it has to know whether they are all of one place.
+func whoMade(by audit.Actor, s roster.State, w roster.Waiting) []api.Agreeing {
+	made := []api.Agreeing{}
+	for _, id := range append([]string{w.Act.By}, w.By...) {
+		p, known := s.People[id]
+		if known && !slices.ContainsFunc(made, func(a api.Agreeing) bool { return a.ID == id }) {
+			made = append(made, agreeingFor(by, p, w.By))
+		}
+	}
+	return made
 }
 
 // agreeing asks a browser for an assertion over an act, by one of these passkeys.
@@ -409,7 +428,7 @@ func (s *Server) ListChanges(ctx context.Context, _ api.ListChangesRequestObject
 		}
 		list.Changes = append(list.Changes, api.WaitingChange{
 			Change: int64(w.Seq), Do: w.Act.Do, Agency: w.Act.Agency, Lines: lines, //nolint:gosec // counts one by one
-			Counts: time.Unix(w.Counts, 0).UTC(), Agreed: w.By, Mine: mine,
+			Counts: time.Unix(w.Counts, 0).UTC(), Agreed: w.By, Who: whoMade(by, state, w), Mine: mine,
 		})
 	}
 	return api.ListChanges200JSONResponse(list), nil

@@ -249,7 +249,8 @@ async function madeUp(page, service, look, words, digits) {
   const answer = (path, body) => page.route(`**/api/v1/${path}`, (route) => route.fulfill({ json: body }));
   const decision = JSON.parse(readFileSync(join(import.meta.dirname, "../../claims/testdata/screening-everything.json"), "utf8"));
   await answer("changes", { changes: [1, 2, 3, 4].map((n) => ({
-    change: n, do: "agency.admit", agency: "", lines: lines("agency.admit", [["what.id", hex(String(n))], ["what.name", `Made-up House ${n}`]]), counts: soon, agreed: [hex("1")], mine: true,
+    change: n, do: "agency.admit", agency: "", lines: lines("agency.admit", [["what.id", hex(String(n))], ["what.name", `Made-up House ${n}`]]), counts: soon, agreed: [hex("1"), hex("f")], mine: true,
+    who: [{ id: hex("1"), agency: "", agreed: true }, { id: hex("f"), agency: "", agreed: true }],
   })) });
   await answer("alarms", { alarms });
   const spent = {
@@ -287,7 +288,30 @@ async function madeUp(page, service, look, words, digits) {
   await press(page, "to-alarms");
   await page.waitForSelector("[data-testid=alarm] >> nth=9");
   await look(page, "admin-alarms-all");
+  // Who made a change is said by agency to whoever may not list them, and a device that
+  // waits stands on the first screen.
+  await answer("sessions/self", { id: hex("5"), agency: hex("2"), agency_name: "Made-up Border Post", roles: ["admin"], handle: "desk-5", network: "Made-up network", demo: true, signed_in: soon, keys: [] });
+  await page.route("**/api/v1/{people,programs}*", (route) => route.fulfill({ json: { people: [], programs: [] } }));
+  await page.route("**/api/v1/devices*", (route) => route.fulfill({ json: { devices: [
+    { id: hex("7"), agency: hex("2"), label: "gate-7", state: "pending", invited_by: hex("6") }, { id: hex("8"), agency: hex("2"), label: "gate-8", state: "pending", invited_by: hex("5") },
+  ] } }));
+  await page.goto(`${service}/admin#change/1`);
+  await page.reload();
+  await there(page, "agreed-by");
+  const made = { by: await page.textContent("[data-testid=agreed-by]"), asked: await page.textContent("[data-testid=asked-by]") };
+  expect(made.asked.includes(words["admin.network.itself"].text), `who asked for a change: ${made.asked}`);
+  expect(made.by.includes(words["admin.network.itself"].text) && made.by.includes(words["admin.change.none"].text), `who agreed to a change: ${made.by}`);
+  expect(digits !== "0123456789" || made.by.includes("2"), `how many agreed to a change: ${made.by}`);
+  await look(page, "admin-change-waits");
+  await page.goto(`${service}/admin#home`);
+  await there(page, "waiting-devices");
+  expect((await page.locator("[data-testid=waiting-devices] li").count()) === 1 && (await page.textContent("[data-testid=waiting-devices]")).includes("gate-7"), "another device is shown than the one that waits for her");
+  await page.click("[data-testid=waiting-devices] a");
+  await at(page, "device");
+  await page.waitForSelector("[data-testid=symbols]");
+  for (const path of ["{people,programs}*", "devices*", "sessions/self"]) await page.unroute(`**/api/v1/${path}`);
   await page.goto(`${service}/admin#request/${hex("a")}`);
+  await page.reload();
   await there(page, "order");
   expect(!(await page.textContent("[data-testid=order]")).includes("order."), "a part of a decision has no words");
   for (const code of ["x_MultidisciplinaryTeam", "balance_of_probabilities", "do_not_detain", "x_ForcedCriminality", "true"]) {
@@ -305,6 +329,12 @@ async function madeUp(page, service, look, words, digits) {
     asks("e", "number.look_up", [["what.order", "AAAA"], ["order.kind", "EMERGENCY_TRAVEL_DOCUMENT"], ["order.issuing_state", "UTO"], ["order.document_number", "L898902C3"], ["order.birth_date", "740812"]]),
   ];
   await answer("sessions/self", { id: hex("5"), agency: hex("4"), agency_name: "Made-up Embassy", roles: ["mission"], handle: "desk-5", network: "Made-up network", demo: true, signed_in: soon, keys: [] });
+  const keys = ["trust", "status", "pack", "log"].map((use, i) => asks(String(5 + i), "signing.change", [["what.use", use]]));
+  await answer("requests", { requests: keys });
+  await page.reload();
+  await page.waitForSelector("[data-do='signing.change'] >> nth=3");
+  const titles = await page.locator("[data-do='signing.change'] a").allTextContents();
+  expect(new Set(titles).size === keys.length, `requests to replace keys read the same: ${titles}`);
   await answer("requests", { requests: embassy });
   for (const q of embassy) await answer(`requests/${q.id}`, q);
   await page.reload();

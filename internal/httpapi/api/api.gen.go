@@ -1986,6 +1986,9 @@ type WaitingChange struct {
 
 	// Mine I may stop it
 	Mine bool `json:"mine"`
+
+	// Who Who asked for it first, if that is somebody, then everybody else who has agreed
+	Who []Agreeing `json:"who"`
 }
 
 // IdempotencyKey defines model for IdempotencyKey.

@@ -54,14 +54,15 @@ export function Sentence({ lines, beside = false }: { lines: readonly ActLine[];
   const named = (id: string | undefined, name?: string): VNode => (id ? <Named id={id} bare named={name} /> : <Say id="admin.network.itself" />);
   const values = {
     do: act,
-    agency: named(at("what.id") ?? at("agency"), at("what.name")),
+    agency: named(at("what.id") ?? at("what.agency") ?? at("agency"), at("what.name")),
     person: <Who id={at("what.person") ?? at("what.id") ?? ""} named={at("what.handle")} />,
     program: named(at("what.id"), at("what.label")),
     device: named(at("what.id"), at("what.label")),
     partner: named(at("what.partner")),
   };
   const ends = act === "agency.partner" && !at("what.partner");
-  const id = ends ? "admin.do.agency.partner.end" : has(`admin.do.${act}`) ? `admin.do.${act}` : "admin.do.other";
+  // A key is named by what it signs: several may wait at a time.
+  const id = [ends && "admin.do.agency.partner.end", at("what.use") && `admin.do.${act}.${at("what.use")}`, `admin.do.${act}`].find((id) => id && has(id)) || "admin.do.other";
   const said = beside ? <Beside id={id} values={values} /> : <Say id={id} values={values} />;
   const [kind, level] = [at("what.kind"), at("what.level")];
   if (act !== "attestation.issue" || !kind) return said;

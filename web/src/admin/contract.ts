@@ -210,6 +210,7 @@ export interface WaitingChange {
   lines: ActLine[];
   counts: string;
   agreed: string[];
+  who: Agreeing[];
   mine: boolean;
 }
 

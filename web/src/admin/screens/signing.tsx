@@ -23,7 +23,8 @@ export function Signing({ id }: { id: string }): VNode {
         {({ keys, all }) => (
           <>
             <Whose screen="signing" agency={id} of={all} />
-            <ul class="list" data-testid="signing-keys">{keys.map((k) => <Key key={k.use + k.kid} of={k} back={id} />)}</ul>
+            {/* Whoever chooses an agency sees its keys; without a choice, her own and the network's. */}
+            <ul class="list" data-testid="signing-keys">{keys.filter((k) => !id || k.agency === id).map((k) => <Key key={k.use + k.kid} of={k} back={id} />)}</ul>
           </>
         )}
       </Loaded>
