@@ -331,6 +331,7 @@ async function madeUp(page, service, look, words, digits) {
   await answer("sessions/self", { id: hex("5"), agency: hex("4"), agency_name: "Made-up Embassy", roles: ["mission"], handle: "desk-5", network: "Made-up network", demo: true, signed_in: soon, keys: [] });
   const keys = ["trust", "status", "pack", "log"].map((use, i) => asks(String(5 + i), "signing.change", [["what.use", use]]));
   await answer("requests", { requests: keys });
+  await page.goto(`${service}/admin#home`);
   await page.reload();
   await page.waitForSelector("[data-do='signing.change'] >> nth=3");
   const titles = await page.locator("[data-do='signing.change'] a").allTextContents();
