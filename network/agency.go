@@ -326,21 +326,16 @@ func (n *Network) RotateKey(ctx context.Context, by audit.Actor, agency string) 
 	if err != nil {
 		return Key{}, fmt.Errorf("find the agency's key: %w", err)
 	}
-	return n.rotateKey(ctx, by, agency, before)
+	return n.rotateKey(ctx, by, agency, before, verifier.MaxKeys)
 }
 
 // rotateKey replaces the key that has an id, unless another one signs already: that one is
-// written down then.
-func (n *Network) rotateKey(ctx context.Context, by audit.Actor, agency, before string) (Key, error) {
+// written down then. The agency has no more than most keys afterwards.
+func (n *Network) rotateKey(ctx context.Context, by audit.Actor, agency, before string, most int) (Key, error) {
 	var key Key
 	err := n.editAgency(ctx, by, agency, "key.rotate", func(a *Agency) (any, error) {
-		// The trust list has room for a few keys. Revoked keys leave it, and those
-		// that nothing valid carries any more.
-		a.Keys = slices.DeleteFunc(a.Keys, func(k Key) bool {
-			return len(a.Keys) >= verifier.MaxKeys && (k.Revoked || !n.today().Before(k.To.Add(KeyLife)))
-		})
-		if len(a.Keys) >= verifier.MaxKeys {
-			return nil, fmt.Errorf("%w: the agency has as many keys as a trust list may name", ErrConflict)
+		if err := n.makeRoom(ctx, a, most); err != nil {
+			return nil, err
 		}
 		kid, public, err := n.cfg.Keys.RotateAgency(ctx, agency, before)
 		if err != nil {
@@ -360,6 +355,49 @@ func (n *Network) rotateKey(ctx context.Context, by audit.Actor, agency, before 
 		return Key{}, err
 	}
 	return key, n.recordGeneration(ctx)
+}
+
+// makeRoom sees that an agency can have one more key, and no more than most. The trust list
+// has room for a few: where there is none, revoked keys leave it, those that nothing valid
+// carries any more, and those that were replaced before anything was signed with them.
+func (n *Network) makeRoom(ctx context.Context, a *Agency, most int) error {
+	if len(a.Keys) < most {
+		return nil
+	}
+	var kept []Key
+	for i, k := range a.Keys {
+		over := k.Revoked || !n.today().Before(k.To.Add(KeyLife))
+		if !over && k.Compromised == nil && i < len(a.Keys)-1 && n.cfg.Signed != nil {
+			from, before := a.SignedWith(k.KeyID)
+			signed, err := n.cfg.Signed(ctx, a.ID, from, before)
+			if err != nil {
+				return fmt.Errorf("find what the agency signed: %w", err)
+			}
+			over = len(signed) == 0
+		}
+		if !over {
+			kept = append(kept, k)
+		}
+	}
+	if len(kept) >= most {
+		return fmt.Errorf("%w: the agency has as many keys as a trust list may name", ErrConflict)
+	}
+	a.Keys = kept
+	return nil
+}
+
+// SignedWith are the days from one to before another on which the agency may have signed with
+// a key: from its first on, until that on which the next one took its place.
+func (a Agency) SignedWith(kid string) (from, before time.Time) {
+	i := slices.IndexFunc(a.Keys, func(k Key) bool { return k.KeyID == kid })
+	if i < 0 {
+		return from, before
+	}
+	from, before = a.Keys[i].From, a.Keys[i].To
+	if i+1 < len(a.Keys) {
+		before = earlier(before, a.Keys[i+1].From.Add(day))
+	}
+	return from, before
 }
 
 // adoptKeys records signing keys that the keystore has and the store lacks. A

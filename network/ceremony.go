@@ -19,6 +19,15 @@ import (
 // that names it alone be held against it.
 const KeyOverlap = trustLife + 10*day
 
+// maxOwn is how many keys for one use stand on the trust list: those of all uses together
+// have room there. Of more that were replaced, the first leave early, so that a key is
+// replaced whenever people agree to it.
+const maxOwn = verifier.MaxOwnKeys / 4
+
+// maxAgreed is how many keys of an agency people can fill the trust list with. One place is
+// left for the key that an agency gets whose keys were in other hands.
+const maxAgreed = verifier.MaxKeys - 1
+
 // SigningKey is a key that signs, or signed, for the network or for an agency.
 type SigningKey struct {
 	Use    string // as in package roster
@@ -77,7 +86,7 @@ func (n *Network) ownKeys(ctx context.Context, use verifier.Use) ([]SigningKey, 
 	}
 	for _, c := range slices.Backward(state.Ceremonies) {
 		until := time.Unix(c.At, 0).Add(KeyOverlap)
-		if c.Use == string(use) && c.Before != signs && n.cfg.Now().Before(until) {
+		if c.Use == string(use) && c.Before != signs && n.cfg.Now().Before(until) && len(keys) < maxOwn {
 			keys = append(keys, SigningKey{Use: c.Use, KeyID: c.Before, Until: until})
 		}
 	}
@@ -189,7 +198,7 @@ func (n *Network) renew(ctx context.Context, c roster.Ceremony) error {
 		return nil // it is replaced with the first publication, or by the ceremony, at which the root can name the new one
 	}
 	if c.Use == roster.UseAgency {
-		_, err := n.rotateKey(ctx, audit.Actor{}, c.Agency, c.Before)
+		_, err := n.rotateKey(ctx, audit.Actor{}, c.Agency, c.Before, maxAgreed)
 		return err
 	}
 	// The roster's change was logged, and so will be the trust list that names the key.
@@ -200,7 +209,7 @@ func (n *Network) renew(ctx context.Context, c roster.Ceremony) error {
 }
 
 // NewKey is what the roster has to say for the key to be replaced that signs for a use
-// now.
+// now. ErrConflict while an agency has as many keys as people can fill the trust list with.
 func (n *Network) NewKey(ctx context.Context, use, agency string) (*roster.NewKey, error) {
 	keys, err := n.SigningKeys(ctx, agency)
 	if err != nil {
@@ -209,6 +218,15 @@ func (n *Network) NewKey(ctx context.Context, use, agency string) (*roster.NewKe
 	i := slices.IndexFunc(keys, func(k SigningKey) bool { return k.Signs && k.Use == use && k.Agency == cmp.Or(agency, k.Agency) })
 	if i < 0 {
 		return nil, ErrConflict
+	}
+	if use == roster.UseAgency {
+		a, err := n.Agency(ctx, agency)
+		if err == nil {
+			err = n.makeRoom(ctx, &a, maxAgreed)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	return &roster.NewKey{Use: use, Agency: agency, Before: keys[i].KeyID}, nil
 }

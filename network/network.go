@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"time"
@@ -217,6 +218,8 @@ type Config struct {
 	Lease time.Duration
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
+	// Log is told what nobody waits for; nil means nothing is.
+	Log *slog.Logger
 }
 
 // Network is one network. It is safe for use by many goroutines.
@@ -244,6 +247,9 @@ func New(cfg Config) (*Network, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Network{cfg: cfg}, nil
 }

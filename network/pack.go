@@ -1,8 +1,10 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -85,6 +87,14 @@ func (n *Network) signedTrustList(ctx context.Context, ceremony bool) (SignedTru
 	if next.Compact, err = list.Sign(key); err != nil {
 		return SignedTrustList{}, fmt.Errorf("sign the trust list: %w", err)
 	}
+	// One that nobody reads is not kept: every later one would be made with it in view.
+	root, err := n.RootKey(ctx)
+	if err != nil {
+		return SignedTrustList{}, err
+	}
+	if err := verifier.CheckTrustList(verifier.Lists{TrustList: next.Compact, TrustKey: next.Key}, n.cfg.ID, root, now); err != nil {
+		return SignedTrustList{}, fmt.Errorf("read the trust list that was signed: %w", err)
+	}
 	if err := n.cfg.Store.PublishTrustList(ctx, next); err != nil {
 		return SignedTrustList{}, fmt.Errorf("store the trust list: %w", err)
 	}
@@ -122,8 +132,53 @@ func (n *Network) trustList(ctx context.Context) (verifier.TrustList, error) {
 		}
 		l.Agencies = append(l.Agencies, n.listed(a))
 	}
-	return l, n.narrow(ctx, l.Agencies)
+	if err := n.narrow(ctx, l.Agencies); err != nil {
+		return verifier.TrustList{}, err
+	}
+	return l, n.shorten(ctx, l)
 }
+
+// shorten has nothing be valid any more of the agency of which most is listed that a stolen
+// key had signed, and of the next, until the list is no longer than devices read: one that
+// nobody reads says of no agency that its keys were stolen.
+func (n *Network) shorten(ctx context.Context, l verifier.TrustList) error {
+	logged := func(a verifier.Agency) (sum int) {
+		for _, k := range a.Keys {
+			if k.Compromised != nil {
+				sum += len(k.Compromised.Logged)
+			}
+		}
+		return sum
+	}
+	for {
+		data, err := json.Marshal(l)
+		if err != nil {
+			return fmt.Errorf("encode the trust list: %w", err)
+		}
+		if base64.RawURLEncoding.EncodedLen(len(data)) < verifier.MaxTrustList-aroundList {
+			return nil
+		}
+		if len(l.Agencies) == 0 {
+			return errLong
+		}
+		a := slices.MaxFunc(l.Agencies, func(a, b verifier.Agency) int { return cmp.Compare(logged(a), logged(b)) })
+		many := logged(a)
+		if many == 0 {
+			return errLong
+		}
+		n.cfg.Log.WarnContext(ctx, "more was signed with stolen keys of an agency than a trust list has room for: nothing of it is believed", "agency", a.ID, "signed", many)
+		for i, k := range a.Keys {
+			if k.Compromised != nil {
+				a.Keys[i].Compromised = &verifier.Compromise{At: k.Compromised.At, Logged: []string{}}
+			}
+		}
+	}
+}
+
+// aroundList is room for the signature of a trust list, its number and its dates.
+const aroundList = 4 << 10
+
+var errLong = errors.New("network: the trust list is longer than anybody reads")
 
 // narrow leaves of a stolen key no more valid than the newest trust list does, whatever
 // was found in the log since: whoever signs refuses that.
@@ -190,8 +245,9 @@ func (n *Network) disbelieve(ctx context.Context, a *Agency) error {
 			continue
 		}
 		c := &verifier.Compromise{At: a.Compromised.Unix(), Logged: []string{}}
-		if before := earlier(a.Compromised.Truncate(day), k.To); n.cfg.Signed != nil && k.From.Before(before) {
-			signed, err := n.cfg.Signed(ctx, a.ID, k.From, before)
+		from, until := a.SignedWith(k.KeyID)
+		if before := earlier(a.Compromised.Truncate(day), until); n.cfg.Signed != nil && from.Before(before) {
+			signed, err := n.cfg.Signed(ctx, a.ID, from, before)
 			if err != nil {
 				return fmt.Errorf("find what the agency signed: %w", err)
 			}
@@ -225,7 +281,8 @@ func (n *Network) listed(a Agency) verifier.Agency {
 	for _, q := range a.Terms.Quotas {
 		out.Quotas = append(out.Quotas, verifier.Quota{Event: q.Event, Cards: q.Cards, Until: q.Until.Unix()})
 	}
-	for _, k := range a.Keys {
+	// A list with more would be read by nobody: what the oldest signed is not believed then.
+	for _, k := range a.Keys[max(0, len(a.Keys)-verifier.MaxKeys):] {
 		out.Keys = append(out.Keys, verifier.AgencyKey{
 			KeyID: k.KeyID, JWK: k.JWK, From: k.From.Unix(), To: k.To.Unix(),
 			Revoked: k.Revoked, Compromised: k.Compromised,

@@ -57,6 +57,24 @@ func OpenLists(l Lists, network string, root json.RawMessage) (*Public, error) {
 	return p, nil
 }
 
+// CheckTrustList tells why no device would take a trust list, as far as that does not depend
+// on the device: its signatures, form, dates and limits. Of the lists, the trust list and the
+// root's statement beside it are read.
+func CheckTrustList(l Lists, network string, root json.RawMessage, now time.Time) error {
+	key, err := jws.ParseKey(root)
+	if err != nil {
+		return fmt.Errorf("%w: %w", notReady(ReasonPackBroken, "the root key cannot be read"), err)
+	}
+	by, err := readTrustKey(l.TrustKey, key, network)
+	if err == nil {
+		_, err = openTrustList(l.TrustList, by, network, now)
+	}
+	if err != nil {
+		return broken(err)
+	}
+	return nil
+}
+
 // Statement is what the pack key signed.
 func (p *Public) Statement() PackStatement { return p.statement }
 

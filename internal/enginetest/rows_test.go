@@ -366,7 +366,7 @@ func (a *attacked) allowed(ctx context.Context, s *service.Service) map[string]b
 				say("%s has opened %s: %v", o.Agency, o.Record, o.Parts)
 			}
 		}
-		if signed, err := c.LoggedBefore(ctx, by.Agency, today.AddDate(0, 0, 1)); err == nil {
+		if signed, err := c.LoggedBetween(ctx, by.Agency, time.Time{}, today.AddDate(0, 0, 1)); err == nil {
 			for _, digest := range signed {
 				say("%s signed %x", by.Agency, digest)
 			}

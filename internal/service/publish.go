@@ -128,8 +128,10 @@ func (b *Board) followRoster(ctx context.Context, by audit.Actor) error {
 	if err := b.network.Adopt(ctx); err != nil {
 		return err
 	}
+	// A key that cannot be replaced holds up nobody else: the one of before signs, and what
+	// takes away goes out.
 	if err := b.network.Renew(ctx); err != nil {
-		return err
+		b.says.ErrorContext(ctx, "a key that people agreed to replace still signs", "error", err.Error())
 	}
 	agencies, err := b.network.Agencies(ctx)
 	if err != nil {
@@ -331,6 +333,10 @@ func (b *Board) makePack(ctx context.Context) error {
 		lists, sequence, err := b.network.Pack(ctx, status, answers)
 		if err != nil {
 			return fmt.Errorf("make the pack: %w", err)
+		}
+		// What no reader opens is not put up.
+		if _, err := b.network.ServerPack(ctx, lists, sequence); err != nil {
+			return fmt.Errorf("open the pack that was made: %w", err)
 		}
 		err = b.packs.KeepPack(ctx, before, sequence, lists)
 		if errors.Is(err, network.ErrConflict) {

@@ -281,7 +281,11 @@ func (s *Service) Compromised(ctx context.Context, kid string, since time.Time, 
 			return 0, err
 		}
 	}
-	digests, err := s.DB.Credentials().LoggedBefore(ctx, agency, since)
+	from, before := a.SignedWith(kid)
+	if since.Before(before) {
+		before = since
+	}
+	digests, err := s.DB.Credentials().LoggedBetween(ctx, agency, from, before)
 	if err != nil {
 		return 0, err
 	}

@@ -285,7 +285,7 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	}
 	if s.Network, err = network.New(network.Config{
 		Store: s.DB.Network(), Keys: s.Keys, Rights: s.People, ID: r.ID, Name: r.Name, BaseURL: r.BaseURL, Desk: r.Desk, Demo: r.Demo, Now: s.cfg.Now,
-		Signed: s.DB.Credentials().LoggedBetween,
+		Signed: s.DB.Credentials().LoggedBetween, Log: s.cfg.Log,
 	}); err != nil {
 		return err
 	}

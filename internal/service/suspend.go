@@ -160,7 +160,11 @@ func (s *Service) AgencyCompromised(ctx context.Context, since time.Time, order 
 		if k.Revoked || takenOff(k, since) || !k.To.After(since) {
 			continue
 		}
-		if _, err := s.Compromised(ctx, k.KeyID, since, order); err != nil {
+		_, err := s.Compromised(ctx, k.KeyID, since, order)
+		if errors.Is(err, network.ErrNotFound) {
+			continue // it made room for the new key, as nothing was signed with it
+		}
+		if err != nil {
 			return keys, fmt.Errorf("take key %s off: %w", k.KeyID, err)
 		}
 		keys++

@@ -535,6 +535,9 @@ func (g *Guard) trustList(ctx context.Context, kid string, message []byte) error
 	if !ok || l.AnswersLists != base+"/answers-lists/" || len(l.Agencies) > verifier.MaxAgencies {
 		return refuse("its lists stand elsewhere")
 	}
+	if len(l.Keys) > verifier.MaxOwnKeys || slices.ContainsFunc(l.Agencies, func(a verifier.Agency) bool { return len(a.Keys) > verifier.MaxKeys }) {
+		return refuse("more keys than anybody reads")
+	}
 	if err := errors.Join(g.dated(l.IssuedAt, l.Expires, longestTrust), g.fresh(l.IssuedAt)); err != nil {
 		return err
 	}

@@ -879,12 +879,6 @@ func forgotten(d credentials.Issued) credentials.Issued {
 	return d
 }
 
-// LoggedBefore returns the digests of everything that an agency signed and that
-// was logged before a day.
-func (c *Credentials) LoggedBefore(ctx context.Context, agency string, day time.Time) ([][32]byte, error) {
-	return c.LoggedBetween(ctx, agency, time.Time{}, day)
-}
-
 // LoggedBetween returns the digests of everything that an agency signed and that was
 // logged on days from one to before another. A draft is among it, which was logged and may
 // be signed any moment: so there is never more than before.
