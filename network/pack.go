@@ -92,7 +92,7 @@ func (n *Network) signedTrustList(ctx context.Context, ceremony bool) (SignedTru
 	if err != nil {
 		return SignedTrustList{}, err
 	}
-	if err := verifier.CheckTrustList(verifier.Lists{TrustList: next.Compact, TrustKey: next.Key}, n.cfg.ID, root, now); err != nil {
+	if err := verifier.CheckTrustList(verifier.Lists{TrustList: next.Compact, TrustKey: next.Key}, n.cfg.ID, root, time.Unix(list.IssuedAt, 0)); err != nil {
 		return SignedTrustList{}, fmt.Errorf("read the trust list that was signed: %w", err)
 	}
 	if err := n.cfg.Store.PublishTrustList(ctx, next); err != nil {
