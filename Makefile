@@ -35,7 +35,8 @@ QUIET := golang.org/x/crypto/argon2 golang.org/x/crypto/blake2b golang.org/x/cry
 	github.com/safeconduct/safeconduct/internal/picturetest
 RACE := -race $(foreach p,$(QUIET),-gcflags=$(p)=-race=false)
 
-# What runs beside what is said in `test`, and by nobody else.
+# Two cores are the smallest machine this is meant to be built on; stages that
+# ran side by side would only take them from each other.
 .NOTPARALLEL:
 
 .PHONY: help
@@ -56,7 +57,7 @@ dev: web ## the same network on a fixed address (ADDR=127.0.0.1:8080)
 .PHONY: test
 test: ## everything: check, builds, tests with the race detector, fuzzers, demo
 	@scripts/install.sh test
-	+@MAKE='$(MAKE)' SUM='$(SUM)' scripts/stages.sh web check build -- unit fuzz cases -- engines browser plain demo-once
+	+@MAKE='$(MAKE)' SUM='$(SUM)' scripts/stages.sh web check build unit plain engines browser cases fuzz demo-once
 
 .PHONY: check
 check: ## format, vet, lint, module files, generated files (writes nothing else)
@@ -79,8 +80,7 @@ wasm: ## the verifier for the browser (build/verifier.wasm)
 	GOOS=js GOARCH=wasm $(GO) build -trimpath -ldflags='-s -w' -o build/verifier.wasm ./cmd/verifier-wasm
 	@echo "build/verifier.wasm: $$(gzip -9 -c build/verifier.wasm | wc -c) bytes gzipped"
 
-# Tests that start a network on real servers and break it, or drive a browser, wait more
-# than they compute: they run beside the tests with the race detector, and measure nothing.
+# Tests that start a network on real servers and break it are a stage of their own.
 ENGINES := ^(TestMatrix|TestChaos|TestCrash|TestRestoreDrill|TestCanaryEngines|TestFirstHourElsewhere)$$
 
 # In these a test reads with one reader after the other, or watches processes that it
