@@ -660,13 +660,12 @@ func among(publics []keystore.Public, kid string, jwk []byte) bool {
 
 // agencyKeys sees that an agency has keys of this keystore alone.
 func (g *Guard) agencyKeys(ctx context.Context, a verifier.Agency) error {
-	ours, err := g.ours(ctx, a.ID)
+	ours, err := g.ours(ctx, a)
 	if err != nil {
 		return err
 	}
 	for _, k := range a.Keys {
-		key, err := jws.ParseKey(k.JWK)
-		if err != nil || jws.KeyID(key) != k.KeyID || k.To <= k.From {
+		if !namesItself(k) || k.To <= k.From {
 			return refuse("a key of an agency that is none")
 		}
 		if !k.Revoked && !ours(k) {
@@ -676,19 +675,27 @@ func (g *Guard) agencyKeys(ctx context.Context, a verifier.Agency) error {
 	return nil
 }
 
+// namesItself tells whether the id of a key on a trust list is that key's.
+func namesItself(k verifier.AgencyKey) bool {
+	key, err := jws.ParseKey(k.JWK)
+	return err == nil && jws.KeyID(key) == k.KeyID
+}
+
 // ours tells an agency's keys on a trust list that are of this keystore. Some that have
 // ended may be gone here: they count when they stood on a list before.
-func (g *Guard) ours(ctx context.Context, agency string) (func(verifier.AgencyKey) bool, error) {
-	publics, err := g.Publics(ctx, keystore.Agency(agency))
-	if err != nil && !errors.Is(err, keystore.ErrNoKey) {
-		return nil, err
-	}
+func (g *Guard) ours(ctx context.Context, a verifier.Agency) (func(verifier.AgencyKey) bool, error) {
 	g.mu.Lock()
 	s := g.state
 	g.mu.Unlock()
-	return func(k verifier.AgencyKey) bool {
-		return s.Keys[keyOf(agency, k)] || among(publics, k.KeyID, k.JWK)
-	}, nil
+	stood := func(k verifier.AgencyKey) bool { return s.Keys[keyOf(a.ID, k)] }
+	if !slices.ContainsFunc(a.Keys, func(k verifier.AgencyKey) bool { return !stood(k) }) {
+		return stood, nil // as always
+	}
+	publics, err := g.Publics(ctx, keystore.Agency(a.ID))
+	if err != nil && !errors.Is(err, keystore.ErrNoKey) {
+		return nil, err
+	}
+	return func(k verifier.AgencyKey) bool { return stood(k) || among(publics, k.KeyID, k.JWK) }, nil
 }
 
 // named is the trust list that a pack names, which whoever asks has to show: for devices
@@ -709,30 +716,23 @@ func (g *Guard) named(ctx context.Context, p verifier.PackStatement) (l verifier
 	return l, g.strip(ctx, &l)
 }
 
-// strip leaves of a trust list that was signed elsewhere no keys of agencies but those
-// which are of this keystore, or were noted before: else whoever has the trust key for an
-// hour would plant one of his own, and this signer would put it on each list from then on.
-// A signer that begins believes the first list of ended ones, too, which may be gone here.
+// strip leaves of a trust list that was signed elsewhere no keys of agencies but ours: else
+// whoever has the trust key for an hour would plant one of his own, and this signer would
+// put it on each list from then on. A signer that begins believes the first list of ended
+// ones, too, which may be gone here.
 func (g *Guard) strip(ctx context.Context, l *verifier.TrustList) error {
 	g.mu.Lock()
-	s := g.state
+	begins := g.state.Trust == 0
 	g.mu.Unlock()
 	for i := range l.Agencies {
 		a := &l.Agencies[i]
-		noted := func(k verifier.AgencyKey) bool {
-			_, listed := s.Listed[listedAs(a.ID, k)]
-			return listed || s.Keys[keyOf(a.ID, k)]
-		}
-		if !slices.ContainsFunc(a.Keys, func(k verifier.AgencyKey) bool { return !noted(k) }) {
-			continue // as always
-		}
-		ours, err := g.ours(ctx, a.ID)
+		ours, err := g.ours(ctx, *a)
 		if err != nil {
 			return err
 		}
 		a.Keys = slices.DeleteFunc(a.Keys, func(k verifier.AgencyKey) bool {
-			ended := s.Trust == 0 && k.To <= l.IssuedAt
-			return !ended && !noted(k) && !ours(k)
+			ended := begins && k.To <= l.IssuedAt && namesItself(k)
+			return !ended && !ours(k)
 		})
 	}
 	return nil

@@ -1,6 +1,7 @@
 package signer_test
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -392,7 +393,7 @@ func (g *guarded) elsewhere(l verifier.TrustList) string {
 // packed has a pack signed that names a trust list, which is shown.
 func (g *guarded) packed(p verifier.PackStatement, names, shown string) (string, error) {
 	g.t.Helper()
-	p.Network, p.IssuedAt, p.TrustSHA256 = netID, now.Unix(), verifier.TrustDigest(names)
+	p.Network, p.IssuedAt, p.TrustSHA256 = netID, cmp.Or(p.IssuedAt, now.Unix()), verifier.TrustDigest(names)
 	for _, none := range []*[]verifier.ListToken{&p.Status, &p.Answers} {
 		if *none == nil {
 			*none = []verifier.ListToken{}

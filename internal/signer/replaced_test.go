@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"testing"
+	"time"
 
 	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/credentials/jws"
@@ -99,6 +100,50 @@ func TestReplacedTrustKey(t *testing.T) {
 	refused(t, "a rogue key by the key of now", g.published(w.planted(w.listed(51))))
 	allowed(t, "the next list", g.published(w.listed(4)))
 	allowed(t, "the next pack", pack(3, g.newest)) // nothing was taken from number 5
+}
+
+// TestKeyUnderAnotherId: a list that somebody else has signed with the trust key brings in
+// no key of one's own under the id of another, be it known or made up, living or ended.
+func TestKeyUnderAnotherId(t *testing.T) {
+	known := func(l verifier.TrustList, w *town) string { return swap(&l, w.ngo).Keys[0].KeyID }
+	madeUp := func(verifier.TrustList, *town) string { return "00000000deadbeef" }
+	for what, c := range map[string]struct {
+		begins bool
+		id     func(verifier.TrustList, *town) string
+	}{
+		"a known one":                            {id: known},
+		"a made-up one":                          {id: madeUp},
+		"a known one, by a signer that begins":   {begins: true, id: known},
+		"a made-up one, by a signer that begins": {begins: true, id: madeUp},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := fileTown(t)
+			w.wait(90 * 24 * time.Hour)
+			g := &guarded{t: t, Keys: keystore.New(w.Client), clock: w.clock}
+			past := &guarded{t: t, Keys: keystore.New(w.keys)}
+			if !c.begins {
+				w.ok(g.published(w.listed(1)))
+			}
+			rogue := w.planted(w.listed(2))
+			a := swap(&rogue, w.ngo)
+			genuine, own := a.Keys[0], a.Keys[1]
+			under := own
+			under.KeyID, under.From, under.To = c.id(rogue, w), genuine.From, genuine.To
+			if c.begins {
+				under.To = under.From + 30*86400
+			}
+			a.Keys = []verifier.AgencyKey{under}
+			shown, err := rogue.Sign(past.key(past.Trust))
+			w.ok(err)
+			_, err = g.packed(verifier.PackStatement{Sequence: 2, IssuedAt: w.clock().Unix()}, shown, shown)
+			w.ok(err)
+			next := w.listed(3)
+			a = swap(&next, w.ngo)
+			a.Keys = append(a.Keys, own)
+			refused(t, "the next list with that key", g.published(next))
+			allowed(t, "without it", g.published(w.listed(4)))
+		})
+	}
 }
 
 // TestReplacedPackAndStatusKeys: a pack by keys of before gives nobody an answer, and takes

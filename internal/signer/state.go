@@ -45,10 +45,12 @@ type state struct {
 	Lists    map[string]string `json:"lists"`            // the tokens in that pack, by their addresses
 	Logs     map[string]head   `json:"logs"`             // the longest checkpoint of each name
 	Log      string            `json:"log,omitempty"`    // what trust lists call the log
-	Keys     map[string]bool   `json:"keys"`             // agencies with keys that stood on trust lists
 	Latest   int64             `json:"latest,omitempty"` // the latest date on either, in Unix seconds
-	// Listed is what trust lists said of each key of an agency, and Burned are the epochs
-	// that packs said to be burned: neither is taken back.
+	// Keys are agencies with keys that stood on trust lists, each whole: of ids there are
+	// few enough for somebody to make a key that has one of many.
+	Keys map[string]bool `json:"keys"`
+	// Listed is what trust lists said of each key of an agency, by its id, and Burned are
+	// the epochs that packs said to be burned: neither is taken back.
 	Listed map[string]listed `json:"listed,omitempty"`
 	Burned []uint32          `json:"burned,omitempty"`
 	// Resumed are the acts by which something paused is in use again, with its place,
