@@ -133,7 +133,8 @@ type GuardConfig struct {
 // folder.
 type Guard struct {
 	keystore.Store
-	cfg GuardConfig
+	cfg   GuardConfig
+	judge *Judge // nil where somebody else permits
 
 	mu    sync.Mutex // what is compared with the state, and changes it, goes one by one
 	state state
@@ -162,7 +163,7 @@ func NewGuard(ctx context.Context, cfg GuardConfig) (*Guard, error) {
 	}
 	g := &Guard{Store: cfg.Keys, cfg: cfg}
 	if j, ok := cfg.Permits.(*Judge); ok {
-		j.stands, j.listed = g.stands, g.listed
+		g.judge, j.stands, j.listed = j, g.stands, g.listed
 	}
 	var err error
 	if g.state, err = readState(ctx, cfg.Keys, cfg.Dir); err != nil {
@@ -184,24 +185,24 @@ func (g *Guard) Ready(ctx context.Context) error {
 
 // Roster says how far the roster goes that this signer has.
 func (g *Guard) Roster() Place {
-	if a, ok := g.cfg.Permits.(*Judge); ok {
-		return a.Roster()
+	if g.judge != nil {
+		return g.judge.Roster()
 	}
 	return Place{}
 }
 
 // Began is Judge's.
 func (g *Guard) Began() Beginning {
-	if a, ok := g.cfg.Permits.(*Judge); ok {
-		return a.Began()
+	if g.judge != nil {
+		return g.judge.Began()
 	}
 	return Beginning{}
 }
 
 // Adopt is Judge's.
 func (g *Guard) Adopt(ctx context.Context, base string, changes [][]byte, more bool) (Place, error) {
-	if a, ok := g.cfg.Permits.(*Judge); ok {
-		return a.Adopt(ctx, base, changes, more)
+	if g.judge != nil {
+		return g.judge.Adopt(ctx, base, changes, more)
 	}
 	return Place{}, refuse("there is nobody who judges by it")
 }
@@ -351,10 +352,7 @@ func (g *Guard) fresh(from int64) error {
 }
 
 // demo tells whether the signer's own roster is that of a demonstration.
-func (g *Guard) demo() bool {
-	j, ok := g.cfg.Permits.(*Judge)
-	return ok && j.State().Demo
-}
+func (g *Guard) demo() bool { return g.judge != nil && g.judge.State().Demo }
 
 // judged is the time by which something of a date is judged: ours. That of a
 // demonstration is the date.

@@ -257,12 +257,9 @@ func (j *Judge) vouches(ctx context.Context, agency, kid string, issued time.Tim
 // stands says how a place stands in the newest list that was signed; valid where none
 // was.
 func (g *Guard) stands(ctx context.Context, address string, index int) (uint8, error) {
-	newest := g.places.newest(address)
-	if newest == nil {
-		var err error
-		if newest, err = g.said(ctx, address); err != nil || newest == nil {
-			return statuslist.Valid, err
-		}
+	newest, err := g.newest(ctx, address)
+	if err != nil || newest == nil {
+		return statuslist.Valid, err
 	}
 	return newest.Get(index)
 }
@@ -271,7 +268,7 @@ func (g *Guard) stands(ctx context.Context, address string, index int) (uint8, e
 func (g *Guard) listed(agency, kid string) (listed, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	k, ok := g.state.Listed[agency+" "+kid]
+	k, ok := g.state.Listed[listedAs(agency, kid)]
 	return k, ok
 }
 
@@ -370,8 +367,8 @@ func (j *Judge) holds(s roster.State, act approval.Act, proofs []approval.Proof)
 const reopenedShown = 30*day - time.Hour
 
 // TrustKey permits the first key for trust lists, the same again, and another one where
-// people agreed that the one is replaced which was named last. That one of before was says
-// nothing of it.
+// people agreed that the one which was named last is replaced. That they agreed to replace
+// an earlier one says nothing of it.
 func (j *Judge) TrustKey(_ context.Context, k verifier.TrustKey, before string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

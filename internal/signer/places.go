@@ -363,21 +363,26 @@ func (g *Guard) standing(ctx context.Context, list uint16, index int, sealed []b
 
 // inUse sees that a reply is in use, by the newest list that was signed of its place.
 func (g *Guard) inUse(ctx context.Context, base string, r receipt) error {
-	address := base + "/status-lists/" + strconv.Itoa(int(r.List))
-	newest := g.places.newest(address)
-	if newest == nil {
-		var err error
-		if newest, err = g.said(ctx, address); err != nil {
-			return err
-		}
-	}
-	if newest == nil {
+	newest, err := g.newest(ctx, base+"/status-lists/"+strconv.Itoa(int(r.List)))
+	switch {
+	case err != nil:
+		return err
+	case newest == nil:
 		return refuse("an answer by a reply whose list was never published")
 	}
 	if is, err := newest.Get(int(r.Index)); err != nil || is != statuslist.Valid {
 		return refuse("an answer by a reply that is not in use")
 	}
 	return nil
+}
+
+// newest is the status list that was signed last for an address, whether or not it stands
+// in a pack; nil if there was none.
+func (g *Guard) newest(ctx context.Context, address string) (*statuslist.List, error) {
+	if last := g.places.newest(address); last != nil {
+		return last, nil
+	}
+	return g.said(ctx, address)
 }
 
 // inputOf is the hash of what was signed of a token: the list, and not the signature,

@@ -198,12 +198,10 @@ func (j *Judge) open(ctx context.Context, changes []message) error {
 
 // judge is the judge of a Store; nil if it has none.
 func judge(s keystore.Store) *Judge {
-	g, ok := s.(*Guard)
-	if !ok {
-		return nil
+	if g, ok := s.(*Guard); ok {
+		return g.judge
 	}
-	j, _ := g.cfg.Permits.(*Judge)
-	return j
+	return nil
 }
 
 // answerLocked answers in a network that is locked by the signer's own roster: it takes

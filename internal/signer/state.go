@@ -83,7 +83,7 @@ func (l listed) logged(token string) bool {
 // nothing is good again that was signed with a stolen one, and the time of a key begins
 // when it was first said to, and ends no later.
 func (s *state) list(agency string, k verifier.AgencyKey) error {
-	name := listedAs(agency, k)
+	name := listedAs(agency, k.KeyID)
 	is := listed{k.From, k.To, k.Revoked, k.Compromised != nil, k.Compromised}
 	was, known := s.Listed[name]
 	switch {
@@ -160,9 +160,9 @@ func nameOfLog(l verifier.TrustList) string {
 	return ""
 }
 
-// keyOf is a key of an agency as the state knows it, and listedAs what it says of it.
-func keyOf(agency string, k verifier.AgencyKey) string    { return agency + " " + string(k.JWK) }
-func listedAs(agency string, k verifier.AgencyKey) string { return agency + " " + k.KeyID }
+// keyOf names a key of an agency in Keys, and listedAs in Listed.
+func keyOf(agency string, k verifier.AgencyKey) string { return agency + " " + string(k.JWK) }
+func listedAs(agency, kid string) string               { return agency + " " + kid }
 
 // burn notes which epochs a pack says to be burned. They stay so.
 func (s *state) burn(epochs []uint32) error {
