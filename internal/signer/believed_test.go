@@ -23,14 +23,20 @@ import (
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
+// agreed has people agree that a key is replaced, and the signer hear of it.
+func (w *town) agreed(what roster.NewKey) {
+	w.t.Helper()
+	w.Do(roster.DoNewKey, what.Agency, &what, w.First)
+	_, err := w.HandOver(w.t.Context())
+	w.ok(err)
+}
+
 // ceremony replaces a key that signs for the network, as people agreed.
 func (w *town) ceremony(use string, ks keystore.Use) {
 	w.t.Helper()
 	p, err := w.Public(w.t.Context(), ks)
 	w.ok(err)
-	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: use, Before: p.KeyID}, w.First)
-	_, err = w.HandOver(w.t.Context())
-	w.ok(err)
+	w.agreed(roster.NewKey{Use: use, Before: p.KeyID})
 	_, err = w.Rotate(w.t.Context(), ks, p.KeyID)
 	w.ok(err)
 }
@@ -40,9 +46,7 @@ func (w *town) newKey(agency string) {
 	w.t.Helper()
 	old, err := w.Public(w.t.Context(), keystore.Agency(agency))
 	w.ok(err)
-	w.Do(roster.DoNewKey, agency, &roster.NewKey{Use: roster.UseAgency, Agency: agency, Before: old.KeyID}, w.First)
-	_, err = w.HandOver(w.t.Context())
-	w.ok(err)
+	w.agreed(roster.NewKey{Use: roster.UseAgency, Agency: agency, Before: old.KeyID})
 	_, err = w.RotateAgency(w.t.Context(), agency, old.KeyID)
 	w.ok(err)
 }
@@ -116,10 +120,8 @@ func TestReplacedKeysListedAgain(t *testing.T) {
 
 	w.ceremony(roster.UsePack, keystore.Pack)
 	w.ceremony(roster.UseStatus, keystore.Status)
-	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: roster.UseLog, Before: kidOf(t, log)}, w.First)
-	_, err := w.HandOver(t.Context())
-	w.ok(err)
-	_, err = w.Rotate(t.Context(), keystore.Log, kidOf(t, log))
+	w.agreed(roster.NewKey{Use: roster.UseLog, Before: kidOf(t, log)})
+	_, err := w.Rotate(t.Context(), keystore.Log, kidOf(t, log))
 	w.ok(err)
 	status2, pack2, log2 := w.own(keystore.Status), w.own(keystore.Pack), w.notes()[0]
 	both := func() error { return sign(status2, status, pack2, pack, log2, log) }

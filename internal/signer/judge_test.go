@@ -554,9 +554,7 @@ func TestOneActOneKey(t *testing.T) {
 		old, err := w.Public(t.Context(), c.use)
 		w.ok(err)
 		c.act.Before = old.KeyID
-		w.Do(roster.DoNewKey, c.act.Agency, &c.act, w.First)
-		_, err = w.HandOver(t.Context())
-		w.ok(err)
+		w.agreed(c.act)
 		var asking sync.WaitGroup
 		for range 20 {
 			asking.Go(func() {
@@ -667,13 +665,9 @@ func TestJudgeTrustKey(t *testing.T) {
 	_, err = w.keys.Rotate(t.Context(), keystore.Trust, before.KeyID)
 	w.ok(err)
 	refused(t, "a key that nobody agreed to", name(same))
-	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: roster.UsePack, Before: before.KeyID}, w.First)
-	_, err = w.HandOver(t.Context())
-	w.ok(err)
+	w.agreed(roster.NewKey{Use: roster.UsePack, Before: before.KeyID})
 	refused(t, "agreed to for another use", name(same))
-	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: roster.UseTrust, Before: before.KeyID}, w.First)
-	_, err = w.HandOver(t.Context())
-	w.ok(err)
+	w.agreed(roster.NewKey{Use: roster.UseTrust, Before: before.KeyID})
 	allowed(t, "agreed to", name(same))
 }
 

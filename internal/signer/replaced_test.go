@@ -19,30 +19,13 @@ import (
 // People replace a key because somebody else may have it. What it signs from then on, or
 // has signed before where nobody looked, gets nobody anything from a signer.
 
-// replaced replaces a key of the network as two people agreed.
-func (w *town) replaced(use string, of keystore.Use) {
-	w.t.Helper()
-	p, err := w.Public(w.t.Context(), of)
-	w.ok(err)
-	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: use, Before: p.KeyID}, w.First)
-	_, err = w.HandOver(w.t.Context())
-	w.ok(err)
-	_, err = w.Rotate(w.t.Context(), of, p.KeyID)
-	w.ok(err)
-}
-
 // nameTrust has the root name the key that signs trust lists now.
 func (w *town) nameTrust(iat int64) error {
 	w.t.Helper()
-	p, err := w.Public(w.t.Context(), keystore.Trust)
-	w.ok(err)
-	key, err := p.Key()
-	w.ok(err)
-	jwk, err := jws.MarshalKey(key)
-	w.ok(err)
+	key := w.own(keystore.Trust)
 	root, err := keystore.New(w.Client).Root(w.t.Context())
 	w.ok(err)
-	_, err = verifier.TrustKey{Network: netID, KeyID: p.KeyID, JWK: jwk, IssuedAt: iat, Expires: iat + 365*86400}.Sign(root)
+	_, err = verifier.TrustKey{Network: netID, KeyID: key.KeyID, JWK: key.JWK, IssuedAt: iat, Expires: iat + 365*86400}.Sign(root)
 	return err
 }
 
@@ -92,7 +75,7 @@ func TestReplacedTrustKey(t *testing.T) {
 	past.newest = signed(w.listed(4))
 	said, err := past.packed(verifier.PackStatement{Sequence: 5}, past.newest, past.newest)
 	w.ok(err)
-	w.replaced(roster.UseTrust, keystore.Trust)
+	w.ceremony(roster.UseTrust, keystore.Trust)
 	w.ok(w.nameTrust(w.clock().Unix() + 1))
 	refused(t, "a pack that names a list by the key of before", pack(3, old))
 	_, _, err = w.Said(approval.With(t.Context(), approval.Authority{About: private.New(past.newest)}), statusAt, said)
@@ -185,7 +168,7 @@ func TestReplacedPackAndStatusKeys(t *testing.T) {
 				packs = append(packs, pack)
 			}
 			for use, of := range uses {
-				w.replaced(use, of)
+				w.ceremony(use, of)
 			}
 			if uses[roster.UsePack] == "" { // that is in other hands as well, and not known to be
 				packs = packs[:1]
@@ -263,15 +246,13 @@ func TestTrustKeyAfterCeremony(t *testing.T) {
 	w := fileTown(t)
 	iat := w.clock().Unix()
 	w.ok(w.nameTrust(iat))
-	w.replaced(roster.UseTrust, keystore.Trust)
+	w.ceremony(roster.UseTrust, keystore.Trust)
 	w.ok(w.nameTrust(iat + 1))
 	second, err := w.Public(t.Context(), keystore.Trust)
 	w.ok(err)
 	_, err = w.keys.Rotate(t.Context(), keystore.Trust, second.KeyID) // behind the signer's back
 	w.ok(err)
 	refused(t, "a third key that nobody agreed to", w.nameTrust(iat+2))
-	w.Do(roster.DoNewKey, "", &roster.NewKey{Use: roster.UseTrust, Before: second.KeyID}, w.First)
-	_, err = w.HandOver(t.Context())
-	w.ok(err)
+	w.agreed(roster.NewKey{Use: roster.UseTrust, Before: second.KeyID})
 	allowed(t, "agreed to", w.nameTrust(iat+3))
 }
