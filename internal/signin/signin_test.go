@@ -116,8 +116,10 @@ func TestSession(t *testing.T) {
 	if err != nil || len(rows) != 1 || rows[0].Hash != sha256.Sum256(raw) || bytes.Contains(rows[0].Seal, raw) {
 		t.Errorf("kept %+v, %v", rows, err)
 	}
+	changed := bytes.Clone(raw)
+	changed[31] ^= 1
 	for what, other := range map[string]string{
-		"none": "", "another": w.start(t, another)[:42] + "A", "longer": token + "A", "padded": token + "=", "shorter": token[:42],
+		"none": "", "another": base64.RawURLEncoding.EncodeToString(changed), "longer": token + "A", "padded": token + "=", "shorter": token[:42],
 		"its hash": base64.RawURLEncoding.EncodeToString(rows[0].Hash[:]), "in hex": hex.EncodeToString(raw), "with a line end": token[:42] + "\n",
 	} {
 		w.in(t, what, other, false)
