@@ -89,6 +89,7 @@ PLAIN := ./cmd/verifier-wasm ./internal/enginetest ./internal/picture/... ./inte
 
 .PHONY: plain
 plain: web ## tests of processes, and of readers against each other
+	@scripts/install.sh test
 	$(call tests,plain,pkgname) -p 4 -count=1 -vet=off -timeout 30m -skip '$(ENGINES)' $(PLAIN)
 
 # Tests wait for each other and for servers: several packages at a time keep two cores at
@@ -100,11 +101,13 @@ LONGEST := ./internal/httpapi ./internal/sqlstore ./internal/service ./cmd/safec
 unit: export GORACE := atexit_sleep_ms=50
 unit: export GOGC := 300
 unit: web ## all other tests, with the race detector
+	@scripts/install.sh test
 	$(call tests,unit,pkgname) $(RACE) -ldflags=-w -p 4 -count=1 -vet=off -timeout 30m \
 		$(LONGEST) $$($(GO) list ./... | grep -vxF -e "$$($(GO) list $(LONGEST) $(PLAIN) ./web/browsertest/...)")
 
 .PHONY: engines
 engines: web ## real engines, kill -9, a restore, everything that breaks: short forms
+	@scripts/install.sh test
 	$(call tests,engines,standard-verbose) -count=1 -parallel 4 -timeout 30m -run '$(ENGINES)' ./internal/enginetest
 
 # The tag lets this test remember what a code stretches to; no target builds
@@ -143,10 +146,12 @@ demo-once: web ## the journey once, in a temporary folder; fails unless every st
 
 .PHONY: crash
 crash: ## kill -9 during issuing, long form (CYCLES=200)
+	@scripts/install.sh test
 	SAFECONDUCT_CRASH_CYCLES=$(CYCLES) $(GO) test -count=1 -timeout 60m -run '^TestCrash' -v ./internal/enginetest
 
 .PHONY: chaos
 chaos: ## two replicas while everything around them breaks, long form (MINUTES=10)
+	@scripts/install.sh test
 	SAFECONDUCT_CHAOS_MINUTES=$(MINUTES) $(GO) test -count=1 -timeout 120m -run '^TestChaos$$' -v ./internal/enginetest
 
 .PHONY: bench

@@ -9,7 +9,6 @@ import (
 	"image"
 	"image/png"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -156,12 +155,7 @@ func (c *canary) learn(dir string) {
 func (c *canary) serve(binary, dir string) []byte {
 	t := c.t
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
+	address := freeAddress(t)
 	var output bytes.Buffer
 	process := exec.CommandContext(t.Context(), binary, "serve", "--dir", dir,
 		"--passphrase-file", filepath.Join(dir, config.PassphraseName), "--listen", address)

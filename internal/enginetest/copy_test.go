@@ -11,7 +11,6 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -357,19 +356,13 @@ func newTakenIn(t *testing.T) *takenIn {
 	if story, err := exec.CommandContext(t.Context(), binary, "demo", "--once", "--dir", dir).CombinedOutput(); err != nil {
 		t.Fatalf("demo: %v\n%s", err, story)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	n := &takenIn{crashService: &crashService{t: t, binary: binary, dir: dir, address: freeAddress(t), token: tokenOf(t, dir, "caseworker")}}
+	n.process = exec.CommandContext(t.Context(), binary, "serve", "--dir", dir, "--listen", n.address)
+	if err := n.process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	_ = l.Close()
-	process := exec.CommandContext(t.Context(), binary, "serve", "--dir", dir, "--listen", address)
-	if err := process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = process.Process.Kill(); _ = process.Wait() })
-	waitReady(t, address)
-	n := &takenIn{crashService: &crashService{t: t, binary: binary, dir: dir, address: address, token: tokenOf(t, dir, "caseworker")}}
+	t.Cleanup(n.kill)
+	waitReady(t, n.address)
 	n.takeIn()
 	return n
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -84,16 +83,11 @@ func newCrashService(t *testing.T) *crashService {
 	s := &crashService{
 		t: t, binary: program(t, "failpoints"), dir: filepath.Join(temp, "house"),
 		phrase: filepath.Join(temp, "passphrase"), sums: filepath.Join(temp, "signed"),
+		address: freeAddress(t),
 	}
 	if err := os.WriteFile(s.phrase, []byte(config.DemoPassphrase+"crash\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.address = l.Addr().String()
-	_ = l.Close()
 	return s
 }
 

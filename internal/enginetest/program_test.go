@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,6 +66,17 @@ func demoProgram(t testing.TB, tags string) string {
 		t.Skipf("%v: scripts/web.sh builds them", err)
 	}
 	return program(t, tags)
+}
+
+// freeAddress is one at which nothing is served.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
 }
 
 // manifest is what these tests need of demo.json.

@@ -9,7 +9,6 @@ import (
 	"image/color"
 	"image/png"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -164,12 +163,7 @@ func (d *drill) mustNot(args ...string) string {
 
 func (d *drill) serve() {
 	d.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.address = l.Addr().String()
-	_ = l.Close()
+	d.address = freeAddress(d.t)
 	d.process = d.command("serve", "--dir", d.at.dir, "--listen", d.address, "--window", "1s")
 	d.output = new(bytes.Buffer)
 	d.process.Stderr = d.output

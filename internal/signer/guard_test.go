@@ -723,9 +723,10 @@ func (l *leaves) proof(t *testing.T, older *leaves) (proof [][]byte) {
 // was signed.
 func TestGuardLog(t *testing.T) {
 	g := newGuarded(t)
-	allowed(t, "a pack, so that the network is known", g.pack(1, "", ""))
 	const ours = "safeconduct/" + netID
 	first := (&leaves{}).grown(t, "one", "two", "three")
+	refused(t, "anybody's, while no network is known", g.signLog(first.text(t, "example.org/log"), nil))
+	allowed(t, "a pack, so that the network is known", g.pack(1, "", ""))
 	honest := first.grown(t, "four", "five")
 	forged := (&leaves{}).grown(t, "one", "two", "another", "four", "five")
 	made := strings.Replace(honest.text(t, ours), "\n5\n", "\n4\n", 1) // one leaf more, and a root that is none
