@@ -95,6 +95,8 @@ func listOf(where string) string {
 		return " (three capital letters as in the last lines of a passport: KHM, THA; Germany is DEU)"
 	case "desk":
 		return " (a telephone number, as +855 00 000 000)"
+	case "use":
+		return " (trust, status, pack or log)"
 	case "signs":
 		return " (docs/vocabulary.md, Who signs what)"
 	}

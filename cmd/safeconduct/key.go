@@ -292,10 +292,14 @@ func keyTrustCommand() *cobra.Command {
 that key first where two people agreed to it. A service whose keystore lets it sign with
 the root does so by itself, half way through the year: this is for where the root is
 let sign on one day alone (HashiCorp Vault). Devices learn of it with the next pack.
-While the folder is served it works only where the keys are in a HashiCorp Vault.`,
+While the folder is served it works only where the keys are in a HashiCorp Vault, or with
+a signer of its own.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.work(c.Context(), func(s *service.Service, _ bool) error {
+			return f.work(c.Context(), func(s *service.Service, alone bool) error {
+				if !alone && !s.InVault() && !s.Elsewhere() {
+					return service.ErrServed // it would go on signing with a key that is replaced here
+				}
 				if err := s.Network.Renew(c.Context()); err != nil {
 					return err
 				}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
+	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
@@ -102,11 +103,17 @@ func (s *Server) ListSigningKeys(ctx context.Context, r api.ListSigningKeysReque
 func (s *Server) ChangeSigningKey(ctx context.Context, r api.ChangeSigningKeyRequestObject) (api.ChangeSigningKeyResponseObject, error) {
 	ctx, by := acting(ctx)
 	agency := r.Body.Agency
-	if r.Body.Use == api.KeyUse(roster.UseAgency) {
+	switch ofAgency := r.Body.Use == api.KeyUse(roster.UseAgency); {
+	case ofAgency:
 		agency = ownUnless(agency, by)
-		if people.MayFor(by, people.MemberManage, agency) != nil || agency == "" {
+		if agency == "" {
+			return nil, invalid.One("/agency", invalid.CodeRequired, "is required with the use agency")
+		}
+		if people.MayFor(by, people.MemberManage, agency) != nil {
 			return nil, people.ErrNotFound
 		}
+	case agency != "":
+		return nil, invalid.One("/agency", invalid.CodeNotAllowed, "goes with the use agency, and with no other")
 	}
 	what, err := s.cfg.Network.NewKey(ctx, string(r.Body.Use), agency)
 	if err != nil {

@@ -294,3 +294,30 @@ func TestAnAdmissionSaysWhatIsSigned(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoseKey: an order for another key says whose, where that is not clear, and not where
+// it is the network's.
+func TestWhoseKey(t *testing.T) {
+	w := newWorld(t)
+	w.admit("Lotus", "NGO", "KHM", "supervisor")
+	for name, c := range map[string]struct {
+		use, agency string
+		status      int
+		want        string
+	}{
+		"an agency's":                    {"agency", "", 422, "/agency required"},
+		"the network's, with an agency":  {"log", w.agency["Lotus"], 422, "/agency not_allowed"},
+		"of an agency that there is not": {"agency", randomID(), 404, ""},
+		"the network's":                  {"trust", "", 202, ""},
+		"an agency's, named":             {"agency", w.agency["Lotus"], 202, ""},
+	} {
+		order := map[string]string{"use": c.use}
+		if c.agency != "" {
+			order["agency"] = c.agency
+		}
+		got := w.call(w.operator, http.MethodPost, "/api/v1/ceremonies", order)
+		if _, problems := problemsOf(t, got); got.status != c.status || strings.Join(problems, ", ") != c.want {
+			t.Errorf("%s: %d %q, want %d %q", name, got.status, problems, c.status, c.want)
+		}
+	}
+}
