@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -85,7 +84,7 @@ func (f *exportFlags) recipient() (copies.Recipient, error) {
 	}
 	text, err := files.Read(f.passphraseFile, 4<<10)
 	if err != nil {
-		return copies.Recipient{}, errors.Join(errors.New("--passphrase-file"), err)
+		return copies.Recipient{}, fmt.Errorf("--passphrase-file: %w", err)
 	}
 	return copies.ForPassphrase("--passphrase-file", private.New(strings.TrimRight(string(text), "\r\n")))
 }

@@ -336,6 +336,9 @@ func problemOf(at string, e *openapi3.SchemaError) api.InputProblem {
 		p.Code, p.Rule = "type", "is of the type "+strings.Join(s.Type.Slice(), " or ")
 	case "pattern", "format":
 		p.Code, p.Rule = "format", "is written as the contract says"
+		if s.Format == "date" {
+			p.Rule = "is written YYYY-MM-DD, and is in the calendar"
+		}
 	case "minLength", "maxLength":
 		p.Code, p.Rule = "length", lengths("characters", s.MinLength, s.MaxLength)
 	case "minItems", "maxItems":
@@ -351,10 +354,16 @@ func problemOf(at string, e *openapi3.SchemaError) api.InputProblem {
 }
 
 func lengths(of string, least uint64, most *uint64) string {
-	if most == nil {
+	switch {
+	case most == nil:
 		return fmt.Sprintf("has at least %d %s", least, of)
+	case *most == least:
+		return fmt.Sprintf("has %d %s", least, of)
+	case least == 0:
+		return fmt.Sprintf("has at most %d %s", *most, of)
+	default:
+		return fmt.Sprintf("has %d to %d %s", least, *most, of)
 	}
-	return fmt.Sprintf("has %d to %d %s", least, *most, of)
 }
 
 func limits(least, most *float64) string {
