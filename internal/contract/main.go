@@ -1,8 +1,8 @@
 // Command contract writes what follows from the tables of package claims into
 // the documents that repeat it: the schemas of attestations and documents in
 // docs/api/openapi.yaml, the names that internal/httpapi/api makes no type of, the
-// lists in docs/vocabulary.md, and who sees what in docs/readers.md. go generate runs it before the contract is
-// turned into Go.
+// lists in docs/vocabulary.md, and who sees what in docs/readers.md. go generate runs it
+// before the contract is turned into Go.
 //
 // What the members hold is left to packages claims and vault, and everything
 // else in those documents to whoever writes them.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"time"
 
@@ -100,10 +101,7 @@ func (a *archive) close() error {
 type counter struct {
 	w   io.Writer
 	n   int64
-	sum interface {
-		io.Writer
-		Sum([]byte) []byte
-	}
+	sum hash.Hash
 }
 
 func (c *counter) Write(b []byte) (int, error) {

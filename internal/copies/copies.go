@@ -230,7 +230,7 @@ func (c *Copy) Write(ctx context.Context, w io.Writer) (Made, error) {
 	if err != nil {
 		return Made{}, err
 	}
-	k := &keeping{Copy: c, ctx: ctx, out: a, agencies: map[string]Agency{}}
+	k := &keeping{Copy: c, ctx: ctx, out: a, counts: Made{Case: c.order.Case}, agencies: map[string]Agency{}, lists: map[uint16]bool{}}
 	if err := k.all(); err != nil {
 		return Made{}, fmt.Errorf("copies: write a copy: %w", err)
 	}

@@ -47,7 +47,6 @@ type keeping struct {
 
 // all writes the copy: the page first, and last what lists everything.
 func (k *keeping) all() error {
-	k.counts.Case, k.lists = k.order.Case, map[uint16]bool{}
 	for _, part := range []func() error{k.page, k.papers, k.said, k.history, k.proofs, k.contents} {
 		if err := part(); err != nil {
 			return err
@@ -349,7 +348,7 @@ func (k *keeping) contents() error {
 		"agencies":  slices.SortedFunc(maps.Values(k.agencies), func(a, b Agency) int { return strings.Compare(a.ID, b.ID) }),
 		"documents": notNil(k.documents), "attestations": notNil(k.attestations), "cards": notNil(k.cards), "shared": shared,
 		"history": map[string]any{"entries": k.counts.History, "waiting": k.counts.Waiting},
-		"files":   notNil(slices.Clone(k.out.files)),
+		"files":   k.out.files,
 	})
 	return err
 }

@@ -155,9 +155,7 @@ func (s *Server) missionAnswered(ctx context.Context, by audit.Actor, d credenti
 // and a plain lost-document record for itself.
 func (s *Server) about(ctx context.Context, o api.Order) (credentials.ID, error) {
 	if (o.About == "") == (o.CardHandle == "") {
-		return "", &failure{fault: faultInvalid, problems: []api.InputProblem{
-			{Pointer: "/about", Code: invalid.CodeInconsistent, Rule: "either about or card_handle is given"},
-		}}
+		return "", inconsistent("/about", "either about or card_handle is given")
 	}
 	if o.About != "" {
 		return credentials.ID(o.About), nil

@@ -40,9 +40,7 @@ func (s *Server) Verify(ctx context.Context, r api.VerifyRequestObject) (api.Ver
 // presentation turns the body into what the verifier takes.
 func presentation(o api.VerificationOrder) (verifier.Presentation, error) {
 	if (o.Digits == "") == (o.Credential == "") {
-		return verifier.Presentation{}, &failure{fault: faultInvalid, problems: []api.InputProblem{
-			{Pointer: "/digits", Code: "inconsistent", Rule: "either digits or credential is given"},
-		}}
+		return verifier.Presentation{}, inconsistent("/digits", "either digits or credential is given")
 	}
 	p := verifier.Presentation{Text: o.Digits + o.Credential}
 	if o.Code != nil {

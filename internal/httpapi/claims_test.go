@@ -28,9 +28,7 @@ func problemsOf(t *testing.T, got answer) (code string, at []string) {
 func TestWhatIsMissingIsToldAtOnce(t *testing.T) {
 	w := newWorld(t)
 	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
-	var made struct{ ID string }
-	w.into(w.call(ngo, "POST", "/api/v1/cases", map[string]any{}), 201, &made)
-	at := "/api/v1/cases/" + made.ID
+	at := w.cases(ngo)
 	for _, c := range []struct{ name, path, body, want string }{
 		{
 			"an identity", at + "/attestations",
@@ -61,9 +59,7 @@ func TestWhatIsMissingIsToldAtOnce(t *testing.T) {
 func TestOneRound(t *testing.T) {
 	w := newWorld(t)
 	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
-	var made struct{ ID string }
-	w.into(w.call(ngo, "POST", "/api/v1/cases", map[string]any{}), 201, &made)
-	at := "/api/v1/cases/" + made.ID
+	at := w.cases(ngo)
 	for _, c := range []struct {
 		name, path, body string
 		status           int
@@ -112,9 +108,7 @@ func TestOneRound(t *testing.T) {
 func TestNamesAreJudgedAlike(t *testing.T) {
 	w := newWorld(t)
 	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
-	var made struct{ ID string }
-	w.into(w.call(ngo, "POST", "/api/v1/cases", map[string]any{}), 201, &made)
-	at := "/api/v1/cases/" + made.ID
+	at := w.cases(ngo)
 	for name, want := range map[string]int{
 		"សុខ\u200bសំណាង": 201, " Ann ": 201, "Ann\u200f": 201, "\u202aAnn\u202c": 201, "عبد الله": 201,
 		"An\u202en": 422, "An\u0007n": 422, "...": 422, strings.Repeat("ស", 200): 201, strings.Repeat("ស", 201): 422,
@@ -161,9 +155,7 @@ func TestNamesAreJudgedAlike(t *testing.T) {
 func TestBuddhistYears(t *testing.T) {
 	w := newWorld(t)
 	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
-	var made struct{ ID string }
-	w.into(w.call(ngo, "POST", "/api/v1/cases", map[string]any{}), 201, &made)
-	at := "/api/v1/cases/" + made.ID
+	at := w.cases(ngo)
 	for _, c := range []struct {
 		path, pointer string
 		body          map[string]any

@@ -10,7 +10,6 @@ import (
 
 	"github.com/safeconduct/safeconduct/internal/copies"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
-	"github.com/safeconduct/safeconduct/invalid"
 )
 
 // CopyCase gives a holder her own copy of all that is kept about her, for number and code
@@ -46,9 +45,7 @@ func (s *Server) CopyCase(c context.Context, r api.CopyCaseRequestObject) (api.C
 func copyTo(o api.CopyOrder) (copies.Recipient, error) {
 	switch {
 	case o.Passphrase.IsZero() == o.Recipient.IsZero():
-		return copies.Recipient{}, &failure{fault: faultInvalid, problems: []api.InputProblem{
-			{Pointer: "/passphrase", Code: invalid.CodeInconsistent, Rule: "either passphrase or recipient is given"},
-		}}
+		return copies.Recipient{}, inconsistent("/passphrase", "either passphrase or recipient is given")
 	case o.Recipient.IsZero():
 		return copies.ForPassphrase("/passphrase", o.Passphrase)
 	default:

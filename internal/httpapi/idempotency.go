@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"sync"
 
 	"github.com/gin-gonic/gin"
 )
@@ -120,23 +119,12 @@ func (s *Server) idempotent(c *gin.Context) {
 func (s *Server) answerAsItComes(c *gin.Context, claim Claim) {
 	ctx := context.WithoutCancel(c.Request.Context()) // as in answerFirst
 	w := &streamedWriter{ResponseWriter: c.Writer}
-	w.begin = sync.OnceFunc(func() {
-		encoded, err := json.Marshal(storedAnswer{Status: http.StatusOK})
-		if err == nil {
-			err = claim.Finish(ctx, caseTold(c), encoded)
-		}
-		if err != nil {
-			s.cfg.Log.ErrorContext(ctx, "answer was not kept", "request", requestID(c), "cause", err)
-		}
-	})
+	w.begin = func() { s.spend(ctx, c, claim, storedAnswer{Status: http.StatusOK}) }
 	c.Writer = w
 	defer func() { // also when a handler panics
 		c.Writer = w.ResponseWriter
-		if w.began {
-			return
-		}
-		if err := claim.Abandon(ctx); err != nil {
-			s.cfg.Log.ErrorContext(ctx, "idempotency key was not freed", "request", requestID(c), "cause", err)
+		if !w.began {
+			s.free(ctx, c, claim)
 		}
 	}()
 	c.Next()
@@ -152,7 +140,7 @@ type streamedWriter struct {
 
 // WriteHeader notes what is about to leave.
 func (w *streamedWriter) WriteHeader(code int) {
-	if code < http.StatusBadRequest {
+	if code < http.StatusBadRequest && !w.began {
 		w.began = true
 		w.begin()
 	}
@@ -170,11 +158,8 @@ func (s *Server) answerFirst(c *gin.Context, o *operation, claim Claim) {
 	ctx := context.WithoutCancel(c.Request.Context())
 	done := false
 	defer func() { // also when a handler panics
-		if done {
-			return
-		}
-		if err := claim.Abandon(ctx); err != nil {
-			s.cfg.Log.ErrorContext(ctx, "idempotency key was not freed", "request", requestID(c), "cause", err)
+		if !done {
+			s.free(ctx, c, claim)
 		}
 	}()
 	w := &bufferedWriter{ResponseWriter: c.Writer}
@@ -192,6 +177,12 @@ func (s *Server) answerFirst(c *gin.Context, o *operation, claim Claim) {
 	// The effect stands, whether or not it will be remembered: the answer goes
 	// out, and a repetition is settled by the rooms' own request keys.
 	done = true
+	s.spend(ctx, c, claim, answer)
+	w.release()
+}
+
+// spend keeps an answer for the same request, should it come again.
+func (s *Server) spend(ctx context.Context, c *gin.Context, claim Claim, answer storedAnswer) {
 	encoded, err := json.Marshal(answer)
 	if err == nil {
 		err = claim.Finish(ctx, caseTold(c), encoded)
@@ -199,7 +190,13 @@ func (s *Server) answerFirst(c *gin.Context, o *operation, claim Claim) {
 	if err != nil {
 		s.cfg.Log.ErrorContext(ctx, "answer was not kept", "request", requestID(c), "cause", err)
 	}
-	w.release()
+}
+
+// free gives back the key of a request that had no effect.
+func (s *Server) free(ctx context.Context, c *gin.Context, claim Claim) {
+	if err := claim.Abandon(ctx); err != nil {
+		s.cfg.Log.ErrorContext(ctx, "idempotency key was not freed", "request", requestID(c), "cause", err)
+	}
 }
 
 // keyCase is where a handler leaves the case that its answer tells about.

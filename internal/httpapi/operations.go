@@ -87,7 +87,7 @@ var operations = sync.OnceValues(func() (map[string]*operation, error) {
 // states it for whoever writes a client; here it would be told before everything else
 // that is wrong, and a form would be corrected twice (docs/decisions/0051).
 func leaveToRooms(doc *openapi3.T) {
-	for name, schema := range doc.Components.Schemas {
+	for _, schema := range doc.Components.Schemas {
 		whole := leftToRoom(schema)
 		for name, member := range schema.Value.Properties {
 			if whole || leftToRoom(member) {
@@ -95,7 +95,7 @@ func leaveToRooms(doc *openapi3.T) {
 			}
 		}
 		if whole {
-			*schema.Value = *typed(doc.Components.Schemas[name]).Value
+			*schema.Value = *typed(schema).Value
 		}
 	}
 }

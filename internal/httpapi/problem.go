@@ -229,6 +229,11 @@ func (f *failure) Error() string { return "httpapi: " + f.code }
 
 func fail(f fault) error { return &failure{fault: f} }
 
+// inconsistent refuses a request whose members do not go together; rule says how they do.
+func inconsistent(pointer, rule string) error {
+	return &failure{fault: faultInvalid, problems: []api.InputProblem{{Pointer: pointer, Code: invalid.CodeInconsistent, Rule: rule}}}
+}
+
 // diagnose finds what to tell about err. What no row knows is our fault.
 func diagnose(err error) *failure {
 	var known *failure
