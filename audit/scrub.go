@@ -144,7 +144,7 @@ func (s *scrub) follows(ctx context.Context, dir fs.FS, head Checkpoint, find fi
 	root := head.Root
 	if head.Size > s.kept.Size {
 		var err error
-		if root, err = tlog.TreeHash(s.kept.Size, tlog.TileHashReader(tlog.Tree{N: head.Size, Hash: head.Root}, tileReader{dir})); err != nil {
+		if root, err = tlog.TreeHash(s.kept.Size, hashesOf(dir, head)); err != nil {
 			return tampered(err)
 		}
 	}

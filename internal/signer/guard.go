@@ -486,7 +486,7 @@ func statement(message []byte, limit int, typ, kid string, v any) error {
 }
 
 // trustKey lets the root name the key of this keystore that signs trust lists now, and
-// nothing else. Whose key was replaced by nobody's agreement is not followed by another.
+// nothing else. A key that nobody agreed to replace is not followed by another.
 func (g *Guard) trustKey(ctx context.Context, kid string, message []byte) error {
 	var k verifier.TrustKey
 	if err := statement(message, verifier.MaxTrustKey, verifier.TypeTrustKey, kid, &k); err != nil {
@@ -562,7 +562,7 @@ func (g *Guard) trustList(ctx context.Context, kid string, message []byte) error
 	if l.Sequence <= next.Trust {
 		return refuse("a trust list with this number or a higher one was signed")
 	}
-	if err := errors.Join(next.callsLog(l), next.names(l)); err != nil {
+	if err := errors.Join(next.callsLog(l), next.noteTrustList(l)); err != nil {
 		return err
 	}
 	next.Latest = max(next.Latest, l.IssuedAt)
@@ -663,7 +663,7 @@ func (g *Guard) agencyKeys(ctx context.Context, a verifier.Agency) error {
 		return err
 	}
 	for _, k := range a.Keys {
-		if !namesItself(k) || k.To <= k.From {
+		if !hasOwnID(k) || k.To <= k.From {
 			return refuse("a key of an agency that is none")
 		}
 		if !k.Revoked && !ours(k) {
@@ -673,8 +673,8 @@ func (g *Guard) agencyKeys(ctx context.Context, a verifier.Agency) error {
 	return nil
 }
 
-// namesItself tells whether the id of a key on a trust list is that key's.
-func namesItself(k verifier.AgencyKey) bool {
+// hasOwnID tells whether the id of a key on a trust list is that key's.
+func hasOwnID(k verifier.AgencyKey) bool {
 	key, err := jws.ParseKey(k.JWK)
 	return err == nil && jws.KeyID(key) == k.KeyID
 }
@@ -696,11 +696,11 @@ func (g *Guard) ours(ctx context.Context, a verifier.Agency) (func(verifier.Agen
 	return func(k verifier.AgencyKey) bool { return stood(k) || among(publics, k.KeyID, k.JWK) }, nil
 }
 
-// named is the trust list that a pack names, which whoever asks has to show: for devices
+// trustListOf is the trust list that a pack names, which whoever asks has to show: for devices
 // it counts by the pack alone, and one of before would let somebody in again who is out.
 // It may be newer than the last that was signed here, because another signer of these
 // keys has signed it.
-func (g *Guard) named(ctx context.Context, p verifier.PackStatement) (l verifier.TrustList, err error) {
+func (g *Guard) trustListOf(ctx context.Context, p verifier.PackStatement) (l verifier.TrustList, err error) {
 	compact := approval.Of(ctx).About.Reveal()
 	if verifier.TrustDigest(compact) != p.TrustSHA256 {
 		return l, refuse("a pack whose trust list is not shown")
@@ -729,7 +729,7 @@ func (g *Guard) strip(ctx context.Context, l *verifier.TrustList) error {
 			return err
 		}
 		a.Keys = slices.DeleteFunc(a.Keys, func(k verifier.AgencyKey) bool {
-			ended := begins && k.To <= l.IssuedAt && namesItself(k)
+			ended := begins && k.To <= l.IssuedAt && hasOwnID(k)
 			return !ended && !ours(k)
 		})
 	}
@@ -914,7 +914,7 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	if err := g.fresh(p.IssuedAt); err != nil {
 		return err
 	}
-	trust, err := g.named(ctx, p)
+	trust, err := g.trustListOf(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -941,7 +941,7 @@ func (g *Guard) packOrEnvelope(ctx context.Context, kid string, message []byte) 
 	if p.Sequence <= next.Sequence {
 		return refuse("a pack with this number or a higher one was signed")
 	}
-	if err := errors.Join(next.names(trust), next.burn(p.Burned)); err != nil {
+	if err := errors.Join(next.noteTrustList(trust), next.burn(p.Burned)); err != nil {
 		return err
 	}
 	next.Sequence, next.Latest = p.Sequence, max(next.Latest, p.IssuedAt)
@@ -1106,14 +1106,11 @@ func (g *Guard) saidOfLog(ctx context.Context, origin, newest string) (string, e
 // parseCheckpoint reads a checkpoint that the key has signed which signs the log now: one
 // that was replaced may be in other hands.
 func (g *Guard) parseCheckpoint(ctx context.Context, origin, signed string) (c audit.Checkpoint, err error) {
-	vkeys, err := g.LogKeys(ctx)
+	signs, err := keystore.New(g.Store).LogKey(ctx)
 	if err != nil {
 		return c, err
 	}
-	if len(vkeys) == 0 {
-		return c, refuse("there is no key for logs")
-	}
-	public, err := keystore.LogPublic(vkeys[0])
+	public, err := keystore.LogPublic(signs)
 	if err != nil {
 		return c, err
 	}

@@ -247,7 +247,7 @@ func (j *Judge) vouches(ctx context.Context, agency, kid string, issued time.Tim
 		return refuse("by a key that was revoked")
 	case issued.Unix() < k.From || issued.Unix() >= k.To:
 		return refuse("by a key that was not good then")
-	case k.Stolen && !k.logged(token):
+	case k.Compromised != nil && !k.logged(token):
 		return refuse("by a key that was stolen, and not logged before")
 	default:
 		return nil

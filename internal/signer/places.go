@@ -505,7 +505,7 @@ func (g *Guard) takePack(ctx context.Context, base, pack string) error {
 }
 
 func (g *Guard) adoptPack(ctx context.Context, base string, p verifier.PackStatement) error {
-	trust, err := g.named(ctx, p)
+	trust, err := g.trustListOf(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -528,7 +528,7 @@ func (g *Guard) adoptPack(ctx context.Context, base string, p verifier.PackState
 	if p.Sequence <= next.Sequence {
 		return nil // one that is newer still came meanwhile
 	}
-	if err := errors.Join(next.names(trust), next.burn(p.Burned)); err != nil {
+	if err := errors.Join(next.noteTrustList(trust), next.burn(p.Burned)); err != nil {
 		return err
 	}
 	next.Sequence = p.Sequence

@@ -45,7 +45,7 @@ type state struct {
 	Lists    map[string]string `json:"lists"`            // the tokens in that pack, by their addresses
 	Logs     map[string]head   `json:"logs"`             // the longest checkpoint of each name
 	Log      string            `json:"log,omitempty"`    // what trust lists call the log
-	Latest   int64             `json:"latest,omitempty"` // the latest date on either, in Unix seconds
+	Latest   int64             `json:"latest,omitempty"` // the latest date of a trust list or a pack, in Unix seconds
 	// Keys are agencies with keys that stood on trust lists, each whole: of ids there are
 	// few enough for somebody to make a key that has one of many.
 	Keys map[string]bool `json:"keys"`
@@ -63,36 +63,32 @@ type listed struct {
 	From    int64 `json:"from"`
 	To      int64 `json:"to"`
 	Revoked bool  `json:"revoked,omitempty"`
-	Stolen  bool  `json:"stolen,omitempty"`
-	// Compromised is what is left of a stolen key. A state of before does not have it.
+	// Compromised is what is left of a stolen key; nil is of none.
 	Compromised *verifier.Compromise `json:"compromised,omitempty"`
 }
 
 // logged tells whether something is left of what a stolen key has signed.
 func (l listed) logged(token string) bool {
-	if l.Compromised == nil {
-		return false // a state of before does not know it
-	}
 	jwt, _, _ := strings.Cut(token, "~")
 	sum := inputOf(jwt)
 	_, ok := slices.BinarySearch(l.Compromised.Logged, hex.EncodeToString(sum[:8]))
 	return ok
 }
 
-// list notes what a trust list says of a key. A key that is revoked or stolen stays so,
+// noteKey notes what a trust list says of a key. A key that is revoked or stolen stays so,
 // nothing is good again that was signed with a stolen one, and the time of a key begins
 // when it was first said to, and ends no later.
-func (s *state) list(agency string, k verifier.AgencyKey) error {
+func (s *state) noteKey(agency string, k verifier.AgencyKey) error {
 	name := listedAs(agency, k.KeyID)
-	is := listed{k.From, k.To, k.Revoked, k.Compromised != nil, k.Compromised}
+	is := listed{k.From, k.To, k.Revoked, k.Compromised}
 	was, known := s.Listed[name]
 	switch {
-	case is.Stolen && !slices.IsSorted(is.Compromised.Logged):
+	case is.Compromised != nil && !slices.IsSorted(is.Compromised.Logged):
 		return refuse("what was logged is not sorted")
 	case !known:
 	case was.Revoked && !is.Revoked:
 		return refuse("a key that was revoked stays so")
-	case was.Stolen && !is.Stolen:
+	case was.Compromised != nil && is.Compromised == nil:
 		return refuse("a key that was stolen stays so")
 	case was.Compromised != nil && !is.Compromised.Within(*was.Compromised):
 		return refuse("a key that was stolen is believed for more than before")
@@ -103,9 +99,9 @@ func (s *state) list(agency string, k verifier.AgencyKey) error {
 	return nil
 }
 
-// names notes what a trust list says that is published: its number, and its keys. It is
+// noteTrustList notes what a trust list says that is published: its number, and its keys. It is
 // no older one than the newest that is known, and not far ahead.
-func (s *state) names(l verifier.TrustList) error {
+func (s *state) noteTrustList(l verifier.TrustList) error {
 	switch {
 	case l.Sequence < s.Trust:
 		return refuse("a trust list of before")
@@ -121,7 +117,7 @@ func (s *state) names(l verifier.TrustList) error {
 			if !k.Revoked {
 				s.Keys[keyOf(a.ID, k)] = true
 			}
-			if err := s.list(a.ID, k); err != nil {
+			if err := s.noteKey(a.ID, k); err != nil {
 				return err
 			}
 		}
