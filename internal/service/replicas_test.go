@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -99,12 +98,9 @@ func ownSigners(t *testing.T) func(Config) KeyOpener {
 func TestTwoTrustLists(t *testing.T) {
 	t.Parallel()
 	a, b, access, _ := twoHousesBy(t, ownSigners(t))
-	by := audit.Actor{ID: "test"}
 	published := func(h *Service, suspended bool) verifier.Lists {
 		t.Helper()
-		if _, err := h.Board.Publish(t.Context(), by, false); err != nil {
-			t.Fatal(err)
-		}
+		publish(t, h)
 		pack, err := h.Board.Pack(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -150,26 +146,10 @@ func TestTwoLogs(t *testing.T) {
 		t.Fatal(err)
 	}
 	origin, _, _ := strings.Cut(vkey, "+")
-	head := func() audit.Checkpoint {
-		t.Helper()
-		signed, err := fs.ReadFile(a.LogDir, CheckpointName)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := audit.ParseCheckpoint(signed, vkey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
 	for _, h := range []*Service{a, b, b, a} {
-		before := head()
-		if _, err := h.Board.Publish(t.Context(), audit.Actor{ID: "test"}, false); err != nil {
-			t.Fatal(err)
-		}
-		if now := head(); now.Size <= before.Size {
-			t.Errorf("%d leaves after %d", now.Size, before.Size)
-		}
+		before := headBy(t, a, vkey)
+		publish(t, h)
+		goesOn(t, a, vkey, before)
 	}
 
 	// What the one has published the other one's signer remembers before it is asked.
@@ -179,7 +159,7 @@ func TestTwoLogs(t *testing.T) {
 	if _, err := b.Board.show(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
-	now := head()
+	now := headBy(t, a, vkey)
 	for name, h := range map[string]*Service{"who signed it": a, "who was shown it": b} {
 		if said, judged, err := h.Keys.Said(t.Context(), origin, ""); said != now.Text() || !judged || err != nil {
 			t.Errorf("%s: %q, %v, %v", name, said, judged, err)
