@@ -1,6 +1,7 @@
 package credentials_test
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"testing"
 
@@ -10,27 +11,29 @@ import (
 	"github.com/safeconduct/safeconduct/credentials/private"
 )
 
-// given asks by which card number and code were given, and makes sure that it cost what
-// every question about a paper costs.
-func (w *world) given(t *testing.T, caseID, number, code string) (id credentials.ID, err error) {
+// proven proves number and code, and makes sure that it cost what every question about a
+// paper costs.
+func (w *world) proven(t *testing.T, caseID, number, code string, message []byte) (p credentials.Proof, err error) {
 	t.Helper()
-	if n := credentials.CountStretches(func() {
-		id, err = w.issuer.Given(t.Context(), caseID, private.New(number), private.New(code))
-	}); n != 1 {
-		t.Errorf("%d stretches, want 1", n)
-	}
-	return id, err
+	w.costs(t, func() {
+		p, err = w.issuer.Prove(t.Context(), caseID, private.New(number), private.New(code), message)
+	})
+	return p, err
 }
 
-// TestGiven: number and code of a card in use say which card of the case was given;
-// everything else is one refusal at the same price.
-func TestGiven(t *testing.T) {
+// TestProve: number and code of a card in use prove which card of the case was given, and
+// have it sign; everything else is one refusal at the same price.
+func TestProve(t *testing.T) {
 	w := newWorld(t)
 	mine := w.cases.open(w.house)
 	made, neighbour := w.card(t, w.house, cardOrder(mine, "")), w.cardFor(t)
 	number, code := made.Number, made.Code.Reveal()
-	if id, err := w.given(t, mine, card.FormatNumber(number), code[:5]+" "+code[5:]); err != nil || id != made.ID {
-		t.Errorf("got %s, %v", id, err)
+	message := []byte("safeconduct/test/1")
+	for what, caseID := range map[string]string{"of the case": mine, "of any case": ""} {
+		p, err := w.proven(t, caseID, card.FormatNumber(number), code[:5]+" "+code[5:], message)
+		if err != nil || p.Card != made.ID || p.Case != mine || p.Agency != w.house.Agency || !ed25519.Verify(p.OpenKey, message, p.Signature) {
+			t.Errorf("%s: got %+v, %v", what, p, err)
+		}
 	}
 	for name, c := range map[string]struct{ caseID, number, code string }{
 		"another code":     {mine, number, otherDigits(code)},
@@ -40,15 +43,15 @@ func TestGiven(t *testing.T) {
 		"no code":          {mine, number, ""},
 		"nothing":          {mine, "", ""},
 	} {
-		if id, err := w.given(t, c.caseID, c.number, c.code); !errors.Is(err, credentials.ErrCode) || id != "" {
-			t.Errorf("%s: got %s, %v", name, id, err)
+		if p, err := w.proven(t, c.caseID, c.number, c.code, message); !errors.Is(err, credentials.ErrCode) || p.Signature != nil {
+			t.Errorf("%s: got %+v, %v", name, p, err)
 		}
 	}
 	paused := w.cardFor(t)
 	if _, err := w.issuer.ChangeCard(t.Context(), w.house, paused.ID, credentials.Pause, "safety", ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.given(t, paused.Case, paused.Number, paused.Code.Reveal()); !errors.Is(err, credentials.ErrCode) {
+	if p, err := w.proven(t, paused.Case, paused.Number, paused.Code.Reveal(), message); !errors.Is(err, credentials.ErrCode) || p.Signature != nil {
 		t.Errorf("a card that is paused: %v", err)
 	}
 }

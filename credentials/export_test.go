@@ -8,32 +8,37 @@ import (
 
 // known remembers what a stretch has led to: the same code of the same card is
 // tried many times by tests, and stretching it is most of what they cost.
-var known = map[string]bool{}
+var known = map[string]struct {
+	signature []byte
+	known     bool
+}{}
 
-// CountStretches counts the codes that f has stretched: Kept.Knows takes one
-// Argon2id whatever it is given, which package card tests.
+// CountStretches counts the codes that f has stretched: Kept.Sign takes one
+// Argon2id and one signature whatever it is given, which package card tests.
 func CountStretches(f func()) int {
-	n, before := 0, knows
-	knows = func(k card.Kept, code card.Code) bool {
+	n, before := 0, signs
+	signs = func(k card.Kept, code card.Code, message []byte) ([]byte, bool) {
 		n++
-		key := fmt.Sprintf("%x %x %x %q", k.Salt, k.NetKey, k.OpenKey, code.Reveal())
+		key := fmt.Sprintf("%x %x %x %q %x", k.Salt, k.NetKey, k.OpenKey, code.Reveal(), message)
 		found, there := known[key]
 		if !there {
-			found = before(k, code)
+			found.signature, found.known = before(k, code, message)
 			known[key] = found
 		}
-		return found
+		return found.signature, found.known
 	}
-	defer func() { knows = before }()
+	defer func() { signs = before }()
 	f()
 	return n
 }
 
-// WithoutStretching has every code be the right one of a card that there is, while f
+// WithoutStretching has one code be the right one of every card that there is, while f
 // runs: what is counted beside it is seen sooner.
-func WithoutStretching(f func()) {
-	before := knows
-	knows = func(k card.Kept, _ card.Code) bool { return len(k.Salt) > 0 }
-	defer func() { knows = before }()
+func WithoutStretching(right string, f func()) {
+	before := signs
+	signs = func(k card.Kept, code card.Code, _ []byte) ([]byte, bool) {
+		return nil, len(k.Salt) > 0 && code.Reveal() == right
+	}
+	defer func() { signs = before }()
 	f()
 }

@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"time"
@@ -28,60 +29,82 @@ const (
 	PaperNotInUse PaperAnswer = "not_in_use"
 )
 
-// Limits on tries with one number, whoever makes them and whether or not there
-// is such a card. They are those of a device (docs/card.md, The code), by the
-// clock's hours.
+// wrongPerDay is how many wrong codes there may be for one number within a day, by the
+// clock's hours, whoever tries and whether or not there is such a card. Up to then its
+// code is answered: whoever knows a number alone can't shut its holder out. Of 10^10
+// codes 1,000 are a chance of one in ten million (docs/decisions/0059).
 const (
-	paperTriesPerHour = 5
-	paperTriesPerDay  = 10
-	paperTriesKept    = 48 // hours
+	wrongPerDay    = 1000
+	paperTriesKept = 48 // hours
 )
 
-// knows is a variable so that a test can count its calls: one per question.
-var knows = card.Kept.Knows
+// Who tries: each has wrong codes of its own, so that strangers who flood a page with a
+// number from a photograph don't shut its holder out at the desks.
+const (
+	byStrangers = "paper-tries"
+	atDesks     = "desk-tries"
+)
+
+// signs is a variable so that a test can count its calls: one per question.
+var signs = card.Kept.Sign
 
 // Paper answers a question with a number and a code. The work is the same
 // whatever was asked, and so is the answer to everything but a number and its
 // code: whoever tries learns nothing about which numbers there are.
 func (is *Issuer) Paper(ctx context.Context, number, code private.String) (PaperAnswer, error) {
-	d, known, err := is.known(ctx, number, code)
+	p, err := is.prove(ctx, byStrangers, number, code, nil)
 	switch {
 	case err != nil:
 		return "", err
-	case !known:
+	case !p.known:
 		return PaperUnknown, nil
-	case d.inUse:
+	case p.inUse:
 		return PaperInUse, nil
 	default:
 		return PaperNotInUse, nil
 	}
 }
 
-// Given tells by which card in use of a case its holder gave her number and code. It is
-// as dear as Paper, and counts as a try like it. ErrCode is the answer to everything
-// else, also to a card of another case: whoever tries learns no more here than there.
-func (is *Issuer) Given(ctx context.Context, caseID string, number, code private.String) (ID, error) {
-	d, known, err := is.known(ctx, number, code)
+// Proof is what a holder proves who gives number and code of a card of hers in use.
+type Proof struct {
+	Card      ID
+	Case      string
+	Agency    string // that issued the card
+	OpenKey   ed25519.PublicKey
+	Signature []byte // of the message, under OpenKey; none of an empty message
+}
+
+// Prove is the one way in which number and code are proven to the service at a desk: for
+// a consent, an opening, a copy, or that somebody is there. message is what her card
+// signs, if the code is its code; its first bytes say what it is for.
+//
+// It is of the case that is named, whichever it is where none is. ErrCode is the answer
+// to everything else, also to a card of another case or out of use: whoever tries learns
+// no more here than by Paper, at the same price.
+func (is *Issuer) Prove(ctx context.Context, caseID string, number, code private.String, message []byte) (Proof, error) {
+	p, err := is.prove(ctx, atDesks, number, code, message)
 	switch {
 	case err != nil:
-		return "", err
-	case !known || !d.inUse || d.Case != caseID:
-		return "", ErrCode
-	default:
-		return d.ID, nil
+		return Proof{}, err
+	case !p.known || !p.inUse || caseID != "" && p.Case != caseID:
+		return Proof{}, ErrCode
 	}
+	return Proof{Card: p.ID, Case: p.Case, Agency: p.Agency, OpenKey: p.Card.OpenKey, Signature: p.signature}, nil
 }
 
 // paper is a card that somebody asks about by its number.
 type paper struct {
 	Issued
 
-	inUse bool // and of an agency that may speak
+	known     bool // the code is its code
+	inUse     bool // and of an agency that may speak
+	signature []byte
 }
 
-// known tells whether number and code are those of one card. The work is the same
-// whatever was asked.
-func (is *Issuer) known(ctx context.Context, number, code private.String) (p paper, known bool, err error) {
+// prove tells whether number and code are those of one card. The work is the same
+// whatever was asked: a try is written down, a card, an agency and an epoch's key are
+// asked for, a code is stretched, and the try is settled.
+func (is *Issuer) prove(ctx context.Context, who string, number, code private.String, message []byte) (paper, error) {
 	digits, whole := card.ParseNumber(number.Reveal())
 	if !whole {
 		// No number is written like this, so that it is counted beside all of them.
@@ -91,39 +114,52 @@ func (is *Issuer) known(ctx context.Context, number, code private.String) (p pap
 	if err != nil {
 		typed = card.Code{} // opens nothing
 	}
-	within, err := is.tryPaper(ctx, digits)
+	try, err := is.try(ctx, who, digits)
 	if err != nil {
-		return paper{}, false, err
+		return paper{}, err
 	}
 	d, err := is.byNumber(ctx, digits)
 	if err != nil {
-		return paper{}, false, err
+		return paper{}, err
 	}
 	kept, err := is.kept(ctx, d)
 	if err != nil {
-		return paper{}, false, err
+		return paper{}, err
 	}
 	stands, err := is.stands(ctx, d)
 	if err != nil {
-		return paper{}, false, err
+		return paper{}, err
 	}
-	if !whole || !within {
+	if !whole || !try.within {
 		kept = card.Kept{}
 	}
-	inUse := stands && d.State == Active && day(is.cfg.Now()).Before(d.ValidUntil)
-	return paper{d, inUse}, knows(kept, typed), nil
+	p := paper{Issued: d, inUse: stands && d.State == Active && day(is.cfg.Now()).Before(d.ValidUntil)}
+	p.signature, p.known = signs(kept, typed, message)
+	if err := is.cfg.Store.SettlePaper(ctx, try.place, try.hour, p.known); err != nil {
+		return paper{}, fmt.Errorf("settle the try: %w", err)
+	}
+	return p, nil
 }
 
-func (is *Issuer) tryPaper(ctx context.Context, digits string) (within bool, err error) {
-	place, err := is.tag(ctx, "paper-tries", []byte(digits))
+// try is a code that is being tried with a number. Until it is settled it counts as wrong,
+// so that many at once are no more than one after the other.
+type try struct {
+	place  [16]byte
+	hour   int64
+	within bool // what may be wrong in a day
+}
+
+func (is *Issuer) try(ctx context.Context, who, digits string) (try, error) {
+	place, err := is.tag(ctx, who, []byte(digits))
 	if err != nil {
-		return false, err
+		return try{}, err
 	}
-	within, err = is.cfg.Store.TryPaper(ctx, place, hours(is.cfg.Now()), paperTriesPerHour, paperTriesPerDay)
+	hour := hours(is.cfg.Now())
+	within, err := is.cfg.Store.TryPaper(ctx, place, hour, wrongPerDay)
 	if err != nil {
-		return false, fmt.Errorf("count the try: %w", err)
+		return try{}, fmt.Errorf("count the try: %w", err)
 	}
-	return within, nil
+	return try{place, hour, within}, nil
 }
 
 // byNumber finds a card by its number, whatever its state; the zero Issued when

@@ -20,11 +20,15 @@ type Kept struct {
 	OpenKey ed25519.PublicKey
 }
 
-// Knows reports whether code is the code of the card. It takes one Argon2id
-// whatever it is given, and does not know the parts that are missing or
-// unusable: the zero Kept stands for a card that there is not, and no answer
-// comes sooner for it.
-func (k Kept) Knows(code Code) bool {
+// Sign reports whether code is the code of the card, and has the card's own key sign a
+// message if it is: what a device does with card and code, where nobody has read the
+// card. The key is gone when it returns. A message says in its first bytes what it is
+// for; of an empty one no signature is given out.
+//
+// It takes one Argon2id and one signature whatever it is given, and does not know the
+// parts that are missing or unusable: the zero Kept stands for a card that there is not,
+// and no answer comes sooner for it.
+func (k Kept) Sign(code Code, message []byte) (signature []byte, known bool) {
 	whole := len(k.Salt) == saltSize && usable(k.NetKey) && len(k.OpenKey) == ed25519.PublicKeySize && !code.IsZero()
 	if !whole {
 		code = Code{private.New("0000000000")}
@@ -34,17 +38,22 @@ func (k Kept) Knows(code Code) bool {
 	defer clear(stretched)
 	m, err := newMaster(stretched, k.NetKey)
 	if err != nil {
-		return false
+		return nil, false
 	}
 	defer m.wipe()
 	seed, err := m.derive(useOpen)
 	if err != nil {
-		return false
+		return nil, false
 	}
 	defer clear(seed)
 	key := ed25519.NewKeyFromSeed(seed)
 	defer clear(key)
-	return subtle.ConstantTimeCompare(key[ed25519.SeedSize:], k.OpenKey) == 1 && whole
+	signature = ed25519.Sign(key, message)
+	known = subtle.ConstantTimeCompare(key[ed25519.SeedSize:], k.OpenKey) == 1 && whole
+	if !known || len(message) == 0 {
+		return nil, known
+	}
+	return signature, true
 }
 
 // Format shows a mask: with the keys codes can be tried.

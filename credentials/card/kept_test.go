@@ -7,7 +7,8 @@ import (
 )
 
 // TestKept: a card's code is known again without the card; nothing else is, and
-// every question takes one Argon2id, also one about nothing.
+// every question takes one Argon2id, also one about nothing. What it signs for its code
+// verifies with the card's key.
 func TestKept(t *testing.T) {
 	e, key := newEpoch(t, 1), newSigner(t)
 	good, other := code(t, "0123456789"), code(t, "0123456780")
@@ -58,12 +59,17 @@ func TestKept(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			k := kept
 			c.edit(&k)
+			message := []byte("safeconduct/test/1")
+			var signature []byte
 			var got bool
-			if n := countArgon2id(t, func() { got = k.Knows(c.code) }); n != 1 {
+			if n := countArgon2id(t, func() { signature, got = k.Sign(c.code, message) }); n != 1 {
 				t.Errorf("%d stretches, want 1", n)
 			}
-			if got != c.want {
-				t.Errorf("known is %v, want %v", got, c.want)
+			if got != c.want || c.want != (len(signature) > 0) || got && !ed25519.Verify(k.OpenKey, message, signature) {
+				t.Errorf("known is %v with %d bytes of a signature, want %v", got, len(signature), c.want)
+			}
+			if signature, got = k.Sign(c.code, nil); got != c.want || signature != nil {
+				t.Errorf("of no message: known is %v with %d bytes of a signature, want %v and none", got, len(signature), c.want)
 			}
 		})
 	}

@@ -96,7 +96,7 @@ func (m *Maker) AtDesk(ctx context.Context, by audit.Actor, o Order, number, cod
 	if _, err := m.cfg.Vault.Case(ctx, by, o.Case); err != nil {
 		return nil, err
 	}
-	card, err := m.cfg.Issuer.Given(ctx, o.Case, number, code)
+	proof, err := m.cfg.Issuer.Prove(ctx, o.Case, number, code, nil)
 	if errors.Is(err, credentials.ErrCode) {
 		if said := m.cfg.Vault.RefuseCopy(ctx, by, o.Case); said != nil {
 			return nil, said
@@ -105,7 +105,7 @@ func (m *Maker) AtDesk(ctx context.Context, by audit.Actor, o Order, number, cod
 	if err != nil {
 		return nil, err
 	}
-	return m.begin(ctx, by, o, vault.Handover{Card: string(card), To: o.To.kind})
+	return m.begin(ctx, by, o, vault.Handover{Card: string(proof.Card), To: o.To.kind})
 }
 
 // AtConsole begins a copy for whoever has the folder of the network and the passphrase of

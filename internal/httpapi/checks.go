@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/people/roster"
@@ -142,6 +144,19 @@ func (s *stretchLimiter) find(actor string, now time.Time) *seat {
 	}
 	mine.touched = now
 	return mine
+}
+
+// proven is the one way in which a holder's number and code are proven at a desk, for all
+// operations that take them: one stretch in the asker's own seat, wrong codes counted by
+// number, and credentials.ErrCode for everything else than a card of hers in use, of that
+// case where one is named. message is what her card signs.
+func (s *Server) proven(ctx context.Context, by audit.Actor, caseID string, number, code private.String, message []byte) (credentials.Proof, error) {
+	leave, err := s.seats.take(ctx, by.ID, s.cfg.Now())
+	if err != nil {
+		return credentials.Proof{}, err
+	}
+	defer leave()
+	return s.cfg.Issuer.Prove(ctx, caseID, number, code, message)
 }
 
 // AskPaper tells whoever has number and code of a card whether it is in use.

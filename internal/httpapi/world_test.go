@@ -62,10 +62,13 @@ type world struct {
 	db      *sqlstore.DB
 	blobs   string // where pages lie
 
-	later    time.Duration     // by which the roster is ahead
-	operator string            // token
-	tokens   map[string]string // by "agency role"
-	agency   map[string]string // ids by name
+	later time.Duration // by which the roster is ahead
+	// wrongCodes are as many wrong codes as may be tried with a card number in a day; 0
+	// are as many as ever.
+	wrongCodes int
+	operator   string            // token
+	tokens     map[string]string // by "agency role"
+	agency     map[string]string // ids by name
 }
 
 // witness sees what shows that something may be signed, as a signer does.
@@ -199,7 +202,7 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	})
 	must(err)
 	issuer, err := credentials.NewIssuer(credentials.IssuerConfig{
-		Store: store, Keys: w.keys, Cases: cases{kept, w.db.Vault()}, Network: members{w.net}, StatusLists: w.net.StatusLists(), Agreed: w.people.Holds,
+		Store: fewTries{store, w}, Keys: w.keys, Cases: cases{kept, w.db.Vault()}, Network: members{w.net}, StatusLists: w.net.StatusLists(), Agreed: w.people.Holds,
 	})
 	must(err)
 	publisher, err := credentials.NewPublisher(credentials.PublisherConfig{
@@ -237,6 +240,20 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	w.http = httptest.NewServer(w.server)
 	t.Cleanup(w.http.Close)
 	return w
+}
+
+// fewTries is a store with fewer tries with a card number in a day, where the world says
+// so: a thousand wrong codes are stretched in minutes.
+type fewTries struct {
+	*sqlstore.Credentials
+	w *world
+}
+
+func (f fewTries) TryPaper(ctx context.Context, number [16]byte, hour int64, daily int) (bool, error) {
+	if f.w.wrongCodes > 0 {
+		daily = f.w.wrongCodes
+	}
+	return f.Credentials.TryPaper(ctx, number, hour, daily)
 }
 
 // sessionsOf are the sessions of the people of a roster.
