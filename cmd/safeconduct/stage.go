@@ -238,7 +238,7 @@ func (s *stage) show(story *demo.Story, dir string) error {
 			return err
 		}
 		state := verifier.State(c.Expect)
-		w := wordsOf(state)
+		w := wordsFor(verifier.Verdict{State: state, Reason: c.Reason})
 		cards = append(cards, stageCard{
 			Card: c, Picture: template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(svg)), //nolint:gosec // our own drawing
 			Sign: w.sign, Heading: w.heading, Next: w.next, Band: bands[state],

@@ -297,12 +297,13 @@ func (p *player) finish(ctx context.Context) error {
 	return p.step("Every card is read once more, as its list says", func() error {
 		for _, name := range p.order {
 			c := p.cards[name]
-			if err := p.expect(ctx, p.devices["gate-2"].pack, p.path(c), c.Code, c.expect); err != nil {
+			reason, err := p.verify(ctx, p.devices["gate-2"].pack, p.path(c), c.Code, c.expect)
+			if err != nil {
 				return fmt.Errorf("%s: %w", c.fileName, err)
 			}
 			p.story.Cards = append(p.story.Cards, Card{
 				Person: c.person.latin, Number: c.Number, Code: c.Code, Digits: c.Digits,
-				PNG: c.pngPath, SVG: c.svgPath, Expect: string(c.expect),
+				PNG: c.pngPath, SVG: c.svgPath, Expect: string(c.expect), Reason: reason,
 				Native: c.person.native, Language: c.person.tag,
 			})
 		}

@@ -581,6 +581,13 @@ async function authority(config, code, timezoneId) {
     await press(one.page, "signin");
     await at(one.page, "home");
     await to(one.page, "me");
+    // Whoever goes back has decided nothing, and finds it among what waits.
+    await press(one.page, "out");
+    await at(one.page, "asked");
+    await one.page.goBack();
+    await at(one.page, "home");
+    await answers(one, "no", "withdrawn");
+    await to(one.page, "me");
     await press(one.page, "out");
     await decide(one.page, "done");
     await press(one.page, "left");

@@ -6,6 +6,7 @@ import { begin as beginWords } from "../shared/words";
 import { asked } from "./deciding";
 import { forget } from "./names";
 import { Notices } from "./notices";
+import { handing } from "./once";
 import { Press, Screen, useLoaded, Loaded } from "./parts";
 import { passkeys } from "../shared/passkey";
 import { begin as beginPlaces, go, place } from "./place";
@@ -105,7 +106,12 @@ async function start(): Promise<void> {
   // Another window of this browser may have signed in somebody else.
   addEventListener("focus", () => { if (service.me.value) void service.same().catch(() => undefined); });
   service.another.subscribe((now) => { if (now) { forget(); asked.value = null; } });
-  place.subscribe(() => { service.another.value = ""; });
+  // Who goes back has not decided what was asked for, and finds it on the first screen.
+  // What is shown once stays.
+  place.subscribe(() => {
+    service.another.value = "";
+    if (!asked.value?.once && !handing()) asked.value = null;
+  });
   const app = document.getElementById("app");
   if (!app) return;
   app.replaceChildren();

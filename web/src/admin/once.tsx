@@ -41,11 +41,20 @@ export function Once({ shown, lines = [], name, done }: { shown: Shown; lines?: 
   );
 }
 
+let kept = 0;
+
+/** handing tells whether something is on the screen that is nowhere else. */
+export const handing = (): boolean => kept > 0;
+
 // stays asks before what is shown once is gone.
 function stays(): () => void {
   const ask = (e: Event): void => e.preventDefault();
   addEventListener("beforeunload", ask);
-  return () => removeEventListener("beforeunload", ask);
+  kept++;
+  return () => {
+    removeEventListener("beforeunload", ask);
+    kept--;
+  };
 }
 
 /** Printed is a card that was made by the approval of whoever sits here. Its picture is

@@ -14,9 +14,10 @@ export const place = computed(() => {
 /** to is the address of a place, for links. */
 export const to = (screen: string, id = ""): string => `#${screen}${id && `/${id}`}`;
 
-/** go goes to a place. */
+/** go goes to a place. It is there at once: the browser tells of it later. */
 export function go(screen: string, id = ""): void {
   location.hash = to(screen, id);
+  hash.value = location.hash.slice(1);
 }
 
 /** secretOfLink takes the secret of a link out of the address, so that neither the
