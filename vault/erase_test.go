@@ -259,8 +259,8 @@ func TestErasedIsUnknown(t *testing.T) {
 			return err
 		},
 		"read page":      func(by audit.Actor, _, d string) error { _, err := w.ReadPage(ctx, by, d, 1); return err },
-		"share":          func(by audit.Actor, _, d string) error { return w.Share(ctx, by, w.grant(d, w.second), vault.Signed{}) },
-		"share the case": func(by audit.Actor, c, _ string) error { return w.Share(ctx, by, w.grant(c, w.second), vault.Signed{}) },
+		"share":          func(by audit.Actor, _, d string) error { return w.give(by, w.grant(d, w.second), vault.Signed{}) },
+		"share the case": func(by audit.Actor, c, _ string) error { return w.give(by, w.grant(c, w.second), vault.Signed{}) },
 		"take back":      func(by audit.Actor, _, d string) error { return w.TakeBack(ctx, by, d, w.embassy.Agency) },
 		"add page": func(by audit.Actor, _, d string) error {
 			_, err := w.AddPage(ctx, by, d, vault.PageMeta{Role: vault.RoleData}, bytes.NewReader(pngOf(9, 9)))

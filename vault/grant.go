@@ -20,8 +20,14 @@ func (p Purpose) check(c *invalid.Checker) {
 	c.OneOf("/purpose", string(p), claims.Values("sharing_purpose"), invalid.Required)
 }
 
-// maxGrant is how long a grant may last. Longer needs are asked again.
-const maxGrant = 180 * 24 * time.Hour
+// maxGrant is how long a grant may last. Longer needs are asked again. What the holder
+// leaves for an agency lasts less: at most maxLeft, and maxReadings of them (docs/card.md,
+// Opening a record online).
+const (
+	maxGrant    = 180 * 24 * time.Hour
+	maxLeft     = 14 * 24 * time.Hour
+	maxReadings = 10
+)
 
 // Grant lets one agency read one record until a day, provided that the holder
 // opens it (OpenRecord). Record is a document's id, or a case's id for the
@@ -30,8 +36,12 @@ type Grant struct {
 	Record  string
 	Agency  string
 	Purpose Purpose
-	Until   time.Time // the last day on which it serves; midnight UTC
-	Consent Consent
+	Parts   []Part
+	// Readings is how many readings the holder leaves for the agency, by which it reads
+	// without her; 0 is none: each is opened by her code, at the counter.
+	Readings int
+	Until    time.Time // the last day on which it serves; midnight UTC
+	Consent  Consent
 }
 
 // Consent is what the holder said about this grant. It goes into her history,
@@ -65,6 +75,8 @@ func (g Grant) check(today time.Time) error {
 	var c invalid.Checker
 	c.Agency("/agency", g.Agency, invalid.Required)
 	g.Purpose.check(&c)
+	checkParts(&c, g.Parts)
+	c.Must(g.Readings >= 0 && g.Readings <= maxReadings, "/readings", invalid.CodeRange, "is from 0 to 10")
 	switch {
 	case g.Until.IsZero() || g.Until != g.Until.UTC().Truncate(24*time.Hour):
 		c.Add("/until", invalid.CodeFormat, "is a day, UTC")
@@ -72,6 +84,8 @@ func (g Grant) check(today time.Time) error {
 		c.Add("/until", invalid.CodeRange, "is today or later")
 	case g.Until.Sub(today) > maxGrant:
 		c.Add("/until", invalid.CodeRange, "is at most 180 days from today")
+	case g.Readings > 0 && g.Until.Sub(today) > maxLeft:
+		c.Add("/until", invalid.CodeRange, "is at most 14 days from today, where readings are left for the agency")
 	}
 	for _, one := range []struct {
 		field, value string
@@ -89,56 +103,59 @@ func (g Grant) check(today time.Time) error {
 
 // Share lets another agency read a record. It rewrites the record's key file
 // and nothing else, whatever the record weighs. A second grant to the same
-// agency replaces the first, and is asked the same questions.
+// agency replaces the first, is asked the same questions, and has another id.
 //
 // ErrConsent unless the holder agreed to it now, and her newest signed consent
 // allows it too, where one was signed. To an authority of her own state nothing
 // goes before she was asked whether that is safe: an *invalid.Error says that
 // the question is missing.
-func (v *Vault) Share(ctx context.Context, by audit.Actor, g Grant, signed Signed) error {
+func (v *Vault) Share(ctx context.Context, by audit.Actor, g Grant, signed Signed) (Shared, error) {
 	r, err := v.owned(ctx, by, g.Record)
 	if err != nil {
-		return err
+		return Shared{}, err
 	}
 	if err := g.check(v.today()); err != nil {
-		return err
+		return Shared{}, err
 	}
 	if g.Agency == by.Agency {
-		return invalid.One("/agency", invalid.CodeNotAllowed, "is another agency: the owner reads without a grant")
+		return Shared{}, invalid.One("/agency", invalid.CodeNotAllowed, "is another agency: the owner reads without a grant")
 	}
 	to, err := v.directory.Recipient(ctx, g.Agency)
 	if err != nil {
-		return fmt.Errorf("vault: whom to share with: %w", err)
+		return Shared{}, fmt.Errorf("vault: whom to share with: %w", err)
 	}
 	defer v.cases.lock(r.Case)()
 
 	origin, err := v.origin(ctx, r, signed.Origin)
 	if err != nil {
-		return fmt.Errorf("vault: where the holder is from: %w", err)
+		return Shared{}, fmt.Errorf("vault: where the holder is from: %w", err)
 	}
 	if err := g.agreed(to, origin, signed.Consents, claims.NewDay(v.now())); err != nil {
-		return err
+		return Shared{}, err
 	}
 	entry, err := v.entry(r, by, "record.shared", facts{
-		"with": g.Agency, "purpose": g.Purpose, "until": g.Until.Format(time.DateOnly),
+		"with": g.Agency, "purpose": g.Purpose, "parts": g.Parts, "readings": g.Readings, "until": g.Until.Format(time.DateOnly),
 		"mission": to.Class == claims.ClassMission, "own_state": origin.Involves(to),
 		"consent": facts{"holder": g.Consent.Holder, "mission": g.Consent.Mission, "safe_with_state": g.Consent.SafeWithState,
 			"method": g.Consent.Method, "language": g.Consent.Language, "circumstance": g.Consent.Circumstance},
 	})
 	if err != nil {
-		return err
+		return Shared{}, err
 	}
 	// The key file is written first, because a row must never name a key that is
 	// not there. A crash in between leaves an agency that could open the file, and
 	// no row that would let it.
 	if err := v.changeReaders(ctx, r, r.Agency, g.Agency, ""); err != nil {
-		return fmt.Errorf("vault: share: %w", err)
+		return Shared{}, fmt.Errorf("vault: share: %w", err)
 	}
-	err = v.store.Share(ctx, Shared{Record: r.ID, Case: r.Case, Agency: g.Agency, Purpose: g.Purpose, Until: g.Until, Day: v.today()}, entry)
-	if err != nil {
-		return fmt.Errorf("vault: share: %w", err)
+	given := Shared{
+		ID: newID(), Record: r.ID, Case: r.Case, Agency: g.Agency,
+		Purpose: g.Purpose, Parts: g.Parts, Readings: g.Readings, Until: g.Until, Day: v.today(),
 	}
-	return nil
+	if err := v.store.Share(ctx, given, entry); err != nil {
+		return Shared{}, fmt.Errorf("vault: share: %w", err)
+	}
+	return given, nil
 }
 
 // agreed reports whether the holder agreed to a grant: with what was said now,

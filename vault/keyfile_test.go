@@ -67,7 +67,7 @@ func TestMendReaders(t *testing.T) {
 
 	alone, err := w.keyring.Get(t.Context(), c.ID)
 	w.ok(err)
-	w.ok(w.Share(t.Context(), w.worker, w.grant(c.ID, w.second), vault.Signed{}))
+	w.ok(w.give(w.worker, w.grant(c.ID, w.second), vault.Signed{}))
 	shared, err := w.keyring.Get(t.Context(), c.ID)
 	w.ok(err)
 	if mended, err := w.MendReaders(t.Context(), c.ID); mended || err != nil {

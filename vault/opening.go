@@ -111,15 +111,20 @@ func (o Opening) check(now time.Time) error {
 	var c invalid.Checker
 	c.Must(o.Device != "" && len(o.Device) <= 64, "/device", invalid.CodeFormat, "is a device's id")
 	o.Purpose.check(&c)
-	c.There("/parts", len(o.Parts) > 0, invalid.Required)
-	for i, part := range o.Parts {
-		c.Must(slices.Contains(Parts, part), invalid.At("/parts", i), invalid.CodeNotInList, "is one of the listed parts")
-		c.Must(!slices.Contains(o.Parts[:i], part), invalid.At("/parts", i), invalid.CodeDuplicate, "is in the list already")
-	}
+	checkParts(&c, o.Parts)
 	if d := now.Unix()/60 - o.Minute; d > int64(clockSkew.Minutes()) || -d > int64(clockSkew.Minutes()) {
 		c.Add("/minute", "clock", "is within five minutes of the service's clock")
 	}
 	return c.Err()
+}
+
+// checkParts wants some of the listed parts, each once.
+func checkParts(c *invalid.Checker, parts []Part) {
+	c.There("/parts", len(parts) > 0, invalid.Required)
+	for i, part := range parts {
+		c.Must(slices.Contains(Parts, part), invalid.At("/parts", i), invalid.CodeNotInList, "is one of the listed parts")
+		c.Must(!slices.Contains(parts[:i], part), invalid.At("/parts", i), invalid.CodeDuplicate, "is in the list already")
+	}
 }
 
 // OpenRecord opens a record to the actor's agency for the rest of the day,
@@ -140,7 +145,7 @@ func (v *Vault) OpenRecord(ctx context.Context, by audit.Actor, o Opening, openK
 		return time.Time{}, ErrNonce
 	case err != nil:
 		return time.Time{}, fmt.Errorf("vault: open a record: %w", err)
-	case nonce.Actor != by.ID || nonce.Agency != by.Agency || !now.Before(nonce.Expires):
+	case nonce.Actor != by.ID || nonce.Agency != by.Agency || nonce.About != "" || !now.Before(nonce.Expires):
 		return time.Time{}, ErrNonce
 	}
 	if err := o.check(now); err != nil {

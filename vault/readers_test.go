@@ -104,7 +104,7 @@ func TestDocumentByReader(t *testing.T) {
 			w.directory[by.Agency] = claims.Recipient{Class: one.class, Country: one.country}
 			g := w.grant(d.ID, by)
 			g.Purpose = one.purpose
-			w.ok(w.Share(ctx, w.worker, g, vault.Signed{}))
+			w.ok(w.give(w.worker, g, vault.Signed{}))
 			whole := map[claims.Reader]string{claims.ReaderEmbassy: paper + lost, claims.ReaderCaseworker: paper + lost + keeps, claims.ReaderLawyer: paper + lost + keeps}[one.reader]
 			all := map[claims.Reader]string{claims.ReaderOfficer: "2", claims.ReaderMedical: "2"}[one.reader]
 			if all == "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -149,6 +150,13 @@ func TestConsent(t *testing.T) {
 		{"police of her state, not safe", police, func(g *vault.Grant) { g.Consent.SafeWithState = "no" }, vault.ErrConsent},
 		{"police where she is, not asked", host, func(g *vault.Grant) { g.Consent.SafeWithState = "" }, nil},
 		{"purpose", w.second, func(g *vault.Grant) { g.Purpose = "curiosity" }, invalid.ErrInput},
+		{"no parts", w.second, func(g *vault.Grant) { g.Parts = nil }, invalid.ErrInput},
+		{"a part that nobody knows", w.second, func(g *vault.Grant) { g.Parts = []vault.Part{"everything"} }, invalid.ErrInput},
+		{"a part twice", w.second, func(g *vault.Grant) { g.Parts = []vault.Part{vault.PartPages, vault.PartPages} }, invalid.ErrInput},
+		{"eleven readings", w.second, func(g *vault.Grant) { g.Readings = 11 }, invalid.ErrInput},
+		{"less than none", w.second, func(g *vault.Grant) { g.Readings = -1 }, invalid.ErrInput},
+		{"readings for 15 days", w.second, func(g *vault.Grant) { g.Readings, g.Until = 1, w.now.Truncate(24*time.Hour).AddDate(0, 0, 15) }, invalid.ErrInput},
+		{"readings for 14 days", w.second, func(g *vault.Grant) { g.Readings, g.Until = 10, w.now.Truncate(24*time.Hour).AddDate(0, 0, 14) }, nil},
 		{"yesterday", w.second, func(g *vault.Grant) { g.Until = g.Until.AddDate(0, 0, -10) }, invalid.ErrInput},
 		{"for ever", w.second, func(g *vault.Grant) { g.Until = g.Until.AddDate(1, 0, 0) }, invalid.ErrInput},
 		{"half a day", w.second, func(g *vault.Grant) { g.Until = g.Until.Add(time.Hour) }, invalid.ErrInput},
@@ -156,21 +164,21 @@ func TestConsent(t *testing.T) {
 	} {
 		g := w.grant(d.ID, one.with)
 		one.edit(&g)
-		w.is(one.name, w.Share(ctx, w.worker, g, vault.Signed{}), one.want)
+		w.is(one.name, w.give(w.worker, g, vault.Signed{}), one.want)
 	}
 	g := w.grant(d.ID, w.second)
 	g.Agency = id()
-	if w.Share(ctx, w.worker, g, vault.Signed{}) == nil {
+	if w.give(w.worker, g, vault.Signed{}) == nil {
 		t.Error("shared with an agency that the network does not know")
 	}
-	w.has(c.ID, "record.shared", 3)
+	w.has(c.ID, "record.shared", 4)
 
 	// What documents show decides whose state it is.
 	third := w.agency("LawEnforcement", "THA")
 	unasked := func(record string, with audit.Actor) error {
 		g := w.grant(record, with)
 		g.Consent.SafeWithState = ""
-		return w.Share(ctx, w.worker, g, vault.Signed{})
+		return w.give(w.worker, g, vault.Signed{})
 	}
 	unknown := w.newCase()
 	w.is("police of some state, nothing known of her", unasked(unknown.ID, third), invalid.ErrInput)
@@ -195,7 +203,6 @@ func (w *world) agency(class, country string) audit.Actor {
 func TestSignedConsent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ctx := t.Context()
 	c := w.newCase()
 	d := w.newDocument(c.ID)
 	today := claims.NewDay(w.now)
@@ -234,10 +241,36 @@ func TestSignedConsent(t *testing.T) {
 				signed.Consents = append(signed.Consents, &word)
 			}
 			for _, record := range []string{d.ID, c.ID} {
-				w.is("grant", w.Share(ctx, w.worker, w.grant(record, one.with), signed), one.want)
-				w.is("grant again", w.Share(ctx, w.worker, w.grant(record, one.with), signed), one.want)
+				w.is("grant", w.give(w.worker, w.grant(record, one.with), signed), one.want)
+				w.is("grant again", w.give(w.worker, w.grant(record, one.with), signed), one.want)
 			}
 		})
+	}
+}
+
+// TestRenewedGrant: a grant that is given again has another id, by which whatever hung on
+// the one before is over.
+func TestRenewedGrant(t *testing.T) {
+	w := newWorld(t)
+	c := w.newCase()
+	g := w.grant(c.ID, w.second)
+	g.Parts, g.Readings = []vault.Part{vault.PartAttestations}, 2
+	first, err := w.Share(t.Context(), w.worker, g, vault.Signed{})
+	w.ok(err)
+	second, err := w.Share(t.Context(), w.worker, g, vault.Signed{})
+	w.ok(err)
+	if first.ID == second.ID || first.ID == "" {
+		t.Errorf("ids %q and %q", first.ID, second.ID)
+	}
+	for _, given := range []func() ([]vault.Shared, error){
+		func() ([]vault.Shared, error) { return w.Grants(t.Context(), w.worker, c.ID) },
+		func() ([]vault.Shared, error) { return w.SharedWith(t.Context(), w.second) },
+	} {
+		got, err := given()
+		w.ok(err)
+		if len(got) != 1 || !reflect.DeepEqual(got[0], second) {
+			t.Errorf("grants %+v, want %+v", got, second)
+		}
 	}
 }
 
@@ -522,7 +555,7 @@ func TestSharingAtOnce(t *testing.T) {
 	for range 4 {
 		for _, a := range agencies {
 			wait.Go(func() {
-				if err := w.Share(ctx, w.worker, w.grant(d.ID, a), vault.Signed{}); err != nil {
+				if err := w.give(w.worker, w.grant(d.ID, a), vault.Signed{}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -586,7 +619,7 @@ func TestKeeperLies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.keeper.lie = lie
-			if err := w.Share(ctx, w.worker, w.grant(d.ID, w.second), vault.Signed{}); err == nil {
+			if err := w.give(w.worker, w.grant(d.ID, w.second), vault.Signed{}); err == nil {
 				t.Error("shared")
 			}
 			if _, err := w.CreateCase(ctx, w.worker); err == nil {

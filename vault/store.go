@@ -44,12 +44,16 @@ type Object struct {
 // Shared is a row about a grant: an agency that may read a record until the
 // end of a day. There is at most one per record and agency.
 type Shared struct {
-	Record  string
-	Case    string
-	Agency  string
-	Purpose Purpose
-	Until   time.Time // the last day, midnight UTC
-	Day     time.Time // when it was given
+	ID       string // another one whenever the grant is given again, so that what hung on the one before is over
+	Record   string
+	Case     string
+	Agency   string
+	Word     string // the holder's word that it stands on; empty for a grant from before there were any
+	Purpose  Purpose
+	Parts    []Part
+	Readings int       // 0: at the counter only; else how many she left for the agency
+	Until    time.Time // the last day, midnight UTC
+	Day      time.Time // when it was given
 }
 
 // Opened is a row about an opening, which lives until the end of its day.
@@ -68,6 +72,7 @@ type Nonce struct {
 	Nonce   string
 	Actor   string
 	Agency  string
+	About   string // a digest of what it serves for; empty for an opening
 	Expires time.Time
 }
 

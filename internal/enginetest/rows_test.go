@@ -202,10 +202,11 @@ func (a *attacked) fill() {
 	a.document = kept.ID
 	for _, to := range []audit.Actor{a.other, a.mission} {
 		for _, record := range []string{a.case_, a.document} {
-			a.ok(a.s.Vault.Share(ctx, a.ngo, vault.Grant{
-				Record: record, Agency: to.Agency, Purpose: "confirm_identity", Until: rowsNow().Truncate(24*time.Hour).AddDate(0, 0, 30),
+			_, err := a.s.Vault.Share(ctx, a.ngo, vault.Grant{
+				Record: record, Agency: to.Agency, Purpose: "confirm_identity", Parts: vault.Parts, Until: rowsNow().Truncate(24*time.Hour).AddDate(0, 0, 30),
 				Consent: vault.Consent{Holder: true, Mission: true, SafeWithState: "yes", Method: "signature", Language: "en", Circumstance: "free"},
-			}, vault.Signed{}))
+			}, vault.Signed{})
+			a.ok(err)
 		}
 	}
 	a.open(a.other)

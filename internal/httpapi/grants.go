@@ -46,8 +46,12 @@ func (s *Server) share(c context.Context, record api.ID, whole bool, order api.G
 	if err != nil {
 		return api.Grant{}, err
 	}
-	err = s.cfg.Vault.Share(ctx, by, vault.Grant{
-		Record: record, Agency: order.Agency, Purpose: vault.Purpose(order.Purpose), Until: until,
+	parts := partsOf(order.Parts)
+	if len(parts) == 0 {
+		parts = vault.Parts
+	}
+	shared, err := s.cfg.Vault.Share(ctx, by, vault.Grant{
+		Record: record, Agency: order.Agency, Purpose: vault.Purpose(order.Purpose), Parts: parts, Readings: order.Readings, Until: until,
 		Consent: vault.Consent{
 			Holder: given.Holder, Mission: given.Mission, SafeWithState: string(given.SafeWithState),
 			Method: string(given.Method), Language: given.Language, Circumstance: string(given.Circumstance),
@@ -57,7 +61,7 @@ func (s *Server) share(c context.Context, record api.ID, whole bool, order api.G
 		return api.Grant{}, err
 	}
 	tellsAbout(c, caseID)
-	return api.Grant{Record: record, Agency: order.Agency, Purpose: order.Purpose, Until: order.Until}, nil
+	return grantOf(shared), nil
 }
 
 // caseNamed finds the case of a record. A document where a case is meant, and the
@@ -120,5 +124,18 @@ func (s *Server) ListShared(ctx context.Context, _ api.ListSharedRequestObject) 
 }
 
 func grantOf(g vault.Shared) api.Grant {
-	return api.Grant{Record: g.Record, Agency: g.Agency, Purpose: api.Purpose(g.Purpose), Until: formatDay(g.Until)}
+	out := api.Grant{
+		ID: g.ID, Record: g.Record, Agency: g.Agency, Purpose: api.Purpose(g.Purpose), Parts: []api.Part{}, Readings: g.Readings, Until: formatDay(g.Until),
+	}
+	for _, p := range g.Parts {
+		out.Parts = append(out.Parts, api.Part(p))
+	}
+	return out
+}
+
+func partsOf(parts []api.Part) (out []vault.Part) {
+	for _, p := range parts {
+		out = append(out, vault.Part(p))
+	}
+	return out
 }

@@ -75,8 +75,8 @@ func TestKeyringOfAFile(t *testing.T) {
 	unshared := copied() // two records
 	opened(t, cfg, func(s *Service) {
 		other := house.At(t, s.People, s.Passkeys).Agency(s.Network, roster.Agency{Name: "Bridge", Class: "NGO", Country: "THA", Desk: "+66"})
-		if err := s.Vault.Share(t.Context(), by, vault.Grant{
-			Record: record, Agency: other, Purpose: "legal_aid", Until: time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 7),
+		if _, err := s.Vault.Share(t.Context(), by, vault.Grant{
+			Record: record, Agency: other, Purpose: "legal_aid", Parts: vault.Parts, Until: time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 7),
 			Consent: vault.Consent{Holder: true, Method: "signature", Language: "en", Circumstance: "free"},
 		}, vault.Signed{}); err != nil {
 			t.Fatal(err)

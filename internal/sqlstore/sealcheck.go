@@ -452,8 +452,8 @@ func (k *sealer) rowsOfCases(ctx context.Context, q querier, after, last string)
 			return sealedRow{ofCase(i.caseID), i.record, k.index(i.record, i.place)}
 		}, "SELECT r.case_id, o.record_id, o.place FROM number_index o "+ofRecords+
 			" UNION ALL SELECT r.case_id, o.record_id, o.place FROM number_places o "+ofRecords, after, last),
-		gather(ctx, q, &rows, scanGrant, func(s vault.Shared) sealedRow {
-			return sealedRow{ofCase(s.Case), s.Record, k.grant(s)}
+		gather(ctx, q, &rows, scanGrant, func(g grantRow) sealedRow {
+			return sealedRow{ofCase(g.Case), g.Record, k.grant(g)}
 		}, selectGrant+"WHERE "+between, after, last),
 		gather(ctx, q, &rows, scanErasure, func(e vault.Erasure) sealedRow {
 			return sealedRow{ofCase(e.Case), e.Case, k.erasure(e)}

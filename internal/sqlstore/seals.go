@@ -177,8 +177,12 @@ func (k *sealer) index(record string, place []byte) seal {
 	return k.seal(sealedIndex, ofTable(sealedIndex, 0).text(record).bytes(place))
 }
 
-func (k *sealer) grant(s vault.Shared) seal {
-	return k.seal(sealedGrant, ofTable(sealedGrant, 0).text(s.Record, s.Case, s.Agency, string(s.Purpose)).number(toDay(s.Until), toDay(s.Day)))
+func (k *sealer) grant(g grantRow) seal {
+	m := ofTable(sealedGrant, 0).text(g.Record, g.Case, g.Agency, string(g.Purpose)).number(toDay(g.Until), toDay(g.Day))
+	if g.ID != "" || g.Word != "" || g.parts != 0 || g.Readings != 0 { // else it is the seal of before there were any
+		m = m.text(g.ID, g.Word).number(g.parts, int64(g.Readings))
+	}
+	return k.seal(sealedGrant, m)
 }
 
 func (k *sealer) erasure(e vault.Erasure) seal {

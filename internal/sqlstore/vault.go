@@ -3,7 +3,9 @@ package sqlstore
 import (
 	"context"
 	"crypto/hmac"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -516,6 +518,10 @@ func (v *Vault) Spend(ctx context.Context, day time.Time, budgets ...vault.Budge
 
 // Share adds or replaces a grant.
 func (v *Vault) Share(ctx context.Context, s vault.Shared, entries ...audit.Entry) error {
+	parts, err := partBits(s.Parts)
+	if err != nil {
+		return err
+	}
 	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		if err := openCase(ctx, tx, h, s.Case); err != nil {
 			return err
@@ -534,13 +540,14 @@ func (v *Vault) Share(ctx context.Context, s vault.Shared, entries ...audit.Entr
 			}
 		}
 		_, err = tx.ExecContext(ctx,
-			`INSERT INTO grants (record_id, agency, case_id, purpose, until_day, day) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (record_id, agency) DO UPDATE SET purpose = $4, until_day = $5, day = $6`,
-			s.Record, s.Agency, s.Case, s.Purpose, toDay(s.Until), toDay(s.Day))
+			`INSERT INTO grants (record_id, agency, case_id, purpose, until_day, day, id, word_id, parts, readings)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (record_id, agency) DO UPDATE
+			SET purpose = $4, until_day = $5, day = $6, id = $7, word_id = $8, parts = $9, readings = $10`,
+			s.Record, s.Agency, s.Case, s.Purpose, toDay(s.Until), toDay(s.Day), s.ID, s.Word, parts, s.Readings)
 		if err != nil {
 			return fmt.Errorf("sqlstore: share: %w", err)
 		}
-		of.put(h.grant(s))
+		of.put(h.grant(grantRow{s, parts}))
 		return v.db.appendEntries(ctx, tx, h, entries...)
 	})
 }
@@ -566,40 +573,67 @@ func (v *Vault) TakeBack(ctx context.Context, record, agency string, entries ...
 	})
 }
 
-const selectGrant = "SELECT record_id, case_id, agency, purpose, until_day, day FROM grants "
+// grantRow is a grant as it stands.
+type grantRow struct {
+	vault.Shared
 
-func scanGrant(row scanner) (s vault.Shared, err error) {
+	parts int64
+}
+
+// shared is the grant as the vault knows it. One from before grants had ids has one that
+// follows from what it is of, and all parts: so it was when it was given.
+func (g grantRow) shared() vault.Shared {
+	s := g.Shared
+	if s.ID == "" {
+		named := sha256.Sum256([]byte("grant/" + s.Record + "/" + s.Agency))
+		s.ID, s.Parts = hex.EncodeToString(named[:16]), slices.Clone(vault.Parts)
+	}
+	return s
+}
+
+const selectGrant = "SELECT record_id, case_id, agency, purpose, until_day, day, id, word_id, parts, readings FROM grants "
+
+func scanGrant(row scanner) (g grantRow, err error) {
 	var until, day int64
-	err = row.Scan(&s.Record, &s.Case, &s.Agency, &s.Purpose, &until, &day)
-	s.Until, s.Day = fromDay(until), fromDay(day)
-	return s, err
+	err = row.Scan(&g.Record, &g.Case, &g.Agency, &g.Purpose, &until, &day, &g.ID, &g.Word, &g.parts, &g.Readings)
+	g.Until, g.Day, g.Parts = fromDay(until), fromDay(day), partsOf(g.parts)
+	return g, err
 }
 
 // grantsWhere reads grants and holds each against its case.
 func grantsWhere(ctx context.Context, q querier, h *heads, where string, args ...any) ([]vault.Shared, error) {
-	all, err := list(ctx, q, scanGrant, selectGrant+where, args...)
+	rows, err := grantRows(ctx, q, h, where, args...)
+	all := make([]vault.Shared, len(rows))
+	for i, g := range rows {
+		all[i] = g.shared()
+	}
+	return all, err
+}
+
+func grantRows(ctx context.Context, q querier, h *heads, where string, args ...any) ([]grantRow, error) {
+	rows, err := list(ctx, q, scanGrant, selectGrant+where, args...)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range all {
-		of, err := h.of(ctx, ofCase(s.Case))
+	for _, g := range rows {
+		of, err := h.of(ctx, ofCase(g.Case))
 		if err != nil {
 			return nil, err
 		}
-		if !of.has(h.grant(s)) {
-			return nil, &SealError{sealedGrant.String(), s.Record}
+		if !of.has(h.grant(g)) {
+			return nil, &SealError{sealedGrant.String(), g.Record}
 		}
 	}
-	return all, nil
+	return rows, nil
 }
 
-func grantIn(ctx context.Context, q querier, h *heads, record, agency string) (vault.Shared, error) {
-	all, err := grantsWhere(ctx, q, h, "WHERE record_id = $1 AND agency = $2", record, agency)
+func grantIn(ctx context.Context, q querier, h *heads, record, agency string) (grantRow, error) {
+	all, err := grantRows(ctx, q, h, "WHERE record_id = $1 AND agency = $2", record, agency)
 	if err == nil && len(all) != 1 {
 		err = vault.ErrNotFound
 	}
 	if err != nil {
-		return vault.Shared{}, err
+		return grantRow{}, err
 	}
 	return all[0], nil
 }
@@ -615,7 +649,10 @@ func (v *Vault) grants(ctx context.Context, where string, args ...any) (all []va
 // Grant returns one grant.
 func (v *Vault) Grant(ctx context.Context, record, agency string) (s vault.Shared, err error) {
 	err = v.db.believed(ctx, func(h *heads) error {
-		s, err = grantIn(ctx, h.q, h, record, agency)
+		g, err := grantIn(ctx, h.q, h, record, agency)
+		if err == nil {
+			s = g.shared()
+		}
 		return err
 	})
 	return s, err
@@ -641,8 +678,8 @@ func (v *Vault) AddNonce(ctx context.Context, n vault.Nonce, now time.Time) erro
 	return v.db.tx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "DELETE FROM nonces WHERE expires < $1", now.Unix())
 		if err == nil {
-			_, err = tx.ExecContext(ctx, "INSERT INTO nonces (nonce, actor, agency, expires) VALUES ($1, $2, $3, $4)",
-				n.Nonce, n.Actor, n.Agency, n.Expires.Unix())
+			_, err = tx.ExecContext(ctx, "INSERT INTO nonces (nonce, actor, agency, about, expires) VALUES ($1, $2, $3, $4, $5)",
+				n.Nonce, n.Actor, n.Agency, n.About, n.Expires.Unix())
 		}
 		if isTaken(err) {
 			return vault.ErrConflict
@@ -658,8 +695,8 @@ func (v *Vault) AddNonce(ctx context.Context, n vault.Nonce, now time.Time) erro
 func (v *Vault) TakeNonce(ctx context.Context, nonce string) (n vault.Nonce, err error) {
 	err = v.db.tx(ctx, func(tx *sql.Tx) error {
 		var expires int64
-		err := tx.QueryRowContext(ctx, "DELETE FROM nonces WHERE nonce = $1 RETURNING nonce, actor, agency, expires", nonce).
-			Scan(&n.Nonce, &n.Actor, &n.Agency, &expires)
+		err := tx.QueryRowContext(ctx, "DELETE FROM nonces WHERE nonce = $1 RETURNING nonce, actor, agency, about, expires", nonce).
+			Scan(&n.Nonce, &n.Actor, &n.Agency, &n.About, &expires)
 		n.Expires = time.Unix(expires, 0).UTC()
 		return found(err)
 	})
@@ -698,11 +735,21 @@ func partBits(parts []vault.Part) (int64, error) {
 	for _, p := range parts {
 		i := slices.Index(vault.Parts, p)
 		if i < 0 {
-			return 0, errors.New("sqlstore: an opening of an unknown part")
+			return 0, errors.New("sqlstore: an unknown part")
 		}
 		bits |= 1 << i
 	}
 	return bits, nil
+}
+
+// partsOf reverses partBits.
+func partsOf(bits int64) (parts []vault.Part) {
+	for i, p := range vault.Parts {
+		if bits&(1<<i) != 0 {
+			parts = append(parts, p)
+		}
+	}
+	return parts
 }
 
 // openingRow is an opening with its MAC.
@@ -716,12 +763,7 @@ type openingRow struct {
 func scanOpening(row scanner) (o openingRow, err error) {
 	var day int64
 	err = row.Scan(&o.ID, &o.Record, &o.Case, &o.Agency, &o.parts, &day, &o.mac)
-	for i, p := range vault.Parts {
-		if o.parts&(1<<i) != 0 {
-			o.Parts = append(o.Parts, p)
-		}
-	}
-	o.Day = fromDay(day)
+	o.Parts, o.Day = partsOf(o.parts), fromDay(day)
 	return o, err
 }
 

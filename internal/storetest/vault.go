@@ -274,13 +274,14 @@ func vaultGrants(t *testing.T, s vault.Store) {
 	ctx := t.Context()
 	c := newCase(t, s, "agency-a")
 	d := newDocument(t, s, c)
-	g := vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Until: Day(5), Day: Day(0)}
+	g := vault.Shared{ID: NewID(), Record: d.ID, Case: c.ID, Agency: "agency-b", Word: NewID(), Purpose: "protection",
+		Parts: []vault.Part{vault.PartIdentity, vault.PartPages}, Readings: 3, Until: Day(5), Day: Day(0)}
 	_, err := s.Grant(ctx, d.ID, "agency-b")
 	is(t, "no grant", err, vault.ErrNotFound)
 	ok(t, s.Share(ctx, g, Entry(t, c.ID)))
 	same(t, "grant", get[vault.Shared](t)(s.Grant(ctx, d.ID, "agency-b")), g)
 
-	g.Until, g.Purpose = Day(9), "shelter"
+	g.ID, g.Until, g.Purpose, g.Parts, g.Readings = NewID(), Day(9), "shelter", []vault.Part{vault.PartStatus}, 0
 	ok(t, s.Share(ctx, g, Entry(t, c.ID)))
 	ofCase := g
 	ofCase.Record, ofCase.Until = c.ID, Day(2)
@@ -295,12 +296,22 @@ func vaultGrants(t *testing.T, s vault.Store) {
 	is(t, "taken back twice", s.TakeBack(ctx, d.ID, "agency-b", Entry(t, c.ID)), vault.ErrNotFound)
 	same(t, "left", get[[]vault.Shared](t)(s.GrantsTo(ctx, "agency-b")), []vault.Shared{ofCase})
 	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, c.ID))), 2+3+1)
+
+	// One from before grants had ids is of everything, and always has the same id.
+	ok(t, s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-c", Purpose: "medical", Until: Day(3), Day: Day(0)}, Entry(t, c.ID)))
+	before := get[vault.Shared](t)(s.Grant(ctx, d.ID, "agency-c"))
+	same(t, "its parts", before.Parts, vault.Parts)
+	same(t, "its id", len(before.ID), len(NewID()))
+	same(t, "its id again", get[[]vault.Shared](t)(s.GrantsTo(ctx, "agency-c")), []vault.Shared{before})
+	g.Agency = "agency-c"
+	ok(t, s.Share(ctx, g, Entry(t, c.ID)))
+	same(t, "given again", get[vault.Shared](t)(s.Grant(ctx, d.ID, "agency-c")), g)
 }
 
 func vaultNonces(t *testing.T, s vault.Store) {
 	ctx := t.Context()
 	now := Day(0)
-	n := vault.Nonce{Nonce: "n1", Actor: "actor", Agency: "agency-a", Expires: now.Add(120e9)}
+	n := vault.Nonce{Nonce: "n1", Actor: "actor", Agency: "agency-a", About: "a digest", Expires: now.Add(120e9)}
 	ok(t, s.AddNonce(ctx, n, now))
 
 	var wait sync.WaitGroup

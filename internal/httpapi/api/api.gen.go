@@ -510,6 +510,36 @@ func (e PaperAnswerAnswer) Valid() bool {
 	}
 }
 
+// Defines values for Part.
+const (
+	PartAttestations Part = "attestations"
+	PartDocument     Part = "document"
+	PartIdentity     Part = "identity"
+	PartPages        Part = "pages"
+	PartPortrait     Part = "portrait"
+	PartStatus       Part = "status"
+)
+
+// Valid indicates whether the value is a known member of the Part enum.
+func (e Part) Valid() bool {
+	switch e {
+	case PartAttestations:
+		return true
+	case PartDocument:
+		return true
+	case PartIdentity:
+		return true
+	case PartPages:
+		return true
+	case PartPortrait:
+		return true
+	case PartStatus:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PersonState.
 const (
 	PersonStateActive  PersonState = "active"
@@ -1295,8 +1325,15 @@ type FoundingState struct {
 // Grant defines model for Grant.
 type Grant struct {
 	// Agency 128 random bits in lower-case hex
-	Agency  ID      `json:"agency"`
+	Agency ID `json:"agency"`
+
+	// ID Another one whenever the grant is given again: what was open by the one before is over then
+	ID      ID      `json:"id"`
+	Parts   []Part  `json:"parts"`
 	Purpose Purpose `json:"purpose"`
+
+	// Readings How many readings the holder leaves for the agency, which it takes without her; then the last day is at most 14 days from today. 0 is none: each is opened by her code, at a counter
+	Readings ReadingsLeft `json:"readings"`
 
 	// Record 128 random bits in lower-case hex
 	Record ID `json:"record"`
@@ -1353,7 +1390,13 @@ type GrantOrder struct {
 	// Agency 128 random bits in lower-case hex
 	Agency  ID           `json:"agency"`
 	Consent GrantConsent `json:"consent"`
-	Purpose Purpose      `json:"purpose"`
+
+	// Parts What of it; everything where nothing is said
+	Parts   []Part  `json:"parts,omitempty,omitzero"`
+	Purpose Purpose `json:"purpose"`
+
+	// Readings How many readings the holder leaves for the agency, which it takes without her; then the last day is at most 14 days from today. 0 is none: each is opened by her code, at a counter
+	Readings ReadingsLeft `json:"readings,omitempty,omitzero"`
 
 	// Until A day, UTC
 	Until Day `json:"until"`
@@ -1612,6 +1655,9 @@ type PaperQuestion struct {
 	Number private.String `json:"number"`
 }
 
+// Part A part of a record. `status` goes with `attestations`, for a mission that is to know more than who she is: what the agency found, and how far the procedure has come
+type Part string
+
 // PartnerOrder defines model for PartnerOrder.
 type PartnerOrder struct {
 	// Partner 128 random bits in lower-case hex
@@ -1758,6 +1804,9 @@ type QuotaOrder struct {
 // Reader As whom somebody reads, by the class of his agency, his role, and the purpose that
 // the holder agreed to. Given with what is read.
 type Reader string
+
+// ReadingsLeft How many readings the holder leaves for the agency, which it takes without her; then the last day is at most 14 days from today. 0 is none: each is opened by her code, at a counter
+type ReadingsLeft = int
 
 // Request defines model for Request.
 type Request struct {

@@ -1,0 +1,19 @@
+-- +goose Up
+-- A grant has an id, which is a new one whenever it is given again; the word of the
+-- holder that it stands on; a bit for each part, in the order of vault.Parts; and how many
+-- readings are left for the agency. One from before has no id: it stands on no word, and
+-- is of all parts.
+ALTER TABLE grants ADD COLUMN id TEXT NOT NULL DEFAULT '';
+ALTER TABLE grants ADD COLUMN word_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE grants ADD COLUMN parts BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE grants ADD COLUMN readings BIGINT NOT NULL DEFAULT 0;
+
+-- What a challenge was given for: a digest, and nothing for an opening.
+ALTER TABLE nonces ADD COLUMN about TEXT NOT NULL DEFAULT '';
+
+-- +goose Down
+ALTER TABLE nonces DROP COLUMN about;
+ALTER TABLE grants DROP COLUMN readings;
+ALTER TABLE grants DROP COLUMN parts;
+ALTER TABLE grants DROP COLUMN word_id;
+ALTER TABLE grants DROP COLUMN id;
