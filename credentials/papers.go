@@ -29,12 +29,12 @@ const (
 	PaperNotInUse PaperAnswer = "not_in_use"
 )
 
-// wrongPerDay is how many wrong codes there may be for one number within a day, by the
+// WrongPerDay is how many wrong codes there may be for one number within a day, by the
 // clock's hours, whoever tries and whether or not there is such a card. Up to then its
 // code is answered: whoever knows a number alone can't shut its holder out. Of 10^10
 // codes 1,000 are a chance of one in ten million (docs/decisions/0059).
 const (
-	wrongPerDay    = 1000
+	WrongPerDay    = 1000
 	paperTriesKept = 48 // hours
 )
 
@@ -155,7 +155,7 @@ func (is *Issuer) try(ctx context.Context, who, digits string) (try, error) {
 		return try{}, err
 	}
 	hour := hours(is.cfg.Now())
-	within, err := is.cfg.Store.TryPaper(ctx, place, hour, wrongPerDay)
+	within, err := is.cfg.Store.TryPaper(ctx, place, hour, WrongPerDay)
 	if err != nil {
 		return try{}, fmt.Errorf("count the try: %w", err)
 	}

@@ -543,6 +543,38 @@ func TestLookUpBudget(t *testing.T) {
 	w.ok(err)
 }
 
+// TestLookUpsOfSevenAgencies is hostile case 90: ten officers of each of seven agencies
+// look up all that they may, and it is not somebody else's: not of an agency that has
+// asked nothing yet, nor of an agency whose own budget is not spent. An eleventh officer
+// of theirs gets nothing more.
+func TestLookUpsOfSevenAgencies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ask := func(agency, officer string) error {
+		_, _, err := w.ProposeLookUp(t.Context(), audit.Actor{ID: agency + officer, Agency: agency, Role: "officer"}, specimenQuery())
+		return err
+	}
+	for a := range 7 {
+		agency := fmt.Sprint("agency-", a)
+		for o := range vault.LookUpsPerAgency / vault.LookUpsPerOfficer {
+			for range vault.LookUpsPerOfficer {
+				w.ok(ask(agency, fmt.Sprint(o)))
+			}
+			if err := ask(agency, fmt.Sprint(o)); !errors.Is(err, vault.ErrBudget) {
+				t.Errorf("an officer's thirty-first: %v", err)
+			}
+		}
+		if err := ask(agency, "another"); !errors.Is(err, vault.ErrBudget) {
+			t.Errorf("an agency's three hundred and first: %v", err)
+		}
+	}
+	for range vault.LookUpsPerOfficer {
+		w.ok(ask("agency-7", "1"))
+	}
+	_, err := w.LookUp(t.Context(), w.second, specimenQuery())
+	w.ok(err)
+}
+
 // TestSharingAtOnce: many changes of one key file, none of which is lost.
 func TestSharingAtOnce(t *testing.T) {
 	t.Parallel()

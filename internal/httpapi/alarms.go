@@ -22,16 +22,18 @@ type AlarmCode = api.AlarmCode
 
 // The alarms.
 const (
-	AlarmRoster     = api.RosterMismatch
-	AlarmRows       = api.RowsMismatch
-	AlarmLog        = api.LogStopped
-	AlarmPublishing = api.PublishingStopped
-	AlarmSignerAway = api.SignerAway
-	AlarmQuota      = api.QuotaExceeded
-	AlarmLookUps    = api.LookUps
-	AlarmChanges    = api.ChangesWaiting
-	AlarmFounding   = api.FoundingOpen
-	AlarmReopened   = api.FoundingReopened
+	AlarmRoster       = api.RosterMismatch
+	AlarmRows         = api.RowsMismatch
+	AlarmLog          = api.LogStopped
+	AlarmPublishing   = api.PublishingStopped
+	AlarmSignerAway   = api.SignerAway
+	AlarmQuota        = api.QuotaExceeded
+	AlarmLookUps      = api.LookUps
+	AlarmLookUpsInAll = api.LookUpsInAll
+	AlarmWrongCodes   = api.WrongCodes
+	AlarmChanges      = api.ChangesWaiting
+	AlarmFounding     = api.FoundingOpen
+	AlarmReopened     = api.FoundingReopened
 )
 
 // ListAlarms lists what somebody should look at now.

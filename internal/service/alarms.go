@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/signer"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
@@ -51,7 +52,8 @@ func (s *Service) Alarms(ctx context.Context) ([]httpapi.Alarm, error) {
 	return append(append(all, counted...), s.rosterAlarms(state)...), err
 }
 
-// countedAlarms tells of agencies that were at their limit, and of many look-ups.
+// countedAlarms tells of agencies that were at their limit, of many look-ups, and of many
+// wrong codes.
 func (s *Service) countedAlarms(ctx context.Context, state roster.State) ([]httpapi.Alarm, error) {
 	now := s.cfg.Now()
 	refusals, err := s.DB.Credentials().Refusals(ctx, now.Add(-quotaTold))
@@ -62,24 +64,44 @@ func (s *Service) countedAlarms(ctx context.Context, state roster.State) ([]http
 	for _, r := range refusals {
 		all = append(all, httpapi.Alarm{Code: httpapi.AlarmQuota, Agency: r.Agency, Since: r.Day})
 	}
-	// Whoever spends a whole day's budget, or an agency half of its own, may be trying
-	// numbers one after the other.
-	spent, err := s.DB.Vault().LookUps(ctx, now, vault.LookUpsPerOfficer)
+	lookUps, err := s.lookUpAlarms(ctx, state)
 	if err != nil {
 		return nil, err
 	}
-	many := map[string]int{}
+	all = append(all, lookUps...)
+	// With so many wrong codes a number's holder is not answered either.
+	tried, err := s.DB.Credentials().WrongCodes(ctx, now.Unix()/3600, credentials.WrongPerDay)
+	if err == nil && tried > 0 {
+		all = append(all, httpapi.Alarm{Code: httpapi.AlarmWrongCodes, Count: tried})
+	}
+	return all, err
+}
+
+// lookUpAlarms tells of agencies of which somebody spent a whole day's budget, or which
+// spent half of their own: they may be trying numbers one after the other. And of all
+// together, who have no budget.
+func (s *Service) lookUpAlarms(ctx context.Context, state roster.State) (all []httpapi.Alarm, err error) {
+	spent, err := s.DB.Vault().LookUps(ctx, s.cfg.Now(), 1)
+	if err != nil {
+		return nil, err
+	}
+	many, total := map[string]int{}, 0
 	for _, l := range spent {
-		agency := l.Agency
+		agency, least := l.Agency, vault.LookUpsPerAgency/2
 		if l.Actor != "" {
-			agency = agencyOf(state, l.Actor)
-		} else if l.Used < vault.LookUpsPerAgency/2 {
-			continue
+			agency, least = agencyOf(state, l.Actor), vault.LookUpsPerOfficer
+		} else {
+			total += l.Used
 		}
-		many[agency] = max(many[agency], l.Used)
+		if l.Used >= least {
+			many[agency] = max(many[agency], l.Used)
+		}
 	}
 	for agency, used := range many {
 		all = append(all, httpapi.Alarm{Code: httpapi.AlarmLookUps, Agency: agency, Count: used})
+	}
+	if total >= vault.LookUpsWatched {
+		all = append(all, httpapi.Alarm{Code: httpapi.AlarmLookUpsInAll, Count: total})
 	}
 	return all, nil
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
@@ -48,14 +50,26 @@ func TestAlarmsTell(t *testing.T) {
 		u.ok(u.DB.Vault().Spend(ctx, u.clock, vault.Budget{Who: "actor:" + u.others[1], Limit: vault.LookUpsPerOfficer}))
 	}
 	u.ok(u.DB.Credentials().Refused(ctx, u.by.Agency, u.clock))
+	for i := range 7 { // agencies that look up what they may, and are all together stopped by nothing
+		for range vault.LookUpsPerAgency {
+			u.ok(u.DB.Vault().Spend(ctx, u.clock, vault.Budget{Who: fmt.Sprint("agency:", i), Limit: vault.LookUpsPerAgency}))
+		}
+	}
+	for range credentials.WrongPerDay {
+		within, err := u.DB.Credentials().TryPaper(ctx, [16]byte{1}, u.clock.Unix()/3600, credentials.WrongPerDay)
+		if u.ok(err); !within {
+			t.Fatal("one of a thousand tries is too many")
+		}
+	}
 	u.clock = u.clock.Add(4 * time.Hour)
-	if got, want := u.codes(), []string{"changes_waiting", "look_ups", "publishing_stopped", "quota_exceeded"}; !slices.Equal(got, want) {
+	if got, want := u.codes(), []string{"changes_waiting", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups_in_all", "publishing_stopped", "quota_exceeded", "wrong_codes"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	all, err := u.Alarms(ctx)
 	u.ok(err)
 	for _, a := range all {
-		if a.Code == httpapi.AlarmQuota && a.Agency != u.by.Agency || a.Code == httpapi.AlarmLookUps && (a.Agency == "" || a.Count != vault.LookUpsPerOfficer) {
+		if a.Code == httpapi.AlarmQuota && a.Agency != u.by.Agency || a.Code == httpapi.AlarmLookUps && (a.Agency == "" || a.Count != vault.LookUpsPerOfficer && a.Count != vault.LookUpsPerAgency) ||
+			a.Code == httpapi.AlarmLookUpsInAll && (a.Agency != "" || a.Count != 7*vault.LookUpsPerAgency) || a.Code == httpapi.AlarmWrongCodes && a.Count != 1 {
 			t.Errorf("%s of %q, %d", a.Code, a.Agency, a.Count)
 		}
 	}

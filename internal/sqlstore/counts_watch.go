@@ -59,9 +59,20 @@ func (v *Vault) LookUps(ctx context.Context, day time.Time, least int) ([]LookUp
 		} else if id, ok := strings.CutPrefix(who, "agency:"); ok {
 			l.Agency = id
 		} else {
-			continue // of all together
+			continue // of all together, counted by versions before
 		}
 		all = append(all, l)
 	}
 	return all, rows.Err()
+}
+
+// WrongCodes counts the card numbers with which at least so many codes were tried within
+// the day before an hour, and were not right.
+func (c *Credentials) WrongCodes(ctx context.Context, hour int64, least int) (numbers int, err error) {
+	err = c.db.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM
+		(SELECT 1 FROM paper_tries WHERE hour > $1 GROUP BY number HAVING SUM(tries) >= $2) AS tried`, hour-24, least).Scan(&numbers)
+	if err != nil {
+		return 0, fmt.Errorf("sqlstore: count tries: %w", classify(err))
+	}
+	return numbers, nil
 }

@@ -109,11 +109,13 @@ const (
 	FoundingReopened  AlarmCode = "founding_reopened"
 	LogStopped        AlarmCode = "log_stopped"
 	LookUps           AlarmCode = "look_ups"
+	LookUpsInAll      AlarmCode = "look_ups_in_all"
 	PublishingStopped AlarmCode = "publishing_stopped"
 	QuotaExceeded     AlarmCode = "quota_exceeded"
 	RosterMismatch    AlarmCode = "roster_mismatch"
 	RowsMismatch      AlarmCode = "rows_mismatch"
 	SignerAway        AlarmCode = "signer_away"
+	WrongCodes        AlarmCode = "wrong_codes"
 )
 
 // Valid indicates whether the value is a known member of the AlarmCode enum.
@@ -129,6 +131,8 @@ func (e AlarmCode) Valid() bool {
 		return true
 	case LookUps:
 		return true
+	case LookUpsInAll:
+		return true
 	case PublishingStopped:
 		return true
 	case QuotaExceeded:
@@ -138,6 +142,8 @@ func (e AlarmCode) Valid() bool {
 	case RowsMismatch:
 		return true
 	case SignerAway:
+		return true
+	case WrongCodes:
 		return true
 	default:
 		return false
