@@ -57,7 +57,7 @@ dev: web ## the same network on a fixed address (ADDR=127.0.0.1:8080)
 .PHONY: test
 test: ## everything: check, builds, tests with the race detector, fuzzers, demo
 	@scripts/install.sh test
-	+@MAKE='$(MAKE)' SUM='$(SUM)' scripts/stages.sh web check build unit plain engines browser cases fuzz demo-once
+	+@MAKE='$(MAKE)' SUM='$(SUM)' scripts/stages.sh web check build unit plain engines browser cases promises fuzz demo-once
 
 .PHONY: check
 check: ## format, vet, lint, module files, generated files (writes nothing else)
@@ -110,11 +110,20 @@ engines: web ## real engines, kill -9, a restore, everything that breaks: short 
 	@scripts/install.sh test
 	$(call tests,engines,standard-verbose) -count=1 -parallel 4 -timeout 30m -run '$(ENGINES)' ./internal/enginetest
 
-# The tag lets this test remember what a code stretches to; no target builds
-# anything else with it.
+# The tag lets these tests remember what a code stretches to, or stretch it in no time;
+# no target builds anything else with it.
 .PHONY: cases
 cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 for one)
 	$(call tests,cases,standard-verbose) -tags stretched -count=1 -timeout 30m -run '^TestCases$$' ./internal/threeways -args -seed $(SEED) -case $(CASE)
+
+PROMISE := -tags stretched -count=1 -timeout 60m -run '^TestPromise$$' ./internal/promise
+.PHONY: promises
+promises: ## 400 random sequences of what people do to a case, held against the promise
+	$(call tests,promises,standard-verbose) $(PROMISE)
+
+.PHONY: promise
+promise: ## the same with 10,000 (SAFECONDUCT_PROMISE_SEED and SAFECONDUCT_PROMISE_ONE for one)
+	SAFECONDUCT_PROMISE=10000 $(GO) test -v $(PROMISE)
 
 .PHONY: browser
 browser: web ## the pages in Chromium, and printed cards before its camera

@@ -1,0 +1,671 @@
+package promise_test
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/promise"
+	"github.com/safeconduct/safeconduct/people/roster"
+	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/verifier"
+)
+
+// act is one thing that somebody does to the case. Which members it has, its kind says.
+type act struct {
+	kind string
+
+	who    string // a seat
+	nth    int    // of her browsers
+	office string // an agency's name
+
+	record  string   // case or document
+	what    string   // that is read: screening, identity, document, page
+	purpose string   // of a grant or an opening
+	parts   []string // of an opening
+	days    int      // how long, or how long ago
+	forward time.Duration
+
+	said   said   // in a consent
+	proof  string // code, none
+	card   string // hers, or a stranger's
+	device string // own, none, made up
+	action string // on a card
+}
+
+// said is what she answers when she is asked.
+type said struct {
+	yes, contact bool
+	safe         string
+	circumstance string
+	scope        string // all, none, or one kind
+	states       string // all or none
+}
+
+func (s said) String() string {
+	return fmt.Sprintf("yes=%v contact=%v safe=%s %s scope=%s states=%s", s.yes, s.contact, s.safe, s.circumstance, s.scope, s.states)
+}
+
+func (a act) String() string {
+	switch a.kind {
+	case "screen":
+		return fmt.Sprintf("she says in a screening, %d days ago: %s", a.days, a.said)
+	case "unscreen":
+		return "the newest screening is withdrawn"
+	case "share":
+		return fmt.Sprintf("she shares the %s with the %s for %s, %d days, proof %s: %s", a.record, a.office, a.purpose, a.days, a.proof, a.said)
+	case "unshare":
+		return fmt.Sprintf("she takes the %s back from the %s", a.record, a.office)
+	case "open":
+		return fmt.Sprintf("%s (browser %d) opens the %s for %s: %s, with %s card, device %s", a.who, a.nth, a.record, a.purpose, strings.Join(a.parts, " "), a.card, a.device)
+	case "read":
+		return fmt.Sprintf("%s (browser %d) reads the %s", a.who, a.nth, a.what)
+	case "wait":
+		return fmt.Sprintf("%s pass", a.forward)
+	case "card":
+		return "the card: " + a.action
+	case "suspend", "resume":
+		return fmt.Sprintf("the %s: %s", a.office, a.kind)
+	case "leave":
+		return fmt.Sprintf("%s (browser %d) signs out", a.who, a.nth)
+	default:
+		return a.kind
+	}
+}
+
+// origins are what is known of where she is from.
+var origins = []promise.Of{
+	{Stated: "ETH", Host: "KHM"}, {Shown: "ETH", Host: "KHM"}, {Stated: "ETH", Shown: "ETH", Host: "KHM"},
+	{Host: "KHM"}, {Stated: "MMR", Shown: "ETH", Host: "KHM"},
+}
+
+// sequence is what happens to one case.
+type sequence struct {
+	from promise.Of
+	acts []act
+}
+
+func (s sequence) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "She stated %q, a document shows %q.\n", s.from.Stated, s.from.Shown)
+	for i, a := range s.acts {
+		fmt.Fprintf(&b, "%3d  %s\n", i+1, a)
+	}
+	return b.String()
+}
+
+func pick[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
+
+func seatsOf(office string) []string {
+	for _, one := range cast {
+		if one.name == office {
+			var names []string
+			for name := range one.seats {
+				names = append(names, name)
+			}
+			slices.Sort(names)
+			return names
+		}
+	}
+	return nil
+}
+
+// partsOf are parts that an opening of a record is for, most often enough of them.
+func partsOf(r *rand.Rand, record string) []string {
+	if record == "case" {
+		return pick(r, []string{"attestations", "status"}, []string{"attestations", "status"}, []string{"attestations"}, []string{"identity"})
+	}
+	return pick(r, []string{"document", "pages"}, []string{"document", "pages"}, []string{"portrait"}, []string{"document"}, []string{"identity"})
+}
+
+func answers(r *rand.Rand) said {
+	s := said{yes: r.IntN(20) > 0, contact: r.IntN(8) > 0, safe: "yes", circumstance: "free", scope: "all", states: "all"}
+	if r.IntN(8) == 0 {
+		s.safe = pick(r, "no", "unsure", "")
+	}
+	if r.IntN(8) == 0 {
+		s.circumstance = pick(r, "detained", "first_72h")
+	}
+	if r.IntN(7) == 0 {
+		s.scope = pick(r, "none", "ngo", "police", "mission_of_origin", "other_mission")
+	}
+	if r.IntN(10) == 0 {
+		s.states = "none"
+	}
+	return s
+}
+
+// newSequence draws what happens. Most of it is about one agency, so that something
+// comes of it.
+func newSequence(r *rand.Rand) sequence {
+	s := sequence{from: pick(r, origins...)}
+	all := []string{"ngo", "ngo", "embassy", "embassy", "consulate", "homepolice", "police", "border"}
+	focus, record, purpose := pick(r, all...), pick(r, "case", "document"), "protection"
+	office := func() string {
+		if r.IntN(6) == 0 {
+			return pick(r, all...)
+		}
+		return focus
+	}
+	rec := func() string {
+		if r.IntN(8) == 0 {
+			return pick(r, "case", "document")
+		}
+		return record
+	}
+	why := func() string {
+		if r.IntN(10) == 0 {
+			return pick(r, "confirm_identity", "travel_document")
+		}
+		return purpose
+	}
+	card := func() string {
+		if r.IntN(15) == 0 {
+			return "a stranger's"
+		}
+		return "her"
+	}
+	share := func() act {
+		return act{kind: "share", office: office(), record: rec(), purpose: why(), days: pick(r, 0, 1, 5, 30), said: answers(r), proof: pick(r, "code", "code", "code", "none")}
+	}
+	who := func() (string, int) { return pick(r, seatsOf(office())...), r.IntN(8) / 7 }
+	open := func() act {
+		a := act{kind: "open", record: rec(), purpose: why(), card: card(), device: pick(r, "none", "none", "none", "made up")}
+		a.who, a.nth = who()
+		a.parts = partsOf(r, a.record)
+		return a
+	}
+	what := func() string {
+		if record == "case" {
+			return pick(r, "screening", "identity", "screening", "identity", "document")
+		}
+		return pick(r, "document", "page", "document", "page", "screening")
+	}
+	read := func() act {
+		a := act{kind: "read", what: what()}
+		a.who, a.nth = who()
+		return a
+	}
+	screen := func() act { return act{kind: "screen", said: answers(r), days: pick(r, 0, 0, 0, 1, 3)} }
+	// Mostly something is shared and opened at first.
+	if r.IntN(3) > 0 {
+		s.acts = append(s.acts, screen())
+	}
+	s.acts = append(s.acts, share(), open())
+	for range 4 + r.IntN(8) {
+		switch n := r.IntN(100); {
+		case n < 36:
+			s.acts = append(s.acts, read())
+		case n < 50:
+			s.acts = append(s.acts, open())
+		case n < 62:
+			s.acts = append(s.acts, act{kind: "wait", forward: pick(r, 3*time.Minute, 7*time.Minute, 7*time.Minute, 20*time.Minute, 5*time.Hour, 24*time.Hour, 4*24*time.Hour, 15*24*time.Hour)})
+		case n < 70:
+			s.acts = append(s.acts, share())
+		case n < 75:
+			s.acts = append(s.acts, act{kind: "unshare", office: office(), record: rec()})
+		case n < 81:
+			s.acts = append(s.acts, screen())
+		case n < 83:
+			s.acts = append(s.acts, act{kind: "unscreen"})
+		case n < 90:
+			s.acts = append(s.acts, act{kind: "card", action: pick(r, "pause", "withdraw", "replace")})
+		case n < 92:
+			a := act{kind: "leave"}
+			a.who, a.nth = who()
+			s.acts = append(s.acts, a)
+		case n < 94:
+			s.acts = append(s.acts, act{kind: pick(r, "suspend", "resume"), office: focus})
+		default:
+			s.acts = append(s.acts, act{kind: "read", what: what(), who: pick(r, "worker", "colleague", "boss")})
+		}
+	}
+	return s
+}
+
+// play is a sequence being played.
+type play struct {
+	*world
+	model               *promise.Case
+	from                promise.Of
+	id, document        string
+	screening, identity string
+	screenings          []screened
+	card                *printed
+	cards               int
+	stranger            *printed // of somebody else's case
+	suspended           map[string]bool
+	allowed             map[string]int // readings, by who and what
+	tally               *tally
+	found               []fault
+}
+
+type screened struct {
+	id   string
+	word int
+}
+
+// printed is a card as somebody has it.
+type printed struct {
+	ID, Number, Code, Digits string
+
+	nth    int // of the case's cards
+	handle string
+	key    ed25519.PrivateKey
+}
+
+// fault is where the service and the model do not agree.
+type fault struct {
+	act     int
+	allowed bool // by the service
+	broken  []promise.Rule
+	answer  string
+}
+
+func (f fault) String() string {
+	if f.allowed {
+		return fmt.Sprintf("act %d is allowed, and breaks:\n     - %s", f.act+1, strings.Join(rules(f.broken), "\n     - "))
+	}
+	return fmt.Sprintf("act %d is refused, and nothing forbids it: %s", f.act+1, f.answer)
+}
+
+func rules(all []promise.Rule) (said []string) {
+	for _, r := range all {
+		said = append(said, string(r))
+	}
+	return said
+}
+
+// begin makes a case with a document, a page, an identity, a screening and a card.
+func (w *world) begin(from promise.Of, t *tally) *play {
+	w.t.Helper()
+	w.cases++
+	p := &play{world: w, from: from, suspended: map[string]bool{}, allowed: map[string]int{}, tally: t}
+	var made struct{ ID string }
+	a, _ := w.as(w.seats["worker"], 0, "POST", "/api/v1/cases", nil)
+	w.into(a, 201, &made)
+	p.id = made.ID
+	keeper := w.offices["keeper"]
+	p.model = promise.New(p.id, keeper.ID, w.seats["worker"].id, from, w.now)
+	doc := map[string]any{"kind": "WORK_PERMIT", "issuing_state": "KHM"}
+	if from.Shown != "" {
+		doc = map[string]any{"kind": "PASSPORT", "issuing_state": from.Shown}
+	}
+	w.into(w.desk("POST", "/api/v1/cases/"+p.id+"/documents", doc), 201, &made)
+	p.document = made.ID
+	w.into(w.desk("POST", "/api/v1/documents/"+p.document+"/pages?role=portrait", portrait), 201, nil)
+	who := &claims.IdentityClaim{
+		Names:     []claims.Name{{Script: "Latn", Full: private.New("TESFAYE FELIX"), Type: "used"}},
+		Assurance: "self_asserted", ClaimStatus: "open",
+	}
+	if from.Stated != "" {
+		who.Citizenship = []string{from.Stated}
+	}
+	p.identity = p.state(who)
+	p.print("")
+	return p
+}
+
+// state signs an attestation and returns its id.
+func (p *play) state(c claims.Claims) string {
+	p.t.Helper()
+	encoded, err := claims.Encode(c)
+	p.ok(err)
+	var made struct{ ID string }
+	p.into(p.desk("POST", "/api/v1/cases/"+p.id+"/attestations", map[string]any{"kind": c.Kind(), "claims": json.RawMessage(encoded)}), 201, &made)
+	return made.ID
+}
+
+// print makes a card.
+func (p *play) print(replaces string) {
+	p.t.Helper()
+	made := p.printed(p.id, replaces)
+	if made == nil {
+		return
+	}
+	p.card = made
+	p.cards++
+	p.card.nth = p.cards
+}
+
+func (w *world) printed(caseID, replaces string) *printed {
+	w.t.Helper()
+	order := map[string]any{"name": "TESFAYE, FELIX"}
+	if replaces != "" {
+		order["replaces"] = replaces
+	}
+	var c printed
+	got := w.desk("POST", "/api/v1/cases/"+caseID+"/cards", order)
+	if replaces != "" && got.status == http.StatusConflict {
+		return nil // what is withdrawn is replaced by nothing
+	}
+	w.into(got, 201, &c)
+	pack, err := w.service.Board.Pack(w.within())
+	w.ok(err)
+	v := pack.Verify(verifier.Presentation{Text: c.Digits, Code: &c.Code}, pack.Issued())
+	if v.Card == nil {
+		w.t.Fatalf("the card does not open: %s", v.State)
+	}
+	c.handle, c.key = fmt.Sprintf("%x", v.Card.Handle), v.OpenKey()
+	return &c
+}
+
+// strangers is the card of somebody else.
+func (p *play) strangers() *printed {
+	if p.stranger == nil {
+		var made struct{ ID string }
+		p.into(p.desk("POST", "/api/v1/cases", nil), 201, &made)
+		p.stranger = p.printed(made.ID, "")
+	}
+	return p.stranger
+}
+
+func (p *play) recordID(record string) string {
+	if record == "case" {
+		return p.id
+	}
+	return p.document
+}
+
+func (p *play) recordPath(record string) string {
+	if record == "case" {
+		return "/api/v1/cases/" + p.id
+	}
+	return "/api/v1/documents/" + p.document
+}
+
+// do does one act.
+func (p *play) do(i int, a act) {
+	p.t.Helper()
+	switch a.kind {
+	case "wait":
+		p.now = p.now.Add(a.forward)
+	case "screen":
+		p.screen(a)
+	case "unscreen":
+		p.unscreen()
+	case "share":
+		p.share(i, a)
+	case "unshare":
+		if got := p.desk("DELETE", p.recordPath(a.record)+"/grants/"+p.offices[a.office].ID, nil); got.done() {
+			p.model.Unshares(p.offices[a.office].ID, p.recordID(a.record))
+		}
+	case "open":
+		p.open(i, a)
+	case "read":
+		p.read(i, a)
+	case "card":
+		p.change(a)
+	case "suspend", "resume":
+		p.suspend(a)
+	case "leave":
+		s := p.seats[a.who]
+		if s.browsers[a.nth].cookie != nil {
+			p.as(s, a.nth, "DELETE", "/api/v1/sessions/self", nil)
+			s.browsers[a.nth].cookie = nil
+		}
+	default:
+		p.t.Fatalf("nobody knows how to %s", a.kind)
+	}
+}
+
+func scopeOf(s said) []string {
+	switch {
+	case s.scope == "all" && s.safe == "yes":
+		return claims.Values("share_scope")
+	case s.scope == "all":
+		return slices.DeleteFunc(slices.Clone(claims.Values("share_scope")), func(v string) bool { return v == "mission_of_origin" })
+	case s.scope == "none", s.scope == "mission_of_origin" && s.safe != "yes":
+		return nil
+	default:
+		return []string{s.scope}
+	}
+}
+
+func statesOf(s said) []string {
+	if s.states == "none" || s.safe == "" {
+		return nil
+	}
+	return []string{"ETH", "THA", "KHM"}
+}
+
+// screen signs a screening in which she says something.
+func (p *play) screen(a act) {
+	day := claims.NewDay(p.now).Add(-a.days)
+	s := a.said
+	word := promise.Word{
+		Day: p.model.Day(p.now) - a.days, Until: 1 << 30, Scope: scopeOf(s), States: statesOf(s),
+		Safe: s.safe == "yes", Contact: s.contact && s.safe == "yes", Free: s.circumstance == "free",
+	}
+	consent := &claims.Consent{
+		Interview: true, Purpose: true, Use: true, RightToRequestData: true, StorageDuration: true, HowToWithdraw: true,
+		GivenOn: day, ReceiptLanguage: "amh", Method: "signature", ShareScope: word.Scope, TransferToState: word.States,
+		Controller: private.New("Made up"), LawfulBasis: "consent", Circumstance: s.circumstance,
+		SafeIfStateKnows: s.safe, MissionMayBeContacted: word.Contact,
+	}
+	if !word.Free {
+		consent.ReconfirmBy = day.Add(14)
+		word.Until = word.Day + 14
+	}
+	id := p.state(&claims.Screening{
+		TraffickingStatus: claims.StatusPossible, DecisionLevel: "preliminary_screening",
+		AuthorityClass: "NGO", StandardOfEvidence: "suspicion_indicators", Confidence: "medium", Tool: "ILO_EC_2009",
+		Act: []string{"recruitment"}, Means: []string{"deception"}, Purpose: []string{"ForcedLabour"}, MinorAtTime: "no",
+		Interview: &claims.Interview{
+			Date: day, PlaceCountry: "KHM", Mode: "in_person", Language: "amh", Interpreter: true,
+			InterpreterKind: "vetted", InterviewerOrgRole: "NGO", Alone: "yes", PlaceKind: "shelter",
+		},
+		Consent: consent,
+	})
+	p.screenings = append(p.screenings, screened{id, p.model.Says(word)})
+	if p.screening == "" {
+		p.screening = id
+	}
+}
+
+func (p *play) unscreen() {
+	if len(p.screenings) == 0 {
+		return
+	}
+	last := p.screenings[len(p.screenings)-1]
+	if p.desk("POST", "/api/v1/attestations/"+last.id+"/status", map[string]string{"action": "withdraw", "reason": "other"}).done() {
+		p.model.Unsaid(last.word)
+	}
+}
+
+// share has the keeper share a record, with her or without.
+func (p *play) share(i int, a act) {
+	s, to := a.said, p.offices[a.office]
+	got := p.desk("POST", p.recordPath(a.record)+"/grants", map[string]any{
+		"agency": to.ID, "purpose": a.purpose, "until": claims.NewDay(p.now).Add(a.days),
+		"consent": map[string]any{
+			"holder": s.yes, "mission": s.contact && s.safe == "yes", "safe_with_state": orNothing(s.safe), "method": "signature", "language": "am", "circumstance": s.circumstance,
+		},
+	})
+	if !got.done() {
+		p.tally.acts["share refused"]++
+		return
+	}
+	p.tally.acts["share"]++
+	day := p.model.Day(p.now)
+	p.model.Shares(promise.Grant{
+		Agency: to.ID, Record: p.recordID(a.record), Purpose: a.purpose, Until: day + a.days, Code: false,
+		Said: promise.Word{
+			Day: day, Until: 1 << 30, No: !s.yes, Scope: claims.Values("share_scope"), States: []string{to.Country},
+			Safe: s.safe == "yes", Contact: s.contact && s.safe == "yes", Free: s.circumstance == "free",
+		},
+	})
+}
+
+func orNothing(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// open has somebody open a record with a card.
+func (p *play) open(i int, a act) {
+	s := p.seats[a.who]
+	of := p.offices[s.agency]
+	c := p.card
+	if a.card != "her" {
+		c = p.strangers()
+	}
+	var challenge struct{ Nonce string }
+	got, _ := p.as(s, a.nth, "POST", "/api/v1/openings/challenges", map[string]string{"card_handle": c.handle})
+	if !got.done() {
+		p.tally.acts["challenge refused"]++
+		return
+	}
+	p.into(got, 201, &challenge)
+	o := vault.Opening{
+		Nonce: challenge.Nonce, Device: hexID(), Record: p.recordID(a.record), Purpose: vault.Purpose(a.purpose), Minute: p.now.Unix() / 60,
+	}
+	for _, part := range a.parts {
+		o.Parts = append(o.Parts, vault.Part(part))
+	}
+	signature := ed25519.Sign(c.key, vault.OpeningMessage(o, of.ID))
+	got, place := p.as(s, a.nth, "POST", "/api/v1/openings", map[string]any{
+		"nonce": o.Nonce, "device": o.Device, "record": o.Record, "card_handle": c.handle, "purpose": o.Purpose,
+		"parts": o.Parts, "minute": o.Minute, "signature": base64.RawURLEncoding.EncodeToString(signature),
+	})
+	if !got.done() {
+		p.tally.acts["open refused"]++
+		return
+	}
+	p.tally.acts["open"]++
+	if a.card != "her" {
+		return // whatever it opened, it was not hers
+	}
+	p.model.Opens(promise.Opening{
+		Person: s.id, Place: place, Agency: of.ID, Record: o.Record, Purpose: a.purpose, Parts: a.parts, At: p.now, Card: c.nth, Device: false,
+	})
+}
+
+// read is where the two are held against each other.
+func (p *play) read(i int, a act) {
+	s := p.seats[a.who]
+	r := promise.Reading{Person: s.id, Supervisor: s.role == "supervisor", Of: p.offices[s.agency].Agency, Record: p.id}
+	path := "/api/v1/attestations/"
+	switch a.what {
+	case "screening":
+		if path += p.screening; p.screening == "" {
+			return
+		}
+		r.Parts = [][]string{{"attestations"}}
+		if r.Of.Class == "x_DiplomaticMission" {
+			r.Parts = append(r.Parts, []string{"status"})
+		}
+	case "identity":
+		path += p.identity
+		r.Parts = [][]string{{"attestations"}}
+	case "document":
+		path, r.Record, r.Parts = p.recordPath("document"), p.document, [][]string{{"document", "pages", "portrait"}}
+	case "page":
+		path, r.Record, r.Parts = p.recordPath("document")+"/pages/1", p.document, [][]string{{"pages", "portrait"}}
+	}
+	var got answer
+	got, r.Place = p.as(s, a.nth, "GET", path, nil)
+	r.At = p.now
+	broken := p.model.Breaks(r)
+	p.tally.note(s.agency, got.done(), broken)
+	switch got.status {
+	case http.StatusOK:
+		p.allowed[s.id+" "+a.what]++
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+	default:
+		p.t.Fatalf("%s: %s", a, got)
+	}
+	if got.done() == (len(broken) > 0) {
+		p.found = append(p.found, fault{i, got.done(), broken, got.String()})
+	}
+}
+
+// told wants each reading that was allowed in the history of the case.
+func (p *play) told(i int) {
+	p.t.Helper()
+	var history struct {
+		Entries []struct {
+			Kind string
+			Body struct{ Actor, ID string }
+		}
+	}
+	a, _ := p.as(p.seats["boss"], 0, "GET", "/api/v1/cases/"+p.id+"/history", nil)
+	p.into(a, 200, &history)
+	told := map[string]int{}
+	for _, e := range history.Entries {
+		if what, ok := strings.CutSuffix(e.Kind, ".read"); ok {
+			told[e.Body.Actor+" "+what]++
+		}
+	}
+	for reading, n := range p.allowed {
+		if told[reading] != n {
+			p.found = append(p.found, fault{i, true, []promise.Rule{promise.Told}, fmt.Sprintf("%d of %d: %s", told[reading], n, reading)})
+		}
+	}
+}
+
+// change takes the card out of use, or prints another.
+func (p *play) change(a act) {
+	old := p.card
+	if a.action == "replace" {
+		if p.print(old.ID); p.card != old {
+			p.model.CardEnds(old.nth)
+		}
+		return
+	}
+	if p.desk("POST", "/api/v1/cards/"+old.ID+"/status", map[string]string{"action": a.action, "reason": "safety"}).done() {
+		p.model.CardEnds(old.nth)
+	}
+}
+
+// suspend lets an agency out, or in again.
+func (p *play) suspend(a act) {
+	of := p.offices[a.office]
+	out := a.kind == "suspend"
+	if p.suspended[a.office] == out {
+		return
+	}
+	do, what := roster.DoResumeAgency, any(&roster.ResumeAgency{ID: of.ID})
+	if out {
+		do, what = roster.DoSuspendAgency, &roster.SuspendAgency{ID: of.ID}
+	}
+	p.house.Do(do, "", what, p.house.First, p.seats["boss"].id)
+	p.ok(p.service.Network.Adopt(p.within()))
+	p.floor = p.now
+	p.suspended[a.office] = out
+	if out {
+		p.model.Suspends(of.ID)
+	} else {
+		p.model.Returns(of.ID)
+	}
+}
+
+// played plays a sequence, and returns its faults.
+func (w *world) played(s sequence, t *tally) (found []fault) {
+	w.t.Helper()
+	w.now = w.floor.Add(time.Hour)
+	for _, s := range w.seats {
+		s.browsers = [2]browser{}
+	}
+	p := w.begin(s.from, t)
+	defer func() {
+		for _, one := range cast {
+			p.suspend(act{kind: "resume", office: one.name})
+		}
+	}()
+	for i, a := range s.acts {
+		p.do(i, a)
+	}
+	p.told(len(s.acts) - 1)
+	return p.found
+}
