@@ -43,8 +43,8 @@ func TestWithdrawSigned(t *testing.T) {
 	w.set(t, w.house, plain.ID, credentials.Pause)
 	theirs := w.screening(t, w.river, foreign)
 	theirCard := w.card(t, w.river, cardOrder(foreign, theirs.ID))
-	opinion := w.issue(t, w.house, credentials.Order{About: theirs.ID, Shown: true, Claims: sample("opinion")})
-	matched := w.issue(t, w.ethiopia, credentials.Order{About: theirs.ID, Shown: true, Claims: reply("ETH", "matched")})
+	opinion := w.issue(t, w.house, credentials.Order{About: theirs.ID, Claims: sample("opinion")})
+	matched := w.issue(t, w.ethiopia, credentials.Order{About: theirs.ID, Claims: reply("ETH", "matched")})
 	w.answers(t, "a mission confirms", theirCard, credentials.AnswerMission)
 
 	for _, day := range []time.Time{{}, w.clock.AddDate(0, 0, 1)} {

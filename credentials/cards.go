@@ -146,7 +146,7 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 	if may := agency.signs(); o.About == "" && !may.May(claims.KindDocument) || o.About != "" && !may.May(claims.KindScreening) {
 		return cardDraft{}, ErrKind
 	}
-	if err := is.place(ctx, by, &d, false); err != nil {
+	if err := is.place(ctx, by, &d); err != nil {
 		return cardDraft{}, err
 	}
 	holder, err := is.holderTag(ctx, o.Case, o.Name)

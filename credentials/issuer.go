@@ -102,9 +102,7 @@ type Order struct {
 	// Case is whom it is about. It is empty when About says it.
 	Case string
 	// About is the attestation that an opinion, a reliance or a reply answers.
-	About ID
-	// Shown says that the asker opened a card in use that carries About.
-	Shown  bool
+	About  ID
 	Claims claims.Claims
 	// Replaces withdraws an earlier attestation of the same kind, case and
 	// agency in favour of this one.
@@ -211,7 +209,7 @@ func (is *Issuer) draft(ctx context.Context, by audit.Actor, agency Agency, o Or
 	if err := c.Err(); err != nil {
 		return Issued{}, err
 	}
-	return d, is.place(ctx, by, &d, o.Shown)
+	return d, is.place(ctx, by, &d)
 }
 
 // maySign refuses what an agency does not sign: a kind, or a decision of a level. A
@@ -272,10 +270,9 @@ func expiry(c *invalid.Checker, o Order, today time.Time) (time.Time, error) {
 
 // place finds the case that a draft belongs to, and refuses whoever may not
 // add to it. Somebody else's case is as unknown as one that does not exist.
-// shown says that the actor has a card that carries what the draft is about.
-func (is *Issuer) place(ctx context.Context, by audit.Actor, d *Issued, shown bool) error {
+func (is *Issuer) place(ctx context.Context, by audit.Actor, d *Issued) error {
 	if d.About != "" {
-		about, err := is.answered(ctx, by, d.About, shown)
+		about, err := is.answered(ctx, by, d.About, false)
 		switch {
 		case err != nil:
 			return err
@@ -305,37 +302,6 @@ func (is *Issuer) place(ctx context.Context, by audit.Actor, d *Issued, shown bo
 		return ErrConflict
 	}
 	return nil
-}
-
-// answered finds what an attestation answers. One that is out of use is a
-// conflict only to whoever keeps, issued, was shown or may read it; to everybody
-// else, and to all once its case is erased, it is what never was: a refusal of
-// its own would say that there had been something about somebody.
-func (is *Issuer) answered(ctx context.Context, by audit.Actor, id ID, shown bool) (Issued, error) {
-	about, err := is.cfg.Store.Get(ctx, id)
-	if err != nil {
-		return Issued{}, err
-	}
-	if err := is.shows(ctx, by, about); err != nil {
-		return Issued{}, err
-	}
-	keeper, err := is.cfg.Cases.Owner(ctx, about.Case)
-	switch {
-	case err != nil:
-		return Issued{}, err
-	case about.State == Draft || about.State == Abandoned:
-		return Issued{}, ErrNotFound // nobody was given it
-	case about.State == Active || about.State == Paused:
-		return about, nil
-	case shown || keeper == by.Agency || about.Agency == by.Agency:
-		return Issued{}, ErrConflict
-	case about.Kind == KindCard: // it has nothing to be read
-		return Issued{}, ErrNotFound
-	}
-	if _, err := is.cfg.Cases.Open(ctx, by, about.Case, about.Sealed); err != nil {
-		return Issued{}, ErrNotFound // also if nobody could tell: the less is said
-	}
-	return Issued{}, ErrConflict
 }
 
 // complete stores the signed token, encrypted to the case, and what follows
@@ -417,19 +383,6 @@ func (is *Issuer) follows(ctx context.Context, d Issued, stated claims.Claims, d
 
 // sealsAtOnce is how many cards are sealed at once.
 const sealsAtOnce = 4
-
-// shows refuses whoever does not keep the case of an attestation that is for its
-// keeper alone. To everybody else it does not exist.
-func (is *Issuer) shows(ctx context.Context, by audit.Actor, d Issued) error {
-	if d.Kind == KindCard || !claims.KeeperOnly(d.Kind) {
-		return nil // a card has no content to be read
-	}
-	owner, err := is.cfg.Cases.Owner(ctx, d.Case)
-	if err == nil && owner != by.Agency {
-		err = ErrNotFound
-	}
-	return err
-}
 
 // List returns what was issued in a case, without content, for the agency that
 // keeps it.

@@ -204,6 +204,8 @@ type cases struct {
 	key    map[string][]byte
 	broken error          // what Seal answers
 	opened *claims.Access // on what everybody else reads, as after the holder has opened a record; nil: not at all
+	// unshared says that nothing is shared with anybody, so that nobody else answers.
+	unshared bool
 }
 
 func (c *cases) open(by audit.Actor) string {
@@ -267,6 +269,14 @@ func (c *cases) Access(ctx context.Context, by audit.Actor, id string) (claims.A
 	default:
 		return claims.Access{}, credentials.ErrNotFound
 	}
+}
+
+func (c *cases) Answers(ctx context.Context, by audit.Actor, id string) error {
+	owner, err := c.Owner(ctx, id)
+	if err == nil && owner != by.Agency && c.unshared {
+		err = credentials.ErrNotFound
+	}
+	return err
 }
 
 func (c *cases) Open(ctx context.Context, by audit.Actor, id string, sealed []byte) ([]byte, error) {
@@ -795,7 +805,6 @@ func TestIssueWhere(t *testing.T) {
 		"about a random id":           {w.river, credentials.Order{About: nobody, Claims: opinion()}, credentials.ErrNotFound},
 		"about, in another case":      {w.river, credentials.Order{About: s.ID, Case: other, Claims: opinion()}, credentials.ErrNotFound},
 		"about what was withdrawn":    {w.river, credentials.Order{About: withdrawn.ID, Claims: opinion()}, credentials.ErrNotFound},
-		"the same, with its card":     {w.river, credentials.Order{About: withdrawn.ID, Shown: true, Claims: opinion()}, credentials.ErrConflict},
 		"the same, by its keeper":     {w.house, credentials.Order{About: withdrawn.ID, Claims: opinion()}, credentials.ErrConflict},
 		"replaces a random id":        {w.house, credentials.Order{Case: mine, Replaces: nobody, Claims: screening()}, credentials.ErrNotFound},
 		"replaces another agency's":   {w.house, credentials.Order{Case: mine, Replaces: foreignScreening.ID, Claims: screening()}, credentials.ErrNotFound},
@@ -902,7 +911,7 @@ func TestErasedTellsNothing(t *testing.T) {
 	wantError(t, "printed, after erasure", reprint(), credentials.ErrNotFound)
 	for _, about := range []credentials.ID{s.ID, made.ID} {
 		for _, by := range []audit.Actor{w.house, w.river} {
-			_, err := w.issuer.Issue(t.Context(), by, credentials.Order{About: about, Shown: true, Claims: sample("opinion")})
+			_, err := w.issuer.Issue(t.Context(), by, credentials.Order{About: about, Claims: sample("opinion")})
 			wantError(t, "answered after erasure", err, credentials.ErrNotFound)
 		}
 	}
@@ -1440,7 +1449,7 @@ func TestWhoSignsWhat(t *testing.T) {
 			}
 			o := credentials.Order{Case: caseID, Claims: c}
 			if terms.Answers {
-				o = credentials.Order{About: about.ID, Shown: true, Claims: c}
+				o = credentials.Order{About: about.ID, Claims: c}
 			}
 			before := w.key(by).count()
 			_, err = w.issuer.Issue(t.Context(), by, o)

@@ -287,6 +287,8 @@ type Cases interface {
 	Seal(ctx context.Context, caseID string, plain []byte) ([]byte, error)
 	// Access tells on what an actor may read the attestations of a case; an error if not.
 	Access(ctx context.Context, by audit.Actor, caseID string) (claims.Access, error)
+	// Answers tells whether an actor may write an answer into a case; an error if not.
+	Answers(ctx context.Context, by audit.Actor, caseID string) error
 	// Open decrypts what Seal made, for an actor whose agency may read it.
 	Open(ctx context.Context, by audit.Actor, caseID string, sealed []byte) ([]byte, error)
 }

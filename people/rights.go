@@ -98,6 +98,7 @@ var (
 	kept     = []Relation{Own, Assigned}
 	readable = []Relation{Own, Assigned, Opened}
 	given    = []Relation{Shared, Opened}
+	answered = []Relation{Own, Assigned, Shared, Opened}
 	opened   = []Relation{Opened}
 )
 
@@ -119,10 +120,10 @@ var rights = []Right{
 	{Issue("appointment"), AboutCase, kept, []Role{Caseworker, Supervisor}},
 	{Issue("identity"), AboutCase, kept, []Role{Caseworker, Supervisor}},
 	{Issue("document"), AboutCase, kept, []Role{Caseworker, Supervisor}},
-	// These answer an attestation that was shown, whoever keeps the case.
-	{Issue("opinion"), AboutCase, anywhere, []Role{Caseworker, Supervisor, Officer, Mission}},
-	{Issue("reliance"), AboutCase, anywhere, []Role{Caseworker, Supervisor, Officer}},
-	{Issue("reply"), AboutCase, anywhere, []Role{Mission}},
+	// These answer an attestation of a case that is shared, whoever keeps it.
+	{Issue("opinion"), AboutCase, answered, []Role{Caseworker, Supervisor, Officer, Mission}},
+	{Issue("reliance"), AboutCase, answered, []Role{Caseworker, Supervisor, Officer}},
+	{Issue("reply"), AboutCase, answered, []Role{Mission}},
 
 	{AttestationRead, AboutCase, readable, []Role{Caseworker, Supervisor}},
 	{AttestationRead, AboutCase, opened, []Role{Officer, Mission}},

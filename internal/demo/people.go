@@ -76,7 +76,7 @@ func screening(p person, today time.Time) *claims.Screening {
 		Consent: &claims.Consent{
 			Interview: true, Purpose: true, Use: true, RightToRequestData: true, StorageDuration: true, HowToWithdraw: true,
 			GivenOn: day, ReceiptLanguage: p.language, Method: "signature",
-			ShareScope: []string{"immigration", "mission_of_origin"}, TransferToState: []string{p.nationality},
+			ShareScope: []string{"immigration", "mission_of_origin"}, TransferToState: []string{p.nationality, "THA"},
 			Controller: private.New("Lotus House (made up)"), LawfulBasis: "consent", Circumstance: "free",
 			SafeIfStateKnows: "yes", MissionMayBeContacted: true,
 		},

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -439,8 +440,14 @@ func (p *player) apart(ctx context.Context) error {
 	})
 }
 
-// rely is how a status carries: the next agency signs that it relied on it.
+// rely is how a status carries: the next agency signs that it relied on it. Nobody writes
+// into his case unasked, so that he agrees to it before.
 func (p *player) rely(ctx context.Context) error {
+	if err := p.step("He agrees that its agency may know how far his case has come; the NGO shares that", func() error {
+		return p.agree(ctx, "felix", "/api/v1/cases/"+p.cards["felix"].caseID, "checkpoint", "protection")
+	}); err != nil {
+		return err
+	}
 	return p.step("Its agency signs that it relied on the finding and did not ask him again", func() error {
 		v, err := p.openCard("gate-1", p.cards["felix"])
 		if err != nil {
@@ -481,15 +488,22 @@ func (p *player) openCard(deviceKey string, c *card) (verifier.Verdict, error) {
 // because he agreed.
 func (p *player) share(ctx context.Context) error {
 	return p.step("He agrees that his embassy may see the passport record; the NGO shares that, for a purpose and a month", func() error {
-		return p.agencies["lotus"].Post(ctx, "/api/v1/documents/"+p.passport+"/grants", map[string]any{
-			"agency": p.agencies["ethiopia"].id, "purpose": "confirm_identity",
-			"until": time.Now().UTC().AddDate(0, 1, 0).Format(time.DateOnly),
-			"consent": map[string]any{
-				"holder": true, "mission": true, "safe_with_state": "yes",
-				"method": "signature", "language": "am", "circumstance": "free",
-			},
-		}, nil)
+		return p.agree(ctx, "felix", "/api/v1/documents/"+p.passport, "ethiopia", "confirm_identity")
 	})
+}
+
+// agree has the NGO that keeps somebody's case share a record with an agency, because its
+// holder agreed.
+func (p *player) agree(ctx context.Context, who, record, with, purpose string) error {
+	c := p.cards[who]
+	return p.agencies[c.owner].Post(ctx, record+"/grants", map[string]any{
+		"agency": p.agencies[with].id, "purpose": purpose,
+		"until": time.Now().UTC().AddDate(0, 1, 0).Format(time.DateOnly),
+		"consent": map[string]any{
+			"holder": true, "mission": true, "safe_with_state": "yes",
+			"method": "signature", "language": cmp.Or(c.person.tag, "en"), "circumstance": "free",
+		},
+	}, nil)
 }
 
 // embassy opens the scan with the holder's code for that record, and answers.
@@ -523,7 +537,10 @@ func (p *player) embassy(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	return p.step("A second embassy confirms another person, as its officer agrees", func() error {
+	return p.step("A second embassy confirms another person, who agreed to it, as its officer agrees", func() error {
+		if err := p.agree(ctx, "sokha", "/api/v1/cases/"+p.cards["sokha"].caseID, "cambodia", "confirm_identity"); err != nil {
+			return err
+		}
 		if err := p.fetch(ctx, "consular-desk-2", "pack-consular-desk-2.json"); err != nil {
 			return err
 		}

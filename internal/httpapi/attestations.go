@@ -58,17 +58,20 @@ func (s *Server) Attest(ctx context.Context, r api.AttestRequestObject) (api.Att
 
 // Answer issues an attestation about another agency's one, which is named by
 // its id or by the card that the holder opened, or asks those who have to agree to it.
+// Whoever may not answer it is told that before anything else is looked at.
 func (s *Server) Answer(c context.Context, r api.AnswerRequestObject) (api.AnswerResponseObject, error) {
 	key := requestKey(c)
 	ctx, by := acting(c)
+	if err := people.May(by, people.Issue(r.Body.Kind)); err != nil {
+		return nil, err
+	}
 	order, err := orderOf(*r.Body, "", key)
 	if err != nil {
 		return nil, err
 	}
-	if order.About, err = s.about(ctx, *r.Body); err != nil {
+	if order.About, err = s.about(ctx, by, *r.Body); err != nil {
 		return nil, err
 	}
-	order.Shown = r.Body.CardHandle != ""
 	if byPerson(ctx) || credentials.Agreement(order.Claims) {
 		out, caseID, err := s.propose(ctx, by, *r.Body, order)
 		if err != nil {
@@ -151,28 +154,19 @@ func (s *Server) missionAnswered(ctx context.Context, by audit.Actor, d credenti
 	return err
 }
 
-// about finds what is answered. A card stands for the attestation it carries,
-// and a plain lost-document record for itself.
-func (s *Server) about(ctx context.Context, o api.Order) (credentials.ID, error) {
+// about finds what the actor may answer: an attestation, or what a card stands for.
+func (s *Server) about(ctx context.Context, by audit.Actor, o api.Order) (credentials.ID, error) {
 	if (o.About == "") == (o.CardHandle == "") {
 		return "", inconsistent("/about", "either about or card_handle is given")
 	}
 	if o.About != "" {
-		return credentials.ID(o.About), nil
+		return s.cfg.Issuer.Answerable(ctx, by, credentials.ID(o.About))
 	}
 	handle, err := parseHandle(o.CardHandle)
 	if err != nil {
 		return "", err
 	}
-	card, err := s.cfg.Issuer.CardByHandle(ctx, handle)
-	switch {
-	case err != nil:
-		return "", err
-	case card.About != "":
-		return card.About, nil
-	default:
-		return card.ID, nil
-	}
+	return s.cfg.Issuer.AnswerableCard(ctx, by, handle)
 }
 
 // ListAttestations lists what was stated about a case.

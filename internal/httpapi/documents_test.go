@@ -232,6 +232,9 @@ func TestMissionAnswers(t *testing.T) {
 	w.into(w.call(ngo, "POST", at+"/attestations", orderOf(t, &claims.DocumentReport{
 		DocID: document[len("/api/v1/documents/"):], DocumentKind: "PASSPORT", IssuingState: "ETH", Custody: "unknown", RecordStatus: "active",
 	})), 201, &about)
+	for _, agency := range []string{"Embassy", "Other"} {
+		w.into(w.call(ngo, "POST", at+"/grants", grantTo(w.agency[agency])), 201, nil)
+	}
 	done := map[string]bool{}
 	reply := func(token, country, channel string, key string) {
 		t.Helper()

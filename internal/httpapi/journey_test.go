@@ -171,6 +171,10 @@ func TestJourney(t *testing.T) {
 		Reliance: "relied_no_reinterview", AuthorityClass: "NonPoliceGovernmentalOrganization", Date: claims.NewDay(time.Now()),
 	})
 	reliance["card_handle"] = v.Card.Handle
+	if got := w.call(officer, "POST", "/api/v1/attestations", reliance); got.status != 404 || got.code() != "not_found" {
+		t.Errorf("with the card alone, nothing shared: got %d %s", got.status, got.body)
+	}
+	w.into(w.call(ngo, "POST", at+"/grants", grantTo(w.agency["Gate"])), 201, nil)
 	w.into(w.call(officer, "POST", "/api/v1/attestations", reliance), 201, nil)
 	if got := w.call(officer, "POST", "/api/v1/attestations", map[string]any{"kind": "reply", "claims": map[string]any{}, "card_handle": v.Card.Handle}); got.status != 403 {
 		t.Errorf("an officer's reply: got %d %s", got.status, got.body)

@@ -137,6 +137,7 @@ func TestSuspendedConfirmNothing(t *testing.T) {
 		Answer: "matched", Mission: private.New("Embassy (made up)"), MissionState: "ETH", Date: claims.NewDay(time.Now()), Channel: "account",
 	})
 	reply["about"] = screening.ID
+	w.into(w.call(ngo, "POST", "/api/v1/cases/"+begun.ID+"/grants", grantTo(w.agency["Embassy"])), 201, nil)
 	w.reply(mission, reply)
 	check := func(when, want string) {
 		t.Helper()

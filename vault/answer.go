@@ -1,0 +1,33 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/safeconduct/safeconduct/audit"
+)
+
+// Answers tells whether the actor may write an answer into a case, for the room that
+// keeps answers: as one who reads it, or because something of it, the case or a document,
+// is shared with his agency now. ErrNotFound for every other case, as for one that never
+// was: that he once held the id of something in it gives him nothing.
+func (v *Vault) Answers(ctx context.Context, by audit.Actor, caseID string) error {
+	_, err := v.Access(ctx, by, caseID)
+	switch {
+	case err == nil, errors.Is(err, ErrNotOpened): // shared, and not opened
+		return nil
+	case !errors.Is(err, ErrNotFound):
+		return err
+	}
+	shared, err := v.SharedWith(ctx, by)
+	switch {
+	case err != nil:
+		return fmt.Errorf("vault: what is shared: %w", err)
+	case !slices.ContainsFunc(shared, func(s Shared) bool { return s.Case == caseID }):
+		return ErrNotFound
+	default:
+		return nil
+	}
+}
