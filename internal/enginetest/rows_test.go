@@ -178,6 +178,16 @@ func (a *attacked) answer(o credentials.Order) credentials.ID {
 	return made.ID
 }
 
+// share shares a record of the NGO's, as its holder agreed.
+func (a *attacked) share(record string, to audit.Actor) {
+	a.t.Helper()
+	_, err := a.s.Vault.Share(a.t.Context(), a.ngo, vault.Grant{
+		Record: record, Agency: to.Agency, Purpose: "confirm_identity", Parts: vault.Parts, Until: rowsNow().Truncate(24*time.Hour).AddDate(0, 0, 30),
+		Consent: vault.Consent{Holder: true, Mission: true, SafeWithState: "yes", Method: "signature", Language: "en", Circumstance: "free"},
+	}, vault.Signed{})
+	a.ok(err)
+}
+
 func (a *attacked) print() credentials.ID {
 	a.t.Helper()
 	made, err := a.s.Issuer.IssueCard(a.t.Context(), a.ngo, credentials.CardOrder{
@@ -202,11 +212,7 @@ func (a *attacked) fill() {
 	a.document = kept.ID
 	for _, to := range []audit.Actor{a.other, a.mission} {
 		for _, record := range []string{a.case_, a.document} {
-			_, err := a.s.Vault.Share(ctx, a.ngo, vault.Grant{
-				Record: record, Agency: to.Agency, Purpose: "confirm_identity", Parts: vault.Parts, Until: rowsNow().Truncate(24*time.Hour).AddDate(0, 0, 30),
-				Consent: vault.Consent{Holder: true, Mission: true, SafeWithState: "yes", Method: "signature", Language: "en", Circumstance: "free"},
-			}, vault.Signed{})
-			a.ok(err)
+			a.share(record, to)
 		}
 	}
 	a.open(a.other)
