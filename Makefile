@@ -116,7 +116,7 @@ engines: web ## real engines, kill -9, a restore, everything that breaks: short 
 cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 for one)
 	$(call tests,cases,standard-verbose) -tags stretched -count=1 -timeout 30m -run '^TestCases$$' ./internal/threeways -args -seed $(SEED) -case $(CASE)
 
-PROMISE := -tags stretched -count=1 -timeout 60m -run '^TestPromise$$' ./internal/promise
+PROMISE := -tags stretched -count=1 -timeout 60m -run '^Test(Promise|PromiseOfTwo|NextRequest)$$' ./internal/promise
 .PHONY: promises
 promises: ## 400 random sequences of what people do to a case, held against the promise
 	$(call tests,promises,standard-verbose) $(PROMISE)

@@ -14,6 +14,7 @@ import (
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/promise"
+	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
@@ -551,16 +552,14 @@ func (p *play) open(i int, a act) {
 	})
 }
 
-// read is where the two are held against each other.
-func (p *play) read(i int, a act) {
+// request is what a reading asks for, and what the model has to know of it.
+func (p *play) request(a act) (path string, r promise.Reading) {
 	s := p.seats[a.who]
-	r := promise.Reading{Person: s.id, Supervisor: s.role == "supervisor", Of: p.offices[s.agency].Agency, Record: p.id}
-	path := "/api/v1/attestations/"
+	r = promise.Reading{Person: s.id, Supervisor: s.role == people.Supervisor, Of: p.offices[s.agency].Agency, Record: p.id}
+	path = "/api/v1/attestations/"
 	switch a.what {
 	case "screening":
-		if path += p.screening; p.screening == "" {
-			return
-		}
+		path += p.screening
 		r.Parts = [][]string{{"attestations"}}
 		if r.Of.Class == "x_DiplomaticMission" {
 			r.Parts = append(r.Parts, []string{"status"})
@@ -572,7 +571,26 @@ func (p *play) read(i int, a act) {
 		path, r.Record, r.Parts = p.recordPath("document"), p.document, [][]string{{"document", "pages", "portrait"}}
 	case "page":
 		path, r.Record, r.Parts = p.recordPath("document")+"/pages/1", p.document, [][]string{{"pages", "portrait"}}
+	default:
+		p.t.Fatalf("nobody knows how to read the %s", a.what)
 	}
+	return path, r
+}
+
+// reads asks, in the session that there is, and does not sign in for it.
+func (p *play) reads(a act) answer {
+	p.t.Helper()
+	path, _ := p.request(a)
+	return p.asked(&p.seats[a.who].browsers[a.nth], "GET", path, nil)
+}
+
+// read is where the two are held against each other.
+func (p *play) read(i int, a act) {
+	if a.what == "screening" && p.screening == "" {
+		return
+	}
+	s := p.seats[a.who]
+	path, r := p.request(a)
 	var got answer
 	got, r.Place = p.as(s, a.nth, "GET", path, nil)
 	r.At = p.now
@@ -650,19 +668,29 @@ func (p *play) suspend(a act) {
 	}
 }
 
-// played plays a sequence, and returns its faults.
-func (w *world) played(s sequence, t *tally) (found []fault) {
+// begins is a case before which everybody has to sign in.
+func (w *world) begins(from promise.Of, t *tally) *play {
 	w.t.Helper()
 	w.now = w.floor.Add(time.Hour)
 	for _, s := range w.seats {
 		s.browsers = [2]browser{}
 	}
-	p := w.begin(s.from, t)
-	defer func() {
-		for _, one := range cast {
-			p.suspend(act{kind: "resume", office: one.name})
-		}
-	}()
+	return w.begin(from, t)
+}
+
+// ends lets everybody in again who is out.
+func (p *play) ends() {
+	p.t.Helper()
+	for _, one := range cast {
+		p.suspend(act{kind: "resume", office: one.name})
+	}
+}
+
+// played plays a sequence, and returns its faults.
+func (w *world) played(s sequence, t *tally) (found []fault) {
+	w.t.Helper()
+	p := w.begins(s.from, t)
+	defer p.ends()
 	for i, a := range s.acts {
 		p.do(i, a)
 	}

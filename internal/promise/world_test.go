@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/passkey/software"
 	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/promise"
@@ -51,7 +52,8 @@ type office struct {
 // world is one service, with the agencies that come up in every sequence.
 type world struct {
 	t       *testing.T
-	service *service.Service
+	service *service.Service   // that is asked now
+	all     []*service.Service // the replicas of it: one, or two over one database
 	house   *peopletest.House
 	now     time.Time
 	calls   int
@@ -63,6 +65,8 @@ type world struct {
 	// floor is when the roster was changed last: no sequence begins before it, because a
 	// roster only goes on.
 	floor time.Time
+
+	between func() // is called before each request; nil is nothing
 }
 
 // cast are the agencies and their people. The keeper's country is where she is; ETH is hers.
@@ -82,18 +86,25 @@ var cast = []struct {
 // beginning is when every world begins.
 var beginning = time.Date(2027, 1, 4, 9, 0, 0, 0, time.UTC)
 
-// newWorld founds a network. close ends it.
+// newWorld founds a network in a folder. close ends it.
 func newWorld(t *testing.T, dir string) *world {
+	t.Helper()
+	return newWorldOn(t, dir, config.Engines{}, 1)
+}
+
+// newWorldOn founds one on other engines than a folder's own, with some replicas.
+func newWorldOn(t *testing.T, dir string, on config.Engines, replicas int) *world {
 	t.Helper()
 	w := &world{t: t, now: beginning, floor: beginning, offices: map[string]*office{}, seats: map[string]*seat{}}
 	cfg := service.Config{
-		Dir: filepath.Join(dir, hexID()), Passphrase: "a passphrase for a test", WorkFactor: 1, Now: w.clock, Log: slog.New(slog.DiscardHandler),
+		Dir: filepath.Join(dir, hexID()), Passphrase: "a passphrase for a test", WorkFactor: 1, Engines: on, Now: w.clock, Log: slog.New(slog.DiscardHandler),
 	}
 	w.ok(os.Mkdir(cfg.Dir, 0o700))
 	access, err := service.Found(t.Context(), cfg, service.Founding{ID: hexID(), Name: "Made up", BaseURL: peopletest.Address, Desk: "+00 00", Demo: true})
 	w.ok(err)
 	w.service, err = service.Open(t.Context(), cfg)
 	w.ok(err)
+	w.all = append(w.all, w.service)
 	w.house = peopletest.Joined(t, w.service.People, w.service.Passkeys, peopletest.Origin, access.Join)
 	for _, one := range cast {
 		id := w.house.Agency(w.service.Network, roster.Agency{Name: "The " + one.name, Class: one.class, Country: one.country, Desk: "+855 12 345 678"})
@@ -111,11 +122,34 @@ func newWorld(t *testing.T, dir string) *world {
 	w.house.Do(roster.DoCloseFounding, "", &roster.CloseFounding{}, w.house.First, w.seats["boss"].id)
 	_, err = w.service.Board.Publish(t.Context(), audit.Actor{ID: "test"}, false)
 	w.ok(err)
+	// Their key files are copies, which will do because nobody makes a key from here on.
+	for first := cfg.Dir; len(w.all) < replicas; {
+		cfg.Dir = filepath.Join(dir, hexID())
+		w.ok(os.Mkdir(cfg.Dir, 0o700))
+		w.copied(first, cfg.Dir, config.EnginesName, config.KeysName)
+		// Pages lie in one place, as in a bucket.
+		w.ok(os.Symlink(filepath.Join(first, config.ObjectsName), filepath.Join(cfg.Dir, config.ObjectsName)))
+		one, err := service.Open(t.Context(), cfg)
+		w.ok(err)
+		w.all = append(w.all, one)
+	}
 	return w
 }
 
 func (w *world) close() {
-	w.ok(w.service.Close())
+	for _, one := range w.all {
+		w.ok(one.Close())
+	}
+}
+
+// copied copies what another replica needs to have of its own.
+func (w *world) copied(from, to string, names ...string) {
+	w.t.Helper()
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(from, name)) //nolint:gosec // of this test
+		w.ok(err)
+		w.ok(os.WriteFile(filepath.Join(to, name), data, 0o600))
+	}
 }
 
 // clock tells the time. It goes on a little with each request, so that no rate is reached.
@@ -165,6 +199,9 @@ func (w *world) into(a answer, want int, v any) {
 func (w *world) send(method, path string, body any, edit func(*http.Request)) answer {
 	w.t.Helper()
 	w.calls++
+	if w.between != nil {
+		w.between()
+	}
 	w.now = w.now.Add(20 * time.Millisecond)
 	data, media := []byte(nil), "application/json"
 	switch b := body.(type) {
@@ -199,38 +236,40 @@ func (w *world) desk(method, path string, body any) answer {
 	return w.send(method, path, body, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+w.offices["keeper"].program) })
 }
 
+// asked asks in the session that a browser has.
+func (w *world) asked(b *browser, method, path string, body any) answer {
+	w.t.Helper()
+	return w.send(method, path, body, func(r *http.Request) {
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		if b.cookie != nil {
+			r.AddCookie(&http.Cookie{Name: b.cookie.Name, Value: b.cookie.Value})
+		}
+	})
+}
+
 // as asks as somebody in one of her browsers, and says which session that was. Whoever is
 // not signed in any more signs in; who is not let in stays outside.
 func (w *world) as(s *seat, nth int, method, path string, body any) (answer, string) {
 	w.t.Helper()
 	b := &s.browsers[nth]
-	ask := func(method, path string, body any) answer {
-		w.t.Helper()
-		return w.send(method, path, body, func(r *http.Request) {
-			r.Header.Set("Sec-Fetch-Site", "same-origin")
-			if b.cookie != nil {
-				r.AddCookie(&http.Cookie{Name: b.cookie.Name, Value: b.cookie.Value})
-			}
-		})
-	}
 	if b.cookie != nil {
-		if a := ask(method, path, body); a.status != http.StatusUnauthorized {
+		if a := w.asked(b, method, path, body); a.status != http.StatusUnauthorized {
 			return a, b.place()
 		}
 		b.cookie = nil
 	}
-	var asked struct{ Options json.RawMessage }
-	w.into(ask("POST", "/api/v1/sessions/options", nil), 200, &asked)
-	response, err := s.key.Get(asked.Options, peopletest.Origin)
+	var options struct{ Options json.RawMessage }
+	w.into(w.asked(b, "POST", "/api/v1/sessions/options", nil), 200, &options)
+	response, err := s.key.Get(options.Options, peopletest.Origin)
 	w.ok(err)
 	w.session++
 	b.number = w.session
-	in := ask("POST", "/api/v1/sessions", map[string]any{"response": json.RawMessage(response)})
+	in := w.asked(b, "POST", "/api/v1/sessions", map[string]any{"response": json.RawMessage(response)})
 	if !in.done() {
 		return answer{status: http.StatusUnauthorized}, b.place()
 	}
 	b.cookie = in.cookie
-	return ask(method, path, body), b.place()
+	return w.asked(b, method, path, body), b.place()
 }
 
 func (b *browser) place() string { return fmt.Sprint("session ", b.number) }
