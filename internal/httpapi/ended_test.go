@@ -32,7 +32,7 @@ func (w *world) replica(database string) *world {
 	other.people, err = people.New(people.Config{Store: db.People(), Checker: passkey.Checker{RelyingParty: w.cfg.Passkeys}})
 	must(err)
 	other.cfg.People = other.people
-	other.cfg.Sessions, err = sessionsOf(db, w.keys, other.people)
+	other.cfg.Sessions, err = sessionsOf(&other, db)
 	must(err)
 	other.server, err = httpapi.New(other.cfg)
 	must(err)

@@ -63,6 +63,7 @@ type world struct {
 	blobs   string // where pages lie
 
 	later time.Duration // by which the roster is ahead
+	still time.Time     // where the clock of sessions stands, where it does
 	// wrongCodes are as many wrong codes as may be tried with a card number in a day; 0
 	// are as many as ever.
 	wrongCodes int
@@ -190,7 +191,7 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	})
 	must(err)
 	w.house = peopletest.Found(t, w.people, passkeys, w.net.ID(), true, time.Now())
-	sessions, err := sessionsOf(w.db, w.keys, w.people)
+	sessions, err := sessionsOf(w, w.db)
 	must(err)
 	must(w.net.Init(ctx))
 	w.operator = w.house.Token("", people.Operator)
@@ -257,9 +258,16 @@ func (f fewTries) TryPaper(ctx context.Context, number [16]byte, hour int64, dai
 }
 
 // sessionsOf are the sessions of the people of a roster.
-func sessionsOf(db *sqlstore.DB, keys keystore.Keys, all *people.Roster) (*signin.Sessions, error) {
+func sessionsOf(w *world, db *sqlstore.DB) (*signin.Sessions, error) {
+	all := w.people
 	return signin.New(signin.Config{
-		Store: db.Sessions(), Keys: keys, Loopback: true,
+		Store: db.Sessions(), Keys: w.keys, Loopback: true,
+		Now: func() time.Time {
+			if w.still.IsZero() {
+				return time.Now()
+			}
+			return w.still
+		},
 		Person: func(ctx context.Context, id string) (signin.Standing, error) {
 			st, err := all.Standing(ctx, id)
 			if errors.Is(err, people.ErrUnauthenticated) || errors.Is(err, roster.ErrLocked) {
