@@ -131,6 +131,11 @@ type Actor struct {
 	ID     string // 128 random bits in hex
 	Agency string // the agency acted for
 	Role   string // as package people names it; several with a plus between them
+
+	// At is where he acts: a name for one session, program or device, and empty for whoever
+	// came by none. What was opened to somebody is open there and nowhere else. No history
+	// says it.
+	At string
 }
 
 // Roles are the actor's roles, one by one.

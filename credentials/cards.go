@@ -439,6 +439,15 @@ func (is *Issuer) CardByHandle(ctx context.Context, handle [8]byte) (Issued, err
 	return is.inUse(is.cfg.Store.ByHandle(ctx, tag))
 }
 
+// CardInUse tells whether a card is one of a case, and in use.
+func (is *Issuer) CardInUse(ctx context.Context, caseID string, id ID) (bool, error) {
+	d, err := is.inUse(is.cfg.Store.Get(ctx, id))
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && d.Kind == KindCard && d.Case == caseID, err
+}
+
 // inUse hides every card that is not in use: a replaced card's key is dead.
 func (is *Issuer) inUse(d Issued, err error) (Issued, error) {
 	switch {

@@ -191,6 +191,16 @@ func (r *Roster) waiting(ctx context.Context, s roster.State, hash [32]byte) (au
 	return audit.Actor{ID: d.ID, Agency: d.Agency, Role: string(Pending)}, nil
 }
 
+// Admitted tells whether a device is let in for an agency now.
+func (r *Roster) Admitted(ctx context.Context, id, agency string) (bool, error) {
+	s, err := r.State(ctx)
+	if err != nil {
+		return false, err
+	}
+	d, ok := s.Devices[id]
+	return ok && !d.Removed && d.Agency == agency && s.Active(agency), nil
+}
+
 // Present tells who a person or a program is now, and whether they would be let in.
 // Nobody is present by an id that nobody has.
 func (r *Roster) Present(ctx context.Context, id string) (by audit.Actor, ok bool, err error) {

@@ -62,7 +62,7 @@ const (
 	// Shared: another agency keeps the case and has shared the record with his,
 	// with the holder's consent.
 	Shared Relation = "shared"
-	// Opened: it is shared, and the holder has opened it today with her code.
+	// Opened: it is shared, and open to him now.
 	Opened Relation = "opened"
 	// None: nothing of these. So it is, too, where an act is about no case.
 	None Relation = "none"

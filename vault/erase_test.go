@@ -267,7 +267,7 @@ func TestErasedIsUnknown(t *testing.T) {
 			return err
 		},
 		"open record": func(by audit.Actor, c, _ string) error {
-			_, err := w.OpenRecord(ctx, by, w.signed(by, c, vault.PartDocument), cardPublic)
+			_, err := w.OpenRecord(ctx, by, w.signed(by, c, vault.PartDocument), w.card)
 			return err
 		},
 	}

@@ -10,12 +10,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/invalid"
 )
 
@@ -37,11 +36,12 @@ const (
 // Parts lists every part, in the order in which rows number them.
 var Parts = claims.Parts
 
-// How long a nonce lives, and how far a device's clock may be off
-// (docs/card.md, Opening a record online).
+// How long a nonce lives, how far a device's clock may be off, and how long a record is
+// open (docs/card.md, Opening a record online).
 const (
-	nonceLife = 2 * time.Minute
-	clockSkew = 5 * time.Minute
+	nonceLife   = 2 * time.Minute
+	clockSkew   = 5 * time.Minute
+	openingLife = 15 * time.Minute
 )
 
 // Challenge is what a device signs over, so that a signature serves once.
@@ -78,21 +78,14 @@ type Opening struct {
 	Signature []byte // Ed25519 over OpeningMessage, 64 bytes
 }
 
-// openingLabel is the first field of the message, and its version.
-const openingLabel = "safeconduct/open/1"
-
-// OpeningMessage is what a device signs for an agency: the label
-// safeconduct/open/1 and then nonce, device, agency, record, purpose, parts
-// joined by commas, and minute in decimal, each with its length in bytes in
-// front of it as four bytes, big-endian. The label has no length in front.
-// The signature of o is not part of it.
+// OpeningMessage is what a device signs for an agency: card.Opening.Message. The
+// signature of o is not part of it.
 func OpeningMessage(o Opening, agency string) []byte {
-	parts := make([]string, len(o.Parts))
-	for i, p := range o.Parts {
-		parts[i] = string(p)
+	asked := card.Opening{Nonce: o.Nonce, Device: o.Device, Agency: agency, Record: o.Record, Purpose: string(o.Purpose), Minute: o.Minute}
+	for _, p := range o.Parts {
+		asked.Parts = append(asked.Parts, string(p))
 	}
-	return lengthPrefixed(openingLabel, o.Nonce, o.Device, agency, o.Record, string(o.Purpose),
-		strings.Join(parts, ","), strconv.FormatInt(o.Minute, 10))
+	return asked.Message()
 }
 
 // lengthPrefixed is label ‖ for each field its length in four bytes ‖ field.
@@ -107,9 +100,9 @@ func lengthPrefixed(label string, fields ...string) []byte {
 }
 
 // check lists what is wrong with an opening.
-func (o Opening) check(now time.Time) error {
+func (o Opening) check(how How, now time.Time) error {
 	var c invalid.Checker
-	c.Must(o.Device != "" && len(o.Device) <= 64, "/device", invalid.CodeFormat, "is a device's id")
+	c.Must((o.Device != "") == (how == ByDevice) && len(o.Device) <= 64, "/device", invalid.CodeFormat, "is a device's id")
 	o.Purpose.check(&c)
 	checkParts(&c, o.Parts)
 	if d := now.Unix()/60 - o.Minute; d > int64(clockSkew.Minutes()) || -d > int64(clockSkew.Minutes()) {
@@ -127,32 +120,64 @@ func checkParts(c *invalid.Checker, parts []Part) {
 	}
 }
 
-// OpenRecord opens a record to the actor's agency for the rest of the day,
-// UTC. openKey is the public key of the card that was read, and the caller has
-// made sure that this card belongs to the case of the record.
+// Card is the holder's card that an opening comes by.
+type Card struct {
+	ID      string
+	OpenKey ed25519.PublicKey
+}
+
+// OpenRecord opens a record by what a device of the actor's agency has signed with the
+// card that it read: to him alone, where he acts, for a quarter of an hour.
 //
-// The nonce is spent whatever comes of it. Without a live grant of something
-// that the opening would open the answer is ErrNotFound, also when the
-// signature is good; the holder then sees the try in her history.
-func (v *Vault) OpenRecord(ctx context.Context, by audit.Actor, o Opening, openKey ed25519.PublicKey) (expires time.Time, err error) {
+// The nonce is spent whatever comes of it. Without a grant in force the answer is
+// ErrNotFound, also when the signature is good; for another purpose than it has, or for
+// more of the record, ErrBeyond. The holder sees each of these tries in her history.
+func (v *Vault) OpenRecord(ctx context.Context, by audit.Actor, o Opening, from Card) (expires time.Time, err error) {
+	return v.openSigned(ctx, by, o, Opened{How: ByDevice, Device: o.Device}, from)
+}
+
+// OpenByCode is OpenRecord for whoever has read no card: the caller was given number and
+// code, and has signed with what they give. No device is named.
+func (v *Vault) OpenByCode(ctx context.Context, by audit.Actor, o Opening, from Card) (expires time.Time, err error) {
+	return v.openSigned(ctx, by, o, Opened{How: ByCode}, from)
+}
+
+func (v *Vault) openSigned(ctx context.Context, by audit.Actor, o Opening, like Opened, from Card) (expires time.Time, err error) {
 	if err := requireActor(by); err != nil {
 		return time.Time{}, err
 	}
 	now := v.now().UTC()
-	nonce, err := v.store.TakeNonce(ctx, o.Nonce)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return time.Time{}, ErrNonce
-	case err != nil:
-		return time.Time{}, fmt.Errorf("vault: open a record: %w", err)
-	case nonce.Actor != by.ID || nonce.Agency != by.Agency || nonce.About != "" || !now.Before(nonce.Expires):
-		return time.Time{}, ErrNonce
-	}
-	if err := o.check(now); err != nil {
+	if err := v.takeNonce(ctx, by, o.Nonce, now); err != nil {
 		return time.Time{}, err
 	}
-	if len(openKey) != ed25519.PublicKeySize || !ed25519.Verify(openKey, OpeningMessage(o, by.Agency), o.Signature) {
+	if err := o.check(like.How, now); err != nil {
+		return time.Time{}, err
+	}
+	if len(from.OpenKey) != ed25519.PublicKeySize || !ed25519.Verify(from.OpenKey, OpeningMessage(o, by.Agency), o.Signature) {
 		return time.Time{}, ErrSignature
+	}
+	like.Card = from.ID
+	return v.open(ctx, by, o, like, now)
+}
+
+// takeNonce spends a nonce that was given to the actor for an opening.
+func (v *Vault) takeNonce(ctx context.Context, by audit.Actor, nonce string, now time.Time) error {
+	n, err := v.store.TakeNonce(ctx, nonce)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return ErrNonce
+	case err != nil:
+		return fmt.Errorf("vault: open a record: %w", err)
+	case n.Actor != by.ID || n.Agency != by.Agency || n.About != "" || !now.Before(n.Expires):
+		return ErrNonce
+	}
+	return nil
+}
+
+// open opens what was asked for, as far as it was shared. like is how.
+func (v *Vault) open(ctx context.Context, by audit.Actor, o Opening, like Opened, now time.Time) (expires time.Time, err error) {
+	if by.At == "" {
+		return time.Time{}, ErrActor // it would be open to nobody
 	}
 	if !isID(o.Record) {
 		return time.Time{}, ErrNotFound
@@ -161,36 +186,135 @@ func (v *Vault) OpenRecord(ctx context.Context, by audit.Actor, o Opening, openK
 	if err != nil {
 		return time.Time{}, err
 	}
+	like.Case, like.Agency, like.Person, like.At = r.Case, by.Agency, by.ID, by.At
+	like.Purpose, like.Expires = o.Purpose, now.Add(openingLife).Truncate(time.Second)
 	grants, err := v.live(v.store.Grants(ctx, r.Case))
 	if err != nil {
 		return time.Time{}, err
 	}
-	shared := slices.ContainsFunc(grants, func(s Shared) bool {
-		return s.Agency == by.Agency && (s.Record == r.ID || r.ID == r.Case)
-	})
-	kind := "record.opened"
-	if !shared && r.Agency != by.Agency {
+	refused := v.stands(ctx, like)
+	if refused != nil && !errors.Is(refused, ErrDevice) && !errors.Is(refused, ErrSignature) {
+		return time.Time{}, refused
+	}
+	var opened []Opened
+	if refused == nil {
+		opened, refused = o.within(grants, r, like)
+	}
+	kind, said := "record.opened", facts{"how": like.How, "purpose": o.Purpose, "parts": o.Parts}
+	if refused != nil {
 		kind = "opening.refused"
 	}
-	entry, err := v.entry(r, by, kind, facts{"device": o.Device, "purpose": o.Purpose, "parts": o.Parts, "minute": o.Minute})
+	if len(opened) > 0 {
+		said["grants"] = grantsOf(opened)
+	}
+	if like.Device != "" {
+		said["device"], said["minute"] = like.Device, o.Minute
+	}
+	entry, err := v.entry(r, by, kind, said)
 	if err != nil {
 		return time.Time{}, err
 	}
-	if kind == "opening.refused" {
+	if refused != nil {
 		if err := v.store.Append(ctx, entry); err != nil {
 			return time.Time{}, fmt.Errorf("vault: open a record: %w", err)
 		}
-		return time.Time{}, ErrNotFound
+		return time.Time{}, refused
 	}
-	opened := Opened{ID: newID(), Record: r.ID, Case: r.Case, Agency: by.Agency, Parts: o.Parts, Day: v.today()}
-	if err := v.store.AddOpening(ctx, opened, entry); err != nil {
+	if err := v.store.Open(ctx, opened, now, entry); err != nil {
 		return time.Time{}, fmt.Errorf("vault: open a record: %w", err)
 	}
-	return opened.Day.AddDate(0, 0, 1), nil
+	return like.Expires, nil
+}
+
+// within is what an opening opens: of each grant in force to the agency, what was asked
+// for and shared. ErrNotFound if there is no grant, ErrBeyond if these do not have all
+// that was asked for, or are for another purpose.
+func (o Opening) within(grants []Shared, r Record, like Opened) (opened []Opened, err error) {
+	rest := slices.Clone(o.Parts)
+	err = ErrNotFound
+	for _, g := range grants {
+		if g.Agency != like.Agency || g.Record != r.ID && r.ID != r.Case {
+			continue
+		}
+		err = ErrBeyond
+		like.Parts = common(o.Parts, g.Parts)
+		if g.Purpose != o.Purpose || len(like.Parts) == 0 {
+			continue
+		}
+		like.ID, like.Grant, like.Word, like.Record = newID(), g.ID, g.Word, g.Record
+		opened = append(opened, like)
+		rest = slices.DeleteFunc(rest, func(p Part) bool { return slices.Contains(g.Parts, p) })
+	}
+	if len(opened) == 0 || len(rest) > 0 {
+		return nil, err
+	}
+	return opened, nil
+}
+
+// grantsOf are the grants that openings are of.
+func grantsOf(opened []Opened) []string {
+	ids := make([]string, len(opened))
+	for i, o := range opened {
+		ids[i] = o.Grant
+	}
+	return ids
+}
+
+// common are the parts that stand in both lists, in the order of Parts.
+func common(a, b []Part) []Part {
+	return slices.DeleteFunc(slices.Clone(Parts), func(p Part) bool { return !slices.Contains(a, p) || !slices.Contains(b, p) })
+}
+
+// opened lists the parts of a shared record that are open to the actor now: to the one
+// person who opened them, where she did, until they are closed. Everything that an
+// opening hangs on is asked anew at each reading, so that what ends it ends it with the
+// next request, wherever that is answered.
+func (v *Vault) opened(ctx context.Context, by audit.Actor, g Shared) (parts []Part, err error) {
+	if by.At == "" {
+		return nil, nil
+	}
+	now := v.now()
+	all, err := v.store.Openings(ctx, g.ID, by.ID, now)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range all {
+		if o.Person != by.ID || o.At != by.At || o.Agency != by.Agency || o.Grant != g.ID || o.Purpose != g.Purpose || !now.Before(o.Expires) {
+			continue
+		}
+		switch err := v.stands(ctx, o); {
+		case errors.Is(err, ErrDevice) || errors.Is(err, ErrSignature):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		parts = append(parts, common(o.Parts, g.Parts)...)
+	}
+	return parts, nil
+}
+
+// stands asks whether device and card of an opening are there and in use: when it is
+// made, and at each reading. ErrDevice and ErrSignature if one is not.
+func (v *Vault) stands(ctx context.Context, o Opened) error {
+	if o.How == ByDevice {
+		switch admitted, err := v.admitted(ctx, o.Device, o.Agency); {
+		case err != nil:
+			return fmt.Errorf("vault: is the device let in: %w", err)
+		case !admitted:
+			return ErrDevice
+		}
+	}
+	switch inUse, err := v.cardInUse(ctx, o.Case, o.Card); {
+	case err != nil:
+		return fmt.Errorf("vault: is the card in use: %w", err)
+	case !inUse:
+		return ErrSignature
+	}
+	return nil
 }
 
 // readable finds a record that the actor may read one of some parts of, as its owner, or
-// with a live grant and an opening of today, and on what.
+// with a live grant and an opening of his own, and on what.
 func (v *Vault) readable(ctx context.Context, by audit.Actor, id string, parts ...Part) (Record, claims.Access, error) {
 	if err := requireActor(by); err != nil {
 		return Record{}, claims.Access{}, err
@@ -210,19 +334,12 @@ func (v *Vault) readable(ctx context.Context, by audit.Actor, id string, parts .
 	if err != nil {
 		return Record{}, claims.Access{}, err
 	}
-	today := v.today()
-	if g.Until.Before(today) {
+	if g.Until.Before(v.today()) {
 		return Record{}, claims.Access{}, ErrNotFound
 	}
-	openings, err := v.store.Openings(ctx, r.Case, by.Agency, today)
-	if err != nil {
-		return Record{}, claims.Access{}, err
-	}
 	on := claims.Access{Purpose: string(g.Purpose)}
-	for _, o := range openings {
-		if o.Record == r.ID || o.Record == r.Case {
-			on.Parts = append(on.Parts, o.Parts...)
-		}
+	if on.Parts, err = v.opened(ctx, by, g); err != nil {
+		return Record{}, claims.Access{}, err
 	}
 	isOpen := func(p Part) bool { return slices.Contains(on.Parts, p) }
 	if slices.ContainsFunc(parts, func(p Part) bool { return !isOpen(p) }) {

@@ -100,7 +100,7 @@ func TestDocumentByReader(t *testing.T) {
 	type want struct{ members, pages string }
 	for i, one := range readers {
 		t.Run(string(one.reader), func(t *testing.T) {
-			by := audit.Actor{ID: id(), Agency: id(), Role: one.role}
+			by := audit.Actor{ID: id(), Agency: id(), Role: one.role, At: id()}
 			w.directory[by.Agency] = claims.Recipient{Class: one.class, Country: one.country}
 			g := w.grant(d.ID, by)
 			g.Purpose = one.purpose
@@ -186,7 +186,7 @@ func TestWhoSeesNothing(t *testing.T) {
 		"a mission's clerk":              {claims.ClassMission, "clerk", vault.Parts},
 		"an admin":                       {"NGO", "admin", vault.Parts},
 	} {
-		by := audit.Actor{ID: id(), Agency: id(), Role: one.role}
+		by := audit.Actor{ID: id(), Agency: id(), Role: one.role, At: id()}
 		w.directory[by.Agency] = claims.Recipient{Class: one.class, Country: "KHM"}
 		w.share(d.ID, by)
 		w.open(by, d.ID, one.parts...)

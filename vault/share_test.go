@@ -70,14 +70,15 @@ func TestTakenBackKeyFile(t *testing.T) {
 	ctx := t.Context()
 	c := w.newCase()
 	d := w.newDocument(c.ID)
-	w.share(d.ID, w.embassy)
+	given, err := w.Share(ctx, w.worker, w.grant(d.ID, w.embassy), vault.Signed{})
+	w.ok(err)
 	w.open(w.embassy, c.ID, vault.PartDocument)
 	before, err := w.keyring.Get(ctx, d.ID)
 	w.ok(err)
 	w.ok(w.TakeBack(ctx, w.worker, d.ID, w.embassy.Agency))
 
 	// Somebody writes the row back.
-	w.ok(w.store.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: w.embassy.Agency, Purpose: "protection", Until: w.now.AddDate(0, 1, 0)}))
+	w.ok(w.store.Share(ctx, given))
 	_, err = w.ReadDocument(ctx, w.embassy, d.ID)
 	w.is("row without a key", err, vault.ErrNotFound)
 
@@ -110,7 +111,7 @@ func TestGrantEnds(t *testing.T) {
 	w.now = lastDay.Add(time.Minute)
 	_, err = w.ReadDocument(ctx, w.second, d.ID)
 	w.is("expired", err, vault.ErrNotFound)
-	_, err = w.OpenRecord(ctx, w.second, w.signed(w.second, d.ID, vault.PartDocument), cardPublic)
+	_, err = w.OpenRecord(ctx, w.second, w.signed(w.second, d.ID, vault.PartDocument), w.card)
 	w.is("opening of an expired grant", err, vault.ErrNotFound)
 	if n, err = w.Expire(ctx); err != nil || n != 1 {
 		t.Errorf("%d expired, %v", n, err)
@@ -287,81 +288,86 @@ func TestOpenings(t *testing.T) {
 	w.ok(err)
 
 	good := w.signed(w.embassy, c.ID, vault.PartDocument)
-	expires, err := w.OpenRecord(ctx, w.embassy, good, cardPublic)
+	expires, err := w.OpenRecord(ctx, w.embassy, good, w.card)
 	w.ok(err)
-	if want := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC); !expires.Equal(want) {
+	if want := w.now.Add(15 * time.Minute); !expires.Equal(want) {
 		t.Errorf("opened until %s, want %s", expires, want)
 	}
-	_, err = w.OpenRecord(ctx, w.embassy, good, cardPublic)
+	_, err = w.OpenRecord(ctx, w.embassy, good, w.card)
 	w.is("replay", err, vault.ErrNonce)
 
 	for _, one := range []struct {
 		name string
-		edit func(o *vault.Opening) (by audit.Actor, key ed25519.PublicKey)
+		edit func(o *vault.Opening) (by audit.Actor, card vault.Card)
 		want error
 	}{
-		{"other officer's nonce", func(*vault.Opening) (audit.Actor, ed25519.PublicKey) { return colleague, cardPublic }, vault.ErrNonce},
-		{"nonce from a former agency", func(*vault.Opening) (audit.Actor, ed25519.PublicKey) { return moved, cardPublic }, vault.ErrNonce},
-		{"other agency's nonce", func(*vault.Opening) (audit.Actor, ed25519.PublicKey) { return w.second, cardPublic }, vault.ErrNonce},
-		{"made-up nonce", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
+		{"other officer's nonce", func(*vault.Opening) (audit.Actor, vault.Card) { return colleague, w.card }, vault.ErrNonce},
+		{"nonce from a former agency", func(*vault.Opening) (audit.Actor, vault.Card) { return moved, w.card }, vault.ErrNonce},
+		{"other agency's nonce", func(*vault.Opening) (audit.Actor, vault.Card) { return w.second, w.card }, vault.ErrNonce},
+		{"made-up nonce", func(o *vault.Opening) (audit.Actor, vault.Card) {
 			o.Nonce = "AAAAAAAAAAAAAAAAAAAAAA"
-			return w.embassy, cardPublic
+			return w.embassy, w.card
 		}, vault.ErrNonce},
-		{"signed for another record", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) { o.Record = d.ID; return w.embassy, cardPublic }, vault.ErrSignature},
-		{"more parts than signed", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
+		{"signed for another record", func(o *vault.Opening) (audit.Actor, vault.Card) { o.Record = d.ID; return w.embassy, w.card }, vault.ErrSignature},
+		{"more parts than signed", func(o *vault.Opening) (audit.Actor, vault.Card) {
 			o.Parts = append(o.Parts, vault.PartPages)
-			return w.embassy, cardPublic
+			return w.embassy, w.card
 		}, vault.ErrSignature},
-		{"other purpose than signed", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
+		{"other purpose than signed", func(o *vault.Opening) (audit.Actor, vault.Card) {
 			o.Purpose = "shelter"
-			return w.embassy, cardPublic
+			return w.embassy, w.card
 		}, vault.ErrSignature},
-		{"signed by another card", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
+		{"signed by another card", func(o *vault.Opening) (audit.Actor, vault.Card) {
 			o.Signature = ed25519.Sign(stranger, vault.OpeningMessage(*o, w.embassy.Agency))
-			return w.embassy, cardPublic
+			return w.embassy, w.card
 		}, vault.ErrSignature},
-		{"no key", func(*vault.Opening) (audit.Actor, ed25519.PublicKey) { return w.embassy, nil }, vault.ErrSignature},
-		{"no signature", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
+		{"no key", func(*vault.Opening) (audit.Actor, vault.Card) { return w.embassy, vault.Card{ID: w.card.ID} }, vault.ErrSignature},
+		{"no signature", func(o *vault.Opening) (audit.Actor, vault.Card) {
 			o.Signature = nil
-			return w.embassy, cardPublic
+			return w.embassy, w.card
 		}, vault.ErrSignature},
-		{"unknown part", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) {
+		{"unknown part", func(o *vault.Opening) (audit.Actor, vault.Card) {
 			o.Parts = []vault.Part{"everything"}
-			return w.embassy, cardPublic
+			return w.embassy, w.card
 		}, invalid.ErrInput},
-		{"clock", func(o *vault.Opening) (audit.Actor, ed25519.PublicKey) { o.Minute -= 6; return w.embassy, cardPublic }, invalid.ErrInput},
+		{"no device", func(o *vault.Opening) (audit.Actor, vault.Card) {
+			o.Device = ""
+			o.Signature = ed25519.Sign(cardPrivate, vault.OpeningMessage(*o, w.embassy.Agency))
+			return w.embassy, w.card
+		}, invalid.ErrInput},
+		{"clock", func(o *vault.Opening) (audit.Actor, vault.Card) { o.Minute -= 6; return w.embassy, w.card }, invalid.ErrInput},
 	} {
 		o := w.signed(w.embassy, c.ID, vault.PartDocument)
-		by, key := one.edit(&o)
-		_, err := w.OpenRecord(ctx, by, o, key)
+		by, card := one.edit(&o)
+		_, err := w.OpenRecord(ctx, by, o, card)
 		w.is(one.name, err, one.want)
 	}
 	// A failed try has spent its nonce.
 	o := w.signed(w.embassy, c.ID, vault.PartDocument)
 	kept := o.Signature
 	o.Signature = nil
-	_, err = w.OpenRecord(ctx, w.embassy, o, cardPublic)
+	_, err = w.OpenRecord(ctx, w.embassy, o, w.card)
 	w.is("no signature", err, vault.ErrSignature)
 	o.Signature = kept
-	_, err = w.OpenRecord(ctx, w.embassy, o, cardPublic)
+	_, err = w.OpenRecord(ctx, w.embassy, o, w.card)
 	w.is("second try with one nonce", err, vault.ErrNonce)
 
 	o = w.signed(w.embassy, c.ID, vault.PartDocument)
 	w.now = w.now.Add(2 * time.Minute)
-	_, err = w.OpenRecord(ctx, w.embassy, o, cardPublic)
+	_, err = w.OpenRecord(ctx, w.embassy, o, w.card)
 	w.is("old nonce", err, vault.ErrNonce)
 
 	// Somebody with the code but without a grant learns nothing, and is seen.
-	_, err = w.OpenRecord(ctx, w.second, w.signed(w.second, c.ID, vault.PartDocument), cardPublic)
+	_, err = w.OpenRecord(ctx, w.second, w.signed(w.second, c.ID, vault.PartDocument), w.card)
 	w.is("code without a grant", err, vault.ErrNotFound)
 	w.has(c.ID, "opening.refused", 1)
 
-	w.now = time.Date(2026, 3, 1, 23, 59, 59, 0, time.UTC)
+	w.now = expires.Add(-time.Second)
 	_, err = w.ReadDocument(ctx, w.embassy, d.ID)
 	w.ok(err)
-	w.now = w.now.Add(time.Second)
+	w.now = expires
 	_, err = w.ReadDocument(ctx, w.embassy, d.ID)
-	w.is("the day after", err, vault.ErrNotOpened)
+	w.is("after a quarter of an hour", err, vault.ErrNotOpened)
 }
 
 func TestOpeningOfAttestations(t *testing.T) {

@@ -56,18 +56,36 @@ type Shared struct {
 	Day      time.Time // when it was given
 }
 
-// Opened is a row about an opening, which lives until the end of its day.
+// How is by what a record was opened.
+type How string
+
+// By what a record is opened.
+const (
+	ByDevice How = "device" // its holder's card and code, and a device of the agency that read it
+	ByCode   How = "code"   // number and code, given to the service
+)
+
+// Opened is a row about an opening: of what one grant is of, to one person, where she
+// acted, until Expires.
 type Opened struct {
-	ID     string
-	Record string
-	Case   string
-	Agency string
-	Parts  []Part
-	Day    time.Time
+	ID      string
+	Grant   string // id; a grant that is given again has another
+	Word    string // the holder's, that the grant stands on
+	Record  string
+	Case    string
+	Agency  string
+	Person  string // audit.Actor.ID
+	At      string // audit.Actor.At
+	How     How
+	Device  string // that signed; empty where none did
+	Card    string // the holder's; empty where none was there
+	Purpose Purpose
+	Parts   []Part
+	Expires time.Time // to the second
 }
 
-// Nonce is a row about a challenge. Expires is the one time in our rows that
-// is finer than a day; the row is gone two minutes later.
+// Nonce is a row about a challenge. Expires is finer than a day; the row is gone two
+// minutes later.
 type Nonce struct {
 	Nonce   string
 	Actor   string
@@ -165,10 +183,10 @@ type Store interface {
 	// TakeNonce removes a challenge and returns it. Of many calls with one
 	// nonce exactly one gets it.
 	TakeNonce(ctx context.Context, nonce string) (Nonce, error)
-	// AddOpening keeps an opening, and forgets those of earlier days.
-	AddOpening(ctx context.Context, o Opened, entries ...audit.Entry) error
-	// Openings returns the openings of a case by an agency on a day.
-	Openings(ctx context.Context, caseID, agency string, day time.Time) ([]Opened, error)
+	// Open keeps openings, all of one case, and forgets those that expired before now.
+	Open(ctx context.Context, opened []Opened, now time.Time, entries ...audit.Entry) error
+	// Openings returns a person's openings by a grant that have not expired.
+	Openings(ctx context.Context, grant, person string, now time.Time) ([]Opened, error)
 
 	// Append adds entries that no other change belongs to.
 	Append(ctx context.Context, entries ...audit.Entry) error

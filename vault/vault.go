@@ -17,9 +17,9 @@
 //
 // A case belongs to the agency that opened it. For everybody else it does not
 // exist, unless the holder agreed to share a record with them and gave her
-// code, which opens it for the rest of the day. Each of these acts, and each
-// reading, is an entry of the holder's history, written in the transaction of
-// the act or before anything is released.
+// code, which opens it to one person for a quarter of an hour. Each of these
+// acts, and each reading, is an entry of the holder's history, written in the
+// transaction of the act or before anything is released.
 //
 // The package leaves to others: keeping rows, key files and objects ([Store],
 // [Keyring], [Blobs]), agency keys ([KeyKeeper]), who is a member of what,
@@ -52,7 +52,7 @@ var (
 
 	// ErrNotOpened says that a shared record needs the holder's code first, or
 	// again, or for this part.
-	ErrNotOpened = errors.New("vault: the record has not been opened by its holder today")
+	ErrNotOpened = errors.New("vault: the record is not open to the actor")
 
 	// ErrActor says that nobody acts, or that an agency's id cannot be one.
 	ErrActor = errors.New("vault: no actor")
@@ -67,8 +67,17 @@ var (
 	// somebody else.
 	ErrNonce = errors.New("vault: the nonce does not serve")
 
-	// ErrSignature says that an opening is not signed with the card's key.
+	// ErrSignature says that an opening is not signed with the key of a card that is in
+	// use, and of this case.
 	ErrSignature = errors.New("vault: the opening is not signed by the card")
+
+	// ErrDevice says that the device which signed an opening is none of the actor's
+	// agency, or not any more.
+	ErrDevice = errors.New("vault: the device is none of the agency's")
+
+	// ErrBeyond says that an opening is for another purpose than its holder shared the
+	// record for, or for more of it.
+	ErrBeyond = errors.New("vault: the opening is for more than was shared")
 
 	// ErrBudget says that today's look-ups are spent.
 	ErrBudget = errors.New("vault: no look-ups are left today")
@@ -133,6 +142,12 @@ type Config struct {
 
 	Now func() time.Time // nil means time.Now
 
+	// CardInUse tells whether a card of a case is in use now, and Admitted whether a
+	// device is one of an agency's. Nil means that none ever is: nothing is opened with a
+	// card, or by a device.
+	CardInUse func(ctx context.Context, caseID, card string) (bool, error)
+	Admitted  func(ctx context.Context, device, agency string) (bool, error)
+
 	// OpenedByTwo tells whether a record is open to somebody now without its holder,
 	// because people have agreed to it who may; nil means that none ever is.
 	OpenedByTwo func(ctx context.Context, by audit.Actor, record string) (bool, error)
@@ -153,6 +168,8 @@ type Vault struct {
 	now       func() time.Time
 	damaged   func(error)
 	byTwo     func(ctx context.Context, by audit.Actor, record string) (bool, error)
+	cardInUse func(ctx context.Context, caseID, card string) (bool, error)
+	admitted  func(ctx context.Context, device, agency string) (bool, error)
 
 	cases  keyedMutex    // one change of a case at a time
 	pixels *queue        // bounds the memory of the pictures being decoded
@@ -185,6 +202,13 @@ func New(cfg Config) (*Vault, error) {
 	if cfg.OpenedByTwo == nil {
 		cfg.OpenedByTwo = func(context.Context, audit.Actor, string) (bool, error) { return false, nil }
 	}
+	never := func(context.Context, string, string) (bool, error) { return false, nil }
+	if cfg.CardInUse == nil {
+		cfg.CardInUse = never
+	}
+	if cfg.Admitted == nil {
+		cfg.Admitted = never
+	}
 	decoy, err := age.GenerateHybridIdentity()
 	if err != nil {
 		return nil, fmt.Errorf("vault: make a recipient: %w", err)
@@ -193,6 +217,7 @@ func New(cfg Config) (*Vault, error) {
 	return &Vault{
 		store: cfg.Store, keyring: cfg.Keyring, blobs: cfg.Blobs, keys: cfg.Keys, directory: cfg.Directory,
 		network: cfg.Network, now: cfg.Now, damaged: cfg.KeyringDamaged, byTwo: cfg.OpenedByTwo,
+		cardInUse: cfg.CardInUse, admitted: cfg.Admitted,
 		// One core stays for everybody else: drawing a picture takes a second.
 		pixels: newQueue(maxDecoded, min(2, max(1, cores-1))),
 		argon:  make(chan struct{}, cores),

@@ -167,6 +167,9 @@ type world struct {
 	now     time.Time
 
 	directory directory
+	devices   map[string]string // agencies, by id
+	card      vault.Card        // the holder's, of every case
+	inUse     string            // the id of the card that is
 
 	worker, embassy, second audit.Actor // an NGO, a mission of the holder's state, another NGO
 }
@@ -174,10 +177,12 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{T: t, dir: t.TempDir(), keeper: newKeeper(), now: time.Date(2026, 3, 1, 23, 50, 0, 0, time.UTC),
-		worker:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker"},
-		embassy: audit.Actor{ID: id(), Agency: id(), Role: "mission"},
-		second:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker"},
+		worker:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker", At: id()},
+		embassy: audit.Actor{ID: id(), Agency: id(), Role: "mission", At: id()},
+		second:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker", At: id()},
+		devices: map[string]string{}, card: vault.Card{ID: id(), OpenKey: cardPublic},
 	}
+	w.inUse = w.card.ID
 	w.directory = directory{w.worker.Agency: {Class: "NGO", Country: "KHM"},
 		w.embassy.Agency: {Class: claims.ClassMission, Country: "UTO"}, w.second.Agency: {Class: "NGO", Country: "THA"}}
 	db, err := sqlstore.Open(t.Context(), filepath.Join(w.dir, "safeconduct.db"))
@@ -198,6 +203,8 @@ func newWorld(t *testing.T) *world {
 		Store: w.store, Keyring: w.keyring, Blobs: w.blobs, Keys: w.keeper, Network: "test network",
 		Directory: w.directory,
 		Now:       func() time.Time { return w.now },
+		CardInUse: func(_ context.Context, _, card string) (bool, error) { return card == w.inUse, nil },
+		Admitted:  func(_ context.Context, device, agency string) (bool, error) { return w.devices[device] == agency, nil },
 	})
 	w.ok(err)
 	vault.CheapIndex(w.Vault)
@@ -277,13 +284,19 @@ func (w *world) signed(by audit.Actor, record string, parts ...vault.Part) vault
 	c, err := w.Challenge(w.Context(), by)
 	w.ok(err)
 	o := vault.Opening{Nonce: c.Nonce, Device: id(), Record: record, Purpose: "confirm_identity", Parts: parts, Minute: w.now.Unix() / 60}
+	shared, err := w.SharedWith(w.Context(), by)
+	w.ok(err)
+	if i := slices.IndexFunc(shared, func(g vault.Shared) bool { return g.Record == record }); i >= 0 {
+		o.Purpose = shared[i].Purpose
+	}
+	w.devices[o.Device] = by.Agency
 	o.Signature = ed25519.Sign(cardPrivate, vault.OpeningMessage(o, by.Agency))
 	return o
 }
 
 func (w *world) open(by audit.Actor, record string, parts ...vault.Part) {
 	w.Helper()
-	_, err := w.OpenRecord(w.Context(), by, w.signed(by, record, parts...), cardPublic)
+	_, err := w.OpenRecord(w.Context(), by, w.signed(by, record, parts...), w.card)
 	w.ok(err)
 }
 

@@ -1,7 +1,6 @@
 package verifier
 
 import (
-	"encoding/base64"
 	"encoding/hex"
 	"maps"
 	"time"
@@ -18,10 +17,6 @@ type Shown struct {
 	Verdict
 	Card       *ShownCard     `json:"card,omitempty"`
 	Credential map[string]any `json:"credential,omitempty"`
-	// OpenKey is the Ed25519 seed that signs a request to open the record
-	// online, base64url: docs/card.md, Opening a record online. Show leaves it
-	// out; whoever needs it sets it.
-	OpenKey string `json:"open_key,omitempty"`
 }
 
 // ShownCard is what stands on a card.
@@ -50,15 +45,6 @@ func (v Verdict) Show() Shown {
 	if v.Credential != nil {
 		s.Credential = maps.Clone(v.Credential.Claims)
 		delete(s.Credential, "status") // a reader keeps nothing to follow
-	}
-	return s
-}
-
-// WithOpenKey adds the key that opens the record, for a program that has no
-// verifier of its own.
-func (s Shown) WithOpenKey() Shown {
-	if seed := s.openSeed; !seed.IsZero() {
-		s.OpenKey = base64.RawURLEncoding.EncodeToString([]byte(seed.Reveal()))
 	}
 	return s
 }

@@ -152,13 +152,23 @@ type Verdict struct {
 	openSeed private.String
 }
 
-// OpenKey signs a request to open the record online: docs/card.md, Opening a
-// record online. It comes with Card and is nil without it.
-func (v Verdict) OpenKey() ed25519.PrivateKey {
+// SignOpening signs a request to open the record online, with the key that card and code
+// give (docs/card.md, Opening a record online). The key itself is in no verdict that
+// anybody sees. Nil where no card was opened.
+func (v Verdict) SignOpening(o card.Opening) []byte {
 	if v.openSeed.IsZero() {
 		return nil
 	}
-	return ed25519.NewKeyFromSeed([]byte(v.openSeed.Reveal()))
+	return o.Sign([]byte(v.openSeed.Reveal()))
+}
+
+// OpenKey is the public half of that key, by which the service knows the card; nil where
+// no card was opened.
+func (v Verdict) OpenKey() ed25519.PublicKey {
+	if v.openSeed.IsZero() {
+		return nil
+	}
+	return ed25519.PublicKey(ed25519.NewKeyFromSeed([]byte(v.openSeed.Reveal()))[ed25519.SeedSize:])
 }
 
 // Credential is what an SD-JWT VC disclosed.

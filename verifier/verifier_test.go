@@ -598,7 +598,7 @@ func TestPrinting(t *testing.T) {
 	type holder struct{ v Verdict }
 	holders := []string{"%v", "%+v", "%#v"}
 	secret := []string{"TESTER", "AMINA", "tester", "amina", "1998", "KEN", fmt.Sprintf("%x", "TESTER"), fmt.Sprintf("%X", "AMINA")}
-	for _, key := range [][]byte{v.OpenKey(), i.device.Private, i.keys.Live[0].TagKey, i.keys.Live[0].NetKey} {
+	for _, key := range [][]byte{[]byte(v.openSeed.Reveal()), i.device.Private, i.keys.Live[0].TagKey, i.keys.Live[0].NetKey} {
 		key = key[:8]
 		numbers := fmt.Sprintf("%d", key)
 		secret = append(secret, strings.Trim(numbers, "[]"), fmt.Sprintf("%x", key), fmt.Sprintf("%X", key), string(key),

@@ -1,7 +1,7 @@
 //go:build js && wasm
 
 // Command verifier-wasm is for checking cards and credentials in a browser: it
-// puts package verifier behind seven JavaScript functions and adds nothing of
+// puts package verifier behind eight JavaScript functions and adds nothing of
 // its own. Like the verifier it makes no request and reads no clock. Fetching
 // and keeping packs, device keys and tries, running Argon2id off the page's own
 // thread, and showing a verdict are left to the page.
@@ -14,12 +14,14 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"syscall/js"
 	"time"
 
+	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -31,6 +33,7 @@ func main() {
 		"closePack": function(b.closePack),
 		"recognise": function(b.recognise),
 		"verify":    function(b.verify),
+		"opening":   function(b.opening),
 
 		// For the enrolment of this browser as a device.
 		"newDevice":  function(newDevice),
@@ -193,6 +196,49 @@ func (b *browser) verify(args *arguments) any {
 	return answer(pack.VerifyStretched(in, stretched, now), in.Tries)
 }
 
+// signed is the answer of opening: a signature for one opening, or why there is none.
+type signed struct {
+	checked
+
+	Signature string `json:"signature,omitempty"` // base64url
+}
+
+// opening(handle, text, code, tries, now, stretched, {nonce, device, agency, record,
+// purpose, parts, minute}) is verify once more, and one signature with the key that card
+// and code give: it opens a record online, once (docs/card.md, Opening a record online).
+// The key itself leaves no answer. Where the card does not open, the verdict says why.
+func (b *browser) opening(args *arguments) any {
+	pack, text, in := b.shown(args)
+	now, stretched, asked := args.time("now"), args.bytes("stretched"), args.object("opening")
+	var o struct {
+		Nonce   string   `json:"nonce"`
+		Device  string   `json:"device"`
+		Agency  string   `json:"agency"`
+		Record  string   `json:"record"`
+		Purpose string   `json:"purpose"`
+		Parts   []string `json:"parts"`
+		Minute  int64    `json:"minute"`
+	}
+	switch {
+	case args.wrong != "":
+		return nil
+	case text == nil:
+		args.refuse("text")
+		return nil
+	case stretched == nil:
+		args.refuse("stretched")
+		return nil
+	case json.Unmarshal(asked, &o) != nil:
+		args.refuse("opening")
+		return nil
+	}
+	v := pack.VerifyStretched(in, stretched, now)
+	signature := v.SignOpening(card.Opening{
+		Nonce: o.Nonce, Device: o.Device, Agency: o.Agency, Record: o.Record, Purpose: o.Purpose, Parts: o.Parts, Minute: o.Minute,
+	})
+	return signed{answer(v, in.Tries), base64.RawURLEncoding.EncodeToString(signature)}
+}
+
 // shown reads the arguments that recognise and verify have in common. The pack
 // is nil, which is a device that is not ready, when there is none with this
 // handle; the text is nil when nothing could be read.
@@ -210,7 +256,7 @@ func (b *browser) shown(args *arguments) (*verifier.Pack, *string, verifier.Pres
 }
 
 func answer(v verifier.Verdict, tries *verifier.Tries) checked {
-	shown := v.Show().WithOpenKey()
+	shown := v.Show()
 	return checked{Verdict: &shown, Tries: triesText(tries)}
 }
 

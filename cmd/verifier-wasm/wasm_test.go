@@ -41,6 +41,8 @@ type job struct {
 	LeaseUntil int64     `json:"leaseUntil"`
 	Cases      []oneCase `json:"cases"`
 
+	Opening map[string]any `json:"opening"`
+
 	KnownRoot   json.RawMessage `json:"knownRoot"`
 	KnownPublic []byte          `json:"knownPublic"`
 }
@@ -58,8 +60,11 @@ type oneCase struct {
 
 type report struct {
 	Pack  map[string]any
-	Cases []struct{ Shown, Asked, Checked answer }
-	Five  []map[string]any
+	Cases []struct {
+		Shown, Asked, Checked answer
+		Signed                *signed
+	}
+	Five []map[string]any
 
 	// The answers that are not about a vector.
 	Stories struct {
@@ -85,6 +90,13 @@ type answer struct {
 	Error   string
 }
 
+// signed is the answer to whoever opens a record.
+type signed struct {
+	answer
+
+	Signature string
+}
+
 func (a answer) state() string  { s, _ := a.Verdict["state"].(string); return s }
 func (a answer) reason() string { s, _ := a.Verdict["reason"].(string); return s }
 
@@ -106,6 +118,10 @@ func TestWasm(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := n.job(t, f)
+	j.Opening = map[string]any{
+		"nonce": theOpening.Nonce, "device": theOpening.Device, "agency": theOpening.Agency, "record": theOpening.Record,
+		"purpose": theOpening.Purpose, "parts": theOpening.Parts, "minute": theOpening.Minute,
+	}
 	// The known answer of verifier.Symbols: RFC 7517's key, and the device key of
 	// the seed 00 01 … 1f.
 	j.KnownRoot = json.RawMessage(`{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}`)
@@ -124,7 +140,7 @@ func TestWasm(t *testing.T) {
 	if len(got.Cases) != len(j.Cases) {
 		t.Fatalf("%d answers to %d cases", len(got.Cases), len(j.Cases))
 	}
-	cards := 0
+	cards, openings := 0, 0
 	for k, c := range j.Cases {
 		answers := got.Cases[k]
 		compare(t, c.name+", no code", answers.Shown, pack.Verify(verifier.Presentation{Text: c.Text}, now), oneCase{})
@@ -133,6 +149,11 @@ func TestWasm(t *testing.T) {
 		compare(t, c.name, answers.Checked, native, c)
 		if want, err := json.Marshal(tries); err != nil || answers.Checked.Tries != string(want) {
 			t.Errorf("%s: tries are %s, want %s (%v)", c.name, answers.Checked.Tries, want, err)
+		}
+		if answers.Signed != nil {
+			compare(t, c.name+", opening", answers.Signed.answer, native, c)
+			testSignature(t, c, answers.Signed.Signature)
+			openings++
 		}
 		if s := answers.Asked.Stretch; s != nil {
 			want := map[string]any{"password": c.password, "salt": c.salt, "passes": 3.0, "kib": 65536.0, "lanes": 1.0, "size": 32.0}
@@ -146,6 +167,9 @@ func TestWasm(t *testing.T) {
 	}
 	if cards != 25 || cards != len(f.Cards) {
 		t.Errorf("ran %d cards of %d, want 25", cards, len(f.Cards))
+	}
+	if openings == 0 {
+		t.Error("nothing was signed")
 	}
 	t.Logf("wasm: %d cases", cards)
 
@@ -179,7 +203,7 @@ func TestWasm(t *testing.T) {
 			t.Errorf("%s: got %v, want %s (%s)", name, c.got, c.state, c.reason)
 		}
 	}
-	for i, want := range []string{"deviceKey", "file", "now", "now", "handle", "text", "code", "tries", "stretched", "handle"} {
+	for i, want := range []string{"deviceKey", "file", "now", "now", "handle", "text", "code", "tries", "stretched", "handle", "text", "stretched", "opening", "opening"} {
 		if a := s.Wrong[i]; len(a) != 1 || a["error"] != want {
 			t.Errorf("wrong call %d: got %v, want an error about %s and nothing else", i, a, want)
 		}
@@ -236,8 +260,7 @@ func compare(t *testing.T, name string, got answer, native verifier.Verdict, c o
 	}
 	shown, _ := got.Verdict["card"].(map[string]any)
 	credential, _ := got.Verdict["credential"].(map[string]any)
-	openKey, _ := got.Verdict["open_key"].(string)
-	for _, claim := range []string{"card", "credential", "open_key"} {
+	for _, claim := range []string{"card", "credential"} {
 		delete(got.Verdict, claim)
 	}
 	b, err := json.Marshal(native)
@@ -257,15 +280,25 @@ func compare(t *testing.T, name string, got answer, native verifier.Verdict, c o
 	if (native.Credential != nil) != (credential != nil) || credential != nil && credential["given_name"] != "AMINA" {
 		t.Errorf("%s: the credential is %v", name, credential)
 	}
-	if (c.openKey == nil) != (openKey == "") {
-		t.Errorf("%s: an open key is there: %v", name, openKey != "")
+}
+
+// theOpening is what the test asks to open, and theOpening.Message what has to be signed.
+var theOpening = card.Opening{
+	Nonce: "AAECAwQFBgcICQoLDA0ODw", Device: "d1", Agency: "a1", Record: "r1", Purpose: "protection",
+	Parts: []string{"document", "pages"}, Minute: 29540000,
+}
+
+// testSignature wants one signature, by the key that the vectors give the card, of what
+// was asked for; and none where no card was opened.
+func testSignature(t *testing.T, c oneCase, signature string) {
+	t.Helper()
+	if (c.openKey == nil) != (signature == "") {
+		t.Errorf("%s: a signature is there: %v", c.name, signature != "")
 		return
 	}
-	if openKey != "" {
-		seed, err := base64.RawURLEncoding.DecodeString(openKey)
-		if err != nil || !bytes.Equal(ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey), c.openKey) {
-			t.Errorf("%s: another open key (%v)", name, err)
-		}
+	sig, err := base64.RawURLEncoding.DecodeString(signature)
+	if c.openKey != nil && (err != nil || !ed25519.Verify(c.openKey, theOpening.Message(), sig)) {
+		t.Errorf("%s: the opening is not signed by the card's key (%v)", c.name, err)
 	}
 }
 

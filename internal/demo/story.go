@@ -3,7 +3,6 @@ package demo
 import (
 	"cmp"
 	"context"
-	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,9 +13,9 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/claims"
+	sealed "github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/caller"
-	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -583,14 +582,13 @@ func (p *player) openRecord(ctx context.Context, deviceKey string, v verifier.Ve
 	if len(challenge.Records) != 1 || challenge.Records[0] != record {
 		return errors.New("the record is not the one that was shared")
 	}
-	o := vault.Opening{
-		Nonce: challenge.Nonce, Device: p.devices[deviceKey].key.ID, Record: record,
-		Purpose: vault.Purpose("confirm_identity"), Parts: []vault.Part{"document", "pages"}, Minute: time.Now().Unix() / 60,
+	o := sealed.Opening{
+		Nonce: challenge.Nonce, Device: p.devices[deviceKey].key.ID, Agency: mission.id, Record: record,
+		Purpose: "confirm_identity", Parts: []string{"document", "pages"}, Minute: time.Now().Unix() / 60,
 	}
-	message := vault.OpeningMessage(o, mission.id)
 	return mission.Post(ctx, "/api/v1/openings", map[string]any{
 		"nonce": o.Nonce, "device": o.Device, "record": o.Record, "card_handle": handle,
 		"purpose": o.Purpose, "parts": o.Parts, "minute": o.Minute,
-		"signature": base64.RawURLEncoding.EncodeToString(ed25519.Sign(v.OpenKey(), message)),
+		"signature": base64.RawURLEncoding.EncodeToString(v.SignOpening(o)),
 	}, nil)
 }

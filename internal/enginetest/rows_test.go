@@ -154,7 +154,7 @@ func (a *attacked) ok(err error) {
 func (a *attacked) agency(name string, class string, country string) audit.Actor {
 	a.t.Helper()
 	made := a.house.Agency(a.s.Network, changes.Agency{Name: name, Class: class, Country: country, Desk: "+00"})
-	return audit.Actor{ID: randomHex(16), Agency: made, Role: "supervisor"}
+	return audit.Actor{ID: randomHex(16), Agency: made, Role: "supervisor", At: randomHex(16)}
 }
 
 func (a *attacked) issue(by audit.Actor, o credentials.Order) credentials.ID {
@@ -215,10 +215,10 @@ func (a *attacked) fill() {
 			a.share(record, to)
 		}
 	}
-	a.open(a.other)
 	identity := &claims.IdentityClaim{Names: []claims.Name{{Script: "Latn", Full: private.New("MADE UP"), Type: "used"}}, Assurance: "self_asserted", ClaimStatus: "open"}
 	a.identity = a.issue(a.ngo, credentials.Order{Case: a.case_, Claims: identity})
 	a.card = a.print()
+	a.open(a.other)
 	a.cardOfTomorrow = a.print()
 	a.reply = a.answer(credentials.Order{About: a.identity, Claims: &claims.Reply{
 		Answer: "matched", Mission: private.New("Embassy"), MissionState: "ETH", Ref: private.New("CONS/1"), OfficerID: private.New("officer 7"),
@@ -291,11 +291,11 @@ func (a *attacked) open(by audit.Actor) {
 	c, err := a.s.Vault.Challenge(a.t.Context(), by)
 	a.ok(err)
 	o := vault.Opening{
-		Nonce: c.Nonce, Device: randomHex(16), Record: a.case_, Purpose: "confirm_identity",
+		Nonce: c.Nonce, Record: a.case_, Purpose: "confirm_identity",
 		Parts: []vault.Part{vault.PartDocument, vault.PartAttestations}, Minute: rowsNow().Unix() / 60,
 	}
 	o.Signature = ed25519.Sign(key, vault.OpeningMessage(o, by.Agency))
-	_, err = a.s.Vault.OpenRecord(a.t.Context(), by, o, public)
+	_, err = a.s.Vault.OpenByCode(a.t.Context(), by, o, vault.Card{ID: string(a.card), OpenKey: public})
 	a.ok(err)
 }
 
@@ -368,9 +368,15 @@ func (a *attacked) allowed(ctx context.Context, s *service.Service) map[string]b
 				say("%s may read %s of %s until %s for %s", g.Agency, g.Record, g.Case, g.Until, g.Purpose)
 			}
 		}
-		if openings, err := v.Openings(ctx, a.case_, by.Agency, today); err == nil {
-			for _, o := range openings {
-				say("%s has opened %s: %v", o.Agency, o.Record, o.Parts)
+		if grants, err := v.GrantsTo(ctx, by.Agency); err == nil {
+			for _, g := range grants {
+				openings, err := v.Openings(ctx, g.ID, by.ID, rowsNow())
+				if err != nil {
+					continue
+				}
+				for _, o := range openings {
+					say("%s has opened %s: %v for %s until %s with %s, at %s", o.Person, o.Record, o.Parts, o.Purpose, o.Expires, o.Card, o.At)
+				}
 			}
 		}
 		if signed, err := c.LoggedBetween(ctx, by.Agency, time.Time{}, today.AddDate(0, 0, 1)); err == nil {

@@ -192,7 +192,7 @@ func (r revealed) VisitVerifyResponse(w http.ResponseWriter) error {
 }
 
 func encodeVerdict(v verifier.Verdict) (revealed, error) {
-	body, err := private.RevealJSON(v.Show().WithOpenKey())
+	body, err := private.RevealJSON(v.Show())
 	if err != nil {
 		return nil, fmt.Errorf("encode verdict: %w", err)
 	}

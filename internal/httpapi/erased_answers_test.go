@@ -139,6 +139,7 @@ func TestAnswersAreErased(t *testing.T) {
 		{"shareDocument", f.keeper, f.document + "/grants", grant},
 		{"shareCase", f.keeper, f.at + "/grants", grant},
 		{"openRecord", opened.token, "/api/v1/openings", f.opening(opened, f.id, vault.PartAttestations)},
+		{"openByCode", opened.token, "/api/v1/openings/by-code", f.byCode(opened, f.id, vault.PartAttestations)},
 		{"challengeOpening", opened.token, "/api/v1/openings/challenges", handle},
 		{"changeAttestation", f.keeper, "/api/v1/attestations/" + f.screening + "/status", `{"action":"withdraw","reason":"other"}`},
 		{"changeCard", f.keeper, "/api/v1/cards/" + f.card + "/status", `{"action":"withdraw","reason":"other"}`},

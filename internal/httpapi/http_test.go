@@ -426,6 +426,7 @@ POST   /api/v1/invitations                           y        -          y      
 POST   /api/v1/look-ups                              -        -          -         y       y      -      -
 POST   /api/v1/members                               y        -          y         -       -      -      -
 POST   /api/v1/openings                              -        y          y         y       y      -      -
+POST   /api/v1/openings/by-code                      -        y          y         y       y      -      -
 POST   /api/v1/openings/challenges                   -        y          y         y       y      -      -
 GET    /api/v1/people                                y        -          y         -       -      -      -
 POST   /api/v1/people                                y        -          y         -       -      -      -

@@ -19,9 +19,9 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/people"
-	"github.com/safeconduct/safeconduct/vault"
 )
 
 // Everybody here is made up.
@@ -80,7 +80,6 @@ type verdictAnswer struct {
 		BirthDate    string `json:"birth_date"`
 		Status       int
 	}
-	OpenKey string `json:"open_key"`
 }
 
 // TestJourney goes the whole way of one finding over HTTP, with every room
@@ -152,7 +151,7 @@ func TestJourney(t *testing.T) {
 	if v.Card.Name != personName || v.Card.BirthDate != personBirth || v.Card.Status != 1 || v.Checks["signature"] != "yes" {
 		t.Errorf("got %+v", v.Card)
 	}
-	if wrong := check(printed, "0000000000", "wrong_code"); wrong.Card != nil || wrong.OpenKey != "" || wrong.TriesLeft != 4 {
+	if wrong := check(printed, "0000000000", "wrong_code"); wrong.Card != nil || wrong.TriesLeft != 4 {
 		t.Errorf("got %+v", wrong)
 	}
 	var silent verdictAnswer
@@ -188,7 +187,7 @@ func TestJourney(t *testing.T) {
 	if got := w.call(mission, "GET", document, nil); got.status != 403 || got.code() != "not_opened" {
 		t.Errorf("before opening: got %d %s", got.status, got.body)
 	}
-	w.open(mission, v, kept.ID)
+	w.open(mission, printed, kept.ID)
 	var record struct{ Record map[string]any }
 	w.into(w.call(mission, "GET", document, nil), 200, &record)
 	if record.Record["document_number"] != personNumber {
@@ -352,41 +351,41 @@ func TestErasureTakesAnswersAlong(t *testing.T) {
 }
 
 // open proves the holder's consent for a record, as a device does.
-func (w *world) open(token string, v verdictAnswer, record string) {
+func (w *world) open(token string, printed cardAnswer, record string) {
 	w.t.Helper()
+	v := w.shown(printed.Digits, printed.Code)
+	handle := hex.EncodeToString(v.Card.Handle[:])
 	var challenge struct {
 		Nonce   string
 		Records []string
 	}
-	w.into(w.call(token, "POST", "/api/v1/openings/challenges", map[string]string{"card_handle": v.Card.Handle}), 201, &challenge)
-	if len(challenge.Records) != 1 || challenge.Records[0] != record {
-		w.t.Fatalf("got records %v", challenge.Records)
+	ask := func() {
+		w.t.Helper()
+		w.into(w.call(token, "POST", "/api/v1/openings/challenges", map[string]string{"card_handle": handle}), 201, &challenge)
+		if len(challenge.Records) != 1 || challenge.Records[0] != record {
+			w.t.Fatalf("got records %v", challenge.Records)
+		}
 	}
-	seed, err := base64.RawURLEncoding.DecodeString(v.OpenKey)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	o := vault.Opening{
-		Nonce: challenge.Nonce, Device: randomID(), Record: record, Purpose: "confirm_identity",
-		Parts: []vault.Part{vault.PartDocument, vault.PartPages}, Minute: time.Now().Unix() / 60,
+	ask()
+	o := card.Opening{
+		Nonce: challenge.Nonce, Device: w.deviceOf(w.agency["Embassy"]), Agency: w.agency["Embassy"], Record: record,
+		Purpose: "confirm_identity", Parts: []string{"document", "pages"}, Minute: time.Now().Unix() / 60,
 	}
 	send := func(signature []byte) answer {
 		return w.call(token, "POST", "/api/v1/openings", map[string]any{
-			"nonce": o.Nonce, "device": o.Device, "record": o.Record, "card_handle": v.Card.Handle, "purpose": o.Purpose,
+			"nonce": o.Nonce, "device": o.Device, "record": o.Record, "card_handle": handle, "purpose": o.Purpose,
 			"parts": o.Parts, "minute": o.Minute, "signature": base64.RawURLEncoding.EncodeToString(signature),
 		})
 	}
-	signature := ed25519.Sign(ed25519.NewKeyFromSeed(seed), vault.OpeningMessage(o, w.agency["Embassy"]))
 	if got := send(make([]byte, ed25519.SignatureSize)); got.status != http.StatusForbidden || got.code() != "opening.refused" {
 		w.t.Errorf("unsigned: got %d %s", got.status, got.body)
 	}
-	if got := send(signature); got.status != http.StatusConflict || got.code() != "nonce_refused" {
+	if got := send(v.SignOpening(o)); got.status != http.StatusConflict || got.code() != "nonce_refused" {
 		w.t.Errorf("used nonce: got %d %s", got.status, got.body)
 	}
-	w.into(w.call(token, "POST", "/api/v1/openings/challenges", map[string]string{"card_handle": v.Card.Handle}), 201, &challenge)
+	ask()
 	o.Nonce = challenge.Nonce
-	signature = ed25519.Sign(ed25519.NewKeyFromSeed(seed), vault.OpeningMessage(o, w.agency["Embassy"]))
-	w.into(send(signature), 201, nil)
+	w.into(send(v.SignOpening(o)), 201, nil)
 }
 
 // scan is a picture of a page.

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -265,7 +266,9 @@ func (s *Server) identify(c *gin.Context) {
 // one by itself.
 func (s *Server) actor(c *gin.Context, o *operation) (audit.Actor, error) {
 	if len(c.Request.Header.Values("Authorization")) == 0 {
-		return s.signedIn(c)
+		by, err := s.signedIn(c)
+		by.At = placeOf("session", session(c).ID)
+		return by, err
 	}
 	token, ok := bearer(c.Request.Header)
 	if !ok || o.person {
@@ -274,7 +277,16 @@ func (s *Server) actor(c *gin.Context, o *operation) (audit.Actor, error) {
 	// Whoever has the keys wants to see it when something is signed.
 	ctx := approval.With(c.Request.Context(), approval.Authority{Token: private.New(token)})
 	c.Request = c.Request.WithContext(ctx)
-	return s.authenticate(ctx, o, token)
+	by, err := s.authenticate(ctx, o, token)
+	by.At = placeOf("token", by.ID) // each of these has one token, as long as it is there
+	return by, err
+}
+
+// placeOf names where somebody acts, so that nobody reads an id of a session out of what
+// is kept.
+func placeOf(kind, id string) string {
+	sum := sha256.Sum256([]byte("safeconduct/at/" + kind + "/" + id))
+	return hex.EncodeToString(sum[:16])
 }
 
 // byPerson tells whether somebody asks who is signed in, and no program with its token.

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"crypto/ed25519"
 	"encoding/base64"
 	"slices"
 	"time"
@@ -34,8 +33,8 @@ func (s *Server) ChallengeOpening(asked context.Context, r api.ChallengeOpeningR
 	return api.ChallengeOpening201JSONResponse{Nonce: c.Nonce, Expires: formatTime(c.Expires), Records: records}, nil
 }
 
-// OpenRecord opens a record for the rest of the day with a signature that only
-// the card and the holder's code together can make.
+// OpenRecord opens a record with a signature that only the card and the holder's code
+// together can make.
 func (s *Server) OpenRecord(asked context.Context, r api.OpenRecordRequestObject) (api.OpenRecordResponseObject, error) {
 	ctx, by := acting(asked)
 	card, err := s.cardOf(ctx, r.Body.CardHandle)
@@ -48,10 +47,7 @@ func (s *Server) OpenRecord(asked context.Context, r api.OpenRecordRequestObject
 	}
 	opening := vault.Opening{
 		Nonce: r.Body.Nonce, Device: r.Body.Device, Record: r.Body.Record, Purpose: vault.Purpose(r.Body.Purpose),
-		Minute: r.Body.Minute, Signature: signature,
-	}
-	for _, p := range r.Body.Parts {
-		opening.Parts = append(opening.Parts, vault.Part(p))
+		Parts: partsOf(r.Body.Parts), Minute: r.Body.Minute, Signature: signature,
 	}
 	// The card must be of the case that the record belongs to, or a holder
 	// could be made to open somebody else's.
@@ -59,16 +55,48 @@ func (s *Server) OpenRecord(asked context.Context, r api.OpenRecordRequestObject
 	if err != nil {
 		return nil, err
 	}
-	key := ed25519.PublicKey(card.Card.OpenKey)
-	if !slices.Contains(records, opening.Record) {
-		key = nil // the nonce is spent and the try is refused like a bad signature
+	from := vault.Card{ID: string(card.ID), OpenKey: card.Card.OpenKey}
+	if !slices.Contains(records, opening.Record) && (len(records) == 0 || opening.Record != card.Case) {
+		from.OpenKey = nil // the nonce is spent and the try is refused like a bad signature
 	}
-	expires, err := s.cfg.Vault.OpenRecord(ctx, by, opening, key)
+	expires, err := s.cfg.Vault.OpenRecord(ctx, by, opening, from)
 	if err != nil {
 		return nil, err
 	}
 	tellsAbout(asked, card.Case)
-	return api.OpenRecord201JSONResponse{Expires: formatTime(expires)}, nil
+	return api.OpenRecord201JSONResponse{OpenedJSONResponse: openedUntil(expires)}, nil
+}
+
+// OpenByCode opens a record with number and code, which are proven here.
+func (s *Server) OpenByCode(asked context.Context, r api.OpenByCodeRequestObject) (api.OpenByCodeResponseObject, error) {
+	ctx, by := acting(asked)
+	caseID, _, err := s.cfg.Vault.Shared(ctx, by, r.Body.Record)
+	if err != nil {
+		return nil, err
+	}
+	challenge, err := s.cfg.Vault.Challenge(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	opening := vault.Opening{
+		Nonce: challenge.Nonce, Record: r.Body.Record, Purpose: vault.Purpose(r.Body.Purpose), Parts: partsOf(r.Body.Parts),
+		Minute: s.cfg.Now().Unix() / 60,
+	}
+	proof, err := s.proven(ctx, by, caseID, r.Body.Number, r.Body.Code, vault.OpeningMessage(opening, by.Agency))
+	if err != nil {
+		return nil, err
+	}
+	opening.Signature = proof.Signature
+	expires, err := s.cfg.Vault.OpenByCode(ctx, by, opening, vault.Card{ID: string(proof.Card), OpenKey: proof.OpenKey})
+	if err != nil {
+		return nil, err
+	}
+	tellsAbout(asked, caseID)
+	return api.OpenByCode201JSONResponse{OpenedJSONResponse: openedUntil(expires)}, nil
+}
+
+func openedUntil(t time.Time) api.OpenedJSONResponse {
+	return api.OpenedJSONResponse{Expires: formatTime(t)}
 }
 
 // OpenWithoutHolder asks two people of the agency to agree that a record which is shared

@@ -141,6 +141,8 @@ var faults = []struct {
 	{vault.ErrConflict, faultChanged},
 	{vault.ErrNonce, fault{http.StatusConflict, "nonce_refused", "Ask for a new nonce and sign again"}},
 	{vault.ErrSignature, fault{http.StatusForbidden, "opening.refused", "The opening is not signed with this card and its code"}},
+	{vault.ErrDevice, fault{http.StatusForbidden, "opening.device", "The device is not one of your agency's, or not any more"}},
+	{vault.ErrBeyond, fault{http.StatusForbidden, "opening.beyond_grant", "The record was shared for another purpose, or less of it"}},
 	{vault.ErrBudget, faultBudget},
 	{vault.ErrMediaType, faultMediaType},
 	{vault.ErrUnreadable, fault{http.StatusUnprocessableEntity, "image_unreadable", "The picture cannot be read; take or save it again"}},

@@ -119,6 +119,7 @@ func newFull(t *testing.T) *full {
 	f.into(f.call(f.keeper, "POST", f.at+"/cards", map[string]any{"name": personName}), 201, &printed)
 	f.into(f.call(f.operator, "POST", "/api/v1/publications", nil), 201, nil)
 	f.into(f.call(f.keeper, "POST", "/api/v1/verifications", map[string]string{"digits": printed.Digits, "code": printed.Code}), 200, &f.seen)
+	f.opened = f.shown(printed.Digits, printed.Code)
 	// Others answer: none of those who read later.
 	river := f.enter(asReader{"River", "", "NGO", "THA", people.Supervisor, "protection", vault.Parts})
 	consulate := f.enter(asReader{"Consulate", "", "x_DiplomaticMission", "ETH", people.Mission, "confirm_identity", vault.Parts})

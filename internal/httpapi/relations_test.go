@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"cmp"
-	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -16,9 +15,11 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // reader is somebody who stands in a relation to the case of TestRelations.
@@ -52,7 +53,8 @@ type file struct {
 	id, at, document, screening, card, reply string
 	replied                                  string // id of the agency that signed the reply
 	seen                                     verdictAnswer
-	number, code                             string // of the card
+	number, code                             string           // of the card
+	opened                                   verifier.Verdict // on it, as a device has it
 }
 
 // newFile makes each relation with real data: a case that one agency keeps, that
@@ -94,18 +96,20 @@ func newFile(t *testing.T) *file {
 	f.card, f.number, f.code = printed.ID, printed.Number, printed.Code
 	f.into(f.call(f.operator, "POST", "/api/v1/publications", nil), 201, nil)
 	f.into(f.call(f.keeper, "POST", "/api/v1/verifications", map[string]string{"digits": printed.Digits, "code": printed.Code}), 200, &f.seen)
+	f.opened = f.shown(printed.Digits, printed.Code)
 
+	shared := map[string]bool{} // once: what was open ends when it is shared again
 	for _, r := range f.readers {
 		if r.relation != people.Shared && r.relation != people.Opened {
 			continue
 		}
 		for _, record := range []string{f.document, f.at} {
-			f.into(f.share(f.keeper, record, r.agency), 201, nil)
+			if !shared[r.agency+record] {
+				f.into(f.share(f.keeper, record, r.agency), 201, nil)
+			}
+			shared[r.agency+record] = true
 		}
-		if r.relation == people.Opened {
-			f.into(f.open(r, f.document[len("/api/v1/documents/"):], vault.PartDocument, vault.PartPages), 201, nil)
-			f.into(f.open(r, f.id, vault.PartAttestations, vault.PartStatus), 201, nil)
-		}
+		f.opens(r)
 		if r.relation == people.Opened && r.role == people.Mission {
 			body := f.order(claims.KindReply)
 			body["about"] = f.screening
@@ -113,6 +117,16 @@ func newFile(t *testing.T) *file {
 		}
 	}
 	return f
+}
+
+// opens opens what is shared to whoever it is open to: where it was opened, and nowhere
+// else.
+func (f *file) opens(r reader) {
+	f.t.Helper()
+	if r.relation == people.Opened {
+		f.into(f.open(r, f.document[len("/api/v1/documents/"):], vault.PartDocument, vault.PartPages), 201, nil)
+		f.into(f.open(r, f.id, vault.PartAttestations, vault.PartStatus), 201, nil)
+	}
 }
 
 // share shares a record with an agency, for everything that a holder can agree to.
@@ -138,18 +152,23 @@ func (f *file) opening(r reader, record string, parts ...vault.Part) map[string]
 	f.t.Helper()
 	var challenge struct{ Nonce string }
 	f.into(f.as(r, "POST", "/api/v1/openings/challenges", map[string]string{"card_handle": f.seen.Card.Handle}), 201, &challenge)
-	seed, err := base64.RawURLEncoding.DecodeString(f.seen.OpenKey)
-	if err != nil {
-		f.t.Fatal(err)
+	o := card.Opening{
+		Nonce: challenge.Nonce, Device: f.deviceOf(r.agency), Agency: r.agency, Record: record, Purpose: cmp.Or(r.purpose, "confirm_identity"),
+		Minute: time.Now().Unix() / 60,
 	}
-	o := vault.Opening{
-		Nonce: challenge.Nonce, Device: randomID(), Record: record, Purpose: vault.Purpose(cmp.Or(r.purpose, "confirm_identity")),
-		Parts: parts, Minute: time.Now().Unix() / 60,
+	for _, p := range parts {
+		o.Parts = append(o.Parts, string(p))
 	}
-	signature := ed25519.Sign(ed25519.NewKeyFromSeed(seed), vault.OpeningMessage(o, r.agency))
 	return map[string]any{
 		"nonce": o.Nonce, "device": o.Device, "record": o.Record, "card_handle": f.seen.Card.Handle, "purpose": o.Purpose,
-		"parts": o.Parts, "minute": o.Minute, "signature": base64.RawURLEncoding.EncodeToString(signature),
+		"parts": o.Parts, "minute": o.Minute, "signature": base64.RawURLEncoding.EncodeToString(f.opened.SignOpening(o)),
+	}
+}
+
+// byCode is the body of a request that opens a record with number and code.
+func (f *file) byCode(r reader, record string, parts ...vault.Part) map[string]any {
+	return map[string]any{
+		"record": record, "purpose": cmp.Or(r.purpose, "confirm_identity"), "parts": parts, "number": f.number, "code": f.code,
 	}
 }
 
@@ -262,6 +281,9 @@ func (f *file) deeds() []deed {
 	return append(deeds,
 		// From here on what was shared is opened.
 		deed{"openRecord", people.RecordOpen, func(r reader) answer { return f.open(r, f.id, vault.PartAttestations, vault.PartStatus) }, nil},
+		deed{"openByCode", people.RecordOpen, func(r reader) answer {
+			return f.as(r, "POST", "/api/v1/openings/by-code", f.byCode(r, f.id, vault.PartAttestations))
+		}, nil},
 		deed{"changeAttestation", people.AttestationStatus, post("/api/v1/attestations/"+f.reply+"/status", pause), signed(f.replied)},
 		deed{"changeCard", people.CardStatus, post("/api/v1/cards/"+f.card+"/status", pause), signed(lotus)},
 		deed{"changeAttestation", people.AttestationStatus, post("/api/v1/attestations/"+f.screening+"/status", pause), signed(lotus)},
@@ -307,6 +329,7 @@ func TestRelations(t *testing.T) {
 		f := newFile(t)
 		for i, r := range f.readers {
 			f.readers[i].person = f.person(r.agency, r.role)
+			f.opens(f.readers[i])
 		}
 		testRelations(t, f)
 	})

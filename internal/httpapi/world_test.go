@@ -70,6 +70,7 @@ type world struct {
 	operator   string            // token
 	tokens     map[string]string // by "agency role"
 	agency     map[string]string // ids by name
+	devices    map[string]string // ids by agency
 }
 
 // witness sees what shows that something may be signed, as a signer does.
@@ -160,7 +161,7 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 			t.Fatal(err)
 		}
 	}
-	w := &world{t: t, log: &logged{}, staff: map[string]*browser{}, tokens: map[string]string{}, agency: map[string]string{}}
+	w := &world{t: t, log: &logged{}, staff: map[string]*browser{}, tokens: map[string]string{}, agency: map[string]string{}, devices: map[string]string{}}
 	var err error
 	w.db, err = sqlstore.Open(ctx, database)
 	must(err)
@@ -199,7 +200,10 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	store := w.db.Credentials()
 	kept, err := vault.New(vault.Config{
 		Store: w.db.Vault(), Keyring: keyring, Blobs: pages, Keys: w.keys, Directory: directory{w.net}, Network: w.net.ID(),
-		OpenedByTwo: w.people.Opened,
+		OpenedByTwo: w.people.Opened, Admitted: w.people.Admitted,
+		CardInUse: func(ctx context.Context, caseID, card string) (bool, error) {
+			return w.cfg.Issuer.CardInUse(ctx, caseID, credentials.ID(card))
+		},
 	})
 	must(err)
 	issuer, err := credentials.NewIssuer(credentials.IssuerConfig{
@@ -583,6 +587,35 @@ func (w *world) device(agency string) string {
 	e := w.pending(agency)
 	w.agree(w.call(w.second(), "POST", "/api/v1/devices/"+e.Device+"/approval", map[string]string{"symbols": w.symbols(e)}))
 	return e.Token
+}
+
+// deviceOf is the id of a device of an agency. Each has one.
+func (w *world) deviceOf(agency string) string {
+	w.t.Helper()
+	if w.devices[agency] == "" {
+		for name, id := range w.agency {
+			if id == agency {
+				e := w.pending(name)
+				w.agree(w.call(w.second(), "POST", "/api/v1/devices/"+e.Device+"/approval", map[string]string{"symbols": w.symbols(e)}))
+				w.devices[agency] = e.Device
+			}
+		}
+	}
+	return w.devices[agency]
+}
+
+// shown is what a device sees of a card: it alone has what signs an opening.
+func (w *world) shown(digits, code string) verifier.Verdict {
+	w.t.Helper()
+	pack, err := w.cfg.Board.Pack(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	v := pack.Verify(verifier.Presentation{Text: digits, Code: &code}, time.Now())
+	if v.Card == nil {
+		w.t.Fatalf("the card does not open: %v", v)
+	}
+	return v
 }
 
 // enrolment is what a device is told when it takes an invitation up.

@@ -1,8 +1,6 @@
 package promise_test
 
 import (
-	"crypto/ed25519"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -16,7 +14,6 @@ import (
 	"github.com/safeconduct/safeconduct/internal/promise"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
-	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -260,7 +257,6 @@ type printed struct {
 
 	nth    int // of the case's cards
 	handle string
-	key    ed25519.PrivateKey
 }
 
 // fault is where the service and the model do not agree.
@@ -355,7 +351,7 @@ func (w *world) printed(caseID, replaces string) *printed {
 	if v.Card == nil {
 		w.t.Fatalf("the card does not open: %s", v.State)
 	}
-	c.handle, c.key = fmt.Sprintf("%x", v.Card.Handle), v.OpenKey()
+	c.handle = fmt.Sprintf("%x", v.Card.Handle)
 	return &c
 }
 
@@ -521,23 +517,8 @@ func (p *play) open(i int, a act) {
 	if a.card != "her" {
 		c = p.strangers()
 	}
-	var challenge struct{ Nonce string }
-	got, _ := p.as(s, a.nth, "POST", "/api/v1/openings/challenges", map[string]string{"card_handle": c.handle})
-	if !got.done() {
-		p.tally.acts["challenge refused"]++
-		return
-	}
-	p.into(got, 201, &challenge)
-	o := vault.Opening{
-		Nonce: challenge.Nonce, Device: hexID(), Record: p.recordID(a.record), Purpose: vault.Purpose(a.purpose), Minute: p.now.Unix() / 60,
-	}
-	for _, part := range a.parts {
-		o.Parts = append(o.Parts, vault.Part(part))
-	}
-	signature := ed25519.Sign(c.key, vault.OpeningMessage(o, of.ID))
-	got, place := p.as(s, a.nth, "POST", "/api/v1/openings", map[string]any{
-		"nonce": o.Nonce, "device": o.Device, "record": o.Record, "card_handle": c.handle, "purpose": o.Purpose,
-		"parts": o.Parts, "minute": o.Minute, "signature": base64.RawURLEncoding.EncodeToString(signature),
+	got, place := p.as(s, a.nth, "POST", "/api/v1/openings/by-code", map[string]any{
+		"record": p.recordID(a.record), "purpose": a.purpose, "parts": a.parts, "number": c.Number, "code": c.Code,
 	})
 	if !got.done() {
 		p.tally.acts["open refused"]++
@@ -548,7 +529,7 @@ func (p *play) open(i int, a act) {
 		return // whatever it opened, it was not hers
 	}
 	p.model.Opens(promise.Opening{
-		Person: s.id, Place: place, Agency: of.ID, Record: o.Record, Purpose: a.purpose, Parts: a.parts, At: p.now, Card: c.nth, Device: false,
+		Person: s.id, Place: place, Agency: of.ID, Record: p.recordID(a.record), Purpose: a.purpose, Parts: a.parts, At: p.now, Card: c.nth, Device: true,
 	})
 }
 

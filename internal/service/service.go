@@ -305,7 +305,7 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if s.Vault, err = vault.New(vault.Config{
 		Store: journaled{s.DB.Vault(), s.Offsite}, Keyring: s.keyring, Blobs: s.Objects, Keys: s.Keys,
 		Directory: members{s.Network}, Network: s.Network.ID(), Now: s.cfg.Now, KeyringDamaged: s.keyring.damage,
-		OpenedByTwo: s.People.Opened,
+		OpenedByTwo: s.People.Opened, CardInUse: s.cardInUse, Admitted: s.People.Admitted,
 	}); err != nil {
 		return err
 	}
@@ -317,6 +317,11 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	}
 	s.Board, err = newBoard(s)
 	return err
+}
+
+// cardInUse asks the issuer, whom the vault does not know.
+func (s *Service) cardInUse(ctx context.Context, caseID, card string) (bool, error) {
+	return s.Issuer.CardInUse(ctx, caseID, credentials.ID(card))
 }
 
 func (s *Service) openLog(ctx context.Context) (*audit.Log, error) {

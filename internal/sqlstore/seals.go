@@ -189,10 +189,13 @@ func (k *sealer) erasure(e vault.Erasure) seal {
 	return k.seal(sealedErasure, ofTable(sealedErasure, 0).text(e.Case, e.Agency, strings.Join(e.Records, " ")).number(toDay(e.Day)).bytes(e.MAC))
 }
 
-// opening is the MAC of an opening. It needs no head: it ends with its day, and
-// what was put back on that day had been so on that day.
+// opening is the MAC of an opening. It needs no head: it ends within a quarter of an
+// hour, and what is put back in it had been so in it. What ends it sooner stands in rows
+// that have heads.
 func (k *sealer) opening(o vault.Opened, parts int64) []byte {
-	s := k.seal(sealedOpening, ofTable(sealedOpening, 0).text(o.ID, o.Record, o.Case, o.Agency).number(parts, toDay(o.Day)))
+	s := k.seal(sealedOpening, ofTable(sealedOpening, 0).
+		text(o.ID, o.Grant, o.Word, o.Record, o.Case, o.Agency, o.Person, o.At, string(o.How), o.Device, o.Card, string(o.Purpose)).
+		number(parts, o.Expires.Unix()))
 	return s[1:]
 }
 

@@ -703,30 +703,39 @@ func (v *Vault) TakeNonce(ctx context.Context, nonce string) (n vault.Nonce, err
 	return n, err
 }
 
-// AddOpening keeps an opening.
-func (v *Vault) AddOpening(ctx context.Context, o vault.Opened, entries ...audit.Entry) error {
+// Open keeps openings.
+func (v *Vault) Open(ctx context.Context, opened []vault.Opened, now time.Time, entries ...audit.Entry) error {
+	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM openings WHERE expires < $1", now.Unix()); err != nil {
+			return fmt.Errorf("sqlstore: forget openings: %w", err)
+		}
+		for _, o := range opened {
+			if err := openCase(ctx, tx, h, o.Case); err != nil {
+				return err
+			}
+			if err := addOpening(ctx, tx, h, o); err != nil {
+				return err
+			}
+		}
+		return v.db.appendEntries(ctx, tx, h, entries...)
+	})
+}
+
+func addOpening(ctx context.Context, tx *sql.Tx, h *heads, o vault.Opened) error {
 	parts, err := partBits(o.Parts)
 	if err != nil {
 		return err
 	}
-	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
-		if err := openCase(ctx, tx, h, o.Case); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM openings WHERE day < $1", toDay(o.Day))
-		if err == nil {
-			_, err = tx.ExecContext(ctx,
-				"INSERT INTO openings (id, record_id, case_id, agency, parts, day, mac) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-				o.ID, o.Record, o.Case, o.Agency, parts, toDay(o.Day), h.opening(o, parts))
-		}
-		if isTaken(err) {
-			return vault.ErrConflict
-		}
-		if err != nil {
-			return fmt.Errorf("sqlstore: keep an opening: %w", err)
-		}
-		return v.db.appendEntries(ctx, tx, h, entries...)
-	})
+	_, err = tx.ExecContext(ctx,
+		"INSERT INTO openings ("+openingColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+		o.ID, o.Grant, o.Word, o.Record, o.Case, o.Agency, o.Person, o.At, o.How, o.Device, o.Card, o.Purpose, parts, o.Expires.Unix(), h.opening(o, parts))
+	if isTaken(err) {
+		return vault.ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("sqlstore: keep an opening: %w", err)
+	}
+	return nil
 }
 
 // partBits is a bit for each part.
@@ -761,19 +770,22 @@ type openingRow struct {
 }
 
 func scanOpening(row scanner) (o openingRow, err error) {
-	var day int64
-	err = row.Scan(&o.ID, &o.Record, &o.Case, &o.Agency, &o.parts, &day, &o.mac)
-	o.Parts, o.Day = partsOf(o.parts), fromDay(day)
+	var expires int64
+	err = row.Scan(&o.ID, &o.Grant, &o.Word, &o.Record, &o.Case, &o.Agency, &o.Person, &o.At, &o.How, &o.Device, &o.Card, &o.Purpose, &o.parts, &expires, &o.mac)
+	o.Parts, o.Expires = partsOf(o.parts), time.Unix(expires, 0).UTC()
 	return o, err
 }
 
-const selectOpenings = "SELECT id, record_id, case_id, agency, parts, day, mac FROM openings "
+const (
+	openingColumns = "id, grant_id, word_id, record_id, case_id, agency, person, at, how, device, card, purpose, parts, expires, mac"
+	selectOpenings = "SELECT " + openingColumns + " FROM openings "
+)
 
-// Openings returns what an agency opened of a case on a day.
-func (v *Vault) Openings(ctx context.Context, caseID, agency string, day time.Time) (all []vault.Opened, err error) {
+// Openings returns what is open to a person by a grant.
+func (v *Vault) Openings(ctx context.Context, grant, person string, now time.Time) (all []vault.Opened, err error) {
 	err = v.db.believed(ctx, func(h *heads) error {
 		all = nil
-		rows, err := list(ctx, h.q, scanOpening, selectOpenings+"WHERE case_id = $1 AND agency = $2 AND day = $3 ORDER BY id", caseID, agency, toDay(day))
+		rows, err := list(ctx, h.q, scanOpening, selectOpenings+"WHERE grant_id = $1 AND person = $2 AND expires > $3 ORDER BY id", grant, person, now.Unix())
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/safeconduct/safeconduct/vault"
 )
@@ -340,16 +341,23 @@ func vaultNonces(t *testing.T, s vault.Store) {
 func vaultOpenings(t *testing.T, s vault.Store) {
 	ctx := t.Context()
 	c := newCase(t, s, "agency-a")
-	o := vault.Opened{ID: NewID(), Record: c.ID, Case: c.ID, Agency: "agency-b",
-		Parts: []vault.Part{vault.PartPortrait, vault.PartPages}, Day: Day(0)}
-	ok(t, s.AddOpening(ctx, o, Entry(t, c.ID)))
-	same(t, "opening", get[[]vault.Opened](t)(s.Openings(ctx, c.ID, "agency-b", Day(0))), []vault.Opened{o})
-	same(t, "other agency", len(get[[]vault.Opened](t)(s.Openings(ctx, c.ID, "agency-c", Day(0)))), 0)
-	same(t, "next day", len(get[[]vault.Opened](t)(s.Openings(ctx, c.ID, "agency-b", Day(1)))), 0)
-	o.ID, o.Parts = NewID(), []vault.Part{"everything"}
-	if s.AddOpening(ctx, o, Entry(t, c.ID)) == nil {
+	now := Day(0).Add(9 * time.Hour)
+	o := vault.Opened{
+		ID: NewID(), Grant: NewID(), Word: NewID(), Record: c.ID, Case: c.ID, Agency: "agency-b", Person: NewID(), At: NewID(),
+		How: vault.ByDevice, Device: NewID(), Card: NewID(), Purpose: "protection",
+		Parts: []vault.Part{vault.PartPortrait, vault.PartPages}, Expires: now.Add(15 * time.Minute),
+	}
+	ok(t, s.Open(ctx, []vault.Opened{o}, now, Entry(t, c.ID)))
+	same(t, "opening", get[[]vault.Opened](t)(s.Openings(ctx, o.Grant, o.Person, now)), []vault.Opened{o})
+	same(t, "by another grant", len(get[[]vault.Opened](t)(s.Openings(ctx, NewID(), o.Person, now))), 0)
+	same(t, "to another person", len(get[[]vault.Opened](t)(s.Openings(ctx, o.Grant, NewID(), now))), 0)
+	same(t, "a second too late", len(get[[]vault.Opened](t)(s.Openings(ctx, o.Grant, o.Person, o.Expires))), 0)
+	other := o
+	other.ID, other.Parts = NewID(), []vault.Part{"everything"}
+	if s.Open(ctx, []vault.Opened{other}, now, Entry(t, c.ID)) == nil {
 		t.Error("an unknown part was kept")
 	}
+	is(t, "the same one again", s.Open(ctx, []vault.Opened{o}, now, Entry(t, c.ID)), vault.ErrConflict)
 	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, c.ID))), 2)
 }
 
@@ -363,7 +371,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	e := Entry(t, c.ID)
 	ok(t, s.AddObject(ctx, object(d, 1, 1, e.ID), nil, e))
 	ok(t, s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Until: Day(5), Day: Day(0)}, Entry(t, c.ID)))
-	ok(t, s.AddOpening(ctx, vault.Opened{ID: NewID(), Record: d.ID, Case: c.ID, Agency: "agency-b", Parts: vault.Parts, Day: Day(0)}, Entry(t, c.ID)))
+	ok(t, s.Open(ctx, []vault.Opened{{ID: NewID(), Record: d.ID, Case: c.ID, Agency: "agency-b", Parts: vault.Parts, Expires: Day(1)}}, Day(0), Entry(t, c.ID)))
 
 	j := vault.Erasure{Case: c.ID, Agency: "agency-a", Records: []string{c.ID}, Day: Day(1), MAC: []byte("mac")}
 	is(t, "journal that misses a record", s.BeginErasure(ctx, j), vault.ErrConflict)

@@ -181,7 +181,7 @@ func (r *results) inGo(g *group) {
 				}
 				v = pack.Verify(in, now)
 			}
-			shown, err := private.RevealJSON(v.Show().WithOpenKey())
+			shown, err := private.RevealJSON(v.Show())
 			if err != nil {
 				r.wrong(c, "encode the verdict: %v", err)
 			}

@@ -43,7 +43,11 @@ function run(sc) {
       return { shown, asked, checked: asked };
     }
     const stretched = new Uint8Array(Buffer.from(c.stretched, "hex"));
-    return { shown, asked, checked: sc.verify(h, c.text, c.code, null, job.now, stretched) };
+    return {
+      shown, asked,
+      checked: sc.verify(h, c.text, c.code, null, job.now, stretched),
+      signed: sc.opening(h, c.text, c.code, null, job.now, stretched, job.opening),
+    };
   });
 
   const c = job.cases[0];
@@ -73,6 +77,10 @@ function run(sc) {
       sc.recognise(h, c.text, null, "[", job.now),
       sc.verify(h, c.text, c.code, null, job.now, "stretched"),
       sc.verify(),
+      sc.opening(h, null, c.code, null, job.now, new Uint8Array(32), job.opening),
+      sc.opening(h, c.text, c.code, null, job.now, null, job.opening),
+      sc.opening(h, c.text, c.code, null, job.now, new Uint8Array(32)),
+      sc.opening(h, c.text, c.code, null, job.now, new Uint8Array(32), { nonce: 5 }),
     ],
     closed: sc.closePack(h),
     afterwards: sc.verify(h, c.text, c.code, null, job.now, new Uint8Array(32)),

@@ -420,36 +420,6 @@ func (e KeyUse) Valid() bool {
 	}
 }
 
-// Defines values for OpeningOrderParts.
-const (
-	OpeningOrderPartsAttestations OpeningOrderParts = "attestations"
-	OpeningOrderPartsDocument     OpeningOrderParts = "document"
-	OpeningOrderPartsIdentity     OpeningOrderParts = "identity"
-	OpeningOrderPartsPages        OpeningOrderParts = "pages"
-	OpeningOrderPartsPortrait     OpeningOrderParts = "portrait"
-	OpeningOrderPartsStatus       OpeningOrderParts = "status"
-)
-
-// Valid indicates whether the value is a known member of the OpeningOrderParts enum.
-func (e OpeningOrderParts) Valid() bool {
-	switch e {
-	case OpeningOrderPartsAttestations:
-		return true
-	case OpeningOrderPartsDocument:
-		return true
-	case OpeningOrderPartsIdentity:
-		return true
-	case OpeningOrderPartsPages:
-		return true
-	case OpeningOrderPartsPortrait:
-		return true
-	case OpeningOrderPartsStatus:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for PageMediaType.
 const (
 	ImageJpeg PageMediaType = "image/jpeg"
@@ -1136,6 +1106,20 @@ type ChangeList struct {
 // Check defines model for Check.
 type Check string
 
+// CodeOpeningOrder defines model for CodeOpeningOrder.
+type CodeOpeningOrder struct {
+	// Code As it stands on the slip; any decimal digits, spaces and dashes
+	Code private.String `json:"code"`
+
+	// Number As it is printed on her card; any decimal digits, spaces and dashes
+	Number  private.String `json:"number"`
+	Parts   OpenedParts    `json:"parts"`
+	Purpose Purpose        `json:"purpose"`
+
+	// Record 128 random bits in lower-case hex
+	Record ID `json:"record"`
+}
+
 // CompromiseOrder defines model for CompromiseOrder.
 type CompromiseOrder struct {
 	// Since A day, UTC
@@ -1584,6 +1568,9 @@ type MemberOrder struct {
 // Opaque A JSON value whose shape stands in another specification
 type Opaque = json.RawMessage
 
+// OpenedParts defines model for OpenedParts.
+type OpenedParts = []Part
+
 // Opening defines model for Opening.
 type Opening struct {
 	// Expires RFC 3339, UTC, whole seconds
@@ -1602,11 +1589,9 @@ type OpeningOrder struct {
 	Minute int64 `json:"minute"`
 
 	// Nonce base64url without padding (RFC 4648 §5)
-	Nonce Base64URL `json:"nonce"`
-
-	// Parts `status` goes with `attestations`, for a mission that is to know more than who she is: what the agency found, and how far the procedure has come
-	Parts   []OpeningOrderParts `json:"parts"`
-	Purpose Purpose             `json:"purpose"`
+	Nonce   Base64URL   `json:"nonce"`
+	Parts   OpenedParts `json:"parts"`
+	Purpose Purpose     `json:"purpose"`
 
 	// Record 128 random bits in lower-case hex
 	Record ID `json:"record"`
@@ -1614,9 +1599,6 @@ type OpeningOrder struct {
 	// Signature Ed25519, base64url
 	Signature string `json:"signature"`
 }
-
-// OpeningOrderParts defines model for OpeningOrder.Parts.
-type OpeningOrderParts string
 
 // Page defines model for Page.
 type Page struct {
@@ -2088,6 +2070,9 @@ type PathPerson = ID
 // PathProgram 128 random bits in lower-case hex
 type PathProgram = ID
 
+// Opened defines model for Opened.
+type Opened = Opening
+
 // AdmitAgencyParams defines parameters for AdmitAgency.
 type AdmitAgencyParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -2299,6 +2284,12 @@ type OpenRecordParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// OpenByCodeParams defines parameters for OpenByCode.
+type OpenByCodeParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // ChallengeOpeningParams defines parameters for ChallengeOpening.
 type ChallengeOpeningParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -2493,6 +2484,9 @@ type AddMemberJSONRequestBody = MemberOrder
 
 // OpenRecordJSONRequestBody defines body for OpenRecord for application/json ContentType.
 type OpenRecordJSONRequestBody = OpeningOrder
+
+// OpenByCodeJSONRequestBody defines body for OpenByCode for application/json ContentType.
+type OpenByCodeJSONRequestBody = CodeOpeningOrder
 
 // ChallengeOpeningJSONRequestBody defines body for ChallengeOpening for application/json ContentType.
 type ChallengeOpeningJSONRequestBody = ChallengeOrder
@@ -2691,9 +2685,12 @@ type ServerInterface interface {
 	// AddMember Ask to let a program in
 	// (POST /api/v1/members)
 	AddMember(c *gin.Context, params AddMemberParams)
-	// OpenRecord Open a record with the holder's code
+	// OpenRecord Open a record with the holder's card and code, which a device of the agency has read
 	// (POST /api/v1/openings)
 	OpenRecord(c *gin.Context, params OpenRecordParams)
+	// OpenByCode Open a record with the number of the holder's card and her code
+	// (POST /api/v1/openings/by-code)
+	OpenByCode(c *gin.Context, params OpenByCodeParams)
 	// ChallengeOpening Ask to open a record
 	// (POST /api/v1/openings/challenges)
 	ChallengeOpening(c *gin.Context, params ChallengeOpeningParams)
@@ -4838,6 +4835,49 @@ func (siw *ServerInterfaceWrapper) OpenRecord(c *gin.Context) {
 	siw.Handler.OpenRecord(c, params)
 }
 
+// OpenByCode operation middleware
+func (siw *ServerInterfaceWrapper) OpenByCode(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpenByCodeParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.OpenByCode(c, params)
+}
+
 // ChallengeOpening operation middleware
 func (siw *ServerInterfaceWrapper) ChallengeOpening(c *gin.Context) {
 
@@ -5844,6 +5884,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/api/v1/shared", wrapper.ListShared)
 	router.POST(options.BaseURL+"/api/v1/openings/challenges", wrapper.ChallengeOpening)
 	router.POST(options.BaseURL+"/api/v1/openings", wrapper.OpenRecord)
+	router.POST(options.BaseURL+"/api/v1/openings/by-code", wrapper.OpenByCode)
 	router.POST(options.BaseURL+"/api/v1/openings/without-holder", wrapper.OpenWithoutHolder)
 	router.POST(options.BaseURL+"/api/v1/look-ups", wrapper.LookUp)
 	router.POST(options.BaseURL+"/api/v1/verifications", wrapper.Verify)
@@ -5904,6 +5945,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 }
 
 type AskedJSONResponse Asked
+
+type OpenedJSONResponse Opening
 
 type ProblemApplicationProblemPlusJSONResponse Problem
 
@@ -8129,7 +8172,7 @@ type OpenRecordResponseObject interface {
 	VisitOpenRecordResponse(w http.ResponseWriter) error
 }
 
-type OpenRecord201JSONResponse Opening
+type OpenRecord201JSONResponse struct{ OpenedJSONResponse }
 
 func (response OpenRecord201JSONResponse) VisitOpenRecordResponse(w http.ResponseWriter) error {
 
@@ -8149,6 +8192,46 @@ type OpenRecorddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpenRecorddefaultApplicationProblemPlusJSONResponse) VisitOpenRecordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenByCodeRequestObject struct {
+	Params OpenByCodeParams
+	Body   *OpenByCodeJSONRequestBody
+}
+
+type OpenByCodeResponseObject interface {
+	VisitOpenByCodeResponse(w http.ResponseWriter) error
+}
+
+type OpenByCode201JSONResponse struct{ OpenedJSONResponse }
+
+func (response OpenByCode201JSONResponse) VisitOpenByCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenByCodedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpenByCodedefaultApplicationProblemPlusJSONResponse) VisitOpenByCodeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9463,9 +9546,12 @@ type StrictServerInterface interface {
 	// AddMember Ask to let a program in
 	// (POST /api/v1/members)
 	AddMember(ctx context.Context, request AddMemberRequestObject) (AddMemberResponseObject, error)
-	// OpenRecord Open a record with the holder's code
+	// OpenRecord Open a record with the holder's card and code, which a device of the agency has read
 	// (POST /api/v1/openings)
 	OpenRecord(ctx context.Context, request OpenRecordRequestObject) (OpenRecordResponseObject, error)
+	// OpenByCode Open a record with the number of the holder's card and her code
+	// (POST /api/v1/openings/by-code)
+	OpenByCode(ctx context.Context, request OpenByCodeRequestObject) (OpenByCodeResponseObject, error)
 	// ChallengeOpening Ask to open a record
 	// (POST /api/v1/openings/challenges)
 	ChallengeOpening(ctx context.Context, request ChallengeOpeningRequestObject) (ChallengeOpeningResponseObject, error)
@@ -11541,6 +11627,50 @@ func (sh *strictHandler) OpenRecord(ctx *gin.Context, params OpenRecordParams) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(OpenRecordResponseObject); ok {
 		if err := validResponse.VisitOpenRecordResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// OpenByCode operation middleware
+func (sh *strictHandler) OpenByCode(ctx *gin.Context, params OpenByCodeParams) {
+	var request OpenByCodeRequestObject
+
+	request.Params = params
+
+	var body OpenByCodeJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpenByCode(ctx, request.(OpenByCodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpenByCode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(OpenByCodeResponseObject); ok {
+		if err := validResponse.VisitOpenByCodeResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

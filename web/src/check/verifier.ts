@@ -55,6 +55,17 @@ export interface Answer {
   tries: string;
 }
 
+/** Opening is what the holder's card signs: docs/card.md, Opening a record online. */
+export interface Opening {
+  nonce: string; // the service's
+  device: string;
+  agency: string;
+  record: string;
+  purpose: string;
+  parts: string[];
+  minute: number; // since 1970
+}
+
 export interface Opened {
   verdict?: Verdict;
   handle?: number;

@@ -1,0 +1,173 @@
+package vault_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/vault"
+)
+
+// TestOneReading is of hostile case 84: what one proof of the holder's has opened is open
+// to one person, where she acts, for what was shared and was asked for, until anything
+// ends that it hangs on. Nothing of it is a key.
+func TestOneReading(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	given := w.grant(d.ID, w.second)
+	given.Parts = []vault.Part{vault.PartDocument, vault.PartPages}
+	share := func() {
+		t.Helper()
+		_, err := w.Share(ctx, w.worker, given, vault.Signed{})
+		w.ok(err)
+	}
+	read := func(by audit.Actor) error { _, err := w.ReadDocument(ctx, by, d.ID); return err }
+	colleague, elsewhere, nowhere, moved := w.second, w.second, w.second, w.second
+	colleague.ID, elsewhere.At, nowhere.At, moved.Agency = id(), id(), "", w.embassy.Agency
+
+	for _, one := range []struct {
+		name string
+		end  func(device string)
+		by   audit.Actor
+		want error
+	}{
+		{"to the one who opened it", func(string) {}, w.second, nil},
+		{"to a colleague", func(string) {}, colleague, vault.ErrNotOpened},
+		{"in another session of hers", func(string) {}, elsewhere, vault.ErrNotOpened},
+		{"to who acts nowhere", func(string) {}, nowhere, vault.ErrNotOpened},
+		{"in another agency", func(string) {}, moved, vault.ErrNotFound},
+		{"within a quarter of an hour", func(string) { w.now = w.now.Add(15*time.Minute - time.Second) }, w.second, nil},
+		{"after it", func(string) { w.now = w.now.Add(15 * time.Minute) }, w.second, vault.ErrNotOpened},
+		{"after it was taken back", func(string) { w.ok(w.TakeBack(ctx, w.worker, d.ID, w.second.Agency)) }, w.second, vault.ErrNotFound},
+		{"after it was taken back and given again", func(string) { w.ok(w.TakeBack(ctx, w.worker, d.ID, w.second.Agency)); share() }, w.second, vault.ErrNotOpened},
+		{"after it was renewed", func(string) { share() }, w.second, vault.ErrNotOpened},
+		{"without the card", func(string) { w.inUse = "" }, w.second, vault.ErrNotOpened},
+		{"with a newer card", func(string) { w.inUse = id() }, w.second, vault.ErrNotOpened},
+		{"without the device", func(device string) { delete(w.devices, device) }, w.second, vault.ErrNotOpened},
+		{"with the device in another agency", func(device string) { w.devices[device] = w.embassy.Agency }, w.second, vault.ErrNotOpened},
+	} {
+		share()
+		w.inUse = w.card.ID
+		o := w.signed(w.second, d.ID, vault.PartDocument)
+		_, err := w.OpenRecord(ctx, w.second, o, w.card)
+		w.ok(err)
+		one.end(o.Device)
+		w.is(one.name, read(one.by), one.want)
+		w.now = w.now.Add(time.Hour)
+	}
+}
+
+// TestAsksNoMore is of hostile case 84: an opening is for the purpose of the grant and for
+// no more of the record, by a device and a card that are there. The holder sees who tried
+// more.
+func TestAsksNoMore(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	given := w.grant(d.ID, w.second)
+	given.Parts = []vault.Part{vault.PartDocument}
+	_, err := w.Share(ctx, w.worker, given, vault.Signed{})
+	w.ok(err)
+	for i, one := range []struct {
+		name string
+		edit func(o *vault.Opening)
+		want error
+	}{
+		{"another purpose", func(o *vault.Opening) { o.Purpose = "protection" }, vault.ErrBeyond},
+		{"another part", func(o *vault.Opening) { o.Parts = []vault.Part{vault.PartPages} }, vault.ErrBeyond},
+		{"one part more", func(o *vault.Opening) { o.Parts = []vault.Part{vault.PartDocument, vault.PartPages} }, vault.ErrBeyond},
+		{"one part more, of the whole case", func(o *vault.Opening) {
+			o.Record, o.Parts = c.ID, []vault.Part{vault.PartDocument, vault.PartAttestations}
+		}, vault.ErrBeyond},
+		{"a device that nobody knows", func(o *vault.Opening) { o.Device = id() }, vault.ErrDevice},
+		{"a device of another agency", func(o *vault.Opening) { w.devices[o.Device] = w.embassy.Agency }, vault.ErrDevice},
+	} {
+		o := w.signed(w.second, d.ID, vault.PartDocument)
+		one.edit(&o)
+		o.Signature = ed25519.Sign(cardPrivate, vault.OpeningMessage(o, w.second.Agency))
+		_, err := w.OpenRecord(ctx, w.second, o, w.card)
+		w.is(one.name, err, one.want)
+		w.has(c.ID, "opening.refused", i+1)
+	}
+	_, err = w.ReadDocument(ctx, w.second, d.ID)
+	w.is("nothing is open", err, vault.ErrNotOpened)
+
+	_, err = w.OpenRecord(ctx, w.worker, w.signed(w.worker, d.ID, vault.PartDocument), w.card)
+	w.is("the agency that keeps it, which needs none", err, vault.ErrNotFound)
+	w.inUse = ""
+	_, err = w.OpenRecord(ctx, w.second, w.signed(w.second, d.ID, vault.PartDocument), w.card)
+	w.is("a card that is not in use", err, vault.ErrSignature)
+	nowhere := w.second
+	nowhere.At = ""
+	_, err = w.OpenRecord(ctx, nowhere, w.signed(nowhere, d.ID, vault.PartDocument), w.card)
+	w.is("somebody who acts nowhere", err, vault.ErrActor)
+}
+
+// TestOpenByCode: who has read no card opens with what number and code sign, and names no
+// device. It hangs on the card as the other form does.
+func TestOpenByCode(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	w.share(d.ID, w.second)
+	asked := func() vault.Opening {
+		o := w.signed(w.second, d.ID, vault.PartDocument)
+		o.Device = ""
+		o.Signature = ed25519.Sign(cardPrivate, vault.OpeningMessage(o, w.second.Agency))
+		return o
+	}
+	_, err := w.OpenByCode(ctx, w.second, w.signed(w.second, d.ID, vault.PartDocument), w.card)
+	if err == nil {
+		t.Error("a device signed it")
+	}
+	expires, err := w.OpenByCode(ctx, w.second, asked(), w.card)
+	w.ok(err)
+	if want := w.now.Add(15 * time.Minute); !expires.Equal(want) {
+		t.Errorf("open until %s, want %s", expires, want)
+	}
+	_, err = w.ReadDocument(ctx, w.second, d.ID)
+	w.ok(err)
+	w.inUse = ""
+	_, err = w.ReadDocument(ctx, w.second, d.ID)
+	w.is("without the card", err, vault.ErrNotOpened)
+	w.has(c.ID, "record.opened", 1)
+}
+
+// TestNothingIsInUse: who does not say which cards are in use, and which devices are let
+// in, opens nothing; and where that cannot be asked nothing is said of it.
+func TestNothingIsInUse(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	w.share(c.ID, w.second)
+	away := errors.New("the roster cannot be read")
+	for _, one := range []struct {
+		name string
+		cfg  vault.Config
+		want error
+	}{
+		{"no devices", vault.Config{}, vault.ErrDevice},
+		{"no cards", vault.Config{Admitted: saying(true, nil)}, vault.ErrSignature},
+		{"devices away", vault.Config{Admitted: saying(false, away), CardInUse: saying(true, nil)}, away},
+		{"cards away", vault.Config{Admitted: saying(true, nil), CardInUse: saying(false, away)}, away},
+	} {
+		cfg := one.cfg
+		cfg.Store, cfg.Keyring, cfg.Blobs, cfg.Keys, cfg.Directory, cfg.Network = w.store, w.keyring, w.blobs, w.keeper, w.directory, "test network"
+		cfg.Now = func() time.Time { return w.now }
+		v, err := vault.New(cfg)
+		w.ok(err)
+		_, err = v.OpenRecord(ctx, w.second, w.signed(w.second, c.ID, vault.PartAttestations), w.card)
+		w.is(one.name, err, one.want)
+	}
+}
+
+func saying(is bool, err error) func(context.Context, string, string) (bool, error) {
+	return func(context.Context, string, string) (bool, error) { return is, err }
+}
