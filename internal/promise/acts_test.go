@@ -1,8 +1,10 @@
 package promise_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -10,7 +12,9 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/promise"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
@@ -33,9 +37,10 @@ type act struct {
 	forward time.Duration
 
 	said   said   // in a consent
-	proof  string // code, none
-	card   string // hers, or a stranger's
-	device string // own, none, made up
+	second bool   // a second person agrees
+	card   string // her, or a stranger's
+	code   string // right, wrong
+	device string // that read the card: own, another agency's, unknown; none gives number and code
 	action string // on a card
 }
 
@@ -59,11 +64,16 @@ func (a act) String() string {
 	case "unscreen":
 		return "the newest screening is withdrawn"
 	case "share":
-		return fmt.Sprintf("she shares the %s with the %s for %s, %d days, proof %s: %s", a.record, a.office, a.purpose, a.days, a.proof, a.said)
+		return fmt.Sprintf("she shares the %s with the %s for %s: %s, %d days; %s card, %s code, a second person: %v; %s",
+			a.record, a.office, a.purpose, strings.Join(a.parts, " "), a.days, a.card, a.code, a.second, a.said)
+	case "no":
+		return "she takes everything back"
+	case "record":
+		return fmt.Sprintf("a worker writes down what she says: %s", a.said)
 	case "unshare":
 		return fmt.Sprintf("she takes the %s back from the %s", a.record, a.office)
 	case "open":
-		return fmt.Sprintf("%s (browser %d) opens the %s for %s: %s, with %s card, device %s", a.who, a.nth, a.record, a.purpose, strings.Join(a.parts, " "), a.card, a.device)
+		return fmt.Sprintf("%s (browser %d) opens the %s for %s: %s; %s card, %s code, device: %s", a.who, a.nth, a.record, a.purpose, strings.Join(a.parts, " "), a.card, a.code, a.device)
 	case "read":
 		return fmt.Sprintf("%s (browser %d) reads the %s", a.who, a.nth, a.what)
 	case "wait":
@@ -72,6 +82,10 @@ func (a act) String() string {
 		return "the card: " + a.action
 	case "suspend", "resume":
 		return fmt.Sprintf("the %s: %s", a.office, a.kind)
+	case "assign", "unassign":
+		return fmt.Sprintf("the boss: %s %s", a.kind, a.who)
+	case "attend":
+		return fmt.Sprintf("%s attends to her, with %s card and a code that is %s", a.who, a.card, a.code)
 	case "leave":
 		return fmt.Sprintf("%s (browser %d) signs out", a.who, a.nth)
 	default:
@@ -102,6 +116,14 @@ func (s sequence) String() string {
 
 func pick[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
 
+// often picks the first, and in one of four the rest.
+func often[T any](r *rand.Rand, first T, rest ...T) T {
+	if r.IntN(4) > 0 {
+		return first
+	}
+	return pick(r, rest...)
+}
+
 func seatsOf(office string) []string {
 	for _, one := range cast {
 		if one.name == office {
@@ -119,23 +141,31 @@ func seatsOf(office string) []string {
 // partsOf are parts that an opening of a record is for, most often enough of them.
 func partsOf(r *rand.Rand, record string) []string {
 	if record == "case" {
-		return pick(r, []string{"attestations", "status"}, []string{"attestations", "status"}, []string{"attestations"}, []string{"identity"})
+		return often(r, []string{"attestations", "status"}, []string{"attestations"}, []string{"identity"})
 	}
-	return pick(r, []string{"document", "pages"}, []string{"document", "pages"}, []string{"portrait"}, []string{"document"}, []string{"identity"})
+	return often(r, []string{"document", "pages"}, []string{"portrait"}, []string{"document"}, []string{"identity"})
+}
+
+// grantOf are the parts that she shares.
+func grantOf(r *rand.Rand, record string) []string {
+	if record == "case" {
+		return often(r, []string{"attestations", "status"}, []string{"attestations"})
+	}
+	return often(r, []string{"portrait", "document", "pages"}, []string{"document", "pages"}, []string{"document"})
 }
 
 func answers(r *rand.Rand) said {
-	s := said{yes: r.IntN(20) > 0, contact: r.IntN(8) > 0, safe: "yes", circumstance: "free", scope: "all", states: "all"}
-	if r.IntN(8) == 0 {
+	s := said{yes: r.IntN(30) > 0, contact: r.IntN(14) > 0, safe: "yes", circumstance: "free", scope: "all", states: "all"}
+	if r.IntN(14) == 0 {
 		s.safe = pick(r, "no", "unsure", "")
 	}
-	if r.IntN(8) == 0 {
+	if r.IntN(12) == 0 {
 		s.circumstance = pick(r, "detained", "first_72h")
 	}
-	if r.IntN(7) == 0 {
+	if r.IntN(12) == 0 {
 		s.scope = pick(r, "none", "ngo", "police", "mission_of_origin", "other_mission")
 	}
-	if r.IntN(10) == 0 {
+	if r.IntN(15) == 0 {
 		s.states = "none"
 	}
 	return s
@@ -148,35 +178,43 @@ func newSequence(r *rand.Rand) sequence {
 	all := []string{"ngo", "ngo", "embassy", "embassy", "consulate", "homepolice", "police", "border"}
 	focus, record, purpose := pick(r, all...), pick(r, "case", "document"), "protection"
 	office := func() string {
-		if r.IntN(6) == 0 {
+		if r.IntN(10) == 0 {
 			return pick(r, all...)
 		}
 		return focus
 	}
 	rec := func() string {
-		if r.IntN(8) == 0 {
+		if r.IntN(14) == 0 {
 			return pick(r, "case", "document")
 		}
 		return record
 	}
 	why := func() string {
-		if r.IntN(10) == 0 {
+		if r.IntN(16) == 0 {
 			return pick(r, "confirm_identity", "travel_document")
 		}
 		return purpose
 	}
-	card := func() string {
+	whose := func() string {
 		if r.IntN(15) == 0 {
 			return "a stranger's"
 		}
 		return "her"
 	}
 	share := func() act {
-		return act{kind: "share", office: office(), record: rec(), purpose: why(), days: pick(r, 0, 1, 5, 30), said: answers(r), proof: pick(r, "code", "code", "code", "none")}
+		a := act{kind: "share", office: office(), record: rec(), purpose: why(), days: pick(r, 0, 1, 5, 30), said: answers(r), card: whose(), code: "right", second: r.IntN(8) > 0}
+		if r.IntN(20) == 0 {
+			a.code = "wrong"
+		}
+		a.parts = grantOf(r, a.record)
+		return a
 	}
 	who := func() (string, int) { return pick(r, seatsOf(office())...), r.IntN(8) / 7 }
 	open := func() act {
-		a := act{kind: "open", record: rec(), purpose: why(), card: card(), device: pick(r, "none", "none", "none", "made up")}
+		a := act{kind: "open", record: rec(), purpose: why(), card: whose(), code: "right", device: pick(r, "none", "own", "own", "own", "own", "none", "none", "none", "none", "own", "another's", "unknown")}
+		if r.IntN(20) == 0 {
+			a.code = "wrong"
+		}
 		a.who, a.nth = who()
 		a.parts = partsOf(r, a.record)
 		return a
@@ -194,7 +232,7 @@ func newSequence(r *rand.Rand) sequence {
 	}
 	screen := func() act { return act{kind: "screen", said: answers(r), days: pick(r, 0, 0, 0, 1, 3)} }
 	// Mostly something is shared and opened at first.
-	if r.IntN(3) > 0 {
+	if r.IntN(2) > 0 {
 		s.acts = append(s.acts, screen())
 	}
 	s.acts = append(s.acts, share(), open())
@@ -209,10 +247,12 @@ func newSequence(r *rand.Rand) sequence {
 		case n < 70:
 			s.acts = append(s.acts, share())
 		case n < 75:
-			s.acts = append(s.acts, act{kind: "unshare", office: office(), record: rec()})
+			s.acts = append(s.acts, act{kind: pick(r, "unshare", "unshare", "unshare", "no"), office: office(), record: rec()})
 		case n < 81:
 			s.acts = append(s.acts, screen())
-		case n < 83:
+		case n < 82:
+			s.acts = append(s.acts, act{kind: "record", said: answers(r)})
+		case n < 84:
 			s.acts = append(s.acts, act{kind: "unscreen"})
 		case n < 90:
 			s.acts = append(s.acts, act{kind: "card", action: pick(r, "pause", "withdraw", "replace")})
@@ -222,6 +262,8 @@ func newSequence(r *rand.Rand) sequence {
 			s.acts = append(s.acts, a)
 		case n < 94:
 			s.acts = append(s.acts, act{kind: pick(r, "suspend", "resume"), office: focus})
+		case n < 97:
+			s.acts = append(s.acts, act{kind: pick(r, "assign", "assign", "attend", "attend", "unassign"), who: pick(r, "worker", "colleague", "colleague"), card: whose(), code: pick(r, "right", "right", "right", "wrong")})
 		default:
 			s.acts = append(s.acts, act{kind: "read", what: what(), who: pick(r, "worker", "colleague", "boss")})
 		}
@@ -255,8 +297,9 @@ type screened struct {
 type printed struct {
 	ID, Number, Code, Digits string
 
-	nth    int // of the case's cards
-	handle string
+	nth     int // of the case's cards
+	handle  string
+	verdict verifier.Verdict
 }
 
 // fault is where the service and the model do not agree.
@@ -351,7 +394,7 @@ func (w *world) printed(caseID, replaces string) *printed {
 	if v.Card == nil {
 		w.t.Fatalf("the card does not open: %s", v.State)
 	}
-	c.handle = fmt.Sprintf("%x", v.Card.Handle)
+	c.handle, c.verdict = fmt.Sprintf("%x", v.Card.Handle), v
 	return &c
 }
 
@@ -395,6 +438,12 @@ func (p *play) do(i int, a act) {
 		if got := p.desk("DELETE", p.recordPath(a.record)+"/grants/"+p.offices[a.office].ID, nil); got.done() {
 			p.model.Unshares(p.offices[a.office].ID, p.recordID(a.record))
 		}
+	case "no":
+		if p.desk("POST", "/api/v1/cases/"+p.id+"/consents/none", nil).done() {
+			p.model.SaysNo(p.now)
+		}
+	case "record":
+		p.record(a)
 	case "open":
 		p.open(i, a)
 	case "read":
@@ -403,6 +452,10 @@ func (p *play) do(i int, a act) {
 		p.change(a)
 	case "suspend", "resume":
 		p.suspend(a)
+	case "assign", "unassign":
+		p.assign(a)
+	case "attend":
+		p.attend(i, a)
 	case "leave":
 		s := p.seats[a.who]
 		if s.browsers[a.nth].cookie != nil {
@@ -448,9 +501,8 @@ func (p *play) screen(a act) {
 		Controller: private.New("Made up"), LawfulBasis: "consent", Circumstance: s.circumstance,
 		SafeIfStateKnows: s.safe, MissionMayBeContacted: word.Contact,
 	}
-	if !word.Free {
+	if word.Until = until(s, word.Day); !word.Free {
 		consent.ReconfirmBy = day.Add(14)
-		word.Until = word.Day + 14
 	}
 	id := p.state(&claims.Screening{
 		TraffickingStatus: claims.StatusPossible, DecisionLevel: "preliminary_screening",
@@ -478,38 +530,142 @@ func (p *play) unscreen() {
 	}
 }
 
-// share has the keeper share a record, with her or without.
+// share has the keeper ask her, and share a record if she gives her code for it. Where an
+// authority of her state is to be told, others agree, or do not.
 func (p *play) share(i int, a act) {
-	s, to := a.said, p.offices[a.office]
-	got := p.desk("POST", p.recordPath(a.record)+"/grants", map[string]any{
-		"agency": to.ID, "purpose": a.purpose, "until": claims.NewDay(p.now).Add(a.days),
-		"consent": map[string]any{
-			"holder": s.yes, "mission": s.contact && s.safe == "yes", "safe_with_state": orNothing(s.safe), "method": "signature", "language": "am", "circumstance": s.circumstance,
-		},
-	})
-	if !got.done() {
-		p.tally.acts["share refused"]++
+	p.t.Helper()
+	s, to, c := a.said, p.offices[a.office], p.card
+	if a.card != "her" {
+		c = p.strangers()
+	}
+	order := map[string]any{
+		"agency": to.ID, "purpose": a.purpose, "parts": a.parts, "until": claims.NewDay(p.now).Add(a.days), "language": "am", "circumstance": s.circumstance,
+	}
+	question := maps.Clone(order)
+	question["record"] = p.recordID(a.record)
+	var asked struct {
+		Nonce string
+		Text  string `json:"text_sha256"`
+		Own   bool   `json:"own_state"`
+	}
+	got := p.desk("POST", "/api/v1/cases/"+p.id+"/consents/challenges", question)
+	if got.status != http.StatusNotFound && !got.done() {
+		p.tally.refused(a, got)
 		return
 	}
-	p.tally.acts["share"]++
+	unasked := got.status == http.StatusNotFound // until she is
+	if !unasked {
+		p.into(got, 201, &asked)
+	}
 	day := p.model.Day(p.now)
-	p.model.Shares(promise.Grant{
-		Agency: to.ID, Record: p.recordID(a.record), Purpose: a.purpose, Until: day + a.days, Code: false,
+	g := promise.Grant{
+		Agency: to.ID, Record: p.recordID(a.record), Purpose: a.purpose, Parts: a.parts, Until: day + a.days, Code: s.yes && a.card == "her" && a.code == "right",
 		Said: promise.Word{
-			Day: day, Until: 1 << 30, No: !s.yes, Scope: claims.Values("share_scope"), States: []string{to.Country},
+			Day: day, Until: until(s, day), No: !s.yes, Scope: claims.Values("share_scope"), States: []string{to.Country},
 			Safe: s.safe == "yes", Contact: s.contact && s.safe == "yes", Free: s.circumstance == "free",
 		},
-	})
-}
-
-func orNothing(s string) any {
-	if s == "" {
-		return nil
 	}
-	return s
+	order["nonce"], order["text_sha256"], order["method"], order["mission"] = asked.Nonce, asked.Text, "signature", g.Said.Contact
+	if s.safe != "" {
+		order["safe_if_state_knows"] = s.safe
+	}
+	code := a.code
+	if !s.yes {
+		code = "wrong" // whoever says no gives none
+	}
+	order["proof"] = map[string]string{"number": c.Number, "code": c.typed(code)}
+	if asked.Own && !g.Said.Free {
+		order["second_agency"] = p.offices["ngo"].ID
+	}
+	if unasked {
+		g.Code = false
+		order = map[string]any{"agency": to.ID, "purpose": a.purpose, "parts": a.parts, "until": order["until"], "consent": map[string]any{
+			"holder": s.yes, "mission": g.Said.Contact, "safe_with_state": order["safe_if_state_knows"], "method": "signature", "language": "am", "circumstance": s.circumstance,
+		}}
+	}
+	got = p.desk("POST", p.recordPath(a.record)+"/grants", order)
+	switch {
+	case got.status == http.StatusAccepted:
+		var waits struct{ Request struct{ ID string } }
+		p.into(got, 202, &waits)
+		second := "worker"
+		if !g.Said.Free {
+			second = "ngo1"
+		}
+		// Whoever waits for the second is shown no more than before.
+		if p.agree("boss", waits.Request.ID) == "done" {
+			p.model.Shares(g)
+		}
+		if !a.second {
+			return
+		}
+		if p.agree(second, waits.Request.ID) != "done" {
+			p.tally.acts["agreed, and not shared"]++
+			return
+		}
+		g.Second, g.Alone = true, !g.Said.Free
+		p.tally.acts["share by two"]++
+		p.model.Shares(g)
+	case got.done():
+		p.tally.acts["share"]++
+		p.model.Shares(g)
+	default:
+		if forbids := p.model.ForbidsGrant(g, to.Agency, p.now, c.nth); !unasked && a.card == "her" && len(forbids) == 0 {
+			p.found = append(p.found, fault{act: i, answer: got.String()})
+		}
+		p.tally.refused(a, got)
+	}
 }
 
-// open has somebody open a record with a card.
+// until is the last day on which what she says stands: what is not said in freedom is asked
+// again.
+func until(s said, day int) int {
+	if s.circumstance == "free" {
+		return 1 << 30
+	}
+	return day + 14
+}
+
+// agree has somebody agree to a request, and returns what has become of it.
+func (p *play) agree(who, request string) (state string) {
+	p.t.Helper()
+	s := p.seats[who]
+	path := "/api/v1/requests/" + request
+	var q struct {
+		State   string
+		Options json.RawMessage
+	}
+	got, _ := p.as(s, 0, "GET", path, nil)
+	if !got.done() || json.Unmarshal(got.body, &q) != nil || len(q.Options) == 0 {
+		return ""
+	}
+	response, err := s.key.Get(q.Options, peopletest.Origin)
+	p.ok(err)
+	got, _ = p.as(s, 0, "POST", path+"/approvals", map[string]any{"response": json.RawMessage(response)})
+	if !got.done() {
+		return ""
+	}
+	p.into(got, 200, &q)
+	return q.State
+}
+
+// record has a worker write down what she says of her own record, without her code.
+func (p *play) record(a act) {
+	s := a.said
+	order := map[string]any{"language": "am", "circumstance": s.circumstance, "method": "signature", "mission": s.contact && s.safe == "yes"}
+	if s.safe != "" {
+		order["safe_if_state_knows"] = s.safe
+	}
+	if p.desk("POST", "/api/v1/cases/"+p.id+"/consents", order).done() {
+		day := p.model.Day(p.now)
+		p.model.Recorded(promise.Word{
+			Day: day, Until: until(s, day), Scope: claims.Values("share_scope"), States: []string{"ETH", "THA", "KHM"},
+			Safe: s.safe == "yes", Contact: s.contact && s.safe == "yes", Free: s.circumstance == "free",
+		})
+	}
+}
+
+// open has somebody open a record with a card and a code.
 func (p *play) open(i int, a act) {
 	s := p.seats[a.who]
 	of := p.offices[s.agency]
@@ -517,19 +673,74 @@ func (p *play) open(i int, a act) {
 	if a.card != "her" {
 		c = p.strangers()
 	}
-	got, place := p.as(s, a.nth, "POST", "/api/v1/openings/by-code", map[string]any{
-		"record": p.recordID(a.record), "purpose": a.purpose, "parts": a.parts, "number": c.Number, "code": c.Code,
-	})
+	var got answer
+	var place string
+	if a.device == "none" {
+		got, place = p.as(s, a.nth, "POST", "/api/v1/openings/by-code", map[string]any{
+			"record": p.recordID(a.record), "purpose": a.purpose, "parts": a.parts, "number": c.Number, "code": c.typed(a.code),
+		})
+	} else {
+		got, place = p.openSigned(s, of, c, a)
+	}
+	proven := a.card == "her" && a.code == "right"
+	o := promise.Opening{
+		Person: s.id, Place: place, Agency: of.ID, Record: p.recordID(a.record), Purpose: a.purpose, Parts: a.parts, At: p.now, Card: c.nth,
+		Device: a.device == "none" || a.device == "own",
+	}
+	forbids := p.model.Forbids(o, of.Agency)
+	switch {
+	case got.done():
+		p.tally.acts["open"]++
+		if proven { // whatever else it opened, it was not hers
+			p.model.Opens(o)
+		}
+	case proven && len(forbids) == 0:
+		p.found = append(p.found, fault{act: i, answer: got.String()})
+	default:
+		p.tally.refused(a, got)
+	}
+}
+
+// typed is a code as somebody types it.
+func (c *printed) typed(code string) string {
+	if code == "right" {
+		return c.Code
+	}
+	return strings.Map(func(d rune) rune {
+		if d < '0' || d > '9' {
+			return d
+		}
+		return '0' + (d-'0'+1)%10
+	}, c.Code)
+}
+
+// openSigned is an opening by a device that has read the card. With a wrong code nothing
+// comes of the card, and it is signed with another.
+func (p *play) openSigned(s *seat, of *office, c *printed, a act) (answer, string) {
+	var challenge struct{ Nonce string }
+	got, place := p.as(s, a.nth, "POST", "/api/v1/openings/challenges", map[string]string{"card_handle": c.handle})
 	if !got.done() {
-		p.tally.acts["open refused"]++
-		return
+		return got, place
 	}
-	p.tally.acts["open"]++
-	if a.card != "her" {
-		return // whatever it opened, it was not hers
+	p.into(got, 201, &challenge)
+	o := card.Opening{
+		Nonce: challenge.Nonce, Agency: of.ID, Record: p.recordID(a.record), Purpose: a.purpose, Parts: a.parts, Minute: p.now.Unix() / 60,
 	}
-	p.model.Opens(promise.Opening{
-		Person: s.id, Place: place, Agency: of.ID, Record: p.recordID(a.record), Purpose: a.purpose, Parts: a.parts, At: p.now, Card: c.nth, Device: true,
+	switch a.device {
+	case "own":
+		o.Device = of.device
+	case "unknown":
+		o.Device = hexID()
+	default:
+		o.Device = p.offices["keeper"].device
+	}
+	signs := c.verdict
+	if a.code != "right" {
+		signs = p.strangers().verdict
+	}
+	return p.as(s, a.nth, "POST", "/api/v1/openings", map[string]any{
+		"nonce": o.Nonce, "device": o.Device, "record": o.Record, "card_handle": c.handle, "purpose": o.Purpose,
+		"parts": o.Parts, "minute": o.Minute, "signature": base64.RawURLEncoding.EncodeToString(signs.SignOpening(o)),
 	})
 }
 
@@ -624,6 +835,35 @@ func (p *play) change(a act) {
 	}
 	if p.desk("POST", "/api/v1/cards/"+old.ID+"/status", map[string]string{"action": a.action, "reason": "safety"}).done() {
 		p.model.CardEnds(old.nth)
+	}
+}
+
+// assign has the supervisor give the case to somebody, or take it away.
+func (p *play) assign(a act) {
+	person := p.seats[a.who].id
+	path, boss := "/api/v1/cases/"+p.id+"/people", p.seats["boss"]
+	if a.kind == "assign" {
+		if got, _ := p.as(boss, 0, "POST", path, map[string]string{"person": person}); got.done() {
+			p.model.Assigns(person, time.Time{})
+		}
+		return
+	}
+	if got, _ := p.as(boss, 0, "DELETE", path+"/"+person, nil); got.done() {
+		p.model.Unassigns(person)
+	}
+}
+
+// attend gives somebody on duty the case, for her card and her code.
+func (p *play) attend(i int, a act) {
+	c := p.card
+	if a.card != "her" {
+		c = p.strangers()
+	}
+	s := p.seats[a.who]
+	got, _ := p.as(s, 0, "POST", "/api/v1/cases/attendances", map[string]string{"number": c.Number, "code": c.typed(a.code)})
+	if got.done() && a.card == "her" && a.code == "right" && p.model.Uses(c.nth) {
+		p.tally.acts["attend"]++
+		p.model.Attends(s.id, p.now)
 	}
 }
 

@@ -91,7 +91,7 @@ type Opening struct {
 	Parts         []string
 	At            time.Time
 	Card          int
-	Device        bool // a device that was let in, of his agency; or no device, and a session
+	Device        bool // a device of his agency that was let in, or none: then the service had her code
 	grant         int  // the one it was made on
 }
 
@@ -113,6 +113,7 @@ type Case struct {
 	Begun  time.Time
 
 	words    []Word
+	recorded *Word // the newest that a worker wrote down without her code
 	grants   []Grant
 	openings []Opening
 	assigned map[string]time.Time // until when; the zero time is for good
@@ -141,6 +142,10 @@ func (c *Case) Says(w Word) int {
 
 // Unsaid is that a word was taken out of use: of that day she agreed to nothing.
 func (c *Case) Unsaid(i int) { c.words[i].No = true }
+
+// Recorded is what a worker wrote down without her code. It gives nothing to anybody; to
+// her own state it can only say no.
+func (c *Case) Recorded(w Word) { c.recorded = &w }
 
 // Shares is a grant. A second one to an agency renews the first.
 func (c *Case) Shares(g Grant) {
@@ -175,6 +180,26 @@ func (c *Case) Opens(o Opening) {
 	c.openings = append(c.openings, o)
 }
 
+// Forbids lists the rules that stand in the way of an opening: with none of them, whoever
+// it is for can read what it is of.
+func (c *Case) Forbids(o Opening, of Agency) []Rule {
+	if g, ok := c.grant(of.ID, o.Record, o.At); ok {
+		o.grant = g.ID
+	}
+	alone := *c
+	alone.openings = []Opening{o}
+	return alone.Breaks(Reading{Person: o.Person, Place: o.Place, Of: of, Record: o.Record, At: o.At})
+}
+
+// ForbidsGrant lists the rules that stand in the way of a grant: with none of them whoever
+// it is for can read what she then opens. Others are taken to agree.
+func (c *Case) ForbidsGrant(g Grant, of Agency, now time.Time, card int) []Rule {
+	g.ID, g.Second, g.Alone = 1<<30, true, true
+	then := *c
+	then.grants = append(slices.Clone(c.grants), g)
+	return then.Forbids(Opening{Agency: of.ID, Record: g.Record, Purpose: g.Purpose, Parts: g.Parts, At: now, Card: card, Device: true}, of)
+}
+
 // CardEnds is that a card is withdrawn, paused or replaced.
 func (c *Case) CardEnds(card int) { c.ended[card] = true }
 
@@ -186,6 +211,16 @@ func (c *Case) Returns(id string) { delete(c.outside, id) }
 
 // Assigns gives the case to somebody, until a time or, for the zero time, for good.
 func (c *Case) Assigns(person string, until time.Time) { c.assigned[person] = until }
+
+// Attends gives it to somebody who has her card and her code, for twelve hours.
+func (c *Case) Attends(person string, now time.Time) {
+	if until, given := c.assigned[person]; !given || !until.IsZero() {
+		c.Assigns(person, now.Add(12*time.Hour))
+	}
+}
+
+// Uses tells whether a card is in use.
+func (c *Case) Uses(card int) bool { return !c.ended[card] }
 
 // Unassigns takes it away.
 func (c *Case) Unassigns(person string) { delete(c.assigned, person) }
@@ -224,10 +259,23 @@ func (c *Case) grant(agency, record string, now time.Time) (Grant, bool) {
 }
 
 // word asks her newest word: what she said about this agency, and what she said about
-// everybody. Of one day the careful one counts.
+// everybody. What was only recorded counts where it is about her state, beside the others.
 func (c *Case) word(g Grant, to Agency, day int) (broken []Rule) {
 	words := append(slices.Clone(c.words), g.Said)
-	newest := 0
+	broken = c.newest(words, g, to, day)
+	if c.recorded != nil && c.From.involves(to) {
+		for _, rule := range c.newest(append(words, *c.recorded), g, to, day) {
+			if !slices.Contains(broken, rule) {
+				broken = append(broken, rule)
+			}
+		}
+	}
+	return broken
+}
+
+// newest lists what the words of the newest day forbid: of one day the careful one counts.
+func (c *Case) newest(words []Word, g Grant, to Agency, day int) (broken []Rule) {
+	newest := -1 << 30
 	for _, w := range words {
 		newest = max(newest, w.Day)
 	}

@@ -2,6 +2,7 @@ package promise_test
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -184,7 +185,7 @@ func memory(t *testing.T) string {
 type tally struct {
 	acts    map[string]int
 	allowed map[string]int
-	refused map[string]int
+	kept    map[string]int       // readings that were refused
 	alone   map[promise.Rule]int // readings that this rule alone stood in the way of
 }
 
@@ -196,17 +197,24 @@ func (t *tally) note(agency string, allowed bool, broken []promise.Rule) {
 	if allowed {
 		t.allowed[agency]++
 	} else {
-		t.refused[agency]++
+		t.kept[agency]++
 	}
 	if len(broken) == 1 {
 		t.alone[broken[0]]++
 	}
 }
 
+// refused is that somebody may not do something, and why.
+func (t *tally) refused(a act, got answer) {
+	var p struct{ Code string }
+	_ = json.Unmarshal(got.body, &p)
+	t.acts[a.kind+": "+p.Code]++
+}
+
 func (t *tally) add(o *tally) {
 	addTo(t.acts, o.acts)
 	addTo(t.allowed, o.allowed)
-	addTo(t.refused, o.refused)
+	addTo(t.kept, o.kept)
 	addTo(t.alone, o.alone)
 }
 
@@ -219,7 +227,7 @@ func addTo[K comparable](to, from map[K]int) {
 func (t *tally) String() string {
 	var b strings.Builder
 	for _, one := range cast {
-		fmt.Fprintf(&b, "%-12s %6d readings allowed, %6d refused\n", one.name, t.allowed[one.name], t.refused[one.name])
+		fmt.Fprintf(&b, "%-12s %6d readings allowed, %6d refused\n", one.name, t.allowed[one.name], t.kept[one.name])
 	}
 	for _, k := range slices.Sorted(maps.Keys(t.acts)) {
 		fmt.Fprintf(&b, "%6d  %s\n", t.acts[k], k)
@@ -236,8 +244,8 @@ func (t *tally) String() string {
 func (t *tally) enough(tt *testing.T) {
 	tt.Helper()
 	for _, one := range cast {
-		if t.allowed[one.name] == 0 || t.refused[one.name] == 0 {
-			tt.Errorf("the %s: %d allowed, %d refused", one.name, t.allowed[one.name], t.refused[one.name])
+		if t.allowed[one.name] == 0 || t.kept[one.name] == 0 {
+			tt.Errorf("the %s: %d allowed, %d refused", one.name, t.allowed[one.name], t.kept[one.name])
 		}
 	}
 	for _, r := range promise.Rules {

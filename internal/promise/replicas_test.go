@@ -7,6 +7,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
+	"github.com/safeconduct/safeconduct/internal/promise"
 )
 
 // twoReplicas is a network of two processes over one database.
@@ -26,14 +27,27 @@ func TestNextRequest(t *testing.T) {
 	lighten()
 	w := twoReplicas(t)
 	yes := said{yes: true, contact: true, safe: "yes", circumstance: "free", scope: "all", states: "all"}
-	share := act{kind: "share", office: "ngo", record: "document", purpose: "protection", days: 30, said: yes, proof: "code"}
+	no := yes
+	no.scope = "none"
+	parts := []string{"document", "pages"}
+	share := act{kind: "share", office: "ngo", record: "document", purpose: "protection", parts: parts, days: 30, said: yes, card: "her", code: "right"}
 	read := act{kind: "read", who: "ngo1", what: "document"}
+	newest := http.StatusNotFound
+	if !counts(promise.Newest) {
+		newest = http.StatusOK
+	}
 	for _, one := range []struct {
 		name string
 		ends act
 		want int
 	}{
 		{"she takes it back", act{kind: "unshare", office: "ngo", record: "document"}, http.StatusNotFound},
+		{"she takes everything back", act{kind: "no"}, newest},
+		{"she says no in a screening", act{kind: "screen", said: no}, newest},
+		{"she shares it anew", share, http.StatusForbidden},
+		{"her card is paused", act{kind: "card", action: "pause"}, http.StatusForbidden},
+		{"her card is withdrawn", act{kind: "card", action: "withdraw"}, http.StatusForbidden},
+		{"her card is replaced", act{kind: "card", action: "replace"}, http.StatusForbidden},
 		{"the agency is suspended", act{kind: "suspend", office: "ngo"}, http.StatusUnauthorized},
 		{"he signs out", act{kind: "leave", who: "ngo1"}, http.StatusUnauthorized},
 	} {
@@ -44,7 +58,7 @@ func TestNextRequest(t *testing.T) {
 				p := w.begins(origins[0], newTally())
 				defer p.ends()
 				p.do(0, share)
-				p.do(1, act{kind: "open", who: "ngo1", record: "document", purpose: "protection", parts: []string{"document", "pages"}, card: "her", device: "none"})
+				p.do(1, act{kind: "open", who: "ngo1", record: "document", purpose: "protection", parts: parts, card: "her", code: "right", device: "own"})
 				for n := range w.all {
 					w.turn(told + n)
 					if got := p.reads(read); !got.done() {

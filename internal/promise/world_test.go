@@ -25,6 +25,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/people"
 	"github.com/safeconduct/safeconduct/people/roster"
+	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // seat is somebody of an agency before two browsers. A browser whose session is over signs
@@ -47,6 +48,7 @@ type office struct {
 	promise.Agency
 	name    string
 	program string // token of a program that answers for what it signs
+	device  string // id of one that was let in
 }
 
 // world is one service, with the agencies that come up in every sequence.
@@ -60,6 +62,7 @@ type world struct {
 	offices map[string]*office
 	seats   map[string]*seat
 	session int
+	inviter audit.Actor // of devices; another one lets them in
 	cases   int
 
 	// floor is when the roster was changed last: no sequence begins before it, because a
@@ -110,6 +113,7 @@ func newWorldOn(t *testing.T, dir string, on config.Engines, replicas int) *worl
 		id := w.house.Agency(w.service.Network, roster.Agency{Name: "The " + one.name, Class: one.class, Country: one.country, Desk: "+855 12 345 678"})
 		o := &office{Agency: promise.Agency{ID: id, Class: one.class, Country: one.country}, name: one.name}
 		w.offices[one.name] = o
+		o.device = w.device(id)
 		for name, role := range one.seats {
 			person := w.house.Person(id, role, w.house.First)
 			w.seats[name] = &seat{name: name, id: person, agency: one.name, role: role, key: w.house.Keys[person]}
@@ -136,6 +140,31 @@ func newWorldOn(t *testing.T, dir string, on config.Engines, replicas int) *worl
 	return w
 }
 
+// device lets one in for an agency.
+func (w *world) device(agency string) string {
+	w.t.Helper()
+	ctx, n, first := w.t.Context(), w.service.Network, w.house.First
+	root, err := n.RootKey(ctx)
+	w.ok(err)
+	_, public, err := verifier.NewDevice(n.ID(), hexID(), root)
+	w.ok(err)
+	if w.inviter.ID == "" {
+		p, _ := w.house.Program("", people.Operator, first)
+		w.inviter = audit.Actor{ID: p.ID, Role: string(p.Role)}
+	}
+	_, secret, err := n.InviteDevice(ctx, w.inviter, agency, "gate-1")
+	w.ok(err)
+	enrolled, err := n.EnrolDevice(ctx, secret, public)
+	w.ok(err)
+	symbols, err := verifier.Symbols(n.ID(), root, public)
+	w.ok(err)
+	admission, err := n.DeviceAdmission(ctx, w.house.Actor(first), enrolled.Device.ID, symbols)
+	w.ok(err)
+	w.house.Do(roster.DoAdmitDevice, agency, admission, first)
+	w.ok(n.Adopt(ctx))
+	return enrolled.Device.ID
+}
+
 func (w *world) close() {
 	for _, one := range w.all {
 		w.ok(one.Close())
@@ -146,7 +175,7 @@ func (w *world) close() {
 func (w *world) copied(from, to string, names ...string) {
 	w.t.Helper()
 	for _, name := range names {
-		data, err := os.ReadFile(filepath.Join(from, name)) //nolint:gosec // of this test
+		data, err := os.ReadFile(filepath.Join(from, name))
 		w.ok(err)
 		w.ok(os.WriteFile(filepath.Join(to, name), data, 0o600))
 	}
