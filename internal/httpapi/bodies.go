@@ -22,8 +22,12 @@ func (s *Server) admit(c *gin.Context) {
 	if said := c.Request.ContentLength; said > 0 {
 		n = min(n, said)
 	}
-	_, by := acting(c) // strangers are one asker
-	leave, ok := s.bodies.enter(by.ID, n)
+	_, by := acting(c)
+	asker := by.ID
+	if o.public {
+		asker = o.door // all strangers at one door
+	}
+	leave, ok := s.bodies.enter(asker, n)
 	if !ok {
 		s.refuse(c, fail(faultBusy))
 		return

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -82,70 +81,6 @@ func (s *Server) check(ctx context.Context, actor string, pack *verifier.Pack, s
 	}
 }
 
-// stretchLimiter lets each actor stretch one code at a time, and all of them as many as
-// this machine has cores: a code costs 64 MiB and a seventh of a second.
-type stretchLimiter struct {
-	mu  sync.Mutex
-	of  map[string]*seat
-	all chan struct{} // one for each core
-}
-
-type seat struct {
-	one     chan struct{}
-	touched time.Time
-}
-
-func newStretchLimiter(cores int) *stretchLimiter {
-	return &stretchLimiter{of: make(map[string]*seat), all: make(chan struct{}, max(1, cores))}
-}
-
-// stretchPatience is how long a check waits for its turn.
-const stretchPatience = 5 * time.Second
-
-// take waits for an actor's turn and returns how to end it.
-func (s *stretchLimiter) take(ctx context.Context, actor string, now time.Time) (leave func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, stretchPatience)
-	defer cancel()
-	mine := s.find(actor, now)
-	// The actor's own seat comes first, so that one actor's queue takes no
-	// core from the others.
-	var taken []chan struct{}
-	leave = func() {
-		for _, one := range taken {
-			<-one
-		}
-	}
-	for _, one := range []chan struct{}{mine.one, s.all} {
-		select {
-		case one <- struct{}{}:
-			taken = append(taken, one)
-		case <-ctx.Done():
-			leave()
-			return nil, fail(faultBusy)
-		}
-	}
-	return leave, nil
-}
-
-// find returns an actor's seat, and forgets those of actors who have been
-// quiet for an hour.
-func (s *stretchLimiter) find(actor string, now time.Time) *seat {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, a := range s.of {
-		if now.Sub(a.touched) > time.Hour && len(a.one) == 0 {
-			delete(s.of, id)
-		}
-	}
-	mine := s.of[actor]
-	if mine == nil {
-		mine = &seat{one: make(chan struct{}, 1)}
-		s.of[actor] = mine
-	}
-	mine.touched = now
-	return mine
-}
-
 // proven is the one way in which a holder's number and code are proven at a desk, for all
 // operations that take them: one stretch in the asker's own seat, wrong codes counted by
 // number, and credentials.ErrCode for everything else than a card of hers in use, of that
@@ -162,16 +97,6 @@ func (s *Server) proven(ctx context.Context, by audit.Actor, caseID string, numb
 // AskPaper tells whoever has number and code of a card whether it is in use.
 func (s *Server) AskPaper(ctx context.Context, r api.AskPaperRequestObject) (api.AskPaperResponseObject, error) {
 	ctx, _ = acting(ctx)
-	// Strangers share seats of their own, so that those who check cards always
-	// have a core left.
-	waiting, cancel := context.WithTimeout(ctx, stretchPatience)
-	defer cancel()
-	select {
-	case s.papers <- struct{}{}:
-		defer func() { <-s.papers }()
-	case <-waiting.Done():
-		return nil, fail(faultBusy)
-	}
 	answer, err := s.cfg.Issuer.Paper(ctx, r.Body.Number, r.Body.Code)
 	if err != nil {
 		return nil, err

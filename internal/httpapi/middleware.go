@@ -212,24 +212,6 @@ func formLike(r *http.Request) bool {
 	}
 }
 
-// limitRate holds the whole API to one rate, and those who come without a token
-// to a lower one of their own. The public files are spared: they are static, and
-// a device must get its lists.
-func (s *Server) limitRate(c *gin.Context) {
-	limiter := s.global
-	if o := op(c); o != nil && o.public {
-		limiter = nil
-		if o.method == http.MethodPost {
-			limiter = s.strangers
-		}
-	}
-	if limiter != nil && !limiter.AllowN(s.cfg.Now(), 1) {
-		s.refuse(c, &failure{fault: faultTooMany, retryAfter: "1"})
-		return
-	}
-	c.Next()
-}
-
 // maxToken bounds a bearer token in bytes.
 const maxToken = 256
 
@@ -247,7 +229,7 @@ func (s *Server) identify(c *gin.Context) {
 	}
 	by, err := s.actor(c, o)
 	if err != nil {
-		if f := diagnose(err); f.status < http.StatusInternalServerError {
+		if f := diagnose(err); f.status < http.StatusInternalServerError && f.fault != faultTooMany {
 			err = fail(faultUnauthenticated) // why nobody is let in is not said
 		}
 		s.refuse(c, err)

@@ -43,6 +43,8 @@ type operation struct {
 	// them is enough to get as far as the handler; where kinds differ, the handler
 	// asks again. Nobody may use an operation without one.
 	actions  []people.Action
+	door     string         // at which strangers come, if it is public
+	weight   int            // in the rate of whoever is let in
 	replay   replay         // of a POST
 	streamed bool           // whether its answer is too long to be held in memory
 	limit    int64          // bytes of body
@@ -196,6 +198,9 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 	if op.limit <= 0 || op.limit > maxBodyLimit {
 		return nil, errors.New("x-body-limit out of range")
 	}
+	if op.door, op.weight, err = costOf(spec, op); err != nil {
+		return nil, err
+	}
 	if method == "POST" {
 		r, _ := spec.Extensions["x-replay"].(string)
 		switch op.replay = replay(r); op.replay {
@@ -258,6 +263,35 @@ func actionsOf(spec *openapi3.Operation, public bool) ([]people.Action, error) {
 		actions = append(actions, known...)
 	}
 	return actions, nil
+}
+
+// maxWeight bounds what an operation weighs.
+const maxWeight = 100
+
+// costOf reads x-door, by which strangers come to a public operation, and x-weight of one
+// that is not. What is public and only read comes by the doors that need no name.
+func costOf(spec *openapi3.Operation, o *operation) (door string, weight int, err error) {
+	door, named := spec.Extensions["x-door"].(string)
+	heavy, weighed := spec.Extensions["x-weight"].(float64)
+	switch {
+	case !o.public && named, o.public && weighed:
+		return "", 0, errors.New("x-door is for strangers, x-weight for whoever is let in")
+	case !o.public && !weighed:
+		return "", 1, nil
+	case !o.public && (heavy < 1 || heavy > maxWeight || heavy != float64(int(heavy))):
+		return "", 0, errors.New("x-weight out of range")
+	case !o.public:
+		return "", int(heavy), nil
+	case named:
+	case o.route == "/healthz" || o.route == "/readyz":
+		door = doorHealth
+	case o.method == http.MethodGet:
+		door = doorFiles
+	}
+	if _, known := doors[door]; !known || door == doorUnknown {
+		return "", 0, errors.New("x-door is missing or unknown")
+	}
+	return door, 0, nil
 }
 
 func ginRoute(path string) string {

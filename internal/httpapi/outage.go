@@ -84,7 +84,12 @@ func (s *Server) authenticate(ctx context.Context, o *operation, token string) (
 		asking, cancel = context.WithTimeout(ctx, outagePatience)
 		defer cancel()
 	}
+	leave, err := s.unknown(ctx, token)
+	if err != nil {
+		return audit.Actor{}, err
+	}
 	by, err := s.cfg.People.Authenticate(asking, token)
+	leave()
 	switch {
 	case err == nil:
 		s.actors.remember(token, by, s.cfg.Now())

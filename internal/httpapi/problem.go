@@ -303,6 +303,9 @@ func (s *Server) refuse(c *gin.Context, err error) {
 	if f.status == http.StatusUnauthorized {
 		c.Header("WWW-Authenticate", "Bearer")
 	}
+	if now := s.cfg.Now().UTC(); f.fault == faultBudget { // of a day
+		f.retryAfter = seconds(now.Truncate(24*time.Hour).AddDate(0, 0, 1).Sub(now))
+	}
 	if after := f.again(); after != "" {
 		c.Header("Retry-After", after)
 	}

@@ -68,9 +68,11 @@ type Config struct {
 	Observe func() func(Observed)
 	// Build is a version for the access log.
 	Build string
-	// Rate is how many requests a second the API takes in all; zero means 200.
+	// Rate is how much a second the API takes of everybody who was let in, by the
+	// weights of the contract; zero means 200.
 	Rate rate.Limit
-	// StrangerRate is how many of them may come without a token; zero means 10.
+	// StrangerRate is how many requests a second it takes at each door at which
+	// strangers change something, and by its share at others; zero means 10.
 	StrangerRate rate.Limit
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
@@ -96,17 +98,14 @@ type Server struct {
 	cfg    Config
 	ops    map[string]*operation
 	engine *gin.Engine
-	global *rate.Limiter
-	// strangers is a part of its own, so that whoever floods the service without
-	// a token takes nothing from those who have one.
-	strangers *rate.Limiter
-	origin    *http.CrossOriginProtection
-	seats     *stretchLimiter
-	bodies    *room
-	actors    *actors
-	tries     *counter
-	papers    chan struct{} // seats of those who ask with number and code alone
-	copies    *copies.Maker
+	doors  map[string]*doorway
+	askers *askers
+	origin *http.CrossOriginProtection
+	seats  *stretchLimiter
+	bodies *room
+	actors *actors
+	tries  *counter
+	copies *copies.Maker
 }
 
 // New checks the configuration and builds the routes. It starts nothing.
@@ -135,15 +134,14 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, ops: ops,
-		global:    rate.NewLimiter(cfg.Rate, 2*int(cfg.Rate)+1),
-		strangers: rate.NewLimiter(cfg.StrangerRate, 2*int(cfg.StrangerRate)+1),
-		origin:    http.NewCrossOriginProtection(),
-		seats:     newStretchLimiter(runtime.GOMAXPROCS(0)),
-		bodies:    newRoom(maxBodies),
-		actors:    newActors(),
-		tries:     newCounter(cfg.Tries),
-		papers:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		doors:  openDoors(cfg.StrangerRate),
+		askers: newAskers(cfg.Rate),
+		origin: http.NewCrossOriginProtection(),
+		bodies: newRoom(maxBodies),
+		actors: newActors(),
+		tries:  newCounter(cfg.Tries),
 	}
+	s.seats = newStretchLimiter(s.askers, runtime.GOMAXPROCS(0))
 	if cfg.Lock == nil {
 		if s.copies, err = copies.New(copies.Config{
 			Vault: cfg.Vault, Issuer: cfg.Issuer, Network: cfg.Network, Board: cfg.Board, Log: cfg.LogFiles, Now: cfg.Now,
@@ -189,10 +187,12 @@ func (s *Server) routes() (*gin.Engine, error) {
 		s.refusePaths,  // one spelling for every path
 		s.refuseOrigin, // no other site acts for a signed-in browser
 		s.refuseLocked, // nothing but what is public, while the network is locked
-		s.limitRate,    // one limit for all
+		s.knock,        // a rate for strangers, at each door
 		s.identify,     // nobody, or one actor whose role may do this
+		s.weigh,        // a rate for each actor
 		s.admit,        // no more in memory than there is room for
 		s.validate,     // bounded, one reading, as the contract says
+		s.seat,         // no more at work than there are seats
 		s.idempotent,   // one key, one effect
 	)
 	api.RegisterHandlersWithOptions(r, api.NewStrictHandlerWithOptions(s, nil, api.StrictGinServerOptions{

@@ -29,9 +29,15 @@ func (s *Server) signedIn(c *gin.Context) (audit.Actor, error) {
 	if !ok {
 		return audit.Actor{}, people.ErrUnauthenticated
 	}
+	leave, err := s.unknown(c.Request.Context(), sessionKey(token))
+	if err != nil {
+		return audit.Actor{}, err
+	}
+	defer leave()
 	in, err := s.cfg.Sessions.Read(c.Request.Context(), token)
 	switch {
 	case errors.Is(err, signin.ErrNoSession):
+		s.actors.forget(sessionKey(token))
 		return audit.Actor{}, s.nobody(c.Request.Context())
 	case err != nil:
 		return audit.Actor{}, err
@@ -40,6 +46,7 @@ func (s *Server) signedIn(c *gin.Context) (audit.Actor, error) {
 	if err != nil {
 		return audit.Actor{}, err
 	}
+	s.actors.remember(sessionKey(token), by, s.cfg.Now())
 	c.Set(keySession, in)
 	return by, nil
 }
@@ -148,9 +155,14 @@ func (s *Server) start(ctx context.Context, person string) (api.Me, string, erro
 	if err != nil {
 		return api.Me{}, "", err
 	}
+	s.actors.remember(sessionKey(token), audit.Actor{ID: in.Person}, s.cfg.Now()) // she is let in already
 	me, err := s.me(c.Request.Context(), in)
 	return me, s.cfg.Sessions.Cookie(token).String(), err
 }
+
+// sessionKey is a session among those who were let in lately, where it is no token that
+// lets a program in.
+func sessionKey(token string) string { return "session " + token }
 
 // me is what somebody may know of herself.
 func (s *Server) me(ctx context.Context, in signin.Session) (api.Me, error) {
