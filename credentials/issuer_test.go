@@ -351,8 +351,16 @@ type agency struct {
 // errAway says that nobody can tell now who belongs to the network.
 var errAway = errors.New("the network cannot be asked now")
 
-func (a *agencies) Agency(_ context.Context, id string) (credentials.Agency, error) {
+func (a *agencies) Stands(_ context.Context, id string) (bool, error) {
 	a.asked.Add(1)
+	if a.away.Load() {
+		return false, errAway
+	}
+	of := a.of[id]
+	return of != nil && !of.suspended, nil
+}
+
+func (a *agencies) Agency(_ context.Context, id string) (credentials.Agency, error) {
 	switch of := a.of[id]; {
 	case a.away.Load():
 		return credentials.Agency{}, errAway

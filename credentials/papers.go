@@ -126,9 +126,9 @@ func (is *Issuer) prove(ctx context.Context, who string, number, code private.St
 	if err != nil {
 		return paper{}, err
 	}
-	stands, err := is.stands(ctx, d)
+	stands, err := is.cfg.Network.Stands(ctx, d.Agency) // also of nobody's card
 	if err != nil {
-		return paper{}, err
+		return paper{}, fmt.Errorf("find agency: %w", err)
 	}
 	if !whole || !try.within {
 		kept = card.Kept{}
@@ -191,19 +191,6 @@ func (is *Issuer) kept(ctx context.Context, d Issued) (card.Kept, error) {
 		return card.Kept{}, nil
 	}
 	return card.Kept{Salt: facts.Salt, NetKey: netKey, OpenKey: facts.OpenKey}, nil
-}
-
-// stands tells whether the agency that issued a card may speak. It is asked for
-// in either case, also when there is no card.
-func (is *Issuer) stands(ctx context.Context, d Issued) (bool, error) {
-	_, err := is.cfg.Network.Agency(ctx, d.Agency)
-	switch {
-	case errors.Is(err, ErrNotFound) || errors.Is(err, ErrNotAllowed):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("find agency: %w", err)
-	}
-	return true, nil
 }
 
 // SweepPapers forgets the tries of more than two days ago.

@@ -299,6 +299,9 @@ type Network interface {
 	// ErrNotAllowed for one that is suspended; any other error says that nobody
 	// could tell.
 	Agency(ctx context.Context, id string) (Agency, error)
+	// Stands tells whether an agency may speak: one that nobody knows, or that is
+	// suspended, may not, which is found out by the same work.
+	Stands(ctx context.Context, agency string) (bool, error)
 	// PublicKey returns a signing key of an agency, by its key id, also one
 	// that signs nothing new any more.
 	PublicKey(ctx context.Context, agency, kid string) (*ecdsa.PublicKey, error)

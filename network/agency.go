@@ -280,6 +280,17 @@ func (n *Network) Agency(ctx context.Context, id string) (Agency, error) {
 	return with(of, kept), nil
 }
 
+// Stands tells whether an agency is a member whose word counts now. The roster says it, so
+// that an agency that nobody knows takes the same work.
+func (n *Network) Stands(ctx context.Context, id string) (bool, error) {
+	s, err := n.cfg.Rights.State(ctx)
+	if err != nil {
+		return false, err
+	}
+	a, known := s.Agencies[id]
+	return known && !a.Suspended && a.Compromised == 0, nil
+}
+
 // with is an agency of the roster with the keys that are kept for it.
 func with(of roster.Agency, kept AgencyKeys) Agency {
 	a := agencyOf(of)

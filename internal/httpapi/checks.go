@@ -2,9 +2,11 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -101,7 +103,24 @@ func (s *Server) AskPaper(ctx context.Context, r api.AskPaperRequestObject) (api
 	if err != nil {
 		return nil, err
 	}
-	return api.AskPaper200JSONResponse{Answer: api.PaperAnswerAnswer(answer), Desk: s.cfg.Network.Desk()}, nil
+	return paperAnswer{Answer: api.PaperAnswerAnswer(answer), Desk: s.cfg.Network.Desk()}, nil
+}
+
+// paperAnswer is an answer of one length, whichever of the words it is: who sees that
+// there is an answer doesn't see which.
+type paperAnswer api.PaperAnswer
+
+// VisitAskPaperResponse writes the answer, and spaces behind it as if it were the longest.
+func (p paperAnswer) VisitAskPaperResponse(w http.ResponseWriter) error {
+	body, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("encode an answer: %w", err)
+	}
+	missing := len(credentials.PaperNotInUse) - len(p.Answer)
+	w.Header().Set("Content-Type", mediaJSON)
+	w.WriteHeader(http.StatusOK)
+	_, err = w.Write(append(body, strings.Repeat(" ", missing)+"\n"...))
+	return err
 }
 
 // revealed is an answer that was encoded by private.RevealJSON, because it

@@ -34,7 +34,7 @@ func TestPapers(t *testing.T) {
 		t.Fatal(err)
 	}
 	unknown := ask(random, "0123456789")
-	if want := `{"answer":"unknown","desk":"+855 00 000 000"}` + "\n"; string(unknown.body) != want {
+	if want := `{"answer":"unknown","desk":"+855 00 000 000"}   ` + "\n"; string(unknown.body) != want {
 		t.Errorf("a random number: %s, want %s", unknown.body, want)
 	}
 	w.wrongCodes = 3 // instead of a thousand

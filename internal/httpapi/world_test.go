@@ -347,6 +347,10 @@ func (m members) SealKeys(ctx context.Context) (card.SealKeys, time.Time, error)
 	return m.net.SealKeys(ctx)
 }
 
+func (m members) Stands(ctx context.Context, agency string) (bool, error) {
+	return m.net.Stands(ctx, agency)
+}
+
 func (m members) NetKey(ctx context.Context, epoch uint32) ([]byte, bool, error) {
 	return m.net.NetKey(ctx, epoch)
 }
