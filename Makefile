@@ -96,14 +96,19 @@ plain: web ## tests of processes, and of readers against each other
 # work, the longest of them first. All of them run each time, whatever go has in its cache: a
 # race may show in the next run. A process with the race detector lives on for a second when
 # it is done unless told otherwise, and a heap that may grow is collected less often.
+# With the tag, tests that seal cards by the hundred stretch their codes in no time
+# (card.Lighten): those of package card, the demo that cmd/safeconduct plays, and the
+# other stages stretch in full. What cases plays is not played here, and of what promises
+# plays, ten.
 LONGEST := ./internal/httpapi ./internal/sqlstore ./internal/service ./cmd/safeconduct
 .PHONY: unit
 unit: export GORACE := atexit_sleep_ms=50
 unit: export GOGC := 300
+unit: export SAFECONDUCT_PROMISE := 10
 unit: web ## all other tests, with the race detector
 	@scripts/install.sh test
-	$(call tests,unit,pkgname) $(RACE) -ldflags=-w -p 4 -count=1 -vet=off -timeout 30m \
-		$(LONGEST) $$($(GO) list ./... | grep -vxF -e "$$($(GO) list $(LONGEST) $(PLAIN) ./web/browsertest/...)")
+	$(call tests,unit,pkgname) $(RACE) -tags stretched -ldflags=-w -p 4 -count=1 -vet=off -timeout 30m \
+		$(LONGEST) $$($(GO) list ./... | grep -vxF -e "$$($(GO) list $(LONGEST) $(PLAIN) ./internal/threeways ./web/browsertest/...)")
 
 .PHONY: engines
 engines: web ## real engines, kill -9, a restore, everything that breaks: short forms
@@ -111,7 +116,7 @@ engines: web ## real engines, kill -9, a restore, everything that breaks: short 
 	$(call tests,engines,standard-verbose) -count=1 -parallel 4 -timeout 30m -run '$(ENGINES)' ./internal/enginetest
 
 # The tag lets these tests remember what a code stretches to, or stretch it in no time;
-# no target builds anything else with it.
+# no target builds anything but tests with it, and a command does not compile.
 .PHONY: cases
 cases: ## 10,000 checks in Go, in WebAssembly and over HTTP (SEED=1, CASE=4711 for one)
 	$(call tests,cases,standard-verbose) -tags stretched -count=1 -timeout 30m -run '^TestCases$$' ./internal/threeways -args -seed $(SEED) -case $(CASE)
