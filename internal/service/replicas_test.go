@@ -238,6 +238,9 @@ func TestTwoBoards(t *testing.T) {
 		wg.Go(func() {
 			for range 3 {
 				done, err := h.Board.Publish(t.Context(), by, false)
+				for errors.Is(err, sqlstore.ErrBusy) { // on a busy machine the other takes longer
+					done, err = h.Board.Publish(t.Context(), by, false)
+				}
 				if err != nil {
 					t.Error(err)
 				}
