@@ -85,10 +85,14 @@ ENGINES := ^(TestMatrix|TestChaos|TestCrash|TestRestoreDrill|TestCanaryEngines|T
 
 # In these a test reads with one reader after the other, or watches processes that it
 # started: a race detector in it has nothing to look at.
-PLAIN := ./cmd/verifier-wasm ./internal/enginetest ./internal/picture/... ./internal/secondreader
+# And some rooms do one thing at a time: no goroutine, no lock, no test beside another
+# (TestRoomsAlone). What others do with them side by side is watched in those others' tests.
+ALONE := . ./credentials/card/symbol ./credentials/jws ./credentials/sdjwt ./credentials/statuslist \
+	./internal/backup ./people/roster ./vault/mrz ./web ./web/review
+PLAIN := ./cmd/verifier-wasm ./internal/enginetest ./internal/picture/... ./internal/secondreader $(ALONE)
 
 .PHONY: plain
-plain: web ## tests of processes, and of readers against each other
+plain: web ## tests of processes, of readers against each other, and of rooms that do one thing at a time
 	@scripts/install.sh test
 	$(call tests,plain,pkgname) -p 4 -count=1 -vet=off -timeout 30m -skip '$(ENGINES)' $(PLAIN)
 
