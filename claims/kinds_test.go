@@ -152,15 +152,14 @@ func TestReply(t *testing.T) {
 	}
 }
 
-// A reply that is not surely the mission's must never turn a card green.
-func TestMatched(t *testing.T) {
+// An answer that is not surely the mission's is shown as that.
+func TestOfficeVerified(t *testing.T) {
 	for name, tt := range map[string]struct {
 		edit func(*claims.Reply)
 		want bool
 	}{
 		"two called back":         {func(*claims.Reply) {}, true},
 		"the mission's account":   {func(r *claims.Reply) { r.Channel, r.CallBacks = "account", nil }, true},
-		"not found":               {func(r *claims.Reply) { r.Answer = "not_found" }, false},
 		"nobody called back":      {func(r *claims.Reply) { r.CallBacks = nil }, false},
 		"one called back":         {func(r *claims.Reply) { r.CallBacks = r.CallBacks[:1] }, false},
 		"one called back twice":   {func(r *claims.Reply) { r.CallBacks[1].By = "worker-1" }, false},
@@ -175,7 +174,7 @@ func TestMatched(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := someReply()
 			tt.edit(r)
-			if got := r.Matched(); got != tt.want {
+			if got := r.OfficeVerified(); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})

@@ -79,9 +79,65 @@ func (r *Reply) OfficeVerified() bool {
 	}
 }
 
-// Matched reports whether the reply may turn cards green: the person matched
-// the mission's records, and the answer is surely the mission's.
-func (r *Reply) Matched() bool { return r.Answer == "matched" && r.OfficeVerified() }
+// Matched reports whether the reply may confirm anybody: the person matched the records
+// of whoever answers, who said so through an account of its own (docs/decisions/0006).
+// For whom it does, Confirms tells.
+func (r *Reply) Matched() bool { return r.Answer == "matched" && r.Channel == "account" }
+
+// Answerer is an agency that answers, as far as that decides what its answer is worth.
+type Answerer struct {
+	Class    string   // list org_type
+	Country  string   // whose agency it is; three letters
+	Confirms []string // the states for which the network has named it
+}
+
+// Confirmation is what a reply is worth to a card: a value of the answers list
+// (docs/card.md, Answers after printing).
+type Confirmation uint8
+
+// The values.
+const (
+	ConfirmsNothing   Confirmation = 0
+	ConfirmsAsMission Confirmation = 1 // the mission of the stated nationality confirms
+	ConfirmsAsNamed   Confirmation = 3 // an authority that the network has named for it does
+)
+
+// Confirms tells what the reply is worth to somebody: nothing, unless a state's own
+// mission or an authority that the network has named for that state answers in its name,
+// and she has stated that she is of that state. stated knows a nationality by a code of
+// it, and need not say which it is. A mission of another state confirms nobody.
+func (r *Reply) Confirms(by Answerer, stated func(code string) bool) Confirmation {
+	if !r.Matched() || !slices.ContainsFunc(StateCodes(r.MissionState), stated) {
+		return ConfirmsNothing
+	}
+	return by.Speaks(r.MissionState)
+}
+
+// Speaks tells as what an agency answers in a state's name through an account of its own.
+func (by Answerer) Speaks(state string) Confirmation {
+	switch {
+	case !IsState(state):
+		return ConfirmsNothing
+	case by.Class == ClassMission && sameState(by.Country, state):
+		return ConfirmsAsMission
+	case MayBeNamed(by.Class) && hasState(by.Confirms, state):
+		return ConfirmsAsNamed
+	default:
+		return ConfirmsNothing
+	}
+}
+
+// MayBeNamed tells whether the network may name agencies of a class for a state: a mission
+// that stands for another one (Vienna Convention on Consular Relations, Article 8), and an
+// authority of a government.
+func MayBeNamed(class string) bool {
+	switch class {
+	case ClassMission, "CentralGovernmentOrganisation", "LocalGovernmentOrganisation", "ImmigrationService", "LawEnforcement":
+		return true
+	default:
+		return false
+	}
+}
 
 func (r *Reply) rules(c *invalid.Checker) {
 	c.Only("/callbacks", len(r.CallBacks) > 0, r.Channel == "relayed", "goes with a relayed answer")

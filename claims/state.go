@@ -31,6 +31,10 @@ var stateless = []string{
 	"XXA", "XXB", "XXC", "XXX", "UNO", "UNA", "XBA", "XIM", "XCC", "XCE", "XCO", "XEC", "XMP", "XPO", "XES", "XOM", "XDC", "EUE",
 }
 
+// IsState tells whether a code can be that of a state: it is none of those that name
+// none. That there is such a state it does not know.
+func IsState(code string) bool { return code != "" && !slices.Contains(stateless, code) }
+
 // State returns one code for each state.
 func State(code string) string { return StateCodes(code)[0] }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
@@ -65,4 +66,97 @@ func (is *Issuer) answered(ctx context.Context, by audit.Actor, id ID, shown boo
 		return Issued{}, ErrNotFound // also if nobody could tell: the less is said
 	}
 	return Issued{}, ErrConflict
+}
+
+// answers says what the answers list has to show for the cards in use of a case, whose
+// records are all given: confirmed by the mission of the stated nationality, which goes
+// before any other authority, or by one that was named for it, or not at all.
+func (is *Issuer) answers(ctx context.Context, related []Issued) ([]Answer, error) {
+	all, err := is.confirming(ctx, related)
+	if err != nil {
+		return nil, err
+	}
+	var answers []Answer
+	for _, c := range related {
+		if c.Kind != KindCard || c.Card == nil || (c.State != Active && c.State != Paused) {
+			continue
+		}
+		answer, err := is.answer(ctx, all, c)
+		if err != nil {
+			return nil, err
+		}
+		answers = append(answers, answer)
+	}
+	return answers, nil
+}
+
+// confirming is a reply that may confirm somebody's identity, as it was signed, and whose
+// it is.
+type confirming struct {
+	id   ID
+	said claims.Reply
+	by   claims.Answerer
+}
+
+// confirming reads the replies of a case that may confirm somebody. What they say is in
+// the signed form, and a row says nothing that counts.
+func (is *Issuer) confirming(ctx context.Context, related []Issued) (all []confirming, err error) {
+	for _, r := range related {
+		if r.Kind != claims.KindReply || !r.Matched || r.State != Active || !day(is.cfg.Now()).Before(r.ValidUntil) {
+			continue
+		}
+		agency, err := is.cfg.Network.Agency(ctx, r.Agency)
+		switch {
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrNotAllowed):
+			continue // an agency that is suspended or gone confirms nothing now
+		case err != nil:
+			return nil, fmt.Errorf("find who confirms: %w", err)
+		}
+		one := confirming{id: r.ID, by: agency.answers()}
+		if one.said, err = is.reply(ctx, r); err != nil {
+			return nil, fmt.Errorf("read who confirms: %w", err)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// reply reads what a signed reply says of whom it confirms, in the name of the agency that
+// keeps the case.
+func (is *Issuer) reply(ctx context.Context, r Issued) (claims.Reply, error) {
+	keeper, err := is.cfg.Cases.Owner(ctx, r.Case)
+	if err != nil {
+		return claims.Reply{}, err
+	}
+	var said struct {
+		ID      ID     `json:"attestation_id"`
+		Kind    string `json:"kind"`
+		Answer  string `json:"answer"`
+		Channel string `json:"channel"`
+		State   string `json:"mission_state"`
+	}
+	err = is.said(ctx, audit.Actor{ID: "issuer", Agency: keeper, Role: "system"}, r, &said)
+	if err == nil && (said.ID != r.ID || said.Kind != string(claims.KindReply)) {
+		err = errors.New("credentials: another attestation stands where the reply should")
+	}
+	return claims.Reply{Answer: said.Answer, Channel: said.Channel, MissionState: said.State}, err
+}
+
+// answer is what a card shows. Which nationality was stated on it is kept by nobody: a
+// keyed hash knows it again.
+func (is *Issuer) answer(ctx context.Context, all []confirming, c Issued) (Answer, error) {
+	var broken error
+	stated := func(code string) bool {
+		tag, err := is.nationalityTag(ctx, c.Card.Handle, code)
+		broken = errors.Join(broken, err)
+		return err == nil && tag == c.Card.Nationality && tag != [16]byte{}
+	}
+	answer := Answer{ID: c.ID, Value: AnswerNone}
+	for _, one := range all {
+		switch value := uint8(one.said.Confirms(one.by, stated)); {
+		case value == AnswerMission && answer.Value != AnswerMission, value == AnswerOther && answer.Value == AnswerNone:
+			answer.Value, answer.Reply = value, one.id
+		}
+	}
+	return answer, broken
 }

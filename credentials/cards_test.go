@@ -482,15 +482,18 @@ func TestAnswers(t *testing.T) {
 	answer(w.ethiopia, "ETH", "refused", "")
 	w.answers(t, "no match", c, credentials.AnswerNone)
 
-	kenya := answer(w.kenya, "KEN", "matched", "")
-	w.answers(t, "another state's mission", c, credentials.AnswerOther)
+	foreign := answer(w.kenya, "KEN", "matched", "")
+	w.answers(t, "another state's mission", c, credentials.AnswerNone)
+	w.agencies.of[w.kenya.Agency].Confirms = []string{"ETH"}
+	kenya := answer(w.kenya, "ETH", "matched", "")
+	w.answers(t, "one that is named for her state", c, credentials.AnswerOther)
 	eth := answer(w.ethiopia, "ETH", "matched", "")
 	w.answers(t, "its own mission", c, credentials.AnswerMission)
 	w.set(t, w.kenya, kenya, credentials.Pause)
 	w.answers(t, "the other one pauses", c, credentials.AnswerMission)
 	var others []credentials.ID
 	for range 4 {
-		others = append(others, answer(w.kenya, "KEN", "matched", ""))
+		others = append(others, answer(w.kenya, "ETH", "matched", ""))
 	}
 	w.answers(t, "its own mission among others, in whatever order", c, credentials.AnswerMission)
 	for _, id := range others {
@@ -498,7 +501,7 @@ func TestAnswers(t *testing.T) {
 	}
 	w.set(t, w.kenya, kenya, credentials.Withdraw)
 	w.answers(t, "a paused answer is withdrawn, one stands", c, credentials.AnswerMission)
-	kenya = answer(w.kenya, "KEN", "matched", "")
+	kenya = answer(w.kenya, "ETH", "matched", "")
 	w.answers(t, "both", c, credentials.AnswerMission)
 	w.set(t, w.ethiopia, eth, credentials.Pause)
 	w.answers(t, "its own mission pauses", c, credentials.AnswerOther)
@@ -511,23 +514,38 @@ func TestAnswers(t *testing.T) {
 	eth = answer(w.ethiopia, "ETH", "matched", eth)
 	w.answers(t, "it corrects itself again", c, credentials.AnswerMission)
 
-	// A new card shows it from the beginning, one with another nationality
-	// as another authority's answer, one without any as well.
+	// A new card shows it from the beginning, and one with another nationality, or
+	// without any, does not.
 	o := cardOrder(caseID, s.ID)
 	o.Replaces = c.ID
 	second := w.card(t, w.house, o)
 	w.answers(t, "a new card", second, credentials.AnswerMission)
 	o.Replaces, o.Nationality = second.ID, private.New("UGA")
 	third := w.card(t, w.house, o)
-	w.answers(t, "another nationality", third, credentials.AnswerOther)
+	w.answers(t, "another nationality", third, credentials.AnswerNone)
+	o.Replaces, o.Nationality = third.ID, private.New("")
+	fourth := w.card(t, w.house, o)
+	w.answers(t, "no nationality", fourth, credentials.AnswerNone)
+	o.Replaces, o.Nationality = fourth.ID, private.New("ETH")
+	last := w.card(t, w.house, o)
+	w.answers(t, "hers again", last, credentials.AnswerMission)
 	w.answers(t, "replaced before", c, credentials.AnswerMission)
 
+	// The network names it no more.
+	kenya = answer(w.kenya, "ETH", "matched", "")
 	w.set(t, w.ethiopia, eth, credentials.Withdraw)
-	w.answers(t, "withdrawn", third, credentials.AnswerNone)
+	w.answers(t, "withdrawn, and the other stands", last, credentials.AnswerOther)
+	w.agencies.of[w.kenya.Agency].Confirms = nil
+	if n, err := w.issuer.Reconsider(t.Context(), w.house, w.kenya.Agency); err != nil || n != 1 {
+		t.Errorf("%d cases were reconsidered, %v, want 1", n, err)
+	}
+	w.answers(t, "named no more", last, credentials.AnswerNone)
+	w.stands(t, "what another state's mission said", foreign, credentials.Active)
+	w.stands(t, "what it said while it was named", kenya, credentials.Active)
 	if n, err := w.issuer.WithdrawCase(t.Context(), w.house, caseID); err != nil || n == 0 {
 		t.Errorf("withdraw the case: %d, %v", n, err)
 	}
-	w.stands(t, "the card", third.ID, credentials.Withdrawn)
+	w.stands(t, "the card", last.ID, credentials.Withdrawn)
 }
 
 // TestSuspendedConfirmNothing: what a suspended mission has confirmed colours no
@@ -546,8 +564,9 @@ func TestSuspendedConfirmNothing(t *testing.T) {
 		r := w.issue(t, by, credentials.Order{About: s.ID, Claims: reply(state, "matched")})
 		return opened{s.ID, r.ID, w.card(t, w.house, cardOrder(caseID, s.ID))}
 	}
-	first, second, other := open(w.ethiopia, "ETH"), open(w.ethiopia, "ETH"), open(w.kenya, "KEN")
-	w.issue(t, w.kenya, credentials.Order{About: second.id, Claims: reply("KEN", "matched")})
+	w.agencies.of[w.kenya.Agency].Confirms = []string{"ETH"}
+	first, second, other := open(w.ethiopia, "ETH"), open(w.ethiopia, "ETH"), open(w.kenya, "ETH")
+	w.issue(t, w.kenya, credentials.Order{About: second.id, Claims: reply("ETH", "matched")})
 	reconsider := func(want int) {
 		t.Helper()
 		if n, err := w.issuer.Reconsider(t.Context(), w.house, w.ethiopia.Agency); err != nil || n != want {

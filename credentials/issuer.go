@@ -198,9 +198,7 @@ func (is *Issuer) draft(ctx context.Context, by audit.Actor, agency Agency, o Or
 	d.ReviewBy, _ = claims.ReviewDay(o.Claims).Time()
 	if r, ok := o.Claims.(*claims.Reply); ok {
 		checkReply(c, r, agency)
-		// What a relayed answer says is kept and shown, but only a mission's own
-		// account turns a card green: docs/decisions/0006.
-		d.Matched = r.Matched() && r.Channel == "account"
+		d.Matched = r.Matched()
 	}
 	checkAbout(c, d, terms)
 	if d.ValidUntil, err = expiry(c, o, day(now)); err != nil {
@@ -236,14 +234,15 @@ func checkAbout(c *invalid.Checker, d Issued, terms claims.Terms) {
 	c.Must(d.About == "", "/about", invalid.CodeNotAllowed, "is empty: an attestation of this kind answers no other")
 }
 
-// checkReply keeps an agency from answering in a mission's name.
+// checkReply keeps an agency from answering in a state's name that is not its own to
+// answer for.
 func checkReply(c *invalid.Checker, r *claims.Reply, agency Agency) {
 	switch {
 	case r.Channel != "account":
-	case agency.Class != claims.ClassMission:
-		c.Add("/channel", invalid.CodeNotAllowed, "is relayed: only a mission answers through its own account")
-	case r.MissionState != agency.Country:
-		c.Add("/mission_state", invalid.CodeInconsistent, "is the state that the mission belongs to")
+	case agency.Class != claims.ClassMission && len(agency.Confirms) == 0:
+		c.Add("/channel", invalid.CodeNotAllowed, "is relayed: only a mission, or who was named for a state, answers through its own account")
+	case agency.answers().Speaks(r.MissionState) == claims.ConfirmsNothing:
+		c.Add("/mission_state", invalid.CodeInconsistent, "is the state that the mission belongs to, or that the network has named the agency for")
 	}
 }
 
@@ -375,7 +374,11 @@ func (is *Issuer) follows(ctx context.Context, d Issued, stated claims.Claims, d
 	if d.Kind == claims.KindReply {
 		// Also a reply that matches nothing counts: it may replace one that
 		// did.
-		done.Answers, err = is.answers(ctx, after(related, append(changes, Change{ID: d.ID, To: Active})))
+		will := after(related, append(changes, Change{ID: d.ID, To: Active}))
+		if i := slices.IndexFunc(will, func(r Issued) bool { return r.ID == d.ID }); i >= 0 {
+			will[i].Sealed = done.Sealed // it is not stored yet
+		}
+		done.Answers, err = is.answers(ctx, will)
 	}
 	done.Changes = changes
 	return err

@@ -321,8 +321,15 @@ type Agency struct {
 	Issuer  string // the iss of its credentials
 	// Agreed is what the network agreed that it signs; nil is what its class signs.
 	Agreed *claims.Signing
+	// Confirms are the states for which the network has named it, beside its own.
+	Confirms []string
 	// Limits say how many cards it may make now; each by itself.
 	Limits []Limit
+}
+
+// answers is the agency as one that answers.
+func (a Agency) answers() claims.Answerer {
+	return claims.Answerer{Class: a.Class, Country: a.Country, Confirms: a.Confirms}
 }
 
 // signs is what the agency may sign.

@@ -83,6 +83,8 @@ type AgencyKeys struct {
 type Terms struct {
 	// Signs is what it may sign; nil is what agencies of its class may.
 	Signs *Signs `json:"signs,omitempty"`
+	// Confirms are the states, beside its own, for which it says who is theirs.
+	Confirms []string `json:"confirms,omitempty"`
 	// Quotas are beyond the usual number of cards, the oldest first.
 	Quotas []Quota `json:"quotas,omitempty"`
 }
@@ -140,7 +142,7 @@ func (a Agency) validate(all []Agency) error {
 // a, only Name, Class, Country, Desk and what it signs are read. Its name has to be one
 // that officers can tell from every other agency's.
 func (n *Network) Admission(ctx context.Context, a Agency) (*roster.AdmitAgency, error) {
-	a = Agency{ID: newID(), Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk, Terms: Terms{Signs: a.Terms.Signs}}
+	a = Agency{ID: newID(), Name: a.Name, Class: a.Class, Country: a.Country, Desk: a.Desk, Terms: Terms{Signs: a.Terms.Signs, Confirms: a.Terms.Confirms}}
 	all, err := n.Agencies(ctx)
 	if err != nil {
 		return nil, err
@@ -173,7 +175,8 @@ func (n *Network) Description(ctx context.Context, a Agency) (*roster.ChangeAgen
 
 // told is what people agree to of an agency.
 func told(a Agency) roster.Agency {
-	of := roster.Agency{ID: a.ID, Name: a.Name, Class: string(a.Class), Country: a.Country, Desk: a.Desk, Kinds: []string{}}
+	of := roster.Agency{ID: a.ID, Name: a.Name, Class: string(a.Class), Country: a.Country, Desk: a.Desk, Kinds: []string{}, Confirms: slices.Clone(a.Terms.Confirms)}
+	slices.Sort(of.Confirms)
 	if s := a.Terms.Signs; s != nil {
 		of.Kinds, of.Level = append(of.Kinds, s.Kinds...), s.Level
 		slices.Sort(of.Kinds)
@@ -243,6 +246,7 @@ func agencyOf(a roster.Agency) Agency {
 	if a.Compromised > 0 {
 		out.Compromised = time.Unix(a.Compromised, 0).UTC()
 	}
+	out.Terms.Confirms = a.Confirms
 	for _, q := range a.Quotas {
 		out.Terms.Quotas = append(out.Terms.Quotas, Quota{Event: q.Event, Cards: q.Cards, Until: time.Unix(q.Until, 0).UTC()})
 	}

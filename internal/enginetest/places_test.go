@@ -231,7 +231,7 @@ func (a *attacked) hostile(paused, bare credentials.ID, used credentials.Approva
 	_, before, err = a.s.Board.Tokens(ctx, 0)
 	a.ok(err)
 	answers := a.public(before)
-	a.shows("confirmed by another", kenyan, statuslist.Valid, credentials.AnswerOther)
+	a.shows("answered by another state", kenyan, statuslist.Valid, credentials.AnswerNone)
 	a.shows("no match", unknown, statuslist.Valid, credentials.AnswerNone)
 	a.shows("taken back", gone, statuslist.Valid, credentials.AnswerNone)
 
@@ -268,7 +268,7 @@ func (a *attacked) hostile(paused, bare credentials.ID, used credentials.Approva
 		}
 	}
 	cards := map[string]credentials.Issued{
-		"a paused card": a.get(paused), "a card without a receipt": a.get(bare), "a card that another mission confirms": a.get(kenyan),
+		"a paused card": a.get(paused), "a card without a receipt": a.get(bare), "a card that another state's mission answers": a.get(kenyan),
 		"a card of somebody unknown": a.get(unknown), "a card whose reply was taken back": a.get(gone), "a finding": a.get(a.identity),
 	}
 	replies := map[string]credentials.Issued{
@@ -277,7 +277,9 @@ func (a *attacked) hostile(paused, bare credentials.ID, used credentials.Approva
 	for name, c := range cards {
 		for what, r := range replies {
 			for _, value := range []uint8{credentials.AnswerMission, credentials.AnswerBound, credentials.AnswerOther} {
-				if answers[int(c.Index)] != value {
+				// As what a mission answers is the judge's to know, and there is none here.
+				asOther := c.ID == paused && r.ID == a.reply && value == credentials.AnswerOther
+				if answers[int(c.Index)] != value && !asOther {
 					try(name+" by "+what, a.s.Network.AnswersLists(), answers, c, value, approval.Change{Card: c.Receipt, Reply: r.Receipt})
 				}
 			}

@@ -383,7 +383,7 @@ func (m members) Agency(ctx context.Context, id string) (credentials.Agency, err
 	case a.Suspended, !a.Compromised.IsZero(): // nothing that it would sign is believed
 		return credentials.Agency{}, credentials.ErrNotAllowed
 	}
-	of := credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.Issuer(a.ID), Agreed: agreed(a)}
+	of := credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.Issuer(a.ID), Agreed: agreed(a), Confirms: a.Terms.Confirms}
 	for _, l := range m.Limits(a) {
 		of.Limits = append(of.Limits, credentials.Limit(l))
 	}

@@ -56,8 +56,8 @@ type Change struct {
 	From, To uint8
 	Agency   string // that has signed what stands there; "" if nothing shows it
 
-	// An answer is one of a mission, which says that it is of a state. That it is the
-	// holder's, and that the reply is good, is seen already.
+	// An answer is one of a mission, or of who was named, in the name of a state. That the
+	// card names that state as the holder's, and that the reply is good, is seen already.
 	Mission, State string
 	// A pause ends by an act.
 	Act    []byte

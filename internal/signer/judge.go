@@ -96,6 +96,9 @@ func (j *Judge) Attestation(ctx context.Context, agency string, m keystore.Messa
 	case claims.CardDecisionLevel(level) > 0 && !signs.Reaches(level):
 		return refuse("a decision level that the agency does not sign")
 	}
+	if said := replyIn(c); said.Channel == "account" && answers(of).Speaks(said.MissionState) == claims.ConfirmsNothing {
+		return refuse("an answer in the name of a state that is not the agency's to answer for")
+	}
 	if err := recent(s, c.IssuedAt(), now); err != nil {
 		return err
 	}
@@ -307,6 +310,11 @@ func (j *Judge) agency(id string, now time.Time) (roster.State, roster.Agency, e
 	return s, s.Agencies[id], nil
 }
 
+// answers is an agency as one that answers.
+func answers(of roster.Agency) claims.Answerer {
+	return claims.Answerer{Class: of.Class, Country: of.Country, Confirms: of.Confirms}
+}
+
 // signing is what an agency signs.
 func signing(of roster.Agency) claims.Signing {
 	if len(of.Kinds) > 0 || of.Level != "" {
@@ -476,9 +484,10 @@ func (j *Judge) Envelope(_ context.Context, device string) error {
 	return nil
 }
 
-// Changes permits an answer of a mission of the network, for its own state, and the end
-// of a pause that people of the agency have agreed to. That a reply or an act is about
-// this place, and still good, is seen already.
+// Changes permits an answer of who gives it as the roster has it now: a mission for its own
+// state, and who was named for one, each with its own value; and the end of a pause that
+// people of the agency have agreed to. That a reply or an act is about this place, and
+// still good, is seen already.
 func (j *Judge) Changes(_ context.Context, all []Change) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -487,7 +496,9 @@ func (j *Judge) Changes(_ context.Context, all []Change) error {
 		if c.Mission != "" {
 			// Of one that is not believed since a time no reply is either: a receipt does
 			// not prove when it was given.
-			if of := s.Agencies[c.Mission]; !s.Active(c.Mission) || of.Compromised > 0 || of.Class != claims.ClassMission || of.Country != c.State {
+			of, said := s.Agencies[c.Mission], claims.Reply{Answer: "matched", Channel: "account", MissionState: c.State}
+			worth := said.Confirms(answers(of), func(code string) bool { return code == c.State }) // what the card names
+			if !s.Active(c.Mission) || of.Compromised > 0 || worth == claims.ConfirmsNothing || c.To != uint8(worth) {
 				return refuse("an answer of nobody who can give it")
 			}
 			continue

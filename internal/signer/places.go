@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/approval"
+	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/mask"
 	"github.com/safeconduct/safeconduct/credentials/sdjwt"
@@ -33,12 +34,9 @@ import (
 // itself has said of a thing when it signed it. Decoys go as they like; nothing real
 // stands at their places.
 
-// Values of the answers list (docs/card.md, Answers after printing).
-const (
-	noAnswer      = 0
-	answerMission = 1 // confirmed by the mission of the nationality on the card
-	answerOther   = 3 // confirmed by another authority
-)
+// noAnswer is of the answers list (docs/card.md, Answers after printing); what confirms
+// somebody is a claims.Confirmation.
+const noAnswer = 0
 
 // places is what a guard knows of the places of status lists beside what the lists say.
 type places struct {
@@ -113,7 +111,7 @@ type receipt struct {
 	Case []byte `cbor:"5,keyasint,omitempty"`
 	// Nationality, of a card, is a keyed hash of it, bound to the place.
 	Nationality []byte `cbor:"6,keyasint,omitempty"`
-	// State and Until, of a reply that confirms, are whose mission replies, and when it
+	// State and Until, of a reply that confirms, are in whose name it does, and when it
 	// is over, in Unix seconds.
 	State string `cbor:"7,keyasint,omitempty"`
 	Until int64  `cbor:"8,keyasint,omitempty"`
@@ -189,12 +187,19 @@ func (g *Guard) receiptForCard(ctx context.Context, agency string, c card.Claims
 
 func (g *Guard) receiptFor(ctx context.Context, agency string, list uint16, index uint32, c *sdjwt.Claims) (r receipt, err error) {
 	r = receipt{Kind: ofOther, List: list, Index: index, Agency: agency}
-	// Only a mission's own account confirms: docs/decisions/0006.
-	if c.Text("kind") == "reply" && c.Text("answer") == "matched" && c.Text("channel") == "account" {
-		r.Kind, r.State, r.Until = ofConfirmation, c.Text("mission_state"), c.Expires().Unix()
+	if said := replyIn(c); said.Matched() {
+		r.Kind, r.State, r.Until = ofConfirmation, said.MissionState, c.Expires().Unix()
 	}
 	r.Case, err = g.caseTag(ctx)
 	return r, err
+}
+
+// replyIn is what a reply says of whom it confirms; of anything else it says nothing.
+func replyIn(c *sdjwt.Claims) (said claims.Reply) {
+	if c.Text("kind") == string(claims.KindReply) {
+		said = claims.Reply{Answer: c.Text("answer"), Channel: c.Text("channel"), MissionState: c.Text("mission_state")}
+	}
+	return said
 }
 
 // remember keeps receipts for who asks for them next.
@@ -313,8 +318,9 @@ func resumedKey(act approval.Act, at receipt) string {
 // for a list, and perhaps for one that can be signed.
 func lastUse(act approval.Act) time.Time { return time.Unix(act.Expires, 0).Add(longestList) }
 
-// answered sees that an answer is the one that a reply gives to a card of the same
-// person.
+// answered sees that a reply is about a card of the same person, and in the name of the
+// state that she has stated on it: no other state's confirms her. What its agency is, and
+// so which answer it gives, Permits knows.
 func (g *Guard) answered(ctx context.Context, base string, list uint16, c *Change, shown approval.Change, on time.Time) error {
 	stands, err := g.standing(ctx, list, c.Index, shown.Card)
 	if err != nil {
@@ -333,23 +339,31 @@ func (g *Guard) answered(ctx context.Context, base string, list uint16, c *Chang
 		return refuse("an answer about somebody else")
 	case reply.Until <= on.Unix():
 		return refuse("an answer by a reply that is over")
+	case c.To != uint8(claims.ConfirmsAsMission) && c.To != uint8(claims.ConfirmsAsNamed):
+		return refuse("an answer that no reply gives")
 	}
-	nationality, err := g.nationalityTag(ctx, stands.List, stands.Index, reply.State)
-	if err != nil {
+	switch is, err := g.national(ctx, stands, reply.State); {
+	case err != nil:
 		return err
-	}
-	value := uint8(answerOther)
-	if bytes.Equal(nationality, stands.Nationality) {
-		value = answerMission
-	}
-	if c.To != value {
-		return refuse("another answer than the reply gives")
+	case !is:
+		return refuse("an answer of another state than the card names")
 	}
 	if err := g.inUse(ctx, base, reply); err != nil {
 		return err
 	}
 	c.Agency, c.Mission, c.State = stands.Agency, reply.Agency, reply.State
 	return nil
+}
+
+// national tells whether a card names a state, by any code of it, as the nationality.
+func (g *Guard) national(ctx context.Context, card receipt, state string) (bool, error) {
+	for _, code := range claims.StateCodes(state) {
+		tag, err := g.nationalityTag(ctx, card.List, card.Index, code)
+		if err != nil || hmac.Equal(tag, card.Nationality) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // standing is the receipt for what stands at a place.

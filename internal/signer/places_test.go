@@ -190,9 +190,10 @@ func TestAnswers(t *testing.T) {
 		"a reply that is withdrawn":             {7, confirmed, because(7, sitis, withdrawn)},
 		"a reply that is paused":                {7, confirmed, because(7, sitis, paused)},
 		"a reply in a list that nobody knows":   {7, confirmed, because(7, sitis, elsewhere)},
-		"another value than the reply gives":    {7, otherwise, because(7, sitis, reply)},
 		"a value that nothing gives":            {7, 2, because(7, sitis, reply)},
 		"the mission of another nationality":    {9, confirmed, because(9, foreign, reply)},
+		"the same, as another authority":        {9, otherwise, because(9, foreign, reply)},
+		"a card that names no nationality":      {18, otherwise, because(18, g.printed(g.about(siti), 18, ""), reply)},
 		"another network's receipt":             {7, confirmed, because(7, strangers, reply)},
 		"a receipt with a bit changed":          {7, confirmed, because(7, flipped, reply)},
 		"a receipt with another place":          {7, confirmed, because(7, edited, reply)},
@@ -208,13 +209,13 @@ func TestAnswers(t *testing.T) {
 	g.open(noting{changes: &asked}) // started anew, it knows its receipts
 	first, err := g.listFor(statusAt, map[int]uint8{13: statuslist.Invalid, 14: statuslist.Suspended})
 	allowed(t, "the status list again", err)
-	answers, err := g.listFor(answersAt, map[int]uint8{3: confirmed, 7: confirmed, 9: otherwise}, because(7, sitis, reply), because(9, foreign, reply))
+	answers, err := g.listFor(answersAt, map[int]uint8{3: confirmed, 7: confirmed}, because(7, sitis, reply))
 	allowed(t, "what the reply confirms, and a decoy", err)
-	if len(asked) != 2 || asked[0].Mission != theirs || asked[0].State != "ETH" || asked[0].Agency != mine {
+	if len(asked) != 1 || asked[0].Mission != theirs || asked[0].State != "ETH" || asked[0].Agency != mine {
 		t.Errorf("asked about %+v", asked)
 	}
 	allowed(t, "a pack with it", g.pack(1, first, answers))
-	_, err = g.listFor(answersAt, map[int]uint8{7: confirmed, 9: otherwise, 11: otherwise})
+	_, err = g.listFor(answersAt, map[int]uint8{7: confirmed, 11: otherwise})
 	allowed(t, "what stands, with nothing shown", err)
 
 	// The reply is withdrawn. What was taken back does not come again by a list of before,
@@ -389,17 +390,34 @@ func TestPauses(t *testing.T) {
 	allowed(t, "another act", err)
 }
 
-// TestJudgePlaces: who gives an answer is a mission of the roster, for its own state; who
-// ends a pause has agreed to it with her own passkey, and is there still.
+// TestJudgePlaces: who gives an answer is a mission of the roster, for its own state, or
+// who was named for one by two people; who ends a pause has agreed to it with her own
+// passkey, and is there still.
 func TestJudgePlaces(t *testing.T) {
 	w := fileTown(t)
-	answer := func(mission, state string) error {
-		return w.judge.Changes(t.Context(), []signer.Change{{Subject: answersAt, Index: 7, To: confirmed, Agency: w.ngo, Mission: mission, State: state}})
+	as := func(mission, state string, value uint8) error {
+		return w.judge.Changes(t.Context(), []signer.Change{{Subject: answersAt, Index: 7, To: value, Agency: w.ngo, Mission: mission, State: state}})
 	}
-	allowed(t, "a mission for its own state", answer(w.embassy, "UTO"))
-	refused(t, "for another state", answer(w.embassy, "ETH"))
-	refused(t, "no mission", answer(w.ngo, "KHM"))
-	refused(t, "nobody", answer(theirs, "UTO"))
+	allowed(t, "a mission for its own state", as(w.embassy, "UTO", confirmed))
+	refused(t, "the same, as another authority", as(w.embassy, "UTO", otherwise))
+	refused(t, "for another state", as(w.embassy, "ETH", confirmed))
+	refused(t, "for another state, as another authority", as(w.embassy, "ETH", otherwise))
+	for _, value := range []uint8{confirmed, otherwise} {
+		refused(t, "no mission", as(w.ngo, "KHM", value))
+		refused(t, "nobody", as(theirs, "UTO", value))
+	}
+
+	named := roster.Agency{
+		ID: w.embassy, Name: "Embassy of Utopia", Class: "x_DiplomaticMission", Country: "UTO", Desk: "+855 2", Kinds: []string{"reply"}, Confirms: []string{"ETH"},
+	}
+	w.Do(roster.DoChangeAgency, "", &roster.ChangeAgency{Agency: named}, w.First)
+	refused(t, "for a state that it was named for, which nobody has told the signer", as(w.embassy, "ETH", otherwise))
+	_, err := w.HandOver(t.Context())
+	w.ok(err)
+	allowed(t, "for a state that it was named for", as(w.embassy, "ETH", otherwise))
+	refused(t, "for that state, as its mission", as(w.embassy, "ETH", confirmed))
+	refused(t, "for a third state", as(w.embassy, "KEN", otherwise))
+	allowed(t, "still for its own state", as(w.embassy, "UTO", confirmed))
 
 	r := roster.Resume{Case: siti, Of: strings.Repeat("0f", 16), Kind: "card", Places: []roster.Place{{List: 1, Index: 7}}, Order: make([]byte, 32)}
 	q := w.Sealed(roster.DoResume, w.ngo, &r, nil, w.worker, w.boss)
@@ -428,7 +446,7 @@ func TestJudgePlaces(t *testing.T) {
 	_, err = w.HandOver(t.Context())
 	w.ok(err)
 	refused(t, "one of them is there no more", back(w.ngo, act, q.Proofs))
-	refused(t, "a mission that is suspended", answer(w.embassy, "UTO"))
+	refused(t, "a mission that is suspended", as(w.embassy, "UTO", confirmed))
 }
 
 // TestTwoSigners: of two signers of one network each takes notice of what the other has

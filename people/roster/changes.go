@@ -484,7 +484,7 @@ func (a *AddPerson) check(s *State, _ approval.Act) error {
 	}
 	var c invalid.Checker
 	checkPerson(&c, "", a.Person)
-	checkRoles(&c, s.Agencies[a.Agency].Class, a.Roles)
+	checkRoles(&c, s.Agencies[a.Agency], a.Roles)
 	checkLink(&c, a.Link)
 	return c.Err()
 }
@@ -570,7 +570,7 @@ func (a *ChangePerson) check(s *State, _ approval.Act) error {
 	p.Roles, p.Handle = a.Roles, a.Handle
 	var c invalid.Checker
 	checkPerson(&c, "", p)
-	checkRoles(&c, s.Agencies[p.Agency].Class, a.Roles)
+	checkRoles(&c, s.Agencies[p.Agency], a.Roles)
 	return c.Err()
 }
 func (a *ChangePerson) apply(s *State, _ approval.Act, at int64) {
@@ -723,7 +723,7 @@ func (a *AddProgram) check(s *State, _ approval.Act) error {
 	c.ShortLine("/label", a.Label, 40, invalid.Required)
 	c.Must(len(a.Token) == sha256.Size, "/token", invalid.CodeFormat, "is a SHA-256")
 	c.Must(a.Expires > s.now && a.Expires <= s.now+maxProgram, "/expires", invalid.CodeRange, "is within a year")
-	checkRoles(&c, s.Agencies[a.Agency].Class, []Role{a.Role})
+	checkRoles(&c, s.Agencies[a.Agency], []Role{a.Role})
 	return c.Err()
 }
 func (a *AddProgram) apply(s *State, _ approval.Act, _ int64) { s.Programs[a.ID] = a.Program }
@@ -1062,7 +1062,28 @@ func checkAgency(a Agency) error {
 		_, err := claims.TermsFor(claims.Kind(k))
 		c.Must(err == nil, invalid.At("/kinds", i), invalid.CodeNotInList, "is a kind of attestation")
 	}
+	checkConfirms(&c, a)
 	return c.Err()
+}
+
+// maxConfirms is for how many states one agency is named.
+const maxConfirms = 30
+
+// checkConfirms looks at the states for which an agency is named. Each has one code here,
+// so that two people who read it read the same as whoever goes by it.
+func checkConfirms(c *invalid.Checker, a Agency) {
+	if len(a.Confirms) == 0 {
+		return
+	}
+	replies := slices.Contains(a.Kinds, string(claims.KindReply)) || len(a.Kinds) == 0 && a.Level == "" && a.Class == claims.ClassMission
+	c.Must(claims.MayBeNamed(a.Class), "/confirms", invalid.CodeNotAllowed, "goes with a mission or an authority of a government")
+	c.Must(replies, "/confirms", invalid.CodeNotAllowed, "goes with the kind reply among what the agency signs")
+	c.Must(slices.IsSorted(a.Confirms) && len(slices.Compact(slices.Clone(a.Confirms))) == len(a.Confirms), "/confirms", invalid.CodeFormat, "is sorted, each once")
+	c.Must(len(a.Confirms) <= maxConfirms, "/confirms", invalid.CodeTooMany, "is at most 30 states")
+	for i, state := range a.Confirms {
+		c.Country(invalid.At("/confirms", i), state, invalid.Required)
+		c.Must(claims.IsState(state) && claims.State(state) == state, invalid.At("/confirms", i), invalid.CodeNotInList, "is the code of a state")
+	}
 }
 
 func checkPerson(c *invalid.Checker, at string, p Person) {
@@ -1075,9 +1096,9 @@ func checkPerson(c *invalid.Checker, at string, p Person) {
 		at+"/roles", invalid.CodeFormat, "is sorted, each once")
 }
 
-func checkRoles(c *invalid.Checker, class string, roles []Role) {
+func checkRoles(c *invalid.Checker, of Agency, roles []Role) {
 	for i, r := range roles {
-		c.Must(slices.Contains(RolesOf(class), r), invalid.At("/roles", i), invalid.CodeNotInList, "is one that this class of agency has")
+		c.Must(slices.Contains(of.roles(), r), invalid.At("/roles", i), invalid.CodeNotInList, "is one that this class of agency has")
 	}
 }
 

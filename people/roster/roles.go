@@ -14,7 +14,7 @@ const (
 	Caseworker Role = "caseworker" // takes people in and attests
 	Supervisor Role = "supervisor" // answers for what the agency signs
 	Officer    Role = "officer"    // of an immigration service
-	Mission    Role = "mission"    // of an embassy or consulate
+	Mission    Role = "mission"    // answers in a state's name: of an embassy or consulate, or of who was named for it
 )
 
 // RolesOf lists the roles that people of an agency may have, by its class in the
@@ -34,6 +34,16 @@ func RolesOf(class string) []Role {
 	default:
 		return nil
 	}
+}
+
+// roles lists those that people of an agency may have: of one that the network has named
+// for a state some answer in that state's name.
+func (a Agency) roles() []Role {
+	roles := RolesOf(a.Class)
+	if len(a.Confirms) > 0 && !slices.Contains(roles, Mission) {
+		roles = append(roles, Mission)
+	}
+	return roles
 }
 
 // Is tells whether somebody has one of these roles.

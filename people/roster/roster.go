@@ -160,6 +160,8 @@ type Agency struct {
 	Desk    string   `json:"desk"`    // telephone
 	Kinds   []string `json:"kinds"`   // of attestations that it may sign; sorted
 	Level   string   `json:"level"`   // the highest decision level that it may sign; "" is none
+	// Confirms are the states, beside its own, in whose name it says who is theirs; sorted.
+	Confirms []string `json:"confirms,omitempty"`
 
 	Partner     string  `json:"-"` // an agency whose people are the second person here
 	Suspended   bool    `json:"-"`
