@@ -60,8 +60,8 @@ func SigningOf(class string) Signing {
 	return s
 }
 
-// May tells whether an attestation of a kind is one of those. A mission's answer is
-// one of a mission alone, whatever was agreed with whom: Issuer.draft sees to that.
+// May tells whether an attestation of a kind is one of those. An answer in a state's name
+// is one of who speaks for it alone, whatever was agreed with whom: Answerer.Speaks.
 func (s Signing) May(kind Kind) bool { return slices.Contains(s.Kinds, kind) }
 
 // Reaches tells whether a decision level is not above what may be signed. A level

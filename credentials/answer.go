@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
@@ -159,4 +160,19 @@ func (is *Issuer) answer(ctx context.Context, all []confirming, c Issued) (Answe
 		}
 	}
 	return answer, broken
+}
+
+// other keeps those of the answers that are others than what is wanted already.
+func (is *Issuer) other(ctx context.Context, related []Issued, answers []Answer) (changed []Answer, err error) {
+	for _, a := range answers {
+		i := slices.IndexFunc(related, func(r Issued) bool { return r.ID == a.ID })
+		was, err := is.cfg.Store.Wanted(ctx, related[i])
+		if err != nil {
+			return nil, err
+		}
+		if was != a {
+			changed = append(changed, a)
+		}
+	}
+	return changed, nil
 }

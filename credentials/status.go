@@ -346,8 +346,11 @@ func (is *Issuer) reconsider(ctx context.Context, by audit.Actor, agency, caseID
 		return err
 	}
 	answers, err := is.answers(ctx, related)
-	if err != nil || len(answers) == 0 {
+	if err != nil {
 		return err
+	}
+	if answers, err = is.other(ctx, related, answers); err != nil || len(answers) == 0 {
+		return err // nothing is told where nothing changes
 	}
 	entry, err := is.note(ctx, caseID, "confirmation.reconsidered", noteBody{
 		Actor: by.ID, Agency: agency, Day: day(is.cfg.Now()).Format(time.DateOnly),

@@ -216,6 +216,8 @@ type Store interface {
 	// Confirming lists the replies of an agency that confirm somebody's identity
 	// and are in use.
 	Confirming(ctx context.Context, agency string) ([]Issued, error)
+	// Wanted returns what the answers list is to show of a card.
+	Wanted(ctx context.Context, card Issued) (Answer, error)
 	ByRequestKey(ctx context.Context, key string) (Issued, error)
 	// ByHandle and ByNumber find a card by keyed hash.
 	ByHandle(ctx context.Context, handle [16]byte) (Issued, error)

@@ -89,6 +89,8 @@ type agencyOrder struct {
 	Country string       `json:"country"`
 	Desk    string       `json:"desk"`
 	Signs   *agencySigns `json:"signs,omitempty"`
+	// Confirms are the states, beside its own, in whose name it answers.
+	Confirms []string `json:"confirms,omitempty"`
 }
 
 type agencySigns struct {
@@ -104,6 +106,7 @@ func (o *agencyOrder) flags(c *cobra.Command, signs *agencySigns) {
 	c.Flags().StringVar(&o.Desk, "desk", "", "the telephone number that officers call")
 	c.Flags().StringSliceVar(&signs.Kinds, "kinds", nil, "the kinds of attestations that it may sign, with commas (default: as agencies of its class)")
 	c.Flags().StringVar(&signs.Level, "level", "", "the highest decision level that it may sign")
+	c.Flags().StringSliceVar(&o.Confirms, "confirms", nil, "the states beside its own in whose name it answers who is theirs, with commas; it then has to sign replies")
 }
 
 func agencyAdmitCommand() *cobra.Command {
@@ -150,12 +153,15 @@ func agencyChangeCommand() *cobra.Command {
 			if c.Flags().Changed("kinds") {
 				now.Signs.Kinds = notNil(signs.Kinds)
 			}
+			if c.Flags().Changed("confirms") {
+				now.Confirms = o.Confirms
+			}
 			return r.ask(c, http.MethodPost, "/api/v1/agencies/"+pathOf(args[0])+"/description", now, map[string]any{"agency": args[0]})
 		},
 	}
 	r.service(c)
 	o.flags(c, &signs)
-	c.MarkFlagsOneRequired("name", "class", "country", "desk", "kinds", "level")
+	c.MarkFlagsOneRequired("name", "class", "country", "desk", "kinds", "level", "confirms")
 	return c
 }
 

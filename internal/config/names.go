@@ -35,6 +35,9 @@ const (
 	// SealedName says that the rows of the database were sealed: whoever empties the
 	// seals there does not have them made anew.
 	SealedName = "rows.sealed"
+	// JudgedName says as what each agency was judged when it was worked out last what its
+	// answers confirm.
+	JudgedName = "answers.judged"
 	// LockedName says that no process opens the keys of the network, and UnlockName is
 	// what two people have signed to open it again.
 	LockedName = "locked"

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -60,7 +61,7 @@ func (s *Server) AdmitAgency(ctx context.Context, r api.AdmitAgencyRequestObject
 	ctx, by := acting(ctx)
 	what, err := s.cfg.Network.Admission(ctx, network.Agency{
 		Name: r.Body.Name, Class: network.Class(r.Body.Class), Country: r.Body.Country, Desk: r.Body.Desk,
-		Terms: network.Terms{Signs: orderedSigns(r.Body.Class, r.Body.Signs)},
+		Terms: network.Terms{Signs: orderedSigns(r.Body.Class, r.Body.Signs), Confirms: orderedStates(r.Body.Confirms)},
 	})
 	if err != nil {
 		return nil, err
@@ -129,7 +130,7 @@ func (s *Server) agencyOf(a network.Agency) api.Agency {
 	out := api.Agency{
 		ID: a.ID, Name: a.Name, Class: api.AgencyClass(a.Class), Country: a.Country, Desk: a.Desk,
 		Since: formatDay(a.Since()), Symbols: verifier.AgencySymbols(s.cfg.Network.ID(), a.ID), Signs: signsOf(a), State: state,
-		Partner: a.Partner,
+		Partner: a.Partner, Confirms: a.Terms.Confirms,
 	}
 	for _, q := range a.Terms.Quotas {
 		out.Quotas = append(out.Quotas, api.AgencyQuota{Event: q.Event, Cards: q.Cards, Until: q.Until})
@@ -151,6 +152,15 @@ func orderedSigns(class api.AgencyClass, o api.AgencySigns) *network.Signs {
 	}
 	signs.Level = cmp.Or(signs.Level, usual.Level)
 	return &signs
+}
+
+// orderedStates are the states that an order names an agency for, each by its one code.
+func orderedStates(codes []api.Country) (states []string) {
+	for _, code := range codes {
+		states = append(states, claims.State(code))
+	}
+	slices.Sort(states)
+	return slices.Compact(states)
 }
 
 // signsOf is what an agency signs, agreed or by its class.

@@ -370,7 +370,7 @@ func (s *Server) follow(ctx context.Context, by audit.Actor, act approval.Act) e
 		return err
 	}
 	switch act.Do {
-	case roster.DoSuspendAgency, roster.DoResumeAgency:
+	case roster.DoSuspendAgency, roster.DoResumeAgency, roster.DoChangeAgency:
 		if _, err := s.cfg.Issuer.Reconsider(ctx, by, idIn(act)); !errors.Is(err, audit.ErrStopped) {
 			return err
 		}

@@ -16,7 +16,7 @@ func (s *Server) DescribeAgency(ctx context.Context, r api.DescribeAgencyRequest
 	ctx, by := acting(ctx)
 	what, err := s.cfg.Network.Description(ctx, network.Agency{
 		ID: r.Agency, Name: r.Body.Name, Class: network.Class(r.Body.Class), Country: r.Body.Country, Desk: r.Body.Desk,
-		Terms: network.Terms{Signs: orderedSigns(r.Body.Class, r.Body.Signs)},
+		Terms: network.Terms{Signs: orderedSigns(r.Body.Class, r.Body.Signs), Confirms: orderedStates(r.Body.Confirms)},
 	})
 	if err != nil {
 		return nil, err

@@ -320,7 +320,7 @@ func (m members) Agency(ctx context.Context, id string) (credentials.Agency, err
 	case a.Suspended:
 		return credentials.Agency{}, credentials.ErrNotAllowed
 	}
-	of := credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.net.Issuer(a.ID)}
+	of := credentials.Agency{ID: a.ID, Class: string(a.Class), Country: a.Country, Issuer: m.net.Issuer(a.ID), Confirms: a.Terms.Confirms}
 	for _, l := range m.net.Limits(a) {
 		of.Limits = append(of.Limits, credentials.Limit(l))
 	}

@@ -253,6 +253,7 @@ func (s *Service) chores(every time.Duration) []chore {
 		{"check rows", s.CheckRows},
 		{"check the roster", s.watchRoster},
 		{"take keys off", s.followCompromised},
+		{"judge answers", s.followAnswers},
 		{"publish", func(ctx context.Context) error { return s.Board.publishDue(ctx, every) }},
 		{"take expired grants back", func(ctx context.Context) error { _, err := s.Vault.Expire(ctx); return err }},
 		{"forget tries with numbers", func(ctx context.Context) error { return s.Issuer.SweepPapers(ctx) }},

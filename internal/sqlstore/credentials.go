@@ -653,21 +653,40 @@ func (c *Credentials) Evidence(ctx context.Context, list uint16, places []uint32
 	return found, nil
 }
 
-func evidence(ctx context.Context, h *heads, list uint16, index uint32) (one approval.Change, err error) {
-	one.List, one.Index = list, index
+// Wanted returns what the answers list is to show of a card.
+func (c *Credentials) Wanted(ctx context.Context, card credentials.Issued) (a credentials.Answer, err error) {
+	err = c.db.believed(ctx, func(h *heads) error {
+		p, err := placeAt(ctx, h, card.List, card.Index)
+		a = credentials.Answer{ID: card.ID, Value: p.WantedAnswer, Reply: credentials.ID(p.reply)}
+		return err
+	})
+	return a, err
+}
+
+// placeAt reads a place, and believes it. credentials.ErrNotFound if nothing ever had it.
+func placeAt(ctx context.Context, h *heads, list uint16, index uint32) (placeRow, error) {
 	p, err := scanPlace(h.q.QueryRowContext(ctx, selectPlaces+"WHERE list = $1 AND list_index = $2", list, index))
 	if errors.Is(err, sql.ErrNoRows) {
-		return one, credentials.ErrNotFound
+		return placeRow{}, credentials.ErrNotFound
 	}
 	if err != nil {
-		return one, fmt.Errorf("sqlstore: read status: %w", classify(err))
+		return placeRow{}, fmt.Errorf("sqlstore: read status: %w", classify(err))
 	}
 	of, err := h.of(ctx, ofBlock(list, index))
 	if err != nil {
-		return one, err
+		return placeRow{}, err
 	}
 	if !of.has(h.place(p)) {
-		return one, &SealError{sealedPlace.String(), p.id()}
+		return placeRow{}, &SealError{sealedPlace.String(), p.id()}
+	}
+	return p, nil
+}
+
+func evidence(ctx context.Context, h *heads, list uint16, index uint32) (one approval.Change, err error) {
+	one.List, one.Index = list, index
+	p, err := placeAt(ctx, h, list, index)
+	if err != nil {
+		return one, err
 	}
 	stands, err := issuedWhere(ctx, h.q, h, "WHERE i.list = $1 AND i.list_index = $2", list, index)
 	if err != nil {

@@ -309,6 +309,11 @@ func issuedApply(t *testing.T, s CredentialsStore) {
 	}
 	ok(t, s.Apply(ctx, nil, nil, []credentials.Answer{{ID: b.ID, Value: credentials.AnswerMission}}, Entry(t, a.Case)))
 	same(t, "answer", entryAt(t, s, list, 2).WantedAnswer, credentials.AnswerMission)
+	if card, err := s.Get(ctx, b.ID); err != nil {
+		t.Error(err)
+	} else if wanted, err := s.Wanted(ctx, card); err != nil || wanted.ID != b.ID || wanted.Value != credentials.AnswerMission {
+		t.Errorf("got %+v, %v", wanted, err)
+	}
 	is(t, "answer of nobody", s.Apply(ctx, nil, nil, []credentials.Answer{{ID: credentials.ID(NewID())}}, Entry(t, a.Case)), credentials.ErrNotFound)
 }
 

@@ -792,6 +792,13 @@ type Agency struct {
 	// Class HTCDS organisation types, with three of our own
 	Class AgencyClass `json:"class"`
 
+	// Confirms The states, beside its own, in whose name an agency answers who is theirs: a
+	// mission that stands for another state, or an authority of a government. It signs
+	// replies then, and people of it may have the role mission. Its answer confirms
+	// cards that name such a state as the nationality; nobody else's does but that of
+	// the state's own mission.
+	Confirms AgencyConfirms `json:"confirms,omitempty,omitzero"`
+
 	// Country Three letters as in a machine-readable zone (ICAO Doc 9303-3); Germany is DEU
 	Country Country `json:"country"`
 
@@ -829,6 +836,13 @@ type AgencyState string
 // AgencyClass HTCDS organisation types, with three of our own
 type AgencyClass string
 
+// AgencyConfirms The states, beside its own, in whose name an agency answers who is theirs: a
+// mission that stands for another state, or an authority of a government. It signs
+// replies then, and people of it may have the role mission. Its answer confirms
+// cards that name such a state as the nationality; nobody else's does but that of
+// the state's own mission.
+type AgencyConfirms = []Country
+
 // AgencyList defines model for AgencyList.
 type AgencyList struct {
 	Agencies []Agency `json:"agencies"`
@@ -838,6 +852,13 @@ type AgencyList struct {
 type AgencyOrder struct {
 	// Class HTCDS organisation types, with three of our own
 	Class AgencyClass `json:"class"`
+
+	// Confirms The states, beside its own, in whose name an agency answers who is theirs: a
+	// mission that stands for another state, or an authority of a government. It signs
+	// replies then, and people of it may have the role mission. Its answer confirms
+	// cards that name such a state as the nationality; nobody else's does but that of
+	// the state's own mission.
+	Confirms AgencyConfirms `json:"confirms,omitempty,omitzero"`
 
 	// Country Three letters as in a machine-readable zone (ICAO Doc 9303-3); Germany is DEU
 	Country Country `json:"country"`

@@ -150,6 +150,7 @@ export interface Agency {
   since: string;
   symbols: string;
   signs: AgencySigns;
+  confirms?: string[];
   partner?: string;
   quotas?: AgencyQuota[];
   state: "active" | "suspended";
@@ -229,6 +230,7 @@ export interface AgencyOrder {
   country: string;
   desk: string;
   signs?: AgencySigns;
+  confirms?: string[];
 }
 
 export interface PartnerOrder {

@@ -1,7 +1,7 @@
 // What somebody is shown, by role. It only spares people screens that would be empty,
 // and roles that would be refused: who may do what is decided by the service.
 
-import type { AgencyClass, Role } from "./contract";
+import type { Agency, AgencyClass, Role } from "./contract";
 import { me } from "./service";
 
 const is = (...roles: Role[]): boolean => me.value?.roles.some((r) => roles.includes(r)) ?? false;
@@ -28,6 +28,13 @@ export function parts(): string[] {
     ...(watches() ? ["alarms"] : []),
     "me",
   ];
+}
+
+/** rolesIn lists the roles that people of an agency may have: where the network has named
+ * it for a state, some answer in that state's name. */
+export function rolesIn(a: Agency | undefined): Role[] {
+  const roles = rolesOf(a?.class);
+  return a?.confirms?.length && !roles.includes("mission") ? [...roles, "mission"] : roles;
 }
 
 /** rolesOf lists the roles that people of an agency may have, by its class; of the

@@ -74,6 +74,7 @@ export function OneAgency({ id }: { id: string }): VNode {
               {a.signs.kinds.length === 0 ? <Say id="admin.act.nothing" /> : a.signs.kinds.map((kind) => <p key={kind}><Word of="kind" value={kind} /></p>)}
             </Row>
             {a.signs.level && <Row label={<Say id="admin.at.what.level" />}><Word of="level" value={a.signs.level} /></Row>}
+            {a.confirms?.length && <Row label={<Say id="admin.at.what.confirms" />}><bdi>{a.confirms.join(" ")}</bdi></Row>}
             <Row label={<Say id="admin.at.what.since" />}><bdi>{day(a.since)}</bdi></Row>
             <Row label={<Say id="admin.at.what.symbols" />}><bdi dir="ltr" class="symbols">{a.symbols}</bdi></Row>
             {a.partner && <Row label={<Say id="admin.at.what.partner" />}><bdi>{all.find((one) => one.id === a.partner)?.name ?? a.partner}</bdi></Row>}
@@ -123,7 +124,10 @@ function orderOf(values: FormData): AgencyOrder {
     country: !/^[A-Z]{3}$/.test(country) && "admin.missing.country",
     desk: !/^\+?[0-9 ()-]{5,40}$/.test(desk) && "admin.missing.desk",
   });
+  const confirms = line(values, "confirms").toUpperCase().split(/[^A-Z]+/).filter(Boolean);
+  need({ confirms: confirms.some((state) => state.length !== 3) && "admin.missing.country" });
   const order: AgencyOrder = { name, desk, country, class: values.get("class") as AgencyClass };
+  if (confirms.length > 0) order.confirms = confirms;
   return signs.kinds.length > 0 || level ? { ...order, signs } : order;
 }
 
@@ -140,6 +144,7 @@ function About({ of }: { of?: Agency }): VNode {
         of={kinds.map((value) => ({ value, label: <Word of="kind" value={value} />, chosen: of?.signs.kinds.includes(value) ?? false }))} />
       <Select name="level" label="admin.at.what.level" hint="admin.agencies.level.hint"
         of={[{ value: "", label: text("admin.agencies.level.none") }, ...levels.map((value) => ({ value, label: word(value), chosen: value === of?.signs.level }))]} />
+      <Field name="confirms" label="admin.at.what.confirms" hint="admin.agencies.confirms.hint" autocapitalize="characters" dir="ltr" value={of?.confirms?.join(" ") ?? ""} />
     </>
   );
 }

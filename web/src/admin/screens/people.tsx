@@ -6,7 +6,7 @@ import { Id, Roles, Word } from "../act";
 import { Act } from "../asking";
 import type { Person, Role } from "../contract";
 import { ask } from "../deciding";
-import { rolesOf } from "../may";
+import { rolesIn } from "../may";
 import { know } from "../names";
 import { Choices, Field, Form, Loaded, Row, Screen, Tag, need, useLoaded } from "../parts";
 import { to } from "../place";
@@ -112,7 +112,7 @@ function filledIn(values: FormData): { handle: string; roles: Role[] } {
 
 async function possible(agency: string): Promise<Role[]> {
   const whose = own(agency);
-  return rolesOf(whose === "" ? undefined : (await agencies()).find((a) => a.id === whose)?.class);
+  return rolesIn(whose === "" ? undefined : (await agencies()).find((a) => a.id === whose));
 }
 
 export function NewPerson({ id: agency }: { id: string }): VNode {

@@ -5,7 +5,7 @@ import { Id, Word } from "../act";
 import { Act } from "../asking";
 import type { Role } from "../contract";
 import { ask } from "../deciding";
-import { rolesOf } from "../may";
+import { rolesIn } from "../may";
 import { Choices, Field, Form, Loaded, Row, Screen, Tag, need, useLoaded } from "../parts";
 import { to } from "../place";
 import * as service from "../service";
@@ -67,7 +67,7 @@ export function OneProgram({ id }: { id: string }): VNode {
 export function NewProgram({ id: agency }: { id: string }): VNode {
   const found = useLoaded(async () => {
     const whose = own(agency);
-    return rolesOf(whose === "" ? undefined : (await agencies()).find((a) => a.id === whose)?.class);
+    return rolesIn(whose === "" ? undefined : (await agencies()).find((a) => a.id === whose));
   }, agency);
   const send = (values: FormData): Promise<void> => {
     const label = String(values.get("label")).trim();
