@@ -174,7 +174,7 @@ func (v *Vault) find(ctx context.Context, by audit.Actor, q Query) (Receipt, err
 	if err != nil {
 		return "", fmt.Errorf("vault: look up: %w", err)
 	}
-	if err := v.store.Append(ctx, entries...); err != nil {
+	if err := v.store.Tell(ctx, entries...); err != nil {
 		return "", fmt.Errorf("vault: look up: %w", err)
 	}
 	return Received, nil

@@ -190,6 +190,9 @@ type Store interface {
 
 	// Append adds entries that no other change belongs to.
 	Append(ctx context.Context, entries ...audit.Entry) error
+	// Tell writes the entries of a look-up: the same work, whether or not one of them
+	// is about a case.
+	Tell(ctx context.Context, entries ...audit.Entry) error
 	// History returns the entries of a case, oldest first, as far as days and
 	// the log's numbers tell.
 	History(ctx context.Context, caseID string) ([]audit.Logged, error)

@@ -154,6 +154,13 @@ func (s *twisted) Append(ctx context.Context, entries ...audit.Entry) error {
 	return s.Store.Append(ctx, entries...)
 }
 
+func (s *twisted) Tell(ctx context.Context, entries ...audit.Entry) error {
+	if s.append != nil {
+		return s.append
+	}
+	return s.Store.Tell(ctx, entries...)
+}
+
 // world is a vault on real parts.
 type world struct {
 	*testing.T

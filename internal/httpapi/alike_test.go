@@ -2,12 +2,14 @@ package httpapi_test
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
+	"github.com/safeconduct/safeconduct/people"
 )
 
 // worked is what an answer cost: the statements of the database and the calls of the
@@ -95,6 +97,49 @@ func TestPapersWorkAlike(t *testing.T) {
 		}
 		if door.ok == 0 && first.status != http.StatusOK || door.ok == 1 && first.status != http.StatusForbidden {
 			t.Errorf("%s: got %d %s", door.name, first.status, first.body)
+		}
+	}
+}
+
+// drawn are ids, digests, challenges and moments, which differ with every request.
+var drawn = regexp.MustCompile(`"[0-9A-Za-z+/=_-]{32,}"|"[0-9]{4}-[0-9]{2}-[0-9]{2}[^"]*"`)
+
+// TestLookUpsWorkAlike is hostile case 54: a document that is recorded, one that is not,
+// and one whose holder does not want to be found have one answer, byte for byte, and the
+// same work, while they are asked for and when the second person agrees.
+func TestLookUpsWorkAlike(t *testing.T) {
+	server := pgtest.New(t, "log_statement=all")
+	w := newWorldIn(t, server.Database(t), func(c *httpapi.Config) { c.Rate, c.StrangerRate = 1e6, 1e6 })
+	ngo, officer := w.admit("Lotus", "NGO", "KHM", "supervisor"), w.admit("Gate", "ImmigrationService", "THA", "officer")
+	gate := w.of(officer)
+	record := func(number string, findable bool) {
+		at, _ := w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "UTO", "document_number": number, "birth_date": "1995-03-14"})
+		w.into(w.call(ngo, "PUT", at+"/findable", map[string]bool{"findable": findable}), 204, nil)
+	}
+	record("X1111111", true)
+	record("X2222222", false)
+	var first [2]answer
+	var want [2][]string
+	for i, number := range []string{"X0000000", "X0000000", "X3333333", "X1111111", "X2222222"} {
+		asks := map[string]string{"kind": "PASSPORT", "issuing_state": "UTO", "document_number": number, "birth_date": "950314"}
+		a, asking := w.worked(server, func() answer { return w.call(officer, "POST", "/api/v1/look-ups", asks) })
+		var out asked
+		w.into(a, 202, &out)
+		w.person(gate, people.Admin).agreed(out.Request, "waits")
+		b, agreeing := w.worked(server, func() answer { return w.person(gate, people.Officer).agree(out.Request) })
+		for of, got := range [2]answer{a, b} {
+			cost := [2][]string{asking, agreeing}[of]
+			got.body = drawn.ReplaceAll(got.body, []byte(`""`))
+			if i < 2 { // the first time something may be done once
+				first[of], want[of] = got, cost
+				continue
+			}
+			if got.status != first[of].status || string(got.body) != string(first[of].body) || !sameHeaders(got.header, first[of].header) {
+				t.Errorf("%s: %d %s %v, want %d %s %v", number, got.status, got.body, got.header, first[of].status, first[of].body, first[of].header)
+			}
+			if !slices.Equal(cost, want[of]) {
+				t.Errorf("%s: works\n  %s\nand for one that nobody has\n  %s", number, strings.Join(cost, "\n  "), strings.Join(want[of], "\n  "))
+			}
 		}
 	}
 }

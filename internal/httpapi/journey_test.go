@@ -402,7 +402,7 @@ func scan(t *testing.T) []byte {
 	return b.Bytes()
 }
 
-// TestLookUpBudget: thirty questions a day for an officer, of forty that come
+// TestLookUpBudget is hostile case 53: thirty questions a day for an officer, of forty that come
 // at once.
 func TestLookUpBudget(t *testing.T) {
 	w := newWorld(t)

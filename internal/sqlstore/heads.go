@@ -345,6 +345,7 @@ const (
 	ofRoster   = "roster"
 	ofLog      = "log" // entries that are about no case
 	ofKeyring  = "keyring"
+	ofNobody   = "nobody" // without seals, written where there is no case to write to
 )
 
 // ofHistory is where the seal of an entry's history stands.
