@@ -23,7 +23,7 @@ type Case struct {
 func caseOf(r Record) Case { return Case{ID: r.ID, Agency: r.Agency, Findable: r.Findable, Day: r.Day} }
 
 // CreateCase opens a case for the actor's agency, with a record of its own to
-// which attestations and the history are sealed.
+// which attestations and the history are sealed. It is assigned to who begins it.
 func (v *Vault) CreateCase(ctx context.Context, by audit.Actor) (Case, error) {
 	if err := requireActor(by); err != nil {
 		return Case{}, err
@@ -33,6 +33,7 @@ func (v *Vault) CreateCase(ctx context.Context, by audit.Actor) (Case, error) {
 	if err != nil {
 		return Case{}, err
 	}
+	r.Begins = by.ID
 	entry, err := v.entry(r, by, "case.created", nil)
 	if err == nil {
 		err = v.store.CreateRecord(ctx, r, nil, nil, entry)
@@ -72,8 +73,8 @@ func (v *Vault) discardKeyFile(ctx context.Context, record string, cause error) 
 	return cause
 }
 
-// Case returns a case of the actor's agency. For every other id, random or
-// real, the answer is ErrNotFound.
+// Case returns a case of the actor's agency that is one of his. For every other id,
+// random or real, the answer is ErrNotFound.
 func (v *Vault) Case(ctx context.Context, by audit.Actor, caseID string) (Case, error) {
 	r, err := v.ownedCase(ctx, by, caseID)
 	if err != nil {
@@ -82,7 +83,7 @@ func (v *Vault) Case(ctx context.Context, by audit.Actor, caseID string) (Case, 
 	return caseOf(r), nil
 }
 
-// CaseOf returns the case that a record of the actor's agency belongs to.
+// CaseOf returns the case that a record belongs to, if it is one of the actor's.
 // ErrNotFound for every other id.
 func (v *Vault) CaseOf(ctx context.Context, by audit.Actor, record string) (string, error) {
 	r, err := v.owned(ctx, by, record)
@@ -119,13 +120,20 @@ func (v *Vault) Keeper(ctx context.Context, record string) (caseID, agency strin
 	return r.Case, r.Agency, nil
 }
 
-// Cases returns at most limit cases of the actor's agency, with ids greater
-// than after, in the order of the ids: no order in time can be seen.
+// Cases returns at most limit cases of the actor's agency that are his, with ids
+// greater than after, in the order of the ids: no order in time can be seen.
 func (v *Vault) Cases(ctx context.Context, by audit.Actor, after string, limit int) ([]Case, error) {
 	if err := requireActor(by); err != nil {
 		return nil, err
 	}
-	rows, err := v.store.Cases(ctx, by.Agency, after, min(max(limit, 1), 1000))
+	var rows []Record
+	var err error
+	limit = min(max(limit, 1), 1000)
+	if oversees(by) {
+		rows, err = v.store.Cases(ctx, by.Agency, after, limit)
+	} else {
+		rows, err = v.store.CasesOf(ctx, by.Agency, by.ID, v.now(), after, limit)
+	}
 	if err != nil {
 		return nil, err
 	}

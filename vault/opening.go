@@ -313,21 +313,17 @@ func (v *Vault) stands(ctx context.Context, o Opened) error {
 	return nil
 }
 
-// readable finds a record that the actor may read one of some parts of, as its owner, or
-// with a live grant and an opening of his own, and on what.
+// readable finds a record that the actor may read one of some parts of, as one of his own,
+// or with a live grant and an opening of his own, and on what.
 func (v *Vault) readable(ctx context.Context, by audit.Actor, id string, parts ...Part) (Record, claims.Access, error) {
-	if err := requireActor(by); err != nil {
+	r, _, his, err := v.relation(ctx, by, id)
+	switch {
+	case err != nil:
 		return Record{}, claims.Access{}, err
-	}
-	if !isID(id) {
-		return Record{}, claims.Access{}, ErrNotFound
-	}
-	r, err := v.store.Record(ctx, id)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Record{}, claims.Access{}, err
-	}
-	if err == nil && r.Agency == by.Agency {
+	case his:
 		return r, claims.Access{Own: true}, nil
+	case !isID(id):
+		return Record{}, claims.Access{}, ErrNotFound
 	}
 	// Also for a record that never was: it takes as long as another agency's.
 	g, err := v.store.Grant(ctx, id, by.Agency)

@@ -18,8 +18,31 @@ type Record struct {
 	Recipient     string // the public half of the record's age key
 	CaseRecipient string // that of the case's record; filled when read
 	Findable      bool   // whether the case's documents may be found by number; filled when read
+	Begins        string // who begins the case, and is assigned to it; never filled when read
 	Day           time.Time
 }
+
+// Assignment is a row about somebody who works on a case: a person, or a program.
+type Assignment struct {
+	Case   string
+	Person string
+	By     string    // who has assigned her
+	Until  time.Time // zero: until somebody takes it back
+}
+
+// Serves tells whether an assignment has not ended.
+func (a Assignment) Serves(now time.Time) bool { return a.Until.IsZero() || now.Before(a.Until) }
+
+// Joined is a row about a case that is about the same person as another one. Both
+// cases have one.
+type Joined struct {
+	Case, Other string
+	By          string // who has joined them
+	Day         time.Time
+}
+
+// Turned is the row of the other case.
+func (j Joined) Turned() Joined { return Joined{Case: j.Other, Other: j.Case, By: j.By, Day: j.Day} }
 
 // Object is a row about one sealed thing of a document: its fields (page 0) or
 // a page, in one version.
@@ -127,7 +150,7 @@ type Erased struct {
 // midnight UTC.
 type Store interface {
 	// CreateRecord adds a record, with the first version of a document's fields
-	// and its places in the number index. A document's case must
+	// and its places in the number index, and of a case who begins it. A document's case must
 	// exist and not be in the erasure journal. ErrConflict if the id is taken.
 	CreateRecord(ctx context.Context, r Record, objects []Object, places [][]byte, entries ...audit.Entry) error
 	// Record returns one record.
@@ -137,6 +160,29 @@ type Store interface {
 	// Cases returns at most limit records of cases that an agency opened, with
 	// ids greater than after, in the order of the ids.
 	Cases(ctx context.Context, agency, after string, limit int) ([]Record, error)
+
+	// CasesOf is Cases for those that a person is assigned to at a time.
+	CasesOf(ctx context.Context, agency, person string, now time.Time, after string, limit int) ([]Record, error)
+
+	// Assign adds an assignment or replaces the one of that case and person, and forgets
+	// those of the case that ended before now.
+	Assign(ctx context.Context, a Assignment, now time.Time, entries ...audit.Entry) error
+	// Unassign removes an assignment.
+	Unassign(ctx context.Context, caseID, person string, entries ...audit.Entry) error
+	// Assigned returns the assignment of a person to the case of a record, also one that
+	// has ended. For a record that never was it takes as long.
+	Assigned(ctx context.Context, record, person string) (Assignment, error)
+	// Assignments returns the assignments to a case, also ended ones, in the order of
+	// the persons.
+	Assignments(ctx context.Context, caseID string) ([]Assignment, error)
+	// ForgetAssignments removes those that ended before now.
+	ForgetAssignments(ctx context.Context, now time.Time) error
+
+	// Join says of two cases that they are about one person: j, and j turned.
+	// ErrConflict if it was said before.
+	Join(ctx context.Context, j Joined, entries ...audit.Entry) error
+	// Joins returns what a case is joined with, in the order of the other ids.
+	Joins(ctx context.Context, caseID string) ([]Joined, error)
 
 	// AddObject adds a version of a document's fields or of a page, whose record
 	// must exist. ErrConflict if that version exists, or a newer one. With page

@@ -15,8 +15,9 @@
 // stands in the tamper-evident log, and against a header inside the
 // encryption, before the first byte is released.
 //
-// A case belongs to the agency that opened it. For everybody else it does not
-// exist, unless the holder agreed to share a record with them and gave her
+// A case belongs to the agency that opened it, and there to the people it was
+// assigned to and to whoever answers for the agency. For everybody else it does
+// not exist, unless the holder agreed to share a record with them and gave her
 // code, which opens it to one person for a quarter of an hour. Each of these
 // acts, and each reading, is an entry of the holder's history, written in the
 // transaction of the act or before anything is released.
@@ -56,6 +57,10 @@ var (
 
 	// ErrActor says that nobody acts, or that an agency's id cannot be one.
 	ErrActor = errors.New("vault: no actor")
+
+	// ErrAttends says that somebody who is on a case for some hours may not give it to
+	// anybody, nor take it from anybody.
+	ErrAttends = errors.New("vault: whoever attends to a case does not change its people")
 
 	// ErrConsent says that the holder has not agreed to this.
 	ErrConsent = errors.New("vault: the holder has not agreed to this")
@@ -272,20 +277,15 @@ func requireActor(by audit.Actor) error {
 	return nil
 }
 
-// owned finds a record of the actor's own agency. A record of another agency
-// and one that never existed take the same way to the same answer.
+// owned finds a record of the actor's own agency that is one of his. A colleague's
+// record, one of another agency and one that never existed take the same way to the
+// same answer.
 func (v *Vault) owned(ctx context.Context, by audit.Actor, id string) (Record, error) {
-	if err := requireActor(by); err != nil {
+	r, _, his, err := v.relation(ctx, by, id)
+	switch {
+	case err != nil:
 		return Record{}, err
-	}
-	if !isID(id) {
-		return Record{}, ErrNotFound
-	}
-	r, err := v.store.Record(ctx, id)
-	if err != nil {
-		return Record{}, err
-	}
-	if r.Agency != by.Agency {
+	case !his:
 		return Record{}, ErrNotFound
 	}
 	return r, nil

@@ -150,6 +150,7 @@ func casesBehind(ctx context.Context, q querier, after string) ([]string, error)
 	}
 	query := strings.Join([]string{
 		part("records", "case_id"), part("issued", "case_id"), part("grants", "case_id"), part("erasures", "case_id"), part("log_entries", "case_id"),
+		part("assignments", "case_id"), part("joined_cases", "case_id"),
 		fmt.Sprintf("SELECT c FROM (SELECT substr(subject, 6) AS c FROM heads WHERE subject > 'case/' || $1 AND subject < 'case0' ORDER BY subject LIMIT %d) AS heads", casesAtOnce),
 	}, " UNION ")
 	return list(ctx, q, scanText, fmt.Sprintf("SELECT c FROM (%s) AS named ORDER BY c LIMIT %d", query, casesAtOnce), after)
@@ -458,6 +459,12 @@ func (k *sealer) rowsOfCases(ctx context.Context, q querier, after, last string)
 		gather(ctx, q, &rows, scanErasure, func(e vault.Erasure) sealedRow {
 			return sealedRow{ofCase(e.Case), e.Case, k.erasure(e)}
 		}, selectErasures+"WHERE "+between, after, last),
+		gather(ctx, q, &rows, scanAssignment, func(a vault.Assignment) sealedRow {
+			return sealedRow{ofCase(a.Case), a.Case, k.assignment(a)}
+		}, selectAssignments+"WHERE "+between, after, last),
+		gather(ctx, q, &rows, scanJoined, func(j vault.Joined) sealedRow {
+			return sealedRow{ofCase(j.Case), j.Case, k.joined(j)}
+		}, selectJoined+"WHERE "+between, after, last),
 	)
 	histories, also := k.rowsOfHistories(ctx, q, between, after, last)
 	return append(rows, histories...), errors.Join(err, also)

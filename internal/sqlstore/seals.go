@@ -44,6 +44,9 @@ const (
 	sealedCount      sealedTable = 19
 	sealedBond       sealedTable = 20
 	sealedSession    sealedTable = 21
+
+	sealedAssigned sealedTable = 24
+	sealedJoined   sealedTable = 25
 )
 
 var sealedTables = map[sealedTable]string{
@@ -52,7 +55,7 @@ var sealedTables = map[sealedTable]string{
 	sealedNetwork: "network", sealedEpoch: "epochs", sealedPack: "packs", sealedOpening: "openings",
 	sealedAgency: "agencies", sealedInvitation: "invitations", sealedEnrolment: "enrolments", sealedRequest: "requests",
 	sealedChange: "roster_changes", sealedEntry: "log_entries", sealedCount: "card_counts", sealedBond: "keyring_bond",
-	sealedSession: "sessions",
+	sealedSession: "sessions", sealedAssigned: "assignments", sealedJoined: "joined_cases",
 }
 
 // String is the table's name.
@@ -183,6 +186,14 @@ func (k *sealer) grant(g grantRow) seal {
 		m = m.text(g.ID, g.Word).number(g.parts, int64(g.Readings))
 	}
 	return k.seal(sealedGrant, m)
+}
+
+func (k *sealer) assignment(a vault.Assignment) seal {
+	return k.seal(sealedAssigned, ofTable(sealedAssigned, 0).text(a.Case, a.Person, a.By).number(untilOf(a)))
+}
+
+func (k *sealer) joined(j vault.Joined) seal {
+	return k.seal(sealedJoined, ofTable(sealedJoined, 0).text(j.Case, j.Other, j.By).number(toDay(j.Day)))
 }
 
 func (k *sealer) erasure(e vault.Erasure) seal {

@@ -151,6 +151,11 @@ func (v *Vault) CreateRecord(ctx context.Context, r vault.Record, objects []vaul
 			}
 			of.put(h.object(o))
 		}
+		if r.Begins != "" {
+			if err := assign(ctx, tx, h, vault.Assignment{Case: r.Case, Person: r.Begins, By: r.Begins}); err != nil {
+				return err
+			}
+		}
 		return setPlaces(ctx, tx, h, r.Case, r.ID, places)
 	})
 }
@@ -876,12 +881,16 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 		if err != nil {
 			return found(err)
 		}
+		if err := forgetJoins(ctx, tx, h, caseID); err != nil {
+			return err
+		}
 		for _, statement := range []string{
 			"DELETE FROM number_index WHERE " + inCase,
 			"DELETE FROM number_places WHERE " + inCase,
 			"DELETE FROM objects WHERE " + inCase,
 			"DELETE FROM openings WHERE case_id = $1",
 			"DELETE FROM grants WHERE case_id = $1",
+			"DELETE FROM assignments WHERE case_id = $1",
 			"DELETE FROM records WHERE case_id = $1 AND id <> case_id",
 			"DELETE FROM records WHERE id = $1",
 		} {
@@ -893,7 +902,7 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 		if err != nil {
 			return err
 		}
-		for _, t := range []sealedTable{sealedRecord, sealedObject, sealedIndex, sealedGrant} {
+		for _, t := range []sealedTable{sealedRecord, sealedObject, sealedIndex, sealedGrant, sealedAssigned} {
 			of.drop(t)
 		}
 		if err := forgetIssued(ctx, tx, h, caseID); err != nil {

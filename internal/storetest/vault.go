@@ -29,6 +29,8 @@ func Vault(t *testing.T, open func(t *testing.T) VaultStores) {
 	t.Run("grants", func(t *testing.T) { vaultGrants(t, open(t).Store) })
 	t.Run("nonces", func(t *testing.T) { vaultNonces(t, open(t).Store) })
 	t.Run("openings", func(t *testing.T) { vaultOpenings(t, open(t).Store) })
+	t.Run("assignments", func(t *testing.T) { vaultAssignments(t, open(t).Store) })
+	t.Run("joined cases", func(t *testing.T) { vaultJoins(t, open(t).Store) })
 	t.Run("erasure", func(t *testing.T) { vaultErasure(t, open(t).Store) })
 	t.Run("keyring", func(t *testing.T) { vaultKeyring(t, open(t).Keyring) })
 }
@@ -361,6 +363,80 @@ func vaultOpenings(t *testing.T, s vault.Store) {
 	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, c.ID))), 2)
 }
 
+func vaultAssignments(t *testing.T, s vault.Store) {
+	ctx := t.Context()
+	now := Day(0).Add(10 * time.Hour)
+	c, other := newCase(t, s, "agency-a"), newCase(t, s, "agency-a")
+	d := newDocument(t, s, c)
+	for _, record := range []string{c.ID, NewID()} {
+		_, err := s.Assigned(ctx, record, "ana")
+		is(t, "nobody is assigned", err, vault.ErrNotFound)
+	}
+	begun := vault.Record{ID: NewID(), Agency: "agency-a", Recipient: "begun", Begins: "ana", Day: Day(0)}
+	begun.Case = begun.ID
+	ok(t, s.CreateRecord(ctx, begun, nil, nil, Entry(t, begun.ID)))
+	same(t, "who began it", get[vault.Assignment](t)(s.Assigned(ctx, begun.ID, "ana")), vault.Assignment{Case: begun.ID, Person: "ana", By: "ana"})
+
+	a := vault.Assignment{Case: c.ID, Person: "ana", By: "sue", Until: now.Add(time.Hour)}
+	ok(t, s.Assign(ctx, a, now, Entry(t, c.ID)))
+	same(t, "by the case", get[vault.Assignment](t)(s.Assigned(ctx, c.ID, "ana")), a)
+	same(t, "by a document of it", get[vault.Assignment](t)(s.Assigned(ctx, d.ID, "ana")), a)
+	_, err := s.Assigned(ctx, c.ID, "ben")
+	is(t, "somebody else", err, vault.ErrNotFound)
+	cases := func(agency string, at time.Time, after string, limit int) (ids []string) {
+		for _, r := range get[[]vault.Record](t)(s.CasesOf(ctx, agency, "ana", at, after, limit)) {
+			ids = append(ids, r.ID)
+		}
+		return ids
+	}
+	both := []string{begun.ID, c.ID}
+	slices.Sort(both)
+	same(t, "her cases", cases("agency-a", now, "", 10), both)
+	same(t, "page by page", cases("agency-a", now, both[0], 1), both[1:])
+	same(t, "when one has ended", cases("agency-a", a.Until, "", 10), []string{begun.ID})
+	same(t, "of another agency", len(cases("agency-b", now, "", 10)), 0)
+
+	ok(t, s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "ben", By: "sue"}, now, Entry(t, c.ID)))
+	same(t, "two of them", len(get[[]vault.Assignment](t)(s.Assignments(ctx, c.ID))), 2)
+	longer := a
+	longer.Until = a.Until.Add(time.Hour)
+	ok(t, s.Assign(ctx, longer, now, Entry(t, c.ID)))
+	same(t, "replaced", get[vault.Assignment](t)(s.Assigned(ctx, c.ID, "ana")), longer)
+	ok(t, s.Unassign(ctx, c.ID, "ben", Entry(t, c.ID)))
+	is(t, "taken back twice", s.Unassign(ctx, c.ID, "ben", Entry(t, c.ID)), vault.ErrNotFound)
+	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, c.ID))), 2+4)
+	ok(t, s.ForgetAssignments(ctx, now))
+	same(t, "it serves still", len(get[[]vault.Assignment](t)(s.Assignments(ctx, c.ID))), 1)
+	ok(t, s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "cy", By: "sue"}, longer.Until, Entry(t, c.ID)))
+	same(t, "what has ended goes with the next", len(get[[]vault.Assignment](t)(s.Assignments(ctx, c.ID))), 1)
+	ok(t, s.Assign(ctx, vault.Assignment{Case: other.ID, Person: "ana", By: "sue", Until: now}, now.Add(-time.Hour), Entry(t, other.ID)))
+	ok(t, s.ForgetAssignments(ctx, now))
+	same(t, "or by itself", len(get[[]vault.Assignment](t)(s.Assignments(ctx, other.ID))), 0)
+	is(t, "to no case", s.Assign(ctx, vault.Assignment{Case: NewID(), Person: "ana"}, now, Entry(t, "")), vault.ErrNotFound)
+	is(t, "to a document", s.Assign(ctx, vault.Assignment{Case: d.ID, Person: "ana"}, now, Entry(t, "")), vault.ErrNotFound)
+}
+
+func vaultJoins(t *testing.T, s vault.Store) {
+	ctx := t.Context()
+	one, two, three := newCase(t, s, "agency-a"), newCase(t, s, "agency-a"), newCase(t, s, "agency-a")
+	j := vault.Joined{Case: one.ID, Other: two.ID, By: "sue", Day: Day(1)}
+	ok(t, s.Join(ctx, j, Entry(t, one.ID), Entry(t, two.ID)))
+	is(t, "again", s.Join(ctx, j, Entry(t, one.ID)), vault.ErrConflict)
+	is(t, "the other way round", s.Join(ctx, j.Turned(), Entry(t, one.ID)), vault.ErrConflict)
+	ok(t, s.Join(ctx, vault.Joined{Case: three.ID, Other: one.ID, By: "sue", Day: Day(1)}, Entry(t, one.ID), Entry(t, three.ID)))
+	same(t, "of one", len(get[[]vault.Joined](t)(s.Joins(ctx, one.ID))), 2)
+	same(t, "of the other", get[[]vault.Joined](t)(s.Joins(ctx, two.ID)), []vault.Joined{j.Turned()})
+	is(t, "with no case", s.Join(ctx, vault.Joined{Case: one.ID, Other: NewID()}, Entry(t, one.ID)), vault.ErrNotFound)
+	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, one.ID))), 1+2)
+
+	ok(t, s.BeginErasure(ctx, vault.Erasure{Case: one.ID, Agency: "agency-a", Records: []string{one.ID}, Day: Day(1), MAC: []byte("mac")}))
+	get[vault.Erased](t)(s.Erase(ctx, one.ID, Entry(t, "")))
+	for _, left := range []string{two.ID, three.ID} {
+		same(t, "an erased case is named by none", len(get[[]vault.Joined](t)(s.Joins(ctx, left))), 0)
+		same(t, "and what it was joined with stays", get[vault.Record](t)(s.Record(ctx, left)).ID, left)
+	}
+}
+
 func vaultErasure(t *testing.T, s vault.Store) {
 	ctx := t.Context()
 	places := [][]byte{[]byte("0123456789abcdef"), []byte("fedcba9876543210")}
@@ -372,6 +448,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	ok(t, s.AddObject(ctx, object(d, 1, 1, e.ID), nil, e))
 	ok(t, s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Until: Day(5), Day: Day(0)}, Entry(t, c.ID)))
 	ok(t, s.Open(ctx, []vault.Opened{{ID: NewID(), Record: d.ID, Case: c.ID, Agency: "agency-b", Parts: vault.Parts, Expires: Day(1)}}, Day(0), Entry(t, c.ID)))
+	ok(t, s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "ana", By: "ana"}, Day(0), Entry(t, c.ID)))
 
 	j := vault.Erasure{Case: c.ID, Agency: "agency-a", Records: []string{c.ID}, Day: Day(1), MAC: []byte("mac")}
 	is(t, "journal that misses a record", s.BeginErasure(ctx, j), vault.ErrConflict)
@@ -381,6 +458,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	ok(t, s.BeginErasure(ctx, j))
 	same(t, "journal", get[[]vault.Erasure](t)(s.Erasures(ctx)), []vault.Erasure{j})
 
+	is(t, "assignment after the beginning", s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "ben"}, Day(0), Entry(t, c.ID)), vault.ErrNotFound)
 	late := d
 	late.ID = NewID()
 	is(t, "document after the beginning", s.CreateRecord(ctx, late, nil, nil, Entry(t, c.ID)), vault.ErrNotFound)
@@ -389,7 +467,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	is(t, "grant after the beginning", s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-c"}, Entry(t, c.ID)), vault.ErrNotFound)
 
 	done := get[vault.Erased](t)(s.Erase(ctx, c.ID, Entry(t, "")))
-	same(t, "counts", done, vault.Erased{Records: 2, Objects: 2, Pages: 1, Grants: 1, Notes: 5})
+	same(t, "counts", done, vault.Erased{Records: 2, Objects: 2, Pages: 1, Grants: 1, Notes: 6})
 	for _, id := range []string{c.ID, d.ID} {
 		_, err := s.Record(ctx, id)
 		is(t, "record", err, vault.ErrNotFound)
@@ -399,6 +477,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	same(t, "history", len(get[[]string](t)(historyIDs(t, s, c.ID))), 0)
 	same(t, "grants", len(get[[]vault.Shared](t)(s.GrantsTo(ctx, "agency-b"))), 0)
 	found := get[[]vault.Record](t)(s.FindNumber(ctx, places))
+	same(t, "assignments", len(get[[]vault.Assignment](t)(s.Assignments(ctx, c.ID))), 0)
 	same(t, "index finds only the other", len(found), 1)
 	same(t, "the other", found[0].ID, kept.ID)
 	same(t, "journal stays", len(get[[]vault.Erasure](t)(s.Erasures(ctx))), 1)
