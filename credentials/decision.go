@@ -146,8 +146,9 @@ func seconds(t time.Time) int64 {
 }
 
 // Proposed opens an order that waits, for an actor of the agency in whose name it is:
-// the bytes that the act has the digest of. The case may be another agency's, which
-// asks nothing to see what one's own agency has written.
+// the bytes that the act has the digest of. The case may be another agency's or a
+// colleague's, which asks nothing to see what one's own agency has written: whoever
+// calls has decided who sees the request.
 func (is *Issuer) Proposed(ctx context.Context, by audit.Actor, a approval.Act, sealed []byte) ([]byte, error) {
 	caseID, digest, err := orderOf(a)
 	switch {
@@ -160,8 +161,7 @@ func (is *Issuer) Proposed(ctx context.Context, by audit.Actor, a approval.Act, 
 	if err != nil {
 		return nil, err
 	}
-	by.Agency = keeper
-	data, err := is.cfg.Cases.Open(ctx, by, caseID, sealed)
+	data, err := is.cfg.Cases.Open(ctx, issuer(keeper), caseID, sealed)
 	if err != nil {
 		return nil, err
 	}

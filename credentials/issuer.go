@@ -279,14 +279,8 @@ func (is *Issuer) place(ctx context.Context, by audit.Actor, d *Issued) error {
 			return ErrNotFound
 		}
 		d.Case = about.Case
-	} else {
-		owner, err := is.cfg.Cases.Owner(ctx, d.Case)
-		if err != nil {
-			return err
-		}
-		if owner != by.Agency {
-			return ErrNotFound
-		}
+	} else if err := is.keeps(ctx, by, d.Case); err != nil {
+		return err
 	}
 	if d.Replaces == "" {
 		return nil
@@ -387,15 +381,19 @@ func (is *Issuer) follows(ctx context.Context, d Issued, stated claims.Claims, d
 // sealsAtOnce is how many cards are sealed at once.
 const sealsAtOnce = 4
 
-// List returns what was issued in a case, without content, for the agency that
-// keeps it.
-func (is *Issuer) List(ctx context.Context, by audit.Actor, caseID string) ([]Issued, error) {
-	owner, err := is.cfg.Cases.Owner(ctx, caseID)
-	if err != nil {
-		return nil, err
+// keeps refuses whoever's case it is not: another agency's, and a colleague's.
+func (is *Issuer) keeps(ctx context.Context, by audit.Actor, caseID string) error {
+	_, his, err := is.cfg.Cases.Stands(ctx, by, caseID)
+	if err == nil && !his {
+		err = ErrNotFound
 	}
-	if owner != by.Agency {
-		return nil, ErrNotFound
+	return err
+}
+
+// List returns what was issued in a case, without content, for those whose case it is.
+func (is *Issuer) List(ctx context.Context, by audit.Actor, caseID string) ([]Issued, error) {
+	if err := is.keeps(ctx, by, caseID); err != nil {
+		return nil, err
 	}
 	all, err := is.cfg.Store.ByCase(ctx, caseID)
 	if err != nil {

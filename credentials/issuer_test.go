@@ -206,6 +206,8 @@ type cases struct {
 	opened *claims.Access // on what everybody else reads, as after the holder has opened a record; nil: not at all
 	// unshared says that nothing is shared with anybody, so that nobody else answers.
 	unshared bool
+	// colleagues work for the agency, and on none of its cases.
+	colleagues map[string]bool
 }
 
 func (c *cases) open(by audit.Actor) string {
@@ -232,6 +234,12 @@ func (c *cases) Owner(_ context.Context, id string) (string, error) {
 		return "", credentials.ErrNotFound
 	}
 	return owner, nil
+}
+
+func (c *cases) Stands(ctx context.Context, by audit.Actor, id string) (own, his bool, err error) {
+	owner, err := c.Owner(ctx, id)
+	own = err == nil && owner == by.Agency
+	return own, own && !c.colleagues[by.ID], err
 }
 
 func (c *cases) box(id string) (cipher.AEAD, error) {
@@ -262,7 +270,7 @@ func (c *cases) Seal(_ context.Context, id string, plain []byte) ([]byte, error)
 func (c *cases) Access(ctx context.Context, by audit.Actor, id string) (claims.Access, error) {
 	owner, err := c.Owner(ctx, id)
 	switch {
-	case err == nil && owner == by.Agency:
+	case err == nil && owner == by.Agency && !c.colleagues[by.ID]:
 		return claims.Access{Own: true}, nil
 	case err == nil && c.opened != nil:
 		return *c.opened, nil

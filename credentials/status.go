@@ -104,17 +104,25 @@ func errReason() error {
 }
 
 // signedBy finds what an actor's agency has signed, while its case is there: what was
-// done before the case was erased is not told any more.
+// done before the case was erased is not told any more. In a case of his own agency it
+// has to be one of his.
 func (is *Issuer) signedBy(ctx context.Context, by audit.Actor, id ID) (Issued, error) {
 	d, err := is.cfg.Store.Get(ctx, id)
-	if err != nil {
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
 		return Issued{}, err
+	case err != nil, d.Agency != by.Agency, d.State == Draft, d.State == Abandoned:
+		// Its case is asked for all the same: an unknown one takes as long as a colleague's.
+		d = Issued{Case: nowhere}
 	}
-	if d.Agency != by.Agency || d.State == Draft || d.State == Abandoned {
+	own, his, err := is.cfg.Cases.Stands(ctx, by, d.Case)
+	switch {
+	case err != nil:
+		return Issued{}, err
+	case d.Case == nowhere, own && !his:
 		return Issued{}, ErrNotFound
 	}
-	_, err = is.cfg.Cases.Owner(ctx, d.Case)
-	return d, err
+	return d, nil
 }
 
 // returns works out what comes back when the pause of something ends.
@@ -274,16 +282,13 @@ func transition(a Action) (from []State, to State, err error) {
 // it, because the holder wants to be forgotten. Erasing the data follows; the
 // status entries stay, so that no index is ever used again.
 func (is *Issuer) WithdrawCase(ctx context.Context, by audit.Actor, caseID string) (int, error) {
-	owner, err := is.cfg.Cases.Owner(ctx, caseID)
-	if err != nil {
+	if err := is.keeps(ctx, by, caseID); err != nil {
 		return 0, err
 	}
-	if owner != by.Agency {
-		return 0, ErrNotFound
-	}
 	var n int
-	err = is.settled(func() error {
-		n, err = is.withdrawAll(ctx, by, caseID)
+	err := is.settled(func() error {
+		done, err := is.withdrawAll(ctx, by, caseID)
+		n = done
 		return err
 	})
 	return n, err

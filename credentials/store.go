@@ -285,6 +285,10 @@ type Keys interface {
 type Cases interface {
 	// Owner returns the agency that keeps the case.
 	Owner(ctx context.Context, caseID string) (agency string, err error)
+	// Stands tells how an actor stands to a case: whether his agency keeps it, and
+	// whether it is one of his, because it was assigned to him or he answers for the
+	// agency. ErrNotFound if there is no such case.
+	Stands(ctx context.Context, by audit.Actor, caseID string) (own, his bool, err error)
 	// Seal encrypts to the case's record; no secret key is needed.
 	Seal(ctx context.Context, caseID string, plain []byte) ([]byte, error)
 	// Access tells on what an actor may read the attestations of a case; an error if not.

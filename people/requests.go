@@ -190,6 +190,10 @@ func manages(s roster.State, by audit.Actor, act approval.Act) bool {
 		act = s.Waiting[i].Act
 	}
 	action, ok := asked(act)
+	if roster.Elsewhere(act.Do) {
+		// How he stands to a case is decided where that is kept.
+		return ok && by.Agency == act.Agency && May(by, action) == nil
+	}
 	return ok && MayFor(by, action, act.Agency) == nil
 }
 

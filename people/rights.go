@@ -14,6 +14,9 @@ type Action string
 const (
 	CaseCreate        Action = "case.create"
 	CaseRead          Action = "case.read"
+	CaseAssign        Action = "case.assign" // to whom a case is given, and from whom it is taken
+	CaseAttend        Action = "case.attend" // with the holder's card and code, for some hours
+	CaseJoin          Action = "case.join"   // two that are about one person
 	AttestationRead   Action = "attestation.read"
 	AttestationStatus Action = "attestation.status" // withdraw, pause, resume
 	CardIssue         Action = "card.issue"
@@ -53,11 +56,11 @@ type Relation string
 // The relations. What an act is about, and so what the relation is to, stands in
 // each line of the table: Subject.
 const (
-	// Own: his agency keeps the case, or has signed the attestation or card, or
-	// is the agency itself.
+	// Own: his agency keeps the case, which is a colleague's or nobody's, or has signed
+	// the attestation or card, or is the agency itself.
 	Own Relation = "own"
-	// Assigned: his agency keeps the case, and the case was given to him. Nothing
-	// assigns cases yet; what is own today will be assigned then.
+	// Assigned: his agency keeps the case, and it was given to him: by who began it, by
+	// a colleague who works on it, by a supervisor, or for some hours by its holder.
 	Assigned Relation = "assigned"
 	// Shared: another agency keeps the case and has shared the record with his,
 	// with the holder's consent.
@@ -68,7 +71,7 @@ const (
 	None Relation = "none"
 )
 
-// Relations lists every relation, the nearest first.
+// Relations lists every relation.
 var Relations = []Relation{Own, Assigned, Shared, Opened, None}
 
 // Subject is what an act is about.
@@ -96,68 +99,78 @@ var (
 	anywhere = Relations
 	ours     = []Relation{Own}
 	kept     = []Relation{Own, Assigned}
-	readable = []Relation{Own, Assigned, Opened}
+	assigned = []Relation{Assigned}
 	given    = []Relation{Shared, Opened}
+	asked    = []Relation{Assigned, Shared, Opened}
 	answered = []Relation{Own, Assigned, Shared, Opened}
 	opened   = []Relation{Opened}
 )
 
 // rights is the whole of who may do what. What does not stand here is refused.
 // The operator runs the network and reads no record. A kind of attestation has
-// one line.
+// one line, or one for each relation.
 //
 // The relation is decided where the thing is kept, because nobody else knows it:
 // by credentials and vault for cases, by network and Roster for agencies.
 // TestRelations, in internal/httpapi, holds the running service to these lines.
-var rights = []Right{
-	{CaseCreate, AboutNothing, anywhere, []Role{Caseworker, Supervisor}},
-	{CaseRead, AboutCase, kept, []Role{Caseworker, Supervisor}},
-	{HistoryRead, AboutCase, kept, []Role{Caseworker, Supervisor}},
-	{Export, AboutCase, kept, []Role{Caseworker, Supervisor}},
-	{Erase, AboutCase, kept, []Role{Supervisor}},
+var rights = slices.Concat(
+	[]Right{{CaseCreate, AboutNothing, anywhere, []Role{Caseworker, Supervisor}}},
+	ofCases(AboutCase, CaseRead, CaseAssign, CaseJoin, HistoryRead, Export),
+	[]Right{
+		{CaseAttend, AboutCase, kept, []Role{Caseworker, Supervisor}},
+		{Erase, AboutCase, kept, []Role{Supervisor}},
+	},
+	ofCases(AboutCase, Issue("screening"), Issue("appointment"), Issue("identity"), Issue("document")),
+	[]Right{
+		// These answer an attestation of a case that is shared, whoever keeps it.
+		{Issue("opinion"), AboutCase, asked, []Role{Caseworker}},
+		{Issue("opinion"), AboutCase, answered, []Role{Supervisor, Officer, Mission}},
+		{Issue("reliance"), AboutCase, asked, []Role{Caseworker}},
+		{Issue("reliance"), AboutCase, answered, []Role{Supervisor, Officer}},
+		{Issue("reply"), AboutCase, answered, []Role{Mission}},
+	},
+	ofCases(AboutCase, AttestationRead),
+	[]Right{
+		{AttestationRead, AboutCase, opened, []Role{Caseworker, Supervisor, Officer, Mission}},
+		{AttestationStatus, AboutSigned, kept, []Role{Supervisor, Mission}},
+	},
+	ofCases(AboutCase, CardIssue),
+	[]Right{{CardAgain, AboutCase, kept, []Role{Supervisor}}},
+	ofCases(AboutSigned, CardStatus),
+	ofCases(AboutCase, DocumentWrite, DocumentRead, DocumentShare, PageWrite, PageRead),
+	[]Right{
+		{DocumentRead, AboutCase, opened, []Role{Caseworker, Supervisor, Officer, Mission}},
+		{PageRead, AboutCase, opened, []Role{Caseworker, Supervisor, Officer, Mission}},
+		{RecordOpen, AboutCase, given, []Role{Caseworker, Supervisor, Officer, Mission}},
+	},
+	[]Right{
+		{Lookup, AboutNothing, anywhere, []Role{Officer, Mission}},
+		{Verification, AboutNothing, anywhere, []Role{Caseworker, Supervisor, Officer, Mission, DeviceRole}},
+		{PackFetch, AboutNothing, anywhere, []Role{Operator, Auditor, Admin, Caseworker, Supervisor, Officer, Mission, DeviceRole}},
+		{Publication, AboutNothing, anywhere, []Role{Operator}},
+		{EpochManage, AboutNothing, anywhere, []Role{Operator}},
+		{FoundingClose, AboutNothing, anywhere, []Role{Operator, Admin, Supervisor}}, // whose agreement counts
+		{LogRead, AboutNothing, anywhere, []Role{Operator, Auditor}},
 
-	{Issue("screening"), AboutCase, kept, []Role{Caseworker, Supervisor}},
-	{Issue("appointment"), AboutCase, kept, []Role{Caseworker, Supervisor}},
-	{Issue("identity"), AboutCase, kept, []Role{Caseworker, Supervisor}},
-	{Issue("document"), AboutCase, kept, []Role{Caseworker, Supervisor}},
-	// These answer an attestation of a case that is shared, whoever keeps it.
-	{Issue("opinion"), AboutCase, answered, []Role{Caseworker, Supervisor, Officer, Mission}},
-	{Issue("reliance"), AboutCase, answered, []Role{Caseworker, Supervisor, Officer}},
-	{Issue("reply"), AboutCase, answered, []Role{Mission}},
+		{AgencyManage, AboutAgency, anywhere, []Role{Operator}},
+		{MemberManage, AboutAgency, anywhere, []Role{Operator}},
+		{MemberManage, AboutAgency, ours, []Role{Admin, Supervisor}},
+		{DeviceManage, AboutAgency, anywhere, []Role{Operator}},
+		{DeviceManage, AboutAgency, ours, []Role{Admin, Supervisor}},
+		{EnvelopeFetch, AboutAgency, ours, []Role{DeviceRole}},
+		{PersonSelf, AboutNothing, anywhere, []Role{Operator, Auditor, Admin, Caseworker, Supervisor, Officer, Mission}},
+		{DeviceSelf, AboutAgency, ours, []Role{DeviceRole, Pending}},
+		{DeviceLeave, AboutAgency, ours, []Role{Pending}},
+	},
+)
 
-	{AttestationRead, AboutCase, readable, []Role{Caseworker, Supervisor}},
-	{AttestationRead, AboutCase, opened, []Role{Officer, Mission}},
-	{AttestationStatus, AboutSigned, kept, []Role{Supervisor, Mission}},
-	{CardIssue, AboutCase, kept, []Role{Caseworker, Supervisor}},
-	{CardAgain, AboutCase, kept, []Role{Supervisor}},
-	{CardStatus, AboutSigned, kept, []Role{Caseworker, Supervisor}},
-
-	{DocumentWrite, AboutCase, kept, []Role{Caseworker, Supervisor}},
-	{DocumentRead, AboutCase, readable, []Role{Caseworker, Supervisor}},
-	{DocumentRead, AboutCase, opened, []Role{Officer, Mission}},
-	{DocumentShare, AboutCase, kept, []Role{Caseworker, Supervisor}},
-	{PageWrite, AboutCase, kept, []Role{Caseworker, Supervisor}},
-	{PageRead, AboutCase, readable, []Role{Caseworker, Supervisor}},
-	{PageRead, AboutCase, opened, []Role{Officer, Mission}},
-	{RecordOpen, AboutCase, given, []Role{Caseworker, Supervisor, Officer, Mission}},
-
-	{Lookup, AboutNothing, anywhere, []Role{Officer, Mission}},
-	{Verification, AboutNothing, anywhere, []Role{Caseworker, Supervisor, Officer, Mission, DeviceRole}},
-	{PackFetch, AboutNothing, anywhere, []Role{Operator, Auditor, Admin, Caseworker, Supervisor, Officer, Mission, DeviceRole}},
-	{Publication, AboutNothing, anywhere, []Role{Operator}},
-	{EpochManage, AboutNothing, anywhere, []Role{Operator}},
-	{FoundingClose, AboutNothing, anywhere, []Role{Operator, Admin, Supervisor}}, // whose agreement counts
-	{LogRead, AboutNothing, anywhere, []Role{Operator, Auditor}},
-
-	{AgencyManage, AboutAgency, anywhere, []Role{Operator}},
-	{MemberManage, AboutAgency, anywhere, []Role{Operator}},
-	{MemberManage, AboutAgency, ours, []Role{Admin, Supervisor}},
-	{DeviceManage, AboutAgency, anywhere, []Role{Operator}},
-	{DeviceManage, AboutAgency, ours, []Role{Admin, Supervisor}},
-	{EnvelopeFetch, AboutAgency, ours, []Role{DeviceRole}},
-	{PersonSelf, AboutNothing, anywhere, []Role{Operator, Auditor, Admin, Caseworker, Supervisor, Officer, Mission}},
-	{DeviceSelf, AboutAgency, ours, []Role{DeviceRole, Pending}},
-	{DeviceLeave, AboutAgency, ours, []Role{Pending}},
+// ofCases is what is done in a case: by a caseworker where it was given to her, and by a
+// supervisor wherever the agency keeps it.
+func ofCases(about Subject, actions ...Action) (lines []Right) {
+	for _, do := range actions {
+		lines = append(lines, Right{do, about, assigned, []Role{Caseworker}}, Right{do, about, kept, []Role{Supervisor}})
+	}
+	return lines
 }
 
 // Rights returns the lines of the table, in its order.

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func (v *Vault) relation(ctx context.Context, by audit.Actor, id string) (r Reco
 	}
 	his = oversees(by)
 	if !his {
-		a, err := v.store.Assigned(ctx, id, by.ID) // also to what is not there: it takes as long
+		a, err := v.store.Assigned(ctx, cmp.Or(r.Case, id), by.ID) // also to what is not there: it takes as long
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return Record{}, false, false, err
 		}

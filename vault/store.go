@@ -169,9 +169,9 @@ type Store interface {
 	Assign(ctx context.Context, a Assignment, now time.Time, entries ...audit.Entry) error
 	// Unassign removes an assignment.
 	Unassign(ctx context.Context, caseID, person string, entries ...audit.Entry) error
-	// Assigned returns the assignment of a person to the case of a record, also one that
-	// has ended. For a record that never was it takes as long.
-	Assigned(ctx context.Context, record, person string) (Assignment, error)
+	// Assigned returns the assignment of a person to a case, also one that has ended. For
+	// a case that never was it takes as long.
+	Assigned(ctx context.Context, caseID, person string) (Assignment, error)
 	// Assignments returns the assignments to a case, also ended ones, in the order of
 	// the persons.
 	Assignments(ctx context.Context, caseID string) ([]Assignment, error)

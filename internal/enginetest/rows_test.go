@@ -56,6 +56,7 @@ var tableClasses = map[string]rowClass{
 	"issued": authority, "cards": authority, "status_entries": authority, "status_lists": authority,
 	"records": authority, "number_index": authority, "number_places": authority,
 	"grants": authority, "openings": authority, "erasures": authority,
+	"assignments": authority, "joined_cases": authority,
 	"network": authority, "epochs": authority, "packs": authority,
 	"heads": authority, "head_count": authority,
 
@@ -227,6 +228,7 @@ func (a *attacked) fill() {
 	stays, err := a.s.Vault.CreateCase(ctx, a.ngo)
 	a.ok(err)
 	a.ok(a.s.Vault.SetFindable(ctx, a.ngo, stays.ID, true))
+	a.ok(a.s.Vault.Join(ctx, a.ngo, a.case_, stays.ID, string(a.card)))
 	d.IssuingState, d.Number, d.BirthDate = "UTO", private.New("X12345"), private.New("1974-08-12")
 	d.MRZ = private.New("P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10")
 	_, err = a.s.Vault.AddDocument(ctx, a.ngo, stays.ID, d)
@@ -324,6 +326,7 @@ func (a *attacked) endEverything() {
 	_, err = a.s.Vault.UpdateDocument(ctx, a.ngo, a.document, kept.Version, d)
 	a.ok(err)
 	a.ok(a.s.Vault.SetFindable(ctx, a.ngo, a.case_, false))
+	a.ok(a.s.Vault.Unassign(ctx, a.ngo, a.case_, a.ngo.ID))
 	_, err = a.s.Network.RotateKey(ctx, service.Console, a.ngo.Agency)
 	a.ok(err)
 	ngo, err := a.s.Network.Agency(ctx, a.ngo.Agency)
@@ -357,6 +360,14 @@ func (a *attacked) allowed(ctx context.Context, s *service.Service) map[string]b
 			for _, one := range cases {
 				say("%s keeps case %s", by.Agency, one.ID)
 			}
+		}
+		if cases, err := v.CasesOf(ctx, by.Agency, by.ID, rowsNow(), "", 1000); err == nil {
+			for _, one := range cases {
+				say("%s works on case %s", by.ID, one.ID)
+			}
+		}
+		if a, err := v.Assigned(ctx, a.case_, by.ID); err == nil && a.Serves(rowsNow()) {
+			say("%s works on case %s, given by %s until %s", a.Person, a.Case, a.By, a.Until)
 		}
 		if grants, err := v.GrantsTo(ctx, by.Agency); err == nil {
 			for _, g := range grants {
@@ -414,6 +425,11 @@ func (a *attacked) allowed(ctx context.Context, s *service.Service) map[string]b
 	}
 	if made, err := s.DB.KeyringBond(ctx); err == nil {
 		say("the keyring is %+v", made)
+	}
+	if joined, err := v.Joins(ctx, a.case_); err == nil {
+		for _, j := range joined {
+			say("case %s is joined with %s by %s", j.Case, j.Other, j.By)
+		}
 	}
 	if records, err := v.Records(ctx, a.case_); err == nil {
 		for _, r := range records {

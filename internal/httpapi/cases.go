@@ -28,7 +28,7 @@ func (s *Server) OpenCase(c context.Context, r api.OpenCaseRequestObject) (api.O
 	return api.OpenCase201JSONResponse(caseOf(made)), nil
 }
 
-// ListCases lists the agency's cases, a page at a time.
+// ListCases lists the cases that are somebody's, a page at a time.
 func (s *Server) ListCases(ctx context.Context, r api.ListCasesRequestObject) (api.ListCasesResponseObject, error) {
 	ctx, by := acting(ctx)
 	limit := r.Params.Limit
@@ -71,8 +71,16 @@ func (s *Server) ReadCase(ctx context.Context, r api.ReadCaseRequestObject) (api
 	if err != nil {
 		return nil, err
 	}
+	workers, err := s.cfg.Vault.People(ctx, by, r.Case)
+	if err != nil {
+		return nil, err
+	}
+	joined, err := s.cfg.Vault.Joined(ctx, by, r.Case)
+	if err != nil {
+		return nil, err
+	}
 	out := caseOf(found)
-	out.Documents, out.Grants = documents, []api.Grant{}
+	out.Documents, out.Grants, out.People, out.Joined = documents, []api.Grant{}, workersOf(workers), joined
 	for _, g := range grants {
 		out.Grants = append(out.Grants, grantOf(g))
 	}
@@ -99,7 +107,7 @@ func (s *Server) EraseCase(ctx context.Context, r api.EraseCaseRequestObject) (a
 func (s *Server) erase(ctx context.Context, by audit.Actor, caseID string) (api.Erased, error) {
 	withdrawn, err := s.cfg.Issuer.WithdrawCase(ctx, by, caseID)
 	switch {
-	case errors.Is(err, credentials.ErrNotFound):
+	case errors.Is(err, credentials.ErrNotFound), errors.Is(err, vault.ErrNotFound):
 		return api.Erased{}, nil // it is gone
 	case err != nil:
 		return api.Erased{}, err

@@ -137,6 +137,7 @@ var faults = []struct {
 	{vault.ErrNotFound, faultNotFound},
 	{vault.ErrNotOpened, fault{http.StatusForbidden, "not_opened", "The holder has to open this record first"}},
 	{vault.ErrActor, faultForbidden}, // an operator has no agency, and no record
+	{vault.ErrAttends, fault{http.StatusForbidden, "attends_only", "Who is on a case for some hours does not change who works on it"}},
 	{vault.ErrConsent, fault{http.StatusUnprocessableEntity, "consent_missing", "The holder has not agreed to this"}},
 	{vault.ErrConflict, faultChanged},
 	{vault.ErrNonce, fault{http.StatusConflict, "nonce_refused", "Ask for a new nonce and sign again"}},

@@ -32,6 +32,14 @@ type reader struct {
 	purpose  string   // of what he opens; to confirm an identity, where none is said
 }
 
+// keeps tells whether the case is one of the reader's own.
+func (r reader) keeps() bool {
+	return r.relation == people.Assigned || r.relation == people.Own && r.role == people.Supervisor
+}
+
+// comer is the reader as he comes in.
+func (r reader) comer() comer { return comer{token: r.token, browser: r.person} }
+
 // as asks as the reader does: with a token, or out of a browser.
 func (f *file) as(r reader, method, path string, body any, edit ...func(*http.Request)) answer {
 	f.t.Helper()
@@ -55,6 +63,9 @@ type file struct {
 	seen                                     verdictAnswer
 	number, code                             string           // of the card
 	opened                                   verifier.Verdict // on it, as a device has it
+	second                                   string           // where another case of the same keeper is
+	handedCard                               cardAnswer
+	handedOut                                int // how often number and code of it were given
 }
 
 // newFile makes each relation with real data: a case that one agency keeps, that
@@ -68,6 +79,7 @@ func newFile(t *testing.T) *file {
 	f.readers = []reader{
 		{people.Own, people.Supervisor, f.agency["Lotus"], f.keeper, nil, ""},
 		{people.Own, people.Caseworker, f.agency["Lotus"], worker, nil, ""},
+		{people.Assigned, people.Caseworker, f.agency["Lotus"], f.house.Token(f.agency["Lotus"], people.Caseworker), nil, ""},
 	}
 	for _, relation := range []people.Relation{people.Shared, people.Opened, people.None} {
 		for _, of := range []struct {
@@ -87,6 +99,13 @@ func newFile(t *testing.T) *file {
 
 	f.at, f.document = f.keeps(f.keeper, map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"})
 	f.id = f.at[len("/api/v1/cases/"):]
+	f.second = f.cases(f.keeper)
+	for _, r := range f.readers {
+		if r.relation == people.Assigned {
+			f.given(comer{token: f.keeper}, f.at, r.comer())
+			f.given(comer{token: f.keeper}, f.second, r.comer())
+		}
+	}
 	f.into(f.call(f.keeper, "POST", f.document+"/pages?role=portrait", scan(t), header("Content-Type", "image/png")), 201, nil)
 	var made struct{ ID string }
 	f.into(f.call(f.keeper, "POST", f.at+"/attestations", screeningBody(t)), 201, &made)
@@ -207,14 +226,31 @@ type deed struct {
 	to func(r reader) people.Relation
 }
 
-// signed is the relation to what an agency has signed.
+// signed is the relation to what an agency has signed; in a case that it keeps, some of
+// its people are nearer.
 func signed(agency string) func(r reader) people.Relation {
 	return func(r reader) people.Relation {
-		if r.agency == agency {
+		switch {
+		case r.agency != agency:
+			return people.None
+		case r.relation == people.Assigned:
+			return people.Assigned
+		default:
 			return people.Own
 		}
-		return people.None
 	}
+}
+
+// handed adds number and code of a card of the case, as its holder gives them. Nobody
+// tries the code of one card often.
+func (f *file) handed(body map[string]string) map[string]string {
+	f.t.Helper()
+	if f.handedOut%4 == 0 {
+		f.into(f.call(f.keeper, "POST", f.at+"/cards", map[string]any{"name": personName}), 201, &f.handedCard)
+	}
+	f.handedOut++
+	body["number"], body["code"] = f.handedCard.Number, f.handedCard.Code
+	return body
 }
 
 // deeds lists every operation on cases, attestations, cards and documents. What
@@ -237,6 +273,13 @@ func (f *file) deeds() []deed {
 		{"readCase", people.CaseRead, get(f.at), nil},
 		{"readHistory", people.HistoryRead, get(f.at + "/history"), nil},
 		{"copyCase", people.Export, post(f.at+"/copies", map[string]string{"number": f.number, "code": f.code, "passphrase": "four words or more"}), nil},
+		{"assignCase", people.CaseAssign, func(r reader) answer {
+			return f.as(r, "POST", f.at+"/people", map[string]string{"person": f.whoIs(comer{token: f.keeper})})
+		}, nil},
+		{"unassignCase", people.CaseAssign, func(r reader) answer {
+			f.given(comer{token: f.keeper}, f.at, comer{token: f.keeper})
+			return f.as(r, "DELETE", f.at+"/people/"+f.whoIs(comer{token: f.keeper}), nil)
+		}, nil},
 		{"makeCaseFindable", people.DocumentShare, func(r reader) answer {
 			return f.as(r, "PUT", f.at+"/findable", map[string]bool{"findable": true})
 		}, nil},
@@ -287,6 +330,13 @@ func (f *file) deeds() []deed {
 		deed{"changeAttestation", people.AttestationStatus, post("/api/v1/attestations/"+f.reply+"/status", pause), signed(f.replied)},
 		deed{"changeCard", people.CardStatus, post("/api/v1/cards/"+f.card+"/status", pause), signed(lotus)},
 		deed{"changeAttestation", people.AttestationStatus, post("/api/v1/attestations/"+f.screening+"/status", pause), signed(lotus)},
+		deed{"joinCases", people.CaseJoin, func(r reader) answer {
+			return f.as(r, "POST", f.at+"/joins", f.handed(map[string]string{"case": idIn(f.second)}))
+		}, nil},
+		// Whoever has attended is assigned.
+		deed{"attendCase", people.CaseAttend, func(r reader) answer {
+			return f.as(r, "POST", "/api/v1/cases/attendances", f.handed(map[string]string{}))
+		}, nil},
 		deed{"eraseCase", people.Erase, func(r reader) answer { return f.as(r, "DELETE", f.at, nil) }, nil},
 	)
 }
@@ -322,13 +372,17 @@ func (f *file) unless(a answer, told bool) answer {
 // TestRelations is of hostile cases 44 and 46. It holds the service to the table of rights,
 // relation by relation: what the table says of a role and a relation is what each
 // operation answers, to programs and to people who are signed in.
-// Nothing assigns cases yet, so that nobody stands in that relation.
 func TestRelations(t *testing.T) {
 	t.Run("programs", func(t *testing.T) { testRelations(t, newFile(t)) })
 	t.Run("people", func(t *testing.T) {
 		f := newFile(t)
 		for i, r := range f.readers {
 			f.readers[i].person = f.person(r.agency, r.role)
+			if r.relation == people.Assigned {
+				f.readers[i].person = f.anotherPerson(r.agency, r.role)
+				f.given(comer{token: f.keeper}, f.at, f.readers[i].comer())
+				f.given(comer{token: f.keeper}, f.second, f.readers[i].comer())
+			}
 			f.opens(f.readers[i])
 		}
 		testRelations(t, f)

@@ -224,6 +224,13 @@ func (s *Server) ListRequests(ctx context.Context, _ api.ListRequestsRequestObje
 	}
 	list := api.RequestList{Requests: []api.Request{}}
 	for _, q := range append(all, told...) {
+		concerns, err := s.concerns(ctx, by, q)
+		if err != nil {
+			return nil, err
+		}
+		if !concerns {
+			continue
+		}
 		out, err := s.requestOf(ctx, by, q)
 		switch {
 		case errors.Is(err, credentials.ErrNotFound) || errors.Is(err, vault.ErrNotFound):
@@ -239,7 +246,7 @@ func (s *Server) ListRequests(ctx context.Context, _ api.ListRequestsRequestObje
 // ReadRequest tells what is asked, and what has become of it.
 func (s *Server) ReadRequest(ctx context.Context, r api.ReadRequestRequestObject) (api.ReadRequestResponseObject, error) {
 	ctx, by := acting(ctx)
-	q, err := s.cfg.People.Request(ctx, by, r.Act)
+	q, err := s.request(ctx, by, r.Act)
 	if err != nil {
 		return nil, err
 	}
@@ -253,6 +260,9 @@ func (s *Server) ReadRequest(ctx context.Context, r api.ReadRequestRequestObject
 // WithdrawRequest ends a request that nobody is to agree to any more.
 func (s *Server) WithdrawRequest(ctx context.Context, r api.WithdrawRequestRequestObject) (api.WithdrawRequestResponseObject, error) {
 	ctx, by := acting(ctx)
+	if _, err := s.request(ctx, by, r.Act); err != nil {
+		return nil, err
+	}
 	if err := s.cfg.People.Withdraw(ctx, by, r.Act); err != nil {
 		return nil, err
 	}
@@ -265,6 +275,9 @@ func (s *Server) Agree(ctx context.Context, r api.AgreeRequestObject) (api.Agree
 	a, err := passkey.ReadAssertion(r.Body.Response)
 	if err != nil {
 		return nil, fail(faultApproval)
+	}
+	if _, err := s.request(ctx, by, r.Act); err != nil {
+		return nil, err
 	}
 	q, err := s.cfg.People.Agree(ctx, by, r.Act, a.Proof(by.ID))
 	if err != nil {
@@ -303,7 +316,10 @@ func (s *Server) decide(ctx context.Context, by audit.Actor, q people.Request) (
 	if err := s.cfg.People.Holds(ctx, q.Act, q.Proofs); err != nil {
 		return q, made{}, err
 	}
-	asker := audit.Actor{ID: q.Act.By, Agency: q.Act.Agency, Role: by.Role}
+	asker, err := s.asker(ctx, q)
+	if err != nil {
+		return q, made{}, err
+	}
 	agreed := credentials.Approval{Act: q.Act, Proofs: q.Proofs}
 	switch q.Act.Do {
 	case roster.DoIssue:
@@ -335,6 +351,19 @@ func (s *Server) decide(ctx context.Context, by audit.Actor, q people.Request) (
 	}
 	q.State = people.Done
 	return q, done, nil
+}
+
+// asker is who asked for an act, as what he is now: whose case it is hangs on that. Who
+// has gone meanwhile has no role, and no case but those that were given to him.
+func (s *Server) asker(ctx context.Context, q people.Request) (audit.Actor, error) {
+	by, here, err := s.cfg.People.Present(ctx, q.Act.By)
+	if err != nil {
+		return audit.Actor{}, err
+	}
+	if !here {
+		by.Role = ""
+	}
+	return audit.Actor{ID: q.Act.By, Agency: q.Act.Agency, Role: by.Role}, nil
 }
 
 func (s *Server) decideAttestation(ctx context.Context, asker audit.Actor, agreed credentials.Approval, sealed []byte) error {

@@ -56,11 +56,11 @@ her card and her code speak for her.
 
 What somebody may do hangs on how the agency stands to the case, too:
 
-- **own**: the agency keeps the case; for what was signed, it is the agency that
-  signed it; for people and devices, it is their agency.
-- **assigned**: the agency keeps the case, and the case was given to this person.
-  Nothing assigns cases yet, so that today whatever is own is open to everybody of
-  the agency whose role allows it.
+- **own**: the agency keeps the case, and it was not given to this person; for what was signed,
+  it is the agency that signed it; for people and devices, it is their agency.
+- **assigned**: the agency keeps the case, and the case was given to this person:
+  who begins a case works on it, and whoever works on it or supervises gives it to
+  others. Its holder gives it for twelve hours, with her card and her code.
 - **shared**: another agency keeps the case, and has shared the record with this
   one, with the holder's consent.
 - **opened**: it is shared, and the holder has opened it today with her code.

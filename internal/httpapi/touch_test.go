@@ -75,6 +75,7 @@ func TestOneTouch(t *testing.T) {
 		t.Errorf("the card is %s", v.State)
 	}
 
+	w.given(comer{browser: worker}, at, comer{token: program})
 	w.into(w.call(program, "POST", at+"/attestations", screeningBody(t)), 201, nil)
 	if by := w.witness.saw(); by.Token.Reveal() != program || len(by.Act) != 0 || by.Case != begun.ID {
 		t.Error("the program's token did not go along to where it was signed")
@@ -126,6 +127,7 @@ func TestNothingIsBackByOne(t *testing.T) {
 	var printed cardAnswer
 	w.into(w.call(program, "POST", "/api/v1/cases", nil), 201, &begun)
 	at := "/api/v1/cases/" + begun.ID
+	w.given(comer{token: program}, at, comer{browser: worker})
 	w.into(w.call(program, "POST", at+"/attestations", screeningBody(t)), 201, &screening)
 	w.into(w.call(program, "POST", at+"/cards", map[string]any{"name": personName, "attestation": screening.ID}), 201, &printed)
 	state := func() string {

@@ -25,10 +25,11 @@ var statement = regexp.MustCompile(`LOG:  (?:execute [^:]*|statement): (.*)`)
 // agencies stand in the trust list.
 var told = []string{"changeAgency", "describeAgency", "namePartner", "raiseQuota", "compromiseAgency"}
 
-// TestAnotherIsUnknown is hostile cases 45 and 91. An id that is another agency's is
+// TestAnotherIsUnknown is hostile cases 45, 46 and 91. An id that is another agency's is
 // answered as one that never was, by every operation with an id in its path, to every
 // role that gets past its door: the same status, body and headers, by the same
-// statements in the database and the same calls of the keystore, one after the other.
+// statements in the database and the same calls of the keystore, one after the other. So
+// is an id of one's own agency, where the case was not assigned to who asks.
 func TestAnotherIsUnknown(t *testing.T) {
 	server := pgtest.New(t, "log_statement=all")
 	w := newWorldIn(t, server.Database(t), func(c *httpapi.Config) { c.Rate, c.StrangerRate = 1e6, 1e6 })
@@ -48,6 +49,9 @@ func TestAnotherIsUnknown(t *testing.T) {
 			mine = append(mine, comer{who: "a person, " + string(role), browser: w.person(w.agency[r.agency], role)})
 		}
 	}
+	colleague := w.admit("Bridge", "NGO", "THA", string(people.Caseworker))
+	mine = append(mine, comer{who: "a colleague's program", token: colleague})
+	mine = append(mine, comer{who: "a colleague", browser: w.person(w.agency["Bridge"], people.Caseworker)})
 	response := func() json.RawMessage {
 		b := mine[1].browser
 		var o options
@@ -58,11 +62,12 @@ func TestAnotherIsUnknown(t *testing.T) {
 		}
 		return made
 	}()
-	record := map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"}
+	record, nobody := map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"}, randomID()
 	status := map[string]string{"action": "withdraw", "reason": "other"}
 	bodies := map[string]any{
 		"makeCaseFindable": map[string]bool{"findable": true}, "attest": screeningBody(t), "issueCard": map[string]string{"name": "SITI"},
-		"copyCase":    map[string]string{"number": "123456789012", "code": "1234567890", "passphrase": "four words or more"},
+		"copyCase":   map[string]string{"number": "123456789012", "code": "1234567890", "passphrase": "four words or more"},
+		"assignCase": map[string]string{"person": nobody}, "joinCases": map[string]string{"case": nobody, "number": "123456789012", "code": "1234567890"},
 		"addDocument": record, "updateDocument": record, "addPage": scan(t), "shareCase": grantTo(spare), "shareDocument": grantTo(spare),
 		"changeAttestation": status, "changeCard": status, "approveDevice": map[string]string{"symbols": "222222"},
 		"changePerson": map[string]any{"roles": []string{"caseworker"}, "handle": "desk-2"}, "agree": map[string]any{"response": response},
@@ -87,10 +92,13 @@ func TestAnotherIsUnknown(t *testing.T) {
 		}
 		tried := 0
 		for _, c := range mine {
+			if strings.HasPrefix(c.who, "a colleague") && !slices.Contains([]string{"case", "document", "attestation", "card"}, name) {
+				continue
+			}
 			ask := func(id string) (answer, []string, []string) {
 				t.Helper()
 				path := strings.Replace(door.Path, names[0][0], id, 1)
-				path = strings.NewReplacer("{page}", "1", "{agency}", spare).Replace(path)
+				path = strings.NewReplacer("{page}", "1", "{agency}", spare, "{person}", nobody).Replace(path)
 				if door.ID == "addPage" {
 					path += "?role=data"
 				}

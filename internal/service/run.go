@@ -256,6 +256,7 @@ func (s *Service) chores(every time.Duration) []chore {
 		{"judge answers", s.followAnswers},
 		{"publish", func(ctx context.Context) error { return s.Board.publishDue(ctx, every) }},
 		{"take expired grants back", func(ctx context.Context) error { _, err := s.Vault.Expire(ctx); return err }},
+		{"forget who attended to cases", s.Vault.ForgetAttendances},
 		{"forget tries with numbers", func(ctx context.Context) error { return s.Issuer.SweepPapers(ctx) }},
 		{"forget who was signed in", func(ctx context.Context) error { return s.Sessions.Sweep(ctx) }},
 		{"forget requests that are over", func(ctx context.Context) error { return s.DB.People().SweepRequests(ctx, s.cfg.Now()) }},

@@ -57,12 +57,12 @@ func assignmentsWhere(ctx context.Context, q querier, h *heads, where string, ar
 	return all, nil
 }
 
-// Assigned returns the assignment of a person to the case of a record.
-func (v *Vault) Assigned(ctx context.Context, record, person string) (a vault.Assignment, err error) {
+// Assigned returns the assignment of a person to a case.
+func (v *Vault) Assigned(ctx context.Context, caseID, person string) (a vault.Assignment, err error) {
 	err = v.db.believed(ctx, func(h *heads) error {
-		all, err := assignmentsWhere(ctx, h.q, h, "JOIN records r ON r.case_id = a.case_id WHERE r.id = $1 AND a.person = $2", record, person)
+		all, err := assignmentsWhere(ctx, h.q, h, "WHERE a.case_id = $1 AND a.person = $2", caseID, person)
 		if err == nil && len(all) != 1 {
-			err = h.absent(ctx, ofCase(record), vault.ErrNotFound)
+			err = h.absent(ctx, ofCase(caseID), vault.ErrNotFound)
 		}
 		if err == nil {
 			a = all[0]

@@ -957,6 +957,30 @@ type Asked struct {
 	Token string `json:"token,omitempty,omitzero"`
 }
 
+// Assigning defines model for Assigning.
+type Assigning struct {
+	// Person 128 random bits in lower-case hex
+	Person ID `json:"person"`
+}
+
+// Attendance Without `until` for who works on the case anyway.
+type Attendance struct {
+	// Case 128 random bits in lower-case hex
+	Case ID `json:"case"`
+
+	// Until RFC 3339, UTC, whole seconds
+	Until Time `json:"until,omitempty,omitzero"`
+}
+
+// Attending defines model for Attending.
+type Attending struct {
+	// Code As it stands on the slip; any decimal digits, spaces and dashes
+	Code CardCode `json:"code"`
+
+	// Number As it is printed on her card; any decimal digits, spaces and dashes
+	Number CardNumber `json:"number"`
+}
+
 // Attestation defines model for Attestation.
 type Attestation struct {
 	// About 128 random bits in lower-case hex
@@ -1036,8 +1060,14 @@ type Card struct {
 	Svg      string `json:"svg"`
 }
 
+// CardCode As it stands on the slip; any decimal digits, spaces and dashes
+type CardCode = private.String
+
 // CardHandle The handle inside the card, 8 bytes in lower-case hex
 type CardHandle = string
+
+// CardNumber As it is printed on her card; any decimal digits, spaces and dashes
+type CardNumber = private.String
 
 // CardOrder defines model for CardOrder.
 type CardOrder struct {
@@ -1081,8 +1111,14 @@ type Case struct {
 	// ID 128 random bits in lower-case hex
 	ID ID `json:"id"`
 
+	// Joined Cases that are about the same person
+	Joined []ID `json:"joined,omitempty,omitzero"`
+
 	// Opened A day, UTC
 	Opened Day `json:"opened"`
+
+	// People Who works on it. If nobody does, it is the supervisor's
+	People []Worker `json:"people,omitempty,omitzero"`
 }
 
 // CaseList defines model for CaseList.
@@ -1535,6 +1571,18 @@ type JoinPasskey struct {
 
 // JoinSecret What stands behind the hash sign of the link
 type JoinSecret = string
+
+// Joining defines model for Joining.
+type Joining struct {
+	// Case 128 random bits in lower-case hex
+	Case ID `json:"case"`
+
+	// Code As it stands on the slip; any decimal digits, spaces and dashes
+	Code CardCode `json:"code"`
+
+	// Number As it is printed on her card; any decimal digits, spaces and dashes
+	Number CardNumber `json:"number"`
+}
 
 // KeyUse defines model for KeyUse.
 type KeyUse string
@@ -2049,6 +2097,15 @@ type WaitingChange struct {
 	Who []Agreeing `json:"who"`
 }
 
+// Worker defines model for Worker.
+type Worker struct {
+	// Person 128 random bits in lower-case hex
+	Person ID `json:"person"`
+
+	// Until RFC 3339, UTC, whole seconds
+	Until Time `json:"until,omitempty,omitzero"`
+}
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
@@ -2161,6 +2218,12 @@ type OpenCaseParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// AttendCaseParams defines parameters for AttendCase.
+type AttendCaseParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // AttestParams defines parameters for Attest.
 type AttestParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -2187,6 +2250,18 @@ type AddDocumentParams struct {
 
 // ShareCaseParams defines parameters for ShareCase.
 type ShareCaseParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// JoinCasesParams defines parameters for JoinCases.
+type JoinCasesParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// AssignCaseParams defines parameters for AssignCase.
+type AssignCaseParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
@@ -2449,6 +2524,9 @@ type ChangeCardJSONRequestBody = StatusOrder
 // OpenCaseJSONRequestBody defines body for OpenCase for application/json ContentType.
 type OpenCaseJSONRequestBody = CaseOrder
 
+// AttendCaseJSONRequestBody defines body for AttendCase for application/json ContentType.
+type AttendCaseJSONRequestBody = Attending
+
 // AttestJSONRequestBody defines body for Attest for application/json ContentType.
 type AttestJSONRequestBody = AttestationOrder
 
@@ -2466,6 +2544,12 @@ type MakeCaseFindableJSONRequestBody = Findable
 
 // ShareCaseJSONRequestBody defines body for ShareCase for application/json ContentType.
 type ShareCaseJSONRequestBody = GrantOrder
+
+// JoinCasesJSONRequestBody defines body for JoinCases for application/json ContentType.
+type JoinCasesJSONRequestBody = Joining
+
+// AssignCaseJSONRequestBody defines body for AssignCase for application/json ContentType.
+type AssignCaseJSONRequestBody = Assigning
 
 // ChangeSigningKeyJSONRequestBody defines body for ChangeSigningKey for application/json ContentType.
 type ChangeSigningKeyJSONRequestBody = CeremonyOrder
@@ -2589,6 +2673,9 @@ type ServerInterface interface {
 	// OpenCase Begin a case
 	// (POST /api/v1/cases)
 	OpenCase(c *gin.Context, params OpenCaseParams)
+	// AttendCase Work for twelve hours on the case of a holder who gave her card and her code
+	// (POST /api/v1/cases/attendances)
+	AttendCase(c *gin.Context, params AttendCaseParams)
 	// EraseCase Erase a case with all its records, pages and history
 	// (DELETE /api/v1/cases/{case})
 	EraseCase(c *gin.Context, pCase PathCase)
@@ -2622,6 +2709,15 @@ type ServerInterface interface {
 	// ReadHistory What was done with the case, for the holder
 	// (GET /api/v1/cases/{case}/history)
 	ReadHistory(c *gin.Context, pCase PathCase)
+	// JoinCases Say that two cases are about one person
+	// (POST /api/v1/cases/{case}/joins)
+	JoinCases(c *gin.Context, pCase PathCase, params JoinCasesParams)
+	// AssignCase Give a case to somebody of my agency
+	// (POST /api/v1/cases/{case}/people)
+	AssignCase(c *gin.Context, pCase PathCase, params AssignCaseParams)
+	// UnassignCase Take a case from somebody, with the next call
+	// (DELETE /api/v1/cases/{case}/people/{person})
+	UnassignCase(c *gin.Context, pCase PathCase, person PathPerson)
 	// ChangeSigningKey Ask that a key which signs is replaced
 	// (POST /api/v1/ceremonies)
 	ChangeSigningKey(c *gin.Context, params ChangeSigningKeyParams)
@@ -3389,6 +3485,49 @@ func (siw *ServerInterfaceWrapper) OpenCase(c *gin.Context) {
 	siw.Handler.OpenCase(c, params)
 }
 
+// AttendCase operation middleware
+func (siw *ServerInterfaceWrapper) AttendCase(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AttendCaseParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.AttendCase(c, params)
+}
+
 // EraseCase operation middleware
 func (siw *ServerInterfaceWrapper) EraseCase(c *gin.Context) {
 
@@ -3806,6 +3945,144 @@ func (siw *ServerInterfaceWrapper) ReadHistory(c *gin.Context) {
 	}
 
 	siw.Handler.ReadHistory(c, pCase)
+}
+
+// JoinCases operation middleware
+func (siw *ServerInterfaceWrapper) JoinCases(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "case" -------------
+	var pCase PathCase
+
+	err = runtime.BindStyledParameterWithOptions("simple", "case", c.Param("case"), &pCase, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter case: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params JoinCasesParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.JoinCases(c, pCase, params)
+}
+
+// AssignCase operation middleware
+func (siw *ServerInterfaceWrapper) AssignCase(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "case" -------------
+	var pCase PathCase
+
+	err = runtime.BindStyledParameterWithOptions("simple", "case", c.Param("case"), &pCase, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter case: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AssignCaseParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.AssignCase(c, pCase, params)
+}
+
+// UnassignCase operation middleware
+func (siw *ServerInterfaceWrapper) UnassignCase(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "case" -------------
+	var pCase PathCase
+
+	err = runtime.BindStyledParameterWithOptions("simple", "case", c.Param("case"), &pCase, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter case: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "person" -------------
+	var person PathPerson
+
+	err = runtime.BindStyledParameterWithOptions("simple", "person", c.Param("person"), &person, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter person: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.UnassignCase(c, pCase, person)
 }
 
 // ChangeSigningKey operation middleware
@@ -5883,6 +6160,10 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/v1/cases", wrapper.OpenCase)
 	router.DELETE(options.BaseURL+"/api/v1/cases/:case", wrapper.EraseCase)
 	router.GET(options.BaseURL+"/api/v1/cases/:case", wrapper.ReadCase)
+	router.POST(options.BaseURL+"/api/v1/cases/:case/people", wrapper.AssignCase)
+	router.DELETE(options.BaseURL+"/api/v1/cases/:case/people/:person", wrapper.UnassignCase)
+	router.POST(options.BaseURL+"/api/v1/cases/:case/joins", wrapper.JoinCases)
+	router.POST(options.BaseURL+"/api/v1/cases/attendances", wrapper.AttendCase)
 	router.PUT(options.BaseURL+"/api/v1/cases/:case/findable", wrapper.MakeCaseFindable)
 	router.GET(options.BaseURL+"/api/v1/cases/:case/history", wrapper.ReadHistory)
 	router.POST(options.BaseURL+"/api/v1/cases/:case/copies", wrapper.CopyCase)
@@ -6574,6 +6855,46 @@ func (response OpenCasedefaultApplicationProblemPlusJSONResponse) VisitOpenCaseR
 	return err
 }
 
+type AttendCaseRequestObject struct {
+	Params AttendCaseParams
+	Body   *AttendCaseJSONRequestBody
+}
+
+type AttendCaseResponseObject interface {
+	VisitAttendCaseResponse(w http.ResponseWriter) error
+}
+
+type AttendCase201JSONResponse Attendance
+
+func (response AttendCase201JSONResponse) VisitAttendCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AttendCasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AttendCasedefaultApplicationProblemPlusJSONResponse) VisitAttendCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type EraseCaseRequestObject struct {
 	Case PathCase `json:"case"`
 }
@@ -7040,6 +7361,110 @@ type ReadHistorydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReadHistorydefaultApplicationProblemPlusJSONResponse) VisitReadHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JoinCasesRequestObject struct {
+	Case   PathCase `json:"case"`
+	Params JoinCasesParams
+	Body   *JoinCasesJSONRequestBody
+}
+
+type JoinCasesResponseObject interface {
+	VisitJoinCasesResponse(w http.ResponseWriter) error
+}
+
+type JoinCases204Response struct {
+}
+
+func (response JoinCases204Response) VisitJoinCasesResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type JoinCasesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response JoinCasesdefaultApplicationProblemPlusJSONResponse) VisitJoinCasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssignCaseRequestObject struct {
+	Case   PathCase `json:"case"`
+	Params AssignCaseParams
+	Body   *AssignCaseJSONRequestBody
+}
+
+type AssignCaseResponseObject interface {
+	VisitAssignCaseResponse(w http.ResponseWriter) error
+}
+
+type AssignCase204Response struct {
+}
+
+func (response AssignCase204Response) VisitAssignCaseResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AssignCasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AssignCasedefaultApplicationProblemPlusJSONResponse) VisitAssignCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnassignCaseRequestObject struct {
+	Case   PathCase   `json:"case"`
+	Person PathPerson `json:"person"`
+}
+
+type UnassignCaseResponseObject interface {
+	VisitUnassignCaseResponse(w http.ResponseWriter) error
+}
+
+type UnassignCase204Response struct {
+}
+
+func (response UnassignCase204Response) VisitUnassignCaseResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UnassignCasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UnassignCasedefaultApplicationProblemPlusJSONResponse) VisitUnassignCaseResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9450,6 +9875,9 @@ type StrictServerInterface interface {
 	// OpenCase Begin a case
 	// (POST /api/v1/cases)
 	OpenCase(ctx context.Context, request OpenCaseRequestObject) (OpenCaseResponseObject, error)
+	// AttendCase Work for twelve hours on the case of a holder who gave her card and her code
+	// (POST /api/v1/cases/attendances)
+	AttendCase(ctx context.Context, request AttendCaseRequestObject) (AttendCaseResponseObject, error)
 	// EraseCase Erase a case with all its records, pages and history
 	// (DELETE /api/v1/cases/{case})
 	EraseCase(ctx context.Context, request EraseCaseRequestObject) (EraseCaseResponseObject, error)
@@ -9483,6 +9911,15 @@ type StrictServerInterface interface {
 	// ReadHistory What was done with the case, for the holder
 	// (GET /api/v1/cases/{case}/history)
 	ReadHistory(ctx context.Context, request ReadHistoryRequestObject) (ReadHistoryResponseObject, error)
+	// JoinCases Say that two cases are about one person
+	// (POST /api/v1/cases/{case}/joins)
+	JoinCases(ctx context.Context, request JoinCasesRequestObject) (JoinCasesResponseObject, error)
+	// AssignCase Give a case to somebody of my agency
+	// (POST /api/v1/cases/{case}/people)
+	AssignCase(ctx context.Context, request AssignCaseRequestObject) (AssignCaseResponseObject, error)
+	// UnassignCase Take a case from somebody, with the next call
+	// (DELETE /api/v1/cases/{case}/people/{person})
+	UnassignCase(ctx context.Context, request UnassignCaseRequestObject) (UnassignCaseResponseObject, error)
 	// ChangeSigningKey Ask that a key which signs is replaced
 	// (POST /api/v1/ceremonies)
 	ChangeSigningKey(ctx context.Context, request ChangeSigningKeyRequestObject) (ChangeSigningKeyResponseObject, error)
@@ -10269,6 +10706,50 @@ func (sh *strictHandler) OpenCase(ctx *gin.Context, params OpenCaseParams) {
 	}
 }
 
+// AttendCase operation middleware
+func (sh *strictHandler) AttendCase(ctx *gin.Context, params AttendCaseParams) {
+	var request AttendCaseRequestObject
+
+	request.Params = params
+
+	var body AttendCaseJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AttendCase(ctx, request.(AttendCaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AttendCase")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(AttendCaseResponseObject); ok {
+		if err := validResponse.VisitAttendCaseResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // EraseCase operation middleware
 func (sh *strictHandler) EraseCase(ctx *gin.Context, pCase PathCase) {
 	var request EraseCaseRequestObject
@@ -10662,6 +11143,123 @@ func (sh *strictHandler) ReadHistory(ctx *gin.Context, pCase PathCase) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ReadHistoryResponseObject); ok {
 		if err := validResponse.VisitReadHistoryResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// JoinCases operation middleware
+func (sh *strictHandler) JoinCases(ctx *gin.Context, pCase PathCase, params JoinCasesParams) {
+	var request JoinCasesRequestObject
+
+	request.Case = pCase
+	request.Params = params
+
+	var body JoinCasesJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.JoinCases(ctx, request.(JoinCasesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "JoinCases")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(JoinCasesResponseObject); ok {
+		if err := validResponse.VisitJoinCasesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AssignCase operation middleware
+func (sh *strictHandler) AssignCase(ctx *gin.Context, pCase PathCase, params AssignCaseParams) {
+	var request AssignCaseRequestObject
+
+	request.Case = pCase
+	request.Params = params
+
+	var body AssignCaseJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AssignCase(ctx, request.(AssignCaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AssignCase")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(AssignCaseResponseObject); ok {
+		if err := validResponse.VisitAssignCaseResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UnassignCase operation middleware
+func (sh *strictHandler) UnassignCase(ctx *gin.Context, pCase PathCase, person PathPerson) {
+	var request UnassignCaseRequestObject
+
+	request.Case = pCase
+	request.Person = person
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnassignCase(ctx, request.(UnassignCaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnassignCase")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(UnassignCaseResponseObject); ok {
+		if err := validResponse.VisitUnassignCaseResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
