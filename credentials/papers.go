@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/private"
 )
@@ -91,21 +90,6 @@ func (is *Issuer) Prove(ctx context.Context, caseID string, number, code private
 		return Proof{}, ErrCode
 	}
 	return Proof{Card: p.ID, Case: p.Case, Agency: p.Agency, OpenKey: p.Card.OpenKey, Signature: p.signature}, nil
-}
-
-// Handed tells of which case, and by which card in use that the actor's agency made, a
-// holder gave her number and code. It is as dear as Given, and ErrCode is the answer to
-// everything else, also to a card of another agency.
-func (is *Issuer) Handed(ctx context.Context, by audit.Actor, number, code private.String) (caseID string, card ID, err error) {
-	d, known, err := is.known(ctx, number, code)
-	switch {
-	case err != nil:
-		return "", "", err
-	case !known || !d.inUse || d.Agency != by.Agency:
-		return "", "", ErrCode
-	default:
-		return d.Case, d.ID, nil
-	}
 }
 
 // paper is a card that somebody asks about by its number.

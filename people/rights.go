@@ -101,7 +101,7 @@ var (
 	kept     = []Relation{Own, Assigned}
 	assigned = []Relation{Assigned}
 	given    = []Relation{Shared, Opened}
-	asked    = []Relation{Assigned, Shared, Opened}
+	toAnswer = []Relation{Assigned, Shared, Opened}
 	answered = []Relation{Own, Assigned, Shared, Opened}
 	opened   = []Relation{Opened}
 )
@@ -123,9 +123,9 @@ var rights = slices.Concat(
 	ofCases(AboutCase, Issue("screening"), Issue("appointment"), Issue("identity"), Issue("document")),
 	[]Right{
 		// These answer an attestation of a case that is shared, whoever keeps it.
-		{Issue("opinion"), AboutCase, asked, []Role{Caseworker}},
+		{Issue("opinion"), AboutCase, toAnswer, []Role{Caseworker}},
 		{Issue("opinion"), AboutCase, answered, []Role{Supervisor, Officer, Mission}},
-		{Issue("reliance"), AboutCase, asked, []Role{Caseworker}},
+		{Issue("reliance"), AboutCase, toAnswer, []Role{Caseworker}},
 		{Issue("reliance"), AboutCase, answered, []Role{Supervisor, Officer}},
 		{Issue("reply"), AboutCase, answered, []Role{Mission}},
 	},

@@ -57,24 +57,22 @@ func (s *Server) UnassignCase(ctx context.Context, r api.UnassignCaseRequestObje
 // AttendCase gives somebody on duty the case of a holder who gave her card and her code.
 func (s *Server) AttendCase(c context.Context, r api.AttendCaseRequestObject) (api.AttendCaseResponseObject, error) {
 	ctx, by := acting(c)
-	leave, err := s.seats.take(ctx, by.ID, s.cfg.Now()) // a code is stretched
+	proof, err := s.proven(ctx, by, "", r.Body.Number, r.Body.Code, nil)
+	if err == nil && proof.Agency != by.Agency {
+		err = credentials.ErrCode
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
-	caseID, card, err := s.cfg.Issuer.Handed(ctx, by, r.Body.Number, r.Body.Code)
-	if err != nil {
-		return nil, err
-	}
-	until, err := s.cfg.Vault.Attend(ctx, by, caseID, string(card))
+	until, err := s.cfg.Vault.Attend(ctx, by, proof.Case, string(proof.Card))
 	if errors.Is(err, vault.ErrNotFound) {
 		err = credentials.ErrCode // it was erased meanwhile
 	}
 	if err != nil {
 		return nil, err
 	}
-	tellsAbout(c, caseID)
-	out := api.Attendance{Case: caseID}
+	tellsAbout(c, proof.Case)
+	out := api.Attendance{Case: proof.Case}
 	if !until.IsZero() {
 		out.Until = formatTime(until)
 	}
@@ -92,19 +90,14 @@ func (s *Server) JoinCases(c context.Context, r api.JoinCasesRequestObject) (api
 	if r.Case == r.Body.Case {
 		return nil, invalid.One("/case", invalid.CodeNotAllowed, "is another case")
 	}
-	leave, err := s.seats.take(ctx, by.ID, s.cfg.Now()) // a code is stretched
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	of, card, err := s.cfg.Issuer.Handed(ctx, by, r.Body.Number, r.Body.Code)
-	if err == nil && of != r.Case && of != r.Body.Case {
+	proof, err := s.proven(ctx, by, "", r.Body.Number, r.Body.Code, nil)
+	if err == nil && proof.Case != r.Case && proof.Case != r.Body.Case {
 		err = credentials.ErrCode
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := s.cfg.Vault.Join(ctx, by, r.Case, r.Body.Case, string(card)); err != nil {
+	if err := s.cfg.Vault.Join(ctx, by, r.Case, r.Body.Case, string(proof.Card)); err != nil {
 		return nil, err
 	}
 	tellsAbout(c, r.Case)

@@ -56,8 +56,9 @@ her card and her code speak for her.
 
 What somebody may do hangs on how the agency stands to the case, too:
 
-- **own**: the agency keeps the case, and it was not given to this person; for what was signed,
-  it is the agency that signed it; for people and devices, it is their agency.
+- **own**: the agency keeps the case, and it was not given to this person; for what
+  was signed, it is the agency that signed it; for people and devices, it is their
+  agency.
 - **assigned**: the agency keeps the case, and the case was given to this person:
   who begins a case works on it, and whoever works on it or supervises gives it to
   others. Its holder gives it for twelve hours, with her card and her code.
