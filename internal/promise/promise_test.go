@@ -23,7 +23,7 @@ import (
 // unbuilt are the rules that the service does not keep yet: a reading that breaks
 // nothing else is no fault. When it is empty, all of them are kept.
 var unbuilt = []promise.Rule{
-	promise.Assigned, promise.Hers, promise.Newest, promise.OwnState, promise.Second, promise.Free,
+	promise.Hers, promise.Newest, promise.OwnState, promise.Second, promise.Free,
 }
 
 // How much is played, and which: SAFECONDUCT_PROMISE is how many sequences,
