@@ -64,7 +64,8 @@ What somebody may do hangs on how the agency stands to the case, too:
   others. Its holder gives it for twelve hours, with her card and her code.
 - **shared**: another agency keeps the case, and has shared the record with this
   one, with the holder's consent.
-- **opened**: it is shared, and the holder has opened it today with her code.
+- **opened**: it is shared, and open to this person, here and for a quarter of an hour,
+  because its holder gave her code for it ([card.md](card.md), Opening a record online).
 - **none**: nothing of these. So it is, too, where an act is about no case.
 
 What somebody sees of a record that he may read stands in [readers.md](readers.md).
