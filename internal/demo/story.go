@@ -322,6 +322,13 @@ func (p *player) screenFelix(ctx context.Context) error {
 		if c.caseID, err = p.open(ctx, "lotus"); err != nil {
 			return err
 		}
+		// The agency's own system began it, and gives it to her: till then it is not hers.
+		if err := one.Get(ctx, "/api/v1/cases/"+c.caseID, nil); caller.Refused(err) != "not_found" {
+			return fmt.Errorf("a case that is not hers: %w", err)
+		}
+		if err := p.agencies["lotus"].Post(ctx, "/api/v1/cases/"+c.caseID+"/people", map[string]string{"person": one.Me.ID}, nil); err != nil {
+			return err
+		}
 		if c.screening, err = p.state(ctx, one, c.caseID, screening(felix, p.now())); err != nil {
 			return err
 		}
