@@ -26,8 +26,9 @@ targets=$(grep -rnoE --include='*_test.go' --exclude-dir=build --exclude-dir=nod
 [ -n "$targets" ] || { echo "no fuzzer found: the scan in scripts/fuzz.sh is broken" >&2; exit 1; }
 
 mkdir -p "$BIN"
-# binary PACKAGE: where its instrumented test program lies.
-binary() { local p=${1#./}; echo "$BIN/${p//\//-}.test"; }
+# binary PACKAGE: where its instrumented test program lies. go names it so, and refuses
+# two packages whose names end alike.
+binary() { echo "$BIN/${1##*/}.test"; }
 export -f binary
 
 instrument=()
@@ -37,9 +38,10 @@ for p in "$module/..." archive/tar image/... github.com/go-jose/go-jose/... gith
 done
 
 echo "-- building"
-cut -d' ' -f1 <<<"$targets" | sort -u | while read -r package; do
-  go test -c "${instrument[@]}" -o "$(binary "$package")" "$package"
-done
+# All of them at once: one after the other, go read the tree as many times, and linked on
+# one core.
+mapfile -t packages < <(cut -d' ' -f1 <<<"$targets" | sort -u)
+go test -c "${instrument[@]}" -o "$BIN/" "${packages[@]}"
 
 # patience LENGTH: after how many seconds a fuzzer is taken to hang: five minutes, and
 # the time that it was given (15s, 10m, 8h).
