@@ -9,6 +9,7 @@ import (
 	"image"
 	"image/png"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -63,6 +64,7 @@ type canary struct {
 	needles  map[string]string // what it is → the value
 	searched int64
 	env      []string // of the service, besides this test's
+	sought   *sought  // what needles come to, made when they are searched for
 }
 
 type leak struct{ where, what string }
@@ -283,16 +285,89 @@ func (c *canary) searchFolder(dir string) []leak {
 	return leaks
 }
 
+// search goes through data once, whatever it is that is looked for: where the first four
+// bytes of a form stand, the whole is compared.
 func (c *canary) search(where string, data []byte) []leak {
 	c.searched += int64(len(data))
-	var leaks []leak
-	for what, value := range c.needles {
-		for _, form := range forms(value) {
-			if len(form) >= 6 && bytes.Contains(data, form) {
-				leaks = append(leaks, leak{where, what})
-				break
+	sought := c.formsOfAll()
+	found := map[string]bool{}
+	for i := range max(0, len(data)-shortest+1) {
+		head := binary.LittleEndian.Uint32(data[i:])
+		if !sought.begins[fold(head)] {
+			continue
+		}
+		for _, f := range sought.by[head] {
+			if bytes.HasPrefix(data[i:], f.bytes) {
+				found[f.what] = true
 			}
 		}
 	}
+	var leaks []leak
+	for what := range found {
+		leaks = append(leaks, leak{where, what})
+	}
 	return leaks
+}
+
+// TestCanarySearch: whatever is looked for is found in every form, wherever it stands.
+func TestCanarySearch(t *testing.T) {
+	c := newCanary(t)
+	c.needles["a picture"] = "\x00\x00\x00\rIHDR"
+	around := append(make([]byte, 40), "as told in the story of his journey, 0123456789abcdef"...)
+	if leaks := c.search("noise", around); len(leaks) > 0 {
+		t.Errorf("found %v in noise", leaks)
+	}
+	for what, value := range c.needles {
+		for n, form := range forms(value) {
+			if len(form) < shortest {
+				continue
+			}
+			for _, at := range []int{0, 17, len(around)} {
+				data := slices.Concat(around[:at], form, around[at:])
+				if leaks := c.search("here", data); !slices.Contains(leaks, leak{"here", what}) {
+					t.Errorf("%s, form %d at %d: not found", what, n, at)
+				}
+				if leaks := c.search("cut", data[:at+len(form)-1]); at == len(around) && slices.Contains(leaks, leak{"cut", what}) {
+					t.Errorf("%s, form %d without its end: found", what, n)
+				}
+			}
+		}
+	}
+}
+
+// shortest is how long a form is at least that is searched for.
+const shortest = 6
+
+// sought are the forms of all needles by their first four bytes.
+type sought struct {
+	needles map[string]string
+	begins  [1 << 16]bool // by the first four bytes, folded
+	by      map[uint32][]form
+}
+
+// form is one way in which what a needle is may be written.
+type form struct {
+	what  string
+	bytes []byte
+}
+
+func fold(head uint32) uint16 { return uint16(head>>16) ^ uint16(head)*31 }
+
+// formsOfAll makes the list anew when there is more to look for.
+func (c *canary) formsOfAll() *sought {
+	if c.sought != nil && maps.Equal(c.sought.needles, c.needles) {
+		return c.sought
+	}
+	c.sought = &sought{needles: maps.Clone(c.needles), by: map[uint32][]form{}}
+	for what, value := range c.needles {
+		for _, b := range forms(value) {
+			if len(b) < shortest {
+				continue
+			}
+			head := binary.LittleEndian.Uint32(b)
+			c.sought.begins[fold(head)] = true
+			c.sought.by[head] = append(c.sought.by[head], form{what, b})
+		}
+	}
+	return c.sought
 }
