@@ -94,7 +94,7 @@ PLAIN := ./cmd/verifier-wasm ./internal/enginetest ./internal/picture/... ./inte
 .PHONY: plain
 plain: web ## tests of processes, of readers against each other, and of rooms that do one thing at a time
 	@scripts/install.sh test
-	$(call tests,plain,pkgname) -p 4 -count=1 -vet=off -timeout 30m -skip '$(ENGINES)' $(PLAIN)
+	$(call tests,plain,pkgname) -p 4 -parallel 4 -count=1 -vet=off -timeout 30m -skip '$(ENGINES)' $(PLAIN)
 
 # Tests wait for each other and for servers: several packages at a time keep two cores at
 # work, the longest of them first. All of them run each time, whatever go has in its cache: a
