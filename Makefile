@@ -9,6 +9,7 @@ CYCLES ?= 200
 MINUTES ?= 10
 COUNT ?= 6
 PEOPLE ?= 1000,10000
+PAIRS ?= 250
 SEED ?= 1
 CASE ?= -1
 ADDR ?= 127.0.0.1:8080
@@ -175,6 +176,10 @@ chaos: ## two replicas while everything around them breaks, long form (MINUTES=1
 .PHONY: bench
 bench: ## speed of the formats against what cannot be avoided, as ratios (COUNT=6 rounds)
 	@scripts/bench.sh $(COUNT)
+
+.PHONY: timing
+timing: ## whether the time of an answer tells what exists (PAIRS=250); on a machine that does nothing else
+	SAFECONDUCT_TIMING=$(PAIRS) $(GO) test -count=1 -timeout 120m -run '^TestTiming$$' -v ./internal/httpapi
 
 .PHONY: simulate
 simulate: ## what grows with people and devices, and what it costs (PEOPLE=1000,10000); writes docs/scale.md
