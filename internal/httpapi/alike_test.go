@@ -73,6 +73,9 @@ func TestPapersWorkAlike(t *testing.T) {
 		{"a desk", func(number, code string) answer {
 			return w.call(ngo, "POST", at+"/copies", map[string]string{"number": number, "code": code, "passphrase": "four words or more"})
 		}, 1},
+		{"whoever is on duty", func(number, code string) answer {
+			return w.call(ngo, "POST", "/api/v1/cases/attendances", map[string]string{"number": number, "code": code})
+		}, 1},
 	} {
 		w.wrongCodes = 1
 		door.ask(shut.Number, made.Code) // what is done once in a while is done, and the number is shut

@@ -62,10 +62,27 @@ func TestDoorsOfTheContract(t *testing.T) {
 			t.Errorf("%s: door %q, weight %d", key, o.door, o.weight)
 		}
 		used[o.door] = true
+		// Whoever takes number and code stretches one.
+		if takesCode(o) && !o.public && o.weight < 10 {
+			t.Errorf("%s weighs %d", key, o.weight)
+		}
 	}
 	for name := range doors {
 		if !used[name] && name != doorUnknown {
 			t.Errorf("nobody comes by the door %s", name)
 		}
 	}
+}
+
+// takesCode reports whether a body has the number of a card and her code, or a proof that
+// may be made of them.
+func takesCode(o *operation) bool {
+	if o.spec.Operation.RequestBody == nil || !o.json {
+		return false
+	}
+	members := o.spec.Operation.RequestBody.Value.Content.Get(mediaJSON).Schema.Value.Properties
+	if proof := members["proof"]; proof != nil {
+		members = proof.Value.Properties
+	}
+	return members["number"] != nil && members["code"] != nil
 }
