@@ -42,6 +42,10 @@ const (
 // last.
 var Parts = []Part{PartIdentity, PartPortrait, PartDocument, PartPages, PartAttestations, PartStatus}
 
+// PurposeDanger is what two people open a record for without its holder: her life is in
+// danger, or somebody's. It is no purpose that she shares it for.
+const PurposeDanger = "danger_to_life"
+
 // Access is how somebody comes to read something of a case.
 type Access struct {
 	Own     bool   // his agency keeps the case, or has signed what he reads
@@ -92,7 +96,7 @@ func readerIn(of Recipient, purpose string) Reader {
 			return ReaderAuthority
 		}
 		return ReaderCaseworker
-	case "confirm_identity", "travel_document", "shelter", "reunion":
+	case "confirm_identity", "travel_document", "shelter", "reunion", PurposeDanger:
 		return ReaderCaseworker
 	default:
 		return ""

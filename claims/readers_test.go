@@ -201,6 +201,7 @@ func TestReaderOf(t *testing.T) {
 	helping := map[string]claims.Reader{
 		"confirm_identity": claims.ReaderCaseworker, "travel_document": claims.ReaderCaseworker, "protection": claims.ReaderCaseworker,
 		"legal_aid": claims.ReaderLawyer, "medical": claims.ReaderMedical, "shelter": claims.ReaderCaseworker, "reunion": claims.ReaderCaseworker,
+		claims.PurposeDanger: claims.ReaderCaseworker,
 	}
 	want := map[string]map[string]claims.Reader{
 		"NGO": helping, "x_Shelter": helping, "x_InternationalOrganisation": helping,

@@ -37,19 +37,25 @@ const (
 	Withdrawn RequestState = "withdrawn"
 )
 
-// requestLife is how long people have to agree, and openLife how long they have that
-// and a record is open, without its holder.
+// requestLife is how long people have to agree, openLife how long they have that and a
+// record is open, without its holder, and againLife how long they have to let an agency
+// open one once more, which it does on the day on which it asked.
 const (
 	requestLife = 72 * time.Hour
 	openLife    = 15 * time.Minute
+	againLife   = 24 * time.Hour
 )
 
 // life is how long an act is good for something.
 func life(do string) time.Duration {
-	if do == roster.DoOpen {
+	switch do {
+	case roster.DoOpen:
 		return openLife
+	case roster.DoAgain:
+		return againLife
+	default:
+		return requestLife
 	}
-	return requestLife
 }
 
 // ToldFor is how long those are told of an act who have to be.
@@ -144,10 +150,15 @@ func (r *Roster) AskSealed(ctx context.Context, by audit.Actor, do, agency strin
 }
 
 // mayAsk lets a person ask for what she may agree to, and a program for what its role
-// may manage. More cards an agency asks for itself, and others agree.
+// may manage. More cards, and to open a record once more, an agency asks for itself, and
+// others agree.
 func (r *Roster) mayAsk(s roster.State, by audit.Actor, act approval.Act) error {
 	if s.MayAgree(act, by.ID) || manages(s, by, act) && !forPeople(s, act) {
 		return nil
+	}
+	var again roster.Again
+	if p := s.People[by.ID]; act.Do == roster.DoAgain && act.Read(&again) == nil && p.Agency == again.Reader && s.Present(p) {
+		return MayIn(by, RecordOpen, Shared)
 	}
 	if p := s.People[by.ID]; act.Do == roster.DoRaiseQuota && p.Agency == act.Agency && s.Present(p) {
 		return MayFor(by, MemberManage, act.Agency)
@@ -405,6 +416,31 @@ func (r *Roster) Opened(ctx context.Context, by audit.Actor, record string) (boo
 		}
 	}
 	return false, nil
+}
+
+// Again tells how often people of a record's keeper have let an agency open it once more
+// today. No row says so: acts and proofs do.
+func (r *Roster) Again(ctx context.Context, agency, record string) (n int, err error) {
+	now := r.cfg.Now()
+	all, err := r.cfg.Store.Agreed(ctx, roster.DoAgain, now)
+	if err != nil {
+		return 0, fmt.Errorf("read the requests: %w", err)
+	}
+	for _, q := range all {
+		var a roster.Again
+		asked := time.Unix(q.Act.Expires, 0).Add(-againLife)
+		if q.State != Done || q.Act.Do != roster.DoAgain || q.Act.Read(&a) != nil || a.Reader != agency || a.Record != record || !sameDay(asked, now) {
+			continue
+		}
+		if r.Holds(ctx, q.Act, q.Proofs) == nil {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func sameDay(a, b time.Time) bool {
+	return a.UTC().Format(time.DateOnly) == b.UTC().Format(time.DateOnly)
 }
 
 // Withdraw ends a request before enough have agreed: by whoever asked, or by one who

@@ -17,6 +17,10 @@ import (
 type Purpose string
 
 func (p Purpose) check(c *invalid.Checker) {
+	if p == claims.PurposeDanger {
+		c.Add("/purpose", invalid.CodeNotAllowed, "is what two people agree to without her: nobody shares for it")
+		return
+	}
 	c.OneOf("/purpose", string(p), claims.Values("sharing_purpose"), invalid.Required)
 }
 

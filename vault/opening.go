@@ -44,6 +44,11 @@ const (
 	openingLife = 15 * time.Minute
 )
 
+// openingsADay is how often a record is opened to one agency on a day, before somebody of
+// the agency that keeps it has to say yes to once more. Whoever kept card and code comes
+// no further with them.
+const openingsADay = 3
+
 // Challenge is what a device signs over, so that a signature serves once.
 type Challenge struct {
 	Nonce   string // base64url of 128 random bits
@@ -105,6 +110,9 @@ func (o Opening) check(how How, now time.Time) error {
 	c.Must((o.Device != "") == (how == ByDevice) && len(o.Device) <= 64, "/device", invalid.CodeFormat, "is a device's id")
 	o.Purpose.check(&c)
 	checkParts(&c, o.Parts)
+	if how == Left {
+		return c.Err()
+	}
 	if d := now.Unix()/60 - o.Minute; d > int64(clockSkew.Minutes()) || -d > int64(clockSkew.Minutes()) {
 		c.Add("/minute", "clock", "is within five minutes of the service's clock")
 	}
@@ -160,6 +168,43 @@ func (v *Vault) openSigned(ctx context.Context, by audit.Actor, o Opening, like 
 	return v.open(ctx, by, o, like, now)
 }
 
+// OpenLeft takes one of the readings that the holder left for the actor's agency, without
+// her: the caller has made sure that he is a person who is signed in. It looks at record,
+// purpose and parts of o. ErrNotOpened if she left none by what was shared, ErrSpent if
+// none is left.
+func (v *Vault) OpenLeft(ctx context.Context, by audit.Actor, o Opening) (expires time.Time, err error) {
+	if err := requireActor(by); err != nil {
+		return time.Time{}, err
+	}
+	now := v.now().UTC()
+	if err := o.check(Left, now); err != nil {
+		return time.Time{}, err
+	}
+	return v.open(ctx, by, o, Opened{How: Left}, now)
+}
+
+// AskByTwo says where a record is that is shared with the actor's agency, and notes who
+// asks to open it without its holder, and where: it is open to him there once two people
+// have agreed.
+func (v *Vault) AskByTwo(ctx context.Context, by audit.Actor, record string) (caseID, keeper string, err error) {
+	if by.At == "" {
+		return "", "", ErrActor
+	}
+	r, g, err := v.shared(ctx, by, record)
+	if err != nil {
+		return "", "", err
+	}
+	now := v.now().UTC()
+	asked := Opened{
+		ID: newID(), Grant: g.ID, Word: g.Word, Record: r.ID, Case: r.Case, Agency: by.Agency, Person: by.ID, At: by.At,
+		How: ByTwo, Purpose: claims.PurposeDanger, Parts: common(openByTwo, g.Parts), Expires: now.Add(openingLife).Truncate(time.Second),
+	}
+	if err := v.store.Open(ctx, []Opened{asked}, 0, now); err != nil {
+		return "", "", fmt.Errorf("vault: ask to open a record: %w", err)
+	}
+	return r.Case, r.Agency, nil
+}
+
 // takeNonce spends a nonce that was given to the actor for an opening.
 func (v *Vault) takeNonce(ctx context.Context, by audit.Actor, nonce string, now time.Time) error {
 	n, err := v.store.TakeNonce(ctx, nonce)
@@ -192,38 +237,53 @@ func (v *Vault) open(ctx context.Context, by audit.Actor, o Opening, like Opened
 	if err != nil {
 		return time.Time{}, err
 	}
-	refused := v.stands(ctx, like)
-	if refused != nil && !errors.Is(refused, ErrDevice) && !errors.Is(refused, ErrSignature) {
+	refused := v.holds(ctx, like)
+	if refused != nil && !gone(refused) {
 		return time.Time{}, refused
 	}
 	var opened []Opened
 	if refused == nil {
 		opened, refused = o.within(grants, r, like)
 	}
-	kind, said := "record.opened", facts{"how": like.How, "purpose": o.Purpose, "parts": o.Parts}
-	if refused != nil {
-		kind = "opening.refused"
-	}
-	if len(opened) > 0 {
-		said["grants"] = grantsOf(opened)
-	}
+	said := facts{"how": like.How, "purpose": o.Purpose, "parts": o.Parts}
 	if like.Device != "" {
 		said["device"], said["minute"] = like.Device, o.Minute
 	}
-	entry, err := v.entry(r, by, kind, said)
+	switch {
+	case like.How == Left && errors.Is(refused, ErrNotFound): // nothing proves that he has to do with it
+		return time.Time{}, refused
+	case refused != nil:
+		return time.Time{}, v.refuse(ctx, by, r, said, refused)
+	}
+	told := maps.Clone(said)
+	told["grants"] = grantsOf(opened)
+	entry, err := v.entry(r, by, "record.opened", told)
 	if err != nil {
 		return time.Time{}, err
 	}
-	if refused != nil {
-		if err := v.store.Append(ctx, entry); err != nil {
-			return time.Time{}, fmt.Errorf("vault: open a record: %w", err)
-		}
-		return time.Time{}, refused
+	again, err := v.again(ctx, by.Agency, r.ID)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("vault: how often was it let: %w", err)
 	}
-	if err := v.store.Open(ctx, opened, now, entry); err != nil {
+	switch err := v.store.Open(ctx, opened, openingsADay+again, now, entry); {
+	case errors.Is(err, ErrSpent) || errors.Is(err, ErrAgain):
+		return time.Time{}, v.refuse(ctx, by, r, said, err)
+	case err != nil:
 		return time.Time{}, fmt.Errorf("vault: open a record: %w", err)
 	}
 	return like.Expires, nil
+}
+
+// refuse tells the holder of a try that opened nothing, and returns why it did not.
+func (v *Vault) refuse(ctx context.Context, by audit.Actor, r Record, said facts, why error) error {
+	entry, err := v.entry(r, by, "opening.refused", said)
+	if err == nil {
+		err = v.store.Append(ctx, entry)
+	}
+	if err != nil {
+		return fmt.Errorf("vault: open a record: %w", err)
+	}
+	return why
 }
 
 // within is what an opening opens: of each grant in force to the agency, what was asked
@@ -236,8 +296,17 @@ func (o Opening) within(grants []Shared, r Record, like Opened) (opened []Opened
 		if g.Agency != like.Agency || g.Record != r.ID && r.ID != r.Case {
 			continue
 		}
+		if like.How == Left && g.Readings == 0 {
+			if errors.Is(err, ErrNotFound) {
+				err = ErrNotOpened
+			}
+			continue
+		}
 		err = ErrBeyond
 		like.Parts = common(o.Parts, g.Parts)
+		if r.ID != g.Record { // with the case, what there is of a document
+			like.Parts = common(like.Parts, partsOfDocument)
+		}
 		if g.Purpose != o.Purpose || len(like.Parts) == 0 {
 			continue
 		}
@@ -250,6 +319,10 @@ func (o Opening) within(grants []Shared, r Record, like Opened) (opened []Opened
 	}
 	return opened, nil
 }
+
+// partsOfDocument are those that a document has. All of them have something in a case's
+// own record.
+var partsOfDocument = []Part{PartIdentity, PartPortrait, PartDocument, PartPages}
 
 // grantsOf are the grants that openings are of.
 func grantsOf(opened []Opened) []string {
@@ -266,10 +339,11 @@ func common(a, b []Part) []Part {
 }
 
 // opened lists the parts of a shared record that are open to the actor now: to the one
-// person who opened them, where she did, until they are closed. Everything that an
-// opening hangs on is asked anew at each reading, so that what ends it ends it with the
-// next request, wherever that is answered.
-func (v *Vault) opened(ctx context.Context, by audit.Actor, g Shared) (parts []Part, err error) {
+// person who opened them, where she did, until they are closed; for the purpose of the
+// grant, or by two for their own. Everything that an opening hangs on is asked anew at
+// each reading, so that what ends it ends it with the next request, wherever that is
+// answered.
+func (v *Vault) opened(ctx context.Context, by audit.Actor, g Shared, purpose Purpose) (parts []Part, err error) {
 	if by.At == "" {
 		return nil, nil
 	}
@@ -279,23 +353,22 @@ func (v *Vault) opened(ctx context.Context, by audit.Actor, g Shared) (parts []P
 		return nil, err
 	}
 	for _, o := range all {
-		if o.Person != by.ID || o.At != by.At || o.Agency != by.Agency || o.Grant != g.ID || o.Purpose != g.Purpose || !now.Before(o.Expires) {
+		if o.Person != by.ID || o.At != by.At || o.Agency != by.Agency || o.Grant != g.ID || o.Purpose != purpose || !now.Before(o.Expires) {
 			continue
 		}
-		switch err := v.stands(ctx, o); {
-		case errors.Is(err, ErrDevice) || errors.Is(err, ErrSignature):
-			continue
-		case err != nil:
+		switch err := v.holds(ctx, o); {
+		case err == nil:
+			parts = append(parts, common(o.Parts, g.Parts)...)
+		case !gone(err):
 			return nil, err
 		}
-		parts = append(parts, common(o.Parts, g.Parts)...)
 	}
 	return parts, nil
 }
 
-// stands asks whether device and card of an opening are there and in use: when it is
-// made, and at each reading. ErrDevice and ErrSignature if one is not.
-func (v *Vault) stands(ctx context.Context, o Opened) error {
+// holds asks whether what an opening came by is there still: when it is made, and at each
+// reading. An error that is gone if not.
+func (v *Vault) holds(ctx context.Context, o Opened) error {
 	if o.How == ByDevice {
 		switch admitted, err := v.admitted(ctx, o.Device, o.Agency); {
 		case err != nil:
@@ -304,13 +377,33 @@ func (v *Vault) stands(ctx context.Context, o Opened) error {
 			return ErrDevice
 		}
 	}
-	switch inUse, err := v.cardInUse(ctx, o.Case, o.Card); {
-	case err != nil:
-		return fmt.Errorf("vault: is the card in use: %w", err)
-	case !inUse:
-		return ErrSignature
+	switch o.How {
+	case ByDevice, ByCode:
+		switch inUse, err := v.cardInUse(ctx, o.Case, o.Card); {
+		case err != nil:
+			return fmt.Errorf("vault: is the card in use: %w", err)
+		case !inUse:
+			return ErrSignature
+		}
+		return nil
+	case Left:
+		return nil
+	case ByTwo:
+		switch agreed, err := v.byTwo(ctx, audit.Actor{ID: o.Person, Agency: o.Agency}, o.Record); {
+		case err != nil:
+			return fmt.Errorf("vault: ask who has opened it: %w", err)
+		case !agreed:
+			return ErrNotOpened
+		}
+		return nil
+	default:
+		return ErrNotOpened
 	}
-	return nil
+}
+
+// gone tells whether an opening is over because of what it came by.
+func gone(err error) bool {
+	return errors.Is(err, ErrDevice) || errors.Is(err, ErrSignature) || errors.Is(err, ErrNotOpened)
 }
 
 // readable finds a record that the actor may read one of some parts of, as one of his own,
@@ -334,17 +427,17 @@ func (v *Vault) readable(ctx context.Context, by audit.Actor, id string, parts .
 		return Record{}, claims.Access{}, ErrNotFound
 	}
 	on := claims.Access{Purpose: string(g.Purpose)}
-	if on.Parts, err = v.opened(ctx, by, g); err != nil {
+	if on.Parts, err = v.opened(ctx, by, g, g.Purpose); err != nil {
 		return Record{}, claims.Access{}, err
 	}
 	isOpen := func(p Part) bool { return slices.Contains(on.Parts, p) }
 	if slices.ContainsFunc(parts, func(p Part) bool { return !isOpen(p) }) {
-		open, err := v.byTwo(ctx, by, r.ID)
+		two, err := v.opened(ctx, by, g, claims.PurposeDanger)
 		if err != nil {
-			return Record{}, claims.Access{}, fmt.Errorf("vault: ask who has opened it: %w", err)
+			return Record{}, claims.Access{}, err
 		}
-		if open {
-			on.Parts = append(on.Parts, openByTwo...)
+		if len(two) > 0 {
+			on.Purpose, on.Parts = claims.PurposeDanger, append(on.Parts, two...)
 		}
 	}
 	if !slices.ContainsFunc(parts, isOpen) {
@@ -393,27 +486,35 @@ func (v *Vault) reading(ctx context.Context, r Record, by audit.Actor, kind stri
 	return v.store.Append(ctx, entry)
 }
 
-// Shared is where a record is that is shared with the actor's agency now, so that people
-// may agree to open it without its holder. ErrNotFound for every other.
+// Shared is where a record is that is shared with the actor's agency now. ErrNotFound for
+// every other.
 func (v *Vault) Shared(ctx context.Context, by audit.Actor, record string) (caseID, keeper string, err error) {
-	if err := requireActor(by); err != nil {
+	r, _, err := v.shared(ctx, by, record)
+	if err != nil {
 		return "", "", err
 	}
+	return r.Case, r.Agency, nil
+}
+
+func (v *Vault) shared(ctx context.Context, by audit.Actor, record string) (Record, Shared, error) {
+	if err := requireActor(by); err != nil {
+		return Record{}, Shared{}, err
+	}
 	if !isID(record) {
-		return "", "", ErrNotFound
+		return Record{}, Shared{}, ErrNotFound
 	}
 	r, err := v.store.Record(ctx, record)
 	if err != nil {
-		return "", "", err
+		return Record{}, Shared{}, err
 	}
 	g, err := v.store.Grant(ctx, r.ID, by.Agency)
 	switch {
 	case err != nil:
-		return "", "", err
+		return Record{}, Shared{}, err
 	case g.Until.Before(v.today()) || r.Agency == by.Agency:
-		return "", "", ErrNotFound
+		return Record{}, Shared{}, ErrNotFound
 	}
-	return r.Case, r.Agency, nil
+	return r, g, nil
 }
 
 // TellOpened writes into the history of a case, for its holder, that a record was opened
@@ -432,6 +533,26 @@ func (v *Vault) TellOpened(ctx context.Context, by audit.Actor, record string, p
 	}
 	if err != nil {
 		return fmt.Errorf("vault: tell that a record was opened: %w", err)
+	}
+	return nil
+}
+
+// TellAgain writes into the history of a case that somebody of its agency has let another
+// one open a record once more today.
+func (v *Vault) TellAgain(ctx context.Context, by audit.Actor, record, reader, asked string) error {
+	r, err := v.store.Record(ctx, record)
+	switch {
+	case err != nil:
+		return err
+	case r.Agency != by.Agency:
+		return ErrNotFound
+	}
+	entry, err := v.entry(r, by, "record.read_again", facts{"reader": reader, "asked": asked})
+	if err == nil {
+		err = v.store.Append(ctx, entry)
+	}
+	if err != nil {
+		return fmt.Errorf("vault: tell that a record may be opened again: %w", err)
 	}
 	return nil
 }

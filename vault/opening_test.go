@@ -171,3 +171,108 @@ func TestNothingIsInUse(t *testing.T) {
 func saying(is bool, err error) func(context.Context, string, string) (bool, error) {
 	return func(context.Context, string, string) (bool, error) { return is, err }
 }
+
+// TestLeft: the readings that she left for an agency are taken one by one, each by one
+// person for a quarter of an hour, and there are no more of them.
+func TestLeft(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	o := vault.Opening{Record: d.ID, Purpose: "confirm_identity", Parts: []vault.Part{vault.PartDocument}}
+	take := func(by audit.Actor) error { _, err := w.OpenLeft(ctx, by, o); return err }
+	read := func(by audit.Actor) error { _, err := w.ReadDocument(ctx, by, d.ID); return err }
+	w.is("nothing is shared", take(w.second), vault.ErrNotFound)
+	w.share(d.ID, w.second)
+	w.is("she left none", take(w.second), vault.ErrNotOpened)
+
+	given := w.grant(d.ID, w.second)
+	given.Parts, given.Readings = []vault.Part{vault.PartDocument}, 2
+	_, err := w.Share(ctx, w.worker, given, vault.Signed{})
+	w.ok(err)
+	colleague := w.second
+	colleague.ID = id()
+	o.Purpose = "protection"
+	w.is("another purpose", take(w.second), vault.ErrBeyond)
+	o.Purpose, o.Parts = "confirm_identity", []vault.Part{vault.PartPages}
+	w.is("another part", take(w.second), vault.ErrBeyond)
+	o.Parts = []vault.Part{vault.PartDocument}
+	w.ok(take(w.second))
+	w.ok(read(w.second))
+	w.is("to a colleague", read(colleague), vault.ErrNotOpened)
+	w.now = w.now.Add(15 * time.Minute)
+	w.is("after a quarter of an hour", read(w.second), vault.ErrNotOpened)
+	w.ok(take(colleague))
+	w.ok(read(colleague))
+	w.is("a third", take(w.second), vault.ErrSpent)
+	w.open(w.second, d.ID, vault.PartDocument) // she can still give her code
+	w.ok(read(w.second))
+	w.ok(w.TakeBack(ctx, w.worker, d.ID, w.second.Agency))
+	w.is("taken back", read(colleague), vault.ErrNotFound)
+	w.has(c.ID, "record.opened", 3)
+	w.has(c.ID, "opening.refused", 4)
+}
+
+// TestOpenedOften: whoever kept card and code opens a record three times on a day, and
+// then somebody of its agency says yes to each.
+func TestOpenedOften(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	w.share(c.ID, w.second)
+	w.now = time.Date(2026, 3, 3, 9, 0, 0, 0, time.UTC)
+	open := func() error {
+		_, err := w.OpenRecord(ctx, w.second, w.signed(w.second, c.ID, vault.PartAttestations), w.card)
+		return err
+	}
+	for range 3 {
+		w.ok(open())
+	}
+	w.is("a fourth", open(), vault.ErrAgain)
+	w.again = 1
+	w.ok(open())
+	w.is("a fifth", open(), vault.ErrAgain)
+	w.again = 0
+	w.now = w.now.AddDate(0, 0, 1)
+	w.ok(open())
+	w.has(c.ID, "opening.refused", 2)
+}
+
+// TestOpenByTwo: what two people open without her is of what was shared, to the one who
+// asked, where she did, and ends as everything that is opened.
+func TestOpenByTwo(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	d := w.newDocument(c.ID)
+	given := w.grant(d.ID, w.second)
+	given.Parts = []vault.Part{vault.PartDocument}
+	_, err := w.Share(ctx, w.worker, given, vault.Signed{})
+	w.ok(err)
+	read := func(by audit.Actor) error { _, err := w.ReadDocument(ctx, by, d.ID); return err }
+	elsewhere := w.second
+	elsewhere.At = id()
+	_, _, err = w.AskByTwo(ctx, w.embassy, d.ID)
+	w.is("what is not shared", err, vault.ErrNotFound)
+	_, _, err = w.AskByTwo(ctx, w.second, d.ID)
+	w.ok(err)
+	w.is("nobody has agreed", read(w.second), vault.ErrNotOpened)
+	w.agreed[w.second.ID+" "+d.ID] = true
+	w.ok(read(w.second))
+	w.is("in another session", read(elsewhere), vault.ErrNotOpened)
+	_, err = w.ReadPage(ctx, w.second, d.ID, 1)
+	w.is("what was not shared of it", err, vault.ErrNotOpened)
+	w.now = w.now.Add(15 * time.Minute)
+	w.is("after a quarter of an hour", read(w.second), vault.ErrNotOpened)
+	_, _, err = w.AskByTwo(ctx, w.second, d.ID)
+	w.ok(err)
+	w.ok(read(w.second))
+	w.share(d.ID, w.second)
+	w.is("shared again", read(w.second), vault.ErrNotOpened)
+
+	g := w.grant(d.ID, w.second)
+	g.Purpose = "danger_to_life"
+	if _, err := w.Share(ctx, w.worker, g, vault.Signed{}); err == nil {
+		t.Error("a holder shares for what two people agree to without her")
+	}
+}

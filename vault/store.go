@@ -75,6 +75,9 @@ type Shared struct {
 	Purpose  Purpose
 	Parts    []Part
 	Readings int       // 0: at the counter only; else how many she left for the agency
+	Taken    int       // how many of those the agency has taken
+	Opened   int       // how often the record was opened to it on OpenedOn
+	OpenedOn time.Time // the last day on which it was; zero before
 	Until    time.Time // the last day, midnight UTC
 	Day      time.Time // when it was given
 }
@@ -86,6 +89,8 @@ type How string
 const (
 	ByDevice How = "device" // its holder's card and code, and a device of the agency that read it
 	ByCode   How = "code"   // number and code, given to the service
+	Left     How = "left"   // a reading that she left for the agency
+	ByTwo    How = "two"    // two people of the agency agree to it, without her
 )
 
 // Opened is a row about an opening: of what one grant is of, to one person, where she
@@ -229,8 +234,11 @@ type Store interface {
 	// TakeNonce removes a challenge and returns it. Of many calls with one
 	// nonce exactly one gets it.
 	TakeNonce(ctx context.Context, nonce string) (Nonce, error)
-	// Open keeps openings, all of one case, and forgets those that expired before now.
-	Open(ctx context.Context, opened []Opened, now time.Time, entries ...audit.Entry) error
+	// Open keeps openings, all of one case, and forgets those that expired before now. With
+	// each, but those by two, it counts one to the grant on its day, and takes one of the
+	// readings that were left. ErrNotFound if the grant is another one by now, ErrSpent if
+	// no reading is left, ErrAgain if there were most on the day already; then none is kept.
+	Open(ctx context.Context, opened []Opened, most int, now time.Time, entries ...audit.Entry) error
 	// Openings returns a person's openings by a grant that have not expired.
 	Openings(ctx context.Context, grant, person string, now time.Time) ([]Opened, error)
 

@@ -84,6 +84,13 @@ var (
 	// record for, or for more of it.
 	ErrBeyond = errors.New("vault: the opening is for more than was shared")
 
+	// ErrSpent says that no reading is left of those that the holder left for an agency.
+	ErrSpent = errors.New("vault: no readings are left")
+
+	// ErrAgain says that an agency has opened a record as often as it may on a day: for
+	// once more somebody of the agency that keeps it has to say yes.
+	ErrAgain = errors.New("vault: the record was opened often enough today")
+
 	// ErrBudget says that today's look-ups are spent.
 	ErrBudget = errors.New("vault: no look-ups are left today")
 
@@ -157,6 +164,10 @@ type Config struct {
 	// because people have agreed to it who may; nil means that none ever is.
 	OpenedByTwo func(ctx context.Context, by audit.Actor, record string) (bool, error)
 
+	// AllowedAgain tells how often people of the agency that keeps a record have let an
+	// agency open it once more today; nil means never.
+	AllowedAgain func(ctx context.Context, agency, record string) (int, error)
+
 	// KeyringDamaged is told, with ErrIntegrity, of a key file that does not open
 	// as the record's own. Nil if nobody wants to know.
 	KeyringDamaged func(error)
@@ -175,6 +186,7 @@ type Vault struct {
 	byTwo     func(ctx context.Context, by audit.Actor, record string) (bool, error)
 	cardInUse func(ctx context.Context, caseID, card string) (bool, error)
 	admitted  func(ctx context.Context, device, agency string) (bool, error)
+	again     func(ctx context.Context, agency, record string) (int, error)
 
 	cases  keyedMutex    // one change of a case at a time
 	pixels *queue        // bounds the memory of the pictures being decoded
@@ -214,6 +226,9 @@ func New(cfg Config) (*Vault, error) {
 	if cfg.Admitted == nil {
 		cfg.Admitted = never
 	}
+	if cfg.AllowedAgain == nil {
+		cfg.AllowedAgain = func(context.Context, string, string) (int, error) { return 0, nil }
+	}
 	decoy, err := age.GenerateHybridIdentity()
 	if err != nil {
 		return nil, fmt.Errorf("vault: make a recipient: %w", err)
@@ -222,7 +237,7 @@ func New(cfg Config) (*Vault, error) {
 	return &Vault{
 		store: cfg.Store, keyring: cfg.Keyring, blobs: cfg.Blobs, keys: cfg.Keys, directory: cfg.Directory,
 		network: cfg.Network, now: cfg.Now, damaged: cfg.KeyringDamaged, byTwo: cfg.OpenedByTwo,
-		cardInUse: cfg.CardInUse, admitted: cfg.Admitted,
+		cardInUse: cfg.CardInUse, admitted: cfg.Admitted, again: cfg.AllowedAgain,
 		// One core stays for everybody else: drawing a picture takes a second.
 		pixels: newQueue(maxDecoded, min(2, max(1, cores-1))),
 		argon:  make(chan struct{}, cores),

@@ -177,6 +177,8 @@ type world struct {
 	devices   map[string]string // agencies, by id
 	card      vault.Card        // the holder's, of every case
 	inUse     string            // the id of the card that is
+	agreed    map[string]bool   // two have agreed to open a record: "person record"
+	again     int               // how often an agency was let open one once more
 
 	worker, embassy, second audit.Actor // an NGO, a mission of the holder's state, another NGO
 }
@@ -187,7 +189,7 @@ func newWorld(t *testing.T) *world {
 		worker:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker", At: id()},
 		embassy: audit.Actor{ID: id(), Agency: id(), Role: "mission", At: id()},
 		second:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker", At: id()},
-		devices: map[string]string{}, card: vault.Card{ID: id(), OpenKey: cardPublic},
+		devices: map[string]string{}, agreed: map[string]bool{}, card: vault.Card{ID: id(), OpenKey: cardPublic},
 	}
 	w.inUse = w.card.ID
 	w.directory = directory{w.worker.Agency: {Class: "NGO", Country: "KHM"},
@@ -211,7 +213,11 @@ func newWorld(t *testing.T) *world {
 		Directory: w.directory,
 		Now:       func() time.Time { return w.now },
 		CardInUse: func(_ context.Context, _, card string) (bool, error) { return card == w.inUse, nil },
-		Admitted:  func(_ context.Context, device, agency string) (bool, error) { return w.devices[device] == agency, nil },
+		OpenedByTwo: func(_ context.Context, by audit.Actor, record string) (bool, error) {
+			return w.agreed[by.ID+" "+record], nil
+		},
+		AllowedAgain: func(context.Context, string, string) (int, error) { return w.again, nil },
+		Admitted:     func(_ context.Context, device, agency string) (bool, error) { return w.devices[device] == agency, nil },
 	})
 	w.ok(err)
 	vault.CheapIndex(w.Vault)

@@ -48,7 +48,10 @@ func TestOpenedWithoutHolder(t *testing.T) {
 	keeper, stranger := w.person(w.agency["Lotus"], people.Supervisor), w.person(w.agency["Bridge"], people.Supervisor)
 	at, document := w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"})
 	record := document[len("/api/v1/documents/"):]
-	want := map[string]string{"record": record, "purpose": "confirm_identity"}
+	want := map[string]string{"record": record, "purpose": "danger_to_life"}
+	if got := asks.call("POST", "/api/v1/openings/without-holder", map[string]string{"record": record, "purpose": "confirm_identity"}); got.status != http.StatusBadRequest {
+		t.Errorf("for less than a life: %d %s", got.status, got.body)
+	}
 	if got := asks.call("POST", "/api/v1/openings/without-holder", want); got.status != http.StatusNotFound {
 		t.Errorf("what is not shared: %d %s", got.status, got.body)
 	}
@@ -79,7 +82,9 @@ func TestOpenedWithoutHolder(t *testing.T) {
 	if got := reads(asks); got != http.StatusOK {
 		t.Errorf("to the one who asked: %d", got)
 	}
-	for name, b := range map[string]*browser{"the other who agreed": admin, "a program": {world: w}} {
+	elsewhere := &browser{world: w, key: asks.key}
+	w.into(elsewhere.signIn(), 201, nil)
+	for name, b := range map[string]*browser{"the other who agreed": admin, "she in another browser": elsewhere, "a program": {world: w}} {
 		if got := reads(b); got == http.StatusOK {
 			t.Errorf("%s reads it", name)
 		}

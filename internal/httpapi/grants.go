@@ -125,7 +125,7 @@ func (s *Server) ListShared(ctx context.Context, _ api.ListSharedRequestObject) 
 
 func grantOf(g vault.Shared) api.Grant {
 	out := api.Grant{
-		ID: g.ID, Record: g.Record, Agency: g.Agency, Purpose: api.Purpose(g.Purpose), Parts: []api.Part{}, Readings: g.Readings, Until: formatDay(g.Until),
+		ID: g.ID, Record: g.Record, Agency: g.Agency, Purpose: api.Purpose(g.Purpose), Parts: []api.Part{}, Readings: g.Readings, Taken: g.Taken, Until: formatDay(g.Until),
 	}
 	for _, p := range g.Parts {
 		out.Parts = append(out.Parts, api.Part(p))

@@ -440,7 +440,7 @@ var forStrangers = map[string]bool{
 // forPeople are the routes that no token opens, whosever it is: TestPeopleOverHTTP
 // goes through them.
 var forPeople = []string{
-	"POST /api/v1/openings/without-holder",
+	"POST /api/v1/openings/without-holder", "POST /api/v1/openings/left", "POST /api/v1/openings/again",
 	"GET /api/v1/sessions", "GET /api/v1/sessions/self", "DELETE /api/v1/sessions/self",
 	"POST /api/v1/keys/options", "POST /api/v1/keys", "DELETE /api/v1/keys/{id}",
 	"POST /api/v1/requests/{id}/approvals", "DELETE /api/v1/founding", "POST /api/v1/lock",

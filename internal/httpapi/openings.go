@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/safeconduct/safeconduct/approval"
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
@@ -99,11 +100,52 @@ func openedUntil(t time.Time) api.OpenedJSONResponse {
 	return api.OpenedJSONResponse{Expires: formatTime(t)}
 }
 
+// OpenLeft takes a reading that the holder left for the agency. The contract lets people
+// alone come here.
+func (s *Server) OpenLeft(asked context.Context, r api.OpenLeftRequestObject) (api.OpenLeftResponseObject, error) {
+	ctx, by := acting(asked)
+	caseID, _, err := s.cfg.Vault.Shared(ctx, by, r.Body.Record)
+	if err != nil {
+		return nil, err
+	}
+	expires, err := s.cfg.Vault.OpenLeft(ctx, by, vault.Opening{
+		Record: r.Body.Record, Purpose: vault.Purpose(r.Body.Purpose), Parts: partsOf(r.Body.Parts),
+	})
+	if err != nil {
+		return nil, err
+	}
+	tellsAbout(asked, caseID)
+	return api.OpenLeft201JSONResponse{OpenedJSONResponse: openedUntil(expires)}, nil
+}
+
+// OpenAgain asks the agency that keeps a record whether it may be opened once more today.
+func (s *Server) OpenAgain(ctx context.Context, r api.OpenAgainRequestObject) (api.OpenAgainResponseObject, error) {
+	ctx, by := acting(ctx)
+	caseID, keeper, err := s.cfg.Vault.Shared(ctx, by, r.Body.Record)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.ask(ctx, by, roster.DoAgain, keeper, &roster.Again{Case: caseID, Record: r.Body.Record, Reader: by.Agency})
+	if err != nil {
+		return nil, err
+	}
+	return api.OpenAgain202JSONResponse{AskedJSONResponse: out}, nil
+}
+
+// tellAgain says in the holder's history that her record may be opened once more.
+func (s *Server) tellAgain(ctx context.Context, by audit.Actor, act approval.Act) error {
+	var a roster.Again
+	if err := act.Read(&a); err != nil {
+		return err
+	}
+	return s.cfg.Vault.TellAgain(ctx, by, a.Record, a.Reader, act.By)
+}
+
 // OpenWithoutHolder asks two people of the agency to agree that a record which is shared
 // with it is open to the asker for a quarter of an hour, without the holder's code.
 func (s *Server) OpenWithoutHolder(ctx context.Context, r api.OpenWithoutHolderRequestObject) (api.OpenWithoutHolderResponseObject, error) {
 	ctx, by := acting(ctx)
-	caseID, keeper, err := s.cfg.Vault.Shared(ctx, by, r.Body.Record)
+	caseID, keeper, err := s.cfg.Vault.AskByTwo(ctx, by, r.Body.Record)
 	if err != nil {
 		return nil, err
 	}

@@ -144,6 +144,8 @@ var faults = []struct {
 	{vault.ErrSignature, fault{http.StatusForbidden, "opening.refused", "The opening is not signed with this card and its code"}},
 	{vault.ErrDevice, fault{http.StatusForbidden, "opening.device", "The device is not one of your agency's, or not any more"}},
 	{vault.ErrBeyond, fault{http.StatusForbidden, "opening.beyond_grant", "The record was shared for another purpose, or less of it"}},
+	{vault.ErrSpent, fault{http.StatusForbidden, "readings_spent", "None is left of the readings that the holder left for your agency"}},
+	{vault.ErrAgain, fault{http.StatusForbidden, "read_again", "The record was opened often enough today; ask the agency that keeps it to let it be opened once more"}},
 	{vault.ErrBudget, faultBudget},
 	{vault.ErrMediaType, faultMediaType},
 	{vault.ErrUnreadable, fault{http.StatusUnprocessableEntity, "image_unreadable", "The picture cannot be read; take or save it again"}},

@@ -340,6 +340,8 @@ func (s *Server) decide(ctx context.Context, by audit.Actor, q people.Request) (
 		}
 	case roster.DoOpen:
 		err = s.tellOpened(ctx, asker, agreed)
+	case roster.DoAgain:
+		err = s.tellAgain(ctx, by, q.Act)
 	default:
 		err = people.ErrConflict
 	}

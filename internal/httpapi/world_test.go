@@ -71,6 +71,7 @@ type world struct {
 	tokens     map[string]string // by "agency role"
 	agency     map[string]string // ids by name
 	devices    map[string]string // ids by agency
+	again      int               // how often more than usual a record is opened on a day
 }
 
 // witness sees what shows that something may be signed, as a signer does.
@@ -201,6 +202,10 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	kept, err := vault.New(vault.Config{
 		Store: w.db.Vault(), Keyring: keyring, Blobs: pages, Keys: w.keys, Directory: directory{w.net}, Network: w.net.ID(),
 		OpenedByTwo: w.people.Opened, Admitted: w.people.Admitted,
+		AllowedAgain: func(ctx context.Context, agency, record string) (int, error) {
+			n, err := w.people.Again(ctx, agency, record)
+			return n + w.again, err
+		},
 		CardInUse: func(ctx context.Context, caseID, card string) (bool, error) {
 			return w.cfg.Issuer.CardInUse(ctx, caseID, credentials.ID(card))
 		},

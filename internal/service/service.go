@@ -305,7 +305,7 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if s.Vault, err = vault.New(vault.Config{
 		Store: journaled{s.DB.Vault(), s.Offsite}, Keyring: s.keyring, Blobs: s.Objects, Keys: s.Keys,
 		Directory: members{s.Network}, Network: s.Network.ID(), Now: s.cfg.Now, KeyringDamaged: s.keyring.damage,
-		OpenedByTwo: s.People.Opened, CardInUse: s.cardInUse, Admitted: s.People.Admitted,
+		OpenedByTwo: s.People.Opened, CardInUse: s.cardInUse, Admitted: s.People.Admitted, AllowedAgain: s.People.Again,
 	}); err != nil {
 		return err
 	}

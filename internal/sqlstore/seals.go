@@ -185,6 +185,9 @@ func (k *sealer) grant(g grantRow) seal {
 	if g.ID != "" || g.Word != "" || g.parts != 0 || g.Readings != 0 { // else it is the seal of before there were any
 		m = m.text(g.ID, g.Word).number(g.parts, int64(g.Readings))
 	}
+	if g.Taken != 0 || g.Opened != 0 || g.openedOn != 0 { // else nothing was opened by it
+		m = m.number(int64(g.Taken), int64(g.Opened), g.openedOn)
+	}
 	return k.seal(sealedGrant, m)
 }
 

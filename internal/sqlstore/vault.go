@@ -555,12 +555,12 @@ func (v *Vault) Share(ctx context.Context, s vault.Shared, entries ...audit.Entr
 		_, err = tx.ExecContext(ctx,
 			`INSERT INTO grants (record_id, agency, case_id, purpose, until_day, day, id, word_id, parts, readings)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (record_id, agency) DO UPDATE
-			SET purpose = $4, until_day = $5, day = $6, id = $7, word_id = $8, parts = $9, readings = $10`,
+			SET purpose = $4, until_day = $5, day = $6, id = $7, word_id = $8, parts = $9, readings = $10, taken = 0, opened = 0, opened_on = 0`,
 			s.Record, s.Agency, s.Case, s.Purpose, toDay(s.Until), toDay(s.Day), s.ID, s.Word, parts, s.Readings)
 		if err != nil {
 			return fmt.Errorf("sqlstore: share: %w", err)
 		}
-		of.put(h.grant(grantRow{s, parts}))
+		of.put(h.grant(grantRow{Shared: s, parts: parts}))
 		return v.db.appendEntries(ctx, tx, h, entries...)
 	})
 }
@@ -590,7 +590,8 @@ func (v *Vault) TakeBack(ctx context.Context, record, agency string, entries ...
 type grantRow struct {
 	vault.Shared
 
-	parts int64
+	parts    int64
+	openedOn int64 // 0 before it was
 }
 
 // shared is the grant as the vault knows it. One from before grants had ids has one that
@@ -604,11 +605,14 @@ func (g grantRow) shared() vault.Shared {
 	return s
 }
 
-const selectGrant = "SELECT record_id, case_id, agency, purpose, until_day, day, id, word_id, parts, readings FROM grants "
+const selectGrant = "SELECT record_id, case_id, agency, purpose, until_day, day, id, word_id, parts, readings, taken, opened, opened_on FROM grants "
 
 func scanGrant(row scanner) (g grantRow, err error) {
 	var until, day int64
-	err = row.Scan(&g.Record, &g.Case, &g.Agency, &g.Purpose, &until, &day, &g.ID, &g.Word, &g.parts, &g.Readings)
+	err = row.Scan(&g.Record, &g.Case, &g.Agency, &g.Purpose, &until, &day, &g.ID, &g.Word, &g.parts, &g.Readings, &g.Taken, &g.Opened, &g.openedOn)
+	if g.openedOn != 0 {
+		g.OpenedOn = fromDay(g.openedOn)
+	}
 	g.Until, g.Day, g.Parts = fromDay(until), fromDay(day), partsOf(g.parts)
 	return g, err
 }
@@ -716,8 +720,8 @@ func (v *Vault) TakeNonce(ctx context.Context, nonce string) (n vault.Nonce, err
 	return n, err
 }
 
-// Open keeps openings.
-func (v *Vault) Open(ctx context.Context, opened []vault.Opened, now time.Time, entries ...audit.Entry) error {
+// Open keeps openings, and counts them.
+func (v *Vault) Open(ctx context.Context, opened []vault.Opened, most int, now time.Time, entries ...audit.Entry) error {
 	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM openings WHERE expires < $1", now.Unix()); err != nil {
 			return fmt.Errorf("sqlstore: forget openings: %w", err)
@@ -726,12 +730,56 @@ func (v *Vault) Open(ctx context.Context, opened []vault.Opened, now time.Time, 
 			if err := openCase(ctx, tx, h, o.Case); err != nil {
 				return err
 			}
+			if o.How != vault.ByTwo {
+				if err := countOpening(ctx, tx, h, o, most, toDay(now)); err != nil {
+					return err
+				}
+			}
 			if err := addOpening(ctx, tx, h, o); err != nil {
 				return err
 			}
 		}
 		return v.db.appendEntries(ctx, tx, h, entries...)
 	})
+}
+
+// countOpening counts an opening to its grant. The row is in the head of its case, so that
+// of two that count at once one comes after the other.
+func countOpening(ctx context.Context, tx *sql.Tx, h *heads, o vault.Opened, most int, today int64) error {
+	g, err := grantIn(ctx, tx, h, o.Record, o.Agency)
+	if err != nil {
+		return err
+	}
+	if g.shared().ID != o.Grant {
+		return vault.ErrNotFound
+	}
+	of, err := h.of(ctx, ofCase(g.Case))
+	if err == nil {
+		err = of.take(h.grant(g), g.Record)
+	}
+	if err != nil {
+		return err
+	}
+	if g.openedOn != today {
+		g.Opened, g.openedOn = 0, today
+	}
+	left := o.How == vault.Left
+	switch {
+	case left && g.Taken >= g.Readings:
+		return vault.ErrSpent
+	case g.Opened >= most:
+		return vault.ErrAgain
+	}
+	if g.Opened++; left {
+		g.Taken++
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE grants SET taken = $1, opened = $2, opened_on = $3 WHERE record_id = $4 AND agency = $5",
+		g.Taken, g.Opened, g.openedOn, g.Record, g.Agency)
+	if err != nil {
+		return fmt.Errorf("sqlstore: count an opening: %w", err)
+	}
+	of.put(h.grant(g))
+	return nil
 }
 
 func addOpening(ctx context.Context, tx *sql.Tx, h *heads, o vault.Opened) error {

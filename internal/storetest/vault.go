@@ -344,23 +344,78 @@ func vaultOpenings(t *testing.T, s vault.Store) {
 	ctx := t.Context()
 	c := newCase(t, s, "agency-a")
 	now := Day(0).Add(9 * time.Hour)
+	g := vault.Shared{
+		ID: NewID(), Record: c.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Parts: vault.Parts, Readings: 2, Until: Day(5), Day: Day(0),
+	}
+	ok(t, s.Share(ctx, g, Entry(t, c.ID)))
 	o := vault.Opened{
-		ID: NewID(), Grant: NewID(), Word: NewID(), Record: c.ID, Case: c.ID, Agency: "agency-b", Person: NewID(), At: NewID(),
+		ID: NewID(), Grant: g.ID, Word: NewID(), Record: c.ID, Case: c.ID, Agency: "agency-b", Person: NewID(), At: NewID(),
 		How: vault.ByDevice, Device: NewID(), Card: NewID(), Purpose: "protection",
 		Parts: []vault.Part{vault.PartPortrait, vault.PartPages}, Expires: now.Add(15 * time.Minute),
 	}
-	ok(t, s.Open(ctx, []vault.Opened{o}, now, Entry(t, c.ID)))
+	counted := func(taken, opened, day int) {
+		t.Helper()
+		got := get[vault.Shared](t)(s.Grant(ctx, c.ID, "agency-b"))
+		same(t, "readings taken", got.Taken, taken)
+		same(t, "opened", got.Opened, opened)
+		same(t, "on", got.OpenedOn, Day(day))
+	}
+	again := func(how vault.How, most int, at time.Time) error {
+		o := o
+		o.ID, o.How, o.Expires = NewID(), how, at.Add(15*time.Minute)
+		return s.Open(ctx, []vault.Opened{o}, most, at)
+	}
+	ok(t, s.Open(ctx, []vault.Opened{o}, 3, now, Entry(t, c.ID)))
 	same(t, "opening", get[[]vault.Opened](t)(s.Openings(ctx, o.Grant, o.Person, now)), []vault.Opened{o})
 	same(t, "by another grant", len(get[[]vault.Opened](t)(s.Openings(ctx, NewID(), o.Person, now))), 0)
 	same(t, "to another person", len(get[[]vault.Opened](t)(s.Openings(ctx, o.Grant, NewID(), now))), 0)
 	same(t, "a second too late", len(get[[]vault.Opened](t)(s.Openings(ctx, o.Grant, o.Person, o.Expires))), 0)
 	other := o
 	other.ID, other.Parts = NewID(), []vault.Part{"everything"}
-	if s.Open(ctx, []vault.Opened{other}, now, Entry(t, c.ID)) == nil {
+	if s.Open(ctx, []vault.Opened{other}, 3, now, Entry(t, c.ID)) == nil {
 		t.Error("an unknown part was kept")
 	}
-	is(t, "the same one again", s.Open(ctx, []vault.Opened{o}, now, Entry(t, c.ID)), vault.ErrConflict)
-	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, c.ID))), 2)
+	is(t, "the same one again", s.Open(ctx, []vault.Opened{o}, 3, now, Entry(t, c.ID)), vault.ErrConflict)
+
+	counted(0, 1, 0)
+	is(t, "what was left", again(vault.Left, 3, now), nil)
+	counted(1, 2, 0)
+	is(t, "by two", again(vault.ByTwo, 0, now), nil)
+	counted(1, 2, 0)
+	is(t, "once more than may be", again(vault.ByCode, 2, now), vault.ErrAgain)
+	is(t, "the last of what was left, of many at once", atOnce(8, func() error { return again(vault.Left, 100, now) }), vault.ErrSpent)
+	counted(2, 3, 0)
+	is(t, "the next day", again(vault.ByCode, 1, now.AddDate(0, 0, 1)), nil)
+	counted(2, 1, 1)
+	g.ID = NewID()
+	ok(t, s.Share(ctx, g, Entry(t, c.ID)))
+	same(t, "given again, nothing is taken", get[vault.Shared](t)(s.Grant(ctx, c.ID, "agency-b")), g)
+	is(t, "of the grant of before", again(vault.ByCode, 3, now), vault.ErrNotFound)
+	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, c.ID))), 4)
+}
+
+// atOnce does something many times at once: once it goes well, and each other time it
+// answers what atOnce does.
+func atOnce(n int, do func() error) (refused error) {
+	answers := make(chan error, n)
+	for range n {
+		go func() { answers <- do() }()
+	}
+	went := 0
+	for range n {
+		switch err := <-answers; {
+		case err == nil:
+			went++
+		case refused == nil || errors.Is(err, refused):
+			refused = err
+		default:
+			return err
+		}
+	}
+	if went != 1 {
+		return fmt.Errorf("it went well %d times", went)
+	}
+	return refused
 }
 
 func vaultAssignments(t *testing.T, s vault.Store) {
@@ -448,7 +503,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	e := Entry(t, c.ID)
 	ok(t, s.AddObject(ctx, object(d, 1, 1, e.ID), nil, e))
 	ok(t, s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Until: Day(5), Day: Day(0)}, Entry(t, c.ID)))
-	ok(t, s.Open(ctx, []vault.Opened{{ID: NewID(), Record: d.ID, Case: c.ID, Agency: "agency-b", Parts: vault.Parts, Expires: Day(1)}}, Day(0), Entry(t, c.ID)))
+	ok(t, s.Open(ctx, []vault.Opened{{ID: NewID(), Record: d.ID, Case: c.ID, Agency: "agency-b", How: vault.ByTwo, Parts: vault.Parts, Expires: Day(1)}}, 0, Day(0), Entry(t, c.ID)))
 	ok(t, s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "ana", By: "ana"}, Day(0), Entry(t, c.ID)))
 
 	j := vault.Erasure{Case: c.ID, Agency: "agency-a", Records: []string{c.ID}, Day: Day(1), MAC: []byte("mac")}

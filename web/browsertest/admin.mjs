@@ -325,7 +325,7 @@ async function madeUp(page, service, look, words, digits) {
     who: [{ id: hex("5"), agency: hex("4"), agreed: false }, { id: hex("6"), agency: hex("4"), agreed: true }], lines: lines(act, more),
   });
   const embassy = [
-    asks("d", "record.open", [["what.record", hex("e")], ["what.keeper", hex("2")], ["what.purpose", "legal_aid"]]),
+    asks("d", "record.open", [["what.record", hex("e")], ["what.keeper", hex("2")], ["what.purpose", "danger_to_life"]]),
     asks("e", "number.look_up", [["what.order", "AAAA"], ["order.kind", "EMERGENCY_TRAVEL_DOCUMENT"], ["order.issuing_state", "UTO"], ["order.document_number", "L898902C3"], ["order.birth_date", "740812"]]),
   ];
   await answer("sessions/self", { id: hex("5"), agency: hex("4"), agency_name: "Made-up Embassy", roles: ["mission"], handle: "desk-5", network: "Made-up network", demo: true, signed_in: soon, keys: [] });

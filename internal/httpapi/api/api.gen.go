@@ -297,6 +297,21 @@ func (e DocumentKind) Valid() bool {
 	}
 }
 
+// Defines values for EmergencyOrderPurpose.
+const (
+	DangerToLife EmergencyOrderPurpose = "danger_to_life"
+)
+
+// Valid indicates whether the value is a known member of the EmergencyOrderPurpose enum.
+func (e EmergencyOrderPurpose) Valid() bool {
+	switch e {
+	case DangerToLife:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EnrolmentState.
 const (
 	EnrolmentStatePending EnrolmentState = "pending"
@@ -785,6 +800,12 @@ type ActLine struct {
 	// At Where it stands in what is signed, as in what.agency
 	At    string `json:"at"`
 	Value string `json:"value"`
+}
+
+// AgainOrder defines model for AgainOrder.
+type AgainOrder struct {
+	// Record 128 random bits in lower-case hex
+	Record ID `json:"record"`
 }
 
 // Agency defines model for Agency.
@@ -1297,11 +1318,14 @@ type Doubts = []Doubt
 
 // EmergencyOrder defines model for EmergencyOrder.
 type EmergencyOrder struct {
-	Purpose Purpose `json:"purpose"`
+	Purpose EmergencyOrderPurpose `json:"purpose"`
 
 	// Record 128 random bits in lower-case hex
 	Record ID `json:"record"`
 }
+
+// EmergencyOrderPurpose defines model for EmergencyOrder.Purpose.
+type EmergencyOrderPurpose string
 
 // Enrolment defines model for Enrolment.
 type Enrolment struct {
@@ -1384,6 +1408,9 @@ type Grant struct {
 
 	// Record 128 random bits in lower-case hex
 	Record ID `json:"record"`
+
+	// Taken How many of these were taken
+	Taken int `json:"taken"`
 
 	// Until A day, UTC
 	Until Day `json:"until"`
@@ -1595,6 +1622,15 @@ type Label = string
 
 // Language BCP 47
 type Language = string
+
+// LeftOpeningOrder defines model for LeftOpeningOrder.
+type LeftOpeningOrder struct {
+	Parts   OpenedParts `json:"parts"`
+	Purpose Purpose     `json:"purpose"`
+
+	// Record 128 random bits in lower-case hex
+	Record ID `json:"record"`
+}
 
 // LookUpOrder defines model for LookUpOrder.
 type LookUpOrder struct {
@@ -2380,6 +2416,12 @@ type OpenRecordParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// OpenAgainParams defines parameters for OpenAgain.
+type OpenAgainParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // OpenByCodeParams defines parameters for OpenByCode.
 type OpenByCodeParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -2388,6 +2430,12 @@ type OpenByCodeParams struct {
 
 // ChallengeOpeningParams defines parameters for ChallengeOpening.
 type ChallengeOpeningParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// OpenLeftParams defines parameters for OpenLeft.
+type OpenLeftParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
@@ -2590,11 +2638,17 @@ type AddMemberJSONRequestBody = MemberOrder
 // OpenRecordJSONRequestBody defines body for OpenRecord for application/json ContentType.
 type OpenRecordJSONRequestBody = OpeningOrder
 
+// OpenAgainJSONRequestBody defines body for OpenAgain for application/json ContentType.
+type OpenAgainJSONRequestBody = AgainOrder
+
 // OpenByCodeJSONRequestBody defines body for OpenByCode for application/json ContentType.
 type OpenByCodeJSONRequestBody = CodeOpeningOrder
 
 // ChallengeOpeningJSONRequestBody defines body for ChallengeOpening for application/json ContentType.
 type ChallengeOpeningJSONRequestBody = ChallengeOrder
+
+// OpenLeftJSONRequestBody defines body for OpenLeft for application/json ContentType.
+type OpenLeftJSONRequestBody = LeftOpeningOrder
 
 // OpenWithoutHolderJSONRequestBody defines body for OpenWithoutHolder for application/json ContentType.
 type OpenWithoutHolderJSONRequestBody = EmergencyOrder
@@ -2805,12 +2859,18 @@ type ServerInterface interface {
 	// OpenRecord Open a record with the holder's card and code, which a device of the agency has read
 	// (POST /api/v1/openings)
 	OpenRecord(c *gin.Context, params OpenRecordParams)
+	// OpenAgain Ask to open a record once more today
+	// (POST /api/v1/openings/again)
+	OpenAgain(c *gin.Context, params OpenAgainParams)
 	// OpenByCode Open a record with the number of the holder's card and her code
 	// (POST /api/v1/openings/by-code)
 	OpenByCode(c *gin.Context, params OpenByCodeParams)
 	// ChallengeOpening Ask to open a record
 	// (POST /api/v1/openings/challenges)
 	ChallengeOpening(c *gin.Context, params ChallengeOpeningParams)
+	// OpenLeft Take one of the readings that the holder left for my agency
+	// (POST /api/v1/openings/left)
+	OpenLeft(c *gin.Context, params OpenLeftParams)
 	// OpenWithoutHolder Ask to open a shared record for a quarter of an hour, without the holder's code
 	// (POST /api/v1/openings/without-holder)
 	OpenWithoutHolder(c *gin.Context, params OpenWithoutHolderParams)
@@ -5133,6 +5193,49 @@ func (siw *ServerInterfaceWrapper) OpenRecord(c *gin.Context) {
 	siw.Handler.OpenRecord(c, params)
 }
 
+// OpenAgain operation middleware
+func (siw *ServerInterfaceWrapper) OpenAgain(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpenAgainParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.OpenAgain(c, params)
+}
+
 // OpenByCode operation middleware
 func (siw *ServerInterfaceWrapper) OpenByCode(c *gin.Context) {
 
@@ -5217,6 +5320,49 @@ func (siw *ServerInterfaceWrapper) ChallengeOpening(c *gin.Context) {
 	}
 
 	siw.Handler.ChallengeOpening(c, params)
+}
+
+// OpenLeft operation middleware
+func (siw *ServerInterfaceWrapper) OpenLeft(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpenLeftParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.OpenLeft(c, params)
 }
 
 // OpenWithoutHolder operation middleware
@@ -6187,6 +6333,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/v1/openings/challenges", wrapper.ChallengeOpening)
 	router.POST(options.BaseURL+"/api/v1/openings", wrapper.OpenRecord)
 	router.POST(options.BaseURL+"/api/v1/openings/by-code", wrapper.OpenByCode)
+	router.POST(options.BaseURL+"/api/v1/openings/left", wrapper.OpenLeft)
+	router.POST(options.BaseURL+"/api/v1/openings/again", wrapper.OpenAgain)
 	router.POST(options.BaseURL+"/api/v1/openings/without-holder", wrapper.OpenWithoutHolder)
 	router.POST(options.BaseURL+"/api/v1/look-ups", wrapper.LookUp)
 	router.POST(options.BaseURL+"/api/v1/verifications", wrapper.Verify)
@@ -8649,6 +8797,46 @@ func (response OpenRecorddefaultApplicationProblemPlusJSONResponse) VisitOpenRec
 	return err
 }
 
+type OpenAgainRequestObject struct {
+	Params OpenAgainParams
+	Body   *OpenAgainJSONRequestBody
+}
+
+type OpenAgainResponseObject interface {
+	VisitOpenAgainResponse(w http.ResponseWriter) error
+}
+
+type OpenAgain202JSONResponse struct{ AskedJSONResponse }
+
+func (response OpenAgain202JSONResponse) VisitOpenAgainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenAgaindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpenAgaindefaultApplicationProblemPlusJSONResponse) VisitOpenAgainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type OpenByCodeRequestObject struct {
 	Params OpenByCodeParams
 	Body   *OpenByCodeJSONRequestBody
@@ -8718,6 +8906,46 @@ type ChallengeOpeningdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChallengeOpeningdefaultApplicationProblemPlusJSONResponse) VisitChallengeOpeningResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenLeftRequestObject struct {
+	Params OpenLeftParams
+	Body   *OpenLeftJSONRequestBody
+}
+
+type OpenLeftResponseObject interface {
+	VisitOpenLeftResponse(w http.ResponseWriter) error
+}
+
+type OpenLeft201JSONResponse struct{ OpenedJSONResponse }
+
+func (response OpenLeft201JSONResponse) VisitOpenLeftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenLeftdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpenLeftdefaultApplicationProblemPlusJSONResponse) VisitOpenLeftResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10007,12 +10235,18 @@ type StrictServerInterface interface {
 	// OpenRecord Open a record with the holder's card and code, which a device of the agency has read
 	// (POST /api/v1/openings)
 	OpenRecord(ctx context.Context, request OpenRecordRequestObject) (OpenRecordResponseObject, error)
+	// OpenAgain Ask to open a record once more today
+	// (POST /api/v1/openings/again)
+	OpenAgain(ctx context.Context, request OpenAgainRequestObject) (OpenAgainResponseObject, error)
 	// OpenByCode Open a record with the number of the holder's card and her code
 	// (POST /api/v1/openings/by-code)
 	OpenByCode(ctx context.Context, request OpenByCodeRequestObject) (OpenByCodeResponseObject, error)
 	// ChallengeOpening Ask to open a record
 	// (POST /api/v1/openings/challenges)
 	ChallengeOpening(ctx context.Context, request ChallengeOpeningRequestObject) (ChallengeOpeningResponseObject, error)
+	// OpenLeft Take one of the readings that the holder left for my agency
+	// (POST /api/v1/openings/left)
+	OpenLeft(ctx context.Context, request OpenLeftRequestObject) (OpenLeftResponseObject, error)
 	// OpenWithoutHolder Ask to open a shared record for a quarter of an hour, without the holder's code
 	// (POST /api/v1/openings/without-holder)
 	OpenWithoutHolder(ctx context.Context, request OpenWithoutHolderRequestObject) (OpenWithoutHolderResponseObject, error)
@@ -12253,6 +12487,50 @@ func (sh *strictHandler) OpenRecord(ctx *gin.Context, params OpenRecordParams) {
 	}
 }
 
+// OpenAgain operation middleware
+func (sh *strictHandler) OpenAgain(ctx *gin.Context, params OpenAgainParams) {
+	var request OpenAgainRequestObject
+
+	request.Params = params
+
+	var body OpenAgainJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpenAgain(ctx, request.(OpenAgainRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpenAgain")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(OpenAgainResponseObject); ok {
+		if err := validResponse.VisitOpenAgainResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // OpenByCode operation middleware
 func (sh *strictHandler) OpenByCode(ctx *gin.Context, params OpenByCodeParams) {
 	var request OpenByCodeRequestObject
@@ -12334,6 +12612,50 @@ func (sh *strictHandler) ChallengeOpening(ctx *gin.Context, params ChallengeOpen
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ChallengeOpeningResponseObject); ok {
 		if err := validResponse.VisitChallengeOpeningResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// OpenLeft operation middleware
+func (sh *strictHandler) OpenLeft(ctx *gin.Context, params OpenLeftParams) {
+	var request OpenLeftRequestObject
+
+	request.Params = params
+
+	var body OpenLeftJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpenLeft(ctx, request.(OpenLeftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpenLeft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(OpenLeftResponseObject); ok {
+		if err := validResponse.VisitOpenLeftResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -23,7 +23,16 @@ CREATE TABLE openings (
 CREATE INDEX openings_grant ON openings (grant_id, person, expires);
 CREATE INDEX openings_expires ON openings (expires);
 
+-- How many of the readings that were left an agency has taken, and how often it opened the
+-- record on the last day on which it did.
+ALTER TABLE grants ADD COLUMN taken BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE grants ADD COLUMN opened BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE grants ADD COLUMN opened_on BIGINT NOT NULL DEFAULT 0;
+
 -- +goose Down
+ALTER TABLE grants DROP COLUMN opened_on;
+ALTER TABLE grants DROP COLUMN opened;
+ALTER TABLE grants DROP COLUMN taken;
 DROP TABLE openings;
 CREATE TABLE openings (
     id        TEXT   PRIMARY KEY,
