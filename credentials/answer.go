@@ -103,7 +103,7 @@ type confirming struct {
 // the signed form, and a row says nothing that counts.
 func (is *Issuer) confirming(ctx context.Context, related []Issued) (all []confirming, err error) {
 	for _, r := range related {
-		if r.Kind != claims.KindReply || !r.Matched || r.State != Active || !day(is.cfg.Now()).Before(r.ValidUntil) {
+		if r.Kind != claims.KindReply || !r.Matched || r.State != Active || silenced(related, r.Agency) || !day(is.cfg.Now()).Before(r.ValidUntil) {
 			continue
 		}
 		agency, err := is.cfg.Network.Agency(ctx, r.Agency)
@@ -122,6 +122,14 @@ func (is *Issuer) confirming(ctx context.Context, related []Issued) (all []confi
 	return all, nil
 }
 
+// silenced tells whether a reply of an agency stands contested that confirmed somebody:
+// then no other one of it does, so that a contest is not answered by answering again.
+func silenced(related []Issued, agency string) bool {
+	return slices.ContainsFunc(related, func(r Issued) bool {
+		return r.Agency == agency && r.Matched && r.Contested != "" && r.State != Withdrawn
+	})
+}
+
 // reply reads what a signed reply says of whom it confirms, in the name of the agency that
 // keeps the case.
 func (is *Issuer) reply(ctx context.Context, r Issued) (claims.Reply, error) {
@@ -136,7 +144,7 @@ func (is *Issuer) reply(ctx context.Context, r Issued) (claims.Reply, error) {
 		Channel string `json:"channel"`
 		State   string `json:"mission_state"`
 	}
-	err = is.said(ctx, audit.Actor{ID: "issuer", Agency: keeper, Role: "system"}, r, &said)
+	err = is.said(ctx, issuer(keeper), r, &said)
 	if err == nil && (said.ID != r.ID || said.Kind != string(claims.KindReply)) {
 		err = errors.New("credentials: another attestation stands where the reply should")
 	}

@@ -291,8 +291,8 @@ func (is *Issuer) place(ctx context.Context, by audit.Actor, d *Issued) error {
 		return err
 	case old.Agency != by.Agency || old.Case != d.Case || old.Kind != d.Kind:
 		return ErrNotFound
-	case old.State != Active && old.State != Paused:
-		return ErrConflict
+	case old.State != Active && old.State != Paused, old.Contested != "":
+		return ErrConflict // what is contested is withdrawn, not said again
 	}
 	return nil
 }

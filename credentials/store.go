@@ -88,6 +88,9 @@ type Issued struct {
 	RequestKey string
 	// ChangeKey is the RequestKey of the request that last changed the status.
 	ChangeKey string
+	// Contested says why the agency that keeps the case contests an answer; empty where
+	// it does not.
+	Contested Objection
 	// Matched says that a reply confirms the person's identity, so that it
 	// shows in the answers list.
 	Matched bool
@@ -143,7 +146,7 @@ func See(caseID string, related []Issued) *Seen {
 	var stand []string
 	for _, d := range related {
 		if d.State != Draft && d.State != Abandoned {
-			stand = append(stand, string(d.ID)+" "+string(d.State)+"\n")
+			stand = append(stand, string(d.ID)+" "+string(d.State)+" "+string(d.Contested)+"\n")
 		}
 	}
 	slices.Sort(stand)
@@ -200,6 +203,9 @@ type Store interface {
 	// ErrNotFound when there is no such record, or ErrChanged when the case
 	// does not stand as it was seen; nil if that does not matter.
 	Apply(ctx context.Context, seen *Seen, changes []Change, answers []Answer, entries ...audit.Entry) error
+	// Contest writes why an answer is contested, "" for not any more, with what follows
+	// for the answers list. ErrNotFound and ErrChanged as for Apply.
+	Contest(ctx context.Context, seen *Seen, id ID, why Objection, answers []Answer, entries ...audit.Entry) error
 	// Append adds entries that no other change belongs to.
 	Append(ctx context.Context, entries ...audit.Entry) error
 	// Drafts lists what was reserved and neither completed nor abandoned.

@@ -18,7 +18,8 @@ const (
 	CaseAttend        Action = "case.attend" // with the holder's card and code, for some hours
 	CaseJoin          Action = "case.join"   // two that are about one person
 	AttestationRead   Action = "attestation.read"
-	AttestationStatus Action = "attestation.status" // withdraw, pause, resume
+	AttestationStatus Action = "attestation.status"  // withdraw, pause, resume
+	Contest           Action = "attestation.contest" // of another agency's answer, and take that back
 	CardIssue         Action = "card.issue"
 	CardAgain         Action = "card.issue:again" // in another name, and the third in a month
 	CardStatus        Action = "card.status"
@@ -134,7 +135,7 @@ var rights = slices.Concat(
 		{AttestationRead, AboutCase, opened, []Role{Caseworker, Supervisor, Officer, Mission}},
 		{AttestationStatus, AboutSigned, kept, []Role{Supervisor, Mission}},
 	},
-	ofCases(AboutCase, CardIssue),
+	ofCases(AboutCase, Contest, CardIssue),
 	[]Right{{CardAgain, AboutCase, kept, []Role{Supervisor}}},
 	ofCases(AboutSigned, CardStatus),
 	ofCases(AboutCase, DocumentWrite, DocumentRead, DocumentShare, PageWrite, PageRead),

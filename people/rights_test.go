@@ -23,8 +23,8 @@ func TestMay(t *testing.T) {
 		people.Auditor:    "log.read pack.fetch",
 		people.Admin:      "founding.close member.manage device.manage pack.fetch",
 		people.Operator:   "founding.close agency.manage member.manage device.manage epoch.manage publication log.read pack.fetch",
-		people.Caseworker: "case.create case.read case.assign case.attend case.join issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export pack.fetch",
-		people.Supervisor: "case.create case.read case.assign case.attend case.join issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read attestation.status card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export erase pack.fetch member.manage device.manage founding.close",
+		people.Caseworker: "case.create case.read case.assign case.attend case.join issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read attestation.contest card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export pack.fetch",
+		people.Supervisor: "case.create case.read case.assign case.attend case.join issue:screening issue:identity issue:document issue:opinion issue:reliance attestation.read attestation.status attestation.contest card.issue card.status document.write document.read document.share page.write page.read record.open verification history.read export erase pack.fetch member.manage device.manage founding.close",
 		people.Officer:    "issue:opinion issue:reliance attestation.read document.read page.read record.open lookup verification pack.fetch",
 		people.Mission:    "issue:reply issue:opinion attestation.read attestation.status document.read page.read record.open lookup verification pack.fetch",
 		people.DeviceRole: "pack.fetch envelope.fetch verification device.self",
@@ -34,7 +34,7 @@ func TestMay(t *testing.T) {
 	}
 	actions := []people.Action{
 		people.CaseCreate, people.CaseRead, people.CaseAssign, people.CaseAttend, people.CaseJoin, people.Issue("screening"), people.Issue("identity"), people.Issue("document"),
-		people.Issue("opinion"), people.Issue("reliance"), people.Issue("reply"), people.AttestationRead, people.AttestationStatus,
+		people.Issue("opinion"), people.Issue("reliance"), people.Issue("reply"), people.AttestationRead, people.AttestationStatus, people.Contest,
 		people.CardIssue, people.CardStatus, people.DocumentWrite, people.DocumentRead, people.DocumentShare,
 		people.PageWrite, people.PageRead, people.RecordOpen, people.Lookup, people.Verification, people.HistoryRead,
 		people.Export, people.Erase, people.PackFetch, people.EnvelopeFetch, people.DeviceSelf, people.DeviceLeave, people.FoundingClose, people.Publication, people.AgencyManage,

@@ -189,3 +189,98 @@ func TestTakesItsWordBack(t *testing.T) {
 	g.into(g.call(g.embassy, "POST", "/api/v1/attestations/"+reply+"/status", map[string]string{"action": "withdraw", "reason": "mistake"}), 200, nil)
 	g.shows("taken back", "unconfirmed", "")
 }
+
+// TestContested is of hostile case 85: the desk that keeps the case sees an answer that it did not expect, and
+// takes it off: no card is green for it, nor for what its mission answers again, until the
+// desk takes that back or the mission its word. Nobody else can, and it turns nothing
+// green.
+func TestContested(t *testing.T) {
+	g := newGreen(t)
+	reply := g.says(g.embassy, "ETH")
+	g.shows("answered", "confirmed", "mission_of_nationality")
+	type listed struct{ ID, Agency, Kind, State, Contested string }
+	sees := func() (found listed) {
+		t.Helper()
+		var list struct{ Attestations []listed }
+		g.into(g.call(g.keeper, "GET", g.at+"/attestations", nil), 200, &list)
+		for _, a := range list.Attestations {
+			if a.ID == reply {
+				found = a
+			}
+		}
+		return found
+	}
+	if got := sees(); got.Agency != g.agency["Embassy"] || got.Kind != "reply" || got.Contested != "" {
+		t.Errorf("in the list of the case: %+v", got)
+	}
+	at := "/api/v1/attestations/" + reply + "/contest"
+	why := map[string]string{"reason": "not_expected"}
+	for name, token := range map[string]string{"the mission": g.embassy, "another one": g.foreign} {
+		if got := g.call(token, "POST", at, why); got.status != http.StatusForbidden && got.status != http.StatusNotFound {
+			t.Errorf("%s contests it: %d", name, got.status)
+		}
+	}
+	if got := g.call(g.keeper, "POST", "/api/v1/attestations/"+g.screening+"/contest", why); got.code() != "state_conflict" {
+		t.Errorf("one's own finding: %d %s", got.status, got.body)
+	}
+	if got := g.call(g.keeper, "POST", at, map[string]string{"reason": "fraud"}); got.status != http.StatusBadRequest && got.status != http.StatusUnprocessableEntity {
+		t.Errorf("for a reason of one's own: %d %s", got.status, got.body)
+	}
+	for range 2 { // twice is once
+		g.into(g.call(g.keeper, "POST", at, why), 200, nil)
+	}
+	if got := sees(); got.Contested != "not_expected" || got.State != "active" {
+		t.Errorf("contested, it is %+v", got)
+	}
+	g.shows("contested", "unconfirmed", "")
+	again := g.says(g.embassy, "ETH")
+	g.shows("answered again", "unconfirmed", "")
+	body := orderOf(t, &claims.Reply{
+		Answer: "matched", Mission: private.New("Embassy (made up)"), MissionState: "ETH", Date: claims.NewDay(time.Now()), Channel: "account",
+	})
+	body["about"], body["supersedes"] = g.screening, reply
+	if got := g.call(g.embassy, "POST", "/api/v1/attestations", body); got.code() != "state_conflict" {
+		t.Errorf("said anew in its place: %d %s", got.status, got.body)
+	}
+
+	g.into(g.call(g.keeper, "DELETE", at, nil), 204, nil)
+	g.shows("taken back", "confirmed", "mission_of_nationality")
+	g.into(g.call(g.keeper, "POST", at, why), 200, nil)
+	g.shows("contested once more", "unconfirmed", "")
+	// The other mission of her state has a word of its own, and the first its own back.
+	g.says(g.consulate, "ETH")
+	g.shows("another mission of her state", "confirmed", "mission_of_nationality")
+	for _, id := range []string{reply, again} {
+		g.into(g.call(g.embassy, "POST", "/api/v1/attestations/"+id+"/status", map[string]string{"action": "withdraw", "reason": "mistake"}), 200, nil)
+	}
+	if got := g.call(g.keeper, "POST", at, why); got.code() != "state_conflict" {
+		t.Errorf("contested after it was withdrawn: %d %s", got.status, got.body)
+	}
+	g.shows("withdrawn", "confirmed", "mission_of_nationality")
+
+	var history struct{ Entries []struct{ Kind string } }
+	g.into(g.call(g.keeper, "GET", g.at+"/history", nil), 200, &history)
+	told := map[string]int{}
+	for _, e := range history.Entries {
+		told[e.Kind]++
+	}
+	if told["reply.issued"] != 3 || told["reply.contested"] != 2 || told["reply.contest_taken_back"] != 1 || told["reply.withdraw"] != 2 {
+		t.Errorf("the history has %v", told)
+	}
+}
+
+// TestContestTurnsNothingGreen: contesting, and taking that back, of answers that confirm
+// nobody.
+func TestContestTurnsNothingGreen(t *testing.T) {
+	g := newGreen(t)
+	at := "/api/v1/attestations/" + g.says(g.foreign, "THA") + "/contest"
+	g.into(g.call(g.keeper, "POST", at, map[string]string{"reason": "other"}), 200, nil)
+	g.shows("another state's, contested", "unconfirmed", "")
+	g.into(g.call(g.keeper, "DELETE", at, nil), 204, nil)
+	g.shows("another state's, taken back", "unconfirmed", "")
+	withdrawn := g.says(g.embassy, "ETH")
+	g.into(g.call(g.keeper, "POST", "/api/v1/attestations/"+withdrawn+"/contest", map[string]string{"reason": "other"}), 200, nil)
+	g.into(g.call(g.embassy, "POST", "/api/v1/attestations/"+withdrawn+"/status", map[string]string{"action": "withdraw", "reason": "mistake"}), 200, nil)
+	g.into(g.call(g.keeper, "DELETE", "/api/v1/attestations/"+withdrawn+"/contest", nil), 204, nil)
+	g.shows("a contest of what was withdrawn is taken back", "unconfirmed", "")
+}

@@ -219,6 +219,26 @@ func (s *Server) ChangeAttestation(c context.Context, r api.ChangeAttestationReq
 	return api.ChangeAttestation200JSONResponse{ID: api.ID(d.ID), State: api.StatusChangedState(d.State)}, nil
 }
 
+// Contest takes another agency's answer off, for whoever keeps the case.
+func (s *Server) Contest(c context.Context, r api.ContestRequestObject) (api.ContestResponseObject, error) {
+	ctx, by := acting(c)
+	d, err := s.cfg.Issuer.Contest(ctx, by, credentials.ID(r.Attestation), credentials.Objection(r.Body.Reason))
+	if err != nil {
+		return nil, err
+	}
+	tellsAbout(c, d.Case)
+	return api.Contest200JSONResponse(attestation(d)), nil
+}
+
+// TakeContestBack ends a contest.
+func (s *Server) TakeContestBack(ctx context.Context, r api.TakeContestBackRequestObject) (api.TakeContestBackResponseObject, error) {
+	ctx, by := acting(ctx)
+	if _, err := s.cfg.Issuer.TakeContestBack(ctx, by, credentials.ID(r.Attestation)); err != nil {
+		return nil, err
+	}
+	return api.TakeContestBack204Response{}, nil
+}
+
 // resume asks two people to agree that something is in use again.
 func (s *Server) resume(c context.Context, id credentials.ID, isCard bool, reason credentials.Reason) (api.AskedJSONResponse, error) {
 	ctx, by := acting(c)
@@ -239,7 +259,7 @@ func attestation(d credentials.Issued) api.Attestation {
 	return api.Attestation{
 		ID: api.ID(d.ID), Kind: string(d.Kind), Agency: d.Agency, State: api.AttestationState(d.State),
 		Issued: formatDay(d.IssuedOn), ValidUntil: formatDay(d.ValidUntil.AddDate(0, 0, -1)), ReviewBy: formatDay(d.ReviewBy),
-		About: api.ID(d.About), Supersedes: api.ID(d.Replaces),
+		About: api.ID(d.About), Supersedes: api.ID(d.Replaces), Contested: api.Objection(d.Contested),
 	}
 }
 

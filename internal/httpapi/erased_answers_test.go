@@ -32,6 +32,8 @@ func TestOtherKindIsUnknown(t *testing.T) {
 		{"POST", "cards", "/status", `{"action":"withdraw","reason":"other"}`, []string{f.screening, f.id, document}},
 		{"POST", "attestations", "/status", `{"action":"pause","reason":"other"}`, []string{f.card, f.id, document}},
 		{"GET", "attestations", "", nil, []string{f.card, f.id, document}},
+		{"POST", "attestations", "/contest", `{"reason":"other"}`, []string{f.card, f.id, document}},
+		{"DELETE", "attestations", "/contest", nil, []string{f.card, f.id, document}},
 		{"GET", "documents", "", nil, []string{f.id, f.card, f.screening}},
 		{"GET", "documents", "/pages/1", nil, []string{f.id, f.card, f.screening}},
 		{"POST", "documents", "/pages?role=data", scan(t), []string{f.id, f.card, f.screening}},
@@ -143,6 +145,7 @@ func TestAnswersAreErased(t *testing.T) {
 		{"openByCode", opened.token, "/api/v1/openings/by-code", f.byCode(opened, f.id, vault.PartAttestations)},
 		{"challengeOpening", opened.token, "/api/v1/openings/challenges", handle},
 		{"changeAttestation", f.keeper, "/api/v1/attestations/" + f.screening + "/status", `{"action":"withdraw","reason":"other"}`},
+		{"contest", f.keeper, "/api/v1/attestations/" + f.reply + "/contest", `{"reason":"holder_disagrees"}`},
 		{"changeCard", f.keeper, "/api/v1/cards/" + f.card + "/status", `{"action":"withdraw","reason":"other"}`},
 	}
 	keys := map[string]string{}

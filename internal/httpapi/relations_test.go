@@ -323,6 +323,10 @@ func (f *file) deeds() []deed {
 		deeds = append(deeds, deed{"attest", action, post(f.at+"/attestations", body), nil})
 	}
 	return append(deeds,
+		deed{"contest", people.Contest, post("/api/v1/attestations/"+f.reply+"/contest", map[string]string{"reason": "not_expected"}), nil},
+		deed{"takeContestBack", people.Contest, func(r reader) answer {
+			return f.as(r, "DELETE", "/api/v1/attestations/"+f.reply+"/contest", nil)
+		}, nil},
 		// From here on what was shared is opened.
 		deed{"openRecord", people.RecordOpen, func(r reader) answer { return f.open(r, f.id, vault.PartAttestations, vault.PartStatus) }, nil},
 		deed{"openByCode", people.RecordOpen, func(r reader) answer {

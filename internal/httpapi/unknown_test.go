@@ -69,7 +69,7 @@ func TestAnotherIsUnknown(t *testing.T) {
 		"copyCase":   map[string]string{"number": "123456789012", "code": "1234567890", "passphrase": "four words or more"},
 		"assignCase": map[string]string{"person": nobody}, "joinCases": map[string]string{"case": nobody, "number": "123456789012", "code": "1234567890"},
 		"addDocument": record, "updateDocument": record, "addPage": scan(t), "shareCase": grantTo(spare), "shareDocument": grantTo(spare),
-		"changeAttestation": status, "changeCard": status, "approveDevice": map[string]string{"symbols": "222222"},
+		"changeAttestation": status, "changeCard": status, "contest": map[string]string{"reason": "other"}, "approveDevice": map[string]string{"symbols": "222222"},
 		"changePerson": map[string]any{"roles": []string{"caseworker"}, "handle": "desk-2"}, "agree": map[string]any{"response": response},
 	}
 	parameter := regexp.MustCompile(`\{(\w+)\}`)

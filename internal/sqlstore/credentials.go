@@ -264,6 +264,31 @@ func (c *Credentials) Apply(ctx context.Context, seen *credentials.Seen, changes
 	})
 }
 
+// Contest writes why an answer is contested, or that it is not any more.
+func (c *Credentials) Contest(ctx context.Context, seen *credentials.Seen, id credentials.ID, why credentials.Objection, answers []credentials.Answer, entries ...audit.Entry) error {
+	return c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		if err := unchanged(ctx, tx, h, seen); err != nil {
+			return err
+		}
+		d, err := issuedIn(ctx, tx, h, id)
+		if err != nil {
+			return err
+		}
+		next := d
+		next.Contested = why
+		if _, err := tx.ExecContext(ctx, "UPDATE issued SET contested = $1 WHERE id = $2", string(why), id); err != nil {
+			return fmt.Errorf("sqlstore: contest: %w", err)
+		}
+		if err := replaceIssued(ctx, h, d, next); err != nil {
+			return err
+		}
+		if err := applyChanges(ctx, tx, h, nil, answers); err != nil {
+			return err
+		}
+		return c.db.appendEntries(ctx, tx, h, entries...)
+	})
+}
+
 // unchanged checks that a case stands as somebody saw it.
 func unchanged(ctx context.Context, tx *sql.Tx, h *heads, seen *credentials.Seen) error {
 	if seen == nil {
@@ -402,7 +427,7 @@ func changePlace(ctx context.Context, tx *sql.Tx, h *heads, list uint16, index u
 
 const issuedColumns = `i.id, i.kind, i.case_id, i.agency_id, i.about, i.replaces, i.state, i.list, i.list_index, i.digest,
 	i.issued_day, i.until_day, i.review_day, i.matched, i.sealed, i.request,
-	i.changed, i.receipt, c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt, c.holder
+	i.changed, i.receipt, i.contested, c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt, c.holder
 	FROM issued i LEFT JOIN cards c ON c.id = i.id`
 
 // Get returns one record.
@@ -562,7 +587,7 @@ func scanIssued(rows scanner) (credentials.Issued, error) {
 	var epoch sql.NullInt64
 	err := rows.Scan(&d.ID, &d.Kind, &d.Case, &d.Agency, &d.About, &d.Replaces, &d.State, &d.List, &d.Index, &digest,
 		&issued, &until, &review, &d.Matched, &d.Sealed, &request,
-		&changed, &d.Receipt, &epoch, &number, &handle, &nationality, &openKey, &salt, &holder)
+		&changed, &d.Receipt, &d.Contested, &epoch, &number, &handle, &nationality, &openKey, &salt, &holder)
 	if err != nil {
 		return credentials.Issued{}, err
 	}
@@ -863,7 +888,7 @@ func forgetIssued(ctx context.Context, tx *sql.Tx, h *heads, caseID string) erro
 	_, err = tx.ExecContext(ctx,
 		"UPDATE cards SET open_key = NULL, salt = NULL, holder = NULL, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
 	if err == nil {
-		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, receipt = NULL, request = NULL, changed = NULL WHERE case_id = $1", caseID)
+		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, receipt = NULL, request = NULL, changed = NULL, contested = '' WHERE case_id = $1", caseID)
 	}
 	if err != nil {
 		return fmt.Errorf("sqlstore: forget what was issued: %w", err)
@@ -891,7 +916,7 @@ func forgetPlace(p *placeRow) error {
 
 // forgotten is a record of a case that was erased.
 func forgotten(d credentials.Issued) credentials.Issued {
-	d.Sealed, d.Receipt, d.RequestKey, d.ChangeKey = nil, nil, "", ""
+	d.Sealed, d.Receipt, d.RequestKey, d.ChangeKey, d.Contested = nil, nil, "", "", ""
 	if d.Card != nil {
 		d.Card = &credentials.CardFacts{Epoch: d.Card.Epoch, Number: d.Card.Number, Handle: d.Card.Handle}
 	}

@@ -125,6 +125,9 @@ func (k *sealer) issued(d credentials.Issued) seal {
 	if len(d.Receipt) > 0 { // else it is the seal of before there were any
 		m = m.bytes(d.Receipt)
 	}
+	if d.Contested != "" { // and of before anything was contested
+		m = m.text("contested", string(d.Contested))
+	}
 	return k.seal(sealedIssued, m)
 }
 

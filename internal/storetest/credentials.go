@@ -314,6 +314,16 @@ func issuedApply(t *testing.T, s CredentialsStore) {
 	} else if wanted, err := s.Wanted(ctx, card); err != nil || wanted.ID != b.ID || wanted.Value != credentials.AnswerMission {
 		t.Errorf("got %+v, %v", wanted, err)
 	}
+	size := logSize(t, s)
+	ok(t, s.Contest(ctx, nil, b.ID, credentials.ObjectionOther, []credentials.Answer{{ID: b.ID, Value: credentials.AnswerNone}}, Entry(t, a.Case)))
+	contested, err := s.Get(ctx, b.ID)
+	ok(t, err)
+	same(t, "contested", contested.Contested, credentials.ObjectionOther)
+	same(t, "contested: answer", entryAt(t, s, list, 2).WantedAnswer, credentials.AnswerNone)
+	is(t, "seen before that", s.Contest(ctx, credentials.See(b.Case, []credentials.Issued{b}), b.ID, "", nil, Entry(t, a.Case)), credentials.ErrChanged)
+	ok(t, s.Contest(ctx, nil, b.ID, "", nil, Entry(t, a.Case)))
+	is(t, "contest of nobody", s.Contest(ctx, nil, credentials.ID(NewID()), "", nil, Entry(t, a.Case)), credentials.ErrNotFound)
+	same(t, "contested: log", logSize(t, s), size+2)
 	is(t, "answer of nobody", s.Apply(ctx, nil, nil, []credentials.Answer{{ID: credentials.ID(NewID())}}, Entry(t, a.Case)), credentials.ErrNotFound)
 }
 

@@ -435,6 +435,33 @@ func (e KeyUse) Valid() bool {
 	}
 }
 
+// Defines values for Objection.
+const (
+	ObjectionAnotherPerson   Objection = "another_person"
+	ObjectionHolderDisagrees Objection = "holder_disagrees"
+	ObjectionNotExpected     Objection = "not_expected"
+	ObjectionOther           Objection = "other"
+	ObjectionSafety          Objection = "safety"
+)
+
+// Valid indicates whether the value is a known member of the Objection enum.
+func (e Objection) Valid() bool {
+	switch e {
+	case ObjectionAnotherPerson:
+		return true
+	case ObjectionHolderDisagrees:
+		return true
+	case ObjectionNotExpected:
+		return true
+	case ObjectionOther:
+		return true
+	case ObjectionSafety:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PageMediaType.
 const (
 	ImageJpeg PageMediaType = "image/jpeg"
@@ -767,28 +794,28 @@ func (e StatusOrderAction) Valid() bool {
 
 // Defines values for StatusOrderReason.
 const (
-	HolderAsked    StatusOrderReason = "holder_asked"
-	Lost           StatusOrderReason = "lost"
-	Mistake        StatusOrderReason = "mistake"
-	NewInformation StatusOrderReason = "new_information"
-	Other          StatusOrderReason = "other"
-	Safety         StatusOrderReason = "safety"
+	StatusOrderReasonHolderAsked    StatusOrderReason = "holder_asked"
+	StatusOrderReasonLost           StatusOrderReason = "lost"
+	StatusOrderReasonMistake        StatusOrderReason = "mistake"
+	StatusOrderReasonNewInformation StatusOrderReason = "new_information"
+	StatusOrderReasonOther          StatusOrderReason = "other"
+	StatusOrderReasonSafety         StatusOrderReason = "safety"
 )
 
 // Valid indicates whether the value is a known member of the StatusOrderReason enum.
 func (e StatusOrderReason) Valid() bool {
 	switch e {
-	case HolderAsked:
+	case StatusOrderReasonHolderAsked:
 		return true
-	case Lost:
+	case StatusOrderReasonLost:
 		return true
-	case Mistake:
+	case StatusOrderReasonMistake:
 		return true
-	case NewInformation:
+	case StatusOrderReasonNewInformation:
 		return true
-	case Other:
+	case StatusOrderReasonOther:
 		return true
-	case Safety:
+	case StatusOrderReasonSafety:
 		return true
 	default:
 		return false
@@ -1010,6 +1037,9 @@ type Attestation struct {
 	// Agency 128 random bits in lower-case hex
 	Agency ID `json:"agency"`
 
+	// Contested Why the agency that keeps the case contests an answer; absent where it does not
+	Contested Objection `json:"contested,omitempty,omitzero"`
+
 	// Credential The signed SD-JWT VC with the disclosures that this reader sees; only when one attestation is read
 	Credential string `json:"credential,omitempty,omitzero"`
 
@@ -1202,6 +1232,12 @@ type CodeOpeningOrder struct {
 type CompromiseOrder struct {
 	// Since A day, UTC
 	Since Day `json:"since"`
+}
+
+// ContestOrder defines model for ContestOrder.
+type ContestOrder struct {
+	// Reason Why the agency that keeps the case contests an answer; absent where it does not
+	Reason Objection `json:"reason"`
 }
 
 // CopyOrder Either `passphrase` or `recipient` is given.
@@ -1669,6 +1705,9 @@ type MemberOrder struct {
 	Agency ID   `json:"agency,omitempty,omitzero"`
 	Role   Role `json:"role"`
 }
+
+// Objection Why the agency that keeps the case contests an answer; absent where it does not
+type Objection string
 
 // Opaque A JSON value whose shape stands in another specification
 type Opaque = json.RawMessage
@@ -2229,6 +2268,12 @@ type AnswerParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ContestParams defines parameters for Contest.
+type ContestParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // ChangeAttestationParams defines parameters for ChangeAttestation.
 type ChangeAttestationParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
@@ -2563,6 +2608,9 @@ type ChangeAgencyJSONRequestBody = AgencyStatusOrder
 // AnswerJSONRequestBody defines body for Answer for application/json ContentType.
 type AnswerJSONRequestBody = AnswerOrder
 
+// ContestJSONRequestBody defines body for Contest for application/json ContentType.
+type ContestJSONRequestBody = ContestOrder
+
 // ChangeAttestationJSONRequestBody defines body for ChangeAttestation for application/json ContentType.
 type ChangeAttestationJSONRequestBody = StatusOrder
 
@@ -2715,6 +2763,12 @@ type ServerInterface interface {
 	// ReadAttestation One attestation
 	// (GET /api/v1/attestations/{attestation})
 	ReadAttestation(c *gin.Context, attestation PathAttestation)
+	// TakeContestBack Take a contest back
+	// (DELETE /api/v1/attestations/{attestation}/contest)
+	TakeContestBack(c *gin.Context, attestation PathAttestation)
+	// Contest Contest another agency's answer in a case of one's own
+	// (POST /api/v1/attestations/{attestation}/contest)
+	Contest(c *gin.Context, attestation PathAttestation, params ContestParams)
 	// ChangeAttestation Withdraw, pause or resume an attestation
 	// (POST /api/v1/attestations/{attestation}/status)
 	ChangeAttestation(c *gin.Context, attestation PathAttestation, params ChangeAttestationParams)
@@ -3361,6 +3415,83 @@ func (siw *ServerInterfaceWrapper) ReadAttestation(c *gin.Context) {
 	}
 
 	siw.Handler.ReadAttestation(c, attestation)
+}
+
+// TakeContestBack operation middleware
+func (siw *ServerInterfaceWrapper) TakeContestBack(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "attestation" -------------
+	var attestation PathAttestation
+
+	err = runtime.BindStyledParameterWithOptions("simple", "attestation", c.Param("attestation"), &attestation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter attestation: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.TakeContestBack(c, attestation)
+}
+
+// Contest operation middleware
+func (siw *ServerInterfaceWrapper) Contest(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "attestation" -------------
+	var attestation PathAttestation
+
+	err = runtime.BindStyledParameterWithOptions("simple", "attestation", c.Param("attestation"), &attestation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter attestation: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ContestParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.Contest(c, attestation, params)
 }
 
 // ChangeAttestation operation middleware
@@ -6320,6 +6451,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/v1/attestations", wrapper.Answer)
 	router.GET(options.BaseURL+"/api/v1/attestations/:attestation", wrapper.ReadAttestation)
 	router.POST(options.BaseURL+"/api/v1/attestations/:attestation/status", wrapper.ChangeAttestation)
+	router.DELETE(options.BaseURL+"/api/v1/attestations/:attestation/contest", wrapper.TakeContestBack)
+	router.POST(options.BaseURL+"/api/v1/attestations/:attestation/contest", wrapper.Contest)
 	router.POST(options.BaseURL+"/api/v1/cards/:card/status", wrapper.ChangeCard)
 	router.GET(options.BaseURL+"/api/v1/documents/:document", wrapper.ReadDocument)
 	router.PUT(options.BaseURL+"/api/v1/documents/:document", wrapper.UpdateDocument)
@@ -6803,6 +6936,80 @@ type ReadAttestationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReadAttestationdefaultApplicationProblemPlusJSONResponse) VisitReadAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeContestBackRequestObject struct {
+	Attestation PathAttestation `json:"attestation"`
+}
+
+type TakeContestBackResponseObject interface {
+	VisitTakeContestBackResponse(w http.ResponseWriter) error
+}
+
+type TakeContestBack204Response struct {
+}
+
+func (response TakeContestBack204Response) VisitTakeContestBackResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type TakeContestBackdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TakeContestBackdefaultApplicationProblemPlusJSONResponse) VisitTakeContestBackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContestRequestObject struct {
+	Attestation PathAttestation `json:"attestation"`
+	Params      ContestParams
+	Body        *ContestJSONRequestBody
+}
+
+type ContestResponseObject interface {
+	VisitContestResponse(w http.ResponseWriter) error
+}
+
+type Contest200JSONResponse Attestation
+
+func (response Contest200JSONResponse) VisitContestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContestdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ContestdefaultApplicationProblemPlusJSONResponse) VisitContestResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10091,6 +10298,12 @@ type StrictServerInterface interface {
 	// ReadAttestation One attestation
 	// (GET /api/v1/attestations/{attestation})
 	ReadAttestation(ctx context.Context, request ReadAttestationRequestObject) (ReadAttestationResponseObject, error)
+	// TakeContestBack Take a contest back
+	// (DELETE /api/v1/attestations/{attestation}/contest)
+	TakeContestBack(ctx context.Context, request TakeContestBackRequestObject) (TakeContestBackResponseObject, error)
+	// Contest Contest another agency's answer in a case of one's own
+	// (POST /api/v1/attestations/{attestation}/contest)
+	Contest(ctx context.Context, request ContestRequestObject) (ContestResponseObject, error)
 	// ChangeAttestation Withdraw, pause or resume an attestation
 	// (POST /api/v1/attestations/{attestation}/status)
 	ChangeAttestation(ctx context.Context, request ChangeAttestationRequestObject) (ChangeAttestationResponseObject, error)
@@ -10770,6 +10983,77 @@ func (sh *strictHandler) ReadAttestation(ctx *gin.Context, attestation PathAttes
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ReadAttestationResponseObject); ok {
 		if err := validResponse.VisitReadAttestationResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TakeContestBack operation middleware
+func (sh *strictHandler) TakeContestBack(ctx *gin.Context, attestation PathAttestation) {
+	var request TakeContestBackRequestObject
+
+	request.Attestation = attestation
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TakeContestBack(ctx, request.(TakeContestBackRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakeContestBack")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(TakeContestBackResponseObject); ok {
+		if err := validResponse.VisitTakeContestBackResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// Contest operation middleware
+func (sh *strictHandler) Contest(ctx *gin.Context, attestation PathAttestation, params ContestParams) {
+	var request ContestRequestObject
+
+	request.Attestation = attestation
+	request.Params = params
+
+	var body ContestJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Contest(ctx, request.(ContestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Contest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ContestResponseObject); ok {
+		if err := validResponse.VisitContestResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
