@@ -82,30 +82,36 @@ func mediaOf(body any, method string) func(*http.Request) {
 }
 
 // TestOutOfUseIsUnknown: to answer what is out of use is a conflict only to who
-// may know of it.
+// may know of it. The card comes last: what was opened with it is not open any more.
 func TestOutOfUseIsUnknown(t *testing.T) {
 	f := newFile(t)
-	for _, status := range []string{"/api/v1/attestations/" + f.screening, "/api/v1/cards/" + f.card} {
-		f.into(f.call(f.keeper, "POST", status+"/status", `{"action":"withdraw","reason":"other"}`), 200, nil)
+	for _, one := range []struct{ about, status string }{
+		{f.screening, "/api/v1/attestations/" + f.screening}, {f.card, "/api/v1/cards/" + f.card},
+	} {
+		f.into(f.call(f.keeper, "POST", one.status+"/status", `{"action":"withdraw","reason":"other"}`), 200, nil)
+		for _, r := range f.readers {
+			f.outOfUse(r, one.about, r.keeps() || r.relation == people.Opened && one.about == f.screening)
+		}
 	}
-	for _, r := range f.readers {
-		for _, kind := range []claims.Kind{claims.KindOpinion, claims.KindReliance, claims.KindReply} {
-			for _, about := range []string{f.screening, f.card} {
-				body := f.order(kind)
-				ask := func(id string) answer {
-					body["about"] = id
-					return f.call(r.token, "POST", "/api/v1/attestations", body)
-				}
-				got, unknown := ask(about), ask(randomID())
-				knows := r.keeps() || r.relation == people.Opened && about == f.screening
-				switch {
-				case unknown.status != http.StatusNotFound: // not for this role
-				case knows && got.code() != "state_conflict":
-					t.Errorf("%s by a %s to whom it is %s: %d %s", kind, r.role, r.relation, got.status, got.body)
-				case !knows && (got.status != unknown.status || !bytes.Equal(got.body, unknown.body)):
-					t.Errorf("%s by a %s to whom it is %s: %d %s, want as for an unknown id", kind, r.role, r.relation, got.status, got.body)
-				}
-			}
+}
+
+// outOfUse has somebody answer what is out of use, which is a conflict to who knows of it
+// and what never was to everybody else.
+func (f *file) outOfUse(r reader, about string, knows bool) {
+	f.t.Helper()
+	for _, kind := range []claims.Kind{claims.KindOpinion, claims.KindReliance, claims.KindReply} {
+		body := f.order(kind)
+		ask := func(id string) answer {
+			body["about"] = id
+			return f.call(r.token, "POST", "/api/v1/attestations", body)
+		}
+		got, unknown := ask(about), ask(randomID())
+		switch {
+		case unknown.status != http.StatusNotFound: // not for this role
+		case knows && got.code() != "state_conflict":
+			f.t.Errorf("%s by a %s to whom it is %s: %d %s", kind, r.role, r.relation, got.status, got.body)
+		case !knows && (got.status != unknown.status || !bytes.Equal(got.body, unknown.body)):
+			f.t.Errorf("%s by a %s to whom it is %s: %d %s, want as for an unknown id", kind, r.role, r.relation, got.status, got.body)
 		}
 	}
 }
