@@ -94,8 +94,8 @@ func order(t *testing.T, sent string) string {
 	return served.String()
 }
 
-// TestQueueIsFair: a picture of a second asker is drawn next, although the first
-// has sent sixty.
+// TestQueueIsFair is hostile case 97: a picture of a second asker is drawn next, although
+// the first has sent sixty.
 func TestQueueIsFair(t *testing.T) {
 	sixty := strings.Repeat("a", 60)
 	for name, c := range map[string]struct{ sent, want string }{
