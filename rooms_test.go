@@ -156,6 +156,8 @@ var rooms = map[string]room{
 	// What passkeys show and agree to, read and judged: it keeps nothing. The
 	// software authenticators answer as a browser with a chip does.
 	"internal/passkey": {ours: []string{"approval", "credentials/jws", "credentials/strictjson", "people/roster"}, foreign: []string{"github.com/go-webauthn/webauthn"}},
+	// Consents as a holder gives them, for tests.
+	"internal/consenttest": {ours: []string{"audit", "claims", "vault"}},
 	// Made-up people who join and agree, for tests.
 	"internal/peopletest":       {adapter: true, ours: []string{"approval", "audit", "credentials/jws", "internal/passkey", "internal/passkey/software", "people", "people/roster"}},
 	"internal/passkey/software": {ours: []string{"internal/passkey"}, foreign: []string{"github.com/descope/virtualwebauthn", "github.com/fxamacker/cbor/v2"}},
@@ -251,7 +253,7 @@ var worldly = []string{
 var testOnly = []string{"github.com/fxamacker/cbor/v2", "github.com/google/go-cmp/cmp", "github.com/rogpeppe/go-internal/testscript", "github.com/skip2/go-qrcode", "golang.org/x/mod/sumdb/note", "golang.org/x/crypto/argon2", "golang.org/x/sys/unix", "filippo.io/age"}
 
 // testRooms hold what tests share and nothing else imports.
-var testRooms = []string{"internal/storetest", "internal/sqlitetest", "internal/s3test", "internal/pgtest", "internal/vaulttest", "internal/vectortest", "internal/picturetest", "internal/peopletest"}
+var testRooms = []string{"internal/storetest", "internal/sqlitetest", "internal/s3test", "internal/pgtest", "internal/vaulttest", "internal/vectortest", "internal/picturetest", "internal/peopletest", "internal/consenttest"}
 
 func TestRooms(t *testing.T) {
 	files := goFiles(t)

@@ -19,6 +19,9 @@ type Recipient struct {
 	Identifies bool
 }
 
+// OfState reports whether the agency belongs to a state, as far as anybody knows.
+func (r Recipient) OfState() bool { return slices.Contains(authorities, r.Class) }
+
 // Origin is what is known of the state that a person comes from, and of the one
 // where she is.
 type Origin struct {
@@ -73,7 +76,7 @@ func (c *Consent) allows(s Showing) bool {
 	if !c.Interview || !listed || !c.standsOn(s.On) {
 		return false
 	}
-	mission, authority := s.To.Class == ClassMission, slices.Contains(authorities, s.To.Class)
+	mission, authority := s.To.Class == ClassMission, s.To.OfState()
 	switch {
 	case s.Purpose == PurposeContact && (!mission || !hasState(known(s.About.Stated), s.To.Country)):
 		// A card names the mission of a state that she stated, and nobody else.
@@ -122,7 +125,7 @@ func (c *Consent) names(state string) bool {
 // authority but those of the state where she is. An NGO, a shelter, a lawyer or
 // an international organisation in her country is not her state.
 func (o Origin) Involves(r Recipient) bool {
-	if !slices.Contains(authorities, r.Class) {
+	if !r.OfState() {
 		return false
 	}
 	stated, shown := known(o.Stated), known(o.Shown)

@@ -53,6 +53,21 @@ func (is *Issuer) Consents(ctx context.Context, by audit.Actor, caseID string) (
 	return slices.Collect(maps.Values(words)), nil
 }
 
+// Signed is Consents and Origin, read in the name of the agency that keeps the case: for
+// rooms that decide by them, whoever asks. It must not leave the service as it is.
+func (is *Issuer) Signed(ctx context.Context, caseID string) ([]*claims.Consent, claims.Origin, error) {
+	keeper, err := is.cfg.Cases.Owner(ctx, caseID)
+	if err != nil {
+		return nil, claims.Origin{}, err
+	}
+	words, err := is.Consents(ctx, issuer(keeper), caseID)
+	if err != nil {
+		return nil, claims.Origin{}, err
+	}
+	origin, err := is.Origin(ctx, issuer(keeper), caseID)
+	return words, origin, err
+}
+
 // consent reads the consent of a signed screening.
 func (is *Issuer) consent(ctx context.Context, by audit.Actor, d Issued) (*claims.Consent, error) {
 	var said struct {
@@ -158,6 +173,11 @@ func (is *Issuer) contact(ctx context.Context, by audit.Actor, keeper Agency, ca
 	if err != nil {
 		return false, err
 	}
+	said, err := is.cfg.Said(ctx, caseID)
+	if err != nil {
+		return false, err
+	}
+	words = append(words, said...)
 	origin, err := is.origin(ctx, by, caseID, func(s State) bool { return s == Active })
 	if err != nil {
 		return false, err

@@ -48,6 +48,9 @@ type IssuerConfig struct {
 	// Agreed tells whether those have agreed to an act who have to, by proofs that
 	// hold; nil means that nobody ever has.
 	Agreed func(ctx context.Context, act approval.Act, proofs []approval.Proof) error
+	// Said tells what the holder of a case said at a desk, of what her own card says; nil
+	// means that she never said anything.
+	Said func(ctx context.Context, caseID string) ([]*claims.Consent, error)
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 	// Rand is where randomness comes from; nil means crypto/rand.
@@ -81,6 +84,9 @@ type Issuer struct {
 func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.Store == nil || cfg.Keys == nil || cfg.Cases == nil || cfg.Network == nil || cfg.StatusLists == "" {
 		return nil, errors.New("credentials: issuer needs Store, Keys, Cases, Network and StatusLists")
+	}
+	if cfg.Said == nil {
+		cfg.Said = func(context.Context, string) ([]*claims.Consent, error) { return nil, nil }
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

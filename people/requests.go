@@ -103,6 +103,8 @@ func asked(act approval.Act) (Action, bool) {
 		return Erase, true
 	case roster.DoLookUp:
 		return Lookup, true
+	case roster.DoShare:
+		return DocumentShare, true
 	case roster.DoResume:
 		var r roster.Resume
 		if err := act.Read(&r); err != nil || r.Kind != "card" {

@@ -61,10 +61,15 @@ func (v *Vault) Challenge(ctx context.Context, by audit.Actor) (Challenge, error
 	if err := requireActor(by); err != nil {
 		return Challenge{}, err
 	}
+	return v.challenge(ctx, by, "", nonceLife)
+}
+
+// challenge gives the actor a nonce that serves for one thing.
+func (v *Vault) challenge(ctx context.Context, by audit.Actor, about string, life time.Duration) (Challenge, error) {
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // never returns an error
-	c := Challenge{base64.RawURLEncoding.EncodeToString(nonce[:]), v.now().UTC().Truncate(time.Second).Add(nonceLife)}
-	err := v.store.AddNonce(ctx, Nonce{Nonce: c.Nonce, Actor: by.ID, Agency: by.Agency, Expires: c.Expires}, v.now())
+	c := Challenge{base64.RawURLEncoding.EncodeToString(nonce[:]), v.now().UTC().Truncate(time.Second).Add(life)}
+	err := v.store.AddNonce(ctx, Nonce{Nonce: c.Nonce, Actor: by.ID, Agency: by.Agency, About: about, Expires: c.Expires}, v.now())
 	if err != nil {
 		return Challenge{}, fmt.Errorf("vault: challenge: %w", err)
 	}
@@ -155,7 +160,7 @@ func (v *Vault) openSigned(ctx context.Context, by audit.Actor, o Opening, like 
 		return time.Time{}, err
 	}
 	now := v.now().UTC()
-	if err := v.takeNonce(ctx, by, o.Nonce, now); err != nil {
+	if err := v.takeNonce(ctx, by, o.Nonce, ""); err != nil {
 		return time.Time{}, err
 	}
 	if err := o.check(like.How, now); err != nil {
@@ -205,15 +210,16 @@ func (v *Vault) AskByTwo(ctx context.Context, by audit.Actor, record string) (ca
 	return r.Case, r.Agency, nil
 }
 
-// takeNonce spends a nonce that was given to the actor for an opening.
-func (v *Vault) takeNonce(ctx context.Context, by audit.Actor, nonce string, now time.Time) error {
+// takeNonce spends a nonce. ErrNonce unless it was given to the actor, for this: an opening
+// is about nothing.
+func (v *Vault) takeNonce(ctx context.Context, by audit.Actor, nonce, about string) error {
 	n, err := v.store.TakeNonce(ctx, nonce)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return ErrNonce
 	case err != nil:
-		return fmt.Errorf("vault: open a record: %w", err)
-	case n.Actor != by.ID || n.Agency != by.Agency || n.About != "" || !now.Before(n.Expires):
+		return fmt.Errorf("vault: spend a nonce: %w", err)
+	case n.Actor != by.ID || n.Agency != by.Agency || n.About != about || !v.now().Before(n.Expires):
 		return ErrNonce
 	}
 	return nil
@@ -233,7 +239,7 @@ func (v *Vault) open(ctx context.Context, by audit.Actor, o Opening, like Opened
 	}
 	like.Case, like.Agency, like.Person, like.At = r.Case, by.Agency, by.ID, by.At
 	like.Purpose, like.Expires = o.Purpose, now.Add(openingLife).Truncate(time.Second)
-	grants, err := v.live(v.store.Grants(ctx, r.Case))
+	grants, err := v.allowed(ctx, r, by.Agency)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -426,6 +432,9 @@ func (v *Vault) readable(ctx context.Context, by audit.Actor, id string, parts .
 	if g.Until.Before(v.today()) {
 		return Record{}, claims.Access{}, ErrNotFound
 	}
+	if err := v.stillAllowed(ctx, r, g); err != nil {
+		return Record{}, claims.Access{}, err
+	}
 	on := claims.Access{Purpose: string(g.Purpose)}
 	if on.Parts, err = v.opened(ctx, by, g, g.Purpose); err != nil {
 		return Record{}, claims.Access{}, err
@@ -513,6 +522,9 @@ func (v *Vault) shared(ctx context.Context, by audit.Actor, record string) (Reco
 		return Record{}, Shared{}, err
 	case g.Until.Before(v.today()) || r.Agency == by.Agency:
 		return Record{}, Shared{}, ErrNotFound
+	}
+	if err := v.stillAllowed(ctx, r, g); err != nil {
+		return Record{}, Shared{}, err
 	}
 	return r, g, nil
 }

@@ -23,8 +23,7 @@ func TestOneReading(t *testing.T) {
 	given.Parts = []vault.Part{vault.PartDocument, vault.PartPages}
 	share := func() {
 		t.Helper()
-		_, err := w.Share(ctx, w.worker, given, vault.Signed{})
-		w.ok(err)
+		w.ok(w.give(w.worker, given, vault.Signed{}))
 	}
 	read := func(by audit.Actor) error { _, err := w.ReadDocument(ctx, by, d.ID); return err }
 	colleague, elsewhere, nowhere, moved := w.second, w.second, w.second, w.second
@@ -72,8 +71,7 @@ func TestAsksNoMore(t *testing.T) {
 	d := w.newDocument(c.ID)
 	given := w.grant(d.ID, w.second)
 	given.Parts = []vault.Part{vault.PartDocument}
-	_, err := w.Share(ctx, w.worker, given, vault.Signed{})
-	w.ok(err)
+	w.ok(w.give(w.worker, given, vault.Signed{}))
 	for i, one := range []struct {
 		name string
 		edit func(o *vault.Opening)
@@ -95,7 +93,7 @@ func TestAsksNoMore(t *testing.T) {
 		w.is(one.name, err, one.want)
 		w.has(c.ID, "opening.refused", i+1)
 	}
-	_, err = w.ReadDocument(ctx, w.second, d.ID)
+	_, err := w.ReadDocument(ctx, w.second, d.ID)
 	w.is("nothing is open", err, vault.ErrNotOpened)
 
 	_, err = w.OpenRecord(ctx, w.worker, w.signed(w.worker, d.ID, vault.PartDocument), w.card)
@@ -188,7 +186,7 @@ func TestLeft(t *testing.T) {
 
 	given := w.grant(d.ID, w.second)
 	given.Parts, given.Readings = []vault.Part{vault.PartDocument}, 2
-	_, err := w.Share(ctx, w.worker, given, vault.Signed{})
+	err := w.give(w.worker, given, vault.Signed{})
 	w.ok(err)
 	colleague := w.second
 	colleague.ID = id()
@@ -247,7 +245,7 @@ func TestOpenByTwo(t *testing.T) {
 	d := w.newDocument(c.ID)
 	given := w.grant(d.ID, w.second)
 	given.Parts = []vault.Part{vault.PartDocument}
-	_, err := w.Share(ctx, w.worker, given, vault.Signed{})
+	err := w.give(w.worker, given, vault.Signed{})
 	w.ok(err)
 	read := func(by audit.Actor) error { _, err := w.ReadDocument(ctx, by, d.ID); return err }
 	elsewhere := w.second
@@ -272,7 +270,7 @@ func TestOpenByTwo(t *testing.T) {
 
 	g := w.grant(d.ID, w.second)
 	g.Purpose = "danger_to_life"
-	if _, err := w.Share(ctx, w.worker, g, vault.Signed{}); err == nil {
+	if err := w.give(w.worker, g, vault.Signed{}); err == nil {
 		t.Error("a holder shares for what two people agree to without her")
 	}
 }

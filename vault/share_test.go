@@ -15,6 +15,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/consenttest"
 	"github.com/safeconduct/safeconduct/invalid"
 	"github.com/safeconduct/safeconduct/vault"
 )
@@ -70,23 +71,24 @@ func TestTakenBackKeyFile(t *testing.T) {
 	ctx := t.Context()
 	c := w.newCase()
 	d := w.newDocument(c.ID)
-	given, err := w.Share(ctx, w.worker, w.grant(d.ID, w.embassy), vault.Signed{})
+	given, err := consenttest.Give(ctx, w.Vault, w.worker, w.grant(d.ID, w.second))
 	w.ok(err)
-	w.open(w.embassy, c.ID, vault.PartDocument)
+	w.open(w.second, c.ID, vault.PartDocument)
 	before, err := w.keyring.Get(ctx, d.ID)
 	w.ok(err)
-	w.ok(w.TakeBack(ctx, w.worker, d.ID, w.embassy.Agency))
+	w.ok(w.TakeBack(ctx, w.worker, d.ID, w.second.Agency))
 
 	// Somebody writes the row back.
-	w.ok(w.store.Share(ctx, given))
-	_, err = w.ReadDocument(ctx, w.embassy, d.ID)
+	given.Word = "" // which has ended
+	w.ok(w.store.Share(ctx, given, vault.Spoken{}))
+	_, err = w.ReadDocument(ctx, w.second, d.ID)
 	w.is("row without a key", err, vault.ErrNotFound)
 
 	// The old key file would open: that is why it must be gone.
 	after, err := w.keyring.Get(ctx, d.ID)
 	w.ok(err)
 	w.ok(w.keyring.Swap(ctx, d.ID, after, before))
-	_, err = w.ReadDocument(ctx, w.embassy, d.ID)
+	_, err = w.ReadDocument(ctx, w.second, d.ID)
 	w.ok(err)
 }
 
@@ -133,35 +135,33 @@ func TestConsent(t *testing.T) {
 	for _, one := range []struct {
 		name string
 		with audit.Actor
-		edit func(*vault.Grant)
+		edit func(*vault.Order)
 		want error
 	}{
-		{"NGO", w.second, func(g *vault.Grant) { g.Consent.Mission, g.Consent.SafeWithState = false, "" }, nil},
-		{"mission", w.embassy, func(*vault.Grant) {}, nil},
-		{"nothing agreed", w.second, func(g *vault.Grant) { g.Consent.Holder = false }, vault.ErrConsent},
-		{"mission, not separately", w.embassy, func(g *vault.Grant) { g.Consent.Mission = false }, vault.ErrConsent},
-		{"mission only", w.embassy, func(g *vault.Grant) { g.Consent.Holder = false }, vault.ErrConsent},
-		{"mission, not safe", w.embassy, func(g *vault.Grant) { g.Consent.SafeWithState = "no" }, vault.ErrConsent},
-		{"mission, not sure", w.embassy, func(g *vault.Grant) { g.Consent.SafeWithState = "unsure" }, vault.ErrConsent},
-		{"mission, not asked", w.embassy, func(g *vault.Grant) { g.Consent.SafeWithState = "" }, invalid.ErrInput},
-		{"mission, detained", w.embassy, func(g *vault.Grant) { g.Consent.Circumstance = "detained" }, vault.ErrConsent},
-		{"mission, just out", w.embassy, func(g *vault.Grant) { g.Consent.Circumstance = "first_72h" }, vault.ErrConsent},
-		{"mission, not said how she is", w.embassy, func(g *vault.Grant) { g.Consent.Circumstance = "" }, vault.ErrConsent},
-		{"police of her state, not asked", police, func(g *vault.Grant) { g.Consent.SafeWithState = "" }, invalid.ErrInput},
-		{"police of her state, not safe", police, func(g *vault.Grant) { g.Consent.SafeWithState = "no" }, vault.ErrConsent},
-		{"police where she is, not asked", host, func(g *vault.Grant) { g.Consent.SafeWithState = "" }, nil},
-		{"purpose", w.second, func(g *vault.Grant) { g.Purpose = "curiosity" }, invalid.ErrInput},
-		{"no parts", w.second, func(g *vault.Grant) { g.Parts = nil }, invalid.ErrInput},
-		{"a part that nobody knows", w.second, func(g *vault.Grant) { g.Parts = []vault.Part{"everything"} }, invalid.ErrInput},
-		{"a part twice", w.second, func(g *vault.Grant) { g.Parts = []vault.Part{vault.PartPages, vault.PartPages} }, invalid.ErrInput},
-		{"eleven readings", w.second, func(g *vault.Grant) { g.Readings = 11 }, invalid.ErrInput},
-		{"less than none", w.second, func(g *vault.Grant) { g.Readings = -1 }, invalid.ErrInput},
-		{"readings for 15 days", w.second, func(g *vault.Grant) { g.Readings, g.Until = 1, w.now.Truncate(24*time.Hour).AddDate(0, 0, 15) }, invalid.ErrInput},
-		{"readings for 14 days", w.second, func(g *vault.Grant) { g.Readings, g.Until = 10, w.now.Truncate(24*time.Hour).AddDate(0, 0, 14) }, nil},
-		{"yesterday", w.second, func(g *vault.Grant) { g.Until = g.Until.AddDate(0, 0, -10) }, invalid.ErrInput},
-		{"for ever", w.second, func(g *vault.Grant) { g.Until = g.Until.AddDate(1, 0, 0) }, invalid.ErrInput},
-		{"half a day", w.second, func(g *vault.Grant) { g.Until = g.Until.Add(time.Hour) }, invalid.ErrInput},
-		{"itself", w.worker, func(*vault.Grant) {}, invalid.ErrInput},
+		{"NGO", w.second, func(g *vault.Order) { g.Mission, g.SafeWithState = false, "" }, nil},
+		{"mission", w.embassy, func(*vault.Order) {}, nil},
+		{"mission, not separately", w.embassy, func(g *vault.Order) { g.Mission = false }, vault.ErrConsent},
+		{"mission, not safe", w.embassy, func(g *vault.Order) { g.SafeWithState = "no" }, vault.ErrConsent},
+		{"mission, not sure", w.embassy, func(g *vault.Order) { g.SafeWithState = "unsure" }, vault.ErrConsent},
+		{"mission, not asked", w.embassy, func(g *vault.Order) { g.SafeWithState = "" }, invalid.ErrInput},
+		{"mission, detained", w.embassy, func(g *vault.Order) { g.Circumstance = "detained" }, vault.ErrConsent},
+		{"mission, just out", w.embassy, func(g *vault.Order) { g.Circumstance = "first_72h" }, vault.ErrConsent},
+		{"mission, not said how she is", w.embassy, func(g *vault.Order) { g.Circumstance = "" }, invalid.ErrInput},
+		{"police of her state, not asked", police, func(g *vault.Order) { g.SafeWithState = "" }, invalid.ErrInput},
+		{"police of her state, not safe", police, func(g *vault.Order) { g.SafeWithState = "no" }, vault.ErrConsent},
+		{"police where she is, not asked", host, func(g *vault.Order) { g.SafeWithState = "" }, nil},
+		{"purpose", w.second, func(g *vault.Order) { g.Purpose = "curiosity" }, invalid.ErrInput},
+		{"no parts", w.second, func(g *vault.Order) { g.Parts = nil }, invalid.ErrInput},
+		{"a part that nobody knows", w.second, func(g *vault.Order) { g.Parts = []vault.Part{"everything"} }, invalid.ErrInput},
+		{"a part twice", w.second, func(g *vault.Order) { g.Parts = []vault.Part{vault.PartPages, vault.PartPages} }, invalid.ErrInput},
+		{"eleven readings", w.second, func(g *vault.Order) { g.Readings = 11 }, invalid.ErrInput},
+		{"less than none", w.second, func(g *vault.Order) { g.Readings = -1 }, invalid.ErrInput},
+		{"readings for 15 days", w.second, func(g *vault.Order) { g.Readings, g.Until = 1, w.now.Truncate(24*time.Hour).AddDate(0, 0, 15) }, invalid.ErrInput},
+		{"readings for 14 days", w.second, func(g *vault.Order) { g.Readings, g.Until = 10, w.now.Truncate(24*time.Hour).AddDate(0, 0, 14) }, nil},
+		{"yesterday", w.second, func(g *vault.Order) { g.Until = g.Until.AddDate(0, 0, -10) }, invalid.ErrInput},
+		{"for ever", w.second, func(g *vault.Order) { g.Until = g.Until.AddDate(1, 0, 0) }, invalid.ErrInput},
+		{"half a day", w.second, func(g *vault.Order) { g.Until = g.Until.Add(time.Hour) }, invalid.ErrInput},
+		{"itself", w.worker, func(*vault.Order) {}, invalid.ErrInput},
 	} {
 		g := w.grant(d.ID, one.with)
 		one.edit(&g)
@@ -178,7 +178,7 @@ func TestConsent(t *testing.T) {
 	third := w.agency("LawEnforcement", "THA")
 	unasked := func(record string, with audit.Actor) error {
 		g := w.grant(record, with)
-		g.Consent.SafeWithState = ""
+		g.SafeWithState = ""
 		return w.give(w.worker, g, vault.Signed{})
 	}
 	unknown := w.newCase()
@@ -199,8 +199,9 @@ func (w *world) agency(class, country string) audit.Actor {
 	return a
 }
 
-// TestSignedConsent: what the holder signed last counts, whatever is ticked now;
-// for a second grant, which replaces the first, as for the first.
+// TestSignedConsent is of hostile case 83: what the holder signed last counts beside the word
+// that she gives her code for, and of one day the careful one; for a second grant, which
+// replaces the first, as for the first.
 func TestSignedConsent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -208,14 +209,14 @@ func TestSignedConsent(t *testing.T) {
 	d := w.newDocument(c.ID)
 	today := claims.NewDay(w.now)
 	yes := claims.Consent{
-		Interview: true, GivenOn: today.Add(-1), ShareScope: []string{"ngo", "police", "mission_of_origin"}, TransferToState: []string{"UTO"},
+		Interview: true, ShareScope: []string{"ngo", "police", "mission_of_origin"}, TransferToState: []string{"UTO"},
 		Circumstance: "free", SafeIfStateKnows: "yes", MissionMayBeContacted: true,
 	}
 	police := w.agency("LawEnforcement", "UTO")
 	for _, one := range []struct {
 		name  string
 		with  audit.Actor
-		edits []func(*claims.Consent) // one consent each, a day later than the one before
+		edits []func(*claims.Consent) // one consent each, a day later than the one before; the last is of today
 		want  error
 	}{
 		{"mission, yes", w.embassy, []func(*claims.Consent){func(*claims.Consent) {}}, nil},
@@ -237,7 +238,7 @@ func TestSignedConsent(t *testing.T) {
 			var signed vault.Signed
 			for i, edit := range one.edits {
 				word := yes
-				word.GivenOn = today.Add(i - len(one.edits))
+				word.GivenOn = today.Add(i + 1 - len(one.edits))
 				edit(&word)
 				signed.Consents = append(signed.Consents, &word)
 			}
@@ -256,9 +257,9 @@ func TestRenewedGrant(t *testing.T) {
 	c := w.newCase()
 	g := w.grant(c.ID, w.second)
 	g.Parts, g.Readings = []vault.Part{vault.PartAttestations}, 2
-	first, err := w.Share(t.Context(), w.worker, g, vault.Signed{})
+	first, err := consenttest.Give(t.Context(), w.Vault, w.worker, g)
 	w.ok(err)
-	second, err := w.Share(t.Context(), w.worker, g, vault.Signed{})
+	second, err := consenttest.Give(t.Context(), w.Vault, w.worker, g)
 	w.ok(err)
 	if first.ID == second.ID || first.ID == "" {
 		t.Errorf("ids %q and %q", first.ID, second.ID)

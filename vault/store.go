@@ -216,10 +216,18 @@ type Store interface {
 	// Spend takes one look-up from every budget, or none and ErrBudget.
 	Spend(ctx context.Context, day time.Time, budgets ...Budget) error
 
-	// Share adds a grant or replaces the one of that record and agency.
-	Share(ctx context.Context, s Shared, entries ...audit.Entry) error
-	// TakeBack removes a grant.
-	TakeBack(ctx context.Context, record, agency string, entries ...audit.Entry) error
+	// Share adds a grant, with the word that it stands on, or replaces the one of that
+	// record and agency with its word.
+	Share(ctx context.Context, s Shared, w Spoken, entries ...audit.Entry) error
+	// TakeBack removes a grant. The word that it stood on is then in that state.
+	TakeBack(ctx context.Context, record, agency string, as WordState, entries ...audit.Entry) error
+	// AddWord keeps a word that is for nobody else, and replaces the one of its kind. That
+	// she takes everything back ends all of these.
+	AddWord(ctx context.Context, w Spoken, entries ...audit.Entry) error
+	// EndWord says of a word in force that it was taken back.
+	EndWord(ctx context.Context, caseID, id string, entries ...audit.Entry) error
+	// Words returns everything that the holder of a case said, in whatever state.
+	Words(ctx context.Context, caseID string) ([]Spoken, error)
 	// Grant returns the grant of a record to an agency, also an expired one.
 	Grant(ctx context.Context, record, agency string) (Shared, error)
 	// Grants returns the grants of a case, also expired ones.

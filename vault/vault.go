@@ -65,6 +65,9 @@ var (
 	// ErrConsent says that the holder has not agreed to this.
 	ErrConsent = errors.New("vault: the holder has not agreed to this")
 
+	// ErrText says that what the holder was read is not what is asked now.
+	ErrText = errors.New("vault: the holder was read another text")
+
 	// ErrConflict says that somebody else changed the record meanwhile.
 	ErrConflict = errors.New("vault: the record was changed meanwhile")
 
@@ -168,6 +171,10 @@ type Config struct {
 	// agency open it once more today; nil means never.
 	AllowedAgain func(ctx context.Context, agency, record string) (int, error)
 
+	// Said tells what signed attestations of a case say about sharing it, as they stand
+	// now; nil means that nothing was signed. An error is no yes.
+	Said func(ctx context.Context, caseID string) (Signed, error)
+
 	// KeyringDamaged is told, with ErrIntegrity, of a key file that does not open
 	// as the record's own. Nil if nobody wants to know.
 	KeyringDamaged func(error)
@@ -187,6 +194,7 @@ type Vault struct {
 	cardInUse func(ctx context.Context, caseID, card string) (bool, error)
 	admitted  func(ctx context.Context, device, agency string) (bool, error)
 	again     func(ctx context.Context, agency, record string) (int, error)
+	said      func(ctx context.Context, caseID string) (Signed, error)
 
 	cases  keyedMutex    // one change of a case at a time
 	pixels *queue        // bounds the memory of the pictures being decoded
@@ -229,6 +237,9 @@ func New(cfg Config) (*Vault, error) {
 	if cfg.AllowedAgain == nil {
 		cfg.AllowedAgain = func(context.Context, string, string) (int, error) { return 0, nil }
 	}
+	if cfg.Said == nil {
+		cfg.Said = func(context.Context, string) (Signed, error) { return Signed{}, nil }
+	}
 	decoy, err := age.GenerateHybridIdentity()
 	if err != nil {
 		return nil, fmt.Errorf("vault: make a recipient: %w", err)
@@ -237,7 +248,7 @@ func New(cfg Config) (*Vault, error) {
 	return &Vault{
 		store: cfg.Store, keyring: cfg.Keyring, blobs: cfg.Blobs, keys: cfg.Keys, directory: cfg.Directory,
 		network: cfg.Network, now: cfg.Now, damaged: cfg.KeyringDamaged, byTwo: cfg.OpenedByTwo,
-		cardInUse: cfg.CardInUse, admitted: cfg.Admitted, again: cfg.AllowedAgain,
+		cardInUse: cfg.CardInUse, admitted: cfg.Admitted, again: cfg.AllowedAgain, said: cfg.Said,
 		// One core stays for everybody else: drawing a picture takes a second.
 		pixels: newQueue(maxDecoded, min(2, max(1, cores-1))),
 		argon:  make(chan struct{}, cores),

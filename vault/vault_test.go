@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/blobs"
+	"github.com/safeconduct/safeconduct/internal/consenttest"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/invalid"
@@ -174,18 +176,19 @@ type world struct {
 	now     time.Time
 
 	directory directory
-	devices   map[string]string // agencies, by id
-	card      vault.Card        // the holder's, of every case
-	inUse     string            // the id of the card that is
-	agreed    map[string]bool   // two have agreed to open a record: "person record"
-	again     int               // how often an agency was let open one once more
+	devices   map[string]string             // agencies, by id
+	card      vault.Card                    // the holder's, of every case
+	inUse     string                        // the id of the card that is
+	agreed    map[string]bool               // two have agreed to open a record: "person record"
+	again     int                           // how often an agency was let open one once more
+	said      *atomic.Pointer[vault.Signed] // what signed attestations say
 
 	worker, embassy, second audit.Actor // an NGO, a mission of the holder's state, another NGO
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, dir: t.TempDir(), keeper: newKeeper(), now: time.Date(2026, 3, 1, 23, 50, 0, 0, time.UTC),
+	w := &world{T: t, dir: t.TempDir(), keeper: newKeeper(), said: &atomic.Pointer[vault.Signed]{}, now: time.Date(2026, 3, 1, 23, 50, 0, 0, time.UTC),
 		worker:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker", At: id()},
 		embassy: audit.Actor{ID: id(), Agency: id(), Role: "mission", At: id()},
 		second:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker", At: id()},
@@ -194,6 +197,7 @@ func newWorld(t *testing.T) *world {
 	w.inUse = w.card.ID
 	w.directory = directory{w.worker.Agency: {Class: "NGO", Country: "KHM"},
 		w.embassy.Agency: {Class: claims.ClassMission, Country: "UTO"}, w.second.Agency: {Class: "NGO", Country: "THA"}}
+	w.said.Store(&vault.Signed{})
 	db, err := sqlstore.Open(t.Context(), filepath.Join(w.dir, "safeconduct.db"))
 	w.ok(err)
 	w.ok(storetest.Seal(t.Context(), db))
@@ -211,6 +215,7 @@ func newWorld(t *testing.T) *world {
 	w.Vault, err = vault.New(vault.Config{
 		Store: w.store, Keyring: w.keyring, Blobs: w.blobs, Keys: w.keeper, Network: "test network",
 		Directory: w.directory,
+		Said:      func(context.Context, string) (vault.Signed, error) { return *w.said.Load(), nil },
 		Now:       func() time.Time { return w.now },
 		CardInUse: func(_ context.Context, _, card string) (bool, error) { return card == w.inUse, nil },
 		OpenedByTwo: func(_ context.Context, by audit.Actor, record string) (bool, error) {
@@ -277,16 +282,16 @@ func (w *world) share(record string, with audit.Actor) {
 	w.ok(w.give(w.worker, w.grant(record, with), vault.Signed{}))
 }
 
-// give is Share without what came of it.
-func (w *world) give(by audit.Actor, g vault.Grant, signed vault.Signed) error {
-	_, err := w.Share(w.Context(), by, g, signed)
+// give shares by a word of the holder, with what she signed as it stands then, and does
+// not tell what came of it.
+func (w *world) give(by audit.Actor, o vault.Order, signed vault.Signed) error {
+	w.said.Store(&signed)
+	_, err := consenttest.Give(w.Context(), w.Vault, by, o)
 	return err
 }
 
-func (w *world) grant(record string, with audit.Actor) vault.Grant {
-	return vault.Grant{Record: record, Agency: with.Agency, Purpose: "confirm_identity", Parts: vault.Parts,
-		Until:   time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC),
-		Consent: vault.Consent{Holder: true, Mission: true, SafeWithState: "yes", Method: "signature", Language: "km", Circumstance: "free"}}
+func (w *world) grant(record string, with audit.Actor) vault.Order {
+	return consenttest.Order(record, with.Agency, w.now, int(time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC).Sub(w.now.Truncate(24*time.Hour)).Hours()/24))
 }
 
 // card stands for the key that the holder's card and code give a device.

@@ -162,6 +162,14 @@ func (v Verdict) SignOpening(o card.Opening) []byte {
 	return o.Sign([]byte(v.openSeed.Reveal()))
 }
 
+// SignConsent has the card sign that its holder agrees to something, like SignOpening.
+func (v Verdict) SignConsent(c card.Consent) []byte {
+	if v.openSeed.IsZero() {
+		return nil
+	}
+	return c.Sign([]byte(v.openSeed.Reveal()))
+}
+
 // OpenKey is the public half of that key, by which the service knows the card; nil where
 // no card was opened.
 func (v Verdict) OpenKey() ed25519.PublicKey {

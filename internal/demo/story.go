@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/claims"
@@ -493,23 +495,39 @@ func (p *player) openCard(deviceKey string, c *card) (verifier.Verdict, error) {
 // share gives one embassy the passport record, for a purpose and until a day,
 // because he agreed.
 func (p *player) share(ctx context.Context) error {
-	return p.step("He agrees that his embassy may see the passport record; the NGO shares that, for a purpose and a month", func() error {
+	return p.step("He agrees with his code that his embassy may see the passport record, for a purpose and a month; because it is his own state, two of the NGO agree as well", func() error {
 		return p.agree(ctx, "felix", "/api/v1/documents/"+p.passport, "ethiopia", "confirm_identity")
 	})
 }
 
-// agree has the NGO that keeps somebody's case share a record with an agency, because its
-// holder agreed.
+// agree has the NGO that keeps somebody's case share a record with an agency: its holder is
+// read what that means, and gives number and code of her card. Where it is her own state,
+// two of the NGO agree as well.
 func (p *player) agree(ctx context.Context, who, record, with, purpose string) error {
 	c := p.cards[who]
-	return p.agencies[c.owner].Post(ctx, record+"/grants", map[string]any{
-		"agency": p.agencies[with].id, "purpose": purpose,
-		"until": time.Now().UTC().AddDate(0, 1, 0).Format(time.DateOnly),
-		"consent": map[string]any{
-			"holder": true, "mission": true, "safe_with_state": "yes",
-			"method": "signature", "language": cmp.Or(c.person.tag, "en"), "circumstance": "free",
-		},
-	}, nil)
+	ngo := p.agencies[c.owner]
+	order := map[string]any{
+		"record": record[strings.LastIndexByte(record, '/')+1:], "agency": p.agencies[with].id, "purpose": purpose,
+		"parts": []string{"identity", "portrait", "document", "pages", "attestations"},
+		"until": time.Now().UTC().AddDate(0, 1, 0).Format(time.DateOnly), "language": cmp.Or(c.person.tag, "en"), "circumstance": "free",
+	}
+	var asked struct {
+		Nonce string `json:"nonce"`
+		Text  string `json:"text_sha256"`
+	}
+	if err := ngo.Post(ctx, "/api/v1/cases/"+c.caseID+"/consents/challenges", order, &asked); err != nil {
+		return err
+	}
+	delete(order, "record")
+	maps.Copy(order, map[string]any{
+		"nonce": asked.Nonce, "text_sha256": asked.Text, "proof": map[string]string{"number": c.Number, "code": c.Code},
+		"mission": true, "safe_if_state_knows": "yes", "method": "signature",
+	})
+	var waits caller.Asked
+	if err := ngo.Post(ctx, record+"/grants", order, &waits); err != nil || waits.Request.ID == "" {
+		return err
+	}
+	return caller.Agreed(ctx, waits.Request, p.who(c.owner, "caseworker-1"), p.who(c.owner, "supervisor-1"))
 }
 
 // embassy opens the scan with the holder's code for that record, and answers.

@@ -20,6 +20,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/consenttest"
 	"github.com/safeconduct/safeconduct/internal/doctor"
 	"github.com/safeconduct/safeconduct/internal/peopletest"
 	"github.com/safeconduct/safeconduct/internal/service"
@@ -55,7 +56,7 @@ const (
 var tableClasses = map[string]rowClass{
 	"issued": authority, "cards": authority, "status_entries": authority, "status_lists": authority,
 	"records": authority, "number_index": authority, "number_places": authority,
-	"grants": authority, "openings": authority, "erasures": authority,
+	"grants": authority, "consents": authority, "openings": authority, "erasures": authority,
 	"assignments": authority, "joined_cases": authority,
 	"network": authority, "epochs": authority, "packs": authority,
 	"heads": authority, "head_count": authority,
@@ -182,10 +183,7 @@ func (a *attacked) answer(o credentials.Order) credentials.ID {
 // share shares a record of the NGO's, as its holder agreed.
 func (a *attacked) share(record string, to audit.Actor) {
 	a.t.Helper()
-	_, err := a.s.Vault.Share(a.t.Context(), a.ngo, vault.Grant{
-		Record: record, Agency: to.Agency, Purpose: "confirm_identity", Parts: vault.Parts, Until: rowsNow().Truncate(24*time.Hour).AddDate(0, 0, 30),
-		Consent: vault.Consent{Holder: true, Mission: true, SafeWithState: "yes", Method: "signature", Language: "en", Circumstance: "free"},
-	}, vault.Signed{})
+	_, err := consenttest.Give(a.t.Context(), a.s.Vault, a.ngo, consenttest.Order(record, to.Agency, rowsNow(), 30))
 	a.ok(err)
 }
 

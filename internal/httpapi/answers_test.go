@@ -120,7 +120,7 @@ func newGreen(t *testing.T) *green {
 	g.screening = made.ID
 	g.into(g.call(g.keeper, "POST", g.at+"/cards", map[string]any{"name": personName, "nationality": "ETH", "attestation": g.screening}), 201, &g.printed)
 	for _, agency := range []string{"Embassy", "Consulate", "Foreign"} {
-		g.into(g.call(g.keeper, "POST", g.at+"/grants", grantTo(g.agency[agency])), 201, nil)
+		g.into(g.shares(g.keeper, g.at, grantTo(g.agency[agency])), 201, nil)
 	}
 	return g
 }

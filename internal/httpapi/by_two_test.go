@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/people"
 )
 
@@ -55,10 +54,7 @@ func TestOpenedWithoutHolder(t *testing.T) {
 	if got := asks.call("POST", "/api/v1/openings/without-holder", want); got.status != http.StatusNotFound {
 		t.Errorf("what is not shared: %d %s", got.status, got.body)
 	}
-	w.into(w.call(ngo, "POST", document+"/grants", map[string]any{
-		"agency": gate, "purpose": "confirm_identity", "until": claims.NewDay(time.Now()).Add(30),
-		"consent": map[string]any{"holder": true, "mission": true, "safe_with_state": "yes", "method": "signature", "language": "am", "circumstance": "free"},
-	}), 201, nil)
+	w.into(w.shares(ngo, document, grantTo(gate)), 201, nil)
 	reads := func(b *browser) int { return b.call("GET", document, nil).status }
 	if got := reads(asks); got != http.StatusForbidden {
 		t.Errorf("before anybody asks: %d", got)

@@ -38,9 +38,10 @@ func TestCopy(t *testing.T) {
 	w.into(w.call(ngo, "POST", at+"/attestations", screeningBody(t)), 201, nil)
 	var printed, neighbour cardAnswer
 	w.into(w.call(ngo, "POST", at+"/cards", map[string]any{"name": personName}), 201, &printed)
+	w.slips[at[len("/api/v1/cases/"):]] = slip{number: printed.Number, code: printed.Code}
 	elsewhere, _ := w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"})
 	w.into(w.call(ngo, "POST", elsewhere+"/cards", map[string]any{"name": personName}), 201, &neighbour)
-	w.into(w.call(ngo, "POST", document+"/grants", grantTo(w.agency["Embassy"])), 201, nil)
+	w.into(w.shares(ngo, document, grantTo(w.agency["Embassy"])), 201, nil)
 	w.into(w.call(w.operator, "POST", "/api/v1/publications", nil), 201, nil)
 	page := w.call(ngo, "GET", document+"/pages/1", nil).body
 

@@ -92,13 +92,16 @@ func TestSafetyQuestion(t *testing.T) {
 	w.admit("Lawyers", "LegalService", "ETH", "caseworker")
 	at, document := w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "ETH"})
 	share := func(record, with string, answers map[string]any) answer {
-		consent := map[string]any{"holder": true, "mission": true, "method": "signature", "language": "am", "circumstance": "free"}
+		order := grantTo(w.agency[with])
+		order["purpose"] = "protection"
+		delete(order, "safe_if_state_knows")
 		for name, value := range answers {
-			consent[name] = value
+			order[name] = value
 		}
-		return w.call(ngo, "POST", record+"/grants", map[string]any{
-			"agency": w.agency[with], "purpose": "protection", "until": claims.NewDay(time.Now()).Add(30), "consent": consent,
-		})
+		if order["circumstance"] != "free" {
+			order["until"] = claims.NewDay(time.Now()).Add(10)
+		}
+		return w.shares(ngo, record, order)
 	}
 	refused := func(name string, got answer, code, pointer string) {
 		t.Helper()
@@ -118,18 +121,18 @@ func TestSafetyQuestion(t *testing.T) {
 	}
 	for _, record := range []string{document, at} {
 		for _, with := range []string{"Police", "Embassy"} {
-			refused("not asked", share(record, with, nil), "input_refused", "/consent/safe_with_state")
-			for _, no := range []string{"no", "unsure", "not_sure"} {
-				refused(no, share(record, with, map[string]any{"safe_with_state": no}), "consent_missing", "")
+			refused("not asked", share(record, with, nil), "input_refused", "/safe_if_state_knows")
+			for _, no := range []string{"no", "unsure"} {
+				refused(no, share(record, with, map[string]any{"safe_if_state_knows": no}), "consent_missing", "")
 			}
-			refused("detained", share(record, with, map[string]any{"safe_with_state": "yes", "circumstance": "detained"}), "consent_missing", "")
-			w.into(share(record, with, map[string]any{"safe_with_state": "yes"}), 201, nil)
-			refused("renewed, not asked", share(record, with, nil), "input_refused", "/consent/safe_with_state")
+			refused("detained", share(record, with, map[string]any{"safe_if_state_knows": "yes", "circumstance": "detained"}), "consent_missing", "")
+			w.into(share(record, with, map[string]any{"safe_if_state_knows": "yes"}), 201, nil)
+			refused("renewed, not asked", share(record, with, nil), "input_refused", "/safe_if_state_knows")
 		}
 		w.into(share(record, "Lawyers", nil), 201, nil) // not her state
 	}
 	// What she signs counts, whatever is ticked.
-	yes := map[string]any{"safe_with_state": "yes"}
+	yes := map[string]any{"safe_if_state_knows": "yes"}
 	screen(func(c *claims.Consent) {
 		c.SafeIfStateKnows, c.MissionMayBeContacted = "no", false
 		c.ShareScope = []string{"police", "other_mission"}
@@ -164,12 +167,7 @@ func TestNewestWord(t *testing.T) {
 		w.into(w.call(ngo, "POST", at+"/attestations", order), 201, &made)
 		return made.ID
 	}
-	grant := func() answer {
-		return w.call(ngo, "POST", document+"/grants", map[string]any{
-			"agency": w.agency["Embassy"], "purpose": "protection", "until": today.Add(30),
-			"consent": map[string]any{"holder": true, "mission": true, "safe_with_state": "yes", "method": "signature", "language": "am", "circumstance": "free"},
-		})
-	}
+	grant := func() answer { return w.shares(ngo, document, grantTo(w.agency["Embassy"])) }
 	card := func(nationality string) answer {
 		body := map[string]any{"name": personName, "mission_may_be_contacted": true}
 		if nationality != "" {
@@ -187,16 +185,22 @@ func TestNewestWord(t *testing.T) {
 			t.Errorf("%s: %s", what, got.body)
 		}
 	}
-	w.into(w.call(ngo, "POST", at+"/attestations", orderOf(t, &claims.IdentityClaim{
+	who := orderOf(t, &claims.IdentityClaim{
 		Names:       []claims.Name{{Script: "Latn", Full: private.New(personName), Type: "used"}},
 		Citizenship: []string{"ETH"}, Assurance: "self_asserted", ClaimStatus: "open",
-	})), 201, nil)
-	no := screen(today.Add(-1), "no", "")
+	})
+	w.into(w.call(ngo, "POST", at+"/attestations", who), 201, nil)
+	no := screen(today, "no", "")
 	older := screen(today.Add(-100), "yes", no)
 	if got := grant(); got.status != 422 || got.code() != "consent_missing" {
 		t.Errorf("a grant after an older yes: %d %s", got.status, got.body)
 	}
 	refused("a card after an older yes", card("ETH"))
+	at, document = w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "ETH"})
+	w.into(w.call(ngo, "POST", at+"/attestations", who), 201, nil)
+	older = screen(today.Add(-1), "no", "")
+	refused("a card after a no", card("ETH"))
+	w.into(grant(), 201, nil) // by her code, which is newer
 	screen(today, "yes", older)
 	w.into(grant(), 201, nil)
 	w.into(card("ETH"), 201, nil)
@@ -233,7 +237,7 @@ func TestMissionAnswers(t *testing.T) {
 		DocID: document[len("/api/v1/documents/"):], DocumentKind: "PASSPORT", IssuingState: "ETH", Custody: "unknown", RecordStatus: "active",
 	})), 201, &about)
 	for _, agency := range []string{"Embassy", "Other"} {
-		w.into(w.call(ngo, "POST", at+"/grants", grantTo(w.agency[agency])), 201, nil)
+		w.into(w.shares(ngo, at, grantTo(w.agency[agency])), 201, nil)
 	}
 	done := map[string]bool{}
 	reply := func(token, country, channel string, key string) {

@@ -6,7 +6,6 @@ import (
 	"regexp"
 
 	"testing"
-	"time"
 
 	"github.com/safeconduct/safeconduct/claims"
 	contract "github.com/safeconduct/safeconduct/docs/api"
@@ -48,6 +47,10 @@ func TestOtherKindIsUnknown(t *testing.T) {
 		{"POST", "cases", "/cards", `{"name":"SITI"}`, []string{document, f.card, f.screening}},
 		{"POST", "cases", "/attestations", screeningBody(t), []string{document, f.card, f.screening}},
 		{"DELETE", "cases", "/grants/" + shared, nil, []string{document, f.card, f.screening}},
+		{"GET", "cases", "/consents", nil, []string{document, f.card, f.screening}},
+		{"POST", "cases", "/consents", recordedBody, []string{document, f.card, f.screening}},
+		{"POST", "cases", "/consents/challenges", questionOf(f.id, grantTo(f.spare)), []string{document, f.card, f.screening}},
+		{"POST", "cases", "/consents/none", nil, []string{document, f.card, f.screening}},
 		{"DELETE", "cases", "", nil, []string{document, f.card, f.screening}},
 	} {
 		for _, other := range op.others {
@@ -90,7 +93,7 @@ func TestOutOfUseIsUnknown(t *testing.T) {
 	} {
 		f.into(f.call(f.keeper, "POST", one.status+"/status", `{"action":"withdraw","reason":"other"}`), 200, nil)
 		for _, r := range f.readers {
-			f.outOfUse(r, one.about, r.keeps() || r.relation == people.Opened && one.about == f.screening)
+			f.outOfUse(r, one.about, r.keeps()) // with her screening goes what she agreed to in it
 		}
 	}
 }
@@ -127,9 +130,9 @@ func TestAnswersAreErased(t *testing.T) {
 			opened = r
 		}
 	}
-	grant := map[string]any{
-		"agency": f.spare, "purpose": "confirm_identity", "until": claims.NewDay(time.Now()).Add(30),
-		"consent": map[string]any{"holder": true, "mission": true, "safe_with_state": "yes", "method": "signature", "language": "am", "circumstance": "free"},
+	grants := map[string]map[string]any{f.document: grantTo(f.spare), f.at: grantTo(f.spare)}
+	for record, order := range grants {
+		f.into(f.reads(f.with(f.keeper), record, order), 201, nil)
 	}
 	opinion := f.order(claims.KindOpinion)
 	opinion["about"] = f.screening
@@ -142,14 +145,17 @@ func TestAnswersAreErased(t *testing.T) {
 		{"issueCard", f.keeper, f.at + "/cards", `{"name":"SITI"}`},
 		{"copyCase", f.keeper, f.at + "/copies", map[string]string{"number": f.number, "code": f.code, "passphrase": "four words or more"}},
 		{"attendCase", f.keeper, "/api/v1/cases/attendances", map[string]string{"number": f.number, "code": f.code}},
+		{"askConsent", f.keeper, f.at + "/consents/challenges", questionOf(f.at, grantTo(f.spare))},
+		{"recordConsent", f.keeper, f.at + "/consents", recordedBody},
 		{"addDocument", f.keeper, f.at + "/documents", map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"}},
 		{"answer", f.keeper, "/api/v1/attestations", opinion},
 		{"addPage", f.keeper, f.document + "/pages?role=data", scan(t)},
-		{"shareDocument", f.keeper, f.document + "/grants", grant},
-		{"shareCase", f.keeper, f.at + "/grants", grant},
+		{"shareDocument", f.keeper, f.document + "/grants", grants[f.document]},
+		{"shareCase", f.keeper, f.at + "/grants", grants[f.at]},
 		{"openRecord", opened.token, "/api/v1/openings", f.opening(opened, f.id, vault.PartAttestations)},
 		{"openByCode", opened.token, "/api/v1/openings/by-code", f.byCode(opened, f.id, vault.PartAttestations)},
 		{"challengeOpening", opened.token, "/api/v1/openings/challenges", handle},
+		{"takeBackConsents", f.keeper, f.at + "/consents/none", nil},
 		{"changeAttestation", f.keeper, "/api/v1/attestations/" + f.screening + "/status", `{"action":"withdraw","reason":"other"}`},
 		{"contest", f.keeper, "/api/v1/attestations/" + f.reply + "/contest", `{"reason":"holder_disagrees"}`},
 		{"changeCard", f.keeper, "/api/v1/cards/" + f.card + "/status", `{"action":"withdraw","reason":"other"}`},

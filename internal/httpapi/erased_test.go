@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/safeconduct/safeconduct/claims"
 )
@@ -29,10 +28,7 @@ func TestErasedIsUnknown(t *testing.T) {
 	w.into(w.call(ngo, "POST", at+"/documents", record), 201, &document)
 	w.into(w.call(ngo, "POST", at+"/attestations", screeningBody(t)), 201, &attestation)
 	w.into(w.call(ngo, "POST", at+"/cards", `{"name":"SITI"}`), 201, &printed)
-	grant := map[string]any{
-		"agency": w.agency["Bridge"], "purpose": "confirm_identity", "until": claims.NewDay(time.Now()).Add(30),
-		"consent": map[string]any{"holder": true, "mission": true, "safe_with_state": "yes", "method": "signature", "language": "am", "circumstance": "free"},
-	}
+	grant := unasked(grantTo(w.agency["Bridge"]))
 	var picture bytes.Buffer
 	if err := png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
 		t.Fatal(err)
@@ -70,6 +66,10 @@ func TestErasedIsUnknown(t *testing.T) {
 		{"POST", "/api/v1/cases/{case}/documents", record},
 		{"POST", "/api/v1/cases/{case}/grants", grant},
 		{"DELETE", "/api/v1/cases/{case}/grants/" + w.agency["Bridge"], nil},
+		{"GET", "/api/v1/cases/{case}/consents", nil},
+		{"POST", "/api/v1/cases/{case}/consents", recordedBody},
+		{"POST", "/api/v1/cases/{case}/consents/none", nil},
+		{"DELETE", "/api/v1/cases/{case}/consents/{card}", nil},
 		{"GET", "/api/v1/documents/{document}", nil},
 		{"PUT", "/api/v1/documents/{document}", record},
 		{"POST", "/api/v1/documents/{document}/pages?role=data", picture.Bytes()},

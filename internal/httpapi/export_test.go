@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	idParam   = regexp.MustCompile(`:(case|attestation|card|document|device|agency|person|program|act|key)\b`)
+	idParam   = regexp.MustCompile(`:(case|consent|attestation|card|document|device|agency|person|program|act|key)\b`)
 	pageParam = regexp.MustCompile(`:(page|change)\b`)
 )
 

@@ -8,60 +8,63 @@ import (
 	"github.com/safeconduct/safeconduct/vault"
 )
 
-// ShareDocument lets one agency read a document record until a day, with the
-// holder's consent.
+// ShareDocument lets one agency read a document record until a day, by a word of the
+// holder that her card has signed with her code.
 func (s *Server) ShareDocument(ctx context.Context, r api.ShareDocumentRequestObject) (api.ShareDocumentResponseObject, error) {
-	grant, err := s.share(ctx, r.Document, false, *r.Body)
-	if err != nil {
+	grant, waits, err := s.share(ctx, r.Document, false, *r.Body)
+	switch {
+	case err != nil:
 		return nil, err
+	case waits != nil:
+		return api.ShareDocument202JSONResponse{AskedJSONResponse: *waits}, nil
 	}
 	return api.ShareDocument201JSONResponse(grant), nil
 }
 
 // ShareCase does the same for the attestations of a case.
 func (s *Server) ShareCase(ctx context.Context, r api.ShareCaseRequestObject) (api.ShareCaseResponseObject, error) {
-	grant, err := s.share(ctx, r.Case, true, *r.Body)
-	if err != nil {
+	grant, waits, err := s.share(ctx, r.Case, true, *r.Body)
+	switch {
+	case err != nil:
 		return nil, err
+	case waits != nil:
+		return api.ShareCase202JSONResponse{AskedJSONResponse: *waits}, nil
 	}
 	return api.ShareCase201JSONResponse(grant), nil
 }
 
-// share shares a case, or a document of one; whole says which is meant.
-func (s *Server) share(c context.Context, record api.ID, whole bool, order api.GrantOrder) (api.Grant, error) {
+// share shares a case, or a document of one; whole says which is meant. Where others have
+// to agree, it waits for them.
+func (s *Server) share(c context.Context, record api.ID, whole bool, o api.GrantOrder) (grant api.Grant, waits *api.AskedJSONResponse, err error) {
 	ctx, by := acting(c)
-	until, err := parseDay("/until", order.Until)
-	if err != nil {
-		return api.Grant{}, err
-	}
-	given := order.Consent
-	if given.SafeWithState == "not_sure" { // the word of the version before
-		given.SafeWithState = "unsure"
-	}
 	caseID, err := s.caseNamed(ctx, by, record, whole)
 	if err != nil {
-		return api.Grant{}, err
+		return api.Grant{}, nil, err
 	}
-	signed, err := s.signed(ctx, by, caseID)
+	ask, err := s.askOf(ctx, by, record, api.ConsentQuestion{
+		Agency: o.Agency, Purpose: o.Purpose, Parts: o.Parts, Readings: o.Readings, Until: o.Until, Language: o.Language, Circumstance: o.Circumstance,
+	})
 	if err != nil {
-		return api.Grant{}, err
+		return api.Grant{}, nil, err
 	}
-	parts := partsOf(order.Parts)
-	if len(parts) == 0 {
-		parts = vault.Parts
-	}
-	shared, err := s.cfg.Vault.Share(ctx, by, vault.Grant{
-		Record: record, Agency: order.Agency, Purpose: vault.Purpose(order.Purpose), Parts: parts, Readings: order.Readings, Until: until,
-		Consent: vault.Consent{
-			Holder: given.Holder, Mission: given.Mission, SafeWithState: string(given.SafeWithState),
-			Method: string(given.Method), Language: given.Language, Circumstance: string(given.Circumstance),
-		},
-	}, signed)
+	proves, err := s.proves(by, caseID, o.Proof)
 	if err != nil {
-		return api.Grant{}, err
+		return api.Grant{}, nil, err
+	}
+	order := vault.Order{
+		Ask: ask, Nonce: o.Nonce, Text: digestOf(o.TextSha256), Minute: o.Proof.Minute, Second: o.SecondAgency,
+		Answers: vault.Answers{Mission: o.Mission, SafeWithState: string(o.SafeIfStateKnows), Method: string(o.Method), Witness: o.Witness},
+	}
+	given, proposed, err := s.cfg.Vault.Share(ctx, by, order, proves)
+	if err != nil {
+		return api.Grant{}, nil, err
 	}
 	tellsAbout(c, caseID)
-	return grantOf(shared), nil
+	if proposed != nil {
+		asked, err := s.askSecond(ctx, by, order, *proposed)
+		return api.Grant{}, &asked, err
+	}
+	return grantOf(given), nil, nil
 }
 
 // caseNamed finds the case of a record. A document where a case is meant, and the
@@ -72,17 +75,6 @@ func (s *Server) caseNamed(ctx context.Context, by audit.Actor, record api.ID, w
 		err = vault.ErrNotFound
 	}
 	return caseID, err
-}
-
-// signed reads what attestations of a case say about sharing it. The rooms that
-// keep the two never meet.
-func (s *Server) signed(ctx context.Context, by audit.Actor, caseID string) (vault.Signed, error) {
-	words, err := s.cfg.Issuer.Consents(ctx, by, caseID)
-	if err != nil {
-		return vault.Signed{}, err
-	}
-	origin, err := s.cfg.Issuer.Origin(ctx, by, caseID)
-	return vault.Signed{Consents: words, Origin: origin}, err
 }
 
 // UnshareDocument takes a grant of a document back at once.
@@ -125,7 +117,7 @@ func (s *Server) ListShared(ctx context.Context, _ api.ListSharedRequestObject) 
 
 func grantOf(g vault.Shared) api.Grant {
 	out := api.Grant{
-		ID: g.ID, Record: g.Record, Agency: g.Agency, Purpose: api.Purpose(g.Purpose), Parts: []api.Part{}, Readings: g.Readings, Taken: g.Taken, Until: formatDay(g.Until),
+		ID: g.ID, Record: g.Record, Agency: g.Agency, Consent: g.Word, Purpose: api.Purpose(g.Purpose), Parts: []api.Part{}, Readings: g.Readings, Taken: g.Taken, Until: formatDay(g.Until),
 	}
 	for _, p := range g.Parts {
 		out.Parts = append(out.Parts, api.Part(p))

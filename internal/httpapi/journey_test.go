@@ -173,17 +173,14 @@ func TestJourney(t *testing.T) {
 	if got := w.call(officer, "POST", "/api/v1/attestations", reliance); got.status != 404 || got.code() != "not_found" {
 		t.Errorf("with the card alone, nothing shared: got %d %s", got.status, got.body)
 	}
-	w.into(w.call(ngo, "POST", at+"/grants", grantTo(w.agency["Gate"])), 201, nil)
+	w.into(w.shares(ngo, at, grantTo(w.agency["Gate"])), 201, nil)
 	w.into(w.call(officer, "POST", "/api/v1/attestations", reliance), 201, nil)
 	if got := w.call(officer, "POST", "/api/v1/attestations", map[string]any{"kind": "reply", "claims": map[string]any{}, "card_handle": v.Card.Handle}); got.status != 403 {
 		t.Errorf("an officer's reply: got %d %s", got.status, got.body)
 	}
 
 	// Opened.
-	w.into(w.call(ngo, "POST", document+"/grants", map[string]any{
-		"agency": w.agency["Embassy"], "purpose": "confirm_identity", "until": claims.NewDay(time.Now()).Add(30),
-		"consent": map[string]any{"holder": true, "mission": true, "safe_with_state": "yes", "method": "signature", "language": "am", "circumstance": "free"},
-	}), 201, nil)
+	w.into(w.shares(ngo, document, grantTo(w.agency["Embassy"])), 201, nil)
 	if got := w.call(mission, "GET", document, nil); got.status != 403 || got.code() != "not_opened" {
 		t.Errorf("before opening: got %d %s", got.status, got.body)
 	}

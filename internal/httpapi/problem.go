@@ -139,6 +139,7 @@ var faults = []struct {
 	{vault.ErrActor, faultForbidden}, // an operator has no agency, and no record
 	{vault.ErrAttends, fault{http.StatusForbidden, "attends_only", "Who is on a case for some hours does not change who works on it"}},
 	{vault.ErrConsent, fault{http.StatusUnprocessableEntity, "consent_missing", "The holder has not agreed to this"}},
+	{vault.ErrText, fault{http.StatusConflict, "text_changed", "What the holder was read is not what is asked now; read her the new text"}},
 	{vault.ErrConflict, faultChanged},
 	{vault.ErrNonce, fault{http.StatusConflict, "nonce_refused", "Ask for a new nonce and sign again"}},
 	{vault.ErrSignature, fault{http.StatusForbidden, "opening.refused", "The opening is not signed with this card and its code"}},

@@ -49,6 +49,13 @@ func (f *file) as(r reader, method, path string, body any, edit ...func(*http.Re
 	return f.call(r.token, method, path, body, edit...)
 }
 
+// by sends requests as a reader does.
+func (f *file) by(r reader) caller {
+	return func(method, path string, body any, edit ...func(*http.Request)) answer {
+		return f.as(r, method, path, body, edit...)
+	}
+}
+
 // file is a case with everything that belongs to one, and everybody who may or
 // may not have to do with it.
 type file struct {
@@ -116,6 +123,7 @@ func newFile(t *testing.T) *file {
 	f.into(f.call(f.operator, "POST", "/api/v1/publications", nil), 201, nil)
 	f.into(f.call(f.keeper, "POST", "/api/v1/verifications", map[string]string{"digits": printed.Digits, "code": printed.Code}), 200, &f.seen)
 	f.opened = f.shown(printed.Digits, printed.Code)
+	f.slips[f.id] = slip{f.number, f.code, f.opened}
 
 	f.again = 100
 	shared := map[string]bool{} // once: what was open ends when it is shared again
@@ -151,14 +159,7 @@ func (f *file) opens(r reader) {
 
 // share shares a record with an agency, for everything that a holder can agree to.
 func (f *file) share(token, record, agency string) answer {
-	return f.call(token, "POST", record+"/grants", grantTo(agency))
-}
-
-func grantTo(agency string) map[string]any {
-	return map[string]any{
-		"agency": agency, "purpose": "confirm_identity", "until": claims.NewDay(time.Now()).Add(30),
-		"consent": map[string]any{"holder": true, "mission": true, "safe_with_state": "yes", "method": "signature", "language": "am", "circumstance": "free"},
-	}
+	return f.shares(token, record, grantTo(agency))
 }
 
 // open opens a record with the card and its code, as a device does.
@@ -308,7 +309,10 @@ func (f *file) deeds() []deed {
 	}
 	for _, record := range []struct{ noun, path string }{{"Case", f.at}, {"Document", f.document}} {
 		deeds = append(deeds,
-			deed{"share" + record.noun, people.DocumentShare, func(r reader) answer { return f.as(r, "POST", record.path+"/grants", grantTo(f.spare)) }, nil},
+			deed{"askConsent", people.DocumentShare, func(r reader) answer {
+				return f.as(r, "POST", f.at+"/consents/challenges", questionOf(record.path, grantTo(f.spare)))
+			}, nil},
+			deed{"share" + record.noun, people.DocumentShare, func(r reader) answer { return f.consents(f.by(r), record.path, grantTo(f.spare)) }, nil},
 			deed{"unshare" + record.noun, people.DocumentShare, func(r reader) answer {
 				f.into(f.share(f.keeper, record.path, f.spare), 201, nil)
 				return f.as(r, "DELETE", record.path+"/grants/"+f.spare, nil)
@@ -316,6 +320,9 @@ func (f *file) deeds() []deed {
 	}
 	for _, terms := range claims.Kinds() {
 		body, action := f.order(terms.Kind), people.Issue(string(terms.Kind))
+		if terms.Kind == claims.KindScreening { // in which she agrees to all that is done here
+			body = screeningBody(f.t)
+		}
 		if terms.Answers {
 			body["about"] = f.screening
 			deeds = append(deeds, deed{"answer", action, post("/api/v1/attestations", body), nil})
@@ -332,9 +339,17 @@ func (f *file) deeds() []deed {
 		deed{"openByCode", people.RecordOpen, func(r reader) answer {
 			return f.as(r, "POST", "/api/v1/openings/by-code", f.byCode(r, f.id, vault.PartAttestations))
 		}, nil},
+		deed{"listConsents", people.DocumentShare, get(f.at + "/consents"), nil},
+		deed{"recordConsent", people.DocumentShare, post(f.at+"/consents", recordedBody), nil},
+		deed{"takeBackConsent", people.DocumentShare, func(r reader) answer {
+			var made struct{ ID string }
+			f.into(f.call(f.keeper, "POST", f.at+"/consents", recordedBody), 201, &made)
+			return f.as(r, "DELETE", f.at+"/consents/"+made.ID, nil)
+		}, nil},
 		deed{"changeAttestation", people.AttestationStatus, post("/api/v1/attestations/"+f.reply+"/status", pause), signed(f.replied)},
 		deed{"changeCard", people.CardStatus, post("/api/v1/cards/"+f.card+"/status", pause), signed(lotus)},
 		deed{"changeAttestation", people.AttestationStatus, post("/api/v1/attestations/"+f.screening+"/status", pause), signed(lotus)},
+		deed{"takeBackConsents", people.DocumentShare, post(f.at+"/consents/none", nil), nil},
 		deed{"joinCases", people.CaseJoin, func(r reader) answer {
 			return f.as(r, "POST", f.at+"/joins", f.handed(map[string]string{"case": idIn(f.second)}))
 		}, nil},

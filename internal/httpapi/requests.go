@@ -342,6 +342,8 @@ func (s *Server) decide(ctx context.Context, by audit.Actor, q people.Request) (
 		err = s.tellOpened(ctx, asker, agreed)
 	case roster.DoAgain:
 		err = s.tellAgain(ctx, by, q.Act)
+	case roster.DoShare:
+		err = s.shareAgreed(ctx, asker, agreed, q.Sealed)
 	default:
 		err = people.ErrConflict
 	}

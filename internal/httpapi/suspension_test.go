@@ -101,10 +101,7 @@ func TestSuspension(t *testing.T) {
 		t.Errorf("another agency's device: %d %s", got.status, got.body)
 	}
 	at, _ := w.keeps(w.admit("Bridge", "NGO", "THA", "caseworker"), map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"})
-	if got := w.call(w.tokens["Bridge caseworker"], "POST", at+"/grants", map[string]any{
-		"agency": w.agency["Lotus"], "purpose": "confirm_identity", "until": claims.NewDay(time.Now()).Add(30),
-		"consent": map[string]any{"holder": true, "safe_with_state": "no", "method": "signature", "language": "am", "circumstance": "free"},
-	}); got.status != 409 || got.code() != "state_conflict" {
+	if got := w.shares(w.tokens["Bridge caseworker"], at, grantTo(w.agency["Lotus"])); got.status != 409 || got.code() != "state_conflict" {
 		t.Errorf("a record is shared with it: %d %s", got.status, got.body)
 	}
 	check("before a publication", "unconfirmed")
@@ -137,7 +134,7 @@ func TestSuspendedConfirmNothing(t *testing.T) {
 		Answer: "matched", Mission: private.New("Embassy (made up)"), MissionState: "ETH", Date: claims.NewDay(time.Now()), Channel: "account",
 	})
 	reply["about"] = screening.ID
-	w.into(w.call(ngo, "POST", "/api/v1/cases/"+begun.ID+"/grants", grantTo(w.agency["Embassy"])), 201, nil)
+	w.into(w.shares(ngo, "/api/v1/cases/"+begun.ID, grantTo(w.agency["Embassy"])), 201, nil)
 	w.reply(mission, reply)
 	check := func(when, want string) {
 		t.Helper()

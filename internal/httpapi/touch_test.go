@@ -100,7 +100,7 @@ func TestRepliesWait(t *testing.T) {
 		Answer: "matched", Mission: private.New("Embassy (made up)"), MissionState: "ETH", Date: claims.NewDay(time.Now()), Channel: "account",
 	})
 	reply["about"] = screening.ID
-	w.into(w.call(ngo, "POST", "/api/v1/cases/"+begun.ID+"/grants", grantTo(w.agency["Embassy"])), 201, nil)
+	w.into(w.shares(ngo, "/api/v1/cases/"+begun.ID, grantTo(w.agency["Embassy"])), 201, nil)
 	officer, other := w.person(w.agency["Embassy"], people.Mission), w.person(w.agency["Other"], people.Mission)
 	for name, ask := range map[string]func() answer{
 		"a program":  func() answer { return w.call(mission, "POST", "/api/v1/attestations", reply) },

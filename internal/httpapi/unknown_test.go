@@ -68,8 +68,9 @@ func TestAnotherIsUnknown(t *testing.T) {
 		"makeCaseFindable": map[string]bool{"findable": true}, "attest": screeningBody(t), "issueCard": map[string]string{"name": "SITI"},
 		"copyCase":   map[string]string{"number": "123456789012", "code": "1234567890", "passphrase": "four words or more"},
 		"assignCase": map[string]string{"person": nobody}, "joinCases": map[string]string{"case": nobody, "number": "123456789012", "code": "1234567890"},
-		"addDocument": record, "updateDocument": record, "addPage": scan(t), "shareCase": grantTo(spare), "shareDocument": grantTo(spare),
+		"addDocument": record, "updateDocument": record, "addPage": scan(t), "shareCase": unasked(grantTo(spare)), "shareDocument": unasked(grantTo(spare)),
 		"changeAttestation": status, "changeCard": status, "contest": map[string]string{"reason": "other"}, "approveDevice": map[string]string{"symbols": "222222"},
+		"askConsent": questionOf(randomID(), grantTo(spare)), "recordConsent": recordedBody,
 		"changePerson": map[string]any{"roles": []string{"caseworker"}, "handle": "desk-2"}, "agree": map[string]any{"response": response},
 	}
 	parameter := regexp.MustCompile(`\{(\w+)\}`)
@@ -98,7 +99,7 @@ func TestAnotherIsUnknown(t *testing.T) {
 			ask := func(id string) (answer, []string, []string) {
 				t.Helper()
 				path := strings.Replace(door.Path, names[0][0], id, 1)
-				path = strings.NewReplacer("{page}", "1", "{agency}", spare, "{person}", nobody).Replace(path)
+				path = strings.NewReplacer("{page}", "1", "{agency}", spare, "{person}", nobody, "{consent}", randomID()).Replace(path)
 				if door.ID == "addPage" {
 					path += "?role=data"
 				}

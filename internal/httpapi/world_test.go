@@ -71,6 +71,7 @@ type world struct {
 	tokens     map[string]string // by "agency role"
 	agency     map[string]string // ids by name
 	devices    map[string]string // ids by agency
+	slips      map[string]slip   // by case
 	again      int               // how often more than usual a record is opened on a day
 }
 
@@ -162,7 +163,7 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 			t.Fatal(err)
 		}
 	}
-	w := &world{t: t, log: &logged{}, staff: map[string]*browser{}, tokens: map[string]string{}, agency: map[string]string{}, devices: map[string]string{}}
+	w := &world{t: t, log: &logged{}, staff: map[string]*browser{}, tokens: map[string]string{}, agency: map[string]string{}, devices: map[string]string{}, slips: map[string]slip{}}
 	var err error
 	w.db, err = sqlstore.Open(ctx, database)
 	must(err)
@@ -199,6 +200,7 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	w.operator = w.house.Token("", people.Operator)
 
 	store := w.db.Credentials()
+	var issuer *credentials.Issuer
 	kept, err := vault.New(vault.Config{
 		Store: w.db.Vault(), Keyring: keyring, Blobs: pages, Keys: w.keys, Directory: directory{w.net}, Network: w.net.ID(),
 		OpenedByTwo: w.people.Opened, Admitted: w.people.Admitted,
@@ -209,10 +211,15 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 		CardInUse: func(ctx context.Context, caseID, card string) (bool, error) {
 			return w.cfg.Issuer.CardInUse(ctx, caseID, credentials.ID(card))
 		},
+		Said: func(ctx context.Context, caseID string) (vault.Signed, error) {
+			words, origin, err := issuer.Signed(ctx, caseID)
+			return vault.Signed{Consents: words, Origin: origin}, err
+		},
 	})
 	must(err)
-	issuer, err := credentials.NewIssuer(credentials.IssuerConfig{
+	issuer, err = credentials.NewIssuer(credentials.IssuerConfig{
 		Store: fewTries{store, w}, Keys: w.keys, Cases: cases{kept, w.db.Vault()}, Network: members{w.net}, StatusLists: w.net.StatusLists(), Agreed: w.people.Holds,
+		Said: kept.SaidOfCard,
 	})
 	must(err)
 	publisher, err := credentials.NewPublisher(credentials.PublisherConfig{

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/config"
+	"github.com/safeconduct/safeconduct/internal/consenttest"
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
@@ -75,10 +76,7 @@ func TestKeyringOfAFile(t *testing.T) {
 	unshared := copied() // two records
 	opened(t, cfg, func(s *Service) {
 		other := house.At(t, s.People, s.Passkeys).Agency(s.Network, roster.Agency{Name: "Bridge", Class: "NGO", Country: "THA", Desk: "+66"})
-		if _, err := s.Vault.Share(t.Context(), by, vault.Grant{
-			Record: record, Agency: other, Purpose: "legal_aid", Parts: vault.Parts, Until: time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 7),
-			Consent: vault.Consent{Holder: true, Method: "signature", Language: "en", Circumstance: "free"},
-		}, vault.Signed{}); err != nil {
+		if _, err := consenttest.Give(t.Context(), s.Vault, by, consenttest.Order(record, other, time.Now(), 7)); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.noteKeyring(t.Context()); err != nil { // as the service does each second

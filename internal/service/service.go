@@ -306,12 +306,13 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 		Store: journaled{s.DB.Vault(), s.Offsite}, Keyring: s.keyring, Blobs: s.Objects, Keys: s.Keys,
 		Directory: members{s.Network}, Network: s.Network.ID(), Now: s.cfg.Now, KeyringDamaged: s.keyring.damage,
 		OpenedByTwo: s.People.Opened, CardInUse: s.cardInUse, Admitted: s.People.Admitted, AllowedAgain: s.People.Again,
+		Said: s.signed,
 	}); err != nil {
 		return err
 	}
 	if s.Issuer, err = credentials.NewIssuer(credentials.IssuerConfig{
 		Store: keepsCredentials{s.DB.Credentials(), s.keepNow}, Keys: s.Keys, Cases: s.Vault, Network: members{s.Network},
-		StatusLists: s.Network.StatusLists(), Now: s.cfg.Now, Agreed: s.People.Holds,
+		StatusLists: s.Network.StatusLists(), Now: s.cfg.Now, Agreed: s.People.Holds, Said: s.Vault.SaidOfCard,
 	}); err != nil {
 		return err
 	}
@@ -427,4 +428,11 @@ func (m members) Recipient(ctx context.Context, agency string) (claims.Recipient
 		err = network.ErrConflict // nothing more is shared with it, for the day on which it is let in again
 	}
 	return claims.Recipient{Class: string(a.Class), Country: a.Country, Identifies: signs(a).Identifies()}, err
+}
+
+// signed is what the attestations of a case say about sharing it: of two rooms that never
+// meet, one asks and the other answers.
+func (s *Service) signed(ctx context.Context, caseID string) (vault.Signed, error) {
+	words, origin, err := s.Issuer.Signed(ctx, caseID)
+	return vault.Signed{Consents: words, Origin: origin}, err
 }

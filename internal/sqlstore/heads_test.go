@@ -25,7 +25,7 @@ func aCase(t *testing.T, db *DB) vault.Shared {
 	if err := db.Vault().CreateRecord(t.Context(), r, nil, nil, storetest.Entry(t, id)); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Vault().Share(t.Context(), s, storetest.Entry(t, id)); err != nil {
+	if err := db.Vault().Share(t.Context(), s, vault.Spoken{}, storetest.Entry(t, id)); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -59,7 +59,7 @@ func testPutBack(t *testing.T, on place) {
 			for _, table := range c.tables {
 				run("CREATE TABLE then_" + table + " AS SELECT * FROM " + table)
 			}
-			if err := db.Vault().TakeBack(ctx, s.Record, s.Agency, storetest.Entry(t, s.Case)); err != nil {
+			if err := db.Vault().TakeBack(ctx, s.Record, s.Agency, vault.TakenBack, storetest.Entry(t, s.Case)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := db.Vault().Grant(ctx, s.Record, s.Agency); !errors.Is(err, vault.ErrNotFound) {
@@ -103,7 +103,7 @@ func testHeadsOfOthers(t *testing.T, on place) {
 		if _, err := b.Vault().Grant(ctx, s.Record, s.Agency); err != nil {
 			t.Fatal("not believed:", err)
 		}
-		if err := b.Vault().TakeBack(ctx, s.Record, s.Agency, storetest.Entry(t, s.Case)); err != nil {
+		if err := b.Vault().TakeBack(ctx, s.Record, s.Agency, vault.TakenBack, storetest.Entry(t, s.Case)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := a.Vault().Grant(ctx, s.Record, s.Agency); !errors.Is(err, vault.ErrNotFound) {
@@ -141,7 +141,7 @@ func testHeadsUnderLoad(t *testing.T, on place) {
 			for n := 0; time.Now().Before(until); n++ {
 				s := shared[(i+n)%len(shared)]
 				s.Until = storetest.Day(30 + n)
-				if err := db.Vault().Share(ctx, s, storetest.Entry(t, s.Case)); err != nil {
+				if err := db.Vault().Share(ctx, s, vault.Spoken{}, storetest.Entry(t, s.Case)); err != nil {
 					t.Error("share:", err)
 					return
 				}
@@ -202,7 +202,7 @@ func TestSealsNeedTheKey(t *testing.T) {
 	if _, err := none.Vault().Grant(t.Context(), s.Record, s.Agency); !errors.Is(err, ErrNoSealKey) {
 		t.Errorf("read without a key: %v", err)
 	}
-	if err := none.Vault().TakeBack(t.Context(), s.Record, s.Agency); !errors.Is(err, ErrNoSealKey) {
+	if err := none.Vault().TakeBack(t.Context(), s.Record, s.Agency, vault.TakenBack); !errors.Is(err, ErrNoSealKey) {
 		t.Errorf("written without a key: %v", err)
 	}
 	other := &DB{base: db.base, me: newInstance()}

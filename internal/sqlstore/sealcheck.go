@@ -149,7 +149,7 @@ func casesBehind(ctx context.Context, q querier, after string) ([]string, error)
 		return fmt.Sprintf("SELECT c FROM (SELECT DISTINCT %[2]s AS c FROM %[1]s WHERE %[2]s > $1 ORDER BY c LIMIT %[3]d) AS %[1]s", table, column, casesAtOnce)
 	}
 	query := strings.Join([]string{
-		part("records", "case_id"), part("issued", "case_id"), part("grants", "case_id"), part("erasures", "case_id"), part("log_entries", "case_id"),
+		part("records", "case_id"), part("issued", "case_id"), part("grants", "case_id"), part("consents", "case_id"), part("erasures", "case_id"), part("log_entries", "case_id"),
 		part("assignments", "case_id"), part("joined_cases", "case_id"),
 		fmt.Sprintf("SELECT c FROM (SELECT substr(subject, 6) AS c FROM heads WHERE subject > 'case/' || $1 AND subject < 'case0' ORDER BY subject LIMIT %d) AS heads", casesAtOnce),
 	}, " UNION ")
@@ -456,6 +456,9 @@ func (k *sealer) rowsOfCases(ctx context.Context, q querier, after, last string)
 		gather(ctx, q, &rows, scanGrant, func(g grantRow) sealedRow {
 			return sealedRow{ofCase(g.Case), g.Record, k.grant(g)}
 		}, selectGrant+"WHERE "+between, after, last),
+		gather(ctx, q, &rows, scanWord, func(w vault.Spoken) sealedRow {
+			return sealedRow{ofCase(w.Case), w.ID, k.word(w)}
+		}, selectWords+"WHERE "+between, after, last),
 		gather(ctx, q, &rows, scanErasure, func(e vault.Erasure) sealedRow {
 			return sealedRow{ofCase(e.Case), e.Case, k.erasure(e)}
 		}, selectErasures+"WHERE "+between, after, last),

@@ -44,6 +44,7 @@ const (
 	sealedCount      sealedTable = 19
 	sealedBond       sealedTable = 20
 	sealedSession    sealedTable = 21
+	sealedWord       sealedTable = 22
 
 	sealedAssigned sealedTable = 24
 	sealedJoined   sealedTable = 25
@@ -55,7 +56,7 @@ var sealedTables = map[sealedTable]string{
 	sealedNetwork: "network", sealedEpoch: "epochs", sealedPack: "packs", sealedOpening: "openings",
 	sealedAgency: "agencies", sealedInvitation: "invitations", sealedEnrolment: "enrolments", sealedRequest: "requests",
 	sealedChange: "roster_changes", sealedEntry: "log_entries", sealedCount: "card_counts", sealedBond: "keyring_bond",
-	sealedSession: "sessions", sealedAssigned: "assignments", sealedJoined: "joined_cases",
+	sealedSession: "sessions", sealedWord: "consents", sealedAssigned: "assignments", sealedJoined: "joined_cases",
 }
 
 // String is the table's name.
@@ -200,6 +201,10 @@ func (k *sealer) assignment(a vault.Assignment) seal {
 
 func (k *sealer) joined(j vault.Joined) seal {
 	return k.seal(sealedJoined, ofTable(sealedJoined, 0).text(j.Case, j.Other, j.By).number(toDay(j.Day)))
+}
+
+func (k *sealer) word(w vault.Spoken) seal {
+	return k.seal(sealedWord, ofTable(sealedWord, len(w.Sealed)).text(w.ID, w.Case, w.Record, w.Agency, string(w.Kind), string(w.State)).bytes(w.Sealed).number(toDay(w.Day)))
 }
 
 func (k *sealer) erasure(e vault.Erasure) seal {

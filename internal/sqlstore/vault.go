@@ -529,8 +529,8 @@ func (v *Vault) Spend(ctx context.Context, day time.Time, budgets ...vault.Budge
 	})
 }
 
-// Share adds or replaces a grant.
-func (v *Vault) Share(ctx context.Context, s vault.Shared, entries ...audit.Entry) error {
+// Share adds or replaces a grant, and the word that it stands on.
+func (v *Vault) Share(ctx context.Context, s vault.Shared, w vault.Spoken, entries ...audit.Entry) error {
 	parts, err := partBits(s.Parts)
 	if err != nil {
 		return err
@@ -551,6 +551,14 @@ func (v *Vault) Share(ctx context.Context, s vault.Shared, entries ...audit.Entr
 			if err := of.take(h.grant(old), s.Record); err != nil {
 				return err
 			}
+			if err := endWord(ctx, tx, h, old.Case, old.Word, vault.Replaced); err != nil {
+				return err
+			}
+		}
+		if w.ID != "" {
+			if err := addWord(ctx, tx, h, w); err != nil {
+				return err
+			}
 		}
 		_, err = tx.ExecContext(ctx,
 			`INSERT INTO grants (record_id, agency, case_id, purpose, until_day, day, id, word_id, parts, readings)
@@ -566,7 +574,7 @@ func (v *Vault) Share(ctx context.Context, s vault.Shared, entries ...audit.Entr
 }
 
 // TakeBack removes a grant.
-func (v *Vault) TakeBack(ctx context.Context, record, agency string, entries ...audit.Entry) error {
+func (v *Vault) TakeBack(ctx context.Context, record, agency string, as vault.WordState, entries ...audit.Entry) error {
 	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		s, err := grantIn(ctx, tx, h, record, agency)
 		if err != nil {
@@ -581,6 +589,131 @@ func (v *Vault) TakeBack(ctx context.Context, record, agency string, entries ...
 		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM grants WHERE record_id = $1 AND agency = $2", record, agency); err != nil {
 			return fmt.Errorf("sqlstore: take back: %w", err)
+		}
+		if err := endWord(ctx, tx, h, s.Case, s.Word, as); err != nil {
+			return err
+		}
+		return v.db.appendEntries(ctx, tx, h, entries...)
+	})
+}
+
+const selectWords = "SELECT id, case_id, record_id, agency, kind, state, sealed, day FROM consents "
+
+func scanWord(row scanner) (w vault.Spoken, err error) {
+	var day int64
+	err = row.Scan(&w.ID, &w.Case, &w.Record, &w.Agency, &w.Kind, &w.State, &w.Sealed, &day)
+	w.Day = fromDay(day)
+	return w, err
+}
+
+// wordsOf reads all words of a case, and holds them against its head: one that is missing
+// may be a no.
+func wordsOf(ctx context.Context, q querier, h *heads, caseID string) ([]vault.Spoken, error) {
+	all, err := list(ctx, q, scanWord, selectWords+"WHERE case_id = $1 ORDER BY id", caseID)
+	if err != nil {
+		return nil, err
+	}
+	of, err := h.of(ctx, ofCase(caseID))
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range all {
+		if !of.has(h.word(w)) {
+			return nil, &SealError{sealedWord.String(), w.ID}
+		}
+	}
+	if of.count(sealedWord) != len(all) {
+		return nil, &SealError{"rows of consents of case", caseID}
+	}
+	return all, nil
+}
+
+func addWord(ctx context.Context, tx *sql.Tx, h *heads, w vault.Spoken) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO consents (id, case_id, record_id, agency, kind, state, sealed, day) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		w.ID, w.Case, w.Record, w.Agency, w.Kind, w.State, w.Sealed, toDay(w.Day))
+	if isTaken(err) {
+		return vault.ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("sqlstore: keep a consent: %w", err)
+	}
+	of, err := h.of(ctx, ofCase(w.Case))
+	if err == nil {
+		of.put(h.word(w))
+	}
+	return err
+}
+
+// endWord says of a word in force what has become of it. Of none, and of one that is over,
+// there is nothing to say.
+func endWord(ctx context.Context, tx *sql.Tx, h *heads, caseID, id string, as vault.WordState) error {
+	all, err := wordsOf(ctx, tx, h, caseID)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(w vault.Spoken) bool { return w.ID == id && w.State == vault.InForce })
+	if i < 0 {
+		return nil
+	}
+	w := all[i]
+	of, err := h.of(ctx, ofCase(caseID))
+	if err != nil {
+		return err
+	}
+	if err := of.take(h.word(w), w.ID); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE consents SET state = $1 WHERE id = $2", as, w.ID); err != nil {
+		return fmt.Errorf("sqlstore: end a consent: %w", err)
+	}
+	w.State = as
+	of.put(h.word(w))
+	return nil
+}
+
+// Words returns everything that the holder of a case said.
+func (v *Vault) Words(ctx context.Context, caseID string) (all []vault.Spoken, err error) {
+	err = v.db.believed(ctx, func(h *heads) error {
+		all, err = wordsOf(ctx, h.q, h, caseID)
+		return err
+	})
+	return all, err
+}
+
+// AddWord keeps a word that is for nobody else, and replaces the one of its kind. That she
+// takes everything back ends all of these.
+func (v *Vault) AddWord(ctx context.Context, w vault.Spoken, entries ...audit.Entry) error {
+	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		if err := openCase(ctx, tx, h, w.Case); err != nil {
+			return err
+		}
+		all, err := wordsOf(ctx, tx, h, w.Case)
+		if err != nil {
+			return err
+		}
+		for _, old := range all {
+			if old.Agency != "" || old.State != vault.InForce || old.Kind != w.Kind && w.Kind != vault.WordNone {
+				continue
+			}
+			if err := endWord(ctx, tx, h, w.Case, old.ID, vault.Replaced); err != nil {
+				return err
+			}
+		}
+		if err := addWord(ctx, tx, h, w); err != nil {
+			return err
+		}
+		return v.db.appendEntries(ctx, tx, h, entries...)
+	})
+}
+
+// EndWord says of a word in force that it was taken back.
+func (v *Vault) EndWord(ctx context.Context, caseID, id string, entries ...audit.Entry) error {
+	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		if err := openCase(ctx, tx, h, caseID); err != nil {
+			return err
+		}
+		if err := endWord(ctx, tx, h, caseID, id, vault.TakenBack); err != nil {
+			return err
 		}
 		return v.db.appendEntries(ctx, tx, h, entries...)
 	})
@@ -939,6 +1072,7 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 			"DELETE FROM openings WHERE case_id = $1",
 			"DELETE FROM grants WHERE case_id = $1",
 			"DELETE FROM assignments WHERE case_id = $1",
+			"DELETE FROM consents WHERE case_id = $1",
 			"DELETE FROM records WHERE case_id = $1 AND id <> case_id",
 			"DELETE FROM records WHERE id = $1",
 		} {
@@ -950,7 +1084,7 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 		if err != nil {
 			return err
 		}
-		for _, t := range []sealedTable{sealedRecord, sealedObject, sealedIndex, sealedGrant, sealedAssigned} {
+		for _, t := range []sealedTable{sealedRecord, sealedObject, sealedIndex, sealedGrant, sealedWord, sealedAssigned} {
 			of.drop(t)
 		}
 		if err := forgetIssued(ctx, tx, h, caseID); err != nil {

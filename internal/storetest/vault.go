@@ -27,6 +27,7 @@ func Vault(t *testing.T, open func(t *testing.T) VaultStores) {
 	t.Run("number index", func(t *testing.T) { vaultIndex(t, open(t).Store) })
 	t.Run("budgets", func(t *testing.T) { vaultBudgets(t, open(t).Store) })
 	t.Run("grants", func(t *testing.T) { vaultGrants(t, open(t).Store) })
+	t.Run("words", func(t *testing.T) { vaultWords(t, open(t).Store) })
 	t.Run("nonces", func(t *testing.T) { vaultNonces(t, open(t).Store) })
 	t.Run("openings", func(t *testing.T) { vaultOpenings(t, open(t).Store) })
 	t.Run("assignments", func(t *testing.T) { vaultAssignments(t, open(t).Store) })
@@ -281,34 +282,92 @@ func vaultGrants(t *testing.T, s vault.Store) {
 		Parts: []vault.Part{vault.PartIdentity, vault.PartPages}, Readings: 3, Until: Day(5), Day: Day(0)}
 	_, err := s.Grant(ctx, d.ID, "agency-b")
 	is(t, "no grant", err, vault.ErrNotFound)
-	ok(t, s.Share(ctx, g, Entry(t, c.ID)))
+	ok(t, s.Share(ctx, g, vault.Spoken{}, Entry(t, c.ID)))
 	same(t, "grant", get[vault.Shared](t)(s.Grant(ctx, d.ID, "agency-b")), g)
 
 	g.ID, g.Until, g.Purpose, g.Parts, g.Readings = NewID(), Day(9), "shelter", []vault.Part{vault.PartStatus}, 0
-	ok(t, s.Share(ctx, g, Entry(t, c.ID)))
+	ok(t, s.Share(ctx, g, vault.Spoken{}, Entry(t, c.ID)))
 	ofCase := g
 	ofCase.Record, ofCase.Until = c.ID, Day(2)
-	ok(t, s.Share(ctx, ofCase, Entry(t, c.ID)))
+	ok(t, s.Share(ctx, ofCase, vault.Spoken{}, Entry(t, c.ID)))
 	same(t, "grants of the case", len(get[[]vault.Shared](t)(s.Grants(ctx, c.ID))), 2)
 	same(t, "grants to the agency", len(get[[]vault.Shared](t)(s.GrantsTo(ctx, "agency-b"))), 2)
 	same(t, "replaced", get[vault.Shared](t)(s.Grant(ctx, d.ID, "agency-b")), g)
 	same(t, "none expired on its last day", len(get[[]vault.Shared](t)(s.Expired(ctx, Day(2), 10))), 0)
 	same(t, "expired", get[[]vault.Shared](t)(s.Expired(ctx, Day(3), 10)), []vault.Shared{ofCase})
 
-	ok(t, s.TakeBack(ctx, d.ID, "agency-b", Entry(t, c.ID)))
-	is(t, "taken back twice", s.TakeBack(ctx, d.ID, "agency-b", Entry(t, c.ID)), vault.ErrNotFound)
+	ok(t, s.TakeBack(ctx, d.ID, "agency-b", vault.TakenBack, Entry(t, c.ID)))
+	is(t, "taken back twice", s.TakeBack(ctx, d.ID, "agency-b", vault.TakenBack, Entry(t, c.ID)), vault.ErrNotFound)
 	same(t, "left", get[[]vault.Shared](t)(s.GrantsTo(ctx, "agency-b")), []vault.Shared{ofCase})
 	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, c.ID))), 2+3+1)
 
 	// One from before grants had ids is of everything, and always has the same id.
-	ok(t, s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-c", Purpose: "medical", Until: Day(3), Day: Day(0)}, Entry(t, c.ID)))
+	ok(t, s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-c", Purpose: "medical", Until: Day(3), Day: Day(0)}, vault.Spoken{}, Entry(t, c.ID)))
 	before := get[vault.Shared](t)(s.Grant(ctx, d.ID, "agency-c"))
 	same(t, "its parts", before.Parts, vault.Parts)
 	same(t, "its id", len(before.ID), len(NewID()))
 	same(t, "its id again", get[[]vault.Shared](t)(s.GrantsTo(ctx, "agency-c")), []vault.Shared{before})
 	g.Agency = "agency-c"
-	ok(t, s.Share(ctx, g, Entry(t, c.ID)))
+	ok(t, s.Share(ctx, g, vault.Spoken{}, Entry(t, c.ID)))
 	same(t, "given again", get[vault.Shared](t)(s.Grant(ctx, d.ID, "agency-c")), g)
+}
+
+func vaultWords(t *testing.T, s vault.Store) {
+	ctx := t.Context()
+	c := newCase(t, s, "agency-a")
+	d := newDocument(t, s, c)
+	word := func(kind vault.WordKind, record, agency string) vault.Spoken {
+		return vault.Spoken{ID: NewID(), Case: c.ID, Record: record, Agency: agency, Kind: kind, State: vault.InForce, Sealed: []byte(NewID()), Day: Day(0)}
+	}
+	states := func() map[string]vault.WordState {
+		t.Helper()
+		all := map[string]vault.WordState{}
+		for _, w := range get[[]vault.Spoken](t)(s.Words(ctx, c.ID)) {
+			all[w.ID] = w.State
+		}
+		return all
+	}
+	first, second, ofCase := word(vault.WordGrant, d.ID, "agency-b"), word(vault.WordGrant, d.ID, "agency-b"), word(vault.WordGrant, c.ID, "agency-b")
+	same(t, "no words", len(states()), 0)
+	share := func(w vault.Spoken) error {
+		return s.Share(ctx, vault.Shared{ID: NewID(), Record: w.Record, Case: c.ID, Agency: w.Agency, Word: w.ID, Purpose: "protection",
+			Parts: vault.Parts, Until: Day(5), Day: Day(0)}, w, Entry(t, c.ID))
+	}
+	ok(t, share(first))
+	same(t, "a word", get[[]vault.Spoken](t)(s.Words(ctx, c.ID)), []vault.Spoken{first})
+	is(t, "given twice", share(first), vault.ErrConflict)
+	same(t, "and still there", states(), map[string]vault.WordState{first.ID: vault.InForce})
+	ok(t, share(second))
+	ok(t, share(ofCase))
+	want := map[string]vault.WordState{first.ID: vault.Replaced, second.ID: vault.InForce, ofCase.ID: vault.InForce}
+	same(t, "replaced", states(), want)
+	ok(t, s.TakeBack(ctx, d.ID, "agency-b", vault.TakenBack, Entry(t, c.ID)))
+	want[second.ID] = vault.TakenBack
+	same(t, "taken back", states(), want)
+
+	older, newer, none := word(vault.WordRecord, c.ID, ""), word(vault.WordRecord, c.ID, ""), word(vault.WordNone, c.ID, "")
+	again, later := word(vault.WordNone, c.ID, ""), word(vault.WordRecord, c.ID, "")
+	for _, one := range []struct {
+		w     vault.Spoken
+		ended vault.Spoken
+	}{{older, vault.Spoken{}}, {newer, older}, {none, newer}, {again, none}, {later, vault.Spoken{}}} {
+		ok(t, s.AddWord(ctx, one.w, Entry(t, c.ID)))
+		if want[one.w.ID] = vault.InForce; one.ended.ID != "" {
+			want[one.ended.ID] = vault.Replaced
+		}
+		same(t, "for nobody else", states(), want)
+	}
+	ok(t, s.EndWord(ctx, c.ID, later.ID, Entry(t, c.ID)))
+	ok(t, s.EndWord(ctx, c.ID, later.ID, Entry(t, c.ID)))
+	want[later.ID] = vault.TakenBack
+	same(t, "ended", states(), want)
+	is(t, "in no case", s.AddWord(ctx, vault.Spoken{ID: NewID(), Case: NewID(), State: vault.InForce}, Entry(t, "")), vault.ErrNotFound)
+	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, c.ID))), 2+3+1+5+2)
+
+	ok(t, s.BeginErasure(ctx, vault.Erasure{Case: c.ID, Agency: "agency-a", Records: []string{c.ID, d.ID}, Day: Day(1), MAC: []byte("mac")}))
+	is(t, "after the beginning", s.AddWord(ctx, word(vault.WordNone, c.ID, ""), Entry(t, c.ID)), vault.ErrNotFound)
+	get[vault.Erased](t)(s.Erase(ctx, c.ID, Entry(t, "")))
+	same(t, "erased", len(states()), 0)
 }
 
 func vaultNonces(t *testing.T, s vault.Store) {
@@ -347,7 +406,7 @@ func vaultOpenings(t *testing.T, s vault.Store) {
 	g := vault.Shared{
 		ID: NewID(), Record: c.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Parts: vault.Parts, Readings: 2, Until: Day(5), Day: Day(0),
 	}
-	ok(t, s.Share(ctx, g, Entry(t, c.ID)))
+	ok(t, s.Share(ctx, g, vault.Spoken{}, Entry(t, c.ID)))
 	o := vault.Opened{
 		ID: NewID(), Grant: g.ID, Word: NewID(), Record: c.ID, Case: c.ID, Agency: "agency-b", Person: NewID(), At: NewID(),
 		How: vault.ByDevice, Device: NewID(), Card: NewID(), Purpose: "protection",
@@ -388,7 +447,7 @@ func vaultOpenings(t *testing.T, s vault.Store) {
 	is(t, "the next day", again(vault.ByCode, 1, now.AddDate(0, 0, 1)), nil)
 	counted(2, 1, 1)
 	g.ID = NewID()
-	ok(t, s.Share(ctx, g, Entry(t, c.ID)))
+	ok(t, s.Share(ctx, g, vault.Spoken{}, Entry(t, c.ID)))
 	same(t, "given again, nothing is taken", get[vault.Shared](t)(s.Grant(ctx, c.ID, "agency-b")), g)
 	is(t, "of the grant of before", again(vault.ByCode, 3, now), vault.ErrNotFound)
 	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, c.ID))), 4)
@@ -502,7 +561,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	ok(t, s.SetFindable(ctx, other.ID, true, map[string][][]byte{kept.ID: places}, Entry(t, other.ID)))
 	e := Entry(t, c.ID)
 	ok(t, s.AddObject(ctx, object(d, 1, 1, e.ID), nil, e))
-	ok(t, s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Until: Day(5), Day: Day(0)}, Entry(t, c.ID)))
+	ok(t, s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Until: Day(5), Day: Day(0)}, vault.Spoken{}, Entry(t, c.ID)))
 	ok(t, s.Open(ctx, []vault.Opened{{ID: NewID(), Record: d.ID, Case: c.ID, Agency: "agency-b", How: vault.ByTwo, Parts: vault.Parts, Expires: Day(1)}}, 0, Day(0), Entry(t, c.ID)))
 	ok(t, s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "ana", By: "ana"}, Day(0), Entry(t, c.ID)))
 
@@ -520,7 +579,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	is(t, "document after the beginning", s.CreateRecord(ctx, late, nil, nil, Entry(t, c.ID)), vault.ErrNotFound)
 	e = Entry(t, c.ID)
 	is(t, "page after the beginning", s.AddObject(ctx, object(d, 2, 1, e.ID), nil, e), vault.ErrNotFound)
-	is(t, "grant after the beginning", s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-c"}, Entry(t, c.ID)), vault.ErrNotFound)
+	is(t, "grant after the beginning", s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-c"}, vault.Spoken{}, Entry(t, c.ID)), vault.ErrNotFound)
 
 	done := get[vault.Erased](t)(s.Erase(ctx, c.ID, Entry(t, "")))
 	same(t, "counts", done, vault.Erased{Records: 2, Objects: 2, Pages: 1, Grants: 1, Notes: 6})

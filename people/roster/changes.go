@@ -48,6 +48,7 @@ const (
 	DoLookUp = "number.look_up"    // a keeper is told that somebody asks for a document
 	DoOpen   = "record.open"       // a record is open for a quarter of an hour, without its holder
 	DoAgain  = "record.read_again" // an agency opens a record once more on a day
+	DoShare  = "record.share"      // a record is shared with an authority of its holder's state
 )
 
 // doing is what an act is about, and what the roster makes of it.
@@ -74,7 +75,7 @@ func (elsewhere) apply(*State, approval.Act, int64) {}
 // Elsewhere tells whether an act is none of the roster's own.
 func Elsewhere(do string) bool {
 	switch do {
-	case DoIssue, DoCard, DoResume, DoErase, DoLookUp, DoOpen, DoAgain:
+	case DoIssue, DoCard, DoResume, DoErase, DoLookUp, DoOpen, DoAgain, DoShare:
 		return true
 	default:
 		return false
@@ -111,7 +112,7 @@ var kinds = map[string]func() doing{
 	DoLock: func() doing { return &Lock{} }, DoUnlock: func() doing { return &Unlock{} },
 	DoIssue: func() doing { return &Issue{} }, DoCard: func() doing { return &Card{} }, DoResume: func() doing { return &Resume{} },
 	DoErase: func() doing { return &Erase{} }, DoLookUp: func() doing { return &LookUp{} }, DoOpen: func() doing { return &Open{} },
-	DoAgain: func() doing { return &Again{} },
+	DoAgain: func() doing { return &Again{} }, DoShare: func() doing { return &Share{} },
 }
 
 // Kinds lists what can be done, sorted.
@@ -1027,6 +1028,55 @@ func (a *Again) check(s *State, act approval.Act) error {
 		return ErrState
 	}
 	return c.Err()
+}
+
+// Share lets an authority of a holder's own state read a record, by a word that her card
+// has signed: a second person of the agency agrees. Where she is not free they are of two
+// agencies, neither of a state, and each has asked her alone: that is what they sign.
+type Share struct {
+	Case     string   `json:"case"`
+	Record   string   `json:"record"`
+	To       string   `json:"to"` // the agency that is to read
+	Purpose  string   `json:"purpose"`
+	Parts    []string `json:"parts"`
+	Readings int      `json:"readings"`
+	LastDay  string   `json:"last_day"`
+	// AskedAlone says that each of those who agree has asked her alone; Second is then the
+	// other agency.
+	AskedAlone bool   `json:"asked_alone"`
+	Second     string `json:"second"`
+	Order      []byte `json:"order"` // SHA-256 of her word
+	elsewhere
+}
+
+func (a *Share) need(s *State, act approval.Act) need {
+	if !a.AskedAlone {
+		return twoOf(s, act.Agency)
+	}
+	return need{people: 2, apart: true, who: func(p Person) bool {
+		of := claims.Recipient{Class: s.Agencies[p.Agency].Class}
+		return p.Agency != "" && (p.Agency == act.Agency || p.Agency == a.Second) && p.Is(Caseworker, Supervisor) && s.Active(p.Agency) && !of.OfState()
+	}}
+}
+
+func (a *Share) check(s *State, act approval.Act) error {
+	var c invalid.Checker
+	c.ID("/case", a.Case, invalid.Required)
+	c.ID("/record", a.Record, invalid.Required)
+	c.ID("/to", a.To, invalid.Required)
+	c.OneOf("/purpose", a.Purpose, claims.Values("sharing_purpose"), invalid.Required)
+	c.Must(len(a.Parts) > 0 && len(a.Parts) <= len(claims.Parts), "/parts", invalid.CodeRange, "are some of the listed parts")
+	for i, p := range a.Parts {
+		c.Must(slices.Contains(claims.Parts, claims.Part(p)), invalid.At("/parts", i), invalid.CodeNotInList, "is one of the listed parts")
+	}
+	c.Must(a.Readings >= 0 && a.Readings <= 10, "/readings", invalid.CodeRange, "is from 0 to 10")
+	c.Day("/last_day", a.LastDay, invalid.Required)
+	c.ID("/second", a.Second, invalid.Need(a.AskedAlone))
+	c.Only("/second", a.Second != "", a.AskedAlone, "goes with asked_alone")
+	if a.To == act.Agency || a.AskedAlone && (a.Second == act.Agency || !s.Active(a.Second)) {
+		return ErrState
+	}
+	return s.signs(act, &c, a.Order)
 }
 
 // Told tells whether somebody is told of an act that was done: those who answer for an

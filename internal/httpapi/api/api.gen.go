@@ -195,6 +195,117 @@ func (e Check) Valid() bool {
 	}
 }
 
+// Defines values for Circumstance.
+const (
+	Detained Circumstance = "detained"
+	First72H Circumstance = "first_72h"
+	Free     Circumstance = "free"
+)
+
+// Valid indicates whether the value is a known member of the Circumstance enum.
+func (e Circumstance) Valid() bool {
+	switch e {
+	case Detained:
+		return true
+	case First72H:
+		return true
+	case Free:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConsentKind.
+const (
+	ConsentKindGrant  ConsentKind = "grant"
+	ConsentKindNone   ConsentKind = "none"
+	ConsentKindRecord ConsentKind = "record"
+)
+
+// Valid indicates whether the value is a known member of the ConsentKind enum.
+func (e ConsentKind) Valid() bool {
+	switch e {
+	case ConsentKindGrant:
+		return true
+	case ConsentKindNone:
+		return true
+	case ConsentKindRecord:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConsentState.
+const (
+	ConsentStateInForce   ConsentState = "in_force"
+	ConsentStateOver      ConsentState = "over"
+	ConsentStateReplaced  ConsentState = "replaced"
+	ConsentStateTakenBack ConsentState = "taken_back"
+)
+
+// Valid indicates whether the value is a known member of the ConsentState enum.
+func (e ConsentState) Valid() bool {
+	switch e {
+	case ConsentStateInForce:
+		return true
+	case ConsentStateOver:
+		return true
+	case ConsentStateReplaced:
+		return true
+	case ConsentStateTakenBack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConsentChallengeNeeds.
+const (
+	Code          ConsentChallengeNeeds = "code"
+	SecondAgency  ConsentChallengeNeeds = "second_agency"
+	SecondPerson  ConsentChallengeNeeds = "second_person"
+	StateQuestion ConsentChallengeNeeds = "state_question"
+)
+
+// Valid indicates whether the value is a known member of the ConsentChallengeNeeds enum.
+func (e ConsentChallengeNeeds) Valid() bool {
+	switch e {
+	case Code:
+		return true
+	case SecondAgency:
+		return true
+	case SecondPerson:
+		return true
+	case StateQuestion:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConsentMethod.
+const (
+	Signature       ConsentMethod = "signature"
+	Thumb           ConsentMethod = "thumb"
+	VerbalWitnessed ConsentMethod = "verbal_witnessed"
+)
+
+// Valid indicates whether the value is a known member of the ConsentMethod enum.
+func (e ConsentMethod) Valid() bool {
+	switch e {
+	case Signature:
+		return true
+	case Thumb:
+		return true
+	case VerbalWitnessed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DecisionLevel.
 const (
 	FormalIdentification DecisionLevel = "formal_identification"
@@ -321,72 +432,6 @@ const (
 func (e EnrolmentState) Valid() bool {
 	switch e {
 	case EnrolmentStatePending:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for GrantConsentCircumstance.
-const (
-	Detained GrantConsentCircumstance = "detained"
-	First72H GrantConsentCircumstance = "first_72h"
-	Free     GrantConsentCircumstance = "free"
-)
-
-// Valid indicates whether the value is a known member of the GrantConsentCircumstance enum.
-func (e GrantConsentCircumstance) Valid() bool {
-	switch e {
-	case Detained:
-		return true
-	case First72H:
-		return true
-	case Free:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for GrantConsentMethod.
-const (
-	Signature       GrantConsentMethod = "signature"
-	Thumb           GrantConsentMethod = "thumb"
-	VerbalWitnessed GrantConsentMethod = "verbal_witnessed"
-)
-
-// Valid indicates whether the value is a known member of the GrantConsentMethod enum.
-func (e GrantConsentMethod) Valid() bool {
-	switch e {
-	case Signature:
-		return true
-	case Thumb:
-		return true
-	case VerbalWitnessed:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for GrantConsentSafeWithState.
-const (
-	GrantConsentSafeWithStateNo      GrantConsentSafeWithState = "no"
-	GrantConsentSafeWithStateNotSure GrantConsentSafeWithState = "not_sure"
-	GrantConsentSafeWithStateUnsure  GrantConsentSafeWithState = "unsure"
-	GrantConsentSafeWithStateYes     GrantConsentSafeWithState = "yes"
-)
-
-// Valid indicates whether the value is a known member of the GrantConsentSafeWithState enum.
-func (e GrantConsentSafeWithState) Valid() bool {
-	switch e {
-	case GrantConsentSafeWithStateNo:
-		return true
-	case GrantConsentSafeWithStateNotSure:
-		return true
-	case GrantConsentSafeWithStateUnsure:
-		return true
-	case GrantConsentSafeWithStateYes:
 		return true
 	default:
 		return false
@@ -723,6 +768,27 @@ func (e Role) Valid() bool {
 	case RoleOperator:
 		return true
 	case RoleSupervisor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SafeIfStateKnows.
+const (
+	SafeIfStateKnowsNo     SafeIfStateKnows = "no"
+	SafeIfStateKnowsUnsure SafeIfStateKnows = "unsure"
+	SafeIfStateKnowsYes    SafeIfStateKnows = "yes"
+)
+
+// Valid indicates whether the value is a known member of the SafeIfStateKnows enum.
+func (e SafeIfStateKnows) Valid() bool {
+	switch e {
+	case SafeIfStateKnowsNo:
+		return true
+	case SafeIfStateKnowsUnsure:
+		return true
+	case SafeIfStateKnowsYes:
 		return true
 	default:
 		return false
@@ -1214,6 +1280,9 @@ type ChangeList struct {
 // Check defines model for Check.
 type Check string
 
+// Circumstance How she is. What she says when she is not free lasts 14 days at most, and her own state is told nothing by it unless two people of two agencies have each asked her alone
+type Circumstance string
+
 // CodeOpeningOrder defines model for CodeOpeningOrder.
 type CodeOpeningOrder struct {
 	// Code As it stands on the slip; any decimal digits, spaces and dashes
@@ -1233,6 +1302,177 @@ type CompromiseOrder struct {
 	// Since A day, UTC
 	Since Day `json:"since"`
 }
+
+// Consent defines model for Consent.
+type Consent struct {
+	// Agency Who may read; none for her own record
+	Agency ID `json:"agency,omitempty,omitzero"`
+
+	// Agreed Who agreed beside her
+	Agreed     []string `json:"agreed,omitempty,omitzero"`
+	AskedAlone bool     `json:"asked_alone,omitempty,omitzero"`
+
+	// By Who heard it
+	By string `json:"by"`
+
+	// Card By which card of hers it is proven
+	Card         string `json:"card,omitempty,omitzero"`
+	Circumstance string `json:"circumstance"`
+
+	// Device That read the card; none where number and code were given
+	Device string `json:"device,omitempty,omitzero"`
+
+	// Given RFC 3339, UTC, whole seconds
+	Given Time `json:"given"`
+
+	// ID 128 random bits in lower-case hex
+	ID ID `json:"id"`
+
+	// Kind `grant`: another agency may read; `record`: of her own record and of her card; `none`: she takes everything back
+	Kind ConsentKind `json:"kind"`
+
+	// Language In which she was asked; empty where nothing was read to her
+	Language string  `json:"language"`
+	Method   string  `json:"method,omitempty,omitzero"`
+	Mission  bool    `json:"mission,omitempty,omitzero"`
+	OwnState bool    `json:"own_state,omitempty,omitzero"`
+	Parts    Parts   `json:"parts,omitempty,omitzero"`
+	Purpose  Purpose `json:"purpose,omitempty,omitzero"`
+
+	// Readings How many readings the holder leaves for the agency, which it takes without her; then the last day is at most 14 days from today. 0 is none: each is opened by her code, at a counter
+	Readings ReadingsLeft `json:"readings,omitempty,omitzero"`
+
+	// Record 128 random bits in lower-case hex
+	Record           ID           `json:"record"`
+	SafeIfStateKnows string       `json:"safe_if_state_knows,omitempty,omitzero"`
+	State            ConsentState `json:"state"`
+	TextLanguage     string       `json:"text_language,omitempty,omitzero"`
+	TextSha256       SHA256       `json:"text_sha256,omitempty,omitzero"`
+
+	// Until A day, UTC
+	Until Day `json:"until,omitempty,omitzero"`
+
+	// Witness With `verbal_witnessed`, and only then
+	Witness ConsentWitness `json:"witness,omitempty,omitzero"`
+}
+
+// ConsentKind `grant`: another agency may read; `record`: of her own record and of her card; `none`: she takes everything back
+type ConsentKind string
+
+// ConsentState defines model for Consent.State.
+type ConsentState string
+
+// ConsentChallenge defines model for ConsentChallenge.
+type ConsentChallenge struct {
+	// Expires RFC 3339, UTC, whole seconds
+	Expires Time `json:"expires"`
+
+	// Needs `code` of her card; `state_question`: is it safe if your country's office knows that you are here; `second_person` of the agency; `second_agency`, where she is not free: somebody of another agency, neither of a state, who asks her alone, too
+	Needs []ConsentChallengeNeeds `json:"needs"`
+	Nonce string                  `json:"nonce"`
+
+	// OwnState The agency is an authority of her own state, or may be: a mission, police, immigration, a ministry, local government, a hospital or a school, of each nationality that she stated or a document of hers shows. Where none is known, or they contradict each other, every state's authority counts but those of the state where she is
+	OwnState bool `json:"own_state"`
+
+	// Text What she is read before she gives her code
+	Text string `json:"text"`
+
+	// TextLanguage Of the text; English where there is none yet in the language that was wanted
+	TextLanguage Language `json:"text_language"`
+	TextSha256   SHA256   `json:"text_sha256"`
+}
+
+// ConsentChallengeNeeds defines model for ConsentChallenge.Needs.
+type ConsentChallengeNeeds string
+
+// ConsentEnded defines model for ConsentEnded.
+type ConsentEnded struct {
+	// PrintAgain A card of hers in use says that a mission may be contacted, and she does not allow it any more: print her another and take this one back. Whoever checks it online is not told any more; offline the paper says it until then.
+	PrintAgain PrintAgain `json:"print_again"`
+}
+
+// ConsentList defines model for ConsentList.
+type ConsentList struct {
+	Consents []Consent `json:"consents"`
+}
+
+// ConsentMethod defines model for ConsentMethod.
+type ConsentMethod string
+
+// ConsentOrder defines model for ConsentOrder.
+type ConsentOrder struct {
+	// Circumstance How she is. What she says when she is not free lasts 14 days at most, and her own state is told nothing by it unless two people of two agencies have each asked her alone
+	Circumstance Circumstance `json:"circumstance"`
+
+	// Language BCP 47
+	Language Language      `json:"language"`
+	Method   ConsentMethod `json:"method"`
+
+	// Mission She agreed separately that a diplomatic mission, or an authority of her own state, is told; never a condition of anything else
+	Mission MissionTold `json:"mission,omitempty,omitzero"`
+
+	// SafeIfStateKnows Is it safe if your country's office knows that you are here? Required before anything is shared with an authority of her own state: not asked is a problem with the code `required`; anything but yes is `consent_missing`
+	SafeIfStateKnows SafeIfStateKnows `json:"safe_if_state_knows,omitempty,omitzero"`
+
+	// Witness With `verbal_witnessed`, and only then
+	Witness ConsentWitness `json:"witness,omitempty,omitzero"`
+}
+
+// ConsentProof Either `number` and `code` of a card of hers in use, by which the service has it sign and forgets the code; or what a device signed that read the card: `card_handle`, `device`, `minute` and `signature`.
+type ConsentProof struct {
+	// CardHandle The handle inside the card, 8 bytes in lower-case hex
+	CardHandle CardHandle `json:"card_handle,omitempty,omitzero"`
+
+	// Code As it stands on the slip; any decimal digits, spaces and dashes
+	Code private.String `json:"code,omitempty,omitzero"`
+
+	// Device 128 random bits in lower-case hex
+	Device ID `json:"device,omitempty,omitzero"`
+
+	// Minute Minutes since 1970-01-01 UTC on the device
+	Minute int64 `json:"minute,omitempty,omitzero"`
+
+	// Number As it is printed on her card; any decimal digits, spaces and dashes
+	Number private.String `json:"number,omitempty,omitzero"`
+
+	// Signature Ed25519, base64url without padding
+	Signature string `json:"signature,omitempty,omitzero"`
+}
+
+// ConsentQuestion defines model for ConsentQuestion.
+type ConsentQuestion struct {
+	// Agency 128 random bits in lower-case hex
+	Agency ID `json:"agency"`
+
+	// Circumstance How she is. What she says when she is not free lasts 14 days at most, and her own state is told nothing by it unless two people of two agencies have each asked her alone
+	Circumstance Circumstance `json:"circumstance"`
+
+	// Language BCP 47
+	Language Language `json:"language"`
+	Parts    Parts    `json:"parts"`
+	Purpose  Purpose  `json:"purpose"`
+
+	// Readings How many readings the holder leaves for the agency, which it takes without her; then the last day is at most 14 days from today. 0 is none: each is opened by her code, at a counter
+	Readings ReadingsLeft `json:"readings,omitempty,omitzero"`
+
+	// Record The case, or a document of it
+	Record ID `json:"record"`
+
+	// Until A day, UTC
+	Until Day `json:"until"`
+}
+
+// ConsentRecorded defines model for ConsentRecorded.
+type ConsentRecorded struct {
+	// ID 128 random bits in lower-case hex
+	ID ID `json:"id"`
+
+	// PrintAgain A card of hers in use says that a mission may be contacted, and she does not allow it any more: print her another and take this one back. Whoever checks it online is not told any more; offline the paper says it until then.
+	PrintAgain PrintAgain `json:"print_again"`
+}
+
+// ConsentWitness With `verbal_witnessed`, and only then
+type ConsentWitness = private.String
 
 // ContestOrder defines model for ContestOrder.
 type ContestOrder struct {
@@ -1434,9 +1674,12 @@ type Grant struct {
 	// Agency 128 random bits in lower-case hex
 	Agency ID `json:"agency"`
 
+	// Consent What she said, that it stands on; none for a grant from before these were kept
+	Consent ID `json:"consent,omitempty,omitzero"`
+
 	// ID Another one whenever the grant is given again: what was open by the one before is over then
 	ID      ID      `json:"id"`
-	Parts   []Part  `json:"parts"`
+	Parts   Parts   `json:"parts"`
 	Purpose Purpose `json:"purpose"`
 
 	// Readings How many readings the holder leaves for the agency, which it takes without her; then the last day is at most 14 days from today. 0 is none: each is opened by her code, at a counter
@@ -1452,64 +1695,42 @@ type Grant struct {
 	Until Day `json:"until"`
 }
 
-// GrantConsent defines model for GrantConsent.
-type GrantConsent struct {
-	Circumstance GrantConsentCircumstance `json:"circumstance"`
-
-	// Holder The holder agreed to this agency, purpose and day
-	Holder bool `json:"holder"`
-
-	// Language BCP 47
-	Language Language           `json:"language"`
-	Method   GrantConsentMethod `json:"method"`
-
-	// Mission The holder agreed separately that a diplomatic mission, or an
-	// authority of her own state, is told; never a condition of anything
-	// else
-	Mission bool `json:"mission,omitempty,omitzero"`
-
-	// SafeWithState Is it safe if your country's office knows that you are here? Required
-	// before anything is shared with an authority of her own state: a
-	// mission, police, immigration, a ministry, local government, a hospital
-	// or a school, of each nationality that she stated or a document of hers
-	// shows. Where none is known, or they contradict each other, every
-	// state's authority counts but those of the state where she is. Not asked
-	// is a problem with the code `required`; anything but yes is
-	// `consent_missing`. `not_sure` is read as `unsure` for one more version.
-	SafeWithState GrantConsentSafeWithState `json:"safe_with_state,omitempty,omitzero"`
-}
-
-// GrantConsentCircumstance defines model for GrantConsent.Circumstance.
-type GrantConsentCircumstance string
-
-// GrantConsentMethod defines model for GrantConsent.Method.
-type GrantConsentMethod string
-
-// GrantConsentSafeWithState Is it safe if your country's office knows that you are here? Required
-// before anything is shared with an authority of her own state: a
-// mission, police, immigration, a ministry, local government, a hospital
-// or a school, of each nationality that she stated or a document of hers
-// shows. Where none is known, or they contradict each other, every
-// state's authority counts but those of the state where she is. Not asked
-// is a problem with the code `required`; anything but yes is
-// `consent_missing`. `not_sure` is read as `unsure` for one more version.
-type GrantConsentSafeWithState string
-
 // GrantOrder defines model for GrantOrder.
 type GrantOrder struct {
 	// Agency 128 random bits in lower-case hex
-	Agency  ID           `json:"agency"`
-	Consent GrantConsent `json:"consent"`
+	Agency ID `json:"agency"`
 
-	// Parts What of it; everything where nothing is said
-	Parts   []Part  `json:"parts,omitempty,omitzero"`
-	Purpose Purpose `json:"purpose"`
+	// Circumstance How she is. What she says when she is not free lasts 14 days at most, and her own state is told nothing by it unless two people of two agencies have each asked her alone
+	Circumstance Circumstance `json:"circumstance"`
+
+	// Language BCP 47
+	Language Language      `json:"language"`
+	Method   ConsentMethod `json:"method,omitempty,omitzero"`
+
+	// Mission She agreed separately that a diplomatic mission, or an authority of her own state, is told; never a condition of anything else
+	Mission MissionTold `json:"mission,omitempty,omitzero"`
+	Nonce   string      `json:"nonce"`
+	Parts   Parts       `json:"parts"`
+
+	// Proof Either `number` and `code` of a card of hers in use, by which the service has it sign and forgets the code; or what a device signed that read the card: `card_handle`, `device`, `minute` and `signature`.
+	Proof   ConsentProof `json:"proof"`
+	Purpose Purpose      `json:"purpose"`
 
 	// Readings How many readings the holder leaves for the agency, which it takes without her; then the last day is at most 14 days from today. 0 is none: each is opened by her code, at a counter
 	Readings ReadingsLeft `json:"readings,omitempty,omitzero"`
 
+	// SafeIfStateKnows Is it safe if your country's office knows that you are here? Required before anything is shared with an authority of her own state: not asked is a problem with the code `required`; anything but yes is `consent_missing`
+	SafeIfStateKnows SafeIfStateKnows `json:"safe_if_state_knows,omitempty,omitzero"`
+
+	// SecondAgency Where she is not free and an authority of her state is to be told: the other agency, of which somebody has asked her alone
+	SecondAgency ID     `json:"second_agency,omitempty,omitzero"`
+	TextSha256   SHA256 `json:"text_sha256"`
+
 	// Until A day, UTC
 	Until Day `json:"until"`
+
+	// Witness With `verbal_witnessed`, and only then
+	Witness ConsentWitness `json:"witness,omitempty,omitzero"`
 }
 
 // Handle What colleagues call somebody here, as in desk-2; it need not be a name
@@ -1706,6 +1927,9 @@ type MemberOrder struct {
 	Role   Role `json:"role"`
 }
 
+// MissionTold She agreed separately that a diplomatic mission, or an authority of her own state, is told; never a condition of anything else
+type MissionTold = bool
+
 // Objection Why the agency that keeps the case contests an answer; absent where it does not
 type Objection string
 
@@ -1796,6 +2020,9 @@ type PartnerOrder struct {
 	Partner ID `json:"partner,omitempty,omitzero"`
 }
 
+// Parts defines model for Parts.
+type Parts = []Part
+
 // Passkey defines model for Passkey.
 type Passkey struct {
 	// ID The id of a passkey, in base64url
@@ -1853,6 +2080,9 @@ type PersonOrder struct {
 	Handle Handle `json:"handle"`
 	Roles  []Role `json:"roles"`
 }
+
+// PrintAgain A card of hers in use says that a mission may be contacted, and she does not allow it any more: print her another and take this one back. Whoever checks it online is not told any more; offline the paper says it until then.
+type PrintAgain = bool
 
 // Problem defines model for Problem.
 type Problem struct {
@@ -2018,6 +2248,12 @@ type RolesOrder struct {
 	Handle Handle `json:"handle"`
 	Roles  []Role `json:"roles"`
 }
+
+// SHA256 defines model for SHA256.
+type SHA256 = string
+
+// SafeIfStateKnows Is it safe if your country's office knows that you are here? Required before anything is shared with an authority of her own state: not asked is a problem with the code `required`; anything but yes is `consent_missing`
+type SafeIfStateKnows string
 
 // SeenRecord defines model for SeenRecord.
 type SeenRecord = json.RawMessage
@@ -2313,6 +2549,30 @@ type AttestParams struct {
 
 // IssueCardParams defines parameters for IssueCard.
 type IssueCardParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// ListConsentsParams defines parameters for ListConsents.
+type ListConsentsParams struct {
+	// All Also what was taken back, replaced or is over
+	All bool `form:"all,omitempty" json:"all,omitempty,omitzero"`
+}
+
+// RecordConsentParams defines parameters for RecordConsent.
+type RecordConsentParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// AskConsentParams defines parameters for AskConsent.
+type AskConsentParams struct {
+	// IdempotencyKey Random, at least 16 characters, new for every act
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// TakeBackConsentsParams defines parameters for TakeBackConsents.
+type TakeBackConsentsParams struct {
 	// IdempotencyKey Random, at least 16 characters, new for every act
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
@@ -2629,6 +2889,12 @@ type AttestJSONRequestBody = AttestationOrder
 // IssueCardJSONRequestBody defines body for IssueCard for application/json ContentType.
 type IssueCardJSONRequestBody = CardOrder
 
+// RecordConsentJSONRequestBody defines body for RecordConsent for application/json ContentType.
+type RecordConsentJSONRequestBody = ConsentOrder
+
+// AskConsentJSONRequestBody defines body for AskConsent for application/json ContentType.
+type AskConsentJSONRequestBody = ConsentQuestion
+
 // CopyCaseJSONRequestBody defines body for CopyCase for application/json ContentType.
 type CopyCaseJSONRequestBody = CopyOrder
 
@@ -2799,6 +3065,21 @@ type ServerInterface interface {
 	// IssueCard Make a card
 	// (POST /api/v1/cases/{case}/cards)
 	IssueCard(c *gin.Context, pCase PathCase, params IssueCardParams)
+	// ListConsents What the holder of the case said, to whom and for what
+	// (GET /api/v1/cases/{case}/consents)
+	ListConsents(c *gin.Context, pCase PathCase, params ListConsentsParams)
+	// RecordConsent Record what she says of her own record and card, before she has a card
+	// (POST /api/v1/cases/{case}/consents)
+	RecordConsent(c *gin.Context, pCase PathCase, params RecordConsentParams)
+	// AskConsent Ask the holder whether an agency may read something of hers
+	// (POST /api/v1/cases/{case}/consents/challenges)
+	AskConsent(c *gin.Context, pCase PathCase, params AskConsentParams)
+	// TakeBackConsents She takes everything back
+	// (POST /api/v1/cases/{case}/consents/none)
+	TakeBackConsents(c *gin.Context, pCase PathCase, params TakeBackConsentsParams)
+	// TakeBackConsent She takes one consent back
+	// (DELETE /api/v1/cases/{case}/consents/{consent})
+	TakeBackConsent(c *gin.Context, pCase PathCase, consent ID)
 	// CopyCase The holder's own copy of all that is kept about her
 	// (POST /api/v1/cases/{case}/copies)
 	CopyCase(c *gin.Context, pCase PathCase, params CopyCaseParams)
@@ -3896,6 +4177,232 @@ func (siw *ServerInterfaceWrapper) IssueCard(c *gin.Context) {
 	}
 
 	siw.Handler.IssueCard(c, pCase, params)
+}
+
+// ListConsents operation middleware
+func (siw *ServerInterfaceWrapper) ListConsents(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "case" -------------
+	var pCase PathCase
+
+	err = runtime.BindStyledParameterWithOptions("simple", "case", c.Param("case"), &pCase, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter case: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListConsentsParams
+
+	// ------------- Optional query parameter "all" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "all", c.Request.URL.Query(), &params.All, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter all: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListConsents(c, pCase, params)
+}
+
+// RecordConsent operation middleware
+func (siw *ServerInterfaceWrapper) RecordConsent(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "case" -------------
+	var pCase PathCase
+
+	err = runtime.BindStyledParameterWithOptions("simple", "case", c.Param("case"), &pCase, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter case: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RecordConsentParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RecordConsent(c, pCase, params)
+}
+
+// AskConsent operation middleware
+func (siw *ServerInterfaceWrapper) AskConsent(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "case" -------------
+	var pCase PathCase
+
+	err = runtime.BindStyledParameterWithOptions("simple", "case", c.Param("case"), &pCase, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter case: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AskConsentParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.AskConsent(c, pCase, params)
+}
+
+// TakeBackConsents operation middleware
+func (siw *ServerInterfaceWrapper) TakeBackConsents(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "case" -------------
+	var pCase PathCase
+
+	err = runtime.BindStyledParameterWithOptions("simple", "case", c.Param("case"), &pCase, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter case: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TakeBackConsentsParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.TakeBackConsents(c, pCase, params)
+}
+
+// TakeBackConsent operation middleware
+func (siw *ServerInterfaceWrapper) TakeBackConsent(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "case" -------------
+	var pCase PathCase
+
+	err = runtime.BindStyledParameterWithOptions("simple", "case", c.Param("case"), &pCase, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter case: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "consent" -------------
+	var consent ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "consent", c.Param("consent"), &consent, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter consent: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.TakeBackConsent(c, pCase, consent)
 }
 
 // CopyCase operation middleware
@@ -6462,6 +6969,11 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/api/v1/documents/:document/grants/:agency", wrapper.UnshareDocument)
 	router.POST(options.BaseURL+"/api/v1/cases/:case/grants", wrapper.ShareCase)
 	router.DELETE(options.BaseURL+"/api/v1/cases/:case/grants/:agency", wrapper.UnshareCase)
+	router.GET(options.BaseURL+"/api/v1/cases/:case/consents", wrapper.ListConsents)
+	router.POST(options.BaseURL+"/api/v1/cases/:case/consents", wrapper.RecordConsent)
+	router.POST(options.BaseURL+"/api/v1/cases/:case/consents/challenges", wrapper.AskConsent)
+	router.POST(options.BaseURL+"/api/v1/cases/:case/consents/none", wrapper.TakeBackConsents)
+	router.DELETE(options.BaseURL+"/api/v1/cases/:case/consents/:consent", wrapper.TakeBackConsent)
 	router.GET(options.BaseURL+"/api/v1/shared", wrapper.ListShared)
 	router.POST(options.BaseURL+"/api/v1/openings/challenges", wrapper.ChallengeOpening)
 	router.POST(options.BaseURL+"/api/v1/openings", wrapper.OpenRecord)
@@ -7477,6 +7989,208 @@ func (response IssueCarddefaultApplicationProblemPlusJSONResponse) VisitIssueCar
 	return err
 }
 
+type ListConsentsRequestObject struct {
+	Case   PathCase `json:"case"`
+	Params ListConsentsParams
+}
+
+type ListConsentsResponseObject interface {
+	VisitListConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListConsents200JSONResponse ConsentList
+
+func (response ListConsents200JSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsentsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListConsentsdefaultApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordConsentRequestObject struct {
+	Case   PathCase `json:"case"`
+	Params RecordConsentParams
+	Body   *RecordConsentJSONRequestBody
+}
+
+type RecordConsentResponseObject interface {
+	VisitRecordConsentResponse(w http.ResponseWriter) error
+}
+
+type RecordConsent201JSONResponse ConsentRecorded
+
+func (response RecordConsent201JSONResponse) VisitRecordConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordConsentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RecordConsentdefaultApplicationProblemPlusJSONResponse) VisitRecordConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskConsentRequestObject struct {
+	Case   PathCase `json:"case"`
+	Params AskConsentParams
+	Body   *AskConsentJSONRequestBody
+}
+
+type AskConsentResponseObject interface {
+	VisitAskConsentResponse(w http.ResponseWriter) error
+}
+
+type AskConsent201JSONResponse ConsentChallenge
+
+func (response AskConsent201JSONResponse) VisitAskConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskConsentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AskConsentdefaultApplicationProblemPlusJSONResponse) VisitAskConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeBackConsentsRequestObject struct {
+	Case   PathCase `json:"case"`
+	Params TakeBackConsentsParams
+}
+
+type TakeBackConsentsResponseObject interface {
+	VisitTakeBackConsentsResponse(w http.ResponseWriter) error
+}
+
+type TakeBackConsents201JSONResponse ConsentRecorded
+
+func (response TakeBackConsents201JSONResponse) VisitTakeBackConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeBackConsentsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TakeBackConsentsdefaultApplicationProblemPlusJSONResponse) VisitTakeBackConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeBackConsentRequestObject struct {
+	Case    PathCase `json:"case"`
+	Consent ID       `json:"consent"`
+}
+
+type TakeBackConsentResponseObject interface {
+	VisitTakeBackConsentResponse(w http.ResponseWriter) error
+}
+
+type TakeBackConsent200JSONResponse ConsentEnded
+
+func (response TakeBackConsent200JSONResponse) VisitTakeBackConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeBackConsentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TakeBackConsentdefaultApplicationProblemPlusJSONResponse) VisitTakeBackConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CopyCaseRequestObject struct {
 	Case   PathCase `json:"case"`
 	Params CopyCaseParams
@@ -7633,6 +8347,20 @@ func (response ShareCase201JSONResponse) VisitShareCaseResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ShareCase202JSONResponse struct{ AskedJSONResponse }
+
+func (response ShareCase202JSONResponse) VisitShareCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8300,6 +9028,20 @@ func (response ShareDocument201JSONResponse) VisitShareDocumentResponse(w http.R
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ShareDocument202JSONResponse struct{ AskedJSONResponse }
+
+func (response ShareDocument202JSONResponse) VisitShareDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -10334,6 +11076,21 @@ type StrictServerInterface interface {
 	// IssueCard Make a card
 	// (POST /api/v1/cases/{case}/cards)
 	IssueCard(ctx context.Context, request IssueCardRequestObject) (IssueCardResponseObject, error)
+	// ListConsents What the holder of the case said, to whom and for what
+	// (GET /api/v1/cases/{case}/consents)
+	ListConsents(ctx context.Context, request ListConsentsRequestObject) (ListConsentsResponseObject, error)
+	// RecordConsent Record what she says of her own record and card, before she has a card
+	// (POST /api/v1/cases/{case}/consents)
+	RecordConsent(ctx context.Context, request RecordConsentRequestObject) (RecordConsentResponseObject, error)
+	// AskConsent Ask the holder whether an agency may read something of hers
+	// (POST /api/v1/cases/{case}/consents/challenges)
+	AskConsent(ctx context.Context, request AskConsentRequestObject) (AskConsentResponseObject, error)
+	// TakeBackConsents She takes everything back
+	// (POST /api/v1/cases/{case}/consents/none)
+	TakeBackConsents(ctx context.Context, request TakeBackConsentsRequestObject) (TakeBackConsentsResponseObject, error)
+	// TakeBackConsent She takes one consent back
+	// (DELETE /api/v1/cases/{case}/consents/{consent})
+	TakeBackConsent(ctx context.Context, request TakeBackConsentRequestObject) (TakeBackConsentResponseObject, error)
 	// CopyCase The holder's own copy of all that is kept about her
 	// (POST /api/v1/cases/{case}/copies)
 	CopyCase(ctx context.Context, request CopyCaseRequestObject) (CopyCaseResponseObject, error)
@@ -11429,6 +12186,177 @@ func (sh *strictHandler) IssueCard(ctx *gin.Context, pCase PathCase, params Issu
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(IssueCardResponseObject); ok {
 		if err := validResponse.VisitIssueCardResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListConsents operation middleware
+func (sh *strictHandler) ListConsents(ctx *gin.Context, pCase PathCase, params ListConsentsParams) {
+	var request ListConsentsRequestObject
+
+	request.Case = pCase
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConsents(ctx, request.(ListConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListConsentsResponseObject); ok {
+		if err := validResponse.VisitListConsentsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RecordConsent operation middleware
+func (sh *strictHandler) RecordConsent(ctx *gin.Context, pCase PathCase, params RecordConsentParams) {
+	var request RecordConsentRequestObject
+
+	request.Case = pCase
+	request.Params = params
+
+	var body RecordConsentJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RecordConsent(ctx, request.(RecordConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RecordConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RecordConsentResponseObject); ok {
+		if err := validResponse.VisitRecordConsentResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AskConsent operation middleware
+func (sh *strictHandler) AskConsent(ctx *gin.Context, pCase PathCase, params AskConsentParams) {
+	var request AskConsentRequestObject
+
+	request.Case = pCase
+	request.Params = params
+
+	var body AskConsentJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AskConsent(ctx, request.(AskConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AskConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(AskConsentResponseObject); ok {
+		if err := validResponse.VisitAskConsentResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TakeBackConsents operation middleware
+func (sh *strictHandler) TakeBackConsents(ctx *gin.Context, pCase PathCase, params TakeBackConsentsParams) {
+	var request TakeBackConsentsRequestObject
+
+	request.Case = pCase
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TakeBackConsents(ctx, request.(TakeBackConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakeBackConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(TakeBackConsentsResponseObject); ok {
+		if err := validResponse.VisitTakeBackConsentsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TakeBackConsent operation middleware
+func (sh *strictHandler) TakeBackConsent(ctx *gin.Context, pCase PathCase, consent ID) {
+	var request TakeBackConsentRequestObject
+
+	request.Case = pCase
+	request.Consent = consent
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TakeBackConsent(ctx, request.(TakeBackConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakeBackConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(TakeBackConsentResponseObject); ok {
+		if err := validResponse.VisitTakeBackConsentResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
