@@ -9,6 +9,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
 	"github.com/safeconduct/safeconduct/credentials/private"
+	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/people"
 )
 
@@ -109,7 +110,7 @@ type green struct {
 
 func newGreen(t *testing.T) *green {
 	t.Helper()
-	w := newWorld(t)
+	w := newWorld(t, func(c *httpapi.Config) { c.Rate = 1e6 })
 	g := &green{world: w, t: t, keeper: w.admit("Lotus", "NGO", "KHM", "supervisor")}
 	g.embassy, g.foreign = w.admit("Embassy", "x_DiplomaticMission", "ETH", "mission"), w.admit("Foreign", "x_DiplomaticMission", "THA", "mission")
 	g.consulate = w.admit("Consulate", "x_DiplomaticMission", "ETH", "mission")
