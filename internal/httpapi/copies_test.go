@@ -144,7 +144,7 @@ func TestCopy(t *testing.T) {
 // receives it is told by the connection and by age. It is in the history, because some of it
 // left; the key is spent; and the place of who makes copies is free again.
 func TestCopyCutOff(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, func(cfg *httpapi.Config) { cfg.Rate = 1e6 })
 	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
 	at, document := w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"})
 	w.into(w.call(ngo, "POST", document+"/pages?role=data", scan(t), header("Content-Type", "image/png")), 201, nil)

@@ -22,9 +22,7 @@ import (
 
 // unbuilt are the rules that the service does not keep yet: a reading that breaks
 // nothing else is no fault. When it is empty, all of them are kept.
-var unbuilt = []promise.Rule{
-	promise.Hers, promise.Newest, promise.OwnState, promise.Second, promise.Free,
-}
+var unbuilt = []promise.Rule{}
 
 // How much is played, and which: SAFECONDUCT_PROMISE is how many sequences,
 // SAFECONDUCT_PROMISE_SEED the first of the two numbers that they are drawn from, and
