@@ -513,10 +513,11 @@ func (v *Vault) shared(ctx context.Context, by audit.Actor, record string) (Reco
 		return Record{}, Shared{}, ErrNotFound
 	}
 	r, err := v.store.Record(ctx, record)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Record{}, Shared{}, err
 	}
-	g, err := v.store.Grant(ctx, r.ID, by.Agency)
+	// Also for a record that never was: it takes as long as another agency's.
+	g, err := v.store.Grant(ctx, record, by.Agency)
 	switch {
 	case err != nil:
 		return Record{}, Shared{}, err

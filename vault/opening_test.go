@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -272,5 +273,47 @@ func TestOpenByTwo(t *testing.T) {
 	g.Purpose = "danger_to_life"
 	if err := w.give(w.worker, g, vault.Signed{}); err == nil {
 		t.Error("a holder shares for what two people agree to without her")
+	}
+}
+
+// asked notes what a store is asked for.
+type asked struct {
+	vault.Store
+
+	calls []string
+}
+
+func (a *asked) Record(ctx context.Context, id string) (vault.Record, error) {
+	a.calls = append(a.calls, "record")
+	return a.Store.Record(ctx, id)
+}
+
+func (a *asked) Grant(ctx context.Context, record, agency string) (vault.Shared, error) {
+	a.calls = append(a.calls, "grant")
+	return a.Store.Grant(ctx, record, agency)
+}
+
+// TestUnknownIsAnothers: whoever asks to open a record of somebody else's makes the store
+// do what a record that never was makes it do, and hears the same.
+func TestUnknownIsAnothers(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	d := w.newDocument(w.newCase().ID)
+	store := &asked{Store: w.store}
+	v, err := vault.New(vault.Config{Store: store, Keyring: w.keyring, Blobs: w.blobs, Keys: w.keeper, Directory: w.directory, Network: "test network"})
+	w.ok(err)
+	for name, ask := range map[string]func(record string) error{
+		"with a code": func(record string) error { _, _, err := v.Shared(ctx, w.second, record); return err },
+		"by two":      func(record string) error { _, _, err := v.AskByTwo(ctx, w.second, record); return err },
+	} {
+		var made [2][]string
+		for i, record := range []string{d.ID, id()} {
+			store.calls = nil
+			w.is(name, ask(record), vault.ErrNotFound)
+			made[i] = store.calls
+		}
+		if !slices.Equal(made[0], made[1]) {
+			t.Errorf("%s: %q for another's, %q for what never was", name, made[0], made[1])
+		}
 	}
 }
