@@ -243,13 +243,12 @@ func (v *Vault) open(ctx context.Context, by audit.Actor, o Opening, like Opened
 	if err != nil {
 		return time.Time{}, err
 	}
-	refused := v.holds(ctx, like)
-	if refused != nil && !gone(refused) {
-		return time.Time{}, refused
+	opened, refused := o.within(grants, r, like)
+	if held := v.allHold(ctx, like, opened); held != nil {
+		refused = held
 	}
-	var opened []Opened
-	if refused == nil {
-		opened, refused = o.within(grants, r, like)
+	if refused != nil && !gone(refused) && !errors.Is(refused, ErrNotFound) && !errors.Is(refused, ErrBeyond) {
+		return time.Time{}, refused
 	}
 	said := facts{"how": like.How, "purpose": o.Purpose, "parts": o.Parts}
 	if like.Device != "" {
@@ -317,6 +316,9 @@ func (o Opening) within(grants []Shared, r Record, like Opened) (opened []Opened
 			continue
 		}
 		like.ID, like.Grant, like.Word, like.Record = newID(), g.ID, g.Word, g.Record
+		if like.How == Left {
+			like.Card = g.Card // by which she left it
+		}
 		opened = append(opened, like)
 		rest = slices.DeleteFunc(rest, func(p Part) bool { return slices.Contains(g.Parts, p) })
 	}
@@ -372,6 +374,19 @@ func (v *Vault) opened(ctx context.Context, by audit.Actor, g Shared, purpose Pu
 	return parts, nil
 }
 
+// allHold is holds of what is to be opened: of what was left, by the cards by which it was.
+func (v *Vault) allHold(ctx context.Context, like Opened, opened []Opened) error {
+	if like.How != Left {
+		return v.holds(ctx, like)
+	}
+	for _, o := range opened {
+		if err := v.holds(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // holds asks whether what an opening came by is there still: when it is made, and at each
 // reading. An error that is gone if not.
 func (v *Vault) holds(ctx context.Context, o Opened) error {
@@ -384,15 +399,13 @@ func (v *Vault) holds(ctx context.Context, o Opened) error {
 		}
 	}
 	switch o.How {
-	case ByDevice, ByCode:
+	case ByDevice, ByCode, Left:
 		switch inUse, err := v.cardInUse(ctx, o.Case, o.Card); {
 		case err != nil:
 			return fmt.Errorf("vault: is the card in use: %w", err)
 		case !inUse:
 			return ErrSignature
 		}
-		return nil
-	case Left:
 		return nil
 	case ByTwo:
 		switch agreed, err := v.byTwo(ctx, audit.Actor{ID: o.Person, Agency: o.Agency}, o.Record); {
@@ -432,7 +445,7 @@ func (v *Vault) readable(ctx context.Context, by audit.Actor, id string, parts .
 	if g.Until.Before(v.today()) {
 		return Record{}, claims.Access{}, ErrNotFound
 	}
-	if err := v.stillAllowed(ctx, r, g); err != nil {
+	if _, err := v.stillAllowed(ctx, r, g); err != nil {
 		return Record{}, claims.Access{}, err
 	}
 	on := claims.Access{Purpose: string(g.Purpose)}
@@ -524,7 +537,8 @@ func (v *Vault) shared(ctx context.Context, by audit.Actor, record string) (Reco
 	case g.Until.Before(v.today()) || r.Agency == by.Agency:
 		return Record{}, Shared{}, ErrNotFound
 	}
-	if err := v.stillAllowed(ctx, r, g); err != nil {
+	g, err = v.stillAllowed(ctx, r, g)
+	if err != nil {
 		return Record{}, Shared{}, err
 	}
 	return r, g, nil

@@ -75,6 +75,7 @@ type Shared struct {
 	Purpose  Purpose
 	Parts    []Part
 	Readings int       // 0: at the counter only; else how many she left for the agency
+	Card     string    // of hers, by which she gave the word; filled where it is asked whether that stands
 	Taken    int       // how many of those the agency has taken
 	Opened   int       // how often the record was opened to it on OpenedOn
 	OpenedOn time.Time // the last day on which it was; zero before

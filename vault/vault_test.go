@@ -192,7 +192,7 @@ func newWorld(t *testing.T) *world {
 		worker:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker", At: id()},
 		embassy: audit.Actor{ID: id(), Agency: id(), Role: "mission", At: id()},
 		second:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker", At: id()},
-		devices: map[string]string{}, agreed: map[string]bool{}, card: vault.Card{ID: id(), OpenKey: cardPublic},
+		devices: map[string]string{}, agreed: map[string]bool{}, card: vault.Card{ID: consenttest.CardID, OpenKey: cardPublic},
 	}
 	w.inUse = w.card.ID
 	w.directory = directory{w.worker.Agency: {Class: "NGO", Country: "KHM"},

@@ -631,31 +631,34 @@ func (v *Vault) words(ctx context.Context, r Record, all bool) ([]Word, error) {
 //
 // A grant from before there were words stands on none. It serves until its day, but not for
 // an authority of her state: nobody knows that her code was given for it.
-func (v *Vault) stillAllowed(ctx context.Context, r Record, g Shared) error {
+func (v *Vault) stillAllowed(ctx context.Context, r Record, g Shared) (Shared, error) {
 	to, err := v.directory.Recipient(ctx, g.Agency)
 	if err != nil {
-		return fmt.Errorf("vault: whom it is shared with: %w", err)
+		return Shared{}, fmt.Errorf("vault: whom it is shared with: %w", err)
 	}
 	signed, err := v.saidOf(ctx, r, to.OfState())
 	if err != nil {
-		return err
+		return Shared{}, err
 	}
 	words, err := v.words(ctx, r, false)
 	if err != nil {
-		return err
+		return Shared{}, err
 	}
 	w := Word{Kind: WordGrant, Purpose: g.Purpose, Given: g.Day, Circumstance: "free"}
 	if g.Word != "" {
 		i := slices.IndexFunc(words, func(one Word) bool { return one.ID == g.Word && one.State == InForce })
 		if i < 0 {
-			return ErrNotFound
+			return Shared{}, ErrNotFound
 		}
 		w = words[i]
 	}
 	if !agreed(w, to, signed) || !allows(w, words, to, signed, claims.NewDay(v.now())) {
-		return ErrNotFound
+		return Shared{}, ErrNotFound
 	}
-	return nil
+	if w.Proof != nil {
+		g.Card = w.Proof.Card
+	}
+	return g, nil
 }
 
 // allowed lists the grants of a case to an agency that are in force now.
@@ -668,7 +671,7 @@ func (v *Vault) allowed(ctx context.Context, r Record, agency string) (grants []
 		if g.Agency != agency {
 			continue
 		}
-		switch err := v.stillAllowed(ctx, r, g); {
+		switch g, err := v.stillAllowed(ctx, r, g); {
 		case err == nil:
 			grants = append(grants, g)
 		case !errors.Is(err, ErrNotFound):

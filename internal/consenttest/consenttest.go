@@ -15,7 +15,9 @@ import (
 	"github.com/safeconduct/safeconduct/vault"
 )
 
-// CardKey is the key that the made-up card has.
+// CardID and CardKey are the id and the key of the made-up card.
+const CardID = "made up"
+
 var CardKey = newKey()
 
 func newKey() ed25519.PrivateKey {
@@ -29,7 +31,7 @@ func newKey() ed25519.PrivateKey {
 // Signs has the made-up card sign.
 func Signs(_ context.Context, message []byte) (vault.Proof, error) {
 	public, _ := CardKey.Public().(ed25519.PublicKey)
-	return vault.Proof{Card: "made up", OpenKey: public, Signature: ed25519.Sign(CardKey, message)}, nil
+	return vault.Proof{Card: CardID, OpenKey: public, Signature: ed25519.Sign(CardKey, message)}, nil
 }
 
 // Order is a yes to everything: to confirm who she is, all parts of a record, for so many
