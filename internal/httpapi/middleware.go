@@ -32,11 +32,13 @@ const (
 	keyCode      = "code"
 	keyActor     = "actor"
 	keyOperation = "operation"
+	keyCame      = "came"
 )
 
 // nameRequest gives the request an id. What a client sends as an id is not
 // looked at: it would stand in our logs.
 func (s *Server) nameRequest(c *gin.Context) {
+	c.Set(keyCame, time.Now())
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand
 	c.Set(keyRequest, hex.EncodeToString(id[:]))

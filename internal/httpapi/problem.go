@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -313,6 +314,9 @@ func (s *Server) refuse(c *gin.Context, err error) {
 	if after := f.again(); after != "" {
 		c.Header("Retry-After", after)
 	}
+	if f.fault == faultNotFound {
+		s.even(c)
+	}
 	c.Set(keyCode, f.code)
 	body, err := json.Marshal(p)
 	if err != nil {
@@ -320,4 +324,21 @@ func (s *Server) refuse(c *gin.Context, err error) {
 	}
 	c.Abort()
 	c.Data(f.status, "application/problem+json", body)
+}
+
+// even has an answer wait that something is not there, so that its time does not tell what
+// there is: the work is the same, but a row that is read and not shown takes some
+// millionths of a second more than none. A timer is rounded from when it was set, so that
+// a little chance is added to it. What is public tells everybody.
+func (s *Server) even(c *gin.Context) {
+	if o := op(c); o == nil || o.public {
+		return
+	}
+	rest := s.cfg.Even - time.Since(c.GetTime(keyCame))%s.cfg.Even
+	wait := time.NewTimer(rest + rand.N(s.cfg.Even/8+1)) //nolint:gosec // no secret: it hides how a timer was rounded
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-c.Request.Context().Done():
+	}
 }

@@ -74,6 +74,9 @@ type Config struct {
 	// StrangerRate is how many requests a second it takes at each door at which
 	// strangers change something, and by its share at others; zero means 10.
 	StrangerRate rate.Limit
+	// Even is of what an answer waits for a whole multiple, from when its request came,
+	// that says that something is not there; zero means 20 ms.
+	Even time.Duration
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 	// Lock makes it the server of a network that is locked, which has no rooms: of all
@@ -121,6 +124,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Rate == 0 {
 		cfg.Rate = 200
+	}
+	if cfg.Even == 0 {
+		cfg.Even = 20 * time.Millisecond
 	}
 	if cfg.StrangerRate == 0 {
 		cfg.StrangerRate = 10

@@ -31,7 +31,7 @@ func TestTiming(t *testing.T) {
 	if err != nil || pairs < 1 {
 		t.Skip("make timing")
 	}
-	w := newWorld(t, func(c *httpapi.Config) { c.Rate, c.StrangerRate = 1e9, 1e9 })
+	w := newWorld(t, func(c *httpapi.Config) { c.Rate, c.StrangerRate, c.Even = 1e9, 1e9, 0 })
 	t.Run("ids", func(t *testing.T) { timeIDs(t, w, pairs) })
 	t.Run("look-ups", func(t *testing.T) { timeLookUps(t, w, 4*pairs) })
 	t.Run("papers", func(t *testing.T) { timePapers(t, w, max(1, pairs/5)) })
