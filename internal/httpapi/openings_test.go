@@ -306,6 +306,10 @@ func TestReadAgain(t *testing.T) {
 	if out.Request.Mine {
 		t.Error("who asks agrees")
 	}
+	beside := c.person(c.world.agency["Lotus"], people.Caseworker)
+	if got := beside.call("GET", "/api/v1/requests/"+out.Request.ID, nil); got.status != http.StatusNotFound {
+		t.Errorf("a colleague whose case it is not is asked: %d", got.status)
+	}
 	c.desk.agreed(out.Request, "done")
 	c.into(c.byCode(c.colleague), 201, nil)
 	refused("a fifth")
