@@ -38,6 +38,8 @@ type act struct {
 
 	said   said   // in a consent
 	second bool   // a second person agrees
+	alone  bool   // of another agency, who has asked her alone, if she is not free
+	left   int    // readings that she leaves
 	card   string // her, or a stranger's
 	code   string // right, wrong
 	device string // that read the card: own, another agency's, unknown; none gives number and code
@@ -64,8 +66,8 @@ func (a act) String() string {
 	case "unscreen":
 		return "the newest screening is withdrawn"
 	case "share":
-		return fmt.Sprintf("she shares the %s with the %s for %s: %s, %d days; %s card, %s code, a second person: %v; %s",
-			a.record, a.office, a.purpose, strings.Join(a.parts, " "), a.days, a.card, a.code, a.second, a.said)
+		return fmt.Sprintf("she shares the %s with the %s for %s: %s, %d days; %s card, %s code, a second person: %v, alone: %v, %d readings left; %s",
+			a.record, a.office, a.purpose, strings.Join(a.parts, " "), a.days, a.card, a.code, a.second, a.alone, a.left, a.said)
 	case "no":
 		return "she takes everything back"
 	case "record":
@@ -76,6 +78,8 @@ func (a act) String() string {
 		return fmt.Sprintf("%s (browser %d) opens the %s for %s: %s; %s card, %s code, device: %s", a.who, a.nth, a.record, a.purpose, strings.Join(a.parts, " "), a.card, a.code, a.device)
 	case "read":
 		return fmt.Sprintf("%s (browser %d) reads the %s", a.who, a.nth, a.what)
+	case "linger":
+		return fmt.Sprintf("%s (browser %d) works on something else for 18 minutes", a.who, a.nth)
 	case "wait":
 		return fmt.Sprintf("%s pass", a.forward)
 	case "card":
@@ -86,6 +90,8 @@ func (a act) String() string {
 		return fmt.Sprintf("the boss: %s %s", a.kind, a.who)
 	case "attend":
 		return fmt.Sprintf("%s attends to her, with %s card and a code that is %s", a.who, a.card, a.code)
+	case "again":
+		return fmt.Sprintf("%s asks to open the %s once more today, and the desk lets her", a.who, a.record)
 	case "leave":
 		return fmt.Sprintf("%s (browser %d) signs out", a.who, a.nth)
 	default:
@@ -201,22 +207,32 @@ func newSequence(r *rand.Rand) sequence {
 		}
 		return "her"
 	}
+	var shared act
 	share := func() act {
-		a := act{kind: "share", office: office(), record: rec(), purpose: why(), days: pick(r, 0, 1, 5, 30), said: answers(r), card: whose(), code: "right", second: r.IntN(8) > 0}
+		a := act{kind: "share", office: office(), record: rec(), purpose: why(), days: pick(r, 0, 1, 5, 30), said: answers(r), card: whose(), code: "right", second: r.IntN(8) > 0, alone: r.IntN(4) > 0, left: often(r, 0, 1, 2, 10)}
+		if a.left > 0 {
+			a.days = min(a.days, 14)
+		}
 		if r.IntN(20) == 0 {
 			a.code = "wrong"
 		}
 		a.parts = grantOf(r, a.record)
+		shared = a
 		return a
 	}
 	who := func() (string, int) { return pick(r, seatsOf(office())...), r.IntN(8) / 7 }
+	var last act // that opened
 	open := func() act {
-		a := act{kind: "open", record: rec(), purpose: why(), card: whose(), code: "right", device: pick(r, "none", "own", "own", "own", "own", "none", "none", "none", "none", "own", "another's", "unknown")}
+		a := act{kind: "open", record: rec(), purpose: why(), card: whose(), code: "right", device: pick(r, "none", "own", "own", "own", "own", "none", "none", "none", "none", "own", "left", "left", "another's", "unknown")}
 		if r.IntN(20) == 0 {
 			a.code = "wrong"
 		}
 		a.who, a.nth = who()
 		a.parts = partsOf(r, a.record)
+		if shared.left > 0 && r.IntN(2) == 0 {
+			a.device = "left"
+		}
+		last = a
 		return a
 	}
 	what := func() string {
@@ -226,8 +242,10 @@ func newSequence(r *rand.Rand) sequence {
 		return pick(r, "document", "page", "document", "page", "screening")
 	}
 	read := func() act {
-		a := act{kind: "read", what: what()}
-		a.who, a.nth = who()
+		a := act{kind: "read", what: what(), who: last.who, nth: last.nth}
+		if r.IntN(4) == 0 {
+			a.who, a.nth = who()
+		}
 		return a
 	}
 	screen := func() act { return act{kind: "screen", said: answers(r), days: pick(r, 0, 0, 0, 1, 3)} }
@@ -240,8 +258,13 @@ func newSequence(r *rand.Rand) sequence {
 		switch n := r.IntN(100); {
 		case n < 36:
 			s.acts = append(s.acts, read())
-		case n < 50:
+		case n < 48:
 			s.acts = append(s.acts, open())
+		case n < 49: // more often than she would like
+			again := open()
+			s.acts = append(s.acts, again, again, again, again)
+		case n < 52:
+			s.acts = append(s.acts, act{kind: "linger", who: last.who, nth: last.nth}, read())
 		case n < 62:
 			s.acts = append(s.acts, act{kind: "wait", forward: pick(r, 3*time.Minute, 7*time.Minute, 7*time.Minute, 20*time.Minute, 5*time.Hour, 24*time.Hour, 4*24*time.Hour, 15*24*time.Hour)})
 		case n < 70:
@@ -256,6 +279,8 @@ func newSequence(r *rand.Rand) sequence {
 			s.acts = append(s.acts, act{kind: "unscreen"})
 		case n < 90:
 			s.acts = append(s.acts, act{kind: "card", action: pick(r, "pause", "withdraw", "replace")})
+		case n < 91:
+			s.acts = append(s.acts, act{kind: "again", who: last.who, nth: last.nth, record: last.record})
 		case n < 92:
 			a := act{kind: "leave"}
 			a.who, a.nth = who()
@@ -428,6 +453,11 @@ func (p *play) do(i int, a act) {
 	switch a.kind {
 	case "wait":
 		p.now = p.now.Add(a.forward)
+	case "linger":
+		for range 3 {
+			p.now = p.now.Add(6 * time.Minute)
+			p.asked(&p.seats[a.who].browsers[a.nth], "GET", "/api/v1/sessions/self", nil)
+		}
 	case "screen":
 		p.screen(a)
 	case "unscreen":
@@ -444,6 +474,8 @@ func (p *play) do(i int, a act) {
 		}
 	case "record":
 		p.record(a)
+	case "again":
+		p.openAgain(a)
 	case "open":
 		p.open(i, a)
 	case "read":
@@ -541,6 +573,9 @@ func (p *play) share(i int, a act) {
 	order := map[string]any{
 		"agency": to.ID, "purpose": a.purpose, "parts": a.parts, "until": claims.NewDay(p.now).Add(a.days), "language": "am", "circumstance": s.circumstance,
 	}
+	if a.left > 0 {
+		order["readings"] = a.left
+	}
 	question := maps.Clone(order)
 	question["record"] = p.recordID(a.record)
 	var asked struct {
@@ -549,17 +584,17 @@ func (p *play) share(i int, a act) {
 		Own   bool   `json:"own_state"`
 	}
 	got := p.desk("POST", "/api/v1/cases/"+p.id+"/consents/challenges", question)
-	if got.status != http.StatusNotFound && !got.done() {
+	unasked := got.status == http.StatusNotFound // until she is
+	if !unasked && !got.done() {
 		p.tally.refused(a, got)
 		return
 	}
-	unasked := got.status == http.StatusNotFound // until she is
 	if !unasked {
 		p.into(got, 201, &asked)
 	}
 	day := p.model.Day(p.now)
 	g := promise.Grant{
-		Agency: to.ID, Record: p.recordID(a.record), Purpose: a.purpose, Parts: a.parts, Until: day + a.days, Code: s.yes && a.card == "her" && a.code == "right",
+		Agency: to.ID, Record: p.recordID(a.record), Purpose: a.purpose, Parts: a.parts, Until: day + a.days, Left: a.left, Card: c.nth, Code: s.yes && a.card == "her" && a.code == "right",
 		Said: promise.Word{
 			Day: day, Until: until(s, day), No: !s.yes, Scope: claims.Values("share_scope"), States: []string{to.Country},
 			Safe: s.safe == "yes", Contact: s.contact && s.safe == "yes", Free: s.circumstance == "free",
@@ -574,16 +609,18 @@ func (p *play) share(i int, a act) {
 		code = "wrong" // whoever says no gives none
 	}
 	order["proof"] = map[string]string{"number": c.Number, "code": c.typed(code)}
-	if asked.Own && !g.Said.Free {
+	g.Second, g.Alone = true, asked.Own && !g.Said.Free && a.alone
+	if g.Alone {
 		order["second_agency"] = p.offices["ngo"].ID
 	}
 	if unasked {
-		g.Code = false
+		g.Code, g.Left = false, 0
 		order = map[string]any{"agency": to.ID, "purpose": a.purpose, "parts": a.parts, "until": order["until"], "consent": map[string]any{
 			"holder": s.yes, "mission": g.Said.Contact, "safe_with_state": order["safe_if_state_knows"], "method": "signature", "language": "am", "circumstance": s.circumstance,
 		}}
 	}
 	got = p.desk("POST", p.recordPath(a.record)+"/grants", order)
+	forbids := p.model.ForbidsGrant(g, to.Agency, p.now)
 	switch {
 	case got.status == http.StatusAccepted:
 		var waits struct{ Request struct{ ID string } }
@@ -592,28 +629,27 @@ func (p *play) share(i int, a act) {
 		if !g.Said.Free {
 			second = "ngo1"
 		}
-		// Whoever waits for the second is shown no more than before.
-		if p.agree("boss", waits.Request.ID) == "done" {
-			p.model.Shares(g)
+		state := p.agree("boss", waits.Request.ID)
+		if g.Second = a.second; a.second {
+			state = p.agree(second, waits.Request.ID)
 		}
-		if !a.second {
+		if state != "done" {
+			p.tally.alone(p.model.ForbidsGrant(g, to.Agency, p.now))
+			p.tally.acts["share: waits"]++
 			return
 		}
-		if p.agree(second, waits.Request.ID) != "done" {
-			p.tally.acts["agreed, and not shared"]++
-			return
-		}
-		g.Second, g.Alone = true, !g.Said.Free
 		p.tally.acts["share by two"]++
 		p.model.Shares(g)
 	case got.done():
 		p.tally.acts["share"]++
+		g.Second = false
 		p.model.Shares(g)
 	default:
-		if forbids := p.model.ForbidsGrant(g, to.Agency, p.now, c.nth); !unasked && a.card == "her" && len(forbids) == 0 {
+		p.tally.alone(forbids)
+		p.tally.refused(a, got)
+		if len(forbids) == 0 {
 			p.found = append(p.found, fault{act: i, answer: got.String()})
 		}
-		p.tally.refused(a, got)
 	}
 }
 
@@ -675,17 +711,20 @@ func (p *play) open(i int, a act) {
 	}
 	var got answer
 	var place string
-	if a.device == "none" {
+	if a.device == "left" {
+		got, place = p.as(s, a.nth, "POST", "/api/v1/openings/left", map[string]any{"record": p.recordID(a.record), "purpose": a.purpose, "parts": a.parts})
+	} else if a.device == "none" {
 		got, place = p.as(s, a.nth, "POST", "/api/v1/openings/by-code", map[string]any{
 			"record": p.recordID(a.record), "purpose": a.purpose, "parts": a.parts, "number": c.Number, "code": c.typed(a.code),
 		})
 	} else {
 		got, place = p.openSigned(s, of, c, a)
 	}
-	proven := a.card == "her" && a.code == "right"
+	left := a.device == "left"
+	proven := left || a.card == "her" && a.code == "right"
 	o := promise.Opening{
 		Person: s.id, Place: place, Agency: of.ID, Record: p.recordID(a.record), Purpose: a.purpose, Parts: a.parts, At: p.now, Card: c.nth,
-		Device: a.device == "none" || a.device == "own",
+		Device: a.device == "none" || a.device == "own", Left: left,
 	}
 	forbids := p.model.Forbids(o, of.Agency)
 	switch {
@@ -697,7 +736,26 @@ func (p *play) open(i int, a act) {
 	case proven && len(forbids) == 0:
 		p.found = append(p.found, fault{act: i, answer: got.String()})
 	default:
+		if proven {
+			p.tally.alone(forbids)
+		}
 		p.tally.refused(a, got)
+	}
+}
+
+// openAgain has somebody ask the desk to open a record once more today, which it lets.
+func (p *play) openAgain(a act) {
+	s := p.seats[a.who]
+	var waits struct{ Request struct{ ID string } }
+	got, _ := p.as(s, a.nth, "POST", "/api/v1/openings/again", map[string]string{"record": p.recordID(a.record)})
+	if got.status != http.StatusAccepted {
+		p.tally.refused(a, got)
+		return
+	}
+	p.into(got, 202, &waits)
+	if p.agree("worker", waits.Request.ID) == "done" {
+		p.tally.acts["again"]++
+		p.model.Again(p.offices[s.agency].ID, p.recordID(a.record), p.now)
 	}
 }
 

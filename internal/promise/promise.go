@@ -23,7 +23,7 @@ const (
 	Granted   Rule = "another agency reads a record that she shares with it, until its day has passed or she takes it back"
 	Hers      Rule = "what she agrees to for another agency is hers when her code was given for it"
 	Newest    Rule = "her newest word counts everywhere"
-	OwnState  Rule = "her own state is told only where she said that it is safe, and that she wants it"
+	OwnState  Rule = "her own state, and any mission, is told only where she said that it is safe, and that she wants it"
 	Second    Rule = "her own state is told only where a second person of the agency agreed"
 	Free      Rule = "detained or under pressure is no, until two people of two agencies have asked her alone, for 14 days"
 	Opened    Rule = "a shared record is read once she has opened it, the part that is read among the rest"
@@ -34,6 +34,8 @@ const (
 	AsAgreed  Rule = "an opening is for the purpose and the parts that she agreed to"
 	CardInUse Rule = "a card that is withdrawn, paused or replaced ends what it opened"
 	Device    Rule = "the device that opens is one that was let in, of the same agency"
+	Left      Rule = "an agency takes as many readings without her as she left for it, and no more"
+	Thrice    Rule = "after three openings of a grant on a day the next waits for the desk that keeps the case"
 )
 
 // Told is the rule about what comes after a reading, which stands in the way of none.
@@ -41,7 +43,7 @@ const Told Rule = "every reading is in her history"
 
 // Rules lists all of them.
 var Rules = []Rule{
-	Member, Assigned, Granted, Hers, Newest, OwnState, Second, Free, Opened, Person, Place, Minutes, SameGrant, AsAgreed, CardInUse, Device,
+	Member, Assigned, Granted, Hers, Newest, OwnState, Second, Free, Opened, Person, Place, Minutes, SameGrant, AsAgreed, CardInUse, Device, Left, Thrice,
 }
 
 // Agency is one of the network, as far as it matters to her.
@@ -75,7 +77,9 @@ type Grant struct {
 	Purpose string
 	Parts   []string // nil is whatever is opened
 	Until   int
+	Left    int // readings that the agency takes without her
 	Said    Word
+	Card    int  // by which she gave her code
 	Code    bool // her code was given for it
 	Second  bool // a second person of the agency agreed
 	Alone   bool // two people of two agencies have asked her alone
@@ -92,7 +96,10 @@ type Opening struct {
 	At            time.Time
 	Card          int
 	Device        bool // a device of his agency that was let in, or none: then the service had her code
-	grant         int  // the one it was made on
+	Left          bool // one that she left: no card, no code
+
+	grant int    // the one it was made on
+	over  []Rule // what stood in the way when it was made
 }
 
 // Reading is that somebody asks for a part of a record.
@@ -119,13 +126,20 @@ type Case struct {
 	assigned map[string]time.Time // until when; the zero time is for good
 	outside  map[string]bool      // agencies and people who are suspended
 	ended    map[int]bool         // cards
+	again    map[daily]int        // what the desk let be opened once more
+}
+
+// daily is an agency, a record and a day.
+type daily struct {
+	agency, record string
+	day            int
 }
 
 // New is a case that somebody has begun.
 func New(id, keeper, person string, from Of, now time.Time) *Case {
 	return &Case{
 		ID: id, Keeper: keeper, From: from, Begun: now,
-		assigned: map[string]time.Time{person: {}}, outside: map[string]bool{}, ended: map[int]bool{},
+		assigned: map[string]time.Time{person: {}}, outside: map[string]bool{}, ended: map[int]bool{}, again: map[daily]int{},
 	}
 }
 
@@ -171,33 +185,56 @@ func (c *Case) SaysNo(now time.Time) {
 	c.words = append(c.words, Word{Day: c.Day(now), Until: 1 << 30, No: true})
 }
 
-// Opens is an opening. It stands on the grant of its record, or for the case on each that
-// there is.
-func (c *Case) Opens(o Opening) {
-	if g, ok := c.grant(o.Agency, o.Record, o.At); ok {
+// Opens is an opening.
+func (c *Case) Opens(o Opening) { c.openings = append(c.openings, c.made(o)) }
+
+// made is an opening as it is made: on a grant, with what stands in its way.
+func (c *Case) made(o Opening) Opening {
+	g, ok := c.grant(o.Agency, o.Record, o.At)
+	if ok {
 		o.grant = g.ID
 	}
-	c.openings = append(c.openings, o)
+	taken, today := 0, 0
+	for _, was := range c.openings {
+		if was.Left && was.grant == g.ID {
+			taken++
+		}
+		if was.grant == g.ID && c.Day(was.At) == c.Day(o.At) {
+			today++
+		}
+	}
+	if o.Left {
+		o.Card = g.Card
+	}
+	if o.Left && taken >= g.Left {
+		o.over = append(o.over, Left)
+	}
+	if today >= 3+c.again[daily{o.Agency, o.Record, c.Day(o.At)}] {
+		o.over = append(o.over, Thrice)
+	}
+	return o
+}
+
+// Again is that the desk which keeps the case lets an agency open a record once more today.
+func (c *Case) Again(agency, record string, now time.Time) {
+	c.again[daily{agency, record, c.Day(now)}]++
 }
 
 // Forbids lists the rules that stand in the way of an opening: with none of them, whoever
 // it is for can read what it is of.
 func (c *Case) Forbids(o Opening, of Agency) []Rule {
-	if g, ok := c.grant(of.ID, o.Record, o.At); ok {
-		o.grant = g.ID
-	}
 	alone := *c
-	alone.openings = []Opening{o}
+	alone.openings = []Opening{c.made(o)}
 	return alone.Breaks(Reading{Person: o.Person, Place: o.Place, Of: of, Record: o.Record, At: o.At})
 }
 
 // ForbidsGrant lists the rules that stand in the way of a grant: with none of them whoever
-// it is for can read what she then opens. Others are taken to agree.
-func (c *Case) ForbidsGrant(g Grant, of Agency, now time.Time, card int) []Rule {
-	g.ID, g.Second, g.Alone = 1<<30, true, true
+// it is for can read what she then opens, on a day on which nobody has opened anything.
+func (c *Case) ForbidsGrant(g Grant, of Agency, now time.Time) []Rule {
+	g.ID = 1 << 30
 	then := *c
-	then.grants = append(slices.Clone(c.grants), g)
-	return then.Forbids(Opening{Agency: of.ID, Record: g.Record, Purpose: g.Purpose, Parts: g.Parts, At: now, Card: card, Device: true}, of)
+	then.grants, then.openings = append(slices.Clone(c.grants), g), nil
+	return then.Forbids(Opening{Agency: of.ID, Record: g.Record, Purpose: g.Purpose, Parts: g.Parts, At: now, Card: g.Card, Device: true}, of)
 }
 
 // CardEnds is that a card is withdrawn, paused or replaced.
@@ -263,6 +300,9 @@ func (c *Case) grant(agency, record string, now time.Time) (Grant, bool) {
 func (c *Case) word(g Grant, to Agency, day int) (broken []Rule) {
 	words := append(slices.Clone(c.words), g.Said)
 	broken = c.newest(words, g, to, day)
+	if to.Class == mission && !g.Said.Contact && !slices.Contains(broken, OwnState) {
+		broken = append(broken, OwnState)
+	}
 	if c.recorded != nil && c.From.involves(to) {
 		for _, rule := range c.newest(append(words, *c.recorded), g, to, day) {
 			if !slices.Contains(broken, rule) {
@@ -362,18 +402,18 @@ func (c *Case) lacks(o Opening, g Grant, r Reading) (broken []Rule) {
 		holds bool
 	}{
 		{Person, o.Person == r.Person},
-		{Place, o.Place == r.Place},
+		{Place, o.Place == r.Place || o.Person != r.Person},
 		{Minutes, r.At.Sub(o.At) < 15*time.Minute},
 		{SameGrant, o.grant == g.ID},
 		{AsAgreed, o.Purpose == g.Purpose && within(o.Parts, g.Parts)},
 		{CardInUse, !c.ended[o.Card]},
-		{Device, o.Device},
+		{Device, o.Device || o.Left},
 	} {
 		if !one.holds {
 			broken = append(broken, one.rule)
 		}
 	}
-	return broken
+	return append(broken, o.over...)
 }
 
 // within tells whether all that was opened was agreed to.

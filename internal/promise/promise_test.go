@@ -184,7 +184,7 @@ type tally struct {
 	acts    map[string]int
 	allowed map[string]int
 	kept    map[string]int       // readings that were refused
-	alone   map[promise.Rule]int // readings that this rule alone stood in the way of
+	only    map[promise.Rule]int // what this rule alone stood in the way of
 }
 
 func newTally() *tally {
@@ -197,8 +197,13 @@ func (t *tally) note(agency string, allowed bool, broken []promise.Rule) {
 	} else {
 		t.kept[agency]++
 	}
+	t.alone(broken)
+}
+
+// alone notes what stood in the way of something, if it was one rule.
+func (t *tally) alone(broken []promise.Rule) {
 	if len(broken) == 1 {
-		t.alone[broken[0]]++
+		t.only[broken[0]]++
 	}
 }
 
@@ -213,7 +218,7 @@ func (t *tally) add(o *tally) {
 	addTo(t.acts, o.acts)
 	addTo(t.allowed, o.allowed)
 	addTo(t.kept, o.kept)
-	addTo(t.alone, o.alone)
+	addTo(t.only, o.only)
 }
 
 func addTo[K comparable](to, from map[K]int) {
@@ -230,9 +235,9 @@ func (t *tally) String() string {
 	for _, k := range slices.Sorted(maps.Keys(t.acts)) {
 		fmt.Fprintf(&b, "%6d  %s\n", t.acts[k], k)
 	}
-	b.WriteString("readings that one rule alone stood in the way of:\n")
+	b.WriteString("what one rule alone stood in the way of:\n")
 	for _, r := range promise.Rules {
-		fmt.Fprintf(&b, "%6d  %s\n", t.alone[r], r)
+		fmt.Fprintf(&b, "%6d  %s\n", t.only[r], r)
 	}
 	return b.String()
 }
@@ -247,7 +252,7 @@ func (t *tally) enough(tt *testing.T) {
 		}
 	}
 	for _, r := range promise.Rules {
-		if t.alone[r] == 0 {
+		if t.only[r] == 0 {
 			tt.Errorf("nobody was kept out by this alone: %s", r)
 		}
 	}
