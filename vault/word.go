@@ -697,7 +697,7 @@ func (v *Vault) RecordConsent(ctx context.Context, by audit.Actor, caseID string
 		return Word{}, err
 	}
 	var c invalid.Checker
-	said.Answers.check(&c)
+	said.check(&c)
 	c.There("/method", said.Method != "", invalid.Required)
 	c.ShortLine("/language", said.Language, maxLanguage, invalid.Required)
 	c.OneOf("/circumstance", said.Circumstance, claims.Values("circumstance"), invalid.Required)

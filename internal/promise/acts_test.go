@@ -286,7 +286,7 @@ func newSequence(r *rand.Rand) sequence {
 			a.who, a.nth = who()
 			s.acts = append(s.acts, a)
 		case n < 94:
-			s.acts = append(s.acts, act{kind: pick(r, "suspend", "resume"), office: focus})
+			s.acts = append(s.acts, act{kind: pick(r, "suspend", "suspend", "resume"), office: focus}, read())
 		case n < 97:
 			s.acts = append(s.acts, act{kind: pick(r, "assign", "assign", "attend", "attend", "unassign"), who: pick(r, "worker", "colleague", "colleague"), card: whose(), code: pick(r, "right", "right", "right", "wrong")})
 		default:
@@ -584,14 +584,11 @@ func (p *play) share(i int, a act) {
 		Own   bool   `json:"own_state"`
 	}
 	got := p.desk("POST", "/api/v1/cases/"+p.id+"/consents/challenges", question)
-	unasked := got.status == http.StatusNotFound // until she is
-	if !unasked && !got.done() {
+	if !got.done() {
 		p.tally.refused(a, got)
 		return
 	}
-	if !unasked {
-		p.into(got, 201, &asked)
-	}
+	p.into(got, 201, &asked)
 	day := p.model.Day(p.now)
 	g := promise.Grant{
 		Agency: to.ID, Record: p.recordID(a.record), Purpose: a.purpose, Parts: a.parts, Until: day + a.days, Left: a.left, Card: c.nth, Code: s.yes && a.card == "her" && a.code == "right",
@@ -612,12 +609,6 @@ func (p *play) share(i int, a act) {
 	g.Second, g.Alone = true, asked.Own && !g.Said.Free && a.alone
 	if g.Alone {
 		order["second_agency"] = p.offices["ngo"].ID
-	}
-	if unasked {
-		g.Code, g.Left = false, 0
-		order = map[string]any{"agency": to.ID, "purpose": a.purpose, "parts": a.parts, "until": order["until"], "consent": map[string]any{
-			"holder": s.yes, "mission": g.Said.Contact, "safe_with_state": order["safe_if_state_knows"], "method": "signature", "language": "am", "circumstance": s.circumstance,
-		}}
 	}
 	got = p.desk("POST", p.recordPath(a.record)+"/grants", order)
 	forbids := p.model.ForbidsGrant(g, to.Agency, p.now)
@@ -711,13 +702,14 @@ func (p *play) open(i int, a act) {
 	}
 	var got answer
 	var place string
-	if a.device == "left" {
+	switch a.device {
+	case "left":
 		got, place = p.as(s, a.nth, "POST", "/api/v1/openings/left", map[string]any{"record": p.recordID(a.record), "purpose": a.purpose, "parts": a.parts})
-	} else if a.device == "none" {
+	case "none":
 		got, place = p.as(s, a.nth, "POST", "/api/v1/openings/by-code", map[string]any{
 			"record": p.recordID(a.record), "purpose": a.purpose, "parts": a.parts, "number": c.Number, "code": c.typed(a.code),
 		})
-	} else {
+	default:
 		got, place = p.openSigned(s, of, c, a)
 	}
 	left := a.device == "left"
@@ -819,6 +811,9 @@ func (p *play) request(a act) (path string, r promise.Reading) {
 		r.Parts = [][]string{{"attestations"}}
 	case "document":
 		path, r.Record, r.Parts = p.recordPath("document"), p.document, [][]string{{"document", "pages", "portrait"}}
+		if s.role == people.Officer { // who sees her portrait, and nothing of what stands there
+			r.Parts = [][]string{{"pages", "portrait"}}
+		}
 	case "page":
 		path, r.Record, r.Parts = p.recordPath("document")+"/pages/1", p.document, [][]string{{"pages", "portrait"}}
 	default:

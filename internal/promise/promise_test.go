@@ -22,7 +22,7 @@ import (
 
 // unbuilt are the rules that the service does not keep yet: a reading that breaks
 // nothing else is no fault. When it is empty, all of them are kept.
-var unbuilt = []promise.Rule{}
+var unbuilt []promise.Rule
 
 // How much is played, and which: SAFECONDUCT_PROMISE is how many sequences,
 // SAFECONDUCT_PROMISE_SEED the first of the two numbers that they are drawn from, and
@@ -96,7 +96,7 @@ func TestPromise(t *testing.T) {
 		t.Errorf("%s=%d %s=%d: %s\n%s%s", envSeed, seed, envOne, worst[r].n, r, s, f)
 		w.close()
 	}
-	if count >= 400 && len(unbuilt) == 0 && !t.Failed() {
+	if count >= 2000 && !t.Failed() { // of fewer, chance might leave one out
 		all.enough(t)
 	}
 }

@@ -3,12 +3,10 @@ package promise_test
 import (
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"testing"
 
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
-	"github.com/safeconduct/safeconduct/internal/promise"
 )
 
 // twoReplicas is a network of two processes over one database.
@@ -59,9 +57,6 @@ func TestNextRequest(t *testing.T) {
 	} {
 		for told := range w.all {
 			t.Run(one.name, func(t *testing.T) {
-				if asks := []string{"no", "screen"}; !counts(promise.Newest) && (slices.Contains(asks, one.ends.kind) || one.acts[0].left > 0) {
-					t.Skip("she is not asked yet")
-				}
 				w.t = t
 				w.turn(told)
 				p := w.begins(origins[0], newTally())
