@@ -116,7 +116,7 @@ func (a *attacked) resume(id credentials.ID) credentials.Approval {
 	a.t.Helper()
 	ctx := a.t.Context()
 	first, second := a.house.Person(a.ngo.Agency, people.Caseworker, a.house.First), a.house.Person(a.ngo.Agency, people.Supervisor, a.house.First)
-	by := a.house.Actor(first)
+	by := a.house.Actor(second) // to whom every case of the agency is open
 	r, sealed, err := a.s.Issuer.ProposeReturn(ctx, by, id, true, credentials.ReasonOther)
 	a.ok(err)
 	what := &changes.Resume{Case: r.Case, Of: r.Of, Kind: r.Kind, Order: r.Order}
