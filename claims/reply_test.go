@@ -76,3 +76,19 @@ func TestConfirms(t *testing.T) {
 		t.Errorf("the mission of no state: got %d", got)
 	}
 }
+
+// TestNamedIsHerState: an agency that stands for her state is an authority of hers, wherever
+// it is from: what goes to it takes what goes to her state.
+func TestNamedIsHerState(t *testing.T) {
+	hers := claims.Origin{Stated: []string{"ETH"}, Host: "KHM"}
+	for _, class := range claims.Values("org_type") {
+		of := claims.Recipient{Class: class, Country: "DJI"}
+		if hers.Involves(of) {
+			t.Errorf("a %s of another state is of hers", class)
+		}
+		of.For = []string{"ERI", "ETH"}
+		if got, want := hers.Involves(of), hers.Involves(claims.Recipient{Class: class, Country: "ETH"}); got != want {
+			t.Errorf("a %s that is named for her state: %v, want %v", class, got, want)
+		}
+	}
+}

@@ -15,6 +15,8 @@ type Showing struct {
 type Recipient struct {
 	Class   string // list org_type
 	Country string // whose agency it is; three letters
+	// For are the states beside it in whose name the network has the agency answer.
+	For []string
 	// Identifies says that the agency decides who is identified formally.
 	Identifies bool
 }
@@ -129,8 +131,10 @@ func (o Origin) Involves(r Recipient) bool {
 		return false
 	}
 	stated, shown := known(o.Stated), known(o.Shown)
-	if hasState(stated, r.Country) || hasState(shown, r.Country) {
-		return true
+	for _, state := range append([]string{r.Country}, r.For...) { // it stands for each
+		if hasState(stated, state) || hasState(shown, state) {
+			return true
+		}
 	}
 	agree := slices.ContainsFunc(stated, func(s string) bool { return hasState(shown, s) })
 	unclear := len(stated)+len(shown) == 0 || len(stated) > 0 && len(shown) > 0 && !agree

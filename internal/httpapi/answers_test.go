@@ -66,7 +66,7 @@ func TestAnswersTakenBack(t *testing.T) {
 			mission = r
 		}
 	}
-	officer := f.world.person(mission.agency, "mission")
+	officer := f.person(mission.agency, "mission")
 	body := f.order(claims.KindReply)
 	body["card_handle"] = f.seen.Card.Handle
 	var waits asked

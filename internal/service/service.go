@@ -427,7 +427,7 @@ func (m members) Recipient(ctx context.Context, agency string) (claims.Recipient
 	if err == nil && a.Suspended {
 		err = network.ErrConflict // nothing more is shared with it, for the day on which it is let in again
 	}
-	return claims.Recipient{Class: string(a.Class), Country: a.Country, Identifies: signs(a).Identifies()}, err
+	return claims.Recipient{Class: string(a.Class), Country: a.Country, For: a.Terms.Confirms, Identifies: signs(a).Identifies()}, err
 }
 
 // signed is what the attestations of a case say about sharing it: of two rooms that never
