@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/safeconduct/safeconduct/audit"
 )
 
 // Answers tells whether the actor may write an answer into a case, for the room that
 // keeps answers: as one who reads it, or because something of it, the case or a document,
-// is shared with his agency now. ErrNotFound for every other case, as for one that never
-// was: that he once held the id of something in it gives him nothing.
+// is shared with his agency now, and the holder's newest word allows that. ErrNotFound for
+// every other case, as for one that never was: that he once held the id of something in it
+// gives him nothing.
 func (v *Vault) Answers(ctx context.Context, by audit.Actor, caseID string) error {
 	_, err := v.Access(ctx, by, caseID)
 	switch {
@@ -21,11 +21,18 @@ func (v *Vault) Answers(ctx context.Context, by audit.Actor, caseID string) erro
 	case !errors.Is(err, ErrNotFound):
 		return err
 	}
-	shared, err := v.SharedWith(ctx, by)
+	r, err := v.store.Record(ctx, caseID)
+	if errors.Is(err, ErrNotFound) {
+		r, err = Record{Case: caseID}, nil // what is shared of it is looked for all the same
+	}
+	if err != nil {
+		return fmt.Errorf("vault: find a case: %w", err)
+	}
+	grants, err := v.allowed(ctx, r, by.Agency)
 	switch {
 	case err != nil:
 		return fmt.Errorf("vault: what is shared: %w", err)
-	case !slices.ContainsFunc(shared, func(s Shared) bool { return s.Case == caseID }):
+	case len(grants) == 0:
 		return ErrNotFound
 	default:
 		return nil

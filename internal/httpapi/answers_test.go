@@ -83,6 +83,26 @@ func TestAnswersTakenBack(t *testing.T) {
 	f.nothingBy("shared DiplomaticMission")
 }
 
+// TestAnswersByHerNewestWord is of hostile case 85: what is shared still lets nobody answer once the holder
+// has said no in a newer screening, before anybody takes the grant back.
+func TestAnswersByHerNewestWord(t *testing.T) {
+	g := newGreen(t)
+	g.says(g.embassy, "ETH")
+	no := screening()
+	no.Consent.ShareScope, no.Consent.TransferToState, no.Consent.SafeIfStateKnows, no.Consent.MissionMayBeContacted = nil, nil, "no", false
+	g.into(g.call(g.keeper, "POST", g.at+"/attestations", orderOf(t, no)), 201, nil)
+	body := orderOf(t, &claims.Reply{
+		Answer: "matched", Mission: private.New("Embassy (made up)"), MissionState: "ETH", Date: claims.NewDay(time.Now()), Channel: "account",
+	})
+	ask := func(about string) answer {
+		body["about"] = about
+		return g.call(g.embassy, "POST", "/api/v1/attestations", body)
+	}
+	if got, unknown := ask(g.screening), ask(randomID()); got.status != http.StatusNotFound || !bytes.Equal(got.body, unknown.body) {
+		t.Errorf("got %d %s, want as for an unknown id", got.status, got.body)
+	}
+}
+
 // nothingBy fails if anything in the case was signed by one of these agencies.
 func (f *file) nothingBy(names ...string) {
 	f.t.Helper()
