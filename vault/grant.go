@@ -129,12 +129,43 @@ func (v *Vault) Grants(ctx context.Context, by audit.Actor, caseID string) ([]Sh
 	return v.live(v.store.Grants(ctx, caseID))
 }
 
-// SharedWith returns the live grants to the actor's agency.
+// SharedWith returns the grants to the actor's agency that are in force: those that the
+// holder's newest word allows.
 func (v *Vault) SharedWith(ctx context.Context, by audit.Actor) ([]Shared, error) {
+	return v.sharedWith(ctx, by, func(Shared) bool { return true })
+}
+
+// SharedIn is SharedWith for one case. It takes as long for a case that never was as for
+// another agency's.
+func (v *Vault) SharedIn(ctx context.Context, by audit.Actor, caseID string) ([]Shared, error) {
+	return v.sharedWith(ctx, by, func(g Shared) bool { return g.Case == caseID })
+}
+
+func (v *Vault) sharedWith(ctx context.Context, by audit.Actor, wanted func(Shared) bool) ([]Shared, error) {
 	if err := requireActor(by); err != nil {
 		return nil, err
 	}
-	return v.live(v.store.GrantsTo(ctx, by.Agency))
+	all, err := v.live(v.store.GrantsTo(ctx, by.Agency))
+	if err != nil {
+		return nil, err
+	}
+	var grants []Shared
+	for _, g := range all {
+		if !wanted(g) {
+			continue
+		}
+		r, err := v.store.Record(ctx, g.Record)
+		if err == nil {
+			_, err = v.stillAllowed(ctx, r, g)
+		}
+		switch {
+		case err == nil:
+			grants = append(grants, g)
+		case !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
+	}
+	return grants, nil
 }
 
 // live keeps the grants whose last day has not passed.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -54,6 +55,7 @@ type Word struct {
 	Proof  *Proof    `json:"proof,omitempty"`
 	Agreed []string  `json:"agreed,omitempty"` // who agreed beside her
 	Alone  bool      `json:"alone,omitempty"`  // they are of two agencies, neither of a state, and each asked her alone
+	Since  string    `json:"since,omitempty"`  // what she had said of the same record and agency until then, where others have to agree
 }
 
 // WordKind says what a word is.
@@ -134,9 +136,10 @@ func askedAlone(c *claims.Consent) *claims.Consent {
 }
 
 // allows tells whether a holder's newest word allows what a word of hers for an agency was
-// given for: that word, what she signed, and that she took everything back. Of the newest
-// day each has to. What a worker recorded without her code lifts no no of these; but where
-// it says no to her state, it counts as well.
+// given for. There are two questions. Of the newest day, that word and what she signed in
+// screenings each have to allow it. And a no that she said at a desk stands until a word of
+// hers with her code is of a later day: words are all that she said, also what was replaced
+// or has ended.
 func allows(w Word, words []Word, to claims.Recipient, signed Signed, today claims.Day) bool {
 	asked := claims.Showing{To: to, About: signed.Origin, Purpose: string(w.Purpose), On: today}
 	said := []*claims.Consent{w.consent(to)}
@@ -146,18 +149,40 @@ func allows(w Word, words []Word, to claims.Recipient, signed Signed, today clai
 		}
 		said = append(said, c)
 	}
-	var recorded []*claims.Consent
-	for _, other := range words {
-		switch {
-		case other.State != InForce:
-		case other.Kind == WordNone:
-			said = append(said, other.consent(to))
-		case other.Kind == WordRecord && signed.Origin.Involves(to):
-			recorded = []*claims.Consent{other.consent(to)} // the last of them
-		}
-	}
-	return claims.Allows(said, asked) && (len(recorded) == 0 || claims.Allows(slices.Concat(said, recorded), asked))
+	return claims.Allows(said, asked) && !slices.ContainsFunc(words, func(other Word) bool {
+		return other.day() >= w.day() && other.ID != w.ID && other.refuses(asked, w.Alone)
+	})
 }
+
+// refuses tells whether a word is a no to what is asked: that she takes everything back, or
+// for a mission and whoever is of her state that it is not safe, or that she does not want
+// it told. What a worker recorded is heard for those alone, and only as a no: it takes
+// neither her code nor a second person. So is what she answered about her state when she
+// was asked for somebody else.
+func (w Word) refuses(asked claims.Showing, alone bool) bool {
+	if w.Kind == WordNone {
+		return true
+	}
+	if asked.To.Class != claims.ClassMission && !asked.About.Involves(asked.To) {
+		return false
+	}
+	if w.unsafe() {
+		return true
+	}
+	if w.Kind != WordRecord || w.State == TakenBack {
+		return false
+	}
+	c := w.consent(asked.To)
+	if alone {
+		c = askedAlone(c)
+	}
+	asked.On = w.day() // as she said it: what she said then does not wear off
+	return !claims.Allows([]*claims.Consent{c}, asked)
+}
+
+// unsafe tells whether she said that it is not safe if her state knows, or that she does
+// not know.
+func (w Word) unsafe() bool { return w.SafeWithState != "" && w.SafeWithState != "yes" }
 
 // Need is what a consent takes besides her yes.
 type Need string
@@ -403,7 +428,7 @@ func (v *Vault) Share(ctx context.Context, by audit.Actor, o Order, prove Prove)
 		Given: v.now().UTC().Truncate(time.Minute), By: by.ID, Alone: one.own && o.Circumstance != "free",
 	}
 	// Whoever may not have it, may not have it with her code either: nobody gives one in vain.
-	words, err := v.words(ctx, one.r, false)
+	words, err := v.words(ctx, one.r)
 	if err != nil {
 		return Shared{}, nil, err
 	}
@@ -414,11 +439,25 @@ func (v *Vault) Share(ctx context.Context, by audit.Actor, o Order, prove Prove)
 		return Shared{}, nil, err
 	}
 	if one.own {
+		word.Since = standing(words, word)
 		proposal, err := propose(one.r, word, o.Second)
 		return Shared{}, proposal, err
 	}
 	given, err := v.give(ctx, by, one.r, one.to, word)
 	return given, nil, err
+}
+
+// standing is what was said of the record and the agency of a word, and whether it stands. A
+// word that ran out stands: nobody took it back.
+func standing(words []Word, of Word) string {
+	var ids []string
+	for _, w := range words {
+		if w.Kind == WordGrant && w.Record == of.Record && w.Agency == of.Agency {
+			ids = append(ids, fmt.Sprint(w.ID, w.State == TakenBack || w.State == Replaced))
+		}
+	}
+	slices.Sort(ids)
+	return strings.Join(ids, " ")
 }
 
 // mayAsk refuses what no code makes good.
@@ -496,8 +535,14 @@ func (v *Vault) DecideShare(ctx context.Context, asker audit.Actor, record strin
 		return err
 	}
 	var w Word
-	if sum := sha256.Sum256(plain); string(sum[:]) != string(digest) || json.Unmarshal(plain, &w) != nil || w.Record != record {
+	if sum := sha256.Sum256(plain); string(sum[:]) != string(digest) || json.Unmarshal(plain, &w) != nil || w.Record != record || w.Proof == nil {
 		return ErrIntegrity
+	}
+	switch inUse, err := v.cardInUse(ctx, r.Case, w.Proof.Card); {
+	case err != nil:
+		return fmt.Errorf("vault: is the card in use: %w", err)
+	case !inUse:
+		return ErrConsent // whose code it was is not as sure as it was
 	}
 	w.State, w.Agreed = InForce, agreed
 	to, err := v.directory.Recipient(ctx, w.Agency)
@@ -517,12 +562,18 @@ var errSaidBefore = errors.New("vault: the word was given before")
 // give writes a word down, and the grant that stands on it.
 func (v *Vault) give(ctx context.Context, by audit.Actor, r Record, to claims.Recipient, w Word) (Shared, error) {
 	defer v.cases.lock(r.Case)()
-	words, err := v.words(ctx, r, true)
+	words, err := v.words(ctx, r)
 	if err != nil {
 		return Shared{}, err
 	}
 	if slices.ContainsFunc(words, func(one Word) bool { return one.ID == w.ID }) {
 		return Shared{}, errSaidBefore
+	}
+	if slices.ContainsFunc(words, func(one Word) bool { return one.Proof != nil && one.Proof.Nonce == w.Proof.Nonce }) {
+		return Shared{}, ErrNonce // also where somebody put the nonce's row back
+	}
+	if len(w.Agreed) > 0 && standing(words, w) != w.Since {
+		return Shared{}, ErrConsent // she said something newer of it while others were asked
 	}
 	signed, err := v.saidOf(ctx, r, true)
 	if err != nil {
@@ -591,14 +642,11 @@ func (v *Vault) caseIdentity(ctx context.Context, r Record) (age.Identity, error
 	return v.identity(ctx, r, r.Agency)
 }
 
-// words reads what the holder of a case said and stands, or all of it, oldest first.
-func (v *Vault) words(ctx context.Context, r Record, all bool) ([]Word, error) {
+// words reads all that the holder of a case said, oldest first.
+func (v *Vault) words(ctx context.Context, r Record) ([]Word, error) {
 	rows, err := v.store.Words(ctx, r.Case)
 	if err != nil {
 		return nil, err
-	}
-	if !all {
-		rows = slices.DeleteFunc(rows, func(s Spoken) bool { return s.State != InForce })
 	}
 	if len(rows) == 0 {
 		return nil, nil
@@ -640,7 +688,7 @@ func (v *Vault) stillAllowed(ctx context.Context, r Record, g Shared) (Shared, e
 	if err != nil {
 		return Shared{}, err
 	}
-	words, err := v.words(ctx, r, false)
+	words, err := v.words(ctx, r)
 	if err != nil {
 		return Shared{}, err
 	}
@@ -739,7 +787,7 @@ func (v *Vault) Consents(ctx context.Context, by audit.Actor, caseID string, all
 	if err != nil {
 		return nil, err
 	}
-	words, err := v.words(ctx, r, all)
+	words, err := v.words(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -753,13 +801,13 @@ func (v *Vault) TakeBackConsent(ctx context.Context, by audit.Actor, caseID, id 
 	if err != nil {
 		return err
 	}
-	words, err := v.words(ctx, r, false)
+	words, err := v.words(ctx, r)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(words, func(w Word) bool { return w.ID == id && w.State == InForce && w.Kind != WordNone })
+	i := slices.IndexFunc(words, func(w Word) bool { return w.ID == id && w.State == InForce && !w.no() })
 	if i < 0 {
-		return ErrNotFound // a no is lifted by a yes, and not by taking it back
+		return ErrNotFound // a no is lifted by her code on another day, and not by taking it back
 	}
 	if w := words[i]; w.Kind == WordGrant {
 		of, err := v.owned(ctx, by, w.Record)
@@ -776,6 +824,11 @@ func (v *Vault) TakeBackConsent(ctx context.Context, by audit.Actor, caseID, id 
 		return fmt.Errorf("vault: take back: %w", err)
 	}
 	return nil
+}
+
+// no tells whether a word takes away and gives nothing.
+func (w Word) no() bool {
+	return w.Kind == WordNone || w.Kind == WordRecord && (!w.Mission || w.unsafe())
 }
 
 // TakeBackAll is that she takes everything back: every grant ends at once, and that she
@@ -814,14 +867,17 @@ func (v *Vault) SaidOfCard(ctx context.Context, caseID string) ([]*claims.Consen
 	if err != nil {
 		return nil, err
 	}
-	words, err := v.words(ctx, r, false)
+	words, err := v.words(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	var said []*claims.Consent
 	for _, w := range words {
-		if w.Kind == WordNone || w.Kind == WordRecord {
+		switch {
+		case w.Kind != WordGrant && w.State != TakenBack:
 			said = append(said, w.consent(claims.Recipient{}))
+		case w.unsafe(): // asked about somebody else, and an answer all the same
+			said = append(said, Word{Given: w.Given}.consent(claims.Recipient{}))
 		}
 	}
 	return said, nil

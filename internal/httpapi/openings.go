@@ -192,15 +192,13 @@ func (s *Server) cardOf(ctx context.Context, handle api.CardHandle) (credentials
 
 // openable lists the records of a case that are shared with the actor's agency.
 func (s *Server) openable(ctx context.Context, by audit.Actor, caseID string) ([]api.ID, error) {
-	shared, err := s.cfg.Vault.SharedWith(ctx, by)
+	shared, err := s.cfg.Vault.SharedIn(ctx, by, caseID)
 	if err != nil {
 		return nil, err
 	}
 	records := []api.ID{}
 	for _, g := range shared {
-		if g.Case == caseID {
-			records = append(records, g.Record)
-		}
+		records = append(records, g.Record)
 	}
 	return records, nil
 }

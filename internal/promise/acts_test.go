@@ -594,7 +594,7 @@ func (p *play) share(i int, a act) {
 		Agency: to.ID, Record: p.recordID(a.record), Purpose: a.purpose, Parts: a.parts, Until: day + a.days, Left: a.left, Card: c.nth, Code: s.yes && a.card == "her" && a.code == "right",
 		Said: promise.Word{
 			Day: day, Until: until(s, day), No: !s.yes, Scope: claims.Values("share_scope"), States: []string{to.Country},
-			Safe: s.safe == "yes", Contact: s.contact && s.safe == "yes", Free: s.circumstance == "free",
+			Safe: s.safe == "yes", Unsafe: s.safe == "no" || s.safe == "unsure", Contact: s.contact && s.safe == "yes", Free: s.circumstance == "free",
 		},
 	}
 	order["nonce"], order["text_sha256"], order["method"], order["mission"] = asked.Nonce, asked.Text, "signature", g.Said.Contact
@@ -687,7 +687,7 @@ func (p *play) record(a act) {
 		day := p.model.Day(p.now)
 		p.model.Recorded(promise.Word{
 			Day: day, Until: until(s, day), Scope: claims.Values("share_scope"), States: []string{"ETH", "THA", "KHM"},
-			Safe: s.safe == "yes", Contact: s.contact && s.safe == "yes", Free: s.circumstance == "free",
+			Safe: s.safe == "yes", Unsafe: s.safe == "no" || s.safe == "unsure", Contact: s.contact && s.safe == "yes", Free: s.circumstance == "free",
 		})
 	}
 }

@@ -66,6 +66,7 @@ type Word struct {
 	States []string // whose authorities may be told
 
 	Safe, Contact bool // it is safe if her state knows, and she wants it to
+	Unsafe        bool // she was asked whether it is, and did not say yes
 	Free          bool // she was neither held nor had she just come out
 }
 
@@ -120,7 +121,7 @@ type Case struct {
 	Begun  time.Time
 
 	words    []Word
-	recorded *Word // the newest that a worker wrote down without her code
+	recorded []Word // what workers wrote down without her code
 	grants   []Grant
 	openings []Opening
 	assigned map[string]time.Time // until when; the zero time is for good
@@ -159,7 +160,7 @@ func (c *Case) Unsaid(i int) { c.words[i].No = true }
 
 // Recorded is what a worker wrote down without her code. It gives nothing to anybody; to
 // her own state it can only say no.
-func (c *Case) Recorded(w Word) { c.recorded = &w }
+func (c *Case) Recorded(w Word) { c.recorded = append(c.recorded, w) }
 
 // Shares is a grant. A second one to an agency renews the first.
 func (c *Case) Shares(g Grant) {
@@ -295,20 +296,38 @@ func (c *Case) grant(agency, record string, now time.Time) (Grant, bool) {
 	return Grant{}, false
 }
 
-// word asks her newest word: what she said about this agency, and what she said about
-// everybody. What was only recorded counts where it is about her state, beside the others.
+// word asks her newest word: what she said about this agency, and what she signed about
+// everybody. A no that was only recorded, and that it is not safe if her state knows,
+// whomever she was asked about, stand until she gives her code on a later day: for missions
+// and whoever is of her state.
 func (c *Case) word(g Grant, to Agency, day int) (broken []Rule) {
-	words := append(slices.Clone(c.words), g.Said)
-	broken = c.newest(words, g, to, day)
-	if to.Class == mission && !g.Said.Contact && !slices.Contains(broken, OwnState) {
-		broken = append(broken, OwnState)
-	}
-	if c.recorded != nil && c.From.involves(to) {
-		for _, rule := range c.newest(append(words, *c.recorded), g, to, day) {
+	broken = c.newest(append(slices.Clone(c.words), g.Said), g, to, day)
+	breaks := func(rules ...Rule) {
+		for _, rule := range rules {
 			if !slices.Contains(broken, rule) {
 				broken = append(broken, rule)
 			}
 		}
+	}
+	if to.Class == mission && !g.Said.Contact {
+		breaks(OwnState)
+	}
+	if to.Class != mission && !c.From.involves(to) {
+		return broken
+	}
+	said := slices.Clone(c.recorded)
+	for _, w := range c.recorded {
+		if w.Day >= g.Said.Day {
+			breaks(w.breaks(c.From, to, g, w.Day)...)
+		}
+	}
+	for _, other := range c.grants {
+		if other.ID != g.ID {
+			said = append(said, other.Said)
+		}
+	}
+	if slices.ContainsFunc(said, func(w Word) bool { return w.Unsafe && w.Day >= g.Said.Day }) {
+		breaks(OwnState)
 	}
 	return broken
 }
