@@ -401,23 +401,22 @@ func told(s roster.State, q Request, person string) bool {
 }
 
 // Opened tells whether a record is open to somebody now without its holder, because two
-// of the agency have agreed to it. No row says so: the act and its proofs do.
-func (r *Roster) Opened(ctx context.Context, by audit.Actor, record string) (bool, error) {
-	all, err := r.cfg.Store.Agreed(ctx, roster.DoOpen, r.cfg.Now())
-	if err != nil {
-		return false, fmt.Errorf("read the requests: %w", err)
+// of the agency have agreed to that request of hers. No row says so: the act and its
+// proofs do.
+func (r *Roster) Opened(ctx context.Context, by audit.Actor, record, request string) (bool, error) {
+	q, err := r.cfg.Store.Request(ctx, request)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("read the request: %w", err)
 	}
-	for _, q := range all {
-		var o roster.Open
-		// Agreed is not enough: the history of the case says it first.
-		if q.State != Done || q.Act.Do != roster.DoOpen || q.Act.By != by.ID || q.Act.Agency != by.Agency || q.Act.Read(&o) != nil || o.Record != record {
-			continue
-		}
-		if r.Holds(ctx, q.Act, q.Proofs) == nil {
-			return true, nil
-		}
+	var o roster.Open
+	// Agreed is not enough: the history of the case says it first.
+	if q.State != Done || q.Act.ID != request || q.Act.Do != roster.DoOpen || q.Act.By != by.ID || q.Act.Agency != by.Agency || q.Act.Read(&o) != nil || o.Record != record {
+		return false, nil
 	}
-	return false, nil
+	return r.Holds(ctx, q.Act, q.Proofs) == nil, nil
 }
 
 // Again tells how often people of a record's keeper have let an agency open it once more

@@ -188,26 +188,27 @@ func (v *Vault) OpenLeft(ctx context.Context, by audit.Actor, o Opening) (expire
 	return v.open(ctx, by, o, Opened{How: Left}, now)
 }
 
-// AskByTwo says where a record is that is shared with the actor's agency, and notes who
-// asks to open it without its holder, and where: it is open to him there once two people
-// have agreed.
-func (v *Vault) AskByTwo(ctx context.Context, by audit.Actor, record string) (caseID, keeper string, err error) {
+// AskByTwo notes where the actor made a request to open a record, which is shared with his
+// agency, without its holder: it is open to him there, by the grant of now, once two people
+// have agreed to that request. The row has the request's id, so that one agreement opens
+// once.
+func (v *Vault) AskByTwo(ctx context.Context, by audit.Actor, record, request string) error {
 	if by.At == "" {
-		return "", "", ErrActor
+		return ErrActor
 	}
 	r, g, err := v.shared(ctx, by, record)
 	if err != nil {
-		return "", "", err
+		return err
 	}
 	now := v.now().UTC()
 	asked := Opened{
-		ID: newID(), Grant: g.ID, Word: g.Word, Record: r.ID, Case: r.Case, Agency: by.Agency, Person: by.ID, At: by.At,
+		ID: request, Grant: g.ID, Word: g.Word, Record: r.ID, Case: r.Case, Agency: by.Agency, Person: by.ID, At: by.At,
 		How: ByTwo, Purpose: claims.PurposeDanger, Parts: common(openByTwo, g.Parts), Expires: now.Add(openingLife).Truncate(time.Second),
 	}
 	if err := v.store.Open(ctx, []Opened{asked}, 0, now); err != nil {
-		return "", "", fmt.Errorf("vault: ask to open a record: %w", err)
+		return fmt.Errorf("vault: ask to open a record: %w", err)
 	}
-	return r.Case, r.Agency, nil
+	return nil
 }
 
 // takeNonce spends a nonce. ErrNonce unless it was given to the actor, for this: an opening
@@ -408,7 +409,7 @@ func (v *Vault) holds(ctx context.Context, o Opened) error {
 		}
 		return nil
 	case ByTwo:
-		switch agreed, err := v.byTwo(ctx, audit.Actor{ID: o.Person, Agency: o.Agency}, o.Record); {
+		switch agreed, err := v.byTwo(ctx, audit.Actor{ID: o.Person, Agency: o.Agency}, o.Record, o.ID); {
 		case err != nil:
 			return fmt.Errorf("vault: ask who has opened it: %w", err)
 		case !agreed:

@@ -251,23 +251,31 @@ func TestOpenByTwo(t *testing.T) {
 	read := func(by audit.Actor) error { _, err := w.ReadDocument(ctx, by, d.ID); return err }
 	elsewhere := w.second
 	elsewhere.At = id()
-	_, _, err = w.AskByTwo(ctx, w.embassy, d.ID)
-	w.is("what is not shared", err, vault.ErrNotFound)
-	_, _, err = w.AskByTwo(ctx, w.second, d.ID)
-	w.ok(err)
+	agree := func(request string) { w.agreed[w.second.ID+" "+d.ID+" "+request] = true }
+	request, again, renewed := id(), id(), id()
+	w.is("what is not shared", w.AskByTwo(ctx, w.embassy, d.ID, id()), vault.ErrNotFound)
+	w.ok(w.AskByTwo(ctx, w.second, d.ID, request))
 	w.is("nobody has agreed", read(w.second), vault.ErrNotOpened)
-	w.agreed[w.second.ID+" "+d.ID] = true
+	agree(request)
 	w.ok(read(w.second))
 	w.is("in another session", read(elsewhere), vault.ErrNotOpened)
+	w.is("one agreement, in two sessions", w.AskByTwo(ctx, elsewhere, d.ID, request), vault.ErrConflict)
+	w.ok(w.AskByTwo(ctx, elsewhere, d.ID, id()))
+	w.is("asked in another session, where nobody has agreed", read(elsewhere), vault.ErrNotOpened)
 	_, err = w.ReadPage(ctx, w.second, d.ID, 1)
 	w.is("what was not shared of it", err, vault.ErrNotOpened)
 	w.now = w.now.Add(15 * time.Minute)
 	w.is("after a quarter of an hour", read(w.second), vault.ErrNotOpened)
-	_, _, err = w.AskByTwo(ctx, w.second, d.ID)
-	w.ok(err)
+	w.ok(w.AskByTwo(ctx, w.second, d.ID, again))
+	w.is("asked again, and nobody has agreed", read(w.second), vault.ErrNotOpened)
+	agree(again)
 	w.ok(read(w.second))
 	w.share(d.ID, w.second)
 	w.is("shared again", read(w.second), vault.ErrNotOpened)
+	w.ok(w.AskByTwo(ctx, w.second, d.ID, renewed))
+	w.is("shared and asked again, and nobody has agreed", read(w.second), vault.ErrNotOpened)
+	agree(renewed)
+	w.ok(read(w.second))
 
 	g := w.grant(d.ID, w.second)
 	g.Purpose = "danger_to_life"
@@ -304,7 +312,7 @@ func TestUnknownIsAnothers(t *testing.T) {
 	w.ok(err)
 	for name, ask := range map[string]func(record string) error{
 		"with a code": func(record string) error { _, _, err := v.Shared(ctx, w.second, record); return err },
-		"by two":      func(record string) error { _, _, err := v.AskByTwo(ctx, w.second, record); return err },
+		"by two":      func(record string) error { return v.AskByTwo(ctx, w.second, record, id()) },
 	} {
 		var made [2][]string
 		for i, record := range []string{d.ID, id()} {

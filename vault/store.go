@@ -97,7 +97,7 @@ const (
 // Opened is a row about an opening: of what one grant is of, to one person, where she
 // acted, until Expires.
 type Opened struct {
-	ID      string
+	ID      string // by two, of the request that they agree to
 	Grant   string // id; a grant that is given again has another
 	Word    string // the holder's, that the grant stands on
 	Record  string

@@ -164,8 +164,8 @@ type Config struct {
 	Admitted  func(ctx context.Context, device, agency string) (bool, error)
 
 	// OpenedByTwo tells whether a record is open to somebody now without its holder,
-	// because people have agreed to it who may; nil means that none ever is.
-	OpenedByTwo func(ctx context.Context, by audit.Actor, record string) (bool, error)
+	// because people have agreed to that request of his who may; nil means that none ever is.
+	OpenedByTwo func(ctx context.Context, by audit.Actor, record, request string) (bool, error)
 
 	// AllowedAgain tells how often people of the agency that keeps a record have let an
 	// agency open it once more today; nil means never.
@@ -190,7 +190,7 @@ type Vault struct {
 	network   string
 	now       func() time.Time
 	damaged   func(error)
-	byTwo     func(ctx context.Context, by audit.Actor, record string) (bool, error)
+	byTwo     func(ctx context.Context, by audit.Actor, record, request string) (bool, error)
 	cardInUse func(ctx context.Context, caseID, card string) (bool, error)
 	admitted  func(ctx context.Context, device, agency string) (bool, error)
 	again     func(ctx context.Context, agency, record string) (int, error)
@@ -225,7 +225,7 @@ func New(cfg Config) (*Vault, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.OpenedByTwo == nil {
-		cfg.OpenedByTwo = func(context.Context, audit.Actor, string) (bool, error) { return false, nil }
+		cfg.OpenedByTwo = func(context.Context, audit.Actor, string, string) (bool, error) { return false, nil }
 	}
 	never := func(context.Context, string, string) (bool, error) { return false, nil }
 	if cfg.CardInUse == nil {

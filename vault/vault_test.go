@@ -179,7 +179,7 @@ type world struct {
 	devices   map[string]string             // agencies, by id
 	card      vault.Card                    // the holder's, of every case
 	inUse     string                        // the id of the card that is
-	agreed    map[string]bool               // two have agreed to open a record: "person record"
+	agreed    map[string]bool               // two have agreed to open a record: "person record request"
 	again     int                           // how often an agency was let open one once more
 	said      *atomic.Pointer[vault.Signed] // what signed attestations say
 
@@ -218,8 +218,8 @@ func newWorld(t *testing.T) *world {
 		Said:      func(context.Context, string) (vault.Signed, error) { return *w.said.Load(), nil },
 		Now:       func() time.Time { return w.now },
 		CardInUse: func(_ context.Context, _, card string) (bool, error) { return card == w.inUse, nil },
-		OpenedByTwo: func(_ context.Context, by audit.Actor, record string) (bool, error) {
-			return w.agreed[by.ID+" "+record], nil
+		OpenedByTwo: func(_ context.Context, by audit.Actor, record, request string) (bool, error) {
+			return w.agreed[by.ID+" "+record+" "+request], nil
 		},
 		AllowedAgain: func(context.Context, string, string) (int, error) { return w.again, nil },
 		Admitted:     func(_ context.Context, device, agency string) (bool, error) { return w.devices[device] == agency, nil },

@@ -35,6 +35,55 @@ func TestErasedByTwo(t *testing.T) {
 	}
 }
 
+// TestTwoOpenOnce: what two have agreed to is one opening, of what was shared then, where
+// she asked. Asked for in another session, or of what was shared again, it takes two anew.
+func TestTwoOpenOnce(t *testing.T) {
+	w := newWorld(t)
+	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	w.admit("Gate", "x_DiplomaticMission", "ETH", "mission")
+	gate := w.agency["Gate"]
+	asks, admin := w.person(gate, people.Mission), w.person(gate, people.Admin)
+	_, document := w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"})
+	w.into(w.shares(ngo, document, grantTo(gate)), 201, nil)
+	ask := func(b *browser) (q request) {
+		t.Helper()
+		var out asked
+		w.into(b.call("POST", "/api/v1/openings/without-holder", map[string]string{"record": idIn(document), "purpose": "danger_to_life"}), 202, &out)
+		return out.Request
+	}
+	reads := func(when string, b *browser, want int) {
+		t.Helper()
+		if got := b.call("GET", document, nil); got.status != want {
+			t.Errorf("%s: %d %s", when, got.status, got.body)
+		}
+	}
+	first := ask(asks)
+	asks.agreed(first, "waits")
+	admin.agreed(first, "done")
+	reads("where she asked", asks, http.StatusOK)
+
+	elsewhere := &browser{world: w, key: asks.key}
+	w.into(elsewhere.signIn(), 201, nil)
+	reads("in another session", elsewhere, http.StatusForbidden)
+	second := ask(elsewhere)
+	reads("asked in another session", elsewhere, http.StatusForbidden)
+	asks.agreed(second, "waits")
+	reads("and one has agreed", elsewhere, http.StatusForbidden)
+	admin.agreed(second, "done")
+	reads("and two have", elsewhere, http.StatusOK)
+
+	w.into(w.shares(ngo, document, grantTo(gate)), 201, nil)
+	for _, b := range []*browser{asks, elsewhere} {
+		reads("shared again", b, http.StatusForbidden)
+	}
+	third := ask(asks)
+	reads("shared and asked again", asks, http.StatusForbidden)
+	asks.agreed(third, "waits")
+	admin.agreed(third, "done")
+	reads("and agreed to", asks, http.StatusOK)
+	reads("by the agreement of another session", elsewhere, http.StatusForbidden)
+}
+
 // TestOpenedWithoutHolder: two open a shared record to the one who asks, for a quarter
 // of an hour; the holder's history says so, and those are told who answer for it.
 func TestOpenedWithoutHolder(t *testing.T) {

@@ -145,13 +145,16 @@ func (s *Server) tellAgain(ctx context.Context, by audit.Actor, act approval.Act
 // with it is open to the asker for a quarter of an hour, without the holder's code.
 func (s *Server) OpenWithoutHolder(ctx context.Context, r api.OpenWithoutHolderRequestObject) (api.OpenWithoutHolderResponseObject, error) {
 	ctx, by := acting(ctx)
-	caseID, keeper, err := s.cfg.Vault.AskByTwo(ctx, by, r.Body.Record)
+	caseID, keeper, err := s.cfg.Vault.Shared(ctx, by, r.Body.Record)
 	if err != nil {
 		return nil, err
 	}
 	out, err := s.ask(ctx, by, roster.DoOpen, by.Agency, &roster.Open{
 		Case: caseID, Record: r.Body.Record, Keeper: keeper, Purpose: string(r.Body.Purpose),
 	})
+	if err == nil {
+		err = s.cfg.Vault.AskByTwo(ctx, by, r.Body.Record, out.Request.ID)
+	}
 	if err != nil {
 		return nil, err
 	}
