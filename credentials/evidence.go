@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/safeconduct/safeconduct/approval"
@@ -85,37 +87,35 @@ type realChanges struct {
 	now           []step            // what becomes public
 	back          []Entry           // what was written down as public and stands in no list
 	evidence      []approval.Change // what shows that all this may be
+	reasons       []reason          // what of it counts
 	waiting, held int
 }
 
 // real works out what changes for real: whatever has waited longest, up to a limit.
-// What needs a reason changes if there is one, and stays as it stands otherwise.
-func (p *Publisher) real(ctx context.Context, n uint16, entries []Entry, s *said, believed bool, limit int) (realChanges, error) {
+// What needs a reason changes if there is one that is believed, and stays as it stands
+// otherwise.
+func (s stand) real(believe belief) (realChanges, error) {
 	var r realChanges
-	proven, err := p.proven(ctx, n, entries, s, believed)
-	if err != nil {
-		return r, err
-	}
-	for _, e := range entries {
+	for _, e := range s.entries {
 		if e.Decoy {
 			continue
 		}
 		to, waits := wanted(e), wanted(e) != e
-		if waits && len(r.now) == limit {
+		if waits && len(r.now) == s.limit {
 			to, waits = e, false
 		}
-		status, answer, err := s.needs(to)
+		status, answer, err := s.said.needs(to)
 		if err != nil {
 			return r, err
 		}
 		if status || answer {
-			shown, ok := proven[e.Index]
-			held, err := s.hold(to, status && (len(shown.Card) == 0 || len(shown.Act) == 0), answer && (len(shown.Card) == 0 || len(shown.Reply) == 0))
+			shown, reasons := s.shown(e.Index, status, answer, believe)
+			held, err := s.said.hold(to, status && !slices.Contains(reasons, reason{e.Index, false}), answer && !slices.Contains(reasons, reason{e.Index, true}))
 			if err != nil {
 				return r, err
 			}
-			if ok {
-				r.evidence = append(r.evidence, shown)
+			if len(reasons) > 0 {
+				r.evidence, r.reasons = append(r.evidence, shown), append(r.reasons, reasons...)
 			}
 			if held != to {
 				r.held++
@@ -136,6 +136,106 @@ func (p *Publisher) real(ctx context.Context, n uint16, entries []Entry, s *said
 	return r, nil
 }
 
+// reason is what shows that a card is confirmed, or else that something is in use again.
+type reason struct {
+	index  uint32
+	answer bool
+}
+
+// belief tells which reasons the signer is shown.
+type belief func(reason) bool
+
+func everything(reason) bool { return true }
+func nothing(reason) bool    { return false }
+
+// shown is what shows of a place that it may change, as far as it is believed, and which
+// of the reasons that it needs are among that.
+func (s stand) shown(index uint32, status, answer bool, believe belief) (shown approval.Change, reasons []reason) {
+	shown = s.proven[index]
+	again, confirmed := reason{index, false}, reason{index, true}
+	if !believe(again) {
+		shown.Act, shown.Proofs = nil, nil
+	}
+	if !believe(confirmed) {
+		shown.Reply = nil
+	}
+	if status && len(shown.Card) > 0 && len(shown.Act) > 0 {
+		reasons = append(reasons, again)
+	}
+	if answer && len(shown.Card) > 0 && len(shown.Reply) > 0 {
+		reasons = append(reasons, confirmed)
+	}
+	return shown, reasons
+}
+
+// maxAsks bounds how often the signer is asked in one window which reasons of a list it
+// does not believe. Whatever it was not asked about waits for the next window.
+const maxAsks = 64
+
+func (p *Publisher) refused(err error) bool {
+	return p.cfg.Refused != nil && errors.Is(err, p.cfg.Refused)
+}
+
+// believable finds out which reasons the signer believes, by halves: it refuses a list
+// whole, for one of them. Those that it did not believe the last time come after all
+// others, so that nobody waits twice for the same ones.
+func (p *Publisher) believable(ctx context.Context, n uint16, w Window) (belief, error) {
+	s, err := p.stand(ctx, n, w)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.real(everything)
+	if err != nil {
+		return nil, err
+	}
+	believed, doubted, asks := map[reason]bool{}, map[reason]bool{}, 0
+	var ask func(some []reason) error
+	ask = func(some []reason) error {
+		if len(some) == 0 || asks == maxAsks {
+			return nil
+		}
+		asks++
+		with := maps.Clone(believed)
+		for _, one := range some {
+			with[one] = true
+		}
+		_, err := p.sign(ctx, s, func(one reason) bool { return with[one] })
+		switch half := len(some) / 2; {
+		case err == nil:
+			believed = with
+			return nil
+		case !p.refused(err):
+			return err
+		case len(some) == 1:
+			doubted[some[0]] = true
+			return nil
+		default:
+			if err := ask(some[:half]); err != nil {
+				return err
+			}
+			return ask(some[half:])
+		}
+	}
+	var first, last []reason
+	for _, one := range all.reasons {
+		if p.doubted[n][one] {
+			last = append(last, one)
+		} else {
+			first = append(first, one)
+		}
+	}
+	for _, some := range [][]reason{first, last} {
+		if err := ask(some); err != nil {
+			return nil, err
+		}
+	}
+	for _, one := range last {
+		doubted[one] = !believed[one] // also if there was no time to ask again
+	}
+	p.doubted[n] = doubted
+	return func(one reason) bool { return believed[one] }, nil
+}
+
 // wanted is an entry with all that is wanted of it public.
 func wanted(e Entry) Entry {
 	e.PublishedStatus, e.PublishedAnswer = e.WantedStatus, e.WantedAnswer
@@ -144,8 +244,8 @@ func wanted(e Entry) Entry {
 
 // proven gathers what shows that entries may become public as they are wanted, or be
 // as they were written down.
-func (p *Publisher) proven(ctx context.Context, n uint16, entries []Entry, s *said, believed bool) (map[uint32]approval.Change, error) {
-	if s == nil || !believed {
+func (p *Publisher) proven(ctx context.Context, n uint16, entries []Entry, s *said) (map[uint32]approval.Change, error) {
+	if s == nil {
 		return nil, nil
 	}
 	var places []uint32

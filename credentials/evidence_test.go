@@ -30,6 +30,8 @@ type judging struct {
 	stands map[string]string   // lists by their addresses
 	shown  [][]approval.Change // with each list that was signed
 	blind  bool                // it sees no reason in anything
+	sees   func(approval.Change) bool
+	asked  int
 }
 
 func newJudging(t *testing.T, w *world, changes int) *judging {
@@ -47,7 +49,8 @@ func newJudging(t *testing.T, w *world, changes int) *judging {
 		Said: func(_ context.Context, address string) (string, bool, error) { return j.stands[address], true, nil },
 		Signer: func(ctx context.Context) (string, crypto.Signer, error) {
 			shown := approval.Of(ctx).Changes
-			if j.blind && len(shown) > 0 {
+			j.asked++
+			if j.blind && len(shown) > 0 || j.sees != nil && slices.ContainsFunc(shown, func(one approval.Change) bool { return !j.sees(one) }) {
 				return "", nil, errSees
 			}
 			j.shown = append(j.shown, shown)
@@ -155,6 +158,46 @@ func TestPublishReasons(t *testing.T) {
 	}
 	_, err = p.Publish(t.Context(), audit.Actor{}, credentials.Window{})
 	wantError(t, "nobody says what stands", err, boom)
+}
+
+// TestPublishRefusedAlone: of all that there is a reason for, what the signer does not
+// believe is held alone, a place's answer without the end of its pause, and is asked about
+// last as long as it is not believed.
+func TestPublishRefusedAlone(t *testing.T) {
+	w := newWorld(t)
+	j := newJudging(t, w, 16)
+	receipt := func(d credentials.Issued) string { return fmt.Sprintf("%d/%d", d.List, d.Index) }
+	var cards, replies []credentials.Issued
+	for range 8 {
+		caseID := w.cases.open(w.house)
+		s := w.screening(t, w.house, caseID)
+		cards = append(cards, w.card(t, w.house, cardOrder(caseID, s.ID)).Issued)
+		replies = append(replies, w.issue(t, w.ethiopia, credentials.Order{About: s.ID, Claims: reply("ETH", "matched")}).Issued)
+	}
+	// The first, whose pause ends, and the sixth are answered by what is not believed.
+	w.set(t, w.house, cards[0].ID, credentials.Pause)
+	j.sees = func(one approval.Change) bool {
+		return string(one.Reply) != receipt(replies[0]) && string(one.Reply) != receipt(replies[5])
+	}
+	j.window(credentials.Published{Lists: 1, Changed: 7, Waiting: 2, Held: 2}, credentials.Window{})
+	j.published()
+	w.set(t, w.house, cards[0].ID, credentials.Resume)
+	j.asked = 0
+	j.window(credentials.Published{Lists: 1, Changed: 1, Waiting: 2, Held: 2}, credentials.Window{})
+	if j.asked > 6 { // all, all others, both, each alone, and the window
+		t.Errorf("asked %d times, for two that were not believed before", j.asked)
+	}
+	for i, c := range cards {
+		want := credentials.AnswerMission
+		if i == 0 || i == 5 {
+			want = credentials.AnswerNone
+		}
+		j.shows(fmt.Sprintf("card %d", i), c, statuslist.Valid, uint8(want))
+	}
+	j.published()
+	j.sees = nil
+	j.window(credentials.Published{Lists: 1, Changed: 2}, credentials.Window{})
+	j.shows("believed later", cards[0], statuslist.Valid, credentials.AnswerMission)
 }
 
 // TestPublishWithoutReceipt: what was issued before there were receipts waits, and nobody

@@ -53,6 +53,8 @@ const (
 type Publisher struct {
 	cfg   PublisherConfig
 	masks masks
+	// doubted are the reasons, by lists, that the signer did not believe the last time.
+	doubted map[uint16]map[reason]bool
 	// window is held while lists are published: two windows at once would
 	// draw decoys that the other one's tokens do not show. Another process
 	// finds that the tokens are not those it began with, and begins anew.
@@ -76,7 +78,7 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
-	return &Publisher{cfg: cfg, masks: masks{key: cfg.Decoys}}, nil
+	return &Publisher{cfg: cfg, masks: masks{key: cfg.Decoys}, doubted: map[uint16]map[reason]bool{}}, nil
 }
 
 // Window is one publication.
@@ -122,16 +124,23 @@ func (p *Publisher) Publish(ctx context.Context, by audit.Actor, w Window) (Publ
 
 // publish closes the window of one list. When an index that a decoy was drawn
 // for is reserved in the same moment, or another process has published the
-// list, the window is mixed again. Where the signer does not believe what shows that
-// places may change, what needs no belief is published all the same: a withdrawal must
-// not wait for somebody else's answer.
+// list, the window is mixed again. A reason that the signer does not believe is held
+// alone: neither a withdrawal nor another person's answer waits for it.
 func (p *Publisher) publish(ctx context.Context, by audit.Actor, n uint16, w Window) (Published, error) {
-	believed := true
+	believe, refusals := everything, 0
 	for range maxDraws {
-		done, err := p.tryPublish(ctx, by, n, w, believed)
+		done, err := p.tryPublish(ctx, by, n, w, believe)
+		refused := p.refused(err)
+		if refused {
+			refusals++
+		}
 		switch {
-		case believed && p.cfg.Refused != nil && errors.Is(err, p.cfg.Refused):
-			believed = false
+		case refused && refusals == 1:
+			if believe, err = p.believable(ctx, n, w); err != nil {
+				return Published{}, err
+			}
+		case refused && refusals == 2: // of what it believed a moment ago
+			believe = nothing
 		case !errors.Is(err, ErrIndexTaken) && !errors.Is(err, ErrChanged):
 			return done, err
 		}
@@ -139,46 +148,73 @@ func (p *Publisher) publish(ctx context.Context, by audit.Actor, n uint16, w Win
 	return Published{}, ErrListFull
 }
 
-func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w Window, believed bool) (Published, error) {
+// stand is how a list stands before a window.
+type stand struct {
+	list    uint16
+	before  string // its status token
+	entries []Entry
+	frozen  bool
+	said    *said
+	proven  map[uint32]approval.Change
+	limit   int // of changes
+}
+
+func (p *Publisher) stand(ctx context.Context, n uint16, w Window) (s stand, err error) {
+	s.list, s.limit = n, p.cfg.Changes
 	// Before the entries, so that tokens made from older ones are refused.
-	before, _, err := p.cfg.Store.Tokens(ctx, n)
-	if err != nil {
-		return Published{}, err
+	if s.before, _, err = p.cfg.Store.Tokens(ctx, n); err != nil {
+		return s, err
 	}
-	entries, err := p.cfg.Store.Entries(ctx, n)
-	if err != nil {
-		return Published{}, err
+	if s.entries, err = p.cfg.Store.Entries(ctx, n); err != nil {
+		return s, err
 	}
-	frozen, err := p.cfg.Store.Frozen(ctx, n)
-	if err != nil {
-		return Published{}, err
+	if s.frozen, err = p.cfg.Store.Frozen(ctx, n); err != nil {
+		return s, err
 	}
-	said, err := p.said(ctx, n)
-	if err != nil {
-		return Published{}, err
+	if s.said, err = p.said(ctx, n); err != nil {
+		return s, err
 	}
-	limit := p.cfg.Changes
 	if w.Emergency {
-		limit = len(entries)
+		s.limit = len(s.entries)
 	}
-	real, err := p.real(ctx, n, entries, said, believed, limit)
+	s.proven, err = p.proven(ctx, n, s.entries, s.said)
+	return s, err
+}
+
+// signed is a window of a list that waits to be published.
+type signed struct {
+	real            realChanges
+	changed         []Entry
+	status, answers string
+}
+
+// sign makes a window out of what is wanted, as far as the reasons for it are believed.
+func (p *Publisher) sign(ctx context.Context, s stand, believe belief) (made signed, err error) {
+	if made.real, err = s.real(believe); err != nil {
+		return made, err
+	}
+	may, err := p.masks.of(ctx, s.list)
 	if err != nil {
-		return Published{}, err
+		return made, err
 	}
-	may, err := p.masks.of(ctx, n)
-	if err != nil {
-		return Published{}, err
+	if made.changed, err = p.mix(made.real.now, newDecoys(s.entries, may, s.frozen, p.cfg.Rand)); err != nil {
+		return made, err
 	}
-	changed, err := p.mix(real.now, newDecoys(entries, may, frozen, p.cfg.Rand))
-	if err != nil {
-		return Published{}, err
-	}
-	changed = append(changed, real.back...)
+	made.changed = append(made.changed, made.real.back...)
 	if err := p.cfg.Store.MayAppend(ctx); err != nil {
+		return made, err
+	}
+	proven := approval.With(ctx, approval.Authority{Changes: made.real.evidence})
+	made.status, made.answers, err = p.tokens(proven, s.list, s.entries, made.changed)
+	return made, err
+}
+
+func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w Window, believe belief) (Published, error) {
+	s, err := p.stand(ctx, n, w)
+	if err != nil {
 		return Published{}, err
 	}
-	proven := approval.With(ctx, approval.Authority{Changes: real.evidence})
-	status, answers, err := p.tokens(proven, n, entries, changed)
+	made, err := p.sign(ctx, s, believe)
 	if err != nil {
 		return Published{}, err
 	}
@@ -186,10 +222,10 @@ func (p *Publisher) tryPublish(ctx context.Context, by audit.Actor, n uint16, w 
 	if err != nil {
 		return Published{}, err
 	}
-	if err := p.cfg.Store.Publish(ctx, n, before, changed, status, answers, entry); err != nil {
+	if err := p.cfg.Store.Publish(ctx, n, s.before, made.changed, made.status, made.answers, entry); err != nil {
 		return Published{}, err
 	}
-	return Published{Changed: len(real.now), Waiting: real.waiting, Held: real.held}, nil
+	return Published{Changed: len(made.real.now), Waiting: made.real.waiting, Held: made.real.held}, nil
 }
 
 // mix turns real changes into published values and adds decoys until each of
