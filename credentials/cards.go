@@ -153,7 +153,7 @@ func (is *Issuer) cardDraft(ctx context.Context, by audit.Actor, agency Agency, 
 	if err != nil {
 		return cardDraft{}, err
 	}
-	d.Card.Holder = holder
+	d.Card.Holder, d.Card.Contact = holder, o.MissionMayBeContacted
 	related, err := is.cfg.Store.ByCase(ctx, o.Case)
 	if err != nil {
 		return cardDraft{}, err

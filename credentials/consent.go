@@ -3,6 +3,7 @@ package credentials
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -188,4 +189,72 @@ func (is *Issuer) contact(ctx context.Context, by audit.Actor, keeper Agency, ca
 		About:   origin,
 		Purpose: claims.PurposeContact, On: claims.NewDay(is.cfg.Now()),
 	}), nil
+}
+
+// PrintAgain tells whether a card of a case that is in use says that a mission may be
+// contacted, and its holder does not allow that any more.
+func (is *Issuer) PrintAgain(ctx context.Context, caseID string) (bool, error) {
+	keeper, err := is.cfg.Cases.Owner(ctx, caseID)
+	if err != nil {
+		return false, err
+	}
+	all, err := is.List(ctx, issuer(keeper), caseID)
+	if err != nil {
+		return false, err
+	}
+	for _, d := range all {
+		if d.Card == nil || !d.Card.Contact || d.State != Active || !day(is.cfg.Now()).Before(d.ValidUntil) {
+			continue
+		}
+		switch allowed, err := is.stillContact(ctx, keeper, d); {
+		case err != nil:
+			return false, err
+		case !allowed:
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// MayContact tells whether the holder of a card in use allows now what it says, that a
+// mission may be contacted; ErrNotFound for a handle of no such card.
+func (is *Issuer) MayContact(ctx context.Context, handle [8]byte) (bool, error) {
+	d, err := is.CardByHandle(ctx, handle)
+	if err == nil && d.Card == nil {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return false, err
+	}
+	keeper, err := is.cfg.Cases.Owner(ctx, d.Case)
+	if err != nil {
+		return false, err
+	}
+	return is.stillContact(ctx, keeper, d)
+}
+
+// stillContact asks of a card again what was asked when it was made. Its nationality is
+// known by a keyed hash alone: it is one of those that she stated.
+func (is *Issuer) stillContact(ctx context.Context, keeper string, d Issued) (bool, error) {
+	of, err := is.cfg.Network.Agency(ctx, keeper)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNotAllowed) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	origin, err := is.origin(ctx, issuer(keeper), d.Case, func(s State) bool { return s == Active })
+	if err != nil {
+		return false, err
+	}
+	for _, nationality := range origin.Stated {
+		tag, err := is.nationalityTag(ctx, d.Card.Handle, nationality)
+		if err != nil {
+			return false, err
+		}
+		if tag != [16]byte{} && tag == d.Card.Nationality {
+			return is.contact(ctx, issuer(keeper), of, d.Case, nationality)
+		}
+	}
+	return false, nil
 }

@@ -110,6 +110,9 @@ type CardFacts struct {
 	// key, docs/card.md, Opening a record online. It is known once the card
 	// is sealed.
 	OpenKey []byte
+	// Contact is whether the card says that a mission may be contacted. False for cards
+	// from before it was kept.
+	Contact bool
 	// Salt is that of the code's stretch: with it number and code can be known
 	// again without the card. Cards from before it was kept have none.
 	Salt []byte

@@ -13,7 +13,7 @@ import (
 	"github.com/safeconduct/safeconduct/invalid"
 )
 
-// TestOwnState: no authority of the holder's own state, of whatever class, is
+// TestOwnState is of hostile case 83: no authority of the holder's own state, of whatever class, is
 // told anything before she was asked whether that is safe. An NGO, a lawyer, a
 // shelter and an international organisation of that country are not her state.
 func TestOwnState(t *testing.T) {

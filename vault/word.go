@@ -861,6 +861,23 @@ func (v *Vault) TakeBackAll(ctx context.Context, by audit.Actor, caseID string) 
 	return none, errors.Join(errs...)
 }
 
+// TellPrintAgain writes into the history of a case that a card says something that its
+// holder does not allow any more.
+func (v *Vault) TellPrintAgain(ctx context.Context, by audit.Actor, caseID string) error {
+	r, err := v.ownedCase(ctx, by, caseID)
+	if err != nil {
+		return err
+	}
+	entry, err := v.entry(r, by, "card.print_again", nil)
+	if err == nil {
+		err = v.store.Append(ctx, entry)
+	}
+	if err != nil {
+		return fmt.Errorf("vault: tell that a card is to be printed again: %w", err)
+	}
+	return nil
+}
+
 // SaidOfCard is what the holder of a case said at a desk, for what her own card says.
 func (v *Vault) SaidOfCard(ctx context.Context, caseID string) ([]*claims.Consent, error) {
 	r, err := v.store.Record(ctx, caseID)

@@ -15,9 +15,10 @@ import (
 	"github.com/safeconduct/safeconduct/vault"
 )
 
-// CardID and CardKey are the id and the key of the made-up card.
+// CardID is the id of the made-up card.
 const CardID = "made up"
 
+// CardKey is its key.
 var CardKey = newKey()
 
 func newKey() ed25519.PrivateKey {

@@ -37,7 +37,7 @@ func (s *Server) Verify(ctx context.Context, r api.VerifyRequestObject) (api.Ver
 	if err != nil {
 		return nil, err
 	}
-	return encodeVerdict(verdict)
+	return encodeVerdict(s.onlyAllowed(ctx, verdict))
 }
 
 // presentation turns the body into what the verifier takes.

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // AskConsent has the text to read to a holder, and a nonce for her answer.
@@ -169,9 +171,31 @@ func (s *Server) TakeBackConsent(ctx context.Context, r api.TakeBackConsentReque
 }
 
 // contactEnds has a holder say something, and tells whether a card of hers says since then
-// what she does not allow any more.
-func (s *Server) contactEnds(_ context.Context, _ audit.Actor, _ api.ID, say func() error) (printAgain bool, err error) {
-	return false, say()
+// what she does not allow any more. Her history says it, too.
+func (s *Server) contactEnds(ctx context.Context, by audit.Actor, caseID api.ID, say func() error) (printAgain bool, err error) {
+	if err := say(); err != nil {
+		return false, err
+	}
+	if printAgain, err = s.cfg.Issuer.PrintAgain(ctx, caseID); err != nil || !printAgain {
+		return false, err
+	}
+	return true, s.cfg.Vault.TellPrintAgain(ctx, by, caseID)
+}
+
+// onlyAllowed leaves out of a verdict that a mission may be contacted, where the card in
+// use says so and its holder does not allow it any more, or nobody can tell.
+func (s *Server) onlyAllowed(ctx context.Context, v verifier.Verdict) verifier.Verdict {
+	if v.Card == nil || !v.Card.MissionMayBeContacted {
+		return v
+	}
+	allowed, err := s.cfg.Issuer.MayContact(ctx, v.Card.Handle)
+	if errors.Is(err, credentials.ErrNotFound) {
+		return v // the state of the card says that it is none in use
+	}
+	said := *v.Card
+	said.MissionMayBeContacted = err == nil && allowed
+	v.Card = &said
+	return v
 }
 
 // ListConsents lists what the holder of a case said.

@@ -81,7 +81,7 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// TestSafetyQuestion: nothing goes to an authority of the holder's own state
+// TestSafetyQuestion is of hostile case 83: nothing goes to an authority of the holder's own state
 // before she was asked whether that is safe, and nothing that her newest signed
 // consent does not allow, for a document, for a case, and when it is renewed.
 func TestSafetyQuestion(t *testing.T) {
@@ -191,14 +191,14 @@ func TestNewestWord(t *testing.T) {
 	})
 	w.into(w.call(ngo, "POST", at+"/attestations", who), 201, nil)
 	no := screen(today, "no", "")
-	older := screen(today.Add(-100), "yes", no)
+	screen(today.Add(-100), "yes", no)
 	if got := grant(); got.status != 422 || got.code() != "consent_missing" {
 		t.Errorf("a grant after an older yes: %d %s", got.status, got.body)
 	}
 	refused("a card after an older yes", card("ETH"))
 	at, document = w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "ETH"})
 	w.into(w.call(ngo, "POST", at+"/attestations", who), 201, nil)
-	older = screen(today.Add(-1), "no", "")
+	older := screen(today.Add(-1), "no", "")
 	refused("a card after a no", card("ETH"))
 	w.into(grant(), 201, nil) // by her code, which is newer
 	screen(today, "yes", older)

@@ -103,8 +103,8 @@ func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, limits 
 		}
 		if f := d.Card; f != nil {
 			_, err := tx.ExecContext(ctx,
-				"INSERT INTO cards (id, epoch, number, handle, nationality, holder) VALUES ($1, $2, $3, $4, $5, $6)",
-				d.ID, f.Epoch, f.Number[:], f.Handle[:], f.Nationality[:], f.Holder[:])
+				"INSERT INTO cards (id, epoch, number, handle, nationality, holder, contact) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+				d.ID, f.Epoch, f.Number[:], f.Handle[:], f.Nationality[:], f.Holder[:], f.Contact)
 			if isTaken(err) {
 				return credentials.ErrIndexTaken // the same number was drawn before: draw again
 			}
@@ -125,7 +125,7 @@ func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, limits 
 func reserved(d credentials.Issued) credentials.Issued {
 	d.State, d.Sealed, d.Receipt, d.ChangeKey = credentials.Draft, nil, nil, ""
 	if d.Card != nil {
-		d.Card = &credentials.CardFacts{Epoch: d.Card.Epoch, Number: d.Card.Number, Handle: d.Card.Handle, Nationality: d.Card.Nationality, Holder: d.Card.Holder}
+		d.Card = &credentials.CardFacts{Epoch: d.Card.Epoch, Number: d.Card.Number, Handle: d.Card.Handle, Nationality: d.Card.Nationality, Holder: d.Card.Holder, Contact: d.Card.Contact}
 	}
 	return d
 }
@@ -427,7 +427,7 @@ func changePlace(ctx context.Context, tx *sql.Tx, h *heads, list uint16, index u
 
 const issuedColumns = `i.id, i.kind, i.case_id, i.agency_id, i.about, i.replaces, i.state, i.list, i.list_index, i.digest,
 	i.issued_day, i.until_day, i.review_day, i.matched, i.sealed, i.request,
-	i.changed, i.receipt, i.contested, c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt, c.holder
+	i.changed, i.receipt, i.contested, c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt, c.holder, c.contact
 	FROM issued i LEFT JOIN cards c ON c.id = i.id`
 
 // Get returns one record.
@@ -585,9 +585,10 @@ func scanIssued(rows scanner) (credentials.Issued, error) {
 	var issued, until, review int64
 	var request, changed sql.NullString
 	var epoch sql.NullInt64
+	var contact sql.NullBool
 	err := rows.Scan(&d.ID, &d.Kind, &d.Case, &d.Agency, &d.About, &d.Replaces, &d.State, &d.List, &d.Index, &digest,
 		&issued, &until, &review, &d.Matched, &d.Sealed, &request,
-		&changed, &d.Receipt, &d.Contested, &epoch, &number, &handle, &nationality, &openKey, &salt, &holder)
+		&changed, &d.Receipt, &d.Contested, &epoch, &number, &handle, &nationality, &openKey, &salt, &holder, &contact)
 	if err != nil {
 		return credentials.Issued{}, err
 	}
@@ -607,7 +608,7 @@ func scanIssued(rows scanner) (credentials.Issued, error) {
 		d.Card = &credentials.CardFacts{
 			Epoch:  uint32(epoch.Int64), //nolint:gosec // written from a uint32
 			Number: [16]byte(number), Handle: [16]byte(handle),
-			Nationality: [16]byte(nationality), OpenKey: openKey, Salt: salt,
+			Nationality: [16]byte(nationality), OpenKey: openKey, Salt: salt, Contact: contact.Bool,
 		}
 		if len(holder) == 16 {
 			d.Card.Holder = [16]byte(holder)
@@ -886,7 +887,7 @@ func forgetIssued(ctx context.Context, tx *sql.Tx, h *heads, caseID string) erro
 		return err
 	}
 	_, err = tx.ExecContext(ctx,
-		"UPDATE cards SET open_key = NULL, salt = NULL, holder = NULL, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
+		"UPDATE cards SET open_key = NULL, salt = NULL, holder = NULL, contact = FALSE, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
 	if err == nil {
 		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, receipt = NULL, request = NULL, changed = NULL, contested = '' WHERE case_id = $1", caseID)
 	}

@@ -126,6 +126,9 @@ func (k *sealer) issued(d credentials.Issued) seal {
 	if len(d.Receipt) > 0 { // else it is the seal of before there were any
 		m = m.bytes(d.Receipt)
 	}
+	if d.Card != nil && d.Card.Contact { // and of before a card was known to say it
+		m = m.text("contact")
+	}
 	if d.Contested != "" { // and of before anything was contested
 		m = m.text("contested", string(d.Contested))
 	}

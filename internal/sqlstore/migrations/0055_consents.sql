@@ -22,11 +22,15 @@ CREATE TABLE consents (
 );
 CREATE INDEX consents_case ON consents (case_id);
 
+-- Whether a card says that a mission may be contacted.
+ALTER TABLE cards ADD COLUMN contact BOOLEAN NOT NULL DEFAULT FALSE;
+
 -- What a challenge was given for: a digest, and nothing for an opening.
 ALTER TABLE nonces ADD COLUMN about TEXT NOT NULL DEFAULT '';
 
 -- +goose Down
 ALTER TABLE nonces DROP COLUMN about;
+ALTER TABLE cards DROP COLUMN contact;
 DROP TABLE consents;
 ALTER TABLE grants DROP COLUMN readings;
 ALTER TABLE grants DROP COLUMN parts;
