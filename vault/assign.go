@@ -82,57 +82,75 @@ func (v *Vault) People(ctx context.Context, by audit.Actor, caseID string) ([]As
 // works there, and on cases, has been decided by whoever calls. Who is on a case for some
 // hours gives it to nobody (ErrAttends).
 func (v *Vault) Assign(ctx context.Context, by audit.Actor, caseID, person string) error {
-	r, err := v.changesPeople(ctx, by, caseID)
-	if err != nil {
-		return err
-	}
-	entry, err := v.entry(r, by, "case.assigned", facts{"person": person})
-	if err == nil {
-		err = v.store.Assign(ctx, Assignment{Case: r.ID, Person: person, By: by.ID}, v.now(), entry)
-	}
-	if err != nil {
-		return fmt.Errorf("vault: assign a case: %w", err)
-	}
-	return nil
+	return v.changePeople(ctx, by, caseID, "case.assigned", person, func(a Assignment, on *Assignment, entry audit.Entry) error {
+		return v.store.Assign(ctx, a, v.now(), on, entry)
+	})
 }
 
-// Unassign takes a case from somebody, with his next call. A case that nobody is assigned
-// to is the supervisor's. ErrNotFound if it was not his.
+// Unassign takes a case from somebody, with his next call: the holder's card and code give
+// it to him no more, until somebody assigns him again. A case that nobody is assigned to
+// is the supervisor's. ErrNotFound if it was not his.
 func (v *Vault) Unassign(ctx context.Context, by audit.Actor, caseID, person string) error {
-	r, err := v.changesPeople(ctx, by, caseID)
-	if err != nil {
-		return err
-	}
-	entry, err := v.entry(r, by, "case.unassigned", facts{"person": person})
-	if err == nil {
-		err = v.store.Unassign(ctx, r.ID, person, entry)
-	}
-	if err != nil {
-		return fmt.Errorf("vault: take a case from somebody: %w", err)
-	}
-	return nil
+	return v.changePeople(ctx, by, caseID, "case.unassigned", person, func(a Assignment, on *Assignment, entry audit.Entry) error {
+		a.Taken = true
+		return v.store.Unassign(ctx, a, on, entry)
+	})
 }
 
-// changesPeople finds a case whose people the actor may change.
-func (v *Vault) changesPeople(ctx context.Context, by audit.Actor, caseID string) (Record, error) {
-	r, err := v.ownedCase(ctx, by, caseID)
-	if err != nil || oversees(by) {
-		return r, err
+// changePeople has the actor change who works on a case. He does so as a supervisor, or
+// on his own row as it is until the very change (on).
+func (v *Vault) changePeople(ctx context.Context, by audit.Actor, caseID, kind, person string, change func(a Assignment, on *Assignment, entry audit.Entry) error) error {
+	return whileChanged(func() error {
+		r, err := v.ownedCase(ctx, by, caseID)
+		if err != nil {
+			return err
+		}
+		var on *Assignment
+		if !oversees(by) {
+			a, err := v.store.Assigned(ctx, r.ID, by.ID)
+			switch {
+			case err != nil:
+				return err
+			case a.Taken:
+				return ErrNotFound // a moment ago
+			case !a.Until.IsZero():
+				return ErrAttends
+			}
+			on = &a
+		}
+		entry, err := v.entry(r, by, kind, facts{"person": person})
+		if err == nil {
+			err = change(Assignment{Case: r.ID, Person: person, By: by.ID}, on, entry)
+		}
+		if err != nil {
+			return fmt.Errorf("vault: change who works on a case: %w", err)
+		}
+		return nil
+	})
+}
+
+// whileChanged does again what stands on a row that somebody has changed meanwhile.
+func whileChanged(do func() error) error {
+	err := do()
+	for tries := 1; tries < 4 && errors.Is(err, ErrConflict); tries++ {
+		err = do()
 	}
-	a, err := v.store.Assigned(ctx, r.ID, by.ID)
-	switch {
-	case err != nil:
-		return Record{}, err
-	case !a.Until.IsZero():
-		return Record{}, ErrAttends
-	}
-	return r, nil
+	return err
 }
 
 // Attend assigns the actor for twelve hours to a case of his agency, whose holder gave him
 // number and code of this card of hers. That she did has been decided by whoever calls. It
 // is in her history like an opening. until is zero for somebody who works on it anyway.
+// ErrNotFound for somebody from whom the case was taken, and who does not supervise.
 func (v *Vault) Attend(ctx context.Context, by audit.Actor, caseID, card string) (until time.Time, err error) {
+	err = whileChanged(func() error {
+		until, err = v.attend(ctx, by, caseID, card)
+		return err
+	})
+	return until, err
+}
+
+func (v *Vault) attend(ctx context.Context, by audit.Actor, caseID, card string) (until time.Time, err error) {
 	r, own, _, err := v.relation(ctx, by, caseID)
 	switch {
 	case err != nil:
@@ -142,10 +160,16 @@ func (v *Vault) Attend(ctx context.Context, by audit.Actor, caseID, card string)
 	}
 	now := v.now().UTC().Truncate(time.Minute)
 	a := Assignment{Case: r.ID, Person: by.ID, By: by.ID, Until: now.Add(attendance)}
-	switch was, err := v.store.Assigned(ctx, r.ID, by.ID); {
+	was, err := v.store.Assigned(ctx, r.ID, by.ID)
+	switch {
 	case errors.Is(err, ErrNotFound):
+		was = Assignment{Case: r.ID, Person: by.ID}
 	case err != nil:
 		return time.Time{}, err
+	case was.Taken && oversees(by):
+		a = was // it is open to her all the same, and she attends
+	case was.Taken:
+		return time.Time{}, ErrNotFound // whatever she printed or wrote down while it was hers
 	case was.Until.IsZero():
 		a = was
 	}
@@ -155,7 +179,7 @@ func (v *Vault) Attend(ctx context.Context, by audit.Actor, caseID, card string)
 	}
 	entry, err := v.entry(r, by, "case.attended", said)
 	if err == nil {
-		err = v.store.Assign(ctx, a, now, entry)
+		err = v.store.Assign(ctx, a, now, &was, entry)
 	}
 	if err != nil {
 		return time.Time{}, fmt.Errorf("vault: attend to a case: %w", err)

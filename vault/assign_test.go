@@ -120,3 +120,86 @@ func TestAttendance(t *testing.T) {
 	}
 	w.has(c.ID, "case.attended", 3)
 }
+
+// TestTakenBack is of hostile case 46: from whom a case was taken, by a supervisor or by
+// himself, has it no more with the holder's card and code, until somebody gives it to him
+// again.
+func TestTakenBack(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.newCase()
+	boss := audit.Actor{ID: id(), Agency: w.worker.Agency, Role: "supervisor"}
+	reads := func() error { _, err := w.Case(ctx, w.worker, c.ID); return err }
+	attends := func() error { _, err := w.Attend(ctx, w.worker, c.ID, id()); return err }
+	for _, by := range []audit.Actor{boss, w.worker} {
+		w.ok(w.Unassign(ctx, by, c.ID, w.worker.ID))
+		w.is("attends to what was taken from her", attends(), vault.ErrNotFound)
+		w.now = w.now.Add(25 * time.Hour)
+		w.ok(w.ForgetAttendances(ctx))
+		w.is("and later", attends(), vault.ErrNotFound)
+		w.is("reads it", reads(), vault.ErrNotFound)
+		w.is("taken twice", w.Unassign(ctx, boss, c.ID, w.worker.ID), vault.ErrNotFound)
+		if people, err := w.People(ctx, boss, c.ID); err != nil || len(people) != 0 {
+			t.Errorf("%d work on it, %v", len(people), err)
+		}
+		w.ok(w.Assign(ctx, boss, c.ID, w.worker.ID))
+		w.is("given again", reads(), nil)
+	}
+	duty := audit.Actor{ID: id(), Agency: w.worker.Agency, Role: "caseworker"}
+	if _, err := w.Attend(ctx, duty, c.ID, id()); err != nil {
+		t.Fatal(err)
+	}
+	w.ok(w.Unassign(ctx, w.worker, c.ID, duty.ID))
+	_, err := w.Attend(ctx, duty, c.ID, id())
+	w.is("an attendance that was taken", err, vault.ErrNotFound)
+	w.has(c.ID, "case.attended", 1)
+
+	// A supervisor works on it anyway; when she is none any more, it is taken from her still.
+	w.ok(w.Assign(ctx, boss, c.ID, boss.ID))
+	w.ok(w.Unassign(ctx, boss, c.ID, boss.ID))
+	if until, err := w.Attend(ctx, boss, c.ID, id()); err != nil || !until.IsZero() {
+		t.Errorf("a supervisor attends until %v, %v", until, err)
+	}
+	boss.Role = "caseworker"
+	_, err = w.Attend(ctx, boss, c.ID, id())
+	w.is("who supervised", err, vault.ErrNotFound)
+	w.has(c.ID, "case.attended", 2)
+	w.has(c.ID, "case.unassigned", 4)
+}
+
+// TestTakenMeanwhile: a case that is taken from somebody stays taken, whatever he does at
+// the same moment: each of these has read his row before it was taken.
+func TestTakenMeanwhile(t *testing.T) {
+	boss := audit.Actor{ID: id(), Role: "supervisor"}
+	for name, does := range map[string]func(w *world, caseID string) error{
+		"attends": func(w *world, caseID string) error {
+			_, err := w.Attend(w.Context(), w.worker, caseID, id())
+			return err
+		},
+		"gives it to himself": func(w *world, caseID string) error { return w.Assign(w.Context(), w.worker, caseID, w.worker.ID) },
+		"gives it to another": func(w *world, caseID string) error { return w.Assign(w.Context(), w.worker, caseID, id()) },
+		"takes it from another": func(w *world, caseID string) error {
+			return w.Unassign(w.Context(), w.worker, caseID, w.second.ID)
+		},
+	} {
+		for reading := 1; reading <= 2; reading++ { // whether it is his, and what stands in his row
+			w := newWorld(t)
+			c := w.newCase()
+			boss.Agency = w.worker.Agency
+			w.ok(w.Assign(t.Context(), boss, c.ID, w.second.ID))
+			read := 0
+			w.store.assigned = func() {
+				if read++; read == reading {
+					w.ok(w.Unassign(t.Context(), boss, c.ID, w.worker.ID))
+				}
+			}
+			w.is(name, does(w, c.ID), vault.ErrNotFound)
+			if people, err := w.People(t.Context(), boss, c.ID); err != nil || len(people) != 1 || people[0].Person != w.second.ID {
+				t.Errorf("%s, taken after reading %d: its people are %v, %v", name, reading, people, err)
+			}
+			if history, err := w.History(t.Context(), boss, c.ID); err != nil || len(history) != 3 {
+				t.Errorf("%s: the history has %d entries, want that it was begun, given and taken, %v", name, len(history), err)
+			}
+		}
+	}
+}

@@ -26,12 +26,15 @@ type Record struct {
 type Assignment struct {
 	Case   string
 	Person string
-	By     string    // who has assigned her
+	By     string    // who has assigned her, or has taken the case from her
 	Until  time.Time // zero: until somebody takes it back
+	Taken  bool      // somebody did: she works on it no more, until it is given to her again
 }
 
-// Serves tells whether an assignment has not ended.
-func (a Assignment) Serves(now time.Time) bool { return a.Until.IsZero() || now.Before(a.Until) }
+// Serves tells whether an assignment has neither ended nor been taken back.
+func (a Assignment) Serves(now time.Time) bool {
+	return !a.Taken && (a.Until.IsZero() || now.Before(a.Until))
+}
 
 // Joined is a row about a case that is about the same person as another one. Both
 // cases have one.
@@ -171,17 +174,19 @@ type Store interface {
 	CasesOf(ctx context.Context, agency, person string, now time.Time, after string, limit int) ([]Record, error)
 
 	// Assign adds an assignment or replaces the one of that case and person, and forgets
-	// those of the case that ended before now.
-	Assign(ctx context.Context, a Assignment, now time.Time, entries ...audit.Entry) error
-	// Unassign removes an assignment.
-	Unassign(ctx context.Context, caseID, person string, entries ...audit.Entry) error
-	// Assigned returns the assignment of a person to a case, also one that has ended. For
-	// a case that never was it takes as long.
+	// those of the case that ended before now. It may stand on a row as it was read: on
+	// none of that person where By is empty. ErrConflict if that is another one by now.
+	Assign(ctx context.Context, a Assignment, now time.Time, on *Assignment, entries ...audit.Entry) error
+	// Unassign marks the assignment of a case and person as taken, by whoever took it; it
+	// may stand on a row, as Assign does. ErrNotFound if there is none, or it was taken.
+	Unassign(ctx context.Context, a Assignment, on *Assignment, entries ...audit.Entry) error
+	// Assigned returns the assignment of a person to a case, also one that has ended or
+	// was taken. For a case that never was it takes as long.
 	Assigned(ctx context.Context, caseID, person string) (Assignment, error)
-	// Assignments returns the assignments to a case, also ended ones, in the order of
-	// the persons.
+	// Assignments returns the assignments to a case, also those that have ended or were
+	// taken, in the order of the persons.
 	Assignments(ctx context.Context, caseID string) ([]Assignment, error)
-	// ForgetAssignments removes those that ended before now.
+	// ForgetAssignments removes those that ended before now. What was taken stays.
 	ForgetAssignments(ctx context.Context, now time.Time) error
 
 	// Join says of two cases that they are about one person: j, and j turned.

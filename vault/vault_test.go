@@ -114,6 +114,7 @@ type twisted struct {
 	history   func(audit.Entry) audit.Entry
 	addObject error
 	append    error
+	assigned  func() // what happens after a row about a person was read
 }
 
 func (s *twisted) Object(ctx context.Context, record string, page int) (vault.Object, error) {
@@ -140,6 +141,14 @@ func (s *twisted) History(ctx context.Context, caseID string) ([]audit.Logged, e
 		}
 	}
 	return entries, err
+}
+
+func (s *twisted) Assigned(ctx context.Context, caseID, person string) (vault.Assignment, error) {
+	a, err := s.Store.Assigned(ctx, caseID, person)
+	if s.assigned != nil {
+		s.assigned()
+	}
+	return a, err
 }
 
 func (s *twisted) AddObject(ctx context.Context, o vault.Object, places [][]byte, entries ...audit.Entry) error {

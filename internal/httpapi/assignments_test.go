@@ -202,6 +202,34 @@ func TestSecondOfTwo(t *testing.T) {
 	}
 }
 
+// TestTakenBack is of hostile case 46: from whom a case was taken, has it no more with a
+// card that she printed and the code that she read, until it is given to her again.
+func TestTakenBack(t *testing.T) {
+	w := newWorld(t)
+	worker := comer{token: w.admit("Lotus", "NGO", "KHM", "caseworker")}
+	boss := comer{browser: w.person(w.agency["Lotus"], people.Supervisor)}
+	at := w.cases(worker.token)
+	var printed cardAnswer
+	w.into(w.call(worker.token, "POST", at+"/cards", map[string]any{"name": personName}), 201, &printed)
+	attends := func(code string) answer {
+		t.Helper()
+		return w.ask(worker, "POST", "/api/v1/cases/attendances", map[string]string{"number": printed.Number, "code": code})
+	}
+	w.into(w.ask(boss, "DELETE", at+"/people/"+w.whoIs(worker), nil), 204, nil)
+	wrong := attends("0000000000")
+	if got := attends(printed.Code); got.status != http.StatusForbidden || got.code() != "code_refused" || !bytes.Equal(got.body, wrong.body) {
+		t.Errorf("attends to what was taken from her: %d %s, and with another code %s", got.status, got.body, wrong.body)
+	}
+	if got := w.ask(worker, "GET", at, nil); got.status != 404 {
+		t.Errorf("and then reads it: %d", got.status)
+	}
+	w.given(boss, at, worker)
+	w.into(attends(printed.Code), 201, nil)
+	if n := w.entries(boss, at); n["case.attended"] != 1 || n["case.unassigned"] != 1 {
+		t.Errorf("the history has %d attendances, and says %d times that it was taken", n["case.attended"], n["case.unassigned"])
+	}
+}
+
 // TestAttendances is of hostile case 46. Whoever is on duty, and has a holder's card and
 // her code, works on her case for some hours, and she sees it; everything else has one
 // answer. Two cases of one person are joined in the same way.

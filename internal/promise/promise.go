@@ -125,6 +125,7 @@ type Case struct {
 	grants   []Grant
 	openings []Opening
 	assigned map[string]time.Time // until when; the zero time is for good
+	taken    map[string]bool      // from whom it was taken, until it is given again
 	outside  map[string]bool      // agencies and people who are suspended
 	ended    map[int]bool         // cards
 	again    map[daily]int        // what the desk let be opened once more
@@ -140,7 +141,7 @@ type daily struct {
 func New(id, keeper, person string, from Of, now time.Time) *Case {
 	return &Case{
 		ID: id, Keeper: keeper, From: from, Begun: now,
-		assigned: map[string]time.Time{person: {}}, outside: map[string]bool{}, ended: map[int]bool{}, again: map[daily]int{},
+		assigned: map[string]time.Time{person: {}}, taken: map[string]bool{}, outside: map[string]bool{}, ended: map[int]bool{}, again: map[daily]int{},
 	}
 }
 
@@ -248,11 +249,15 @@ func (c *Case) Suspends(id string) { c.outside[id] = true }
 func (c *Case) Returns(id string) { delete(c.outside, id) }
 
 // Assigns gives the case to somebody, until a time or, for the zero time, for good.
-func (c *Case) Assigns(person string, until time.Time) { c.assigned[person] = until }
+func (c *Case) Assigns(person string, until time.Time) {
+	delete(c.taken, person)
+	c.assigned[person] = until
+}
 
-// Attends gives it to somebody who has her card and her code, for twelve hours.
+// Attends gives it to somebody who has her card and her code, for twelve hours: to nobody
+// from whom it was taken.
 func (c *Case) Attends(person string, now time.Time) {
-	if until, given := c.assigned[person]; !given || !until.IsZero() {
+	if until, given := c.assigned[person]; !c.taken[person] && (!given || !until.IsZero()) {
 		c.Assigns(person, now.Add(12*time.Hour))
 	}
 }
@@ -261,7 +266,10 @@ func (c *Case) Attends(person string, now time.Time) {
 func (c *Case) Uses(card int) bool { return !c.ended[card] }
 
 // Unassigns takes it away.
-func (c *Case) Unassigns(person string) { delete(c.assigned, person) }
+func (c *Case) Unassigns(person string) {
+	delete(c.assigned, person)
+	c.taken[person] = true
+}
 
 // Breaks lists the rules that a reading would break: none, and it is allowed.
 func (c *Case) Breaks(r Reading) (broken []Rule) {

@@ -18,7 +18,11 @@ const (
 func scanAssignment(row scanner) (a vault.Assignment, err error) {
 	var until int64
 	err = row.Scan(&a.Case, &a.Person, &a.By, &until)
-	if until != 0 {
+	switch until {
+	case taken:
+		a.Taken = true
+	case 0: // for good
+	default:
 		a.Until = time.Unix(until, 0).UTC()
 	}
 	return a, err
@@ -31,12 +35,19 @@ func scanJoined(row scanner) (j vault.Joined, err error) {
 	return j, err
 }
 
+// taken stands in a row instead of its end when the case was taken from that person.
+const taken = -1
+
 // untilOf is how a row says until when.
 func untilOf(a vault.Assignment) int64 {
-	if a.Until.IsZero() {
+	switch {
+	case a.Taken:
+		return taken
+	case a.Until.IsZero():
 		return 0
+	default:
+		return a.Until.Unix()
 	}
-	return a.Until.Unix()
 }
 
 // assignmentsWhere reads assignments and holds each against its case.
@@ -110,12 +121,15 @@ func (v *Vault) CasesOf(ctx context.Context, agency, person string, now time.Tim
 }
 
 // Assign adds or replaces an assignment.
-func (v *Vault) Assign(ctx context.Context, a vault.Assignment, now time.Time, entries ...audit.Entry) error {
+func (v *Vault) Assign(ctx context.Context, a vault.Assignment, now time.Time, on *vault.Assignment, entries ...audit.Entry) error {
 	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		if err := openCase(ctx, tx, h, a.Case); err != nil {
 			return err
 		}
-		if err := unassign(ctx, tx, h, "WHERE a.case_id = $1 AND (a.person = $2 OR a.until <> 0 AND a.until <= $3)", a.Case, a.Person, now.Unix()); err != nil {
+		if err := standsOn(ctx, tx, h, on); err != nil {
+			return err
+		}
+		if err := unassign(ctx, tx, h, "WHERE a.case_id = $1 AND (a.person = $2 OR a.until > 0 AND a.until <= $3)", a.Case, a.Person, now.Unix()); err != nil {
 			return err
 		}
 		if err := assign(ctx, tx, h, a); err != nil {
@@ -123,6 +137,22 @@ func (v *Vault) Assign(ctx context.Context, a vault.Assignment, now time.Time, e
 		}
 		return v.db.appendEntries(ctx, tx, h, entries...)
 	})
+}
+
+// standsOn refuses what stands on a row that is another one by now.
+func standsOn(ctx context.Context, tx *sql.Tx, h *heads, on *vault.Assignment) error {
+	if on == nil {
+		return nil
+	}
+	is := vault.Assignment{Case: on.Case, Person: on.Person}
+	all, err := assignmentsWhere(ctx, tx, h, "WHERE a.case_id = $1 AND a.person = $2", on.Case, on.Person)
+	if err == nil && len(all) == 1 {
+		is = all[0]
+	}
+	if err == nil && is != *on {
+		err = vault.ErrConflict
+	}
+	return err
 }
 
 // assign writes an assignment that is not there.
@@ -161,27 +191,37 @@ func unassign(ctx context.Context, tx *sql.Tx, h *heads, where string, args ...a
 	return nil
 }
 
-// Unassign removes an assignment.
-func (v *Vault) Unassign(ctx context.Context, caseID, person string, entries ...audit.Entry) error {
+// Unassign marks an assignment as taken. Its row stays.
+func (v *Vault) Unassign(ctx context.Context, a vault.Assignment, on *vault.Assignment, entries ...audit.Entry) error {
+	const its = "WHERE a.case_id = $1 AND a.person = $2"
 	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
-		all, err := assignmentsWhere(ctx, tx, h, "WHERE a.case_id = $1 AND a.person = $2", caseID, person)
-		if err == nil && len(all) == 0 {
+		if err := openCase(ctx, tx, h, a.Case); err != nil {
+			return err
+		}
+		if err := standsOn(ctx, tx, h, on); err != nil {
+			return err
+		}
+		all, err := assignmentsWhere(ctx, tx, h, its, a.Case, a.Person)
+		if err == nil && (len(all) == 0 || all[0].Taken) {
 			err = vault.ErrNotFound
 		}
 		if err != nil {
 			return err
 		}
-		if err := unassign(ctx, tx, h, "WHERE a.case_id = $1 AND a.person = $2", caseID, person); err != nil {
+		if err := unassign(ctx, tx, h, its, a.Case, a.Person); err != nil {
+			return err
+		}
+		if err := assign(ctx, tx, h, a); err != nil {
 			return err
 		}
 		return v.db.appendEntries(ctx, tx, h, entries...)
 	})
 }
 
-// ForgetAssignments removes those that have ended.
+// ForgetAssignments removes those that have ended. What was taken stays.
 func (v *Vault) ForgetAssignments(ctx context.Context, now time.Time) error {
 	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
-		return unassign(ctx, tx, h, "WHERE a.until <> 0 AND a.until <= $1", now.Unix())
+		return unassign(ctx, tx, h, "WHERE a.until > 0 AND a.until <= $1", now.Unix())
 	})
 }
 

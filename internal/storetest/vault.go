@@ -492,7 +492,7 @@ func vaultAssignments(t *testing.T, s vault.Store) {
 	same(t, "who began it", get[vault.Assignment](t)(s.Assigned(ctx, begun.ID, "ana")), vault.Assignment{Case: begun.ID, Person: "ana", By: "ana"})
 
 	a := vault.Assignment{Case: c.ID, Person: "ana", By: "sue", Until: now.Add(time.Hour)}
-	ok(t, s.Assign(ctx, a, now, Entry(t, c.ID)))
+	ok(t, s.Assign(ctx, a, now, nil, Entry(t, c.ID)))
 	same(t, "by the case", get[vault.Assignment](t)(s.Assigned(ctx, c.ID, "ana")), a)
 	_, err := s.Assigned(ctx, d.ID, "ana")
 	is(t, "to a document of it", err, vault.ErrNotFound)
@@ -511,24 +511,38 @@ func vaultAssignments(t *testing.T, s vault.Store) {
 	same(t, "when one has ended", cases("agency-a", a.Until, "", 10), []string{begun.ID})
 	same(t, "of another agency", len(cases("agency-b", now, "", 10)), 0)
 
-	ok(t, s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "ben", By: "sue"}, now, Entry(t, c.ID)))
+	ok(t, s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "ben", By: "sue"}, now, nil, Entry(t, c.ID)))
 	same(t, "two of them", len(get[[]vault.Assignment](t)(s.Assignments(ctx, c.ID))), 2)
 	longer := a
 	longer.Until = a.Until.Add(time.Hour)
-	ok(t, s.Assign(ctx, longer, now, Entry(t, c.ID)))
+	ok(t, s.Assign(ctx, longer, now, nil, Entry(t, c.ID)))
 	same(t, "replaced", get[vault.Assignment](t)(s.Assigned(ctx, c.ID, "ana")), longer)
-	ok(t, s.Unassign(ctx, c.ID, "ben", Entry(t, c.ID)))
-	is(t, "taken back twice", s.Unassign(ctx, c.ID, "ben", Entry(t, c.ID)), vault.ErrNotFound)
+	taken := vault.Assignment{Case: c.ID, Person: "ben", By: "sue", Taken: true}
+	is(t, "taken from nobody", s.Unassign(ctx, vault.Assignment{Case: c.ID, Person: "cy", By: "sue", Taken: true}, nil, Entry(t, c.ID)), vault.ErrNotFound)
+	ok(t, s.Unassign(ctx, taken, nil, Entry(t, c.ID)))
+	is(t, "taken back twice", s.Unassign(ctx, taken, nil, Entry(t, c.ID)), vault.ErrNotFound)
 	same(t, "entries", len(get[[]string](t)(historyIDs(t, s, c.ID))), 2+4)
 	ok(t, s.ForgetAssignments(ctx, now))
-	same(t, "it serves still", len(get[[]vault.Assignment](t)(s.Assignments(ctx, c.ID))), 1)
-	ok(t, s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "cy", By: "sue"}, longer.Until, Entry(t, c.ID)))
-	same(t, "what has ended goes with the next", len(get[[]vault.Assignment](t)(s.Assignments(ctx, c.ID))), 1)
-	ok(t, s.Assign(ctx, vault.Assignment{Case: other.ID, Person: "ana", By: "sue", Until: now}, now.Add(-time.Hour), Entry(t, other.ID)))
+	same(t, "one serves still, and what was taken stays", get[[]vault.Assignment](t)(s.Assignments(ctx, c.ID)), []vault.Assignment{longer, taken})
+	// What stands on a row that is another one by now is not done.
+	for name, on := range map[string]vault.Assignment{
+		"until it was taken": {Case: c.ID, Person: "ben", By: "sue"}, "of nobody": {Case: c.ID, Person: "ben"}, "before it was prolonged": a,
+	} {
+		is(t, "assigned on a row "+name, s.Assign(ctx, a, now, &on, Entry(t, c.ID)), vault.ErrConflict)
+		is(t, "taken on a row "+name, s.Unassign(ctx, vault.Assignment{Case: c.ID, Person: "ana", By: "ben", Taken: true}, &on, Entry(t, c.ID)), vault.ErrConflict)
+	}
+	same(t, "and changes nothing", get[[]vault.Assignment](t)(s.Assignments(ctx, c.ID)), []vault.Assignment{longer, taken})
+	given := vault.Assignment{Case: c.ID, Person: "ben", By: "ana"}
+	ok(t, s.Assign(ctx, given, now, &longer, Entry(t, c.ID)))
+	same(t, "given again", get[vault.Assignment](t)(s.Assigned(ctx, c.ID, "ben")), given)
+	ok(t, s.Unassign(ctx, taken, nil, Entry(t, c.ID)))
+	ok(t, s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "cy", By: "sue"}, longer.Until, nil, Entry(t, c.ID)))
+	same(t, "what has ended goes with the next", len(get[[]vault.Assignment](t)(s.Assignments(ctx, c.ID))), 2)
+	ok(t, s.Assign(ctx, vault.Assignment{Case: other.ID, Person: "ana", By: "sue", Until: now}, now.Add(-time.Hour), nil, Entry(t, other.ID)))
 	ok(t, s.ForgetAssignments(ctx, now))
 	same(t, "or by itself", len(get[[]vault.Assignment](t)(s.Assignments(ctx, other.ID))), 0)
-	is(t, "to no case", s.Assign(ctx, vault.Assignment{Case: NewID(), Person: "ana"}, now, Entry(t, "")), vault.ErrNotFound)
-	is(t, "to a document", s.Assign(ctx, vault.Assignment{Case: d.ID, Person: "ana"}, now, Entry(t, "")), vault.ErrNotFound)
+	is(t, "to no case", s.Assign(ctx, vault.Assignment{Case: NewID(), Person: "ana"}, now, nil, Entry(t, "")), vault.ErrNotFound)
+	is(t, "to a document", s.Assign(ctx, vault.Assignment{Case: d.ID, Person: "ana"}, now, nil, Entry(t, "")), vault.ErrNotFound)
 }
 
 func vaultJoins(t *testing.T, s vault.Store) {
@@ -563,7 +577,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	ok(t, s.AddObject(ctx, object(d, 1, 1, e.ID), nil, e))
 	ok(t, s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Until: Day(5), Day: Day(0)}, vault.Spoken{}, Entry(t, c.ID)))
 	ok(t, s.Open(ctx, []vault.Opened{{ID: NewID(), Record: d.ID, Case: c.ID, Agency: "agency-b", How: vault.ByTwo, Parts: vault.Parts, Expires: Day(1)}}, 0, Day(0), Entry(t, c.ID)))
-	ok(t, s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "ana", By: "ana"}, Day(0), Entry(t, c.ID)))
+	ok(t, s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "ana", By: "ana"}, Day(0), nil, Entry(t, c.ID)))
 
 	j := vault.Erasure{Case: c.ID, Agency: "agency-a", Records: []string{c.ID}, Day: Day(1), MAC: []byte("mac")}
 	is(t, "journal that misses a record", s.BeginErasure(ctx, j), vault.ErrConflict)
@@ -573,7 +587,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	ok(t, s.BeginErasure(ctx, j))
 	same(t, "journal", get[[]vault.Erasure](t)(s.Erasures(ctx)), []vault.Erasure{j})
 
-	is(t, "assignment after the beginning", s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "ben"}, Day(0), Entry(t, c.ID)), vault.ErrNotFound)
+	is(t, "assignment after the beginning", s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "ben"}, Day(0), nil, Entry(t, c.ID)), vault.ErrNotFound)
 	late := d
 	late.ID = NewID()
 	is(t, "document after the beginning", s.CreateRecord(ctx, late, nil, nil, Entry(t, c.ID)), vault.ErrNotFound)
