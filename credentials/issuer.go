@@ -401,6 +401,11 @@ func (is *Issuer) List(ctx context.Context, by audit.Actor, caseID string) ([]Is
 	if err := is.keeps(ctx, by, caseID); err != nil {
 		return nil, err
 	}
+	return is.issued(ctx, caseID)
+}
+
+// issued is List for whoever has asked whose case it is.
+func (is *Issuer) issued(ctx context.Context, caseID string) ([]Issued, error) {
 	all, err := is.cfg.Store.ByCase(ctx, caseID)
 	if err != nil {
 		return nil, err

@@ -41,10 +41,51 @@ func (is *Issuer) Read(ctx context.Context, by audit.Actor, id ID) (Reading, err
 			return Reading{}, err
 		}
 	}
-	if err := is.tell(ctx, by, a.Issued, view.Reader, on); err != nil {
+	if err := is.tell(ctx, by, a.Case, string(a.Kind), a.ID, view.Reader, on); err != nil {
 		return Reading{}, fmt.Errorf("read attestation: %w", err)
 	}
 	return Reading{shown, view.Reader}, nil
+}
+
+// Readable lists the attestations of a case that an actor may read: all that was issued in
+// it if he keeps it, and otherwise those of which such a reader sees something, with what
+// he needs to read them and no more. What is not for him looks like what was never there.
+//
+// What another agency is shown is one entry in the holder's history, before it is.
+func (is *Issuer) Readable(ctx context.Context, by audit.Actor, caseID string) ([]Issued, error) {
+	on, err := is.cfg.Cases.Access(ctx, by, caseID)
+	if err != nil {
+		return nil, err
+	}
+	all, err := is.issued(ctx, caseID)
+	if err != nil || on.Own {
+		return all, err
+	}
+	view, err := is.view(ctx, by, on)
+	if err != nil {
+		return nil, err
+	}
+	var seen []Issued
+	for _, d := range all {
+		switch {
+		case d.Kind == KindCard:
+		case d.Agency == by.Agency:
+			seen = append(seen, d)
+		case len(view.Claims(d.Kind)) > 0:
+			seen = append(seen, d.brief())
+		}
+	}
+	if err := is.tell(ctx, by, caseID, "attestations", "", view.Reader, on); err != nil {
+		return nil, fmt.Errorf("list attestations: %w", err)
+	}
+	return seen, nil
+}
+
+// brief is what another agency is told of an attestation before it reads it.
+func (d Issued) brief() Issued {
+	return Issued{
+		ID: d.ID, Case: d.Case, Kind: d.Kind, Agency: d.Agency, State: d.State, IssuedOn: d.IssuedOn, ValidUntil: d.ValidUntil,
+	}
 }
 
 // open decrypts an attestation of which the actor sees something. It is whole, and no
@@ -114,11 +155,11 @@ func (is *Issuer) present(ctx context.Context, a Attestation, seen []string) (At
 // beside are the disclosures that are not claims and that every reader sees.
 var beside = []string{"attestation_id", "kind", "about"}
 
-// tell writes a reading into the history of the case.
-func (is *Issuer) tell(ctx context.Context, by audit.Actor, d Issued, as claims.Reader, on claims.Access) error {
+// tell writes a reading into the history of the case: of one attestation, or of the list.
+func (is *Issuer) tell(ctx context.Context, by audit.Actor, caseID, what string, id ID, as claims.Reader, on claims.Access) error {
 	now := is.cfg.Now().UTC()
-	entry, err := is.note(ctx, d.Case, string(d.Kind)+".read", noteBody{
-		ID: d.ID, Actor: by.ID, Agency: by.Agency, Role: by.Role, Reader: as, Purpose: on.Purpose,
+	entry, err := is.note(ctx, caseID, what+".read", noteBody{
+		ID: id, Actor: by.ID, Agency: by.Agency, Role: by.Role, Reader: as, Purpose: on.Purpose,
 		At: now.Format(minute), Day: day(now).Format(time.DateOnly),
 	})
 	if err != nil {

@@ -169,10 +169,10 @@ func (s *Server) about(ctx context.Context, by audit.Actor, o api.Order) (creden
 	return s.cfg.Issuer.AnswerableCard(ctx, by, handle)
 }
 
-// ListAttestations lists what was stated about a case.
+// ListAttestations lists what was stated about a case, as far as whoever asks may read it.
 func (s *Server) ListAttestations(ctx context.Context, r api.ListAttestationsRequestObject) (api.ListAttestationsResponseObject, error) {
 	ctx, by := acting(ctx)
-	issued, err := s.cfg.Issuer.List(ctx, by, r.Case)
+	issued, err := s.cfg.Issuer.Readable(ctx, by, r.Case)
 	if err != nil {
 		return nil, err
 	}

@@ -512,3 +512,85 @@ func TestReadersHearNothingBeside(t *testing.T) {
 		t.Error("what is not shown is named")
 	}
 }
+
+// TestFindsWhatIsOpen: whoever a case is opened to is listed those attestations that he can
+// read, which is one entry of the holder's history, and nobody else is listed anything.
+func TestFindsWhatIsOpen(t *testing.T) {
+	f := newFull(t)
+	list := f.at + "/attestations"
+	type entry = map[string]any
+	listed := func(who comer) (ids []string, all []entry) {
+		t.Helper()
+		var out struct{ Attestations []entry }
+		f.into(f.ask(who, "GET", list, nil), 200, &out)
+		for _, a := range out.Attestations {
+			ids = append(ids, a["id"].(string))
+		}
+		return ids, out.Attestations
+	}
+	whole, _ := listed(comer{token: f.keeper})
+	for _, one := range asReaders {
+		r := f.enter(one)
+		ids, all := listed(r.comer())
+		for _, id := range whole {
+			got := f.call(r.token, "GET", "/api/v1/attestations/"+id, nil)
+			if is := slices.Contains(ids, id); is != (got.status == 200) || !is && got.status != 404 {
+				t.Errorf("%s: listed %t, and read: %d %s", one.name, is, got.status, got.body)
+			}
+		}
+		if len(ids) == 0 {
+			t.Errorf("%s finds nothing", one.name)
+		}
+		for _, a := range all {
+			for member := range a {
+				if !slices.Contains([]string{"id", "kind", "agency", "state", "issued", "valid_until"}, member) {
+					t.Errorf("%s is told %s of a %s", one.name, member, a["kind"])
+				}
+			}
+		}
+		var history struct {
+			Entries []struct {
+				Kind string
+				Body struct{ Agency, Reader string }
+			}
+		}
+		f.into(f.call(f.keeper, "GET", f.at+"/history", nil), 200, &history)
+		told := 0
+		for _, e := range history.Entries {
+			if e.Kind == "attestations.read" && e.Body.Agency == r.agency && e.Body.Reader == string(one.is) {
+				told++
+			}
+		}
+		if told != 1 {
+			t.Errorf("%s listed once, and the history has it %d times", one.name, told)
+		}
+	}
+
+	f.admit("Window", "NGO", "THA", "caseworker")
+	window := f.agency["Window"]
+	worker, colleague := f.person(window, people.Caseworker), f.person(window, people.Supervisor)
+	elsewhere := &browser{world: f.world, key: worker.key}
+	f.into(elsewhere.signIn(), 201, nil)
+	refused := func(what string, b *browser, status int, code string) {
+		t.Helper()
+		if got := b.call("GET", list, nil); got.status != status || got.code() != code {
+			t.Errorf("%s: %d %s, want %d %s", what, got.status, got.body, status, code)
+		}
+	}
+	refused("not shared", worker, 404, "not_found")
+	grant := grantTo(window)
+	grant["purpose"] = "protection"
+	f.into(f.shares(f.keeper, f.at, grant), 201, nil)
+	refused("shared and not opened", worker, 403, "not_opened")
+	r := reader{people.Opened, people.Caseworker, window, "", worker, "protection"}
+	f.into(f.open(r, f.id, vault.PartIdentity), 201, nil)
+	refused("opened without the attestations", worker, 403, "not_opened")
+	f.into(f.open(r, f.id, vault.PartAttestations), 201, nil)
+	if ids, _ := listed(r.comer()); len(ids) == 0 {
+		t.Error("shared and opened, and nothing is found")
+	}
+	refused("a colleague", colleague, 403, "not_opened")
+	refused("in another browser", elsewhere, 403, "not_opened")
+	f.into(f.call(f.keeper, "DELETE", f.at+"/grants/"+window, nil), 204, nil)
+	refused("after it was taken back", worker, 404, "not_found")
+}

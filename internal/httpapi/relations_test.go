@@ -285,7 +285,7 @@ func (f *file) deeds() []deed {
 		{"makeCaseFindable", people.DocumentShare, func(r reader) answer {
 			return f.as(r, "PUT", f.at+"/findable", map[string]bool{"findable": true})
 		}, nil},
-		{"listAttestations", people.CaseRead, get(f.at + "/attestations"), nil},
+		{"listAttestations", people.AttestationRead, get(f.at + "/attestations"), nil},
 		{"readAttestation", people.AttestationRead, get("/api/v1/attestations/" + f.screening), nil},
 		{"issueCard", people.CardIssue, post(f.at+"/cards", map[string]any{"name": personName}), nil},
 		{"addDocument", people.DocumentWrite, post(f.at+"/documents", record), nil},

@@ -2011,7 +2011,7 @@ type PaperQuestion struct {
 	Number private.String `json:"number"`
 }
 
-// Part A part of a record. `status` goes with `attestations`, for a mission that is to know more than who she is: what the agency found, and how far the procedure has come
+// Part A part of a record. Of a case nothing is read unless `attestations` is among its parts, and who she is, too, stands there; `portrait`, `document` and `pages` are for documents, and for a case add what its attestations say of those. `status` goes with `attestations`, for a mission that is to know more than who she is: what the agency found, and how far the procedure has come
 type Part string
 
 // PartnerOrder defines model for PartnerOrder.
