@@ -50,13 +50,46 @@ func (v *Vault) origin(ctx context.Context, r Record, origin claims.Origin) (cla
 		if one.ID == one.Case {
 			continue
 		}
-		d, _, err := v.openDocument(ctx, one, r.Agency)
+		shown, err := v.everShown(ctx, one)
 		if err != nil {
 			return claims.Origin{}, err
 		}
-		origin.Shown = append(origin.Shown, d.nationalities()...)
+		origin.Shown = append(origin.Shown, shown...)
 	}
 	return origin, nil
+}
+
+// everShown lists the nationalities that any version of a document has shown: who edits one
+// takes no state away from those to be careful with.
+func (v *Vault) everShown(ctx context.Context, r Record) ([]string, error) {
+	newest, o, err := v.openDocument(ctx, r, r.Agency)
+	if err != nil || o.Version == 1 {
+		return newest.nationalities(), err
+	}
+	id, err := v.identity(ctx, r, r.Agency)
+	if err != nil {
+		return nil, err
+	}
+	all, err := v.store.AllObjects(ctx, Object{Record: r.ID}, o.Version)
+	if err != nil {
+		return nil, err
+	}
+	var shown []string
+	for i, one := range all {
+		if one.Record != r.ID || one.Page != 0 || one.Version != i+1 {
+			return nil, fmt.Errorf("vault: the versions of a document: %w", ErrIntegrity)
+		}
+		plain, err := v.openObject(ctx, id, one)
+		if err != nil {
+			return nil, fmt.Errorf("vault: read a document: %w", err)
+		}
+		d, err := ParseDocument(plain)
+		if err != nil {
+			return nil, fmt.Errorf("vault: read a document: %w", ErrIntegrity)
+		}
+		shown = append(shown, d.nationalities()...)
+	}
+	return shown, nil
 }
 
 // TakeBack ends a grant at once: when it returns nil, the key file no longer

@@ -321,18 +321,63 @@ func (v *Vault) about(ctx context.Context, by audit.Actor, a Ask, c *invalid.Che
 }
 
 // saidOf gathers what she signed, and, where it matters, all that is known of where she is
-// from.
-func (v *Vault) saidOf(ctx context.Context, r Record, origin bool) (Signed, error) {
-	signed, err := v.said(ctx, r.Case)
+// from: in this case, and in those that are about the same person.
+func (v *Vault) saidOf(ctx context.Context, r Record, origin bool) (all Signed, err error) {
+	cases, err := v.sameHolder(ctx, r)
 	if err != nil {
-		return Signed{}, fmt.Errorf("vault: what she signed: %w", err)
+		return Signed{}, err
 	}
-	if origin {
-		if signed.Origin, err = v.origin(ctx, r, signed.Origin); err != nil {
-			return Signed{}, fmt.Errorf("vault: where the holder is from: %w", err)
+	for _, one := range cases {
+		signed, err := v.said(ctx, one.Case)
+		if err != nil {
+			return Signed{}, fmt.Errorf("vault: what she signed: %w", err)
+		}
+		if origin {
+			if signed.Origin, err = v.origin(ctx, one, signed.Origin); err != nil {
+				return Signed{}, fmt.Errorf("vault: where the holder is from: %w", err)
+			}
+		}
+		all.Consents = append(all.Consents, signed.Consents...)
+		all.Origin.Stated = append(all.Origin.Stated, signed.Origin.Stated...)
+		all.Origin.Shown = append(all.Origin.Shown, signed.Origin.Shown...)
+		all.Origin.Host = signed.Origin.Host // of the agency that keeps them all
+	}
+	return all, nil
+}
+
+// sameHolder lists the case of a record, and those that were joined with it.
+func (v *Vault) sameHolder(ctx context.Context, r Record) ([]Record, error) {
+	joined, err := v.store.Joins(ctx, r.Case)
+	if err != nil {
+		return nil, fmt.Errorf("vault: which cases are about her: %w", err)
+	}
+	cases := []Record{r}
+	for _, j := range joined {
+		switch one, err := v.store.Record(ctx, j.Other); {
+		case err == nil:
+			cases = append(cases, one)
+		case !errors.Is(err, ErrNotFound): // else it was erased
+			return nil, fmt.Errorf("vault: a case that is about her: %w", err)
 		}
 	}
-	return signed, nil
+	return cases, nil
+}
+
+// everywhere is words, and those of the cases that are about the same person: what she says
+// at one desk counts at the other.
+func (v *Vault) everywhere(ctx context.Context, r Record) (all []Word, err error) {
+	cases, err := v.sameHolder(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range cases {
+		words, err := v.words(ctx, one)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, words...)
+	}
+	return all, nil
 }
 
 // AskConsent begins a consent: with the text to read to the holder, and a nonce that
@@ -418,7 +463,7 @@ func (v *Vault) Share(ctx context.Context, by audit.Actor, o Order, prove Prove)
 		return Shared{}, nil, err
 	}
 	if err := mayAsk(one, o); err != nil {
-		return Shared{}, nil, err
+		return Shared{}, nil, v.heard(ctx, by, one, o, err)
 	}
 	word := Word{
 		ID: newID(), Kind: WordGrant, Case: one.r.Case, Record: one.r.ID, Agency: o.Agency, State: InForce,
@@ -428,12 +473,12 @@ func (v *Vault) Share(ctx context.Context, by audit.Actor, o Order, prove Prove)
 		Given: v.now().UTC().Truncate(time.Minute), By: by.ID, Alone: one.own && o.Circumstance != "free",
 	}
 	// Whoever may not have it, may not have it with her code either: nobody gives one in vain.
-	words, err := v.words(ctx, one.r)
+	words, err := v.everywhere(ctx, one.r)
 	if err != nil {
 		return Shared{}, nil, err
 	}
 	if !allows(word, words, one.to, one.signed, claims.NewDay(v.now())) {
-		return Shared{}, nil, ErrConsent
+		return Shared{}, nil, v.heard(ctx, by, one, o, ErrConsent)
 	}
 	if word.Proof, err = v.prove(ctx, by, one, o, prove); err != nil {
 		return Shared{}, nil, err
@@ -445,6 +490,37 @@ func (v *Vault) Share(ctx context.Context, by audit.Actor, o Order, prove Prove)
 	}
 	given, err := v.give(ctx, by, one.r, one.to, word)
 	return given, nil, err
+}
+
+// heard is why she was refused, once it is kept that she said no: it counts like every
+// other, so that a worker whose order is refused does not tick another box instead.
+func (v *Vault) heard(ctx context.Context, by audit.Actor, one asked, o Order, refused error) error {
+	no := Word{
+		Kind: WordRecord, Language: o.Language, Circumstance: o.Circumstance,
+		SafeWithState: o.SafeWithState, Method: o.Method, Witness: o.Witness,
+	}
+	concerns := one.own || one.to.Class == claims.ClassMission
+	if !concerns || !no.unsafe() || o.Text != sha256.Sum256([]byte(one.text)) {
+		return refused
+	}
+	words, err := v.words(ctx, one.r)
+	if err != nil {
+		return err
+	}
+	said := func(w Word) bool {
+		return w.Kind == WordRecord && w.State == InForce && w.unsafe() && w.day() == claims.NewDay(v.now())
+	}
+	if slices.ContainsFunc(words, said) {
+		return refused
+	}
+	r, err := v.store.Record(ctx, one.r.Case)
+	if err == nil {
+		_, err = v.say(ctx, by, r, no, "consent.recorded")
+	}
+	if err != nil {
+		return err
+	}
+	return refused
 }
 
 // standing is what was said of the record and the agency of a word, and whether it stands. A
@@ -470,7 +546,7 @@ func mayAsk(one asked, o Order) error {
 	}
 	switch alone := one.own && o.Circumstance != "free"; {
 	case alone && o.Second == "":
-		return ErrConsent // one agency's word is not enough where she is not free
+		return invalid.One("/second_agency", invalid.CodeRequired, "is another agency, one of whose people asks her alone as well: one agency's word is not enough where she is not free")
 	case !alone && o.Second != "":
 		return invalid.One("/second_agency", invalid.CodeNotAllowed, "is for where she is not free, and an authority of her state is to be told")
 	}
@@ -562,7 +638,7 @@ var errSaidBefore = errors.New("vault: the word was given before")
 // give writes a word down, and the grant that stands on it.
 func (v *Vault) give(ctx context.Context, by audit.Actor, r Record, to claims.Recipient, w Word) (Shared, error) {
 	defer v.cases.lock(r.Case)()
-	words, err := v.words(ctx, r)
+	words, err := v.everywhere(ctx, r)
 	if err != nil {
 		return Shared{}, err
 	}
@@ -688,7 +764,7 @@ func (v *Vault) stillAllowed(ctx context.Context, r Record, g Shared) (Shared, e
 	if err != nil {
 		return Shared{}, err
 	}
-	words, err := v.words(ctx, r)
+	words, err := v.everywhere(ctx, r)
 	if err != nil {
 		return Shared{}, err
 	}
@@ -884,7 +960,7 @@ func (v *Vault) SaidOfCard(ctx context.Context, caseID string) ([]*claims.Consen
 	if err != nil {
 		return nil, err
 	}
-	words, err := v.words(ctx, r)
+	words, err := v.everywhere(ctx, r)
 	if err != nil {
 		return nil, err
 	}

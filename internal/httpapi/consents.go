@@ -104,7 +104,7 @@ func (s *Server) proves(by audit.Actor, caseID string, p api.ConsentProof) (vaul
 func (s *Server) askSecond(ctx context.Context, by audit.Actor, o vault.Order, p vault.Proposal) (api.AskedJSONResponse, error) {
 	act := roster.Share{
 		Case: p.Case, Record: p.Record, To: o.Agency, Purpose: string(o.Purpose), Parts: []string{}, Readings: o.Readings,
-		LastDay: formatDay(o.Until), AskedAlone: p.Alone, Second: p.Second, Order: p.Digest,
+		LastDay: formatDay(o.Until), Circumstance: o.Circumstance, AskedAlone: p.Alone, Second: p.Second, Order: p.Digest,
 	}
 	for _, part := range o.Parts {
 		act.Parts = append(act.Parts, string(part))

@@ -1041,6 +1041,8 @@ type Share struct {
 	Parts    []string `json:"parts"`
 	Readings int      `json:"readings"`
 	LastDay  string   `json:"last_day"`
+	// Circumstance is how she said that she is: free, detained, first_72h.
+	Circumstance string `json:"circumstance"`
 	// AskedAlone says that each of those who agree has asked her alone; Second is then the
 	// other agency.
 	AskedAlone bool   `json:"asked_alone"`
@@ -1071,6 +1073,8 @@ func (a *Share) check(s *State, act approval.Act) error {
 	}
 	c.Must(a.Readings >= 0 && a.Readings <= 10, "/readings", invalid.CodeRange, "is from 0 to 10")
 	c.Day("/last_day", a.LastDay, invalid.Required)
+	c.OneOf("/circumstance", a.Circumstance, claims.Values("circumstance"), invalid.Required)
+	c.Must(a.AskedAlone == (a.Circumstance != "free"), "/asked_alone", invalid.CodeInconsistent, "is where she is not free")
 	c.ID("/second", a.Second, invalid.Need(a.AskedAlone))
 	c.Only("/second", a.Second != "", a.AskedAlone, "goes with asked_alone")
 	if a.To == act.Agency || a.AskedAlone && (a.Second == act.Agency || !s.Active(a.Second)) {

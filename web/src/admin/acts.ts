@@ -28,7 +28,7 @@ const meanings: Record<string, Meaning> = {
   "what.handle": "text", "what.label": "text", "what.name": "text", "what.country": "text", "what.desk": "text",
   "what.event": "text", "what.cards": "number", "what.symbols": "text", "what.seq": "number",
   "what.roles": "role", "what.role": "role", "what.class": "class", "what.kinds": "kind", "what.kind": "kind", "what.level": "level", "what.confirms": "text",
-  "what.case": "case", "what.of": "case", "what.again": "yes", "what.record": "case", "what.keeper": "agency", "what.reader": "agency", "what.purpose": "code", "what.to": "agency", "what.second": "agency", "what.parts": "code", "what.readings": "number", "what.last_day": "text", "what.asked_alone": "yes", "what.demo": "yes", "what.credential.synced": "yes",
+  "what.case": "case", "what.of": "case", "what.again": "yes", "what.record": "case", "what.keeper": "agency", "what.reader": "agency", "what.purpose": "code", "what.to": "agency", "what.second": "agency", "what.parts": "code", "what.readings": "number", "what.last_day": "text", "what.circumstance": "code", "what.asked_alone": "yes", "what.demo": "yes", "what.credential.synced": "yes",
   "what.use": "use", "what.before": "machine",
   "what.expires": "time", "what.until": "time", "what.since": "time", "what.link.until": "time",
   "what.order": "machine", "what.link.hash": "machine", "what.token": "machine", "what.recipient": "machine",
