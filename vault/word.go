@@ -172,6 +172,9 @@ func (w Word) refuses(asked claims.Showing, alone bool) bool {
 	if w.Kind != WordRecord || w.State == TakenBack {
 		return false
 	}
+	if w.SafeWithState == "" { // nobody asked her: that she is not free is all that it says
+		return asked.About.Involves(asked.To) && w.Circumstance != "free" && !alone
+	}
 	c := w.consent(asked.To)
 	if alone {
 		c = askedAlone(c)
@@ -190,6 +193,7 @@ type Need string
 // What a consent may take.
 const (
 	NeedCode         Need = "code"           // of her card
+	NeedMission      Need = "mission"        // does she want a mission, or an authority of her state, to be told? asked apart
 	NeedState        Need = "state_question" // is it safe if your country's office knows that you are here?
 	NeedSecondPerson Need = "second_person"  // of the agency
 	NeedSecondAgency Need = "second_agency"  // somebody of another one, neither of a state, who asks her alone as well
@@ -388,6 +392,9 @@ func (v *Vault) AskConsent(ctx context.Context, by audit.Actor, a Ask) (Question
 		return Question{}, err
 	}
 	q := Question{Text: one.text, Language: one.in, SHA256: sha256.Sum256([]byte(one.text)), OwnState: one.own, Needs: []Need{NeedCode}}
+	if one.own || one.to.Class == claims.ClassMission {
+		q.Needs = append(q.Needs, NeedMission)
+	}
 	switch {
 	case one.own && a.Circumstance == "free":
 		q.Needs = append(q.Needs, NeedState, NeedSecondPerson)
@@ -904,7 +911,7 @@ func (v *Vault) TakeBackConsent(ctx context.Context, by audit.Actor, caseID, id 
 
 // no tells whether a word takes away and gives nothing.
 func (w Word) no() bool {
-	return w.Kind == WordNone || w.Kind == WordRecord && (!w.Mission || w.unsafe())
+	return w.Kind == WordNone || w.Kind == WordRecord && (w.SafeWithState != "" && (!w.Mission || w.unsafe()) || w.Circumstance != "free")
 }
 
 // TakeBackAll is that she takes everything back: every grant ends at once, and that she

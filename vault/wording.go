@@ -32,7 +32,7 @@ What for: {{.For}}.
 Until: {{.Until}}.
 {{if .Readings}}You do not have to be there: it may look {{if eq .Readings 1}}once{{else}}{{.Readings}} times{{end}}. Each time it is written down who looked, and you can ask who did.
 {{else}}Each time it looks, you have to be there and give your code.
-{{end}}{{if .Own}}{{if .Free}}You have said that you are free: nobody keeps you where you are. {{else}}You have said that you are not free, or were not until a few days ago. Two people have each asked you about this alone. {{end}}{{.To}} may belong to the state that you come from. By giving your code you say that it is safe for you if that state knows that you are here, and that you want {{.To}} to be told.
+{{end}}{{if .Own}}{{if .Free}}You have said that you are free: nobody keeps you where you are. {{else}}You have said that you are not free, or were not until a few days ago. Two people have each asked you about this alone. {{end}}{{.To}} may belong to the state that you come from. Is it safe for you if that state knows that you are here? If it is not, or if you do not know, say so and do not give your code. By giving your code you say that it is safe for you if that state knows that you are here, and that you want {{.To}} to be told.
 {{else if .Mission}}{{.To}} is the office of a state. By giving your code you say that you want it to be told.
 {{end}}You do not have to agree. Nothing that you get here depends on it. You can take it back whenever you like, without your code: say so at {{.Keeper}}. It cannot forget what it has seen until then.
 If you agree, give your code now.

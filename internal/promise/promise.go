@@ -325,8 +325,12 @@ func (c *Case) word(g Grant, to Agency, day int) (broken []Rule) {
 	}
 	said := slices.Clone(c.recorded)
 	for _, w := range c.recorded {
-		if w.Day >= g.Said.Day {
+		switch asked := w.Safe || w.Unsafe; {
+		case w.Day < g.Said.Day:
+		case asked:
 			breaks(w.breaks(c.From, to, g, w.Day)...)
+		case c.From.involves(to) && !w.Free && !g.Alone: // all that it says
+			breaks(Free)
 		}
 	}
 	for _, other := range c.grants {

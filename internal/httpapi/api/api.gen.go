@@ -263,22 +263,25 @@ func (e ConsentState) Valid() bool {
 
 // Defines values for ConsentChallengeNeeds.
 const (
-	Code          ConsentChallengeNeeds = "code"
-	SecondAgency  ConsentChallengeNeeds = "second_agency"
-	SecondPerson  ConsentChallengeNeeds = "second_person"
-	StateQuestion ConsentChallengeNeeds = "state_question"
+	ConsentChallengeNeedsCode          ConsentChallengeNeeds = "code"
+	ConsentChallengeNeedsMission       ConsentChallengeNeeds = "mission"
+	ConsentChallengeNeedsSecondAgency  ConsentChallengeNeeds = "second_agency"
+	ConsentChallengeNeedsSecondPerson  ConsentChallengeNeeds = "second_person"
+	ConsentChallengeNeedsStateQuestion ConsentChallengeNeeds = "state_question"
 )
 
 // Valid indicates whether the value is a known member of the ConsentChallengeNeeds enum.
 func (e ConsentChallengeNeeds) Valid() bool {
 	switch e {
-	case Code:
+	case ConsentChallengeNeedsCode:
 		return true
-	case SecondAgency:
+	case ConsentChallengeNeedsMission:
 		return true
-	case SecondPerson:
+	case ConsentChallengeNeedsSecondAgency:
 		return true
-	case StateQuestion:
+	case ConsentChallengeNeedsSecondPerson:
+		return true
+	case ConsentChallengeNeedsStateQuestion:
 		return true
 	default:
 		return false
@@ -1367,7 +1370,7 @@ type ConsentChallenge struct {
 	// Expires RFC 3339, UTC, whole seconds
 	Expires Time `json:"expires"`
 
-	// Needs `code` of her card; `state_question`: is it safe if your country's office knows that you are here; `second_person` of the agency; `second_agency`, where she is not free: somebody of another agency, neither of a state, who asks her alone, too
+	// Needs `code` of her card; `mission`: her answer to whether she wants it told, asked apart; `state_question`: is it safe if your country's office knows that you are here; `second_person` of the agency; `second_agency`, where she is not free: somebody of another agency, neither of a state, who asks her alone, too
 	Needs []ConsentChallengeNeeds `json:"needs"`
 	Nonce string                  `json:"nonce"`
 
