@@ -5,8 +5,10 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/private"
 )
@@ -32,18 +34,39 @@ const (
 // WrongPerDay is how many wrong codes there may be for one number within a day, by the
 // clock's hours, whoever tries and whether or not there is such a card. Up to then its
 // code is answered: whoever knows a number alone can't shut its holder out. Of 10^10
-// codes 1,000 are a chance of one in ten million (docs/decisions/0059).
+// codes 1,000 are a chance of one in ten million (docs/decisions/0059). At desks nobody
+// has more than a share of them, and no agency has.
 const (
-	WrongPerDay    = 1000
+	WrongPerDay       = 1000
+	WrongPerDayAsker  = 20
+	WrongPerDayAgency = 100
+
 	paperTriesKept = 48 // hours
 )
 
-// Who tries: each has wrong codes of its own, so that strangers who flood a page with a
-// number from a photograph don't shut its holder out at the desks.
-const (
-	byStrangers = "paper-tries"
-	atDesks     = "desk-tries"
-)
+// Budget is how many wrong codes somebody has for a number within a day.
+type Budget struct {
+	Place [16]byte // a keyed hash of the number, and of whose budget it is
+	Who   string   // whose: "actor:" or "agency:" and an id; "" is everybody's
+	Daily int
+}
+
+// byStrangers and atDesk are who tries: each has wrong codes of its own, so that strangers
+// who flood a page with a number from a photograph don't shut its holder out at the desks,
+// and nobody at one desk shuts her out at another.
+var byStrangers = budgets{label: "paper-tries", of: []Budget{{Daily: WrongPerDay}}}
+
+func atDesk(by audit.Actor) budgets {
+	return budgets{label: "desk-tries", of: []Budget{
+		{Who: "actor:" + by.ID, Daily: WrongPerDayAsker}, {Who: "agency:" + by.Agency, Daily: WrongPerDayAgency}, {Daily: WrongPerDay},
+	}}
+}
+
+// budgets are all that a try has to be within, under the label of their keyed hashes.
+type budgets struct {
+	label string
+	of    []Budget
+}
 
 // signs is a variable so that a test can count its calls: one per question.
 var signs = card.Kept.Sign
@@ -80,9 +103,9 @@ type Proof struct {
 //
 // It is of the case that is named, whichever it is where none is. ErrCode is the answer
 // to everything else, also to a card of another case or out of use: whoever tries learns
-// no more here than by Paper, at the same price.
-func (is *Issuer) Prove(ctx context.Context, caseID string, number, code private.String, message []byte) (Proof, error) {
-	p, err := is.prove(ctx, atDesks, number, code, message)
+// no more here than by Paper, at the same price for each who asks.
+func (is *Issuer) Prove(ctx context.Context, by audit.Actor, caseID string, number, code private.String, message []byte) (Proof, error) {
+	p, err := is.prove(ctx, atDesk(by), number, code, message)
 	switch {
 	case err != nil:
 		return Proof{}, err
@@ -104,7 +127,7 @@ type paper struct {
 // prove tells whether number and code are those of one card. The work is the same
 // whatever was asked: a try is written down, a card, an agency and an epoch's key are
 // asked for, a code is stretched, and the try is settled.
-func (is *Issuer) prove(ctx context.Context, who string, number, code private.String, message []byte) (paper, error) {
+func (is *Issuer) prove(ctx context.Context, who budgets, number, code private.String, message []byte) (paper, error) {
 	digits, whole := card.ParseNumber(number.Reveal())
 	if !whole {
 		// No number is written like this, so that it is counted beside all of them.
@@ -135,7 +158,7 @@ func (is *Issuer) prove(ctx context.Context, who string, number, code private.St
 	}
 	p := paper{Issued: d, inUse: stands && d.State == Active && day(is.cfg.Now()).Before(d.ValidUntil)}
 	p.signature, p.known = signs(kept, typed, message)
-	if err := is.cfg.Store.SettlePaper(ctx, try.place, try.hour, p.known); err != nil {
+	if err := is.cfg.Store.SettlePaper(ctx, try.budgets, try.hour, p.known); err != nil {
 		return paper{}, fmt.Errorf("settle the try: %w", err)
 	}
 	return p, nil
@@ -144,22 +167,29 @@ func (is *Issuer) prove(ctx context.Context, who string, number, code private.St
 // try is a code that is being tried with a number. Until it is settled it counts as wrong,
 // so that many at once are no more than one after the other.
 type try struct {
-	place  [16]byte
-	hour   int64
-	within bool // what may be wrong in a day
+	budgets []Budget
+	hour    int64
+	within  bool // what may be wrong in a day
 }
 
-func (is *Issuer) try(ctx context.Context, who, digits string) (try, error) {
-	place, err := is.tag(ctx, who, []byte(digits))
-	if err != nil {
-		return try{}, err
+func (is *Issuer) try(ctx context.Context, who budgets, digits string) (try, error) {
+	t := try{budgets: slices.Clone(who.of), hour: hours(is.cfg.Now())}
+	for i, b := range t.budgets {
+		of := digits
+		if b.Who != "" {
+			of = b.Who + "\x00" + digits
+		}
+		place, err := is.tag(ctx, who.label, []byte(of))
+		if err != nil {
+			return try{}, err
+		}
+		t.budgets[i].Place = place
 	}
-	hour := hours(is.cfg.Now())
-	within, err := is.cfg.Store.TryPaper(ctx, place, hour, WrongPerDay)
-	if err != nil {
+	var err error
+	if t.within, err = is.cfg.Store.TryPaper(ctx, t.budgets, t.hour); err != nil {
 		return try{}, fmt.Errorf("count the try: %w", err)
 	}
-	return try{place, hour, within}, nil
+	return t, nil
 }
 
 // byNumber finds a card by its number, whatever its state; the zero Issued when

@@ -232,13 +232,13 @@ type Store interface {
 	ByHandle(ctx context.Context, handle [16]byte) (Issued, error)
 	ByNumber(ctx context.Context, number [16]byte) (Issued, error)
 
-	// TryPaper counts a try with a card number, given as a keyed hash of its own, in
-	// an hour since 1970, and tells whether fewer than daily stood in the day that
-	// ends with it. A try beyond that is not counted, by the same statements.
-	TryPaper(ctx context.Context, number [16]byte, hour int64, daily int) (within bool, err error)
-	// SettlePaper takes a try out of the count that was right. Of one that was not it
-	// takes nothing, by the same statements.
-	SettlePaper(ctx context.Context, number [16]byte, hour int64, right bool) error
+	// TryPaper counts a try with a card number in an hour since 1970, in each of these
+	// budgets, and tells whether all had room in the day that ends with the hour. A try
+	// for which one had none is counted in none, by the same statements.
+	TryPaper(ctx context.Context, budgets []Budget, hour int64) (within bool, err error)
+	// SettlePaper takes a try out of these budgets that was right. Of one that was not
+	// it takes nothing, by the same statements.
+	SettlePaper(ctx context.Context, budgets []Budget, hour int64, right bool) error
 	// SweepPapers forgets the tries of the hours before hour.
 	SweepPapers(ctx context.Context, hour int64) error
 

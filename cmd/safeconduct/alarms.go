@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 type alarm struct {
 	Code   string     `json:"code"`
 	Agency string     `json:"agency,omitempty"`
+	Asker  string     `json:"asker,omitempty"`
 	Since  *time.Time `json:"since,omitempty"`
 	Until  *time.Time `json:"until,omitempty"`
 	Count  int        `json:"count,omitempty"`
@@ -49,7 +51,7 @@ func alarmsCommand() *cobra.Command {
 
 // words are those of the page; there are none for a code of a newer service.
 func (a alarm) words() string {
-	return english("admin.alarm."+a.Code, "agency", a.Agency, "when", at(a.Since), "until", at(a.Until), "count", strconv.Itoa(a.Count))
+	return english("admin.alarm."+a.Code, "agency", a.Agency, "asker", cmp.Or(a.Asker, "–"), "when", at(a.Since), "until", at(a.Until), "count", strconv.Itoa(a.Count))
 }
 
 func at(t *time.Time) string {

@@ -96,7 +96,7 @@ func (m *Maker) AtDesk(ctx context.Context, by audit.Actor, o Order, number, cod
 	if _, err := m.cfg.Vault.Case(ctx, by, o.Case); err != nil {
 		return nil, err
 	}
-	proof, err := m.cfg.Issuer.Prove(ctx, o.Case, number, code, nil)
+	proof, err := m.cfg.Issuer.Prove(ctx, by, o.Case, number, code, nil)
 	if errors.Is(err, credentials.ErrCode) {
 		if said := m.cfg.Vault.RefuseCopy(ctx, by, o.Case); said != nil {
 			return nil, said

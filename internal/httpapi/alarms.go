@@ -8,10 +8,11 @@ import (
 )
 
 // Alarm is something that whoever runs or audits the network should look at. It says
-// nothing about a person.
+// nothing about a holder.
 type Alarm struct {
 	Code   AlarmCode
 	Agency string    // whom it is about; "" is the network
+	Asker  string    // the person or program, where somebody tries codes at a desk
 	Since  time.Time // zero where nobody knows
 	Until  time.Time // zero where it does not end by itself
 	Count  int
@@ -31,6 +32,7 @@ const (
 	AlarmLookUps      = api.LookUps
 	AlarmLookUpsInAll = api.LookUpsInAll
 	AlarmWrongCodes   = api.WrongCodes
+	AlarmWrongAtDesk  = api.WrongCodesAtDesk
 	AlarmChanges      = api.ChangesWaiting
 	AlarmFounding     = api.FoundingOpen
 	AlarmReopened     = api.FoundingReopened
@@ -48,7 +50,7 @@ func (s *Server) ListAlarms(ctx context.Context, _ api.ListAlarmsRequestObject) 
 		return nil, err
 	}
 	for _, a := range all {
-		list.Alarms = append(list.Alarms, api.Alarm{Code: a.Code, Agency: a.Agency, Since: utc(a.Since), Until: utc(a.Until), Count: a.Count})
+		list.Alarms = append(list.Alarms, api.Alarm{Code: a.Code, Agency: a.Agency, Asker: a.Asker, Since: utc(a.Since), Until: utc(a.Until), Count: a.Count})
 	}
 	return api.ListAlarms200JSONResponse(list), nil
 }

@@ -85,7 +85,7 @@ func (s *Server) check(ctx context.Context, actor string, pack *verifier.Pack, s
 
 // proven is the one way in which a holder's number and code are proven at a desk, for all
 // operations that take them: one stretch in the asker's own seat, wrong codes counted by
-// number, and credentials.ErrCode for everything else than a card of hers in use, of that
+// asker, agency and number, and credentials.ErrCode for everything else than a card of hers in use, of that
 // case where one is named. message is what her card signs.
 func (s *Server) proven(ctx context.Context, by audit.Actor, caseID string, number, code private.String, message []byte) (credentials.Proof, error) {
 	leave, err := s.seats.take(ctx, by.ID, s.cfg.Now())
@@ -93,7 +93,7 @@ func (s *Server) proven(ctx context.Context, by audit.Actor, caseID string, numb
 		return credentials.Proof{}, err
 	}
 	defer leave()
-	return s.cfg.Issuer.Prove(ctx, caseID, number, code, message)
+	return s.cfg.Issuer.Prove(ctx, by, caseID, number, code, message)
 }
 
 // AskPaper tells whoever has number and code of a card whether it is in use.

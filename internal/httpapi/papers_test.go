@@ -103,3 +103,25 @@ func TestPapers(t *testing.T) {
 		}
 	}
 }
+
+// TestWrongCodesOfOne is hostile case 90: somebody at another agency's desk who knows a
+// number alone doesn't shut its holder out at hers.
+func TestWrongCodesOfOne(t *testing.T) {
+	w := newWorld(t)
+	ngo, desk := w.admit("Lotus", "NGO", "KHM", "supervisor"), w.admit("Lotus", "NGO", "KHM", "caseworker")
+	him := w.admit("Bridge", "NGO", "THA", "caseworker")
+	var made cardAnswer
+	w.into(w.call(ngo, "POST", w.cases(ngo)+"/cards", `{"name":"SITI"}`), 201, &made)
+	attend := func(by, code string, want int) {
+		t.Helper()
+		got := w.call(by, "POST", "/api/v1/cases/attendances", map[string]string{"number": made.Number, "code": code})
+		if got.status != want {
+			t.Fatalf("got %d %s, want %d", got.status, got.body, want)
+		}
+	}
+	w.wrongCodes = 3 // instead of 20
+	for range 4 {
+		attend(him, "0123456789", http.StatusForbidden)
+	}
+	attend(desk, made.Code, http.StatusCreated)
+}

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -259,18 +260,19 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	return w
 }
 
-// fewTries is a store with fewer tries with a card number in a day, where the world says
-// so: a thousand wrong codes are stretched in minutes.
+// fewTries is a store in which whoever asks has fewer tries with a card number in a day,
+// where the world says so: a thousand wrong codes are stretched in minutes.
 type fewTries struct {
 	*sqlstore.Credentials
 	w *world
 }
 
-func (f fewTries) TryPaper(ctx context.Context, number [16]byte, hour int64, daily int) (bool, error) {
+func (f fewTries) TryPaper(ctx context.Context, budgets []credentials.Budget, hour int64) (bool, error) {
 	if f.w.wrongCodes > 0 {
-		daily = f.w.wrongCodes
+		budgets = slices.Clone(budgets)
+		budgets[0].Daily = f.w.wrongCodes
 	}
-	return f.Credentials.TryPaper(ctx, number, hour, daily)
+	return f.Credentials.TryPaper(ctx, budgets, hour)
 }
 
 // sessionsOf are the sessions of the people of a roster.

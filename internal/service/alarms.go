@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -25,7 +26,7 @@ const (
 )
 
 // Alarms is what whoever runs or audits the network should look at now. It names
-// agencies and counts, and nobody.
+// agencies and counts, and nobody; who tries codes at a desk has an id there.
 func (s *Service) Alarms(ctx context.Context) ([]httpapi.Alarm, error) {
 	var all []httpapi.Alarm
 	add := func(a httpapi.Alarm) { all = append(all, a) }
@@ -71,10 +72,37 @@ func (s *Service) countedAlarms(ctx context.Context, state roster.State) ([]http
 	all = append(all, lookUps...)
 	// With so many wrong codes a number's holder is not answered either.
 	tried, err := s.DB.Credentials().WrongCodes(ctx, now.Unix()/3600, credentials.WrongPerDay)
-	if err == nil && tried > 0 {
+	if err != nil {
+		return nil, err
+	}
+	if tried > 0 {
 		all = append(all, httpapi.Alarm{Code: httpapi.AlarmWrongCodes, Count: tried})
 	}
-	return all, err
+	atDesk, err := s.wrongAtDesk(ctx, state)
+	return append(all, atDesk...), err
+}
+
+// wrongAtDesk tells who used up the wrong codes that somebody has at a desk for one card
+// number, or which agency those of an agency, and for how many numbers.
+func (s *Service) wrongAtDesk(ctx context.Context, state roster.State) (all []httpapi.Alarm, err error) {
+	tried, err := s.DB.Credentials().WrongAtDesk(ctx, s.cfg.Now().Unix()/3600, credentials.WrongPerDayAsker)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range tried {
+		agency := w.Agency
+		if w.Actor != "" {
+			agency = agencyOf(state, w.Actor)
+		} else if w.Tries < credentials.WrongPerDayAgency {
+			continue
+		}
+		i := slices.IndexFunc(all, func(a httpapi.Alarm) bool { return a.Agency == agency && a.Asker == w.Actor })
+		if i < 0 {
+			i, all = len(all), append(all, httpapi.Alarm{Code: httpapi.AlarmWrongAtDesk, Agency: agency, Asker: w.Actor})
+		}
+		all[i].Count++
+	}
+	return all, nil
 }
 
 // lookUpAlarms tells of agencies of which somebody spent a whole day's budget, or which

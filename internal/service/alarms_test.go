@@ -55,14 +55,24 @@ func TestAlarmsTell(t *testing.T) {
 			u.ok(u.DB.Vault().Spend(ctx, u.clock, vault.Budget{Who: fmt.Sprint("agency:", i), Limit: vault.LookUpsPerAgency}))
 		}
 	}
-	for range credentials.WrongPerDay {
-		within, err := u.DB.Credentials().TryPaper(ctx, [16]byte{1}, u.clock.Unix()/3600, credentials.WrongPerDay)
-		if u.ok(err); !within {
-			t.Fatal("one of a thousand tries is too many")
+	tried := func(times int, of credentials.Budget) {
+		t.Helper()
+		for range times {
+			within, err := u.DB.Credentials().TryPaper(ctx, []credentials.Budget{of}, u.clock.Unix()/3600)
+			if u.ok(err); !within {
+				t.Fatal("one of so many tries is too many")
+			}
 		}
 	}
+	tried(credentials.WrongPerDay, credentials.Budget{Place: [16]byte{1}, Daily: credentials.WrongPerDay})
+	for i := range byte(2) { // with two numbers, and the agency together with one
+		tried(credentials.WrongPerDayAsker, credentials.Budget{Place: [16]byte{2, i}, Who: "actor:" + u.others[1], Daily: credentials.WrongPerDayAsker})
+	}
+	tried(credentials.WrongPerDayAsker-1, credentials.Budget{Place: [16]byte{2, 2}, Who: "actor:" + u.others[0], Daily: credentials.WrongPerDayAsker})
+	tried(credentials.WrongPerDayAgency, credentials.Budget{Place: [16]byte{3}, Who: "agency:" + u.by.Agency, Daily: credentials.WrongPerDayAgency})
+	tried(credentials.WrongPerDayAgency-1, credentials.Budget{Place: [16]byte{3, 1}, Who: "agency:" + u.by.Agency, Daily: credentials.WrongPerDayAgency})
 	u.clock = u.clock.Add(4 * time.Hour)
-	if got, want := u.codes(), []string{"changes_waiting", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups_in_all", "publishing_stopped", "quota_exceeded", "wrong_codes"}; !slices.Equal(got, want) {
+	if got, want := u.codes(), []string{"changes_waiting", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups", "look_ups_in_all", "publishing_stopped", "quota_exceeded", "wrong_codes", "wrong_codes_at_desk", "wrong_codes_at_desk"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	all, err := u.Alarms(ctx)
@@ -71,6 +81,9 @@ func TestAlarmsTell(t *testing.T) {
 		if a.Code == httpapi.AlarmQuota && a.Agency != u.by.Agency || a.Code == httpapi.AlarmLookUps && (a.Agency == "" || a.Count != vault.LookUpsPerOfficer && a.Count != vault.LookUpsPerAgency) ||
 			a.Code == httpapi.AlarmLookUpsInAll && (a.Agency != "" || a.Count != 7*vault.LookUpsPerAgency) || a.Code == httpapi.AlarmWrongCodes && a.Count != 1 {
 			t.Errorf("%s of %q, %d", a.Code, a.Agency, a.Count)
+		}
+		if a.Code == httpapi.AlarmWrongAtDesk && (a.Asker != u.others[1] || a.Count != 2) && (a.Asker != "" || a.Agency != u.by.Agency || a.Count != 1) {
+			t.Errorf("%s of %q, %q, %d", a.Code, a.Agency, a.Asker, a.Count)
 		}
 	}
 	publish()

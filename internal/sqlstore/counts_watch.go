@@ -54,14 +54,10 @@ func (v *Vault) LookUps(ctx context.Context, day time.Time, least int) ([]LookUp
 		if err := rows.Scan(&who, &l.Used); err != nil {
 			return nil, fmt.Errorf("sqlstore: read look-ups: %w", classify(err))
 		}
-		if id, ok := strings.CutPrefix(who, "actor:"); ok {
-			l.Actor = id
-		} else if id, ok := strings.CutPrefix(who, "agency:"); ok {
-			l.Agency = id
-		} else {
-			continue // of all together, counted by versions before
+		var known bool
+		if l.Actor, l.Agency, known = whose(who); known { // not of all together, as versions before counted
+			all = append(all, l)
 		}
-		all = append(all, l)
 	}
 	return all, rows.Err()
 }
@@ -75,4 +71,43 @@ func (c *Credentials) WrongCodes(ctx context.Context, hour int64, least int) (nu
 		return 0, fmt.Errorf("sqlstore: count tries: %w", classify(err))
 	}
 	return numbers, nil
+}
+
+// WrongAtDesk is how many codes somebody tried with one card number, and were not right.
+type WrongAtDesk struct {
+	Actor, Agency string // one of them
+	Tries         int
+}
+
+// WrongAtDesk lists those of at least so many within the day before an hour.
+func (c *Credentials) WrongAtDesk(ctx context.Context, hour int64, least int) ([]WrongAtDesk, error) {
+	rows, err := c.db.read.QueryContext(ctx, `SELECT who, SUM(tries) FROM paper_tries WHERE hour > $1 AND who <> ''
+		GROUP BY number, who HAVING SUM(tries) >= $2 ORDER BY who`, hour-24, least)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read tries: %w", classify(err))
+	}
+	defer func() { _ = rows.Close() }()
+	var all []WrongAtDesk
+	for rows.Next() {
+		var who string
+		var w WrongAtDesk
+		if err := rows.Scan(&who, &w.Tries); err != nil {
+			return nil, fmt.Errorf("sqlstore: read tries: %w", classify(err))
+		}
+		w.Actor, w.Agency, _ = whose(who)
+		all = append(all, w)
+	}
+	return all, rows.Err()
+}
+
+// whose reads whom a budget is of.
+func whose(who string) (actor, agency string, known bool) {
+	if id, ok := strings.CutPrefix(who, "actor:"); ok {
+		return id, "", true
+	}
+	id, ok := strings.CutPrefix(who, "agency:")
+	if !ok {
+		return "", "", false
+	}
+	return "", id, true
 }

@@ -616,13 +616,20 @@ func issuedPublish(t *testing.T, s CredentialsStore) {
 // and forgotten.
 func issuedPapers(t *testing.T, s CredentialsStore) {
 	a, b := tag(), tag()
+	of := func(number [16]byte, who string, daily int) credentials.Budget {
+		return credentials.Budget{Place: number, Who: who, Daily: daily}
+	}
+	tryAll := func(what string, hour int64, want bool, budgets ...credentials.Budget) {
+		t.Helper()
+		same(t, what, get[bool](t)(s.TryPaper(t.Context(), budgets, hour)), want)
+	}
 	try := func(what string, number [16]byte, hour int64, want bool) {
 		t.Helper()
-		same(t, what, get[bool](t)(s.TryPaper(t.Context(), number, hour, 5)), want)
+		tryAll(what, hour, want, of(number, "", 5))
 	}
 	settle := func(number [16]byte, hour int64, right bool) {
 		t.Helper()
-		ok(t, s.SettlePaper(t.Context(), number, hour, right))
+		ok(t, s.SettlePaper(t.Context(), []credentials.Budget{of(number, "", 5)}, hour, right))
 	}
 	for _, hour := range []int64{1000, 1000, 1000, 1001, 1002} {
 		try("in the day", a, hour, true)
@@ -644,6 +651,21 @@ func issuedPapers(t *testing.T, s CredentialsStore) {
 	}
 	try("a sixth in the day", a, 1024, false)
 
+	// What one budget has no room for takes nothing of the others, and what was right
+	// nothing of any.
+	hers, all := of(tag(), "actor:1", 2), of(tag(), "", 3)
+	for range 4 {
+		tryAll("right", 1500, true, hers, all)
+		ok(t, s.SettlePaper(t.Context(), []credentials.Budget{hers, all}, 1500, true))
+	}
+	for _, want := range []bool{true, true, false, false} {
+		tryAll("hers", 1500, want, hers, all)
+		ok(t, s.SettlePaper(t.Context(), []credentials.Budget{hers, all}, 1500, false))
+	}
+	for _, want := range []bool{true, false} {
+		tryAll("somebody else's", 1500, want, of(tag(), "actor:2", 2), all)
+	}
+
 	// Many at once are not more.
 	c := tag()
 	var within atomic.Int32
@@ -652,7 +674,7 @@ func issuedPapers(t *testing.T, s CredentialsStore) {
 		wg.Go(func() {
 			var ok bool
 			err := inTurn(func() (err error) {
-				ok, err = s.TryPaper(context.Background(), c, 2000, 3)
+				ok, err = s.TryPaper(context.Background(), []credentials.Budget{of(c, "", 3)}, 2000)
 				return err
 			})
 			if err != nil {

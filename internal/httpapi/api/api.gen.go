@@ -116,6 +116,7 @@ const (
 	RowsMismatch      AlarmCode = "rows_mismatch"
 	SignerAway        AlarmCode = "signer_away"
 	WrongCodes        AlarmCode = "wrong_codes"
+	WrongCodesAtDesk  AlarmCode = "wrong_codes_at_desk"
 )
 
 // Valid indicates whether the value is a known member of the AlarmCode enum.
@@ -144,6 +145,8 @@ func (e AlarmCode) Valid() bool {
 	case SignerAway:
 		return true
 	case WrongCodes:
+		return true
+	case WrongCodesAtDesk:
 		return true
 	default:
 		return false
@@ -1036,6 +1039,9 @@ type Agreeing struct {
 type Alarm struct {
 	// Agency 128 random bits in lower-case hex
 	Agency ID `json:"agency,omitempty,omitzero"`
+
+	// Asker 128 random bits in lower-case hex
+	Asker ID `json:"asker,omitempty,omitzero"`
 
 	// Code docs/operate.md, Alarms on the page, says what to do about each
 	Code  AlarmCode `json:"code"`

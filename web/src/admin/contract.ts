@@ -266,11 +266,12 @@ export interface CeremonyOrder {
   agency?: string;
 }
 
-export type AlarmCode = "roster_mismatch" | "rows_mismatch" | "log_stopped" | "publishing_stopped" | "signer_away" | "quota_exceeded" | "look_ups" | "look_ups_in_all" | "wrong_codes" | "changes_waiting" | "founding_open" | "founding_reopened";
+export type AlarmCode = "roster_mismatch" | "rows_mismatch" | "log_stopped" | "publishing_stopped" | "signer_away" | "quota_exceeded" | "look_ups" | "look_ups_in_all" | "wrong_codes" | "wrong_codes_at_desk" | "changes_waiting" | "founding_open" | "founding_reopened";
 
 export interface Alarm {
   code: AlarmCode;
   agency?: string;
+  asker?: string;
   since?: string;
   until?: string;
   count?: number;

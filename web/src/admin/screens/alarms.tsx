@@ -32,7 +32,7 @@ export function Alarms(): VNode {
         {(alarms) => (
           <>
             {alarms.length === 0 && <p data-testid="nothing"><Beside id="admin.alarms.lead" /></p>}
-            <ul class="list" data-testid="alarms">{alarms.map((a) => <One key={a.code + (a.agency ?? "")} of={a} />)}</ul>
+            <ul class="list" data-testid="alarms">{alarms.map((a) => <One key={a.code + (a.agency ?? "") + (a.asker ?? "")} of={a} />)}</ul>
             <Press id="admin.home.again" act={found.again} testid="again" />
           </>
         )}
@@ -45,6 +45,7 @@ function One({ of: a }: { of: Alarm }): VNode {
   const more = a.agency ? to("agency", a.agency) : places[a.code] && to(places[a.code] ?? "");
   const values = {
     agency: a.agency ? <Named id={a.agency} bare /> : <Say id="admin.network.itself" />, count: a.count ?? 0,
+    asker: <bdi dir="ltr">{a.asker ?? "–"}</bdi>,
     when: a.since ? { day: a.since } : "", until: a.until ? { moment: a.until } : "", command: <bdi dir="ltr">{commands[a.code] ?? ""}</bdi>,
   };
   return (
