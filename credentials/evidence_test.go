@@ -221,3 +221,36 @@ func TestPublishWithoutReceipt(t *testing.T) {
 		t.Error("nothing was shown for it")
 	}
 }
+
+// TestLapse: what is over confirms nobody from the first window after its last day on,
+// although nothing else happens in the case, and what is not over confirms on.
+func TestLapse(t *testing.T) {
+	w := newWorld(t)
+	desk := newDesk(t, w, 4, nil)
+	caseID := w.cases.open(w.house)
+	s := w.screening(t, w.house, caseID)
+	c := w.card(t, w.house, cardOrder(caseID, s.ID))
+	for _, days := range []int{1, 3} {
+		w.issue(t, w.ethiopia, credentials.Order{About: s.ID, Claims: reply("ETH", "matched"), ValidUntil: w.clock.AddDate(0, 0, days)})
+	}
+	first := w.clock
+	for days, want := range []uint8{
+		credentials.AnswerMission, credentials.AnswerMission, credentials.AnswerMission, credentials.AnswerMission, credentials.AnswerNone, credentials.AnswerNone,
+	} {
+		w.clock = first.AddDate(0, 0, days)
+		if err := w.issuer.Lapse(t.Context(), audit.Actor{ID: "service"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := desk.publisher.Publish(t.Context(), audit.Actor{ID: "service"}, credentials.Window{}); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := w.store.Entries(t.Context(), c.List)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(entries, func(e credentials.Entry) bool { return e.Index == c.Index })
+		if entries[i].PublishedAnswer != want {
+			t.Errorf("after %d days: %d, want %d", days, entries[i].PublishedAnswer, want)
+		}
+	}
+}

@@ -345,6 +345,21 @@ func (is *Issuer) Reconsider(ctx context.Context, by audit.Actor, agency string)
 	return len(done), nil
 }
 
+// Lapse works out anew what the cards show that replies confirm which are over. It is for
+// whoever is about to publish, who is by: nothing else happens on the day after the last
+// one. One case that cannot be read leaves the others to be done.
+func (is *Issuer) Lapse(ctx context.Context, by audit.Actor) error {
+	replies, err := is.cfg.Store.Over(ctx, day(is.cfg.Now()))
+	if err != nil {
+		return fmt.Errorf("find answers that are over: %w", err)
+	}
+	var errs []error
+	for _, r := range replies {
+		errs = append(errs, is.settled(func() error { return is.reconsider(ctx, by, r.Agency, r.Case) }))
+	}
+	return errors.Join(errs...)
+}
+
 func (is *Issuer) reconsider(ctx context.Context, by audit.Actor, agency, caseID string) error {
 	related, err := is.cfg.Store.ByCase(ctx, caseID)
 	if err != nil {

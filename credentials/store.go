@@ -225,6 +225,9 @@ type Store interface {
 	// Confirming lists the replies of an agency that confirm somebody's identity
 	// and are in use.
 	Confirming(ctx context.Context, agency string) ([]Issued, error)
+	// Over lists the replies in use that are over on a day, and that cards in use are
+	// wanted to be confirmed by all the same.
+	Over(ctx context.Context, day time.Time) ([]Issued, error)
 	// Wanted returns what the answers list is to show of a card.
 	Wanted(ctx context.Context, card Issued) (Answer, error)
 	ByRequestKey(ctx context.Context, key string) (Issued, error)

@@ -230,6 +230,10 @@ func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (ht
 	if err := b.followRoster(ctx, by); err != nil {
 		return httpapi.Published{}, fmt.Errorf("follow the roster: %w", err)
 	}
+	// One case that cannot be read holds up nobody else.
+	if err := b.issuer.Lapse(ctx, by); err != nil {
+		b.says.ErrorContext(ctx, "an answer that is over may still confirm somebody", "error", err.Error())
+	}
 	if err := b.network.Turn(ctx); err != nil {
 		return httpapi.Published{}, fmt.Errorf("turn epochs: %w", err)
 	}

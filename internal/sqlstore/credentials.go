@@ -523,6 +523,14 @@ func (c *Credentials) Confirming(ctx context.Context, agency string) ([]credenti
 	return c.many(ctx, "WHERE i.agency_id = $1 AND i.matched AND i.state = 'active' ORDER BY i.case_id, i.id", agency)
 }
 
+// Over lists the replies in use that are over on a day, and that cards in use are wanted
+// to be confirmed by.
+func (c *Credentials) Over(ctx context.Context, day time.Time) ([]credentials.Issued, error) {
+	return c.many(ctx, `WHERE i.matched AND i.state = 'active' AND i.until_day <= $1 AND i.id IN (
+		SELECT reply FROM status_entries WHERE wanted_answer <> $2 AND wanted_status IN ($3, $4)) ORDER BY i.case_id, i.id`,
+		toDay(day), credentials.AnswerNone, statuslist.Valid, statuslist.Suspended)
+}
+
 // Drafts lists what was reserved and neither completed nor abandoned.
 func (c *Credentials) Drafts(ctx context.Context) ([]credentials.Issued, error) {
 	return c.many(ctx, "WHERE i.state = $1 ORDER BY i.id", credentials.Draft)

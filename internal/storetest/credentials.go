@@ -358,7 +358,7 @@ func issuedSeen(t *testing.T, s CredentialsStore) {
 func issuedEvidence(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
 	c, r := cardDraft(list, 1), draft(list, 2)
-	r.Case = c.Case
+	r.Case, r.Matched = c.Case, true
 	for _, d := range []credentials.Issued{c, r} {
 		reserve(t, s, d)
 	}
@@ -377,6 +377,11 @@ func issuedEvidence(t *testing.T, s CredentialsStore) {
 		ID: r.ID, Sealed: []byte("x"), Receipt: []byte("reply"), Answers: []credentials.Answer{{ID: c.ID, Value: credentials.AnswerMission, Reply: r.ID}},
 	}, Entry(t, c.Case)))
 	same(t, "an answer", shown(), approval.Change{List: list, Index: 1, Card: []byte("card"), Reply: []byte("reply")})
+	same(t, "not over", len(get[[]credentials.Issued](t)(s.Over(ctx, r.ValidUntil.AddDate(0, 0, -1)))), 0)
+	over := get[[]credentials.Issued](t)(s.Over(ctx, r.ValidUntil))
+	if len(over) != 1 || over[0].ID != r.ID {
+		t.Errorf("over: %v", over)
+	}
 	act, err := approval.New(NewID(), "status.resume", NewID(), "", struct{}{}, Day(1), time.Hour)
 	ok(t, err)
 	data, err := act.Bytes()
@@ -389,6 +394,7 @@ func issuedEvidence(t *testing.T, s CredentialsStore) {
 	same(t, "in use again", shown(), approval.Change{List: list, Index: 1, Card: []byte("card"), Reply: []byte("reply"), Act: data, Proofs: agreed.Proofs})
 	ok(t, s.Apply(ctx, nil, change(c.ID, credentials.Paused, credentials.Active), []credentials.Answer{{ID: c.ID}}, Entry(t, c.Case)))
 	same(t, "paused, and the answer taken back", shown(), approval.Change{List: list, Index: 1, Card: []byte("card")})
+	same(t, "over, and wanted by no card", len(get[[]credentials.Issued](t)(s.Over(ctx, r.ValidUntil))), 0)
 	_, err = s.Evidence(ctx, list, []uint32{9})
 	is(t, "a place of nobody", err, credentials.ErrNotFound)
 }
