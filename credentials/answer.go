@@ -122,11 +122,12 @@ func (is *Issuer) confirming(ctx context.Context, related []Issued) (all []confi
 	return all, nil
 }
 
-// silenced tells whether a reply of an agency stands contested that confirmed somebody:
-// then no other one of it does, so that a contest is not answered by answering again.
+// silenced tells whether an answer of an agency stands contested in a case, whatever it
+// says and also if it is out of use: then nothing of that agency confirms anybody in it, so
+// that a contest is not answered by withdrawing, or by answering again.
 func silenced(related []Issued, agency string) bool {
 	return slices.ContainsFunc(related, func(r Issued) bool {
-		return r.Agency == agency && r.Matched && r.Contested != "" && r.State != Withdrawn
+		return r.Agency == agency && r.Contested != ""
 	})
 }
 

@@ -35,8 +35,8 @@ func (o Objection) Valid() bool {
 }
 
 // Contest takes an answer of another agency off, for those whose case it is in: no card is
-// confirmed by it, nor by what its agency answers again, until the contest is taken back or
-// the answer is withdrawn. It changes nothing of what was signed and only takes away. To
+// confirmed by it, nor by anything else that its agency answers in the case, until the
+// contest is taken back. Withdrawing the answer does not end it. It changes nothing of what was signed and only takes away. To
 // everybody else there is no such answer; ErrConflict for what is none, or is out of use.
 // Doing it twice is done once.
 func (is *Issuer) Contest(ctx context.Context, by audit.Actor, id ID, why Objection) (Issued, error) {
@@ -55,8 +55,9 @@ func (is *Issuer) Contest(ctx context.Context, by audit.Actor, id ID, why Object
 	})
 }
 
-// TakeContestBack ends a contest. What the answer confirms it confirms again, as far as it
-// would now.
+// TakeContestBack ends a contest, also of what was withdrawn since. What its agency
+// confirms it confirms again, as far as it would now, once no other answer of it is
+// contested in the case.
 func (is *Issuer) TakeContestBack(ctx context.Context, by audit.Actor, id ID) (Issued, error) {
 	return is.contest(ctx, by, id, "", func(Issued) error { return nil })
 }

@@ -293,6 +293,33 @@ func TestContested(t *testing.T) {
 	}
 }
 
+// TestContestIsNotEvaded: an agency whose answer is contested confirms nobody in the case,
+// whether that answer matched or not, and whether it is withdrawn or said again, until the
+// desk takes back the contest of each.
+func TestContestIsNotEvaded(t *testing.T) {
+	for _, answer := range []string{"matched", "not_found"} {
+		g := newGreen(t)
+		body := orderOf(t, &claims.Reply{
+			Answer: answer, Mission: private.New("Embassy (made up)"), MissionState: "ETH", Date: claims.NewDay(time.Now()), Channel: "account",
+		})
+		body["about"] = g.screening
+		first := g.reply(g.embassy, body)
+		contest := func(id string) string { return "/api/v1/attestations/" + id + "/contest" }
+		g.into(g.call(g.keeper, "POST", contest(first), map[string]string{"reason": "another_person"}), 200, nil)
+		second := g.says(g.embassy, "ETH")
+		g.shows(answer+", contested and said again", "unconfirmed", "")
+		g.into(g.call(g.embassy, "POST", "/api/v1/attestations/"+first+"/status", map[string]string{"action": "withdraw", "reason": "mistake"}), 200, nil)
+		g.shows(answer+", withdrawn", "unconfirmed", "")
+		g.says(g.embassy, "ETH")
+		g.shows(answer+", withdrawn and said again", "unconfirmed", "")
+		g.into(g.call(g.keeper, "POST", contest(second), map[string]string{"reason": "other"}), 200, nil)
+		g.into(g.call(g.keeper, "DELETE", contest(first), nil), 204, nil)
+		g.shows(answer+", one of two taken back", "unconfirmed", "")
+		g.into(g.call(g.keeper, "DELETE", contest(second), nil), 204, nil)
+		g.shows(answer+", taken back by the desk", "confirmed", "mission_of_nationality")
+	}
+}
+
 // TestContestTurnsNothingGreen: contesting, and taking that back, of answers that confirm
 // nobody.
 func TestContestTurnsNothingGreen(t *testing.T) {

@@ -16,9 +16,9 @@ import (
 	"github.com/safeconduct/safeconduct/internal/files"
 )
 
-// judgedBy is the rule by which it is decided whose answer confirms: 2 is that of decision
-// 0058. What was judged by another one is judged anew, once.
-const judgedBy = 2
+// judgedBy is the rule by which it is decided whose answer confirms: 3 is that of decision
+// 0058, by which a contest is ended by the desk alone. What was judged by another one is judged anew, once.
+const judgedBy = 3
 
 // judged is what an agency was when its answers were judged, as far as that decides what
 // they confirm.
