@@ -192,7 +192,7 @@ func TestPublishRefusedAlone(t *testing.T) {
 		if i == 0 || i == 5 {
 			want = credentials.AnswerNone
 		}
-		j.shows(fmt.Sprintf("card %d", i), c, statuslist.Valid, uint8(want))
+		j.shows(fmt.Sprintf("card %d", i), c, statuslist.Valid, want)
 	}
 	j.published()
 	j.sees = nil

@@ -151,6 +151,7 @@ func TestConsent(t *testing.T) {
 		{"police of her state, not safe", police, func(g *vault.Order) { g.SafeWithState = "no" }, vault.ErrConsent},
 		{"police where she is, not asked", host, func(g *vault.Order) { g.SafeWithState = "" }, nil},
 		{"purpose", w.second, func(g *vault.Order) { g.Purpose = "curiosity" }, invalid.ErrInput},
+		{"what takes no word of hers", w.second, func(g *vault.Order) { g.Purpose = "danger_to_life" }, invalid.ErrInput},
 		{"no parts", w.second, func(g *vault.Order) { g.Parts = nil }, invalid.ErrInput},
 		{"a part that nobody knows", w.second, func(g *vault.Order) { g.Parts = []vault.Part{"everything"} }, invalid.ErrInput},
 		{"a part twice", w.second, func(g *vault.Order) { g.Parts = []vault.Part{vault.PartPages, vault.PartPages} }, invalid.ErrInput},

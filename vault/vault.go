@@ -22,6 +22,9 @@
 // acts, and each reading, is an entry of the holder's history, written in the
 // transaction of the act or before anything is released.
 //
+// It has many exported names because what a holder says, how that stands, how a record is
+// opened and what that takes are closed lists, each of whose values has a name.
+//
 // The package leaves to others: keeping rows, key files and objects ([Store],
 // [Keyring], [Blobs]), agency keys ([KeyKeeper]), who is a member of what,
 // which card belongs to which case, attestations and their withdrawal, telling

@@ -247,6 +247,7 @@ func (a Ask) check(today time.Time) *invalid.Checker {
 	var c invalid.Checker
 	c.Agency("/agency", a.Agency, invalid.Required)
 	a.Purpose.check(&c)
+	c.Must(a.Purpose != claims.PurposeDanger, "/purpose", invalid.CodeNotAllowed, "is what two people open for without her")
 	checkParts(&c, a.Parts)
 	c.Must(a.Readings >= 0 && a.Readings <= maxReadings, "/readings", invalid.CodeRange, "is from 0 to 10")
 	c.OneOf("/circumstance", a.Circumstance, claims.Values("circumstance"), invalid.Required)

@@ -416,13 +416,13 @@ func (e DocumentKind) Valid() bool {
 
 // Defines values for EmergencyOrderPurpose.
 const (
-	DangerToLife EmergencyOrderPurpose = "danger_to_life"
+	EmergencyOrderPurposeDangerToLife EmergencyOrderPurpose = "danger_to_life"
 )
 
 // Valid indicates whether the value is a known member of the EmergencyOrderPurpose enum.
 func (e EmergencyOrderPurpose) Valid() bool {
 	switch e {
-	case DangerToLife:
+	case EmergencyOrderPurposeDangerToLife:
 		return true
 	default:
 		return false
@@ -654,6 +654,7 @@ func (e ProgramState) Valid() bool {
 // Defines values for Purpose.
 const (
 	PurposeConfirmIdentity Purpose = "confirm_identity"
+	PurposeDangerToLife    Purpose = "danger_to_life"
 	PurposeLegalAid        Purpose = "legal_aid"
 	PurposeMedical         Purpose = "medical"
 	PurposeProtection      Purpose = "protection"
@@ -666,6 +667,8 @@ const (
 func (e Purpose) Valid() bool {
 	switch e {
 	case PurposeConfirmIdentity:
+		return true
+	case PurposeDangerToLife:
 		return true
 	case PurposeLegalAid:
 		return true
@@ -1298,9 +1301,11 @@ type CodeOpeningOrder struct {
 	Code private.String `json:"code"`
 
 	// Number As it is printed on her card; any decimal digits, spaces and dashes
-	Number  private.String `json:"number"`
-	Parts   OpenedParts    `json:"parts"`
-	Purpose Purpose        `json:"purpose"`
+	Number private.String `json:"number"`
+	Parts  OpenedParts    `json:"parts"`
+
+	// Purpose `danger_to_life` is what two people open for without her: no grant is for it
+	Purpose Purpose `json:"purpose"`
 
 	// Record 128 random bits in lower-case hex
 	Record ID `json:"record"`
@@ -1341,12 +1346,14 @@ type Consent struct {
 	Kind ConsentKind `json:"kind"`
 
 	// Language In which she was asked; empty where nothing was read to her
-	Language string  `json:"language"`
-	Method   string  `json:"method,omitempty,omitzero"`
-	Mission  bool    `json:"mission,omitempty,omitzero"`
-	OwnState bool    `json:"own_state,omitempty,omitzero"`
-	Parts    Parts   `json:"parts,omitempty,omitzero"`
-	Purpose  Purpose `json:"purpose,omitempty,omitzero"`
+	Language string `json:"language"`
+	Method   string `json:"method,omitempty,omitzero"`
+	Mission  bool   `json:"mission,omitempty,omitzero"`
+	OwnState bool   `json:"own_state,omitempty,omitzero"`
+	Parts    Parts  `json:"parts,omitempty,omitzero"`
+
+	// Purpose `danger_to_life` is what two people open for without her: no grant is for it
+	Purpose Purpose `json:"purpose,omitempty,omitzero"`
 
 	// Readings How many readings the holder leaves for the agency, which it takes without her; then the last day is at most 14 days from today. 0 is none: each is opened by her code, at a counter
 	Readings ReadingsLeft `json:"readings,omitempty,omitzero"`
@@ -1459,7 +1466,9 @@ type ConsentQuestion struct {
 	// Language BCP 47
 	Language Language `json:"language"`
 	Parts    Parts    `json:"parts"`
-	Purpose  Purpose  `json:"purpose"`
+
+	// Purpose `danger_to_life` is what two people open for without her: no grant is for it
+	Purpose Purpose `json:"purpose"`
 
 	// Readings How many readings the holder leaves for the agency, which it takes without her; then the last day is at most 14 days from today. 0 is none: each is opened by her code, at a counter
 	Readings ReadingsLeft `json:"readings,omitempty,omitzero"`
@@ -1687,8 +1696,10 @@ type Grant struct {
 	Consent ID `json:"consent,omitempty,omitzero"`
 
 	// ID Another one whenever the grant is given again: what was open by the one before is over then
-	ID      ID      `json:"id"`
-	Parts   Parts   `json:"parts"`
+	ID    ID    `json:"id"`
+	Parts Parts `json:"parts"`
+
+	// Purpose `danger_to_life` is what two people open for without her: no grant is for it
 	Purpose Purpose `json:"purpose"`
 
 	// Readings How many readings the holder leaves for the agency, which it takes without her; then the last day is at most 14 days from today. 0 is none: each is opened by her code, at a counter
@@ -1722,8 +1733,10 @@ type GrantOrder struct {
 	Parts   Parts       `json:"parts"`
 
 	// Proof Either `number` and `code` of a card of hers in use, by which the service has it sign and forgets the code; or what a device signed that read the card: `card_handle`, `device`, `minute` and `signature`.
-	Proof   ConsentProof `json:"proof"`
-	Purpose Purpose      `json:"purpose"`
+	Proof ConsentProof `json:"proof"`
+
+	// Purpose `danger_to_life` is what two people open for without her: no grant is for it
+	Purpose Purpose `json:"purpose"`
 
 	// Readings How many readings the holder leaves for the agency, which it takes without her; then the last day is at most 14 days from today. 0 is none: each is opened by her code, at a counter
 	Readings ReadingsLeft `json:"readings,omitempty,omitzero"`
@@ -1891,8 +1904,10 @@ type Language = string
 
 // LeftOpeningOrder defines model for LeftOpeningOrder.
 type LeftOpeningOrder struct {
-	Parts   OpenedParts `json:"parts"`
-	Purpose Purpose     `json:"purpose"`
+	Parts OpenedParts `json:"parts"`
+
+	// Purpose `danger_to_life` is what two people open for without her: no grant is for it
+	Purpose Purpose `json:"purpose"`
 
 	// Record 128 random bits in lower-case hex
 	Record ID `json:"record"`
@@ -1966,9 +1981,11 @@ type OpeningOrder struct {
 	Minute int64 `json:"minute"`
 
 	// Nonce base64url without padding (RFC 4648 §5)
-	Nonce   Base64URL   `json:"nonce"`
-	Parts   OpenedParts `json:"parts"`
-	Purpose Purpose     `json:"purpose"`
+	Nonce Base64URL   `json:"nonce"`
+	Parts OpenedParts `json:"parts"`
+
+	// Purpose `danger_to_life` is what two people open for without her: no grant is for it
+	Purpose Purpose `json:"purpose"`
 
 	// Record 128 random bits in lower-case hex
 	Record ID `json:"record"`
@@ -2157,7 +2174,7 @@ type PublicationOrder struct {
 	Emergency bool `json:"emergency,omitempty,omitzero"`
 }
 
-// Purpose defines model for Purpose.
+// Purpose `danger_to_life` is what two people open for without her: no grant is for it
 type Purpose string
 
 // QuotaOrder defines model for QuotaOrder.
