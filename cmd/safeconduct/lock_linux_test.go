@@ -195,10 +195,14 @@ func TestLockedSigner(t *testing.T) {
 		return len(names) == 0
 	})
 	// Whoever may ask it, without what two people have signed, has no key.
-	out, err := exec.CommandContext(t.Context(), program(t), "key", "list", "--dir", s.dir).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "put away") {
-		t.Errorf("a command that needs a key: %v\n%s", err, out)
-	}
+	// It answers so once the process without keys has begun.
+	waitFor(t, "the signer says that its keys are put away", func() bool {
+		out, err := exec.CommandContext(t.Context(), program(t), "key", "list", "--dir", s.dir).CombinedOutput()
+		if err == nil {
+			t.Errorf("a command that needs a key: %s", out)
+		}
+		return err == nil || strings.Contains(string(out), "put away")
+	})
 
 	opensAgain := func() {
 		t.Helper()

@@ -297,11 +297,8 @@ func TestOwnStateTakesThree(t *testing.T) {
 			return d.consents(d.with(d.ngo), d.document, order)
 		}
 		d.wants(with+", not asked", ask(func(o map[string]any) { delete(o, "safe_if_state_knows") }), 422, "input_refused")
-		for _, no := range []string{"no", "unsure"} {
-			d.wants(with+", "+no, ask(func(o map[string]any) { o["safe_if_state_knows"] = no }), 422, "consent_missing")
-		}
 		d.wants(with+", she does not want it", ask(func(o map[string]any) { o["mission"] = false }), 422, "consent_missing")
-		d.wants(with+", held, one agency", ask(func(o map[string]any) { o["circumstance"] = "detained" }), 422, "consent_missing")
+		d.wants(with+", held, one agency", ask(func(o map[string]any) { o["circumstance"] = "detained" }), 422, "input_refused")
 		d.wants(with+", held, for a month", ask(func(o map[string]any) {
 			o["circumstance"], o["second_agency"], o["until"] = "detained", river, claims.NewDay(time.Now()).Add(30)
 		}), 422, "input_refused")
@@ -341,6 +338,13 @@ func TestOwnStateTakesThree(t *testing.T) {
 			t.Errorf("%s is not shared what two of two agencies have agreed to", with)
 		}
 		d.into(d.call(d.ngo, "DELETE", d.document+"/grants/"+d.agency[with], nil), 204, nil)
+	}
+	for _, with := range []string{"Police", "Ministry", "Embassy"} {
+		for _, says := range []string{"no", "unsure", "yes"} { // a yes of the day of her no, too
+			order := grantTo(d.agency[with])
+			order["safe_if_state_knows"] = says
+			d.wants(with+", "+says, d.consents(d.with(d.ngo), d.document, order), 422, "consent_missing")
+		}
 	}
 }
 

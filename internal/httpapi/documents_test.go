@@ -122,10 +122,7 @@ func TestSafetyQuestion(t *testing.T) {
 	for _, record := range []string{document, at} {
 		for _, with := range []string{"Police", "Embassy"} {
 			refused("not asked", share(record, with, nil), "input_refused", "/safe_if_state_knows")
-			for _, no := range []string{"no", "unsure"} {
-				refused(no, share(record, with, map[string]any{"safe_if_state_knows": no}), "consent_missing", "")
-			}
-			refused("detained", share(record, with, map[string]any{"safe_if_state_knows": "yes", "circumstance": "detained"}), "consent_missing", "")
+			refused("detained", share(record, with, map[string]any{"safe_if_state_knows": "yes", "circumstance": "detained"}), "input_refused", "/second_agency")
 			w.into(share(record, with, map[string]any{"safe_if_state_knows": "yes"}), 201, nil)
 			refused("renewed, not asked", share(record, with, nil), "input_refused", "/safe_if_state_knows")
 		}
@@ -141,6 +138,23 @@ func TestSafetyQuestion(t *testing.T) {
 		refused("signed no", share(record, "Police", yes), "consent_missing", "")
 		refused("signed no", share(record, "Embassy", yes), "consent_missing", "")
 		refused("not in what she signed", share(record, "Lawyers", nil), "consent_missing", "")
+	}
+
+	// So does what she answers, and the next worker hears of it.
+	for _, no := range []string{"no", "unsure"} {
+		at, document = w.keeps(ngo, map[string]any{"kind": "PASSPORT", "issuing_state": "ETH"})
+		for _, with := range []string{"Police", "Embassy"} {
+			refused(no, share(document, with, map[string]any{"safe_if_state_knows": no}), "consent_missing", "")
+			refused("yes, a minute later", share(document, with, yes), "consent_missing", "")
+		}
+		var said struct {
+			Consents []struct {
+				Safe string `json:"safe_if_state_knows"`
+			}
+		}
+		if w.into(w.call(ngo, "GET", at+"/consents", nil), 200, &said); len(said.Consents) != 1 || said.Consents[0].Safe != no {
+			t.Errorf("kept %+v, want %s once", said, no)
+		}
 	}
 }
 
