@@ -328,7 +328,7 @@ func TestUnusualPictures(t *testing.T) {
 	}
 }
 
-// TestHostilePictures: bombs, polyglots and everything that is no picture.
+// TestHostilePictures is hostile case 39: bombs, polyglots and everything that is no picture.
 func TestHostilePictures(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -727,7 +727,8 @@ func TestAudience(t *testing.T) {
 	}
 }
 
-// Hostile case 21, and what is like it.
+// TestBinding is hostile case 96, and what is like it: what is wrong with a key binding, or
+// stands where one could be, is refused.
 func TestBinding(t *testing.T) {
 	w := newWorld(t)
 	want := sdjwt.Binding{Nonce: "nonce", Audience: "https://verifier.example"}
