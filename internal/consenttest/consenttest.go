@@ -57,12 +57,21 @@ type Vault interface {
 
 // Give asks for what is ordered and has it agreed to by everybody who has to.
 func Give(ctx context.Context, v Vault, by audit.Actor, o vault.Order) (vault.Shared, error) {
+	return GiveBy(ctx, v, by, o, CardID)
+}
+
+// GiveBy is Give with a card that is in use, which her own state's takes.
+func GiveBy(ctx context.Context, v Vault, by audit.Actor, o vault.Order, card string) (vault.Shared, error) {
 	q, err := v.AskConsent(ctx, by, o.Ask)
 	if err != nil {
 		return vault.Shared{}, err
 	}
 	o.Nonce, o.Text = q.Nonce, q.SHA256
-	given, proposed, err := v.Share(ctx, by, o, Signs)
+	given, proposed, err := v.Share(ctx, by, o, func(ctx context.Context, message []byte) (vault.Proof, error) {
+		p, err := Signs(ctx, message)
+		p.Card = card
+		return p, err
+	})
 	if err != nil || proposed == nil {
 		return given, err
 	}

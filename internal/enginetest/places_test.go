@@ -144,7 +144,7 @@ func (a *attacked) otherCase(nationality string, by audit.Actor, reply *claims.R
 	if reply == nil {
 		return printed.ID, ""
 	}
-	a.share(made.ID, by)
+	a.share(made.ID, by, printed.ID)
 	reply.Mission, reply.Date = private.New("Embassy"), claims.NewDay(rowsNow())
 	mission := a.mission
 	a.mission = by

@@ -180,10 +180,10 @@ func (a *attacked) answer(o credentials.Order) credentials.ID {
 	return made.ID
 }
 
-// share shares a record of the NGO's, as its holder agreed.
-func (a *attacked) share(record string, to audit.Actor) {
+// share shares a record of the NGO's, as its holder agreed with a card of hers.
+func (a *attacked) share(record string, to audit.Actor, card credentials.ID) {
 	a.t.Helper()
-	_, err := consenttest.Give(a.t.Context(), a.s.Vault, a.ngo, consenttest.Order(record, to.Agency, rowsNow(), 30))
+	_, err := consenttest.GiveBy(a.t.Context(), a.s.Vault, a.ngo, consenttest.Order(record, to.Agency, rowsNow(), 30), string(card))
 	a.ok(err)
 }
 
@@ -209,14 +209,14 @@ func (a *attacked) fill() {
 	kept, err := a.s.Vault.AddDocument(ctx, a.ngo, a.case_, d)
 	a.ok(err)
 	a.document = kept.ID
-	for _, to := range []audit.Actor{a.other, a.mission} {
-		for _, record := range []string{a.case_, a.document} {
-			a.share(record, to)
-		}
-	}
 	identity := &claims.IdentityClaim{Names: []claims.Name{{Script: "Latn", Full: private.New("MADE UP"), Type: "used"}}, Assurance: "self_asserted", ClaimStatus: "open"}
 	a.identity = a.issue(a.ngo, credentials.Order{Case: a.case_, Claims: identity})
 	a.card = a.print()
+	for _, to := range []audit.Actor{a.other, a.mission} {
+		for _, record := range []string{a.case_, a.document} {
+			a.share(record, to, a.card)
+		}
+	}
 	a.open(a.other)
 	a.cardOfTomorrow = a.print()
 	a.reply = a.answer(credentials.Order{About: a.identity, Claims: &claims.Reply{
