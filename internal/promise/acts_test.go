@@ -641,6 +641,10 @@ func (p *play) share(i int, a act) {
 		if len(forbids) == 0 {
 			p.found = append(p.found, fault{act: i, answer: got.String()})
 		}
+		// That it is not safe is kept also where it is refused for that.
+		if g.Said.Unsafe && (asked.Own || to.Class == "x_DiplomaticMission") {
+			p.model.Recorded(g.Said)
+		}
 	}
 }
 
