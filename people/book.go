@@ -188,7 +188,7 @@ func (r *Roster) AskByRoot(ctx context.Context, do string, what any) (Request, e
 		return Request{}, err
 	}
 	q := Request{Act: act, State: Waits}
-	if err := r.cfg.Store.AddRequest(ctx, q, Pressing(s.TakesAway(act)), entry); err != nil {
+	if err := r.cfg.Store.AddRequest(ctx, q, Pressing(s.TakesAway(act)), nil, entry); err != nil {
 		return Request{}, fmt.Errorf("store the request: %w", err)
 	}
 	return q, nil

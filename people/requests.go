@@ -65,7 +65,9 @@ const ToldFor = 30 * 24 * time.Hour
 // proven by what is in it.
 type Requests interface {
 	// AddRequest writes one. One that presses is written also while the log has stopped.
-	AddRequest(ctx context.Context, r Request, presses Pressing, log ...audit.Entry) error
+	// ErrExists, and nothing is written, where one that waits to do the same is asked for
+	// already, as asked says of it, which is nil where there may be any number.
+	AddRequest(ctx context.Context, r Request, presses Pressing, asked func(waits Request) bool, log ...audit.Entry) error
 	// Request returns one. ErrNotFound if there is none.
 	Request(ctx context.Context, id string) (Request, error)
 	// Waiting returns those that wait and are not over at a time, oldest first.
@@ -145,11 +147,27 @@ func (r *Roster) AskSealed(ctx context.Context, by audit.Actor, do, agency strin
 		return Request{}, err
 	}
 	q := Request{Act: act, State: Waits, Sealed: sealed}
-	if err := r.cfg.Store.AddRequest(ctx, q, Pressing(s.TakesAway(act)), entry); err != nil {
+	if err := r.cfg.Store.AddRequest(ctx, q, Pressing(s.TakesAway(act)), askedBefore(act), entry); err != nil {
 		return Request{}, fmt.Errorf("store the request: %w", err)
 	}
 	return q, nil
 }
+
+// askedBefore finds what is asked for one at a time: to open a record once more today, by
+// whomever of the agency. nil for all else.
+func askedBefore(act approval.Act) func(waits Request) bool {
+	var now roster.Again
+	if act.Do != roster.DoAgain || act.Read(&now) != nil {
+		return nil
+	}
+	return func(q Request) bool {
+		var before roster.Again
+		return q.Act.Read(&before) == nil && before.Record == now.Record && before.Reader == now.Reader && sameDay(askedAt(q.Act), askedAt(act))
+	}
+}
+
+// askedAt is when it was asked to open a record once more.
+func askedAt(act approval.Act) time.Time { return time.Unix(act.Expires, 0).Add(-againLife) }
 
 // mayAsk lets a person ask for what she may agree to, and a program for what its role
 // may manage. More cards, and to open a record once more, an agency asks for itself, and
@@ -429,8 +447,7 @@ func (r *Roster) Again(ctx context.Context, agency, record string) (n int, err e
 	}
 	for _, q := range all {
 		var a roster.Again
-		asked := time.Unix(q.Act.Expires, 0).Add(-againLife)
-		if q.State != Done || q.Act.Do != roster.DoAgain || q.Act.Read(&a) != nil || a.Reader != agency || a.Record != record || !sameDay(asked, now) {
+		if q.State != Done || q.Act.Do != roster.DoAgain || q.Act.Read(&a) != nil || a.Reader != agency || a.Record != record || !sameDay(askedAt(q.Act), now) {
 			continue
 		}
 		if r.Holds(ctx, q.Act, q.Proofs) == nil {

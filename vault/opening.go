@@ -565,6 +565,31 @@ func (v *Vault) TellOpened(ctx context.Context, by audit.Actor, record string, p
 	return nil
 }
 
+// AskAgain is where a record is of which the actor's agency has spent the day's openings,
+// so that it may ask for one more. ErrMayOpen if it has some, also one that it was let and
+// has not taken.
+func (v *Vault) AskAgain(ctx context.Context, by audit.Actor, record string) (caseID, keeper string, err error) {
+	r, _, err := v.shared(ctx, by, record)
+	if err != nil {
+		return "", "", err
+	}
+	grants, err := v.allowed(ctx, r, by.Agency)
+	if err != nil {
+		return "", "", err
+	}
+	again, err := v.again(ctx, by.Agency, r.ID)
+	if err != nil {
+		return "", "", fmt.Errorf("vault: how often was it let: %w", err)
+	}
+	spent := slices.ContainsFunc(grants, func(g Shared) bool {
+		return (g.Record == r.ID || r.ID == r.Case) && g.OpenedOn.Equal(v.today()) && g.Opened >= openingsADay+again
+	})
+	if !spent {
+		return "", "", ErrMayOpen
+	}
+	return r.Case, r.Agency, nil
+}
+
 // TellAgain writes into the history of a case that somebody of its agency has let another
 // one open a record once more today.
 func (v *Vault) TellAgain(ctx context.Context, by audit.Actor, record, reader, asked string) error {

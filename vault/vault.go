@@ -97,6 +97,9 @@ var (
 	// once more somebody of the agency that keeps it has to say yes.
 	ErrAgain = errors.New("vault: the record was opened often enough today")
 
+	// ErrMayOpen says that a record can be opened today without anybody's yes.
+	ErrMayOpen = errors.New("vault: the record may be opened still today")
+
 	// ErrBudget says that today's look-ups are spent.
 	ErrBudget = errors.New("vault: no look-ups are left today")
 

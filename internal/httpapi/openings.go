@@ -118,10 +118,11 @@ func (s *Server) OpenLeft(asked context.Context, r api.OpenLeftRequestObject) (a
 	return api.OpenLeft201JSONResponse{OpenedJSONResponse: openedUntil(expires)}, nil
 }
 
-// OpenAgain asks the agency that keeps a record whether it may be opened once more today.
+// OpenAgain asks the agency that keeps a record whether it may be opened once more today:
+// when it no longer may, and one at a time.
 func (s *Server) OpenAgain(ctx context.Context, r api.OpenAgainRequestObject) (api.OpenAgainResponseObject, error) {
 	ctx, by := acting(ctx)
-	caseID, keeper, err := s.cfg.Vault.Shared(ctx, by, r.Body.Record)
+	caseID, keeper, err := s.cfg.Vault.AskAgain(ctx, by, r.Body.Record)
 	if err != nil {
 		return nil, err
 	}

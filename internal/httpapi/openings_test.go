@@ -286,11 +286,22 @@ func TestLeft(t *testing.T) {
 }
 
 // TestReadAgain: after three openings on a day the next waits for the yes of one person of
-// the agency that keeps the record, and that yes is for one.
+// the agency that keeps the record, and that yes is for one. Nobody asks for it before, nor
+// twice: however many ask, the desk has one request.
 func TestReadAgain(t *testing.T) {
 	c := newCounter(t)
 	c.begins()
+	asks := func(who *browser) answer {
+		return who.call("POST", "/api/v1/openings/again", map[string]string{"record": c.record})
+	}
+	early := func(what string) {
+		t.Helper()
+		if got := asks(c.worker); got.status != http.StatusConflict || got.code() != "state_conflict" {
+			t.Errorf("%s: %d %s", what, got.status, got.body)
+		}
+	}
 	for range 3 {
+		early("asked while there are readings")
 		c.into(c.byCode(c.worker), 201, nil)
 	}
 	refused := func(what string) {
@@ -301,7 +312,27 @@ func TestReadAgain(t *testing.T) {
 	}
 	refused("a fourth")
 	var out asked
-	c.into(c.worker.call("POST", "/api/v1/openings/again", map[string]string{"record": c.record}), 202, &out)
+	many := make([]answer, 8)
+	var wg sync.WaitGroup
+	for i := range many {
+		wg.Go(func() { many[i] = asks([]*browser{c.worker, c.colleague}[i%2]) })
+	}
+	wg.Wait()
+	waiting := 0
+	for _, got := range many {
+		switch got.status {
+		case http.StatusAccepted:
+			waiting++
+			c.into(got, 202, &out)
+		case http.StatusConflict:
+		default:
+			t.Errorf("asked at once: %d %s", got.status, got.body)
+		}
+	}
+	if waiting != 1 {
+		t.Errorf("%d of 8 wait", waiting)
+	}
+	early("asked once more")
 	refused("it was asked for")
 	if out.Request.Mine {
 		t.Error("who asks agrees")
@@ -311,8 +342,10 @@ func TestReadAgain(t *testing.T) {
 		t.Errorf("a colleague whose case it is not is asked: %d", got.status)
 	}
 	c.desk.agreed(out.Request, "done")
+	early("it was let")
 	c.into(c.byCode(c.colleague), 201, nil)
 	refused("a fifth")
+	c.into(asks(c.colleague), 202, nil)
 	var history struct{ Entries []struct{ Kind string } }
 	c.into(c.call(c.keeper, "GET", c.at+"/history", nil), 200, &history)
 	n := 0

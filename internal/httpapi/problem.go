@@ -148,6 +148,7 @@ var faults = []struct {
 	{vault.ErrBeyond, fault{http.StatusForbidden, "opening.beyond_grant", "The record was shared for another purpose, or less of it"}},
 	{vault.ErrSpent, fault{http.StatusForbidden, "readings_spent", "None is left of the readings that the holder left for your agency"}},
 	{vault.ErrAgain, fault{http.StatusForbidden, "read_again", "The record was opened often enough today; ask the agency that keeps it to let it be opened once more"}},
+	{vault.ErrMayOpen, faultConflict},
 	{vault.ErrBudget, faultBudget},
 	{vault.ErrMediaType, faultMediaType},
 	{vault.ErrUnreadable, fault{http.StatusUnprocessableEntity, "image_unreadable", "The picture cannot be read; take or save it again"}},

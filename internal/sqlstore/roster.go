@@ -95,13 +95,25 @@ func rowOfRequest(r people.Request) (row requestRow, err error) {
 	return row, nil
 }
 
-// AddRequest writes a request.
-func (p *People) AddRequest(ctx context.Context, r people.Request, presses people.Pressing, log ...audit.Entry) error {
+// AddRequest writes a request. Transactions come one after the other, so that of two that
+// ask for the same at once the second finds the first.
+func (p *People) AddRequest(ctx context.Context, r people.Request, presses people.Pressing, asked func(waits people.Request) bool, log ...audit.Entry) error {
 	row, err := rowOfRequest(r)
 	if err != nil {
 		return err
 	}
 	return p.db.pressing(ctx, presses, log, func(tx *sql.Tx, h *heads) error {
+		if asked != nil {
+			waiting, err := list(ctx, tx, scanRequest, selectRequests+"WHERE what = $1 AND state = 'waits'", row.what)
+			if err != nil {
+				return err
+			}
+			for _, one := range waiting {
+				if q, err := one.read(); err == nil && asked(q) {
+					return people.ErrExists
+				}
+			}
+		}
 		_, err := tx.ExecContext(ctx, "INSERT INTO requests (id, act, proofs, state, change, expires, version, sealed, what) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 			row.id, row.act, row.proofs, string(row.State), int64(row.Change), row.expires, row.Version, bytesOrNone(row.Sealed), row.what) //nolint:gosec // counts one by one
 		if isTaken(err) {

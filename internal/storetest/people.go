@@ -65,11 +65,15 @@ func request(t *testing.T, life time.Duration) people.Request {
 func peopleRequests(t *testing.T, s PeopleStore) {
 	q, later := request(t, time.Hour), request(t, 2*time.Hour)
 	for _, one := range []people.Request{later, q} {
-		ok(t, s.AddRequest(t.Context(), one, false, Entry(t, "")))
+		ok(t, s.AddRequest(t.Context(), one, false, nil, Entry(t, "")))
 	}
-	is(t, "twice", s.AddRequest(t.Context(), q, false, Entry(t, "")), people.ErrExists)
+	third := request(t, time.Hour)
+	is(t, "asked for already", s.AddRequest(t.Context(), third, false, func(waits people.Request) bool { return waits.Act.ID == q.Act.ID }, Entry(t, "")), people.ErrExists)
+	_, err := s.Request(t.Context(), third.Act.ID)
+	is(t, "what was asked for already", err, people.ErrNotFound)
+	is(t, "twice", s.AddRequest(t.Context(), q, false, nil, Entry(t, "")), people.ErrExists)
 	same(t, "read", get[people.Request](t)(s.Request(t.Context(), q.Act.ID)), q)
-	_, err := s.Request(t.Context(), NewID())
+	_, err = s.Request(t.Context(), NewID())
 	is(t, "unknown", err, people.ErrNotFound)
 	same(t, "waiting", get[[]people.Request](t)(s.Waiting(t.Context(), Day(3))), []people.Request{q, later})
 	same(t, "when one is over", get[[]people.Request](t)(s.Waiting(t.Context(), Day(3).Add(time.Hour))), []people.Request{later})
@@ -109,7 +113,7 @@ func peopleBothOrNeither(t *testing.T, s PeopleStore) {
 	e, q := Entry(t, ""), request(t, time.Hour) // twice the same id
 	for name, change := range map[string]func(context.Context) error{
 		"change":  func(ctx context.Context) error { return s.AppendChange(ctx, 1, []byte("one"), false, e, e) },
-		"request": func(ctx context.Context) error { return s.AddRequest(ctx, q, false, e, e) },
+		"request": func(ctx context.Context) error { return s.AddRequest(ctx, q, false, nil, e, e) },
 	} {
 		if err := change(t.Context()); err == nil {
 			t.Errorf("%s: the log refused and the change went through", name)
