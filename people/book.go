@@ -58,13 +58,18 @@ func (r *Roster) State(ctx context.Context) (roster.State, error) {
 	if err := r.catchUp(ctx); err != nil {
 		return roster.State{}, err
 	}
+	return r.read(), nil
+}
+
+// read is the roster now as far as it was read; the book is locked.
+func (r *Roster) read() roster.State {
 	now := r.cfg.Now().Unix()
 	if v := r.book.view; v != nil && (len(v.Waiting) == 0 || now < v.Waiting[0].Counts) {
-		return v.Now(now), nil
+		return v.Now(now)
 	}
 	v := r.book.state.View(now)
 	r.book.view = &v
-	return v, nil
+	return v
 }
 
 // catchUp reads what was added since, here or by another process. It begins with

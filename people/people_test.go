@@ -52,18 +52,31 @@ func TestAuthenticateRefuses(t *testing.T) {
 		if who, err := o.Authenticate(t.Context(), token); !errors.Is(err, people.ErrUnauthenticated) || who != (audit.Actor{}) {
 			t.Errorf("%s: role %q, %v, want ErrUnauthenticated", name, who.Role, err)
 		}
+		if o.Knows(token) {
+			t.Errorf("%s: is one of the roster", name)
+		}
+	}
+	// Authenticate has read the roster of this moment, and Knows asks nobody.
+	knows := func(want bool) {
+		t.Helper()
+		if got := o.Knows(good); got != want {
+			t.Errorf("knows the token: %t, want %t", got, want)
+		}
 	}
 	_, err := o.Authenticate(t.Context(), good)
 	o.ok(err)
+	knows(true)
 	o.Do(roster.DoSuspendAgency, "", &roster.SuspendAgency{ID: ngo}, o.first)
 	_, err = o.Authenticate(t.Context(), good)
 	wantErr(t, "of a suspended agency", err, people.ErrUnauthenticated)
+	knows(false)
 	o.Do(roster.DoResumeAgency, "", &roster.ResumeAgency{ID: ngo}, o.first)
 	_, err = o.Authenticate(t.Context(), good)
 	o.ok(err)
 	o.now = o.now.Add(24 * time.Hour)
 	_, err = o.Authenticate(t.Context(), good)
 	wantErr(t, "when it is over", err, people.ErrUnauthenticated)
+	knows(false)
 }
 
 // TestWaitingEndsWithItsMaker: a device that waits for approval is let in, to hear

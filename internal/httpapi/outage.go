@@ -84,7 +84,7 @@ func (s *Server) authenticate(ctx context.Context, o *operation, token string) (
 		asking, cancel = context.WithTimeout(ctx, outagePatience)
 		defer cancel()
 	}
-	leave, err := s.unknown(ctx, token)
+	leave, err := s.unknownToken(ctx, token)
 	if err != nil {
 		return audit.Actor{}, err
 	}

@@ -221,19 +221,32 @@ func (s *Server) seat(c *gin.Context) {
 	c.Next()
 }
 
-// unknown is the door of those who bring a token or a session that was not let in lately:
-// a flood of made-up ones keeps nobody out who was, and costs the database no more than
-// the door lets through.
-func (s *Server) unknown(ctx context.Context, key string) (leave func(), err error) {
-	if _, known := s.actors.recall(key, s.cfg.Now()); known {
+// unknownToken is the door of tokens that were not let in here lately and that the roster
+// does not have: made-up ones, and those of devices that wait. It is judged before anything
+// is asked of the database. Whoever was let in by another process comes by no door.
+func (s *Server) unknownToken(ctx context.Context, token string) (leave func(), err error) {
+	if _, known := s.actors.recall(token, s.cfg.Now()); known || s.cfg.People.Knows(token) {
 		return func() {}, nil
 	}
-	d := s.doors[doorUnknown]
-	if err := spend(d.rate, s.cfg.Now(), 1); err != nil {
+	if err := s.madeUp(); err != nil {
 		return nil, err
 	}
-	return sit(ctx, d.seats)
+	return sit(ctx, s.doors[doorUnknown].seats)
 }
+
+// unknownSession has a session that was not let in here lately wait for a seat, no more:
+// another process may have let it in, which only its row says. One read by key is what it
+// costs, and how many are read at once is bounded; whoever waits has her turn.
+func (s *Server) unknownSession(ctx context.Context, key string) (known bool, leave func(), err error) {
+	if _, known := s.actors.recall(key, s.cfg.Now()); known {
+		return true, func() {}, nil
+	}
+	leave, err = sit(ctx, s.doors[doorUnknown].seats)
+	return false, leave, err
+}
+
+// madeUp takes one from the rate of what is made up.
+func (s *Server) madeUp() error { return spend(s.doors[doorUnknown].rate, s.cfg.Now(), 1) }
 
 // stretchLimiter lets each actor stretch one code at a time, and all of them as many as
 // this machine has cores: a code costs 64 MiB and a seventh of a second. Strangers have

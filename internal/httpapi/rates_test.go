@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,10 +13,12 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/safeconduct/safeconduct/internal/httpapi"
+	"github.com/safeconduct/safeconduct/internal/passkey"
+	"github.com/safeconduct/safeconduct/people"
 )
 
 // limited reports whether an answer says that there were too many, and when to try again.
-func limited(t *testing.T, a answer) bool {
+func limited(t testing.TB, a answer) bool {
 	t.Helper()
 	if a.status != http.StatusTooManyRequests {
 		return false
@@ -73,35 +76,75 @@ func TestRateOfAsker(t *testing.T) {
 }
 
 // TestMadeUpTokens is hostile case 90: a flood of tokens and sessions that nobody has is
-// stopped before it comes to the database, and keeps out nobody who was let in lately, nor
-// who signs in meanwhile.
+// slowed down, tokens before they come to the database, and keeps out nobody who was let in
+// lately, nor who signs in meanwhile.
 func TestMadeUpTokens(t *testing.T) {
 	w := newWorld(t, still(1e6, 1))
 	b := &browser{world: w, key: w.house.Keys[w.house.First]}
 	w.into(w.call(w.operator, "GET", "/api/v1/agencies", nil), 200, nil)
-	passed := 0
-	for i := range 200 {
-		token := "sc_" + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%032d", i))
-		made := comer{token: token}
-		if i%2 == 1 {
-			made = comer{browser: &browser{world: w, cookie: token}}
-		}
-		switch got := made.call(w, "GET", "/api/v1/agencies"); {
-		case limited(t, got):
-		case got.status == http.StatusUnauthorized:
-			passed++
-		default:
-			t.Fatalf("got %d %s", got.status, got.body)
-		}
-	}
-	if passed == 0 || passed > 41 {
-		t.Errorf("%d made-up tokens were asked about, want some and at most 41", passed)
-	}
+	w.madeUp()
 	w.into(w.call(w.operator, "GET", "/api/v1/agencies", nil), 200, nil)
 	w.into(b.signIn(), 201, nil)
 	w.into(b.call("GET", "/api/v1/sessions/self", nil), 200, nil)
 	if got := w.call("", "GET", "/api/v1/agencies", nil); got.status != http.StatusUnauthorized {
 		t.Errorf("without a token: %d %s", got.status, got.body)
+	}
+}
+
+// TestLetInElsewhere is hostile case 90: such a flood at one process keeps out nobody who
+// was let in by another one, a person, a program and a device.
+func TestLetInElsewhere(t *testing.T) {
+	w := newWorld(t, still(1e6, 1e6))
+	b := &browser{world: w, key: w.house.Keys[w.house.First]}
+	w.into(b.signIn(), 201, nil)
+	ngo := w.admit("Lotus", "NGO", "KHM", "caseworker")
+	device := w.device("Lotus")
+	cfg := w.cfg
+	cfg.StrangerRate = 1
+	var err error
+	if cfg.People, err = people.New(people.Config{Store: w.db.People(), Checker: passkey.Checker{RelyingParty: cfg.Passkeys}}); err != nil {
+		t.Fatal(err)
+	}
+	server, err := httpapi.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := httptest.NewServer(server)
+	t.Cleanup(there.Close)
+	at := func(r *http.Request) { r.URL.Host = strings.TrimPrefix(there.URL, "http://") }
+	w.madeUp(at)
+	w.into(b.call("GET", "/api/v1/sessions/self", nil, at), 200, nil)
+	w.into(w.call(ngo, "GET", "/api/v1/cases", nil, at), 200, nil)
+	w.into(w.call(device, "GET", "/api/v1/devices/self", nil, at), 200, nil)
+	later := w.admit("Bridge", "NGO", "THA", "caseworker")
+	w.into(w.call(ngo, "GET", "/api/v1/cases", nil, at), 200, nil) // reads the roster
+	w.into(w.call(later, "GET", "/api/v1/cases", nil, at), 200, nil)
+	w.into(b.call("DELETE", "/api/v1/sessions/self", nil), 204, nil)
+	if got := b.call("GET", "/api/v1/sessions/self", nil, at); got.status != http.StatusUnauthorized {
+		t.Errorf("a session that has ended: %d %s", got.status, got.body)
+	}
+}
+
+// madeUp brings tokens and sessions that nobody has, until most are refused unasked.
+func (w *world) madeUp(edit ...func(*http.Request)) {
+	w.t.Helper()
+	passed := 0
+	for i := range 200 {
+		token := "sc_" + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%032d", i))
+		made := comer{token: token}
+		if i%2 == 1 {
+			made = comer{browser: &browser{world: w, cookie: token[len("sc_"):]}}
+		}
+		switch got := w.ask(made, "GET", "/api/v1/agencies", nil, edit...); {
+		case limited(w.t, got):
+		case got.status == http.StatusUnauthorized:
+			passed++
+		default:
+			w.t.Fatalf("got %d %s", got.status, got.body)
+		}
+	}
+	if passed == 0 || passed > 41 {
+		w.t.Errorf("%d made-up tokens were asked about, want some and at most 41", passed)
 	}
 }
 

@@ -29,7 +29,7 @@ func (s *Server) signedIn(c *gin.Context) (audit.Actor, error) {
 	if !ok {
 		return audit.Actor{}, people.ErrUnauthenticated
 	}
-	leave, err := s.unknown(c.Request.Context(), sessionKey(token))
+	known, leave, err := s.unknownSession(c.Request.Context(), sessionKey(token))
 	if err != nil {
 		return audit.Actor{}, err
 	}
@@ -38,6 +38,11 @@ func (s *Server) signedIn(c *gin.Context) (audit.Actor, error) {
 	switch {
 	case errors.Is(err, signin.ErrNoSession):
 		s.actors.forget(sessionKey(token))
+		if !known {
+			if err := s.madeUp(); err != nil {
+				return audit.Actor{}, err
+			}
+		}
 		return audit.Actor{}, s.nobody(c.Request.Context())
 	case err != nil:
 		return audit.Actor{}, err

@@ -305,17 +305,18 @@ func (s *Sessions) read(ctx context.Context, token string) (Row, error) {
 	return r, s.judge(ctx, r)
 }
 
-// judge believes a row that we wrote, that is not over, and whose person is one.
+// judge believes a row that we wrote, that is not over, and whose person is one. One that
+// is over is not worth a question to the keystore.
 func (s *Sessions) judge(ctx context.Context, r Row) error {
+	now := s.now()
+	if now.Sub(r.Made) >= Lifetime || now.Sub(r.Seen) >= Idle {
+		return ErrNoSession
+	}
 	seal, err := s.seal(ctx, r)
 	if err != nil {
 		return err
 	}
 	if !hmac.Equal(seal, r.Seal) {
-		return ErrNoSession
-	}
-	now := s.now()
-	if now.Sub(r.Made) >= Lifetime || now.Sub(r.Seen) >= Idle {
 		return ErrNoSession
 	}
 	standing, err := s.cfg.Person(ctx, r.Person)
