@@ -36,9 +36,9 @@ func (o Objection) Valid() bool {
 
 // Contest takes an answer of another agency off, for those whose case it is in: no card is
 // confirmed by it, nor by anything else that its agency answers in the case, until the
-// contest is taken back. Withdrawing the answer does not end it. It changes nothing of what was signed and only takes away. To
-// everybody else there is no such answer; ErrConflict for what is none, or is out of use.
-// Doing it twice is done once.
+// contest is taken back. Withdrawing the answer does not end it. It changes nothing of what
+// was signed and only takes away. To everybody else there is no such answer; ErrConflict for
+// what is none, or is out of use. Doing it twice is done once.
 func (is *Issuer) Contest(ctx context.Context, by audit.Actor, id ID, why Objection) (Issued, error) {
 	if !why.Valid() {
 		return Issued{}, invalid.One("/reason", invalid.CodeNotInList, "is one of the listed reasons")

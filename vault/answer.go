@@ -21,14 +21,8 @@ func (v *Vault) Answers(ctx context.Context, by audit.Actor, caseID string) erro
 	case !errors.Is(err, ErrNotFound):
 		return err
 	}
-	r, err := v.store.Record(ctx, caseID)
-	if errors.Is(err, ErrNotFound) {
-		r, err = Record{Case: caseID}, nil // what is shared of it is looked for all the same
-	}
-	if err != nil {
-		return fmt.Errorf("vault: find a case: %w", err)
-	}
-	grants, err := v.allowed(ctx, r, by.Agency)
+	// Also of a case that never was: it takes as long as another agency's.
+	grants, err := v.allowed(ctx, caseID, by.Agency)
 	switch {
 	case err != nil:
 		return fmt.Errorf("vault: what is shared: %w", err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/card"
 )
 
 // erasureLabel separates the journal's authentication from other uses of the
@@ -185,5 +186,5 @@ func (v *Vault) replay(ctx context.Context, j Erasure) error {
 
 // message is what the key keeper authenticates.
 func (j Erasure) message() []byte {
-	return lengthPrefixed("", j.Case, j.Agency, strings.Join(j.Records, ","), j.Day.UTC().Format(time.DateOnly))
+	return card.LengthPrefixed("", j.Case, j.Agency, strings.Join(j.Records, ","), j.Day.UTC().Format(time.DateOnly))
 }

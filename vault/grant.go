@@ -182,14 +182,27 @@ func (v *Vault) sharedWith(ctx context.Context, by audit.Actor, wanted func(Shar
 	if err != nil {
 		return nil, err
 	}
-	var grants []Shared
+	return v.stillAllowedOf(ctx, all, wanted)
+}
+
+// allowed lists the grants of a case to an agency that are in force now.
+func (v *Vault) allowed(ctx context.Context, caseID, agency string) ([]Shared, error) {
+	all, err := v.live(v.store.Grants(ctx, caseID))
+	if err != nil {
+		return nil, err
+	}
+	return v.stillAllowedOf(ctx, all, func(g Shared) bool { return g.Agency == agency })
+}
+
+// stillAllowedOf keeps those grants that are wanted and that the holder's newest word allows.
+func (v *Vault) stillAllowedOf(ctx context.Context, all []Shared, wanted func(Shared) bool) (grants []Shared, err error) {
 	for _, g := range all {
 		if !wanted(g) {
 			continue
 		}
 		r, err := v.store.Record(ctx, g.Record)
 		if err == nil {
-			_, err = v.stillAllowed(ctx, r, g)
+			g, err = v.stillAllowed(ctx, r, g)
 		}
 		switch {
 		case err == nil:

@@ -14,6 +14,7 @@ import (
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/claims"
+	"github.com/safeconduct/safeconduct/credentials/card"
 	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/invalid"
 )
@@ -326,7 +327,7 @@ func (v *Vault) place(ctx context.Context, label, kind, state, number, birth str
 		return nil, ctx.Err()
 	}
 	salt := sha256.Sum256([]byte(label + v.network))
-	secret := lengthPrefixed("", kind, state, normalNumber(number), birth)
+	secret := card.LengthPrefixed("", kind, state, normalNumber(number), birth)
 	stretched := argon2.IDKey(secret, salt[:16], indexTime, v.indexMemory, 1, 32)
 	mac, err := v.keys.MAC(ctx, label, stretched)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -96,17 +95,6 @@ func OpeningMessage(o Opening, agency string) []byte {
 		asked.Parts = append(asked.Parts, string(p))
 	}
 	return asked.Message()
-}
-
-// lengthPrefixed is label ‖ for each field its length in four bytes ‖ field.
-// No two lists of fields give the same bytes.
-func lengthPrefixed(label string, fields ...string) []byte {
-	b := []byte(label)
-	for _, f := range fields {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(f))) //nolint:gosec // fields are far below 4 GiB
-		b = append(b, f...)
-	}
-	return b
 }
 
 // check lists what is wrong with an opening.
@@ -240,7 +228,7 @@ func (v *Vault) open(ctx context.Context, by audit.Actor, o Opening, like Opened
 	}
 	like.Case, like.Agency, like.Person, like.At = r.Case, by.Agency, by.ID, by.At
 	like.Purpose, like.Expires = o.Purpose, now.Add(openingLife).Truncate(time.Second)
-	grants, err := v.allowed(ctx, r, by.Agency)
+	grants, err := v.allowed(ctx, r.Case, by.Agency)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -548,10 +536,7 @@ func (v *Vault) shared(ctx context.Context, by audit.Actor, record string) (Reco
 // TellOpened writes into the history of a case, for its holder, that a record was opened
 // to the actor without her, why, and who agreed.
 func (v *Vault) TellOpened(ctx context.Context, by audit.Actor, record string, purpose Purpose, agreed []string) error {
-	if _, _, err := v.Shared(ctx, by, record); err != nil {
-		return err
-	}
-	r, err := v.store.Record(ctx, record)
+	r, _, err := v.shared(ctx, by, record)
 	if err != nil {
 		return err
 	}
@@ -573,7 +558,7 @@ func (v *Vault) AskAgain(ctx context.Context, by audit.Actor, record string) (ca
 	if err != nil {
 		return "", "", err
 	}
-	grants, err := v.allowed(ctx, r, by.Agency)
+	grants, err := v.allowed(ctx, r.Case, by.Agency)
 	if err != nil {
 		return "", "", err
 	}

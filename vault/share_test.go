@@ -271,6 +271,9 @@ func TestRenewedGrant(t *testing.T) {
 	} {
 		got, err := given()
 		w.ok(err)
+		for i := range got {
+			got[i].Card = "" // of the word, where that was asked
+		}
 		if len(got) != 1 || !reflect.DeepEqual(got[0], second) {
 			t.Errorf("grants %+v, want %+v", got, second)
 		}

@@ -31,7 +31,7 @@ const consentLabel = "safeconduct/consent/1"
 // its length in bytes in front of it as four bytes, big-endian. The label has no length in
 // front.
 func (c Consent) Message() []byte {
-	return lengthPrefixed(consentLabel, c.Nonce, c.Keeper, c.Agency, c.Record, c.Purpose, strings.Join(c.Parts, ","), c.Until,
+	return LengthPrefixed(consentLabel, c.Nonce, c.Keeper, c.Agency, c.Record, c.Purpose, strings.Join(c.Parts, ","), c.Until,
 		strconv.Itoa(c.Readings), fmt.Sprintf("%x", c.Text), strconv.FormatInt(c.Minute, 10))
 }
 

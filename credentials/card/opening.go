@@ -26,12 +26,12 @@ const openingLabel = "safeconduct/open/1"
 // record, purpose, parts joined by commas, and minute in decimal, each with its length in
 // bytes in front of it as four bytes, big-endian. The label has no length in front.
 func (o Opening) Message() []byte {
-	return lengthPrefixed(openingLabel, o.Nonce, o.Device, o.Agency, o.Record, o.Purpose, strings.Join(o.Parts, ","), strconv.FormatInt(o.Minute, 10))
+	return LengthPrefixed(openingLabel, o.Nonce, o.Device, o.Agency, o.Record, o.Purpose, strings.Join(o.Parts, ","), strconv.FormatInt(o.Minute, 10))
 }
 
-// lengthPrefixed is label ‖ for each field its length in four bytes ‖ field. No two lists
-// of fields give the same bytes.
-func lengthPrefixed(label string, fields ...string) []byte {
+// LengthPrefixed is label ‖ for each field its length in bytes as four bytes, big-endian ‖
+// field. No two lists of fields give the same bytes under one label.
+func LengthPrefixed(label string, fields ...string) []byte {
 	b := []byte(label)
 	for _, f := range fields {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(f))) //nolint:gosec // fields are far below 4 GiB

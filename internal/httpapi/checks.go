@@ -31,13 +31,13 @@ func (s *Server) Verify(ctx context.Context, r api.VerifyRequestObject) (api.Ver
 		s.cfg.Log.WarnContext(ctx, "no pack to judge with", "cause", err)
 	}
 	if notReady, ok := errors.AsType[*verifier.NotReadyError](err); ok {
-		return encodeVerdict(verifier.NotReadyVerdict(notReady)) // a device gives the reason too
+		return reveal(verifier.NotReadyVerdict(notReady).Show()) // a device gives the reason too
 	}
 	verdict, err := s.check(ctx, by.ID, pack, shown, s.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
-	return encodeVerdict(s.onlyAllowed(ctx, verdict))
+	return reveal(s.onlyAllowed(ctx, verdict).Show())
 }
 
 // presentation turns the body into what the verifier takes.
@@ -127,21 +127,27 @@ func (p paperAnswer) VisitAskPaperResponse(w http.ResponseWriter) error {
 // holds text about a person; the generated code would encode it again.
 type revealed []byte
 
-// VisitVerifyResponse writes the answer as it is.
-func (r revealed) VisitVerifyResponse(w http.ResponseWriter) error {
+func reveal(answer any) (revealed, error) {
+	body, err := private.RevealJSON(answer)
+	if err != nil {
+		return nil, fmt.Errorf("encode an answer: %w", err)
+	}
+	return body, nil
+}
+
+// write writes the answer as it is.
+func (r revealed) write(w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", mediaJSON)
 	w.WriteHeader(http.StatusOK)
 	_, err := w.Write(r)
 	return err
 }
 
-func encodeVerdict(v verifier.Verdict) (revealed, error) {
-	body, err := private.RevealJSON(v.Show())
-	if err != nil {
-		return nil, fmt.Errorf("encode verdict: %w", err)
-	}
-	return body, nil
-}
+// VisitVerifyResponse writes a verdict.
+func (r revealed) VisitVerifyResponse(w http.ResponseWriter) error { return r.write(w) }
+
+// VisitListConsentsResponse writes what a holder said, with the names of witnesses.
+func (r revealed) VisitListConsentsResponse(w http.ResponseWriter) error { return r.write(w) }
 
 // LookUp takes a question about a document number, to which two people of the agency
 // agree. What becomes of it says nothing of whether there is a record.

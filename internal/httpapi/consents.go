@@ -6,12 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
-	"net/http"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
-	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
 	"github.com/safeconduct/safeconduct/people/roster"
 	"github.com/safeconduct/safeconduct/vault"
@@ -118,11 +115,7 @@ func (s *Server) shareAgreed(ctx context.Context, asker audit.Actor, agreed cred
 	if err := agreed.Act.Read(&a); err != nil {
 		return err
 	}
-	var by []string
-	for _, p := range agreed.Proofs {
-		by = append(by, p.Person)
-	}
-	return s.cfg.Vault.DecideShare(ctx, asker, a.Record, a.Order, sealed, by)
+	return s.cfg.Vault.DecideShare(ctx, asker, a.Record, a.Order, sealed, agreedBy(agreed.Proofs))
 }
 
 // RecordConsent writes down what a holder says of her own record and card.
@@ -209,23 +202,7 @@ func (s *Server) ListConsents(ctx context.Context, r api.ListConsentsRequestObje
 	for i, w := range words {
 		list.Consents[i] = consentOf(w)
 	}
-	body, err := private.RevealJSON(list)
-	if err != nil {
-		return nil, fmt.Errorf("encode consents: %w", err)
-	}
-	return consentList(body), nil
-}
-
-// consentList is a list of consents that was encoded by private.RevealJSON, because it names
-// witnesses.
-type consentList []byte
-
-// VisitListConsentsResponse writes the answer as it is.
-func (r consentList) VisitListConsentsResponse(w http.ResponseWriter) error {
-	w.Header().Set("Content-Type", mediaJSON)
-	w.WriteHeader(http.StatusOK)
-	_, err := w.Write(r)
-	return err
+	return reveal(list)
 }
 
 func consentOf(w vault.Word) api.Consent {

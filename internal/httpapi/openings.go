@@ -169,11 +169,7 @@ func (s *Server) tellOpened(ctx context.Context, asker audit.Actor, agreed crede
 	if err := agreed.Act.Read(&o); err != nil {
 		return err
 	}
-	var by []string
-	for _, p := range agreed.Proofs {
-		by = append(by, p.Person)
-	}
-	if err := s.cfg.Vault.TellOpened(ctx, asker, o.Record, vault.Purpose(o.Purpose), by); err != nil {
+	if err := s.cfg.Vault.TellOpened(ctx, asker, o.Record, vault.Purpose(o.Purpose), agreedBy(agreed.Proofs)); err != nil {
 		return err
 	}
 	s.cfg.Log.WarnContext(ctx, "a record was opened without its holder, by two")

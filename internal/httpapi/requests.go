@@ -54,10 +54,7 @@ func (s *Server) requestOf(ctx context.Context, by audit.Actor, q people.Request
 	}
 	out := api.Request{
 		ID: q.Act.ID, Do: q.Act.Do, Agency: q.Act.Agency, State: api.RequestState(q.State), Lines: lines,
-		Expires: time.Unix(q.Act.Expires, 0).UTC(), Agreed: []api.ID{}, Change: int64(q.Change), //nolint:gosec // counts one by one
-	}
-	for _, p := range q.Proofs {
-		out.Agreed = append(out.Agreed, p.Person)
+		Expires: time.Unix(q.Act.Expires, 0).UTC(), Agreed: agreedBy(q.Proofs), Change: int64(q.Change), //nolint:gosec // counts one by one
 	}
 	if needs, err := state.Needs(q.Act); err == nil {
 		out.People, out.Apart, out.Delayed, out.Root = needs.People, needs.Apart, needs.Delay, needs.Root
@@ -355,6 +352,15 @@ func (s *Server) decide(ctx context.Context, by audit.Actor, q people.Request) (
 	}
 	q.State = people.Done
 	return q, done, nil
+}
+
+// agreedBy are the people who have agreed to an act.
+func agreedBy(proofs []approval.Proof) []string {
+	ids := make([]string, len(proofs))
+	for i, p := range proofs {
+		ids[i] = p.Person
+	}
+	return ids
 }
 
 // asker is who asked for an act, as what he is now: whose case it is hangs on that. Who
