@@ -67,6 +67,11 @@ func newStations(t *testing.T, n int) []*station {
 	net, err := network.New(network.Config{Store: db.Network(), Keys: keys, Rights: all, ID: networkID, Name: "Made up", BaseURL: "http://localhost", Desk: "+855 00 000 000", Demo: true})
 	must(t, err)
 	must(t, net.Init(ctx))
+	// It is asked whether a card is one of its own, and none of these is.
+	issuer, err := credentials.NewIssuer(credentials.IssuerConfig{
+		Store: db.Credentials(), Keys: keys, Cases: &vault.Vault{}, Network: struct{ credentials.Network }{}, StatusLists: "http://localhost/status-lists/",
+	})
+	must(t, err)
 	house := peopletest.Found(t, all, passkeys, networkID, true, time.Now())
 	agency := house.Agency(net, roster.Agency{Name: "Gate", Class: "ImmigrationService", Country: "KEN", Desk: "+855 00 000 001"})
 
@@ -79,7 +84,7 @@ func newStations(t *testing.T, n int) []*station {
 		server, err := httpapi.New(httpapi.Config{
 			People: all, Passkeys: passkeys, Network: net, Board: s, Rate: 1e6,
 			// A check issues nothing and keeps nothing, and a program does not sign in.
-			Sessions: &signin.Sessions{}, Issuer: &credentials.Issuer{}, Vault: &vault.Vault{}, LogFiles: fstest.MapFS{},
+			Sessions: &signin.Sessions{}, Issuer: issuer, Vault: &vault.Vault{}, LogFiles: fstest.MapFS{},
 			Idempotency: httpapi.Once(db.Idempotency(nil), sqlstore.ErrMismatch, sqlstore.ErrInFlight),
 			Tries:       s.tries,
 			Log:         slog.New(slog.DiscardHandler),
