@@ -39,7 +39,7 @@ holds 'gofmt' formatted
 holds 'go vet' go vet ./...
 # Seams that test builds alone open: stretching apart from opening, and places
 # to stop at while issuing.
-holds 'go vet, test tags' go vet -tags stretched,failpoints ./credentials/... ./verifier/... ./internal/threeways ./internal/service ./internal/httpapi
+holds 'go vet, test tags' go vet -tags stretched,failpoints ./credentials/... ./vault ./verifier/... ./internal/threeways ./internal/service ./internal/httpapi
 # shellcheck disable=SC2086 # the command is several words on purpose
 holds 'golangci-lint' $lint run ./...
 holds 'go mod tidy' go mod tidy -diff

@@ -316,6 +316,9 @@ func coarser(birth string) []string {
 	return slices.Compact([]string{birth, birth[:4] + "<<", birth[:2] + "<<<<"})
 }
 
+// argon2id is a variable so that test runs can make it cheap (light.go).
+var argon2id = argon2.IDKey
+
 // place computes a place in the index: the first 16 bytes of
 // MAC(label, Argon2id(kind, state, number, birth; salt)), the salt being the
 // first 16 bytes of SHA-256(label ‖ network id).
@@ -328,7 +331,7 @@ func (v *Vault) place(ctx context.Context, label, kind, state, number, birth str
 	}
 	salt := sha256.Sum256([]byte(label + v.network))
 	secret := card.LengthPrefixed("", kind, state, normalNumber(number), birth)
-	stretched := argon2.IDKey(secret, salt[:16], indexTime, v.indexMemory, 1, 32)
+	stretched := argon2id(secret, salt[:16], indexTime, v.indexMemory, 1, 32)
 	mac, err := v.keys.MAC(ctx, label, stretched)
 	if err != nil {
 		return nil, err

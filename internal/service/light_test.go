@@ -2,7 +2,16 @@
 
 package service
 
-import "github.com/safeconduct/safeconduct/credentials/card"
+import (
+	"github.com/safeconduct/safeconduct/credentials/card"
+	"github.com/safeconduct/safeconduct/vault"
+	"github.com/safeconduct/safeconduct/verifier"
+)
 
-// What codes cost to stretch is a test of package card, and of every stage but unit.
-func init() { card.Lighten() }
+// What it costs to stretch codes, document numbers and the keys of devices is for the
+// tests of those packages, and for every stage but unit.
+func init() {
+	card.Lighten()
+	vault.Lighten()
+	verifier.Lighten()
+}
