@@ -149,6 +149,13 @@ func (h *head) drop(t sealedTable) {
 	h.seals, h.own = kept, true
 }
 
+// clone is a head that can be changed without the other.
+func (h *head) clone() *head {
+	c := *h
+	c.seals = bytes.Clone(h.seals)
+	return &c
+}
+
 // sealer has the key of the seals, and what this process knows of the numbers.
 type sealer struct {
 	key             []byte
@@ -254,6 +261,9 @@ type heads struct {
 	read  bool
 	count countRow
 	found map[string]*head
+	// before are heads as the changes before this one have made them, in the same
+	// transaction. They are not in the database yet, and are not this one's to change.
+	before map[string]*head
 }
 
 func (k *sealer) reading() statements { return k.toRead() }
@@ -269,31 +279,27 @@ func (db *DB) newHeads(q querier, ready func(*sealer) statements, whole bool) (*
 	return &heads{sealer: db.seals, q: q, ready: prepared, whole: whole, floor: db.seals.number, found: map[string]*head{}}, nil
 }
 
-// sealed runs do inside one write transaction, and writes the heads that do has
-// changed with it.
+// sealed runs do inside a write transaction, and writes the heads that do has changed
+// with it. Changes that share a transaction share its heads: each is read once, held
+// against what this process knows once, and written once, behind the last change.
 func (db *DB) sealed(ctx context.Context, do func(tx *sql.Tx, h *heads) error) error {
 	if db.seals == nil {
 		return ErrNoSealKey
 	}
 	db.seals.toWrite()
-	var done *heads
-	err := db.tx(ctx, func(tx *sql.Tx) error {
-		h, err := db.newHeads(tx, (*sealer).writing, true)
+	err := db.inTurn(ctx, caller{of: db.seals}, func(g *group) error {
+		h, err := db.newHeads(g.tx, (*sealer).writing, true)
 		if err != nil {
 			return err
 		}
-		done = h
-		if err := do(tx, h); err != nil {
-			return err
+		if g.heads != nil {
+			h.before = g.heads.found
 		}
-		_, err = h.write(ctx, tx)
-		return err
+		g.mine = h
+		return do(g.tx, h)
 	})
 	if errors.Is(err, errAgain) {
 		err = ErrBusy // the newest moment there is cannot be too old
-	}
-	if err == nil {
-		done.written()
 	}
 	return db.seals.remember(err)
 }
@@ -412,6 +418,10 @@ func (h *heads) of(ctx context.Context, subject string) (*head, error) {
 	if known := h.found[subject]; known != nil {
 		return known, nil
 	}
+	if before := h.before[subject]; before != nil {
+		h.found[subject] = before.clone()
+		return h.found[subject], nil
+	}
 	slot := slotOf(subject)
 	if err := h.load(ctx, inSlot, slot); err != nil {
 		return nil, err
@@ -463,6 +473,11 @@ func (h *heads) between(ctx context.Context, first, n int64) (found []*head, err
 	}
 	if err := h.judge(ctx, first, first+n); err != nil {
 		return nil, err
+	}
+	for subject, one := range h.before { // also those that were not there before
+		if first <= one.slot && one.slot < first+n && h.found[subject] == nil {
+			h.found[subject] = one.clone()
+		}
 	}
 	for _, one := range h.found {
 		if first <= one.slot && one.slot < first+n {
@@ -550,9 +565,13 @@ func (h *heads) load(ctx context.Context, where string, args ...any) error {
 		if !hmac.Equal(headMAC, h.headMAC(one)) || one.slot != slotOf(one.subject) || len(one.seals)%sealSize != 0 {
 			return &SealError{"heads", one.subject}
 		}
-		if h.found[one.subject] == nil {
-			h.found[one.subject] = one
+		if h.found[one.subject] != nil {
+			return nil
 		}
+		if before := h.before[one.subject]; before != nil {
+			one = before.clone()
+		}
+		h.found[one.subject] = one
 		return nil
 	})
 	if err != nil {
@@ -751,6 +770,20 @@ func (h *heads) write(ctx context.Context, tx *sql.Tx) (now countRow, err error)
 	return now, nil
 }
 
+// keptIn adds what a change has read and changed to what those before it have, in the
+// same transaction; nil if there were none.
+func (h *heads) keptIn(before *heads) *heads {
+	if before == nil {
+		h.before = nil
+		return h
+	}
+	maps.Copy(before.found, h.found)
+	if h.read {
+		before.count, before.read = h.count, true
+	}
+	return before
+}
+
 // nonNil is b, which is no NULL when it is empty.
 func nonNil(b []byte) []byte {
 	if b == nil {
@@ -759,7 +792,7 @@ func nonNil(b []byte) []byte {
 	return b
 }
 
-// written adds up what this transaction has written, now that it is committed.
+// written adds up what a transaction has written, now that it is committed.
 func (h *heads) written() {
 	if !h.read {
 		return

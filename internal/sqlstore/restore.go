@@ -68,7 +68,7 @@ func (db *DB) Adopt(ctx context.Context, a Aftermath) (done Adopted, err error) 
 	if db.seals == nil {
 		return Adopted{}, ErrNoSealKey
 	}
-	err = db.tx(ctx, func(tx *sql.Tx) error {
+	err = db.alone(ctx, func(tx *sql.Tx) error {
 		done = Adopted{}
 		for _, step := range []func(context.Context, *sql.Tx, Aftermath, *Adopted) error{
 			adoptLists, adoptBurned, adoptKeys, adoptNumbers, adoptLog,

@@ -589,7 +589,7 @@ func (db *DB) SealRows(ctx context.Context) error {
 	if db.seals == nil {
 		return ErrNoSealKey
 	}
-	err := db.tx(ctx, func(tx *sql.Tx) error {
+	err := db.alone(ctx, func(tx *sql.Tx) error {
 		if err := db.withoutTimeouts(ctx, tx); err != nil {
 			return err
 		}

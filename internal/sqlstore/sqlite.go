@@ -138,7 +138,7 @@ func sqliteDSN(path, lock string, readOnly bool) string {
 }
 
 func (sqliteEngine) begin(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) {
-	return conn.BeginTx(ctx, nil)
+	return conn.BeginTx(context.WithoutCancel(ctx), nil) // or its end would undo the transaction
 }
 
 func (sqliteEngine) readOptions() *sql.TxOptions { return nil }

@@ -122,6 +122,9 @@ type base struct {
 	files  []openFile
 	anchor *sql.DB
 
+	// turns are the changes that wait for the connection that writes.
+	turns turns
+
 	// patience is how long a call waits for its turn inside this process, and
 	// then for its COMMIT; zero is as long as it takes.
 	patience time.Duration
@@ -227,7 +230,14 @@ type Pool struct {
 }
 
 // Pools tells how busy the one connection that writes is, and those that read.
-func (b *base) Pools() (write, read Pool) { return poolOf(b.write), poolOf(b.read) }
+func (b *base) Pools() (write, read Pool) {
+	write, read = poolOf(b.write), poolOf(b.read)
+	b.turns.mu.Lock() // changes wait for each other, and one of them for the connection
+	defer b.turns.mu.Unlock()
+	write.Waits += b.turns.waits
+	write.Waited += b.turns.waited
+	return write, read
+}
 
 func poolOf(db *sql.DB) Pool {
 	s := db.Stats()
@@ -252,15 +262,30 @@ func (b *base) Backup(ctx context.Context, path string) error { return b.backup(
 // more when the database asks for it.
 const maxTries = 4
 
-// tx runs do inside one write transaction: all of it is on disk when tx
+// tx runs do inside a write transaction: all of it is on disk when tx
 // returns nil, and none of it otherwise, but for ErrUnavailable, which leaves
-// open what happened. do must use the context it closes over, must not keep
+// open what happened. Others may share the transaction (group.go), and whose do
+// comes later sees what do has changed. do must use the context it closes over, must not keep
 // tx, and must not wait for another call of tx. It may run several times, each
 // time in a new transaction: it must set what it hands out anew, and must not
 // change anything outside the database.
 func (b *base) tx(ctx context.Context, do func(tx *sql.Tx) error) error {
+	return b.inTurn(ctx, caller{}, func(g *group) error { return do(g.tx) })
+}
+
+// alone is tx in a transaction that nobody shares: for what takes long, changes settings
+// of the transaction, or writes heads itself.
+func (b *base) alone(ctx context.Context, do func(tx *sql.Tx) error) error {
+	return b.inTurn(ctx, caller{alone: true}, func(g *group) error { return do(g.tx) })
+}
+
+// inTurn runs a change, again where the database asks for it. From the second time on
+// nobody shares its transaction, so that nobody else is why it fails.
+func (b *base) inTurn(ctx context.Context, how caller, do func(g *group) error) error {
 	for tries := 1; ; tries++ {
-		again, err := b.try(ctx, do)
+		c := how
+		c.alone = how.alone || tries > 1
+		again, err := b.try(ctx, &c, do)
 		if !again || tries == maxTries {
 			return classify(err)
 		}
@@ -269,90 +294,6 @@ func (b *base) tx(ctx context.Context, do func(tx *sql.Tx) error) error {
 			return ctx.Err()
 		case <-time.After(time.Duration(tries) * 5 * time.Millisecond):
 		}
-	}
-}
-
-// try runs one transaction. again says that nothing of it was written and that
-// another try may succeed.
-func (b *base) try(ctx context.Context, do func(tx *sql.Tx) error) (again bool, err error) {
-	if err := b.there(); err != nil {
-		return false, err
-	}
-	conn, err := b.queue(ctx)
-	if err != nil {
-		return false, fmt.Errorf("sqlstore: begin: %w", err)
-	}
-	tx, err := b.begin(ctx, conn)
-	if err != nil {
-		_ = conn.Close()
-		return ctx.Err() == nil && (conflicted(err) || disconnected(err)), fmt.Errorf("sqlstore: begin: %w", err)
-	}
-	if err := work(ctx, tx, conn, do); err != nil {
-		return ctx.Err() == nil && (conflicted(err) || disconnected(err)), err
-	}
-	if err := b.commit(tx, conn); err != nil {
-		// Whether a commit whose answer was lost has happened, nobody can
-		// tell: it must not be tried again here.
-		return conflicted(err), fmt.Errorf("sqlstore: commit: %w", err)
-	}
-	return false, b.there() // the file may have gone meanwhile, and this commit with it
-}
-
-// queue waits for the connection that writes.
-func (b *base) queue(ctx context.Context) (*sql.Conn, error) {
-	if b.patience == 0 {
-		return b.write.Conn(ctx)
-	}
-	limited, cancel := context.WithTimeout(ctx, b.patience)
-	defer cancel()
-	conn, err := b.write.Conn(limited)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && classifyPostgres(err) == nil {
-		return nil, ErrBusy
-	}
-	return conn, err
-}
-
-// work runs do, and undoes its work unless it ends well and in time.
-func work(ctx context.Context, tx *sql.Tx, conn *sql.Conn, do func(tx *sql.Tx) error) error {
-	done := false
-	defer func() { // on every other way out, a panic included
-		if !done {
-			_ = tx.Rollback()
-			_ = conn.Close()
-		}
-	}()
-	if err := do(tx); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	done = true
-	return nil
-}
-
-// commit ends a transaction and gives its connection back. It does not look at
-// the caller's context: a commit that waits for a standby and is cancelled has
-// happened, and others see it, without being safe (docs/decisions/0008-postgresql.md).
-// Whoever loses patience leaves it to run to its end.
-func (b *base) commit(tx *sql.Tx, conn *sql.Conn) error {
-	ended := make(chan error, 1)
-	go func() {
-		err := tx.Commit()
-		_ = conn.Close()
-		ended <- err
-	}()
-	var enough <-chan time.Time
-	if b.patience != 0 {
-		timer := time.NewTimer(b.patience)
-		defer timer.Stop()
-		enough = timer.C
-	}
-	select {
-	case err := <-ended:
-		return err
-	case <-enough:
-		return ErrUnavailable
 	}
 }
 
