@@ -94,6 +94,7 @@ type Pack struct {
 	issued   time.Time
 	status   map[uint16]*statuslist.Token
 	answers  map[uint16]*statuslist.Token
+	triesKey []byte // of the device that opened it; the service has none
 }
 
 // Format shows that there is a pack and nothing in it: it holds the keys that
@@ -192,6 +193,9 @@ func openUnder(key trustKey, lists Lists, dev Device, now time.Time, keysOf func
 	}
 	if len(p.status) == 0 {
 		return nil, notReady(ReasonStatusMissing, "the pack holds no status list that can be read")
+	}
+	if len(dev.Private) > 0 {
+		p.triesKey = triesKey(dev.Private)
 	}
 	p.burn(statement.Burned)
 	return p, nil

@@ -1,6 +1,8 @@
 package verifier
 
 import (
+	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
@@ -16,22 +18,32 @@ const (
 	TriesPerDay  = 10
 )
 
+// How long a wrong code counts, in hours of the clock: the one in which it was tried and
+// the next, and that one and 24 more. Which minute of it is kept nowhere, so that none
+// counts for less than an hour, or for less than a day.
+const (
+	countsAnHour = 2
+	countsADay   = 25
+)
+
 // Tries remembers wrong codes. It is plain data, so that a caller can keep it
-// between checks; the zero value is ready for use. It holds times under hashes,
-// nothing about who showed a card. It is not safe for concurrent use: two
-// checks at once could each spend the last try.
+// between checks; the zero value is ready for use. It holds hours under keyed hashes, so
+// that neither a card nor a minute can be found in it by whoever has no key of the
+// device. It is not safe for concurrent use: two checks at once could each spend the last
+// try.
 type Tries struct {
-	// Wrong holds the times of wrong codes, Unix seconds, by TryHandle.
-	Wrong map[string][]int64 `json:"wrong"`
+	// Hours are those in which a wrong code was tried, since 1970, by card: once for
+	// each, in order.
+	Hours map[string][]int64 `json:"hours"`
 }
 
-// Merge returns what either has counted within the day before now, each try once.
-// Neither is changed.
+// Merge returns what either has counted within the day before now; of tries with one
+// card in one hour, as many as the one that has more. Neither is changed.
 func (t Tries) Merge(other Tries, now time.Time) Tries {
 	var all Tries
 	for _, part := range []Tries{t, other} {
-		for handle := range part.Wrong {
-			if recent := part.since(handle, now.Add(-24*time.Hour)); len(recent) > 0 {
+		for handle := range part.Hours {
+			if recent := part.within(handle, countsADay, now); len(recent) > 0 {
 				all.add(handle, recent)
 			}
 		}
@@ -39,24 +51,24 @@ func (t Tries) Merge(other Tries, now time.Time) Tries {
 	return all
 }
 
-// add takes up tries with one card. Two in one second are two, and the same two
-// seen twice are still two.
-func (t *Tries) add(handle string, times []int64) {
-	if t.Wrong == nil {
-		t.Wrong = map[string][]int64{}
+// add takes up tries with one card. Two in one hour are two, and the same two seen twice
+// are still two.
+func (t *Tries) add(handle string, hours []int64) {
+	if t.Hours == nil {
+		t.Hours = map[string][]int64{}
 	}
-	has := t.Wrong[handle]
-	for _, at := range slices.Compact(slices.Clone(times)) {
-		for range count(times, at) - count(has, at) {
-			t.Wrong[handle] = append(t.Wrong[handle], at)
+	has := t.Hours[handle]
+	for _, hour := range slices.Compact(slices.Clone(hours)) {
+		for range count(hours, hour) - count(has, hour) {
+			t.Hours[handle] = append(t.Hours[handle], hour)
 		}
 	}
-	slices.Sort(t.Wrong[handle])
+	slices.Sort(t.Hours[handle])
 }
 
-func count(times []int64, at int64) (n int) {
-	for _, one := range times {
-		if one == at {
+func count(hours []int64, hour int64) (n int) {
+	for _, one := range hours {
+		if one == hour {
 			n++
 		}
 	}
@@ -65,13 +77,29 @@ func count(times []int64, at int64) (n int) {
 
 // Equal reports whether both have counted the same.
 func (t Tries) Equal(other Tries) bool {
-	return maps.EqualFunc(t.Wrong, other.Wrong, slices.Equal)
+	return maps.EqualFunc(t.Hours, other.Hours, slices.Equal)
 }
 
-// TryHandle names a card for counting, without saying anything about it.
-func TryHandle(c card.Card) string {
-	sum := sha256.Sum256(append([]byte("safeconduct/tries/1"), c[:]...))
-	return hex.EncodeToString(sum[:16])
+// handle names a card for counting. Whoever has the card's digits and what was counted,
+// and no key of the device, does not find the one by the other. The service is no device:
+// what it counts is for all its processes, and goes by a key of the card's epoch, which
+// the keystore has and no database.
+func (p *Pack) handle(c card.Card, of Epoch) string {
+	key := p.triesKey
+	if key == nil {
+		key = triesKey(of.NetKey)
+	}
+	mac := hmac.New(sha256.New, key)
+	_, _ = mac.Write(c[:]) // never fails: hash.Hash
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+func triesKey(secret []byte) []byte {
+	key, err := hkdf.Key(sha256.New, secret, nil, "safeconduct/tries/2", sha256.Size)
+	if err != nil {
+		panic(err) // only of a length that HKDF does not have
+	}
+	return key
 }
 
 // locked tells until when a card is locked, and why; ReasonNone if it is not.
@@ -80,13 +108,14 @@ func (t *Tries) locked(handle string, now time.Time) (time.Time, Reason) {
 	if t == nil {
 		return time.Time{}, ReasonNone
 	}
-	day := t.since(handle, now.Add(-24*time.Hour))
-	if n := len(day); n >= TriesPerDay {
-		return time.Unix(day[n-TriesPerDay], 0).Add(24 * time.Hour).UTC(), ReasonTriesDay
+	until := func(tries []int64, limit int, counts int64) time.Time {
+		return time.Unix((tries[len(tries)-limit]+counts)*secondsAnHour, 0).UTC()
 	}
-	hour := t.since(handle, now.Add(-time.Hour))
-	if n := len(hour); n >= TriesPerHour {
-		return time.Unix(hour[n-TriesPerHour], 0).Add(time.Hour).UTC(), ReasonTriesHour
+	if day := t.within(handle, countsADay, now); len(day) >= TriesPerDay {
+		return until(day, TriesPerDay, countsADay), ReasonTriesDay
+	}
+	if hour := t.within(handle, countsAnHour, now); len(hour) >= TriesPerHour {
+		return until(hour, TriesPerHour, countsAnHour), ReasonTriesHour
 	}
 	return time.Time{}, ReasonNone
 }
@@ -97,38 +126,51 @@ func (t *Tries) left(handle string, now time.Time) int {
 	if t == nil {
 		return TriesPerHour
 	}
-	hour := TriesPerHour - len(t.since(handle, now.Add(-time.Hour)))
-	day := TriesPerDay - len(t.since(handle, now.Add(-24*time.Hour)))
+	hour := TriesPerHour - len(t.within(handle, countsAnHour, now))
+	day := TriesPerDay - len(t.within(handle, countsADay, now))
 	return max(0, min(hour, day))
 }
 
-// count notes a wrong code and forgets what is older than a day.
+// count notes a wrong code.
 func (t *Tries) count(handle string, now time.Time) {
 	if t == nil {
 		return
 	}
-	for h := range t.Wrong {
-		if kept := t.since(h, now.Add(-24*time.Hour)); len(kept) > 0 {
-			t.Wrong[h] = kept
-		} else {
-			delete(t.Wrong, h)
-		}
+	if t.Hours == nil {
+		t.Hours = map[string][]int64{}
 	}
-	if t.Wrong == nil {
-		t.Wrong = map[string][]int64{}
-	}
-	t.Wrong[handle] = append(t.Wrong[handle], now.Unix())
+	t.Hours[handle] = append(t.Hours[handle], hourOf(now))
+	slices.Sort(t.Hours[handle])
 }
 
-// since returns the tries after a time, oldest first. A try dated later than
-// now, after a clock was set back, still counts.
-func (t *Tries) since(handle string, from time.Time) []int64 {
+// forget drops what counts no longer, with every check.
+func (t *Tries) forget(now time.Time) {
+	if t == nil {
+		return
+	}
+	for h := range t.Hours {
+		if kept := t.within(h, countsADay, now); len(kept) > 0 {
+			t.Hours[h] = kept
+		} else {
+			delete(t.Hours, h)
+		}
+	}
+}
+
+// within returns the tries that count, in order, of which each does for so many hours. A
+// try of an hour to come, after a clock was set back, still counts.
+func (t *Tries) within(handle string, counts int64, now time.Time) []int64 {
 	var recent []int64
-	for _, at := range t.Wrong[handle] {
-		if at > from.Unix() {
-			recent = append(recent, at)
+	for _, hour := range t.Hours[handle] {
+		if hour > hourOf(now)-counts {
+			recent = append(recent, hour)
 		}
 	}
 	slices.Sort(recent)
 	return recent
 }
+
+const secondsAnHour = 3600
+
+// hourOf counts the hours since 1970.
+func hourOf(t time.Time) int64 { return t.Unix() / secondsAnHour }

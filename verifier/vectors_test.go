@@ -146,7 +146,7 @@ func TestCardVectorsWhole(t *testing.T) {
 		if v.State != want {
 			t.Errorf("%s: got %v, want %s", c.Name, v, want)
 		}
-		if got, want := len(tries.Wrong), map[bool]int{true: 1}[v.Reason == ReasonCodeWrong]; got != want {
+		if got, want := len(tries.Hours), map[bool]int{true: 1}[v.Reason == ReasonCodeWrong]; got != want {
 			t.Errorf("%s: %d cards with counted tries, want %d", c.Name, got, want)
 		}
 		checkClaims(t, c.Name, v, c.Claims, c.OpenKey)

@@ -112,7 +112,8 @@ func (p *Pack) verifyCard(c card.Card, in Presentation, open opener, now time.Ti
 	if in.Code == nil {
 		return p.verdict(CodeNotGiven, ReasonNone)
 	}
-	handle := TryHandle(c)
+	handle := p.handle(c, p.keys.Live[i])
+	in.Tries.forget(now)
 	code, err := card.ParseCode(*in.Code)
 	if err != nil { // not a try: a code of another form was never one of ours
 		v := p.verdict(WrongCode, ReasonCodeFormat)

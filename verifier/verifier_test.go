@@ -118,7 +118,9 @@ func TestPrecedence(t *testing.T) {
 				if err != nil {
 					return // no card, nothing to lock
 				}
-				s.in.Tries.Wrong = map[string][]int64{TryHandle(c): slices.Repeat([]int64{s.now.Unix()}, TriesPerHour)}
+				for _, e := range s.pack.keys.Live {
+					s.in.Tries.Hours = map[string][]int64{s.pack.handle(c, e): slices.Repeat([]int64{hourOf(s.now)}, TriesPerHour)}
+				}
 			}},
 		},
 		{
@@ -179,7 +181,7 @@ func TestPrecedence(t *testing.T) {
 			}
 			want = min(want, slices.Index(precedence, c.gives))
 		}
-		tried := maps.Clone(s.in.Tries.Wrong)
+		tried := maps.Clone(s.in.Tries.Hours)
 		v := s.pack.verifyOnce(s.in, s.now)
 		cases++
 		seen[v.State]++
@@ -193,7 +195,7 @@ func TestPrecedence(t *testing.T) {
 		if err := honest(v); err != nil {
 			t.Errorf("%s: %v: %v", names(chosen), v, err)
 		}
-		if counted := len(s.in.Tries.Wrong) > len(tried); counted != (v.Reason == ReasonCodeWrong) {
+		if counted := len(s.in.Tries.Hours) > len(tried); counted != (v.Reason == ReasonCodeWrong) {
 			t.Errorf("%s: %v: a try was counted: %v", names(chosen), v, counted)
 		}
 	}

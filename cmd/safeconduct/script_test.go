@@ -32,6 +32,7 @@ import (
 //	credential FILE           write a credential that the served demo issued
 //	picture FILE KIND         write a picture: see drawPicture
 //	copytree FROM TO          copy a folder
+//	by_hour FILE              the file's own date is that of a full hour
 //	let VAR name              keep a value of the one JSON object
 //	agree REQUEST WHO...      people of the served demo agree, each operator-1 or
 //	                          AGENCY/admin-1, and it is done with the last
@@ -90,6 +91,13 @@ func TestScript(t *testing.T) {
 				ts.Check(live.agree(t.Context(), args[0], args[1:]...))
 			},
 			"let": let, "exits": exits, "verdict": wantVerdict, "object": wantObject, "flip": flip, "changekey": changeKey, "picture": drawPicture,
+			"by_hour": func(ts *testscript.TestScript, neg bool, args []string) {
+				info, err := os.Stat(ts.MkAbs(args[0]))
+				ts.Check(err)
+				if at := info.ModTime(); !at.Equal(at.Truncate(time.Hour)) {
+					ts.Fatalf("%s is of %v", args[0], at)
+				}
+			},
 			"credential": func(ts *testscript.TestScript, neg bool, args []string) { fetchCredential(ts, live, args) },
 			"copytree": func(ts *testscript.TestScript, neg bool, args []string) {
 				ts.Check(copyTree(ts.MkAbs(args[0]), ts.MkAbs(args[1])))

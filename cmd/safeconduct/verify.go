@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -124,11 +125,16 @@ func (f verifyFlags) judge(pack *verifier.Pack, notReady error, text string, see
 	if err != nil {
 		return verifier.Verdict{}, err
 	}
-	v := pack.Verify(verifier.Presentation{Text: text, Code: code, Tries: tries}, now)
-	if v.State != verifier.WrongCode {
-		return v, nil // nothing was counted
+	before, err := json.Marshal(tries)
+	if err != nil {
+		return verifier.Verdict{}, err
 	}
-	return v, saveTries(f.dir, tries)
+	v := pack.Verify(verifier.Presentation{Text: text, Code: code, Tries: tries}, now)
+	after, err := json.Marshal(tries)
+	if err != nil || bytes.Equal(before, after) {
+		return v, err // nothing was counted, and nothing forgotten
+	}
+	return v, saveTries(f.dir, after, now)
 }
 
 // readCode returns nil when no code was given. Marks that nobody sees and that
@@ -206,7 +212,7 @@ func (f verifyFlags) openPack(clock func() time.Time) (*verifier.Pack, error, er
 	return pack, nil, err
 }
 
-// triesName holds when wrong codes were tried, by hashed card.
+// triesName holds in which hours wrong codes were tried, by card under a key of the device.
 const triesName = "tries.json"
 
 func loadTries(dir string) (*verifier.Tries, error) {
@@ -224,12 +230,15 @@ func loadTries(dir string) (*verifier.Tries, error) {
 	return &t, nil
 }
 
-func saveTries(dir string, t *verifier.Tries) error {
-	data, err := json.Marshal(t)
-	if err != nil {
+// saveTries writes what was counted. The file's own date is that of the hour too, and its
+// folder's where that is ours: of the minute they would tell what the file does not.
+func saveTries(dir string, tries []byte, now time.Time) error {
+	path, hour := filepath.Join(dir, triesName), now.Truncate(time.Hour)
+	if err := files.Replace(path, tries); err != nil {
 		return err
 	}
-	return files.Replace(filepath.Join(dir, triesName), data)
+	_ = os.Chtimes(dir, hour, hour)
+	return os.Chtimes(path, hour, hour)
 }
 
 func exitStatus(s verifier.State) int {

@@ -1,6 +1,7 @@
 // Cards that were withdrawn, paused or replaced, and lists that are not as they
 // should be. None of them is ever green or blue. The made-up network has the cards
 // in use in its first pack, and not in its second.
+import { createHash } from "node:crypto";
 import { start } from "./chromium.mjs";
 import { rememberStretches } from "./stretches.mjs";
 import { at, check, enrolWithPIN, expect, open, press, ready, screen, shiftClock, unlock } from "./page.mjs";
@@ -130,14 +131,75 @@ export async function tabs(config) {
   }
 }
 
-/** tries shows that nothing gives wrong codes back. */
+/** stored is what the page keeps on the disk, by name. */
+const stored = (page) => page.evaluate(async () => {
+  const said = { local: JSON.stringify({ ...localStorage }), session: JSON.stringify({ ...sessionStorage }) };
+  const db = await new Promise((done, failed) => { const r = indexedDB.open("card-check"); r.onsuccess = () => done(r.result); r.onerror = () => failed(r.error); });
+  const ask = (what) => new Promise((done) => { const r = db.transaction("kept").objectStore("kept")[what](); r.onsuccess = () => done(r.result); });
+  const [names, values] = [await ask("getAllKeys"), await ask("getAll")];
+  db.close();
+  const bytes = (b) => Array.from(new Uint8Array(b.buffer ?? b), (n) => n.toString(16).padStart(2, "0")).join("");
+  names.forEach((name, i) => { said[name] = JSON.stringify(values[i], (_, v) => (v instanceof ArrayBuffer || ArrayBuffer.isView(v) ? bytes(v) : v)); });
+  return said;
+});
+
+// The pack is fetched on a timer, and may be another one meanwhile: of when it was fetched
+// nothing is kept.
+const changed = (before, after) => {
+  const members = Object.keys(JSON.parse(after.pack));
+  expect(members.every((m) => ["file", "sequence", "seen", "trustKey"].includes(m)), `of the pack is kept ${members}`);
+  return Object.keys(after).filter((name) => name !== "pack" && after[name] !== before[name]);
+};
+
+/** tells asks whether storage tells of a check more than the hour: a right code leaves
+ * nothing, and a wrong one an hour, under a name to which the card's digits do not lead. */
+async function tells(page, before, digits, when, what) {
+  const after = await stored(page);
+  const names = changed(before, after);
+  if (when === null) {
+    expect(names.length === 0, `${what} changed ${names.join(", ")}`);
+    return "";
+  }
+  expect(names.join() === "tries", `${what} changed ${names.join(", ")}`);
+  const [, name, hours] = /^"\{\\"hours\\":\{\\"([0-9a-f]{32})\\":\[([0-9,]+)\]\}\}"$/.exec(after.tries) ?? [];
+  expect(name !== undefined, `${what} left ${after.tries}`);
+  const hour = (ms) => Math.floor(ms / 3_600_000);
+  for (const h of hours.split(",")) expect(Number(h) >= hour(when) && Number(h) <= hour(Date.now()), `${what}: ${h} is no hour in which it was`);
+  // Twelve bytes are 29 digits (docs/card.md, Digits and symbol).
+  const blocks = digits.match(/.{29}/g).map((b) => Buffer.from(BigInt(b).toString(16).padStart(24, "0"), "hex"));
+  for (const of of [Buffer.concat(blocks), Buffer.from(digits)]) {
+    for (const label of ["", "safeconduct/tries/1", "safeconduct/tries/2"]) {
+      const plain = createHash("sha256").update(label).update(of).digest("hex");
+      expect(!JSON.stringify(after).includes(plain.slice(0, 12)), `${what}: the digits lead to what is kept`);
+    }
+  }
+  for (let i = 0; i + 12 <= digits.length; i += 29) expect(!JSON.stringify(after).includes(digits.slice(i, i + 12)), `${what}: digits of the card are kept`);
+  return name;
+}
+
+/** tries shows that nothing gives wrong codes back, and that what counts them tells of no
+ * card and of no minute. */
 export async function tries(config) {
   const { context, stop } = await start();
+  const { context: elsewhere, stop: stopElsewhere } = await start();
   await rememberStretches(context);
+  await rememberStretches(elsewhere);
   try {
     let page = await enrolled(context, config, "tries-0001");
     const { digits, code } = config.cards.find((c) => c.name === "unconfirmed");
+    const before = await stored(page);
+    const began = Date.now();
+    expect((await check(page, digits, code)).state === "unconfirmed", "the right code");
+    await tells(page, before, digits, null, "a right code");
     for (let i = 0; i < 3; i++) expect((await check(page, digits, `000000000${i}`)).state === "wrong_code", `wrong code ${i}`);
+    const here = await tells(page, before, digits, began, "three wrong codes");
+    const counted = await stored(page);
+    expect((await check(page, digits, code)).state === "unconfirmed", "the right code after them");
+    await tells(page, counted, digits, null, "a right code after wrong ones");
+    const second = await enrolled(elsewhere, config, "tries-0002");
+    const clean = await stored(second);
+    expect((await check(second, digits, "0000000000")).state === "wrong_code", "a wrong code on another device");
+    expect((await tells(second, clean, digits, began, "a wrong code on another device")) !== here, "two devices count under one name");
     await page.reload();
     await unlock(page);
     const other = await open(context, config.madeUp);
@@ -151,8 +213,9 @@ export async function tries(config) {
     expect((await check(page, digits, code)).state === "code_locked", "after a reload");
     await shiftClock(page, -30 * 60);
     expect((await check(page, digits, code)).state === "code_locked", "with the clock half an hour behind");
-    return "five wrong codes, over a reload and in two tabs, lock the card; neither a reload, another tab nor a clock set back opens it";
+    return "five wrong codes, over a reload and in two tabs, lock the card; neither a reload, another tab nor a clock set back opens it; what is kept says in which hours, under a name of this device's own";
   } finally {
     await stop();
+    await stopElsewhere();
   }
 }

@@ -6,7 +6,8 @@ import { fromHex, keys, stretch, type Answer, type Verdict } from "./verifier";
 
 /** check judges what was shown. Tabs take turns, and the tries are on the disk
  * before anybody sees the verdict, so that neither a second tab nor a pulled
- * battery gives more tries. */
+ * battery gives more tries. A check without a wrong code writes nothing: the disk
+ * would tell when it was. */
 export function check(text: string | null, code: string | null, stretching: () => void = () => {}): Promise<Verdict> {
   return navigator.locks.request("card-check-tries", async () => {
     await pack.newest();
@@ -20,10 +21,12 @@ export function check(text: string | null, code: string | null, stretching: () =
       answer = await keys().call<Answer>("verify", [text, code, tries, now, stretched]);
     }
     if (!answer.verdict) throw new Error("no verdict");
-    await storage.put("tries", answer.tries);
+    if (answer.tries !== (tries ?? noTries)) await storage.put("tries", answer.tries);
     return withReason(answer.verdict);
   }) as Promise<Verdict>;
 }
+
+const noTries = '{"hours":null}'; // as the verifier writes what counts nothing
 
 // withReason says why the stored pack was refused. The verifier knows only that
 // no pack is open.

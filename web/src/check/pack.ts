@@ -52,7 +52,7 @@ export async function open(): Promise<void> {
   opens = kept;
   const opened = await openFile(kept.file);
   if (opened.verdict) return changed({ kind: "refused", reason: opened.verdict.reason });
-  await remember(kept.file, opened, kept.fetched);
+  await remember(kept.file, opened);
   changed({ kind: "ready", opened });
 }
 
@@ -62,8 +62,8 @@ export async function newest(): Promise<void> {
   if (kept && storage.isNewer(kept, opens)) await open();
 }
 
-function remember(file: string, opened: Opened, fetched: number): Promise<boolean> {
-  return storage.putPack({ file, ...counted(opened), fetched });
+function remember(file: string, opened: Opened): Promise<boolean> {
+  return storage.putPack({ file, ...counted(opened) });
 }
 
 const counted = (o: Opened) => ({ sequence: o.sequence ?? 0, seen: o.seen ?? 0, trustKey: o.trust_key_iat ?? 0 });
@@ -80,7 +80,7 @@ export async function accept(file: string): Promise<string | null> {
     }
     return opened.verdict.reason;
   }
-  if (await remember(file, opened, Date.now())) {
+  if (await remember(file, opened)) {
     opens = counted(opened);
     changed({ kind: "ready", opened });
     tell("pack");

@@ -1,5 +1,6 @@
 // The storage of this device: the sealed key, the pack, the tries, the language,
-// and nothing about a card. IndexedDB is used directly: five keys need no library.
+// and nothing about a card. The tries are by the hour, under names that only this
+// device's own key gives. IndexedDB is used directly: five keys need no library.
 
 export interface Device {
   id: string;
@@ -27,7 +28,6 @@ export interface Pack {
   sequence: number;
   seen: number;
   trustKey?: number; // packs kept by a page from before have none
-  fetched: number;
 }
 
 /** Counted is what tells which of two packs is newer. */
@@ -111,7 +111,7 @@ export async function putCounted(next: Counted & { seen: number }): Promise<bool
     now.onsuccess = () => {
       const kept = now.result;
       learnt = (next.trustKey ?? 0) > (kept?.trustKey ?? 0);
-      if (learnt) s.put({ file: "", fetched: 0, ...kept, ...next }, "pack");
+      if (learnt) s.put({ file: "", ...kept, ...next }, "pack");
     };
   });
   return learnt;
