@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -19,16 +20,17 @@ import (
 )
 
 // Verify judges a card or a credential as a device would, with the same code.
-// Whatever was shown, the answer is 200 and a verdict. Nothing is recorded but wrong codes.
-func (s *Server) Verify(ctx context.Context, r api.VerifyRequestObject) (api.VerifyResponseObject, error) {
-	ctx, by := acting(ctx)
+// Whatever was shown, the answer is 200 and a verdict. Nothing is recorded but in which
+// hours codes were wrong.
+func (s *Server) Verify(c context.Context, r api.VerifyRequestObject) (api.VerifyResponseObject, error) {
+	ctx, by := acting(c)
 	shown, err := presentation(*r.Body)
 	if err != nil {
 		return nil, err
 	}
 	pack, err := s.cfg.Board.Pack(ctx)
 	if err != nil {
-		s.cfg.Log.WarnContext(ctx, "no pack to judge with", "cause", err)
+		s.report(c, slog.LevelWarn, "no pack to judge with", cause(err))
 	}
 	if notReady, ok := errors.AsType[*verifier.NotReadyError](err); ok {
 		return reveal(verifier.NotReadyVerdict(notReady).Show()) // a device gives the reason too
@@ -57,26 +59,34 @@ func presentation(o api.VerificationOrder) (verifier.Presentation, error) {
 // day. Nobody mistypes so many.
 const maxTried = 500
 
-// check judges what was shown. A verdict about a code leaves only after a wrong
-// one was counted, and when another process has counted one in the meantime,
-// the code is judged again under what is left then.
+// check judges what was shown. A verdict about a code leaves only after the count was
+// written down, which is done alike after a right code and a wrong one; and when another
+// process has counted one in the meantime, the code is judged again under what is left
+// then.
 func (s *Server) check(ctx context.Context, actor string, pack *verifier.Pack, shown verifier.Presentation, now time.Time) (verifier.Verdict, error) {
 	leave, err := s.seats.take(ctx, actor, now)
 	if err != nil {
 		return verifier.Verdict{}, err
 	}
 	defer leave()
-	for {
+	var verdict verifier.Verdict
+	var before, wrong verifier.Tries
+	for judged := false; ; judged = true {
 		began, err := s.tries.read(ctx, actor, now)
 		if err != nil {
 			return verifier.Verdict{}, err
 		}
-		if shown.Code != nil && len(began.wrong.Wrong) >= maxTried {
+		if shown.Code != nil && len(began.wrong.Hours) >= maxTried {
 			return verifier.Verdict{}, fail(faultTooMany)
 		}
-		wrong := began.wrong.Merge(verifier.Tries{}, now) // a copy
-		shown.Tries = &wrong
-		verdict := pack.Verify(shown, now)
+		if !judged || !began.wrong.Equal(before) {
+			before, wrong = began.wrong, began.wrong.Merge(verifier.Tries{}, now) // a copy
+			shown.Tries = &wrong
+			verdict = pack.Verify(shown, now)
+		}
+		if shown.Code == nil {
+			return verdict, nil
+		}
 		if ok, err := s.tries.write(ctx, actor, began, wrong, now); ok || err != nil {
 			return verdict, err
 		}

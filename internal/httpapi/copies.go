@@ -3,10 +3,9 @@ package httpapi
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
-
-	"github.com/gin-gonic/gin"
 
 	"github.com/safeconduct/safeconduct/internal/copies"
 	"github.com/safeconduct/safeconduct/internal/httpapi/api"
@@ -35,7 +34,7 @@ func (s *Server) CopyCase(c context.Context, r api.CopyCaseRequestObject) (api.C
 	return sentCopy{func(w io.Writer) {
 		defer cancel()
 		if _, err := made.Write(ctx, w); err != nil {
-			s.cfg.Log.ErrorContext(ctx, "a copy was cut off", "request", idOf(c), "cause", err)
+			s.report(c, slog.LevelError, "a copy was cut off", cause(err))
 			panic(http.ErrAbortHandler) // the status is sent: nothing else tells that this is not all
 		}
 	}}, nil
@@ -81,12 +80,4 @@ func (p patientWriter) Write(b []byte) (int, error) {
 	// Where that is not possible the server's own limit stands.
 	_ = p.control.SetWriteDeadline(time.Now().Add(copyPartTime))
 	return p.w.Write(b)
-}
-
-// idOf is the id of a request, out of the context that the generated code hands on.
-func idOf(ctx context.Context) string {
-	if c, ok := ctx.(*gin.Context); ok {
-		return requestID(c)
-	}
-	return ""
 }

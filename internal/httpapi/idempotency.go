@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -188,14 +189,14 @@ func (s *Server) spend(ctx context.Context, c *gin.Context, claim Claim, answer 
 		err = claim.Finish(ctx, caseTold(c), encoded)
 	}
 	if err != nil {
-		s.cfg.Log.ErrorContext(ctx, "answer was not kept", "request", requestID(c), "cause", err)
+		s.report(c, slog.LevelError, "answer was not kept", cause(err))
 	}
 }
 
 // free gives back the key of a request that had no effect.
 func (s *Server) free(ctx context.Context, c *gin.Context, claim Claim) {
 	if err := claim.Abandon(ctx); err != nil {
-		s.cfg.Log.ErrorContext(ctx, "idempotency key was not freed", "request", requestID(c), "cause", err)
+		s.report(c, slog.LevelError, "idempotency key was not freed", cause(err))
 	}
 }
 

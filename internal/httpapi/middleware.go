@@ -47,7 +47,11 @@ func (s *Server) nameRequest(c *gin.Context) {
 	if method == http.MethodHead {
 		method = http.MethodGet // to everybody further in, and to the contract
 	}
-	c.Set(keyOperation, s.ops[method+" "+c.FullPath()])
+	o := s.ops[method+" "+c.FullPath()]
+	c.Set(keyOperation, o)
+	if o != nil && o.check {
+		c.Request = markCheck(c.Request)
+	}
 	c.Next()
 }
 
@@ -61,8 +65,13 @@ func op(c *gin.Context) *operation {
 }
 
 // logAccess writes one line for each request: docs/operate.md, Logs. Nothing in
-// it was chosen by a client: no path, query, address, header or id of a record.
+// it was chosen by a client: no path, query, address, header or id of a record. A
+// request about a check has none (hour.go).
 func (s *Server) logAccess(c *gin.Context) {
+	if o := op(c); o != nil && o.check {
+		c.Next()
+		return
+	}
 	start := s.cfg.Now()
 	c.Next()
 	method, route, role := described(c)
@@ -80,10 +89,8 @@ func (s *Server) logAccess(c *gin.Context) {
 
 // bucket rounds a latency, because exact times tell requests apart.
 func bucket(d time.Duration) string {
-	for _, limit := range []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second} {
-		if d <= limit {
-			return "<=" + limit.String()
-		}
+	if limit := upTo(d); limit < time.Minute {
+		return "<=" + limit.String()
 	}
 	return ">10s"
 }
@@ -99,8 +106,7 @@ func (s *Server) recover(c *gin.Context) {
 		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(v) // net/http's own way to drop a connection
 		}
-		s.cfg.Log.ErrorContext(c.Request.Context(), "panic",
-			"request", requestID(c), "type", fmt.Sprintf("%T", v), "stack", callers())
+		s.report(c, slog.LevelError, "panic", slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", callers()))
 		c.Abort()
 		if !c.Writer.Written() {
 			s.refuse(c, &failure{fault: faultInternal})

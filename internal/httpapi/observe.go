@@ -18,20 +18,27 @@ type Observed struct {
 	Status int
 	Role   string // of who asked, or "-"
 	Took   time.Duration
+	Times  int // how many there were alike: of checks all of an hour at once, else one
 }
 
 // observe tells Config.Observe that a request began, and what it was when it
-// has ended.
+// has ended. Of one about a check it tells when the hour is over.
 func (s *Server) observe(c *gin.Context) {
+	start := s.cfg.Now()
+	if o := op(c); o != nil && o.check {
+		defer func() { s.seeCheck(c, s.cfg.Now().Sub(start)) }()
+		c.Next()
+		return
+	}
 	if s.cfg.Observe == nil {
 		c.Next()
 		return
 	}
-	start, done := s.cfg.Now(), s.cfg.Observe()
+	done := s.cfg.Observe()
 	// Also when net/http's own panic goes by: a request that began has to end.
 	defer func() {
 		method, route, role := described(c)
-		done(Observed{Method: method, Route: route, Status: c.Writer.Status(), Role: role, Took: s.cfg.Now().Sub(start)})
+		done(Observed{Method: method, Route: route, Status: c.Writer.Status(), Role: role, Took: s.cfg.Now().Sub(start), Times: 1})
 	}()
 	c.Next()
 }

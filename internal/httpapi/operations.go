@@ -37,6 +37,9 @@ type operation struct {
 	outage bool
 	// locked is whether it is answered while the network is locked, too.
 	locked bool
+	// check is whether it is about a card that somebody has in hand, so that no request of
+	// it is told of before the hour is over.
+	check bool
 	// published is what scripts of every site may read, too.
 	published bool
 	// actions are what the operation is, in the words of package people. One of
@@ -189,6 +192,7 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 	op.person, _ = spec.Extensions["x-person"].(bool)
 	op.outage, _ = spec.Extensions["x-outage"].(bool)
 	op.locked, _ = spec.Extensions["x-locked"].(bool)
+	op.check, _ = spec.Extensions["x-check"].(bool)
 	if answer := spec.Responses.Status(http.StatusOK); answer != nil {
 		_, op.published = answer.Value.Headers[headerAnyOrigin]
 	}

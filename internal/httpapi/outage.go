@@ -132,9 +132,8 @@ func newCounter(store Tries) *counter {
 // counted is what a check begins with.
 type counted struct {
 	wrong   verifier.Tries
-	stored  verifier.Tries // the part of it that Tries have
-	version int64          // of Tries
-	alone   bool           // Tries are away
+	version int64 // of Tries
+	alone   bool  // Tries are away
 }
 
 // read returns the wrong codes of an actor: those in Tries, and what this process
@@ -157,18 +156,15 @@ func (c *counter) read(ctx context.Context, actor string, now time.Time) (counte
 	}
 	wrong := stored.Merge(c.owedBy(actor), now)
 	c.know(actor, wrong, now, c.owes(actor))
-	return counted{wrong: wrong, stored: stored.Merge(verifier.Tries{}, now), version: version}, nil
+	return counted{wrong: wrong, version: version}, nil
 }
 
 // write counts what a check has found, and reports whether the verdict may be
 // told: not if another process has counted something in the meantime.
 func (c *counter) write(ctx context.Context, actor string, began counted, wrong verifier.Tries, now time.Time) (ok bool, err error) {
-	switch {
-	case began.alone:
+	if began.alone {
 		c.know(actor, wrong, now, true)
 		return true, nil
-	case began.stored.Equal(wrong):
-		return true, nil // nothing is recorded but wrong codes
 	}
 	text, err := json.Marshal(wrong)
 	if err != nil {
@@ -214,7 +210,7 @@ const maxKnown = 1000
 func (c *counter) know(actor string, wrong verifier.Tries, now time.Time, owed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(wrong.Wrong) == 0 {
+	if len(wrong.Hours) == 0 {
 		delete(c.known, actor)
 		delete(c.owed, actor)
 		return
@@ -227,7 +223,7 @@ func (c *counter) know(actor string, wrong verifier.Tries, now time.Time, owed b
 	}
 	if len(c.known) > maxKnown {
 		maps.DeleteFunc(c.known, func(_ string, t verifier.Tries) bool {
-			return len(t.Merge(verifier.Tries{}, now).Wrong) == 0
+			return len(t.Merge(verifier.Tries{}, now).Hours) == 0
 		})
 		maps.DeleteFunc(c.owed, func(actor string, _ bool) bool { _, known := c.known[actor]; return !known })
 	}

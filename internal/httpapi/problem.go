@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -304,7 +305,7 @@ func (s *Server) refuse(c *gin.Context, err error) {
 	p := api.Problem{Type: "/problems/" + f.code, Title: f.title, Status: f.status, Code: f.code, Problems: f.problems}
 	if f.status >= http.StatusInternalServerError && f.code != faultNoHistory.code && f.code != faultLocked.code {
 		p.Request = requestID(c)
-		s.cfg.Log.ErrorContext(c.Request.Context(), "request failed", "request", p.Request, "route", c.FullPath(), "cause", err)
+		s.report(c, slog.LevelError, "request failed", slog.String("route", c.FullPath()), cause(err))
 	}
 	if f.status == http.StatusUnauthorized {
 		c.Header("WWW-Authenticate", "Bearer")

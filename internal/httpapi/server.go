@@ -109,6 +109,7 @@ type Server struct {
 	actors *actors
 	tries  *counter
 	copies *copies.Maker
+	hourly hourly
 }
 
 // New checks the configuration and builds the routes. It starts nothing.

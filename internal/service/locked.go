@@ -78,6 +78,9 @@ func (h *shutHouse) serve(ctx context.Context, at Serving) error {
 	server := api.Listener(at.Listen)
 	served := make(chan error, 1)
 	go func() { served <- server.ListenAndServe() }()
+	telling, told := context.WithCancel(ctx)
+	defer told()
+	go everyHour(telling, h.cfg.Now, func() { api.Hour(telling) })
 	h.cfg.Log.WarnContext(ctx, "the network is locked: no key is opened, and what is public is served")
 	warnOfPages(ctx, h.cfg.Log, web.Built())
 	if err := h.wait(ctx, served); err != nil {

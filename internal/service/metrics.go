@@ -11,11 +11,13 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/safeconduct/safeconduct/internal/blobs"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
@@ -32,6 +34,10 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 
+	used     *prometheus.Registry                // what the process uses: read once an hour
+	usedThen atomic.Pointer[[]*dto.MetricFamily] // what was read then
+	held     held
+
 	requests  *prometheus.HistogramVec
 	inFlight  prometheus.Gauge
 	keystore  *prometheus.HistogramVec
@@ -46,7 +52,7 @@ type Metrics struct {
 // NewMetrics returns counters at zero.
 func NewMetrics() *Metrics {
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
+		registry: prometheus.NewRegistry(), used: prometheus.NewRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "safeconduct_request_seconds", Help: "How long requests took, by route of the contract.",
 			// As coarse as the access log: exact times tell requests apart.
@@ -57,7 +63,7 @@ func NewMetrics() *Metrics {
 		}),
 		keystore: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "safeconduct_keystore_seconds", Help: "How long calls to the keystore took.",
-			Buckets: []float64{0.001, 0.005, 0.02, 0.1, 0.5, 2},
+			Buckets: keyBuckets,
 		}, []string{"operation"}),
 		keyErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "safeconduct_keystore_failures_total", Help: "Calls to the keystore that ended with an error.",
@@ -78,8 +84,10 @@ func NewMetrics() *Metrics {
 	m.orphans = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "safeconduct_orphans_removed_total", Help: "Ciphertexts that no row had named for a month and that were removed.",
 	})
-	m.registry.MustRegister(m.requests, m.inFlight, m.keystore, m.keyErrors, m.objects, m.chores, m.choreDone, m.settled, m.orphans,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.inFlight, m.keystore, m.keyErrors, m.objects, m.chores, m.choreDone, m.settled, m.orphans)
+	m.used.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.usedThen.Store(new([]*dto.MetricFamily))
+	m.readUsed()
 	// What nothing has happened to yet is there with zero: an alarm on a rate
 	// needs a number to begin from.
 	for _, operation := range keystoreOperations {
@@ -100,7 +108,7 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// observe counts one request of the HTTP face.
+// observe counts one request of the HTTP face, or all of an hour that were alike.
 func (m *Metrics) observe() func(httpapi.Observed) {
 	if m == nil {
 		return func(httpapi.Observed) {}
@@ -109,7 +117,9 @@ func (m *Metrics) observe() func(httpapi.Observed) {
 	return func(o httpapi.Observed) {
 		m.inFlight.Dec()
 		class := strconv.Itoa(o.Status/100) + "xx"
-		m.requests.WithLabelValues(o.Method, o.Route, class, o.Role).Observe(rounded(o.Took).Seconds())
+		for range o.Times {
+			m.requests.WithLabelValues(o.Method, o.Route, class, o.Role).Observe(rounded(o.Took).Seconds())
+		}
 	}
 }
 
@@ -236,7 +246,8 @@ func (c countedObjects) CollectTemp(ctx context.Context) (int, error) {
 const scrapeTime = 2 * time.Second
 
 // Watch adds what is asked at each scrape: how old what was published is, how
-// long the log is, how busy the databases are, and whether the service can work.
+// long the log is, how long calls of the databases waited, and whether the service can
+// work. How many connections there are is asked by the hour.
 func (m *Metrics) Watch(s *Service) {
 	m.settled.Add(float64(s.Settled))
 	gauge := func(name, help string, labels prometheus.Labels, ask func() float64) {
@@ -274,12 +285,16 @@ func (m *Metrics) Watch(s *Service) {
 			"read":  func() sqlstore.Pool { _, r := pools(); return r },
 		} {
 			labels := prometheus.Labels{"database": name, "use": use}
-			gauge("safeconduct_database_connections", "Open connections.", labels, func() float64 { return float64(pool().Open) })
-			gauge("safeconduct_database_connections_in_use", "Connections that somebody works on.", labels, func() float64 { return float64(pool().InUse) })
+			used := func(name, help string, ask func() float64) {
+				m.used.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, ask))
+			}
+			used("safeconduct_database_connections", "Open connections.", func() float64 { return float64(pool().Open) })
+			used("safeconduct_database_connections_in_use", "Connections that somebody works on.", func() float64 { return float64(pool().InUse) })
 			counter("safeconduct_database_waits_total", "Calls that had to wait for a connection.", labels, func() float64 { return float64(pool().Waits) })
 			counter("safeconduct_database_wait_seconds_total", "How long they waited together.", labels, func() float64 { return pool().Waited.Seconds() })
 		}
 	}
+	m.readUsed()
 }
 
 type ages struct{ pack, lists time.Duration }
@@ -314,7 +329,7 @@ func metricsListener(ctx context.Context, address string, open bool) (net.Listen
 // handler answers GET /metrics, and nothing else.
 func (m *Metrics) handler(open bool) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.gatherer(), promhttp.HandlerOpts{
 		MaxRequestsInFlight: 4, Timeout: 2 * scrapeTime, DisableCompression: true,
 	}))
 	if open {

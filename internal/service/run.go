@@ -98,6 +98,7 @@ func serve(ctx context.Context, cfg Config, at Serving) (err error) {
 	chores.Go(func() { s.recoverDrafts(working) })
 	chores.Go(func() { s.keepRowsAgain(working) })
 	chores.Go(func() { s.keepInformed(working) })
+	chores.Go(func() { everyHour(working, cfg.Now, func() { s.tellHour(working) }) })
 	chores.Go(func() {
 		s.Board.follow(working, followEvery, func(err error) {
 			cfg.Log.WarnContext(working, "no newer pack", "cause", err.Error())
@@ -176,6 +177,12 @@ func (s *Service) drain(ctx context.Context, server *http.Server, delay time.Dur
 // followEvery is how soon a pack that another process has published is served
 // here as well.
 const followEvery = 2 * time.Second
+
+// tellHour tells what was seen of checks within the hour that is over.
+func (s *Service) tellHour(ctx context.Context) {
+	s.API.Hour(ctx)
+	s.cfg.Metrics.hour()
+}
 
 // heartbeat tells the other processes that this one lives.
 func (s *Service) heartbeat(ctx context.Context) {

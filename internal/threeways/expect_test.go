@@ -67,17 +67,20 @@ func expect(p *pack, t *thing, c codeKind, wrongBefore []time.Time, now time.Tim
 	return expectOfStatus(p, t, now)
 }
 
-// locked counts the wrong codes that were tried while the device was ready.
+// locked counts the wrong codes that were tried while the device was ready, by hours of
+// the clock: a try counts for an hour until the end of the hour after its own, and for a
+// day until the end of the 24th after it.
 func locked(p *pack, wrongBefore []time.Time, now time.Time) verifier.Reason {
 	var hour, daily int
 	for _, at := range wrongBefore {
 		if at.Before(p.issued) || !at.Before(p.lease) || !at.Before(p.trustEnd) {
 			continue
 		}
-		if at.After(now.Add(-time.Hour)) {
+		clock := at.Truncate(time.Hour)
+		if now.Before(clock.Add(2 * time.Hour)) {
 			hour++
 		}
-		if at.After(now.Add(-24 * time.Hour)) {
+		if now.Before(clock.Add(25 * time.Hour)) {
 			daily++
 		}
 	}

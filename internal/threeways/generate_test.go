@@ -200,13 +200,13 @@ func (g *generator) attempts(now time.Time) []time.Time {
 		add(1+g.chance.IntN(4), 30*time.Minute)
 	case 1:
 		add(5, 50*time.Minute)
-	case 2: // as many as an hour takes, but the first is an hour old
-		add(5, time.Hour)
+	case 2: // as many as an hour takes, but the first is not of this hour or the last one
+		add(5, 2*time.Hour)
 	case 3:
 		add(5, 23*time.Hour)
 		add(5, 50*time.Minute)
 	case 4:
-		add(5, 24*time.Hour)
+		add(5, 25*time.Hour)
 		add(4, 20*time.Minute)
 	case 5:
 		add(5, 5*time.Hour)
