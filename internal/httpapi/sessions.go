@@ -34,7 +34,11 @@ func (s *Server) signedIn(c *gin.Context) (audit.Actor, error) {
 		return audit.Actor{}, err
 	}
 	defer leave()
-	in, err := s.cfg.Sessions.Read(c.Request.Context(), token)
+	find := s.cfg.Sessions.Read
+	if AboutCheck(c.Request.Context()) {
+		find = s.cfg.Sessions.Glance // when a card was checked is in no row
+	}
+	in, err := find(c.Request.Context(), token)
 	switch {
 	case errors.Is(err, signin.ErrNoSession):
 		s.actors.forget(sessionKey(token))

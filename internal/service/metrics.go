@@ -11,13 +11,11 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/safeconduct/safeconduct/internal/blobs"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
@@ -34,9 +32,12 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 
-	used     *prometheus.Registry                // what the process uses: read once an hour
-	usedThen atomic.Pointer[[]*dto.MetricFamily] // what was read then
-	held     held
+	used     *prometheus.Registry // what the process uses: read once an hour
+	usedThen interface {
+		prometheus.Gatherer
+		read()
+	}
+	held held
 
 	requests  *prometheus.HistogramVec
 	inFlight  prometheus.Gauge
@@ -86,8 +87,8 @@ func NewMetrics() *Metrics {
 	})
 	m.registry.MustRegister(m.requests, m.inFlight, m.keystore, m.keyErrors, m.objects, m.chores, m.choreDone, m.settled, m.orphans)
 	m.used.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.usedThen.Store(new([]*dto.MetricFamily))
-	m.readUsed()
+	m.usedThen = newStill(m.used.Gather)
+	m.usedThen.read()
 	// What nothing has happened to yet is there with zero: an alarm on a rate
 	// needs a number to begin from.
 	for _, operation := range keystoreOperations {
@@ -294,7 +295,7 @@ func (m *Metrics) Watch(s *Service) {
 			counter("safeconduct_database_wait_seconds_total", "How long they waited together.", labels, func() float64 { return pool().Waited.Seconds() })
 		}
 	}
-	m.readUsed()
+	m.usedThen.read()
 }
 
 type ages struct{ pack, lists time.Duration }
@@ -329,7 +330,7 @@ func metricsListener(ctx context.Context, address string, open bool) (net.Listen
 // handler answers GET /metrics, and nothing else.
 func (m *Metrics) handler(open bool) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.gatherer(), promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{m.registry, m.usedThen}, promhttp.HandlerOpts{
 		MaxRequestsInFlight: 4, Timeout: 2 * scrapeTime, DisableCompression: true,
 	}))
 	if open {

@@ -3,10 +3,8 @@ package service
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 )
 
 // A check moves no number while it is answered: whoever scrapes every few seconds would
@@ -64,22 +62,30 @@ func (m *Metrics) hour() {
 	for what, times := range m.held.take() {
 		m.countKey(what, times)
 	}
-	m.readUsed()
+	m.usedThen.read()
 }
 
-// readUsed reads what the process uses.
-func (m *Metrics) readUsed() {
-	families, err := m.used.Gather()
-	if err == nil {
-		m.usedThen.Store(&families)
+// still is what was gathered when it was read last.
+type still[T any] struct {
+	gather func() (T, error)
+	last   atomic.Pointer[T]
+}
+
+func newStill[T any](gather func() (T, error)) *still[T] {
+	s := &still[T]{gather: gather}
+	s.last.Store(new(T))
+	return s
+}
+
+// read gathers anew. What cannot be gathered stays as it was.
+func (s *still[T]) read() {
+	if now, err := s.gather(); err == nil {
+		s.last.Store(&now)
 	}
 }
 
-// gatherer is all that a scrape gets.
-func (m *Metrics) gatherer() prometheus.Gatherer {
-	used := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return *m.usedThen.Load(), nil })
-	return prometheus.Gatherers{m.registry, used}
-}
+// Gather returns what was read.
+func (s *still[T]) Gather() (T, error) { return *s.last.Load(), nil }
 
 // everyHour does something at the turn of each hour, until ctx ends. No two of them, and no
 // beginning and the first, are less than an hour apart: of less, what is told then would

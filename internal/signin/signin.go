@@ -16,8 +16,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -136,7 +138,12 @@ type Standing struct {
 func (st Standing) over(r Row) bool { return r.Roster < st.Change || r.Made.Before(st.From) }
 
 // Sessions are all sessions of one network. It is safe for concurrent use.
-type Sessions struct{ cfg Config }
+type Sessions struct {
+	cfg Config
+
+	mu    sync.Mutex
+	there map[[32]byte]time.Time // when Glance saw sessions last
+}
 
 // New checks the configuration.
 func New(cfg Config) (*Sessions, error) {
@@ -146,7 +153,7 @@ func New(cfg Config) (*Sessions, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Sessions{cfg}, nil
+	return &Sessions{cfg: cfg, there: map[[32]byte]time.Time{}}, nil
 }
 
 // Session is somebody who is signed in.
@@ -205,6 +212,39 @@ func (s *Sessions) Read(ctx context.Context, token string) (Session, error) {
 		}
 	}
 	return r.session(), nil
+}
+
+// maxThere is for how many sessions Glance remembers something before it forgets those that
+// are over.
+const maxThere = 10_000
+
+// Glance is Read for a request of which nothing may tell when it was: that she is there is
+// remembered by this process, and no row has it.
+func (s *Sessions) Glance(ctx context.Context, token string) (Session, error) {
+	r, err := s.read(ctx, token)
+	if err != nil {
+		return Session{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if len(s.there) >= maxThere {
+		maps.DeleteFunc(s.there, func(_ [32]byte, seen time.Time) bool { return now.Sub(seen) >= Idle })
+	}
+	if len(s.there) < maxThere {
+		s.there[r.Hash] = now
+	}
+	return r.session(), nil
+}
+
+// seen is when a session was seen last, in its row or by Glance.
+func (s *Sessions) seen(r Row) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if glanced := s.there[r.Hash]; glanced.After(r.Seen) {
+		return glanced
+	}
+	return r.Seen
 }
 
 // Verified notes that she has shown herself once more, and gives her session
@@ -309,7 +349,7 @@ func (s *Sessions) read(ctx context.Context, token string) (Row, error) {
 // is over is not worth a question to the keystore.
 func (s *Sessions) judge(ctx context.Context, r Row) error {
 	now := s.now()
-	if now.Sub(r.Made) >= Lifetime || now.Sub(r.Seen) >= Idle {
+	if now.Sub(r.Made) >= Lifetime || now.Sub(s.seen(r)) >= Idle {
 		return ErrNoSession
 	}
 	seal, err := s.seal(ctx, r)

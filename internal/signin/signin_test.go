@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -131,6 +132,34 @@ func TestSession(t *testing.T) {
 	w.in(t, "signed out", token, false)
 	if err := w.End(t.Context(), "no token"); err != nil {
 		t.Errorf("nothing to end: %v", err)
+	}
+}
+
+// TestGlance: a glance keeps somebody signed in, and her row does not say when it was.
+func TestGlance(t *testing.T) {
+	w := newWorld(t)
+	token := w.start(t, person)
+	before, err := w.store.Sessions(t.Context(), person)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		w.now = w.now.Add(10 * time.Minute)
+		if in, err := w.Glance(t.Context(), token); err != nil || in.Person != person {
+			t.Fatalf("%+v, %v", in, err)
+		}
+	}
+	if after, err := w.store.Sessions(t.Context(), person); err != nil || !reflect.DeepEqual(after, before) {
+		t.Errorf("the row is %+v, and was %+v (%v)", after, before, err)
+	}
+	w.now = w.now.Add(10 * time.Minute)
+	w.in(t, "after glances", token, true)
+	w.now = w.now.Add(signin.Idle)
+	if _, err := w.Glance(t.Context(), token); !errors.Is(err, signin.ErrNoSession) {
+		t.Errorf("a quarter of an hour after anything: %v", err)
+	}
+	if _, err := w.Glance(t.Context(), "no token"); !errors.Is(err, signin.ErrNoSession) {
+		t.Errorf("nobody: %v", err)
 	}
 }
 

@@ -63,10 +63,11 @@ func (v *Vault) LookUps(ctx context.Context, day time.Time, least int) ([]LookUp
 }
 
 // WrongCodes counts the card numbers with which at least so many codes were tried within
-// the day before an hour, and were not right.
+// the 24 hours before an hour, and were not right. What is tried within that hour is told
+// when it is over.
 func (c *Credentials) WrongCodes(ctx context.Context, hour int64, least int) (numbers int, err error) {
 	err = c.db.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM
-		(SELECT 1 FROM paper_tries WHERE hour > $1 GROUP BY number HAVING SUM(tries) >= $2) AS tried`, hour-24, least).Scan(&numbers)
+		(SELECT 1 FROM paper_tries WHERE hour >= $1 AND hour < $2 GROUP BY number HAVING SUM(tries) >= $3) AS tried`, hour-24, hour, least).Scan(&numbers)
 	if err != nil {
 		return 0, fmt.Errorf("sqlstore: count tries: %w", classify(err))
 	}
@@ -79,10 +80,10 @@ type WrongAtDesk struct {
 	Tries         int
 }
 
-// WrongAtDesk lists those of at least so many within the day before an hour.
+// WrongAtDesk lists those of at least so many within the 24 hours before an hour.
 func (c *Credentials) WrongAtDesk(ctx context.Context, hour int64, least int) ([]WrongAtDesk, error) {
-	rows, err := c.db.read.QueryContext(ctx, `SELECT who, SUM(tries) FROM paper_tries WHERE hour > $1 AND who <> ''
-		GROUP BY number, who HAVING SUM(tries) >= $2 ORDER BY who`, hour-24, least)
+	rows, err := c.db.read.QueryContext(ctx, `SELECT who, SUM(tries) FROM paper_tries WHERE hour >= $1 AND hour < $2 AND who <> ''
+		GROUP BY number, who HAVING SUM(tries) >= $3 ORDER BY who`, hour-24, hour, least)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read tries: %w", classify(err))
 	}
