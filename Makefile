@@ -135,6 +135,13 @@ promises: ## 400 random sequences of what people do to a case, held against the 
 promise: ## the same with 10,000 (SAFECONDUCT_PROMISE_SEED and SAFECONDUCT_PROMISE_ONE for one)
 	SAFECONDUCT_PROMISE=10000 $(GO) test -v $(PROMISE)
 
+# THIEF people of each population, in SEEDS worlds.
+THIEF ?= 1000
+SEEDS ?= 5
+.PHONY: thief
+thief: ## what stolen stores tell of who is a survivor (THIEF=1000 people of each population, SEEDS=5)
+	SAFECONDUCT_THIEF=$(THIEF) SAFECONDUCT_THIEF_SEEDS=$(SEEDS) $(GO) test -tags stretched -count=1 -timeout 240m -run '^TestThief$$' -v ./internal/thief
+
 .PHONY: browser
 browser: web ## the pages in Chromium, and printed cards before its camera
 	@scripts/install.sh test

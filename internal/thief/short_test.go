@@ -1,0 +1,91 @@
+package thief_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/safeconduct/safeconduct/internal/config"
+)
+
+// TestClassifiers: what can be told they tell, also where it takes two features; of noise,
+// and where labels were shuffled, they learn nothing. The numbers are the same in each run.
+func TestClassifiers(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 68))
+	draw := func(n int, tell func(v []float64, yes bool)) (x [][]float64, y []bool) {
+		for i := range n {
+			v := make([]float64, 20)
+			for j := range v {
+				v[j] = r.NormFloat64()
+			}
+			yes := i%2 == 0
+			tell(v, yes)
+			x, y = append(x, v), append(y, yes)
+		}
+		return x, y
+	}
+	for name, one := range map[string]struct {
+		tell        func(v []float64, yes bool)
+		least, most float64 // of the best of them
+	}{
+		"noise": {func([]float64, bool) {}, 0.4, 0.57},
+		"one feature": {func(v []float64, yes bool) {
+			if yes {
+				v[3] += 4
+			}
+		}, 0.99, 1},
+		"a little of each": {func(v []float64, yes bool) {
+			if yes {
+				for j := range v {
+					v[j] += 0.6
+				}
+			}
+		}, 0.95, 1},
+		"a product of two": {func(v []float64, yes bool) {
+			if (v[0]*v[1] > 0) != yes {
+				v[0] = -v[0]
+			}
+		}, 0.8, 1},
+	} {
+		x, y := draw(600, one.tell)
+		of := crossed(x, y, r)
+		if len(of) != len(classifiers) {
+			t.Fatalf("%s: %v", name, of)
+		}
+		best := 0.0
+		for _, a := range of {
+			best = max(best, a)
+		}
+		if best < one.least || best > one.most {
+			t.Errorf("%s: the best has %.3f, want %.2f to %.2f: %v", name, best, one.least, one.most, of)
+		}
+	}
+	if a := auc([]float64{3, 1, 1, 0}, []bool{true, true, false, false}); a != 0.875 {
+		t.Errorf("AUC with a tie: %v", a)
+	}
+}
+
+// TestStolen plays few people of each population, and wants the thief to have been at work:
+// each act was done, and of each row that is somebody's he knows something.
+func TestStolen(t *testing.T) {
+	n := 12
+	if !light {
+		n = 2 // each code takes its whole Argon2id
+	}
+	lighten()
+	s := play(t, 1, n, 12*time.Hour, config.Engines{})
+	owned := 0
+	for _, one := range s.tables {
+		for _, r := range one.rows {
+			if r.person != nobody {
+				owned++
+			}
+		}
+	}
+	if owned < 20*n {
+		t.Errorf("of %d people only %d rows are known", 2*n, owned)
+	}
+	if len(s.lines) < 50*n || len(s.nights) != days-1 {
+		t.Errorf("%d lines in the service's log, %d nights", len(s.lines), len(s.nights))
+	}
+}
