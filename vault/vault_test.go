@@ -213,6 +213,7 @@ func newWorld(t *testing.T) *world {
 	w.db = db
 	w.keyring, err = sqlstore.CreateKeyring(t.Context(), filepath.Join(w.dir, "keyring.db"), "0123")
 	w.ok(err)
+	db.CaseKeys(w.keyring.CaseKey)
 	w.blobs, err = blobs.Open(filepath.Join(w.dir, "blobs"), nil)
 	w.ok(err)
 	t.Cleanup(func() {

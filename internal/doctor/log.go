@@ -119,9 +119,16 @@ func checkRows(ctx context.Context, folder config.Folder) (problems []string, er
 		return nil, err
 	}
 	db.Seal(key)
+	if ring, err := sqlstore.OpenKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir)); err == nil {
+		defer func() { _ = ring.Close() }()
+		db.CaseKeys(ring.CaseKey)
+	}
 	problems, err = db.CheckSeals(ctx)
-	if errors.Is(err, sqlstore.ErrNeverSealed) {
+	switch {
+	case errors.Is(err, sqlstore.ErrNeverSealed):
 		return []string{"the rows have no seals: " + err.Error()}, nil
+	case errors.Is(err, sqlstore.ErrNoCaseKey):
+		return []string{"the keyring cannot be opened, and without it no case"}, nil
 	}
 	if err != nil || len(problems) > 0 {
 		return problems, err

@@ -497,6 +497,12 @@ func (c *chaos) openDatabase() *sqlstore.DB {
 		c.t.Fatal(err)
 	}
 	db.Seal(key)
+	ring, err := sqlstore.OpenKeyring(ctx, c.engines.Keyring)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { _ = ring.Close() })
+	db.CaseKeys(ring.CaseKey)
 	return db
 }
 

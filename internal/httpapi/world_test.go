@@ -173,6 +173,7 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	keyring, err := sqlstore.CreateKeyring(ctx, filepath.Join(dir, "keyring.db"), strings.Repeat("0", 32))
 	must(err)
 	t.Cleanup(func() { _ = keyring.Close() })
+	w.db.CaseKeys(keyring.CaseKey)
 	file, err := keyfile.Create(ctx, keyfile.Config{Path: filepath.Join(dir, "keys.age"), Passphrase: "made up", WorkFactor: 1}, "example.org/log")
 	must(err)
 	w.witness = &witness{Store: file}

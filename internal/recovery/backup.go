@@ -288,7 +288,7 @@ func (c *copying) keyring(ctx context.Context, w io.Writer, to []backup.Recipien
 		if err != nil {
 			return count, fmt.Errorf("copy key files: %w", err)
 		}
-		if err := b.Add(f.Record, f.File); err != nil {
+		if err := b.Add(f.Record, f.Kept); err != nil {
 			return count, err
 		}
 		count++

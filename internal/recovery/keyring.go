@@ -138,6 +138,9 @@ func (r *restoringKeyring) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	r.db.CaseKeys(func(_ context.Context, id string) ([]byte, error) {
+		return sqlstore.KeyFile{Record: id, Kept: r.files[id]}.CaseKey()
+	})
 	shut, err := r.shut(ctx)
 	if err != nil {
 		return err
@@ -198,6 +201,7 @@ func (r *restoringKeyring) shut(ctx context.Context) (int, error) {
 			return 0, fmt.Errorf("the keyring that is there cannot be used; move it away: %w", err)
 		}
 		s := &service.Stores{DB: r.db, Keyring: k}
+		r.db.CaseKeys(k.CaseKey)
 		shut, err := r.asItIs(ctx, s)
 		return shut, errors.Join(err, k.Close())
 	}
@@ -271,6 +275,9 @@ func (r *restoringKeyring) write(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if !r.vacant {
+		r.db.CaseKeys(k.CaseKey)
+	}
 	defer func() {
 		err = errors.Join(err, k.Close())
 		if err != nil && r.vacant && r.cfg.Engines.Keyring == "" {
@@ -284,7 +291,7 @@ func (r *restoringKeyring) write(ctx context.Context) (err error) {
 			return err
 		}
 		if file := r.files[id]; file != nil {
-			if err := k.Create(ctx, id, file); err != nil {
+			if err := k.Put(ctx, id, file); err != nil {
 				return err
 			}
 			r.done.KeyFiles++

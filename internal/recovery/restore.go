@@ -215,7 +215,7 @@ func (r *restoring) check(ctx context.Context) error {
 		return err
 	}
 	if m.Schema < sqlstore.OldestSchema {
-		return service.ErrNoRoster
+		return sqlstore.ErrOldStores
 	}
 	r.manifest = m
 	return nil
@@ -512,6 +512,9 @@ func (r *restoring) stores(ctx context.Context) (restart sqlstore.LogRestart, er
 	if err := r.fill(ctx, s); err != nil {
 		return restart, err
 	}
+	if err := r.fillKeyring(ctx, s); err != nil {
+		return restart, err
+	}
 	if err := r.believeRows(ctx, s); err != nil {
 		return restart, err
 	}
@@ -527,7 +530,7 @@ func (r *restoring) stores(ctx context.Context) (restart sqlstore.LogRestart, er
 		return restart, err
 	}
 	r.done.NewList, r.done.Sequence = after.NewList, after.Sequence
-	if err := r.fillKeyring(ctx, s); err != nil {
+	if err := r.dropKeys(ctx, s); err != nil {
 		return restart, err
 	}
 	r.done.Shut, err = bindKeyring(ctx, s)
@@ -750,7 +753,7 @@ func (r *restoring) nextList(ctx context.Context, s *service.Stores) (uint16, er
 	return uint16(next), nil //nolint:gosec // bounded above
 }
 
-// fillKeyring puts the keys of records back, of those that there are.
+// fillKeyring puts the keys of records back, but for those that were erased.
 func (r *restoring) fillKeyring(ctx context.Context, s *service.Stores) error {
 	if r.keyringPath == "" {
 		return nil
@@ -763,19 +766,36 @@ func (r *restoring) fillKeyring(ctx context.Context, s *service.Stores) error {
 	}
 	signed, err := r.read(r.keyringPath, func(_ string, data []byte) error {
 		return backup.Files(data, func(f backup.File) error {
-			if _, err := s.DB.Vault().Record(ctx, f.Name); gone[f.Name] || errors.Is(err, vault.ErrNotFound) {
-				return nil // erased, or of a record that is lost
-			} else if err != nil {
-				return err
+			if gone[f.Name] {
+				return nil
 			}
 			r.done.KeyFiles++
-			return s.Keyring.Create(ctx, f.Name, f.Data)
+			return s.Keyring.Put(ctx, f.Name, f.Data)
 		})
 	})
 	if err != nil {
 		return err
 	}
 	return r.verify(ctx, signed)
+}
+
+// dropKeys removes the keys of records that are lost, now that it is known which there are.
+func (r *restoring) dropKeys(ctx context.Context, s *service.Stores) error {
+	var lost []string
+	for f, err := range s.Keyring.Files(ctx) {
+		if err != nil {
+			return err
+		}
+		_, err := s.DB.Vault().Record(ctx, f.Record)
+		switch {
+		case errors.Is(err, vault.ErrNotFound):
+			lost = append(lost, f.Record)
+		case err != nil:
+			return err
+		}
+	}
+	r.done.KeyFiles -= len(lost)
+	return s.Keyring.Erase(ctx, lost...)
 }
 
 // bindKeyring notes which keyring belongs to the records, and that those without

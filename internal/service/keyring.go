@@ -180,7 +180,7 @@ func (s *Stores) MatchKeyring(ctx context.Context, readers bool) (missing []stri
 		if !readers {
 			continue
 		}
-		agencies, err := vault.Readers(f.File)
+		agencies, err := vault.Readers(f.File())
 		if err != nil {
 			return nil, 0, err
 		}

@@ -73,6 +73,7 @@ func (s *Stores) open(ctx context.Context, keyring func(context.Context, Config)
 		return err
 	}
 	s.closeWith(s.Keyring.Close)
+	s.DB.CaseKeys(s.Keyring.CaseKey)
 	if s.Objects, err = OpenObjects(ctx, cfg); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/safeconduct/safeconduct/internal/pgtest"
+	"github.com/safeconduct/safeconduct/internal/storetest"
 )
 
 // place is an engine that a test runs on.
@@ -86,6 +87,7 @@ func everywhereTwice(t *testing.T, test func(t *testing.T, on place)) {
 func sealing(t *testing.T, db *DB) *DB {
 	t.Helper()
 	db.Seal([]byte(testSealKey))
+	db.CaseKeys(storetest.CaseKey)
 	_, err := db.Counted(t.Context())
 	if errors.Is(err, ErrNeverSealed) {
 		err = db.SealRows(t.Context())

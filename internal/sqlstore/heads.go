@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"maps"
 	"slices"
 	"strconv"
@@ -76,12 +75,15 @@ const (
 // seal is the keyed hash of one row, behind the number of its table.
 type seal [sealSize]byte
 
-// head is the newest list of seals of one subject.
+// head is the newest list of seals of one subject, or the body of a case (body.go).
 type head struct {
 	subject string
 	slot    int64
-	number  int64 // 0 for one that was never written
+	number  int64  // 0 for one that was never written
+	content []byte // as it is stored: the seals, or a body
 	seals   []byte
+	body    *body    // of a case, once it is opened
+	settled *settled // a body as a change has left it, which is not in content yet
 
 	was int64 // its number before this transaction
 	own bool  // changed in this transaction
@@ -152,14 +154,15 @@ func (h *head) drop(t sealedTable) {
 // clone is a head that can be changed without the other.
 func (h *head) clone() *head {
 	c := *h
-	c.seals = bytes.Clone(h.seals)
+	c.seals, c.body = bytes.Clone(h.seals), nil // a body is opened by whoever needs it
 	return &c
 }
 
 // sealer has the key of the seals, and what this process knows of the numbers.
 type sealer struct {
-	key             []byte
-	macs            sync.Pool
+	macs, names     *keyed
+	boxes           *boxes // what is not under the key of a case
+	caseKeys        *caseKeys
 	toRead, toWrite func() statements
 
 	mu       sync.Mutex
@@ -195,17 +198,32 @@ func (s slotSums) at(number int64) (sum int64, known bool) {
 // countRow is the row that counts changes.
 type countRow struct{ number, total int64 }
 
-// Seal gives the key by which rows are believed, 32 bytes. Call it before the
-// database is used for anything that a row grants.
+// caseKeys are the keys of cases, as far as this process needed them.
+type caseKeys struct {
+	mu    sync.Mutex
+	find  func(ctx context.Context, caseID string) ([]byte, error)
+	known map[string]*boxes
+}
+
+// Seal gives the key by which rows are believed, called and boxed, 32 bytes. Call it
+// before the database is used for anything that a row grants.
 func (db *DB) Seal(key []byte) {
-	key = bytes.Clone(key)
-	db.seals = &sealer{
-		key: key, noticed: make(chan struct{}, 1),
-		// A MAC is made for every row: its state is not made anew each time.
-		macs:   sync.Pool{New: func() any { return hmac.New(sha256.New, key) }},
-		toRead: sync.OnceValue(func() statements { return prepare(db.read, selectHeads+inSlot) }),
-		// Before any transaction: there is one connection that writes.
-		toWrite: sync.OnceValue(func() statements { return prepare(db.write, selectHeads+inSlot, writeHead, writeCount) }),
+	db.seals = newSealer(key, &db.caseKeys)
+	db.seals.toRead = sync.OnceValue(func() statements { return prepare(db.read, selectHeads+inSlot, selectNamed, selectCell) })
+	// Before any transaction: there is one connection that writes.
+	db.seals.toWrite = sync.OnceValue(func() statements {
+		return prepare(db.write, selectHeads+inSlot, writeHead, writeCount, selectNamed, insertName, deleteName, selectCell, insertCell, deleteCell)
+	})
+}
+
+func newSealer(key []byte, cases *caseKeys) *sealer {
+	made, err := newBoxes(derived(key, "safeconduct/boxes/1"))
+	if err != nil {
+		panic(err) // its key has the size that it has
+	}
+	return &sealer{
+		macs: newKeyed(bytes.Clone(key)), names: newKeyed(derived(key, "safeconduct/names/1")), boxes: made,
+		caseKeys: cases, noticed: make(chan struct{}, 1),
 	}
 }
 
@@ -296,7 +314,10 @@ func (db *DB) sealed(ctx context.Context, do func(tx *sql.Tx, h *heads) error) e
 			h.before = g.heads.found
 		}
 		g.mine = h
-		return do(g.tx, h)
+		if err := do(g.tx, h); err != nil {
+			return err
+		}
+		return h.settle(ctx, g.tx)
 	})
 	if errors.Is(err, errAgain) {
 		err = ErrBusy // the newest moment there is cannot be too old
@@ -335,8 +356,19 @@ func (db *DB) believed(ctx context.Context, read func(h *heads) error) error {
 	return ErrBusy
 }
 
-// subjects.
-func ofCase(id string) string { return "case/" + id }
+// subjects. That of a case is a name where it is stored: stored.
+func ofCase(id string) string { return ofCases + id }
+
+const ofCases = "case/"
+
+// stored is how a subject is called in the database.
+func (k *sealer) stored(subject string) string {
+	if id, ok := caseID(subject); ok {
+		return ofCases + k.name("case", id).String()
+	}
+	return subject
+}
+
 func ofBlock(list uint16, index uint32) string {
 	return fmt.Sprintf("list/%05d/%04d", list, index/blockSize)
 }
@@ -368,7 +400,10 @@ const (
 	buckets        = 1 << 8
 	bucketRequests = "requests/"
 	bucketSessions = "sessions/"
+	bucketErasures = "erasures/"
 )
+
+var bucketKinds = []string{bucketRequests, bucketSessions, bucketErasures}
 
 // inBucket is the subject of a row by its name.
 func inBucket(of, name string) string {
@@ -381,16 +416,13 @@ const bucketSlots = int64(slots) + (1<<16)*blocks
 
 // firstSlot is the slot of a kind of bucket's first.
 func firstSlot(of string) int64 {
-	if of == bucketSessions {
-		return bucketSlots + buckets
-	}
-	return bucketSlots
+	return bucketSlots + int64(slices.Index(bucketKinds, of))*buckets
 }
 
 // slotOf is where a subject's numbers are added up. A block of a status list is
 // alone in its slot, because a publication reads all of them, and so is a bucket.
 func slotOf(subject string) int64 {
-	for _, of := range []string{bucketRequests, bucketSessions} {
+	for _, of := range bucketKinds {
 		if at, ok := strings.CutPrefix(subject, of); ok {
 			if n, err := strconv.ParseUint(at, 16, 8); err == nil && len(at) == 2 {
 				return firstSlot(of) + int64(n)
@@ -409,30 +441,35 @@ func slotOf(subject string) int64 {
 	return int64(binary.BigEndian.Uint32(sum[:]) % slots)
 }
 
-const selectHeads = `SELECT c.number, c.total, c.mac, h.subject, h.slot, h.number, h.seals, h.mac
+const selectHeads = `SELECT c.number, c.total, c.mac, h.subject, h.slot, h.number, h.digest, h.mac, h.content
 	FROM head_count c LEFT JOIN heads h ON `
 
 // of returns the newest head of a subject, an empty one where nothing was ever
-// sealed.
+// sealed. That of a case comes with its body.
 func (h *heads) of(ctx context.Context, subject string) (*head, error) {
-	if known := h.found[subject]; known != nil {
-		return known, nil
+	called := h.stored(subject)
+	if before := h.before[called]; before != nil && h.found[called] == nil {
+		h.found[called] = before.clone()
 	}
-	if before := h.before[subject]; before != nil {
-		h.found[subject] = before.clone()
-		return h.found[subject], nil
+	if h.found[called] == nil {
+		slot := slotOf(called)
+		if err := h.load(ctx, inSlot, slot); err != nil {
+			return nil, err
+		}
+		if err := h.judge(ctx, slot, slot+1); err != nil {
+			return nil, err
+		}
+		if h.found[called] == nil {
+			h.found[called] = &head{subject: called, slot: slot}
+		}
 	}
-	slot := slotOf(subject)
-	if err := h.load(ctx, inSlot, slot); err != nil {
-		return nil, err
+	of := h.found[called]
+	if id, ok := caseID(subject); ok && of.body == nil {
+		if err := h.openBody(ctx, of, id); err != nil {
+			return nil, err
+		}
 	}
-	if err := h.judge(ctx, slot, slot+1); err != nil {
-		return nil, err
-	}
-	if h.found[subject] == nil {
-		h.found[subject] = &head{subject: subject, slot: slot}
-	}
-	return h.found[subject], nil
+	return of, nil
 }
 
 // absent is for a row that is not there: it looks for a head as it would for the row's
@@ -491,8 +528,8 @@ const inSlot = "h.slot = $1"
 
 // What every change writes.
 const (
-	writeHead = `INSERT INTO heads (subject, slot, number, seals, mac) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (subject) DO UPDATE SET number = excluded.number, seals = excluded.seals, mac = excluded.mac`
+	writeHead = `INSERT INTO heads (slot, subject, number, digest, mac, content) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (slot, subject) DO UPDATE SET number = excluded.number, digest = excluded.digest, mac = excluded.mac, content = excluded.content`
 	writeCount = "UPDATE head_count SET number = $1, total = $2, mac = $3"
 )
 
@@ -510,9 +547,8 @@ func prepare(db *sql.DB, queries ...string) statements {
 	return ready
 }
 
-// query reads heads.
-func (h *heads) query(ctx context.Context, where string, args ...any) (*sql.Rows, error) {
-	query := selectHeads + where
+// send sends a query, one that is prepared if there is such a one.
+func (h *heads) send(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	ready := h.ready[query]
 	tx, inTx := h.q.(*sql.Tx)
 	switch {
@@ -525,7 +561,7 @@ func (h *heads) query(ctx context.Context, where string, args ...any) (*sql.Rows
 	}
 }
 
-// exec writes a head or their count.
+// exec writes a head, their count, or what belongs to one.
 func (h *heads) exec(ctx context.Context, tx *sql.Tx, query string, args ...any) error {
 	if ready := h.ready[query]; ready != nil {
 		_, err := tx.StmtContext(ctx, ready).ExecContext(ctx, args...)
@@ -537,17 +573,16 @@ func (h *heads) exec(ctx context.Context, tx *sql.Tx, query string, args ...any)
 
 // load reads the count and the heads for which a condition holds.
 func (h *heads) load(ctx context.Context, where string, args ...any) error {
-	rows, err := h.query(ctx, where, args...)
+	rows, err := h.send(ctx, selectHeads+where, args...)
 	if err != nil {
 		return fmt.Errorf("sqlstore: read heads: %w", classify(err))
 	}
 	counted := false
 	err = each(rows, func() error {
 		var count countRow
-		var mac, seals, headMAC []byte
-		var subject sql.NullString
-		var slot, number sql.NullInt64
-		if err := rows.Scan(&count.number, &count.total, &mac, &subject, &slot, &number, &seals, &headMAC); err != nil {
+		var mac []byte
+		var row headRow
+		if err := rows.Scan(&count.number, &count.total, &mac, &row.subject, &row.slot, &row.number, &row.digest, &row.mac, &row.content); err != nil {
 			return err
 		}
 		if !counted {
@@ -558,15 +593,12 @@ func (h *heads) load(ctx context.Context, where string, args ...any) error {
 			// its own count.
 			h.count, h.read = count, true
 		}
-		if !subject.Valid {
+		if !row.subject.Valid {
 			return nil
 		}
-		one := &head{subject.String, slot.Int64, number.Int64, seals, number.Int64, false}
-		if !hmac.Equal(headMAC, h.headMAC(one)) || one.slot != slotOf(one.subject) || len(one.seals)%sealSize != 0 {
-			return &SealError{"heads", one.subject}
-		}
-		if h.found[one.subject] != nil {
-			return nil
+		one, err := h.entire(row)
+		if err != nil || h.found[one.subject] != nil {
+			return err
 		}
 		if before := h.before[one.subject]; before != nil {
 			one = before.clone()
@@ -581,6 +613,41 @@ func (h *heads) load(ctx context.Context, where string, args ...any) error {
 		return ErrNeverSealed
 	}
 	return nil
+}
+
+// headRow is a row of heads. Where all heads are added up it comes without its content.
+type headRow struct {
+	subject              sql.NullString
+	slot, number         sql.NullInt64
+	digest, mac, content []byte
+}
+
+// summed is a head that was read without its content.
+func (k *sealer) summed(row headRow) (*head, error) {
+	one := &head{subject: row.subject.String, slot: row.slot.Int64, number: row.number.Int64, was: row.number.Int64}
+	if !hmac.Equal(row.mac, k.headMAC(one, row.digest)) || one.slot != slotOf(one.subject) {
+		return nil, &SealError{"heads", one.subject}
+	}
+	return one, nil
+}
+
+// entire is a head with its content. A body is opened by whoever needs it.
+func (k *sealer) entire(row headRow) (*head, error) {
+	one, err := k.summed(row)
+	if err != nil {
+		return nil, err
+	}
+	one.content = row.content
+	if digest := sha256.Sum256(row.content); !bytes.Equal(digest[:], row.digest) {
+		return nil, &SealError{"heads", one.subject}
+	}
+	if _, ok := caseID(one.subject); ok {
+		return one, nil
+	}
+	if one.seals = row.content; len(one.seals)%sealSize != 0 {
+		return nil, &SealError{"heads", one.subject}
+	}
+	return one, nil
 }
 
 // judge holds what was read in the slots from first to before end against what this
@@ -713,13 +780,17 @@ func (k *sealer) addUp(ctx context.Context, q querier, count countRow) error {
 
 // sumOf adds up the numbers of some heads, slot by slot.
 func (k *sealer) sumOf(ctx context.Context, q querier, where string, args ...any) (map[int64]int64, error) {
-	rows, err := q.QueryContext(ctx, "SELECT subject, slot, number, seals, mac FROM heads "+where, args...)
+	rows, err := q.QueryContext(ctx, "SELECT subject, slot, number, digest, mac FROM heads "+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read heads: %w", classify(err))
 	}
 	sums := map[int64]int64{}
 	err = each(rows, func() error {
-		one, err := k.scanHead(rows)
+		var row headRow
+		if err := rows.Scan(&row.subject, &row.slot, &row.number, &row.digest, &row.mac); err != nil {
+			return err
+		}
+		one, err := k.summed(row)
 		if err == nil {
 			sums[one.slot] += one.number
 		}
@@ -729,20 +800,6 @@ func (k *sealer) sumOf(ctx context.Context, q querier, where string, args ...any
 		return nil, fmt.Errorf("sqlstore: read heads: %w", classify(err))
 	}
 	return sums, nil
-}
-
-// scanHead reads a head: subject, slot, number, seals and MAC.
-func (k *sealer) scanHead(row scanner) (*head, error) {
-	var one head
-	var mac []byte
-	if err := row.Scan(&one.subject, &one.slot, &one.number, &one.seals, &mac); err != nil {
-		return nil, err
-	}
-	if !hmac.Equal(mac, k.headMAC(&one)) || one.slot != slotOf(one.subject) || len(one.seals)%sealSize != 0 {
-		return nil, &SealError{"heads", one.subject}
-	}
-	one.was = one.number
-	return &one, nil
 }
 
 // write writes the heads that were changed, and returns the count after them.
@@ -756,9 +813,8 @@ func (h *heads) write(ctx context.Context, tx *sql.Tx) (now countRow, err error)
 		now.number++
 		now.total += now.number - one.was
 		one.number = now.number
-		err := h.exec(ctx, tx, writeHead, one.subject, one.slot, one.number, nonNil(one.seals), h.headMAC(one))
-		if err != nil {
-			return now, fmt.Errorf("sqlstore: write a head: %w", err)
+		if err := h.writeHead(ctx, tx, one); err != nil {
+			return now, err
 		}
 	}
 	if now == h.count {
@@ -782,6 +838,28 @@ func (h *heads) keptIn(before *heads) *heads {
 		before.count, before.read = h.count, true
 	}
 	return before
+}
+
+func (h *heads) writeHead(ctx context.Context, tx *sql.Tx, one *head) (err error) {
+	switch _, ok := caseID(one.subject); {
+	case one.settled != nil:
+		if one.content, err = h.boxBody(ctx, one); err != nil {
+			return err
+		}
+	case !ok:
+		one.content = one.seals
+	}
+	return h.putHead(ctx, tx, one)
+}
+
+// putHead writes a head as it is.
+func (h *heads) putHead(ctx context.Context, tx *sql.Tx, one *head) error {
+	digest := sha256.Sum256(one.content)
+	err := h.exec(ctx, tx, writeHead, one.slot, one.subject, one.number, digest[:], h.headMAC(one, digest[:]), nonNil(one.content))
+	if err != nil {
+		return fmt.Errorf("sqlstore: write a head: %w", err)
+	}
+	return nil
 }
 
 // nonNil is b, which is no NULL when it is empty.
@@ -816,23 +894,10 @@ func (h *heads) written() {
 	}
 }
 
-func (k *sealer) headMAC(h *head) []byte {
-	m := message{}.text("head", h.subject).number(h.slot, h.number).bytes(h.seals)
-	return k.mac(m)
+func (k *sealer) headMAC(h *head, digest []byte) []byte {
+	return k.macs.sum(message{}.text("head", h.subject).number(h.slot, h.number).bytes(digest))
 }
 
 func (k *sealer) countMAC(c countRow) []byte {
-	return k.mac(message{}.text("count").number(c.number, c.total))
-}
-
-func (k *sealer) mac(m message) []byte {
-	h, ok := k.macs.Get().(hash.Hash)
-	if !ok { // of a sealer that only adds up
-		h = hmac.New(sha256.New, k.key)
-	}
-	h.Reset()
-	h.Write(m)
-	sum := h.Sum(nil)
-	k.macs.Put(h)
-	return sum
+	return k.macs.sum(message{}.text("count").number(c.number, c.total))
 }

@@ -80,6 +80,7 @@ func testPutBack(t *testing.T, on place) {
 			}
 			other := &DB{base: db.base, me: newInstance()}
 			other.Seal([]byte(testSealKey))
+			other.CaseKeys(storetest.CaseKey)
 			switch _, err := other.Vault().Grant(ctx, s.Record, s.Agency); {
 			case c.begins && !errors.Is(err, trouble.ErrDamaged):
 				t.Errorf("a process that begins: %v", err)
@@ -98,6 +99,7 @@ func testHeadsOfOthers(t *testing.T, on place) {
 	ctx, a := t.Context(), on.db(t)
 	b := &DB{base: a.base, me: newInstance()}
 	b.Seal([]byte(testSealKey))
+	b.CaseKeys(storetest.CaseKey)
 	for range 3 {
 		s := aCase(t, a)
 		if _, err := b.Vault().Grant(ctx, s.Record, s.Agency); err != nil {
@@ -128,6 +130,7 @@ func testHeadsUnderLoad(t *testing.T, on place) {
 	a := on.db(t)
 	b := &DB{base: a.base, me: newInstance()}
 	b.Seal([]byte(testSealKey))
+	b.CaseKeys(storetest.CaseKey)
 	list, err := a.Credentials().OpenList(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -207,6 +210,7 @@ func TestSealsNeedTheKey(t *testing.T) {
 	}
 	other := &DB{base: db.base, me: newInstance()}
 	other.Seal([]byte("another key of thirty-two bytes!"))
+	other.CaseKeys(storetest.CaseKey)
 	if _, err := other.Vault().Grant(t.Context(), s.Record, s.Agency); !errors.Is(err, trouble.ErrDamaged) {
 		t.Errorf("read with another key: %v", err)
 	}

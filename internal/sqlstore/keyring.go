@@ -127,7 +127,7 @@ func digestAll(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 		for _, f := range some {
-			if _, err := tx.ExecContext(ctx, "UPDATE key_files SET sha256 = $1 WHERE record_id = $2", digestOf(f.File), f.Record); err != nil {
+			if _, err := tx.ExecContext(ctx, "UPDATE key_files SET sha256 = $1 WHERE record_id = $2", digestOf(f.Kept), f.Record); err != nil {
 				return err
 			}
 		}
@@ -174,10 +174,18 @@ func (k *Keyring) Check(ctx context.Context) (problems, records []string, err er
 	return problems, records, nil
 }
 
-// Create keeps the first key file of a record.
+// Create keeps the first key file of a record, and draws a key beside it: that of a case
+// is what its body, its cells and its history are boxed under.
 func (k *Keyring) Create(ctx context.Context, record string, file []byte) error {
+	key := make([]byte, keySize, keySize+len(file))
+	_, _ = rand.Read(key) // never returns an error
+	return k.Put(ctx, record, append(key, file...))
+}
+
+// Put keeps what Files gave for a record, in another keyring.
+func (k *Keyring) Put(ctx context.Context, record string, kept []byte) error {
 	return k.change(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO key_files (record_id, file, sha256) VALUES ($1, $2, $3)", record, file, digestOf(file))
+		_, err := tx.ExecContext(ctx, "INSERT INTO key_files (record_id, file, sha256) VALUES ($1, $2, $3)", record, kept, digestOf(kept))
 		if isTaken(err) {
 			return vault.ErrConflict
 		}
@@ -188,6 +196,15 @@ func (k *Keyring) Create(ctx context.Context, record string, file []byte) error 
 	})
 }
 
+// CaseKey returns the key of a case: vault.ErrNotFound for one that was erased.
+func (k *Keyring) CaseKey(ctx context.Context, caseID string) ([]byte, error) {
+	kept, err := keptOf(ctx, k.read, caseID)
+	if err != nil {
+		return nil, err
+	}
+	return kept[:keySize], nil
+}
+
 // Get returns a record's key file. One that is not what was kept is
 // vault.ErrIntegrity.
 func (k *Keyring) Get(ctx context.Context, record string) ([]byte, error) {
@@ -195,6 +212,15 @@ func (k *Keyring) Get(ctx context.Context, record string) ([]byte, error) {
 }
 
 func keyFile(ctx context.Context, q querier, record string) ([]byte, error) {
+	kept, err := keptOf(ctx, q, record)
+	if err != nil {
+		return nil, err
+	}
+	return kept[keySize:], nil
+}
+
+// keptOf is the key and the key file of a record.
+func keptOf(ctx context.Context, q querier, record string) ([]byte, error) {
 	f, err := scanKeyFile(q.QueryRowContext(ctx, selectKeyFiles+"WHERE record_id = $1", record))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -203,23 +229,24 @@ func keyFile(ctx context.Context, q querier, record string) ([]byte, error) {
 		return nil, fmt.Errorf("sqlstore: read a key file: %w: %w", vault.ErrIntegrity, classify(err))
 	case err != nil:
 		return nil, fmt.Errorf("sqlstore: read a key file: %w", classify(err))
-	case !f.whole():
+	case !f.whole() || len(f.Kept) < keySize:
 		return nil, fmt.Errorf("sqlstore: read a key file: %w", vault.ErrIntegrity)
 	}
-	return f.File, nil
+	return f.Kept, nil
 }
 
 // Swap replaces old by new, if old is what is kept.
 func (k *Keyring) Swap(ctx context.Context, record string, old, new []byte) error {
 	err := k.change(ctx, func(tx *sql.Tx) error {
-		kept, err := keyFile(ctx, tx, record)
+		kept, err := keptOf(ctx, tx, record)
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(kept, old) {
+		if !bytes.Equal(kept[keySize:], old) {
 			return vault.ErrConflict
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE key_files SET file = $1, sha256 = $2 WHERE record_id = $3", new, digestOf(new), record)
+		fresh := append(bytes.Clone(kept[:keySize]), new...)
+		_, err = tx.ExecContext(ctx, "UPDATE key_files SET file = $1, sha256 = $2 WHERE record_id = $3", fresh, digestOf(fresh), record)
 		if err != nil {
 			return fmt.Errorf("sqlstore: replace a key file: %w", err)
 		}
@@ -270,7 +297,7 @@ func (k *Keyring) forget(ctx context.Context, records ...string) error {
 // KeyFile is one key file of the keyring.
 type KeyFile struct {
 	Record string
-	File   []byte
+	Kept   []byte // the key beside it, and the file
 
 	sum   []byte // nil in a keyring that nobody has bound yet
 	bound bool   // whether somebody has
@@ -280,9 +307,20 @@ const selectKeyFiles = "SELECT record_id, file, sha256, EXISTS (SELECT 1 FROM bo
 
 func scanKeyFile(row scanner) (f KeyFile, err error) {
 	var sum any // a driver may give NULL and no bytes the same []byte
-	err = row.Scan(&f.Record, &f.File, &sum, &f.bound)
+	err = row.Scan(&f.Record, &f.Kept, &sum, &f.bound)
 	f.sum, _ = sum.([]byte)
 	return f, err
+}
+
+// File is the key file itself.
+func (f KeyFile) File() []byte { return f.Kept[min(keySize, len(f.Kept)):] }
+
+// CaseKey is the key beside the file: vault.ErrNotFound where there is nothing.
+func (f KeyFile) CaseKey() ([]byte, error) {
+	if len(f.Kept) < keySize {
+		return nil, vault.ErrNotFound
+	}
+	return f.Kept[:keySize], nil
 }
 
 // whole tells whether the key file is what was kept. Binding a keyring notes every
@@ -291,7 +329,7 @@ func (f KeyFile) whole() bool {
 	if f.sum == nil {
 		return !f.bound
 	}
-	return bytes.Equal(f.sum, digestOf(f.File))
+	return bytes.Equal(f.sum, digestOf(f.Kept))
 }
 
 // keyFilesAtOnce is how many key files are read at a time: some hundred KB.

@@ -188,7 +188,7 @@ func TestKeyringFileDamage(t *testing.T) {
 		}
 		n := 0
 		for f, err := range k.Files(ctx) {
-			if n++; err != nil || kept[f.Record] != string(f.File) {
+			if n++; err != nil || kept[f.Record] != string(f.File()) {
 				t.Errorf("%s: a key file is another one, %v", what, err)
 				return false
 			}

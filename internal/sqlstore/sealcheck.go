@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -47,7 +46,7 @@ func (db *DB) CheckLoaded(ctx context.Context) (problems []string, err error) {
 
 func (db *DB) checkSeals(ctx context.Context, loaded bool) (problems []string, err error) {
 	c := &sealCheck{db: db}
-	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.waiting, c.requests, c.roster, c.log, c.counts, c.openings, c.strays}
+	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.waiting, c.requests, c.roster, c.log, c.counts, c.erasures, c.openings, c.strays}
 	if !loaded {
 		parts = append(parts, c.keyring, c.sessions)
 	}
@@ -113,47 +112,126 @@ func (c *sealCheck) all(ctx context.Context) error {
 		if err := h.load(ctx, inSlot, slotOf(ofNetwork)); err != nil {
 			return nil, err
 		}
-		again := &sealer{key: h.key}
+		again := &sealer{macs: h.macs}
 		return nil, again.addUp(ctx, h.q, h.count)
 	})
 }
 
-// cases looks at all cases, some at a time.
+// cases looks at all cases, some at a time: whether their bodies open, whether all that
+// leads to one is there and leads back, and whether its cells open. Then it looks for
+// rows of cases that are none.
 func (c *sealCheck) cases(ctx context.Context) error {
-	for after := ""; ; {
-		var ids []string
-		err := c.oneMoment(ctx, func(h *heads) (found []string, err error) {
-			if ids, err = casesBehind(ctx, h.q, after); err != nil || len(ids) == 0 {
-				return nil, err
-			}
-			rows, err := h.rowsOfCases(ctx, h.q, after, ids[len(ids)-1])
+	seen := map[string]bool{}
+	step, err := slotsAtOnce(ctx, c.db.read)
+	if err != nil {
+		return err
+	}
+	for first := int64(0); first < slots; first += step {
+		err := c.oneMoment(ctx, func(h *heads) ([]string, error) {
+			all, err := h.between(ctx, first, step)
 			if err != nil {
 				return nil, err
 			}
-			subjects := make([]string, len(ids))
-			for i, id := range ids {
-				subjects[i] = ofCase(id)
-			}
-			return h.compare(ctx, subjects, rows)
+			return h.checkBodies(ctx, all, seen)
 		})
-		if err != nil || len(ids) == 0 {
+		if err != nil {
 			return err
 		}
-		after = ids[len(ids)-1]
 	}
+	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
+		named, err := casesOfRows(ctx, h.q)
+		if err != nil {
+			return nil, err
+		}
+		named = slices.DeleteFunc(named, func(id string) bool { return seen[id] })
+		return h.compareCases(ctx, named)
+	})
 }
 
-// casesBehind are the next cases that rows or heads name, in order.
-func casesBehind(ctx context.Context, q querier, after string) ([]string, error) {
-	part := func(table, column string) string {
-		return fmt.Sprintf("SELECT c FROM (SELECT DISTINCT %[2]s AS c FROM %[1]s WHERE %[2]s > $1 ORDER BY c LIMIT %[3]d) AS %[1]s", table, column, casesAtOnce)
+// slotsAtOnce is in how many slots there are about as many cases as are looked at in one
+// reading.
+func slotsAtOnce(ctx context.Context, q querier) (int64, error) {
+	var n int64
+	if err := q.QueryRowContext(ctx, "SELECT COUNT(*) FROM heads WHERE slot < $1", slots).Scan(&n); err != nil {
+		return 0, classify(err)
 	}
-	query := strings.Join([]string{
-		part("records", "case_id"), part("issued", "case_id"), part("grants", "case_id"), part("consents", "case_id"), part("erasures", "case_id"), part("log_entries", "case_id"),
-		part("assignments", "case_id"), part("joined_cases", "case_id"),
-		fmt.Sprintf("SELECT c FROM (SELECT substr(subject, 6) AS c FROM heads WHERE subject > 'case/' || $1 AND subject < 'case0' ORDER BY subject LIMIT %d) AS heads", casesAtOnce),
-	}, " UNION ")
-	return list(ctx, q, scanText, fmt.Sprintf("SELECT c FROM (%s) AS named ORDER BY c LIMIT %d", query, casesAtOnce), after)
+	return max(1, slots*casesAtOnce/max(casesAtOnce, n)), nil
+}
+
+// checkBodies looks at the bodies of some heads, and at what belongs to them.
+func (h *heads) checkBodies(ctx context.Context, all []*head, seen map[string]bool) (found []string, err error) {
+	var ids []string
+	for _, one := range all {
+		if _, ok := caseID(one.subject); !ok || len(one.content) == 0 {
+			continue
+		}
+		f, err := h.openFront(one.content, one.subject)
+		if err == nil {
+			seen[f.caseID] = true
+			err = h.openBody(ctx, one, f.caseID)
+		}
+		if err == nil {
+			ids = append(ids, f.caseID)
+			err = h.checkBody(ctx, one.body)
+		}
+		switch untrue, ok := errors.AsType[*SealError](err); {
+		case ok:
+			found = append(found, untrue.problem())
+		case errors.Is(err, vault.ErrNotFound): // it is known to stay shut
+		case err != nil:
+			return nil, err
+		}
+	}
+	more, err := h.compareCases(ctx, ids)
+	return append(found, more...), err
+}
+
+// checkBody looks whether all that has to lead to a case does, and whether its cells open.
+func (h *heads) checkBody(ctx context.Context, b *body) error {
+	for _, one := range b.hints(h.sealer) {
+		to, err := h.leadsOf(ctx, one.set, selectNames+" AND item = $2", one.set[:], one.item[:])
+		if err != nil {
+			return err
+		}
+		if len(to) != 1 || to[0] != one.to {
+			return &SealError{"names", one.item.String()}
+		}
+	}
+	for _, r := range b.refs() {
+		if _, err := h.cell(ctx, b, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compareCases holds the rows of some cases against their bodies.
+func (h *heads) compareCases(ctx context.Context, ids []string) (found []string, err error) {
+	subjects := make([]string, len(ids))
+	for i, id := range ids {
+		subjects[i] = ofCase(id)
+	}
+	for some := range slices.Chunk(ids, casesAtOnce) {
+		rows, err := h.rowsOfCases(ctx, h.q, some)
+		if err != nil {
+			return nil, err
+		}
+		more, err := h.compare(ctx, subjects[:len(some)], rows)
+		if err != nil {
+			return nil, err
+		}
+		found, subjects = append(found, more...), subjects[len(some):]
+	}
+	return found, nil
+}
+
+// casesOfRows are the cases that rows of tables of their own name.
+func casesOfRows(ctx context.Context, q querier) ([]string, error) {
+	var parts []string
+	for _, table := range []string{"records", "issued", "grants", "consents", "log_entries", "assignments", "joined_cases"} {
+		parts = append(parts, "SELECT case_id FROM "+table+" WHERE case_id IS NOT NULL")
+	}
+	return list(ctx, q, scanText, strings.Join(parts, " UNION "))
 }
 
 // compare holds rows against the heads of their subjects, and the heads against
@@ -257,6 +335,10 @@ func (c *sealCheck) waiting(ctx context.Context) error {
 
 func (c *sealCheck) requests(ctx context.Context) error {
 	return c.buckets(ctx, bucketRequests, (*heads).rowsOfRequests)
+}
+
+func (c *sealCheck) erasures(ctx context.Context) error {
+	return c.buckets(ctx, bucketErasures, (*heads).rowsOfErasures)
 }
 
 func (c *sealCheck) sessions(ctx context.Context) error {
@@ -433,43 +515,47 @@ func gather[T any](ctx context.Context, q querier, into *[]sealedRow, scan func(
 	}))
 }
 
-// rowsOfCases reads the sealed rows of the cases behind after up to last.
-func (k *sealer) rowsOfCases(ctx context.Context, q querier, after, last string) (rows []sealedRow, err error) {
-	const between = "case_id > $1 AND case_id <= $2"
-	ofRecords := "JOIN records r ON r.id = o.record_id WHERE r." + strings.ReplaceAll(between, "AND ", "AND r.")
+// rowsOfCases reads the sealed rows of some cases.
+func (k *sealer) rowsOfCases(ctx context.Context, q querier, ids []string) (rows []sealedRow, err error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	places, of := make([]string, len(ids)), make([]any, len(ids))
+	for i, id := range ids {
+		places[i], of[i] = "$"+strconv.Itoa(i+1), id
+	}
+	its := "case_id IN (" + strings.Join(places, ", ") + ")"
+	ofRecords := "JOIN records r ON r.id = o.record_id WHERE r." + its
 	err = errors.Join(
 		gather(ctx, q, &rows, scanIssued, func(d credentials.Issued) sealedRow {
 			return sealedRow{ofCase(d.Case), string(d.ID), k.issued(d)}
-		}, "SELECT "+issuedColumns+" WHERE i."+strings.ReplaceAll(between, "AND ", "AND i."), after, last),
+		}, "SELECT "+issuedColumns+" WHERE i."+its, of...),
 		gather(ctx, q, &rows, scanOwnRecord, func(r vault.Record) sealedRow {
 			return sealedRow{ofCase(r.Case), r.ID, k.record(r)}
-		}, "SELECT id, case_id, agency, recipient, findable, day FROM records WHERE "+between, after, last),
+		}, "SELECT id, case_id, agency, recipient, findable, day FROM records WHERE "+its, of...),
 		gather(ctx, q, &rows, scanCaseObject, func(o caseObject) sealedRow {
 			return sealedRow{ofCase(o.caseID), o.Record, k.object(o.Object)}
 		}, `SELECT o.record_id, o.page, o.version, o.media_type, o.role, o.seen_original, o.length, o.sha256,
 			o.salt, o.entry_id, o.salt, o.blob, NULL, o.day, r.case_id FROM objects o `+ofRecords+`
-			AND o.version = (SELECT MAX(n.version) FROM objects n WHERE n.record_id = o.record_id AND n.page = o.page)`, after, last),
+			AND o.version = (SELECT MAX(n.version) FROM objects n WHERE n.record_id = o.record_id AND n.page = o.page)`, of...),
 		gather(ctx, q, &rows, scanIndexed, func(i indexed) sealedRow {
 			return sealedRow{ofCase(i.caseID), i.record, k.index(i.record, i.place)}
 		}, "SELECT r.case_id, o.record_id, o.place FROM number_index o "+ofRecords+
-			" UNION ALL SELECT r.case_id, o.record_id, o.place FROM number_places o "+ofRecords, after, last),
+			" UNION ALL SELECT r.case_id, o.record_id, o.place FROM number_places o "+ofRecords, of...),
 		gather(ctx, q, &rows, scanGrant, func(g grantRow) sealedRow {
 			return sealedRow{ofCase(g.Case), g.Record, k.grant(g)}
-		}, selectGrant+"WHERE "+between, after, last),
+		}, selectGrant+"WHERE "+its, of...),
 		gather(ctx, q, &rows, scanWord, func(w vault.Spoken) sealedRow {
 			return sealedRow{ofCase(w.Case), w.ID, k.word(w)}
-		}, selectWords+"WHERE "+between, after, last),
-		gather(ctx, q, &rows, scanErasure, func(e vault.Erasure) sealedRow {
-			return sealedRow{ofCase(e.Case), e.Case, k.erasure(e)}
-		}, selectErasures+"WHERE "+between, after, last),
+		}, selectWords+"WHERE "+its, of...),
 		gather(ctx, q, &rows, scanAssignment, func(a vault.Assignment) sealedRow {
 			return sealedRow{ofCase(a.Case), a.Case, k.assignment(a)}
-		}, selectAssignments+"WHERE "+between, after, last),
+		}, selectAssignments+"WHERE "+its, of...),
 		gather(ctx, q, &rows, scanJoined, func(j vault.Joined) sealedRow {
 			return sealedRow{ofCase(j.Case), j.Case, k.joined(j)}
-		}, selectJoined+"WHERE "+between, after, last),
+		}, selectJoined+"WHERE "+its, of...),
 	)
-	histories, also := k.rowsOfHistories(ctx, q, between, after, last)
+	histories, also := k.rowsOfHistories(ctx, q, its, of...)
 	return append(rows, histories...), errors.Join(err, also)
 }
 
@@ -563,6 +649,13 @@ func (h *heads) rowsOfRequests(ctx context.Context, q querier) (rows []sealedRow
 	return rows, err
 }
 
+func (h *heads) rowsOfErasures(ctx context.Context, q querier) (rows []sealedRow, err error) {
+	err = gather(ctx, q, &rows, scanErasure, func(e vault.Erasure) sealedRow {
+		return sealedRow{inBucket(bucketErasures, e.Case), e.Case, h.erasure(e)}
+	}, selectErasures)
+	return rows, err
+}
+
 func (h *heads) rowsOfSessions(ctx context.Context, q querier) (rows []sealedRow, err error) {
 	err = gather(ctx, q, &rows, scanSession, func(r signin.Row) sealedRow {
 		return sealedRow{ofSession(r.Hash), sessionID(r.Hash), h.session(r)}
@@ -609,7 +702,8 @@ func (k *sealer) forget() {
 	k.loaded, k.number, k.total, k.distrust = false, 0, 0, nil
 }
 
-// sealAll seals every row in a transaction.
+// sealAll seals every row in a transaction. Bodies stay as they are, but for the seals in
+// them, and one that nobody can open stays as it is.
 func (k *sealer) sealAll(ctx context.Context, tx *sql.Tx) error {
 	h := &heads{sealer: k, q: tx, whole: true, read: true, found: map[string]*head{}}
 	err := tx.QueryRowContext(ctx, "SELECT number FROM head_count").Scan(&h.count.number)
@@ -619,7 +713,7 @@ func (k *sealer) sealAll(ctx context.Context, tx *sql.Tx) error {
 	k.mu.Lock()
 	h.count.number = max(h.count.number, k.number)
 	k.mu.Unlock()
-	for _, clear := range []string{"DELETE FROM heads", "DELETE FROM head_count"} {
+	for _, clear := range []string{"DELETE FROM heads WHERE subject NOT LIKE 'case/%'", "DELETE FROM head_count"} {
 		if _, err := tx.ExecContext(ctx, clear); err != nil {
 			return err
 		}
@@ -628,10 +722,13 @@ func (k *sealer) sealAll(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
+	if err := h.sealCases(ctx, tx); err != nil {
+		return err
+	}
 	return h.sealAll(ctx, tx)
 }
 
-// sealAll seals every row behind a count that is there.
+// sealAll seals every row that is about no case behind a count that is there.
 func (h *heads) sealAll(ctx context.Context, tx *sql.Tx) error {
 	rows, err := h.rowsOfAll(ctx, tx)
 	if err != nil {
@@ -652,26 +749,94 @@ func (h *heads) sealAll(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 	}
-	for after := ""; ; {
-		ids, err := casesBehind(ctx, tx, after)
-		if err != nil || len(ids) == 0 {
-			return cmp.Or(err, h.sealOpenings(ctx, tx))
-		}
-		last := ids[len(ids)-1]
-		if rows, err = h.rowsOfCases(ctx, tx, after, last); err != nil {
-			return err
-		}
-		if err := h.sealSome(ctx, tx, rows); err != nil {
-			return err
-		}
-		after = last
+	return h.sealOpenings(ctx, tx)
+}
+
+// sealCases gives all cases new numbers, and seals their rows in them.
+func (h *heads) sealCases(ctx context.Context, tx *sql.Tx) error {
+	step, err := slotsAtOnce(ctx, tx)
+	if err != nil {
+		return err
 	}
+	seen := map[string]bool{}
+	for first := int64(0); first < slots; first += step {
+		all, err := list(ctx, tx, func(row scanner) (*head, error) {
+			one := &head{}
+			return one, row.Scan(&one.subject, &one.slot, &one.content)
+		}, "SELECT subject, slot, content FROM heads WHERE slot >= $1 AND slot < $2 ORDER BY slot, subject", first, first+step)
+		if err != nil {
+			return err
+		}
+		for _, one := range all {
+			one.own = true
+			h.found[one.subject] = one
+			if len(one.content) == 0 {
+				continue
+			}
+			f, err := h.openFront(one.content, one.subject)
+			if err == nil {
+				seen[f.caseID] = true
+				err = h.openBody(ctx, one, f.caseID)
+			}
+			if _, ok := errors.AsType[*SealError](err); err != nil && !ok && !errors.Is(err, vault.ErrNotFound) {
+				return err
+			}
+		}
+		if err := h.sealBodies(ctx, tx); err != nil {
+			return err
+		}
+	}
+	named, err := casesOfRows(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(slices.DeleteFunc(named, func(id string) bool { return seen[id] }), casesAtOnce) {
+		for _, id := range some {
+			called := h.stored(ofCase(id))
+			one := &head{subject: called, slot: slotOf(called), own: true}
+			if _, err := h.caseKeys.ofCase(ctx, id); errors.Is(err, vault.ErrNotFound) {
+				continue // nobody can say anything about it
+			}
+			one.body = &body{Case: id, head: one}
+			h.found[called] = one
+		}
+		if err := h.sealBodies(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sealBodies seals the rows of the cases that were found, and writes them.
+func (h *heads) sealBodies(ctx context.Context, tx *sql.Tx) (err error) {
+	var ids []string
+	for _, one := range h.found {
+		if one.seals = nil; one.body != nil {
+			ids = append(ids, one.body.Case)
+		}
+	}
+	slices.Sort(ids)
+	for some := range slices.Chunk(ids, casesAtOnce) {
+		rows, err := h.rowsOfCases(ctx, tx, some)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			h.found[h.stored(r.subject)].put(r.seal)
+		}
+	}
+	if err := h.settle(ctx, tx); err != nil {
+		return err
+	}
+	h.count, err = h.write(ctx, tx)
+	clear(h.found)
+	return err
 }
 
 // rowsOfAll reads what is about no case and no list.
 func (h *heads) rowsOfAll(ctx context.Context, tx *sql.Tx) (all []sealedRow, err error) {
 	for _, read := range []func(context.Context, querier) ([]sealedRow, error){
-		h.rowsOfNetwork, h.rowsOfWaiting, h.rowsOfRequests, h.rowsOfSessions, h.rowsOfCounts, h.rowsOfKeyring,
+		h.rowsOfNetwork, h.rowsOfWaiting, h.rowsOfRequests, h.rowsOfSessions, h.rowsOfErasures, h.rowsOfCounts, h.rowsOfKeyring,
 		func(ctx context.Context, q querier) ([]sealedRow, error) {
 			return h.rowsOfHistories(ctx, q, "case_id IS NULL AND sealed IS NOT NULL")
 		},

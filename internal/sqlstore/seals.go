@@ -109,7 +109,7 @@ func ofTable(t sealedTable, size int) message {
 // seal is the seal of a row of a table.
 func (k *sealer) seal(t sealedTable, m message) (s seal) {
 	s[0] = byte(t)
-	copy(s[1:], k.mac(m))
+	copy(s[1:], k.macs.sum(m))
 	return s
 }
 

@@ -63,7 +63,8 @@ type DB struct {
 	me *instance
 
 	// seals has the key by which rows are believed; nil before it was given.
-	seals *sealer
+	seals    *sealer
+	caseKeys caseKeys
 
 	// mayAppend looks whether the log holds together; nil before there is one.
 	mayAppend func(ctx context.Context, leaves audit.Leaves) error
@@ -74,13 +75,21 @@ type DB struct {
 var ErrNoRoster = errors.New("this network was made before people signed in, and has no roster. " +
 	"Nothing was changed. Make a new network with init, and devices, packs and cards anew: docs/operate.md, From the version before")
 
-// OldestSchema is the first one that has a roster: those before it are not brought up
-// to date.
-const OldestSchema = 40
+// ErrOldStores says that a network is of a version whose database told more than this
+// one's does, to whoever has a copy and no key. Nothing of it is taken over.
+var ErrOldStores = errors.New("the stores of this network are laid out as in a version before, and are not taken over. " +
+	"Nothing was changed. Go on with the version that made it, or make a new network with init, and devices, packs and cards anew: docs/operate.md, From the version before")
+
+// rosterSchema is the first one that has a roster.
+const rosterSchema = 40
+
+// OldestSchema is the first one that is brought up to date.
+const OldestSchema = 60
 
 // Open opens the database at where and brings its schema up to date. It refuses
-// a database whose migrations did not all succeed, and, with ErrNoRoster and before
-// anything is changed, one from before people signed in. Close it when done.
+// a database whose migrations did not all succeed, and, before anything is changed, one
+// from before people signed in (ErrNoRoster) or before its stores told nothing
+// (ErrOldStores). Close it when done.
 //
 // A where that begins with postgres:// or postgresql:// is the connection
 // string of a PostgreSQL database, in which the tables stand in the schema

@@ -166,8 +166,8 @@ func openCase(ctx context.Context, tx *sql.Tx, h *heads, caseID string) error {
 	if err != nil {
 		return err
 	}
-	of, err := h.of(ctx, ofCase(caseID))
-	if err == nil && (r.Case != caseID || of.count(sealedErasure) > 0) {
+	c, err := h.caseOf(ctx, caseID)
+	if err == nil && (r.Case != caseID || c.Erasing != nil) {
 		err = vault.ErrNotFound
 	}
 	return err
@@ -1031,21 +1031,53 @@ func (v *Vault) BeginErasure(ctx context.Context, e vault.Erasure) error {
 		if slices.ContainsFunc(ids, func(id string) bool { return !slices.Contains(e.Records, id) }) {
 			return vault.ErrConflict
 		}
-		_, err = tx.ExecContext(ctx,
-			`INSERT INTO erasures (case_id, agency, records, day, mac) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (case_id) DO UPDATE SET agency = $2, records = $3, day = $4, mac = $5`,
-			e.Case, e.Agency, strings.Join(e.Records, " "), toDay(e.Day), e.MAC)
-		if err != nil {
-			return fmt.Errorf("sqlstore: begin an erasure: %w", err)
-		}
-		of, err := h.of(ctx, ofCase(e.Case))
-		if err != nil {
+		if err := h.journal(ctx, tx, e); err != nil {
 			return err
 		}
-		of.drop(sealedErasure)
-		of.put(h.erasure(e))
-		return nil
+		return h.beginErasure(ctx, tx, e.Case)
 	})
+}
+
+// journal writes an entry of the erasure journal, or replaces it. It stands in a head of
+// its own: that of the case ends empty.
+func (h *heads) journal(ctx context.Context, tx *sql.Tx, e vault.Erasure) error {
+	of, err := h.of(ctx, inBucket(bucketErasures, e.Case))
+	if err != nil {
+		return err
+	}
+	old, err := list(ctx, tx, scanErasure, selectErasures+"WHERE case_id = $1", e.Case)
+	if err != nil {
+		return err
+	}
+	for _, one := range old {
+		if err := of.take(h.erasure(one), e.Case); err != nil {
+			return err
+		}
+	}
+	of.put(h.erasure(e))
+	_, err = tx.ExecContext(ctx,
+		`INSERT INTO erasures (case_id, agency, records, day, mac) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (case_id) DO UPDATE SET agency = $2, records = $3, day = $4, mac = $5`,
+		e.Case, e.Agency, strings.Join(e.Records, " "), toDay(e.Day), e.MAC)
+	if err != nil {
+		return fmt.Errorf("sqlstore: begin an erasure: %w", err)
+	}
+	return nil
+}
+
+// beginErasure puts a case under our own key, before its own is destroyed, without
+// anything about anybody. One whose key is gone already came back from a backup: what
+// leads to it and its cells are removed without its body.
+func (h *heads) beginErasure(ctx context.Context, tx *sql.Tx, caseID string) error {
+	c, err := h.caseOf(ctx, caseID)
+	if _, ok := errors.AsType[*SealError](err); ok || errors.Is(err, vault.ErrNotFound) {
+		c, err = h.keyless(ctx, tx, caseID)
+	}
+	if err != nil || c.empty() || c.Erasing != nil {
+		return err
+	}
+	c.strip(vault.Erased{})
+	return nil
 }
 
 // Erase removes every row of a case.
@@ -1080,13 +1112,6 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 				return fmt.Errorf("sqlstore: erase: %w", err)
 			}
 		}
-		of, err := h.of(ctx, ofCase(caseID))
-		if err != nil {
-			return err
-		}
-		for _, t := range []sealedTable{sealedRecord, sealedObject, sealedIndex, sealedGrant, sealedWord, sealedAssigned} {
-			of.drop(t)
-		}
 		if err := forgetIssued(ctx, tx, h, caseID); err != nil {
 			return err
 		}
@@ -1096,6 +1121,14 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 		if err := forgetHistory(ctx, tx, h, caseID); err != nil {
 			return err
 		}
+		c, err := h.caseOf(ctx, caseID)
+		if err != nil {
+			return err
+		}
+		for _, t := range []sealedTable{sealedRecord, sealedObject, sealedIndex, sealedGrant, sealedWord, sealedAssigned} {
+			c.head.drop(t)
+		}
+		c.forget()
 		return v.db.appendEntries(ctx, tx, h, entries...)
 	})
 	if err != nil {

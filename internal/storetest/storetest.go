@@ -6,6 +6,7 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -77,11 +78,20 @@ func is(t *testing.T, what string, err, want error) {
 // Sealed is a database whose rows are believed by their seals.
 type Sealed interface {
 	Seal(key []byte)
+	CaseKeys(key func(ctx context.Context, caseID string) ([]byte, error))
 	SealRows(ctx context.Context) error
 }
 
-// Seal gives a new database the key of its seals, as whoever founds a network does.
+// CaseKey is a made-up key of a case, for stores without a keyring.
+func CaseKey(_ context.Context, caseID string) ([]byte, error) {
+	key := sha256.Sum256([]byte("the key of a case, for a test: " + caseID))
+	return key[:], nil
+}
+
+// Seal gives a new database the key of its seals, as whoever founds a network does, and
+// made-up keys of cases. Whoever has a keyring calls CaseKeys with that one's.
 func Seal(ctx context.Context, db Sealed) error {
 	db.Seal([]byte("the key of the seals, for a test"))
+	db.CaseKeys(CaseKey)
 	return db.SealRows(ctx)
 }
