@@ -81,7 +81,7 @@ func TestErase(t *testing.T) {
 
 	// Rows written back from a backup open nothing.
 	row.ID, row.Case = c.ID, c.ID
-	w.ok(w.store.CreateRecord(ctx, row, nil, nil))
+	w.is("its row without its key", w.store.CreateRecord(ctx, row, nil, nil), vault.ErrNotFound)
 	_, err = w.Open(ctx, w.worker, c.ID, sealed)
 	w.is("row without a key file", err, vault.ErrNotFound)
 
@@ -158,10 +158,10 @@ func TestReplay(t *testing.T) {
 	w.ok(err)
 
 	// The restore brings the case's row, a page and the key files back.
-	w.ok(w.store.CreateRecord(ctx, rows[c.ID], nil, nil))
 	for record, file := range before {
 		w.ok(w.keyring.Create(ctx, record, file))
 	}
+	w.ok(w.store.CreateRecord(ctx, rows[c.ID], nil, nil))
 	_, err = w.blobs.Put(ctx, c.ID+"/00ff", strings.NewReader("a page"))
 	w.ok(err)
 	n, err := w.Replay(ctx)

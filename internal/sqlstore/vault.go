@@ -142,6 +142,9 @@ func (v *Vault) CreateRecord(ctx context.Context, r vault.Record, objects []vaul
 			return err
 		}
 		of.put(h.record(r))
+		if r.ID == r.Case {
+			of.body.gone = false // it came back from a backup, with its key
+		}
 		if err := v.db.appendEntries(ctx, tx, h, entries...); err != nil {
 			return err
 		}
