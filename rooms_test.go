@@ -126,7 +126,7 @@ var rooms = map[string]room{
 	"internal/trouble": {adapter: true},
 
 	// The adapters.
-	"internal/sqlstore":   {adapter: true, ours: slices.Concat(domain, []string{"internal/signin", "internal/trouble"}), foreign: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
+	"internal/sqlstore":   {adapter: true, ours: slices.Concat(domain, []string{"internal/signin", "internal/trouble"}), foreign: []string{"modernc.org/sqlite", "github.com/fxamacker/cbor/v2", "golang.org/x/crypto/chacha20poly1305", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
 	"internal/pgtest":     {adapter: true},
 	"internal/vectortest": {adapter: true},
 	// It is below every adapter that keeps keys, and beside none of them.
