@@ -218,6 +218,15 @@ func (k *watchedKeyring) Get(ctx context.Context, record string) ([]byte, error)
 	return file, err
 }
 
+// CaseKey remembers damage, too.
+func (k *watchedKeyring) CaseKey(ctx context.Context, caseID string) ([]byte, error) {
+	key, err := k.Keyring.CaseKey(ctx, caseID)
+	if errors.Is(err, vault.ErrIntegrity) {
+		k.damage(err)
+	}
+	return key, err
+}
+
 // damage remembers what only opening a key file can tell: it is whole, and
 // another record's.
 func (k *watchedKeyring) damage(err error) {

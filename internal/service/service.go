@@ -186,6 +186,7 @@ func look(ctx context.Context, cfg Config, bind bool) (_ *Service, err error) {
 		return nil, err
 	}
 	s := &Service{Stores: stores, keyring: &watchedKeyring{Keyring: stores.Keyring}}
+	s.DB.CaseKeys(s.keyring.CaseKey)
 	if err := s.openRooms(ctx, bind); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
