@@ -224,6 +224,7 @@ func testGroupHeads(t *testing.T, on place) {
 	}
 	beside := &DB{base: db.base, me: newInstance()}
 	beside.Seal([]byte(testSealKey))
+	beside.CaseKeys(storetest.CaseKey)
 	for _, db := range []*DB{db, beside} {
 		if found, err := db.Credentials().ByCase(ctx, shared.Case); err != nil || len(found) != 2 {
 			t.Errorf("%d records, %v", len(found), err)
