@@ -10,6 +10,8 @@ MINUTES ?= 10
 COUNT ?= 6
 PEOPLE ?= 1000,10000
 PAIRS ?= 250
+LOAD ?= 2000
+CASES ?= 100000
 SEED ?= 1
 CASE ?= -1
 ADDR ?= 127.0.0.1:8080
@@ -183,6 +185,10 @@ chaos: ## two replicas while everything around them breaks, long form (MINUTES=1
 .PHONY: bench
 bench: ## speed of the formats against what cannot be avoided, as ratios (COUNT=6 rounds)
 	@scripts/bench.sh $(COUNT)
+
+.PHONY: load
+load: ## what a whole service does in a second over HTTP, beside what cannot be avoided (LOAD=2000 of each, CASES=100000)
+	SAFECONDUCT_LOAD=$(LOAD) SAFECONDUCT_LOAD_CASES=$(CASES) $(GO) test -count=1 -timeout 180m -run '^TestLoad$$' -v ./internal/service
 
 .PHONY: timing
 timing: ## whether the time of an answer tells what exists (PAIRS=250); on a machine that does nothing else

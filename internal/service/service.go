@@ -56,6 +56,9 @@ type Config struct {
 	Restart func()
 	// SecurityContact is where to report a weakness: httpapi.Config.
 	SecurityContact string
+	// rate is how much a second is taken of everybody who was let in; zero is the usual.
+	// Only a test that counts asks for more.
+	rate rate.Limit
 }
 
 // DemoWork is the scrypt work of a demo's key file, low because its keys protect
@@ -357,7 +360,7 @@ func (s *Service) openDoors() (err error) {
 		LogFiles:    s.publicLog(), Log: s.cfg.Log, Now: s.cfg.Now, Ready: s.ready,
 		TakeKeysOff: s.TakeKeysOff, Alarms: s.Alarms,
 		Pages: web.Pages, Desk: s.Network.Desk(), SecurityContact: s.cfg.SecurityContact,
-		Observe: s.cfg.Metrics.observe, StrangerRate: strangers(s.Network.Demo()),
+		Observe: s.cfg.Metrics.observe, StrangerRate: strangers(s.Network.Demo()), Rate: s.cfg.rate,
 	})
 	return err
 }

@@ -48,7 +48,7 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 	}
 
 	b := &base{engine: sqliteEngine{}, path: abs}
-	if b.write, err = sql.Open("sqlite", sqliteDSN(abs, "immediate", false)); err != nil {
+	if b.write, err = openSQLiteDB(sqliteDSN(abs, "immediate", false)); err != nil {
 		return nil, fmt.Errorf("sqlstore: open writer: %w", err)
 	}
 	b.write.SetMaxOpenConns(1)
@@ -63,7 +63,7 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 	if err := b.hold(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	if b.read, err = sql.Open("sqlite", sqliteDSN(abs, "deferred", true)); err != nil {
+	if b.read, err = openSQLiteDB(sqliteDSN(abs, "deferred", true)); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlstore: open readers: %w", err), b.Close())
 	}
 	readers := max(4, runtime.NumCPU())
@@ -80,7 +80,7 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 // connection of all processes (https://sqlite.org/walformat.html, section 1.3).
 // A pool may close any of its connections, and so the last one.
 func (b *base) hold(ctx context.Context) (err error) {
-	if b.anchor, err = sql.Open("sqlite", sqliteDSN(b.path, "deferred", true)); err != nil {
+	if b.anchor, err = openSQLiteDB(sqliteDSN(b.path, "deferred", true)); err != nil {
 		return fmt.Errorf("sqlstore: open files: %w", err)
 	}
 	b.anchor.SetMaxOpenConns(1)
