@@ -51,7 +51,10 @@ func (db *DB) Guard(mayAppend func(ctx context.Context, leaves audit.Leaves) err
 
 // MayAppend tells whether an entry could be appended now, for whoever signs
 // something before the entry that tells about it is written.
-func (l *Log) MayAppend(ctx context.Context) error { return l.db.guarded(ctx, leaves{l.db.read}) }
+// Those who ask while it is being looked share the next look.
+func (l *Log) MayAppend(ctx context.Context) error {
+	return l.db.looks.share(func() error { return l.db.guarded(context.WithoutCancel(ctx), leaves{l.db.read}) })
+}
 
 func (db *DB) guarded(ctx context.Context, published leaves) error {
 	if db.mayAppend == nil {
@@ -70,7 +73,7 @@ func (db *DB) appendEntries(ctx context.Context, tx *sql.Tx, h *heads, entries .
 	if len(entries) == 0 {
 		return nil
 	}
-	if err := db.guarded(ctx, leaves{tx}); err != nil {
+	if err := h.once(func() error { return db.guarded(ctx, leaves{tx}) }); err != nil {
 		return err
 	}
 	return writeEntries(ctx, tx, h, entries...)

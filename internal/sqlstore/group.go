@@ -32,8 +32,9 @@ type group struct {
 	failed []*caller // their work is undone; why may come from what is not committed yet
 	mark   mark
 
-	heads *heads // as the changes that are kept have made them
-	mine  *heads // of the change that is being made
+	heads  *heads // as the changes that are kept have made them
+	mine   *heads // of the change that is being made
+	looked bool   // whether the log has been looked at
 }
 
 // mark is where the savepoint of a group stands.
@@ -418,4 +419,41 @@ func (b *base) wait(g *group) error {
 	case <-enough:
 		return ErrUnavailable
 	}
+}
+
+// sharing is work of which one run at a time is enough for everybody who has asked when
+// it begins.
+type sharing struct {
+	mu   sync.Mutex
+	next *run       // that has not begun
+	one  sync.Mutex // is held while one is under way
+}
+
+type run struct {
+	ended chan struct{}
+	err   error
+}
+
+// share returns what came of a run that began after it was called.
+func (s *sharing) share(do func() error) error {
+	s.mu.Lock()
+	mine, first := s.next, s.next == nil
+	if first {
+		mine = &run{ended: make(chan struct{})}
+		s.next = mine
+	}
+	s.mu.Unlock()
+	if !first {
+		<-mine.ended
+		return mine.err
+	}
+	s.one.Lock()
+	defer s.one.Unlock()
+	s.mu.Lock()
+	s.next = nil
+	s.mu.Unlock()
+	defer close(mine.ended)
+	mine.err = errBrokeOff
+	mine.err = do()
+	return mine.err
 }

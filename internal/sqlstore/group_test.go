@@ -277,3 +277,36 @@ func TestCutAtGroup(t *testing.T) {
 		}
 	}
 }
+
+// TestSharing: whoever asks gets what came of a run that began after she asked, and of
+// many who wait one runs for all.
+func TestSharing(t *testing.T) {
+	var s sharing
+	var runs, asked int
+	begun, on := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		ok(t, s.share(func() error { runs++; close(begun); <-on; return nil }))
+	})
+	<-begun
+	stop := errors.New("stop")
+	for range 8 {
+		asked++
+		all.Go(func() {
+			if err := s.share(func() error { runs++; return stop }); !errors.Is(err, stop) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	for waits := false; !waits; runtime.Gosched() {
+		s.mu.Lock()
+		waits = s.next != nil
+		s.mu.Unlock()
+	}
+	close(on)
+	all.Wait()
+	if runs < 2 || runs > 1+asked {
+		t.Errorf("%d runs", runs)
+	}
+	ok(t, s.share(func() error { return nil }))
+}

@@ -282,6 +282,20 @@ type heads struct {
 	// before are heads as the changes before this one have made them, in the same
 	// transaction. They are not in the database yet, and are not this one's to change.
 	before map[string]*head
+	looked *bool // whether once was called in this transaction; nil outside of one
+}
+
+// once does what one look is enough of for all changes that share a transaction.
+func (h *heads) once(look func() error) error {
+	if h.looked == nil {
+		return look()
+	}
+	if *h.looked {
+		return nil
+	}
+	err := look()
+	*h.looked = err == nil
+	return err
 }
 
 func (k *sealer) reading() statements { return k.toRead() }
@@ -313,7 +327,7 @@ func (db *DB) sealed(ctx context.Context, do func(tx *sql.Tx, h *heads) error) e
 		if g.heads != nil {
 			h.before = g.heads.found
 		}
-		g.mine = h
+		g.mine, h.looked = h, &g.looked
 		if err := do(g.tx, h); err != nil {
 			return err
 		}

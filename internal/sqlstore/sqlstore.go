@@ -68,6 +68,7 @@ type DB struct {
 
 	// mayAppend looks whether the log holds together; nil before there is one.
 	mayAppend func(ctx context.Context, leaves audit.Leaves) error
+	looks     sharing
 }
 
 // ErrNoRoster says that a network is of a version in which nobody signed in. What was
