@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -27,6 +28,8 @@ const (
 	maxParts    = 1 << 20
 	maxManifest = 192 << 20
 	version     = 1
+	// smallest is the size of a small archive, and the least by which one is padded.
+	smallest = 64 << 10
 )
 
 // The kinds of backup. They live for different times, so that they are never
@@ -74,9 +77,45 @@ type Manifest struct {
 // Writer writes a backup. It holds one part at a time in memory.
 type Writer struct {
 	sealed io.WriteCloser
+	plain  *counted
 	tar    *tar.Writer
 	parts  []Part
 	err    error
+}
+
+// counted counts what is written.
+type counted struct {
+	io.Writer
+
+	n int64
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// few is the size to which an archive of n bytes is padded: eight sizes between one and
+// its double, so that what two nights differ by tells little of the day between. Padding
+// costs an eighth at most.
+func few(n int64) int64 {
+	step := int64(smallest)
+	for n > 16*step {
+		step *= 2
+	}
+	return (n + step - 1) / step * step
+}
+
+// pad writes zeros up to a size of few. Whoever reads a tar archive stops at its end mark.
+func (c *counted) pad() error {
+	zeros := make([]byte, smallest)
+	for left := few(c.n) - c.n; left > 0; left = few(c.n) - c.n {
+		if _, err := c.Write(zeros[:min(left, smallest)]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // NewWriter begins a backup for the given recipients, as ParseRecipients found
@@ -89,7 +128,8 @@ func NewWriter(w io.Writer, to []Recipient) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("backup: begin: %w", err)
 	}
-	return &Writer{sealed: sealed, tar: tar.NewWriter(sealed)}, nil
+	plain := &counted{Writer: sealed}
+	return &Writer{sealed: sealed, plain: plain, tar: tar.NewWriter(plain)}, nil
 }
 
 // Add writes one part.
@@ -140,7 +180,7 @@ func (w *Writer) Close(m Manifest, sign func(manifest []byte) ([]byte, error)) (
 	if err := errors.Join(w.write(manifestName, data), w.write(signatureName, signature)); err != nil {
 		return Manifest{}, err
 	}
-	if err := errors.Join(w.tar.Close(), w.sealed.Close()); err != nil {
+	if err := cmp.Or(w.tar.Close(), w.plain.pad(), w.sealed.Close()); err != nil {
 		return Manifest{}, fmt.Errorf("backup: end: %w", err)
 	}
 	return m, nil
@@ -175,7 +215,7 @@ var partName = regexp.MustCompile(`^[a-z]{1,16}/[a-z0-9]{1,32}(?:\.[a-z]{1,8})?$
 
 // readArchive reads what is inside the encryption.
 func readArchive(plain io.Reader, each func(name string, data []byte) error) (Signed, error) {
-	in := bufio.NewReader(plain)
+	in := &taken{Reader: bufio.NewReader(plain)}
 	t := tar.NewReader(in)
 	var seen []Part
 	var s Signed
@@ -214,7 +254,7 @@ func readArchive(plain io.Reader, each func(name string, data []byte) error) (Si
 	}
 	// tar stops at its end mark; age says only at the last byte that nothing
 	// was cut off.
-	if err := onlyZeros(in); err != nil || s.Signature == nil {
+	if err := onlyZeros(in, few(in.n)+smallest); err != nil || s.Signature == nil {
 		return Signed{}, ErrDamaged
 	}
 	var err error
@@ -250,14 +290,36 @@ func readPart(r io.Reader, size, limit int64) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// onlyZeros reads to the end. tar fills its last block with zeros.
-func onlyZeros(r io.Reader) error {
-	const most = 64 << 10
-	rest, err := io.ReadAll(io.LimitReader(r, most+1))
-	if err != nil || len(rest) > most || len(bytes.Trim(rest, "\x00")) > 0 {
-		return ErrDamaged
+// taken counts what is read.
+type taken struct {
+	io.Reader
+
+	n int64
+}
+
+func (t *taken) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	t.n += int64(n)
+	return n, err
+}
+
+// onlyZeros reads to the end, and takes so many zeros at most: tar fills its last block
+// with them, and a backup is padded.
+func onlyZeros(r io.Reader, most int64) error {
+	some := make([]byte, smallest)
+	for {
+		n, err := r.Read(some)
+		most -= int64(n)
+		if most < 0 || len(bytes.Trim(some[:n], "\x00")) > 0 {
+			return ErrDamaged
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return ErrDamaged
+		}
 	}
-	return nil
 }
 
 func parseManifest(data []byte) (Manifest, error) {
@@ -332,7 +394,7 @@ func Files(part []byte, each func(File) error) error {
 	for {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
-			return onlyZeros(in)
+			return onlyZeros(in, smallest)
 		}
 		if err != nil || !plainFile(h) {
 			return ErrDamaged

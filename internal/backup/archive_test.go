@@ -327,3 +327,25 @@ func FuzzFiles(f *testing.F) {
 		}
 	})
 }
+
+// TestFewSizes: two backups of nearly the same have one size, and the size of a large one
+// is at most an eighth more than what is in it.
+func TestFewSizes(t *testing.T) {
+	k := newKeys(t)
+	if one, other := written(t, k.to, 5, File{"rows/000001", random(150_000)}), written(t, k.to, 6, File{"rows/000001", random(160_000)}); len(one) != len(other) {
+		t.Errorf("%d and %d bytes", len(one), len(other))
+	}
+	sizes := map[int64]bool{}
+	for n := int64(1); n < 1<<32; n += 1 + n/100 {
+		size := few(n)
+		if size < n || n > 16*smallest && size > n+n/8 || few(size) != size {
+			t.Fatalf("%d bytes become %d", n, size)
+		}
+		if n > 1<<31 {
+			sizes[size] = true
+		}
+	}
+	if len(sizes) > 9 {
+		t.Errorf("%d sizes between one and its double", len(sizes))
+	}
+}
