@@ -184,7 +184,7 @@ var rooms = map[string]room{
 	// below knows the commands. files and config know no engine.
 	"internal/files":   {adapter: true},
 	"internal/config":  {adapter: true, ours: []string{"credentials/strictjson", "internal/files"}},
-	"internal/offsite": {adapter: true, ours: []string{"credentials/strictjson", "vault", "verifier", "internal/files", "internal/keystore"}},
+	"internal/offsite": {adapter: true, ours: []string{"credentials/strictjson", "vault", "verifier", "internal/files", "internal/keystore"}, foreign: []string{"golang.org/x/crypto/chacha20poly1305"}},
 	// It wires the domain to the adapters, so it may import them all. Its tests
 	// drive every route of the contract.
 	"internal/service": {

@@ -33,7 +33,7 @@ func guardedBy(state string) func(service.Config) service.KeyOpener {
 			if err != nil {
 				return nil, nil, err
 			}
-			guard, err := signer.NewGuard(ctx, signer.GuardConfig{Keys: keys, Dir: state, Now: rowsNow, Derived: []string{offsite.LabelJournal, offsite.LabelBackup, offsite.LabelRows}})
+			guard, err := signer.NewGuard(ctx, signer.GuardConfig{Keys: keys, Dir: state, Now: rowsNow, Derived: []string{offsite.LabelBackup, offsite.LabelRows}})
 			if err != nil {
 				return nil, nil, err
 			}

@@ -1,15 +1,18 @@
 // Package offsite keeps what must outlive the databases: which cases were erased,
 // and what was published last. It lies in a folder that belongs on another disk
-// or machine than they do; the setting that names it is called aside. Nothing in it is
-// secret but the journal's random ids, and nothing in it is about anybody. When
-// it is written is for the service, and what is made of it for a restore.
+// or machine than they do; the setting that names it is called aside. The journal is
+// encrypted, to a key that the keystore derives, and of few sizes; all else in the folder
+// is public, or counts. When it is written is for the service, and what is made of it for
+// a restore.
 package offsite
 
 import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +21,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/crypto/chacha20poly1305"
+
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/internal/keystore"
@@ -25,9 +30,10 @@ import (
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
-// Keys signs and shows the public half of the key for a label and a network: a
-// keystore.
+// Keys signs and shows the public half of the key for a label and a network, and derives
+// secret ones: a keystore.
 type Keys interface {
+	MAC(ctx context.Context, label string, data []byte) ([]byte, error)
 	SignDerived(ctx context.Context, label, network string, data []byte) ([]byte, error)
 	DerivedKey(ctx context.Context, label, network string) (ed25519.PublicKey, error)
 }
@@ -64,16 +70,17 @@ func New(cfg Config) *Folder {
 
 // Names in the folder.
 const (
-	JournalName    = "erasures.json"
+	JournalName    = "erasures.sealed"
 	PackName       = "pack.json"
 	CheckpointName = "checkpoint"
 	RowsName       = "rows.json"
 )
 
-// What the keys are derived for that sign what lies outside of the databases. Each has
-// one use.
+// What the keys are derived for that seal or sign what lies outside of the databases.
+// Each has one use.
 const (
-	LabelJournal = "safeconduct/erasure-journal/1"
+	labelJournal = "safeconduct/erasure-journal/2" // encrypts
+
 	LabelBackup  = "safeconduct/backup-manifest/1"
 	LabelRows    = "safeconduct/rows-count/1"
 )
@@ -103,9 +110,43 @@ const MaxJournal = 128 << 20
 // ErrJournal says that a journal cannot be believed.
 var ErrJournal = errors.New("the erasure journal is damaged, or not of this network")
 
-// Marshal signs a journal: a line with the signature, and the journal.
+// Marshal encrypts a journal: a line that says what it is, a nonce, and the journal.
 func (j Journal) Marshal(ctx context.Context, keys Keys) ([]byte, error) {
-	return sign(ctx, keys, LabelJournal, j.Network, j)
+	data, err := json.Marshal(j)
+	if err != nil {
+		return nil, err
+	}
+	key, err := keys.MAC(ctx, labelJournal, []byte(j.Network))
+	if err != nil {
+		return nil, err
+	}
+	aead, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		return nil, err
+	}
+	sealed := append([]byte(journalHead), make([]byte, aead.NonceSize())...)
+	nonce := sealed[len(journalHead):]
+	_, _ = rand.Read(nonce) // never returns an error
+	return aead.Seal(sealed, nonce, padded(data), []byte(journalHead)), nil
+}
+
+// journalHead is the first line of a journal.
+const journalHead = labelJournal + "\n"
+
+// smallest is the size of a journal with few entries; larger ones have the double of it,
+// and so on, so that how large one is does not tell how much was erased since yesterday.
+const smallest = 16 << 10
+
+// padded is data behind its length, with zeros up to one of few sizes.
+func padded(data []byte) []byte {
+	size := smallest
+	for size < 4+len(data) {
+		size *= 2
+	}
+	whole := make([]byte, size)
+	binary.BigEndian.PutUint32(whole, uint32(len(data))) //nolint:gosec // far below 4 GiB
+	copy(whole[4:], data)
+	return whole
 }
 
 func sign(ctx context.Context, keys Keys, label, network string, v any) ([]byte, error) {
@@ -121,13 +162,28 @@ func sign(ctx context.Context, keys Keys, label, network string, v any) ([]byte,
 	return append([]byte(line+"\n"), append(data, '\n')...), nil
 }
 
-// ParseJournal reads what Marshal wrote.
+// ParseJournal reads what Marshal wrote. The error is ErrJournal for what was not written
+// with this network's keys, for this network.
 func ParseJournal(ctx context.Context, keys Keys, network string, data []byte) (Journal, error) {
-	var j Journal
-	if err := parse(ctx, keys, LabelJournal, network, data, MaxJournal, &j); err != nil {
+	key, err := keys.MAC(ctx, labelJournal, []byte(network))
+	if err != nil {
 		return Journal{}, err
 	}
-	if j.Network != network {
+	aead, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		return Journal{}, err
+	}
+	sealed, ok := bytes.CutPrefix(data, []byte(journalHead))
+	if !ok || len(sealed) < aead.NonceSize() || len(data) > MaxJournal {
+		return Journal{}, ErrJournal
+	}
+	whole, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], []byte(journalHead))
+	if err != nil || len(whole) < 4 || uint64(binary.BigEndian.Uint32(whole)) > uint64(len(whole)-4) {
+		return Journal{}, ErrJournal
+	}
+	var j Journal
+	says := whole[4 : 4+binary.BigEndian.Uint32(whole)]
+	if strictjson.Unmarshal(says, strictjson.Limits{Size: MaxJournal}, &j) != nil || j.Network != network {
 		return Journal{}, ErrJournal
 	}
 	return j, nil

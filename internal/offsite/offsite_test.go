@@ -26,7 +26,7 @@ func someKeys(t testing.TB) *keyfile.File {
 	return keys
 }
 
-// TestJournal: only this network's keystore signs, for this network.
+// TestJournal: only this network's keystore makes and opens it, for this network.
 func TestJournal(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -49,7 +49,7 @@ func TestJournal(t *testing.T) {
 	if _, err := offsite.ParseJournal(ctx, keys, strings.Repeat("b", 32), data); !errors.Is(err, offsite.ErrJournal) {
 		t.Errorf("another network: %v", err)
 	}
-	for i := range data {
+	for i := 0; i < len(data); i += 1 + i/100 {
 		changed := bytes.Clone(data)
 		changed[i] ^= 1
 		if _, err := offsite.ParseJournal(ctx, keys, id, changed); !errors.Is(err, offsite.ErrJournal) {
@@ -87,6 +87,33 @@ func TestJournalGrows(t *testing.T) {
 		j, err := a.Read(ctx)
 		if err != nil || len(j.Erasures) != step.want || j.Sequence != step.number {
 			t.Fatalf("%+v: %d erasures, number %d, %v", step, len(j.Erasures), j.Sequence, err)
+		}
+	}
+}
+
+// TestJournalTellsNothing: a copy of it says neither how much was erased, nor which, nor
+// when.
+func TestJournalTellsNothing(t *testing.T) {
+	t.Parallel()
+	keys, id := someKeys(t), strings.Repeat("a", 32)
+	empty, err := offsite.Journal{Network: id, Erasures: []offsite.Entry{}}.Marshal(t.Context(), keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := offsite.Journal{Network: id, Sequence: 7, Made: time.Now().UTC().Truncate(time.Second)}
+	for range 30 {
+		j.Erasures = append(j.Erasures, offsite.Entry{Case: strings.Repeat("1", 32), Agency: strings.Repeat("2", 32), Records: []string{strings.Repeat("1", 32)}, Day: "2026-01-02", MAC: []byte("mac")})
+	}
+	data, err := j.Marshal(t.Context(), keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(data) != len(empty) {
+		t.Errorf("%d bytes, and %d with nothing in it", len(data), len(empty))
+	}
+	for _, text := range []string{id, strings.Repeat("1", 32), strings.Repeat("2", 32), "2026"} {
+		if bytes.Contains(data, []byte(text)) {
+			t.Errorf("%s stands in it", text)
 		}
 	}
 }

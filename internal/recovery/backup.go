@@ -324,7 +324,7 @@ func (p *progress) add(kind string, n int) {
 
 func (p *progress) end() { _, _ = fmt.Fprintf(p.to, "%d KiB\n", (p.done+1023)>>10) }
 
-// ExportErasures writes the signed journal of what was erased to a file.
+// ExportErasures writes the journal of what was erased to a file, as encrypted as it is in the aside folder.
 func ExportErasures(ctx context.Context, s *service.Service, path string) (offsite.Journal, error) {
 	j, err := s.Offsite.Journal(ctx)
 	if err != nil {

@@ -86,7 +86,7 @@ func ownSigners(t *testing.T) func(Config) KeyOpener {
 		t.Cleanup(func() { _ = done() })
 		return func(ctx context.Context, _ string) (keystore.Store, func() error, error) {
 			guard, err := signer.NewGuard(ctx, signer.GuardConfig{
-				Keys: file, Dir: t.TempDir(), Derived: []string{offsite.LabelJournal, offsite.LabelBackup, offsite.LabelRows},
+				Keys: file, Dir: t.TempDir(), Derived: []string{offsite.LabelBackup, offsite.LabelRows},
 			})
 			return guard, func() error { return nil }, err
 		}

@@ -66,7 +66,7 @@ func sign(ctx context.Context, f config.Folder, log *slog.Logger, at Signing, op
 	}
 	defer func() { err = errors.Join(err, judge.Close(context.WithoutCancel(ctx))) }()
 	guard, err := signer.NewGuard(ctx, signer.GuardConfig{
-		Keys: keys, Dir: f.Path(config.SignerName), Permits: judge, Derived: []string{offsite.LabelJournal, offsite.LabelBackup, offsite.LabelRows},
+		Keys: keys, Dir: f.Path(config.SignerName), Permits: judge, Derived: []string{offsite.LabelBackup, offsite.LabelRows},
 	})
 	if err != nil {
 		return err
