@@ -104,7 +104,7 @@ func erasuresCommand() *cobra.Command {
 	c := group("erasures", "The journal of what was erased")
 	export := &cobra.Command{
 		Use:   "export OUT",
-		Short: "Write the signed journal, which a restore with keys needs; it holds random ids only",
+		Short: "Write the journal of what was erased, encrypted, which a restore with keys needs; it holds random ids only",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return f.exportErasures(c.Context(), c.OutOrStdout(), args[0])
