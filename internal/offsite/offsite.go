@@ -81,8 +81,8 @@ const (
 const (
 	labelJournal = "safeconduct/erasure-journal/2" // encrypts
 
-	LabelBackup  = "safeconduct/backup-manifest/1"
-	LabelRows    = "safeconduct/rows-count/1"
+	LabelBackup = "safeconduct/backup-manifest/1"
+	LabelRows   = "safeconduct/rows-count/1"
 )
 
 // Journal is the erasure journal as it leaves the service. It holds ids only.

@@ -266,6 +266,7 @@ func (s *Service) chores(every time.Duration) []chore {
 		{"forget who attended to cases", s.Vault.ForgetAttendances},
 		{"forget tries with numbers", func(ctx context.Context) error { return s.Issuer.SweepPapers(ctx) }},
 		{"forget who was signed in", func(ctx context.Context) error { return s.Sessions.Sweep(ctx) }},
+		{"forget look-ups", func(ctx context.Context) error { return s.DB.Vault().SweepLookUps(ctx, s.cfg.Now()) }},
 		{"forget requests that are over", func(ctx context.Context) error { return s.DB.People().SweepRequests(ctx, s.cfg.Now()) }},
 		{"forget invitations that are over", s.Network.SweepWaiting},
 		{"forget old answers", func(ctx context.Context) error { _, err := s.DB.Idempotency(s.cfg.Now).Sweep(ctx); return err }},

@@ -60,7 +60,8 @@ func (db *DB) BindKeyring(ctx context.Context, b Bond, shut []string) error {
 			}
 		}
 		for _, record := range shut {
-			if _, err := tx.ExecContext(ctx, "INSERT INTO shut_records (record_id) VALUES ($1)", record); err != nil {
+			n := h.name("shut", record)
+			if _, err := tx.ExecContext(ctx, "INSERT INTO shut_records (name) VALUES ($1)", n[:]); err != nil {
 				return err
 			}
 		}
@@ -102,32 +103,77 @@ func (db *DB) SeeKeyring(ctx context.Context, b Bond) error {
 	return nil
 }
 
+// shut reports whether a restore has said of a record that its key did not come back.
+func shut(ctx context.Context, h *heads, record string) (is bool, err error) {
+	n := h.name("shut", record)
+	err = h.q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM shut_records WHERE name = $1)", n[:]).Scan(&is)
+	if err != nil {
+		return false, fmt.Errorf("sqlstore: look for a record that stays shut: %w", classify(err))
+	}
+	return is, nil
+}
+
 // Keyless returns the records, of those given, that must have a key file: they
 // are there, are not being erased, and are not known to stay shut. Whoever finds
 // no key file for a record asks this last.
 func (db *DB) Keyless(ctx context.Context, records []string) (must []string, err error) {
 	for _, r := range records {
-		found, err := list(ctx, db.read, scanText, mustHaveKey+" AND r.id = $1", r)
+		found, err := list(ctx, db.read, scanOfCase, "SELECT id, case_id FROM records WHERE id = $1", r)
+		if err == nil {
+			found, err = db.mustHaveKey(ctx, found)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("sqlstore: look for a record: %w", err)
 		}
-		must = append(must, found...)
+		for _, one := range found {
+			must = append(must, one.id)
+		}
 	}
 	return must, nil
 }
 
-// Keyed returns at most limit ids of records that must have a key file, behind
-// after, in order.
-func (db *DB) Keyed(ctx context.Context, after string, limit int) ([]string, error) {
-	ids, err := list(ctx, db.read, scanText, mustHaveKey+" AND r.id > $1 ORDER BY r.id LIMIT $2", after, limit)
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: list records: %w", err)
+// Keyed returns ids of records that must have a key file, behind after, in order, and
+// none when there are no more.
+func (db *DB) Keyed(ctx context.Context, after string, limit int) (must []string, err error) {
+	for len(must) == 0 {
+		some, err := list(ctx, db.read, scanOfCase, "SELECT id, case_id FROM records WHERE id > $1 ORDER BY id LIMIT $2", after, limit)
+		if err != nil || len(some) == 0 {
+			return nil, err
+		}
+		after = some[len(some)-1].id
+		found, err := db.mustHaveKey(ctx, some)
+		if err != nil {
+			return nil, fmt.Errorf("sqlstore: list records: %w", err)
+		}
+		for _, one := range found {
+			must = append(must, one.id)
+		}
 	}
-	return ids, nil
+	return must, nil
 }
 
-const mustHaveKey = `SELECT r.id FROM records r
-	WHERE NOT EXISTS (SELECT 1 FROM shut_records s WHERE s.record_id = r.id)
-	AND NOT EXISTS (SELECT 1 FROM erasures e WHERE e.case_id = r.case_id)`
+type ofCaseRow struct{ id, caseID string }
+
+func scanOfCase(row scanner) (r ofCaseRow, err error) { return r, row.Scan(&r.id, &r.caseID) }
+
+func (db *DB) mustHaveKey(ctx context.Context, some []ofCaseRow) (must []ofCaseRow, err error) {
+	err = db.believed(ctx, func(h *heads) error {
+		must = nil
+		for _, r := range some {
+			gone, err := erasing(ctx, h, r.caseID)
+			if err == nil && !gone {
+				gone, err = shut(ctx, h, r.id)
+			}
+			if err != nil {
+				return err
+			}
+			if !gone {
+				must = append(must, r)
+			}
+		}
+		return nil
+	})
+	return must, err
+}
 
 func scanText(row scanner) (text string, err error) { return text, row.Scan(&text) }

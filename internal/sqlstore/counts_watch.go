@@ -1,8 +1,10 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,23 +17,21 @@ type Refusal struct {
 }
 
 // Refusals lists the newest of each agency since a day.
-func (c *Credentials) Refusals(ctx context.Context, since time.Time) ([]Refusal, error) {
-	rows, err := c.db.read.QueryContext(ctx, "SELECT agency_id, MAX(day) FROM card_counts WHERE refused AND day >= $1 GROUP BY agency_id ORDER BY agency_id", toDay(since))
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read refusals: %w", classify(err))
-	}
-	defer func() { _ = rows.Close() }()
-	var all []Refusal
-	for rows.Next() {
-		var r Refusal
-		var day int64
-		if err := rows.Scan(&r.Agency, &day); err != nil {
-			return nil, fmt.Errorf("sqlstore: read refusals: %w", classify(err))
-		}
-		r.Day = fromDay(day)
-		all = append(all, r)
-	}
-	return all, rows.Err()
+func (c *Credentials) Refusals(ctx context.Context, since time.Time) (all []Refusal, err error) {
+	err = c.db.believed(ctx, func(h *heads) error {
+		all = nil
+		return every(ctx, h, cardCountRows, func(_ boxedRow, made cardsMade) error {
+			for _, c := range slices.Backward(made.Days) {
+				if c.Refused && c.Day >= toDay(since) {
+					all = append(all, Refusal{made.Agency, fromDay(c.Day)})
+					break
+				}
+			}
+			return nil
+		})
+	})
+	slices.SortFunc(all, func(a, b Refusal) int { return strings.Compare(a.Agency, b.Agency) })
+	return all, err
 }
 
 // LookUps are how many look-ups somebody spent on a day.
@@ -42,24 +42,29 @@ type LookUps struct {
 
 // LookUps lists whoever spent at least so many on a day.
 func (v *Vault) LookUps(ctx context.Context, day time.Time, least int) ([]LookUps, error) {
-	rows, err := v.db.read.QueryContext(ctx, "SELECT who, used FROM lookup_budgets WHERE day = $1 AND used >= $2 ORDER BY who", toDay(day), least)
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read look-ups: %w", classify(err))
+	if v.db.seals == nil {
+		return nil, ErrNoSealKey
 	}
-	defer func() { _ = rows.Close() }()
+	rows, err := lookUpRows.rows(ctx, v.db.read)
+	if err != nil {
+		return nil, err
+	}
 	var all []LookUps
-	for rows.Next() {
-		var who string
-		var l LookUps
-		if err := rows.Scan(&who, &l.Used); err != nil {
-			return nil, fmt.Errorf("sqlstore: read look-ups: %w", classify(err))
+	for _, r := range rows {
+		var spent lookUpsOf
+		if err := lookUpRows.read(v.db.seals, r, &spent); err != nil {
+			return nil, err
 		}
+		l := LookUps{Used: spent.on(toDay(day))}
 		var known bool
-		if l.Actor, l.Agency, known = whose(who); known { // not of all together, as versions before counted
+		if l.Actor, l.Agency, known = whose(spent.Who); known && l.Used >= least {
 			all = append(all, l)
 		}
 	}
-	return all, rows.Err()
+	slices.SortFunc(all, func(a, b LookUps) int {
+		return cmp.Or(strings.Compare(a.Actor, b.Actor), strings.Compare(a.Agency, b.Agency))
+	})
+	return all, nil
 }
 
 // WrongCodes counts the card numbers with which at least so many codes were tried within

@@ -32,12 +32,12 @@ const (
 )
 
 // transient are tables whose rows mean nothing later: who holds a lease, which
-// process sent a heartbeat a moment ago, what was asked two minutes ago, who was
-// signed in and over which challenges, and the migrations' own book. A process that a backup brought back as living would
+// process sent a heartbeat a moment ago, what was asked two minutes ago, what was
+// answered yesterday, who was signed in and over which challenges, and the migrations' own book. A process that a backup brought back as living would
 // keep its drafts from being settled. The log's files are copied as files: what
 // they are depends on where they go. Which keyring belongs to the rows is for a
 // restore to say, which makes one.
-var transient = []string{"goose_db_version", "sqlite_sequence", "turn", "leases", "instances", "nonces", "sessions", "spent_challenges", "log_files", "keyring_bond"}
+var transient = []string{"goose_db_version", "sqlite_sequence", "turn", "leases", "instances", "idempotency", "nonces", "sessions", "spent_challenges", "log_files", "keyring_bond"}
 
 // The kinds of values, the same in both engines.
 const (

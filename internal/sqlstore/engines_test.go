@@ -143,7 +143,7 @@ func refuseOnce(t *testing.T, dsn, schema string) {
 			END IF;
 			PERFORM set_config('refuse.judged', txid_current()::TEXT, TRUE);
 			IF TG_OP = 'DELETE' THEN changed := OLD; ELSE changed := NEW; END IF;
-			mark := hashtextextended(TG_TABLE_NAME || TG_OP || (to_jsonb(changed) - ARRAY['added', 'used'])::TEXT, 0);
+			mark := hashtextextended(TG_TABLE_NAME || TG_OP || (to_jsonb(changed) - ARRAY['added', 'used', 'box', 'front', 'tag'])::TEXT, 0);
 			IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND (classid::BIGINT << 32 | objid::BIGINT) = mark) THEN
 				RETURN NULL;
 			END IF;

@@ -387,13 +387,10 @@ func ofBlock(list uint16, index uint32) string {
 	return fmt.Sprintf("list/%05d/%04d", list, index/blockSize)
 }
 
-func ofCount(agency string) string { return "count/" + agency }
-
 const (
 	ofNetwork  = "network"
 	ofLists    = "lists"
 	ofAgencies = "agencies"
-	ofWaiting  = "waiting" // invitations, and devices that nobody has let in
 	ofRoster   = "roster"
 	ofLog      = "log" // entries that are about no case
 	ofKeyring  = "keyring"
@@ -408,39 +405,25 @@ func ofHistory(caseID string) string {
 	return ofCase(caseID)
 }
 
-// Rows with random names, of which many come and go, share these many subjects, so
-// that none of them has to be forgotten: numbers only grow.
+// Rows of boxed tables, of which many come and go, share these many subjects, so that
+// none of them has to be forgotten: numbers only grow.
 const (
-	buckets        = 1 << 8
-	bucketRequests = "requests/"
-	bucketSessions = "sessions/"
-	bucketErasures = "erasures/"
+	buckets  = 1 << 8
+	ofBucket = "rows/"
 )
 
-var bucketKinds = []string{bucketRequests, bucketSessions, bucketErasures}
-
 // inBucket is the subject of a row by its name.
-func inBucket(of, name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return fmt.Sprintf("%s%02x", of, sum[0])
-}
+func inBucket(n name) string { return fmt.Sprintf("%s%02x", ofBucket, n[0]) }
 
 // bucketSlots is where the slots of buckets begin: behind all lists.
 const bucketSlots = int64(slots) + (1<<16)*blocks
 
-// firstSlot is the slot of a kind of bucket's first.
-func firstSlot(of string) int64 {
-	return bucketSlots + int64(slices.Index(bucketKinds, of))*buckets
-}
-
 // slotOf is where a subject's numbers are added up. A block of a status list is
 // alone in its slot, because a publication reads all of them, and so is a bucket.
 func slotOf(subject string) int64 {
-	for _, of := range bucketKinds {
-		if at, ok := strings.CutPrefix(subject, of); ok {
-			if n, err := strconv.ParseUint(at, 16, 8); err == nil && len(at) == 2 {
-				return firstSlot(of) + int64(n)
-			}
+	if at, ok := strings.CutPrefix(subject, ofBucket); ok {
+		if n, err := strconv.ParseUint(at, 16, 8); err == nil && len(at) == 2 {
+			return bucketSlots + int64(n)
 		}
 	}
 	if rest, ok := strings.CutPrefix(subject, "list/"); ok {
@@ -501,14 +484,14 @@ func (h *heads) ofList(ctx context.Context, list uint16) ([]*head, error) {
 	return h.between(ctx, int64(slots)+int64(list)*blocks, blocks)
 }
 
-// ofBuckets returns the heads of all buckets of a kind, also of those that are empty.
-func (h *heads) ofBuckets(ctx context.Context, of string) ([]*head, error) {
-	if _, err := h.between(ctx, firstSlot(of), buckets); err != nil {
+// ofBuckets returns the heads of all buckets, also of those that are empty.
+func (h *heads) ofBuckets(ctx context.Context) ([]*head, error) {
+	if _, err := h.between(ctx, bucketSlots, buckets); err != nil {
 		return nil, err
 	}
 	all := make([]*head, buckets)
 	for i := range all {
-		subject := fmt.Sprintf("%s%02x", of, i)
+		subject := inBucket(name{byte(i)})
 		if h.found[subject] == nil {
 			h.found[subject] = &head{subject: subject, slot: slotOf(subject)}
 		}

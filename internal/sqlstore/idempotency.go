@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -10,10 +11,13 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -41,7 +45,8 @@ const (
 
 // Idempotency makes a request that is sent twice happen once. What it answered
 // is kept encrypted under the caller's own idempotency key, which is kept
-// nowhere: the stored answer opens only for whoever repeats the key.
+// nowhere: the stored answer opens only for whoever repeats the key. Around it is a box
+// under our own, of few sizes, and beside that the hour in which all of it is forgotten.
 type Idempotency struct {
 	db  *DB
 	now func() time.Time
@@ -76,33 +81,36 @@ func (i *Idempotency) Begin(ctx context.Context, actor, key string, digest [32]b
 	claim := &Claim{id: names.id, mine: make([]byte, 16), seal: names.seal}
 	_, _ = rand.Read(claim.mine) // never returns an error
 
+	k := i.db.seals
+	if k == nil {
+		return nil, nil, ErrNoSealKey
+	}
 	var answer []byte
 	var begun bool
-	expired := "FALSE"
-	if i.db.mayExpireOthers() {
-		expired = i.db.expired("owner")
-	}
 	err = i.db.tx(ctx, func(tx *sql.Tx) error {
-		begun = false
-		now := i.now().Unix()
-		var request []byte
-		var done, orphan bool
-		var expires int64
-		// Nobody works any more on what an expired process began.
-		err := tx.QueryRowContext(ctx, `SELECT request, done, response, expires, NOT done AND owner IS NOT NULL AND owner <> $2 AND `+
-			expired+" FROM idempotency WHERE id = $1", names.id, i.db.me.id).
-			Scan(&request, &done, &answer, &expires, &orphan)
+		begun, answer = false, nil
+		kept, found, err := i.read(ctx, tx, names.id)
+		if err != nil {
+			return err
+		}
+		same := subtle.ConstantTimeCompare(kept.Request, names.request) == 1
 		switch {
-		case err == nil && orphan && subtle.ConstantTimeCompare(request, names.request) == 1,
-			errors.Is(err, sql.ErrNoRows) || err == nil && now >= expires:
+		case !found, i.now().Unix() >= kept.Expires:
 			begun = true
-			return i.claim(ctx, tx, claim, names.request)
-		case err != nil:
-			return fmt.Errorf("sqlstore: read idempotency key: %w", err)
-		case subtle.ConstantTimeCompare(request, names.request) != 1:
+		case !same:
 			return ErrMismatch
-		case !done:
-			return ErrInFlight
+		case kept.Done:
+			answer = kept.Answer
+		default:
+			if begun, err = i.orphan(ctx, tx, kept.Owner); err != nil {
+				return err
+			}
+			if !begun {
+				return ErrInFlight
+			}
+		}
+		if begun {
+			return i.write(ctx, tx, names.id, nil, answered{Request: names.request, Claim: claim.mine, Expires: i.now().Add(maxWork).Unix(), Owner: i.db.me.id})
 		}
 		return nil
 	})
@@ -121,16 +129,75 @@ func (i *Idempotency) Begin(ctx context.Context, actor, key string, digest [32]b
 	return nil, answer, nil
 }
 
-// claim writes a request that is being worked on, over one that expired.
-func (i *Idempotency) claim(ctx context.Context, tx *sql.Tx, c *Claim, request []byte) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO idempotency (id, request, done, claim, expires, owner) VALUES ($1, $2, FALSE, $3, $4, $5)
-		ON CONFLICT (id) DO UPDATE
-		SET request = excluded.request, done = FALSE, response = NULL, claim = excluded.claim, case_id = NULL, expires = excluded.expires, owner = excluded.owner`,
-		c.id, request, c.mine, i.now().Add(maxWork).Unix(), i.db.me.id)
+// answered is what the box of a request holds that is worked on, or was answered.
+type answered struct {
+	Request []byte `cbor:"1,keyasint"`
+	Claim   []byte `cbor:"2,keyasint"`
+	Expires int64  `cbor:"3,keyasint"` // seconds
+	Owner   string `cbor:"4,keyasint"`
+	Done    bool   `cbor:"5,keyasint,omitempty"`
+	Answer  []byte `cbor:"6,keyasint,omitempty"` // to the caller's own key
+}
+
+const (
+	// workLeast and answerLeast are the smallest sizes of a request that is worked on,
+	// and of one that was answered.
+	workLeast   = 256
+	answerLeast = 4 << 10
+)
+
+// read reads the row of a request.
+func (i *Idempotency) read(ctx context.Context, tx *sql.Tx, id []byte) (kept answered, found bool, err error) {
+	var box []byte
+	err = tx.QueryRowContext(ctx, "SELECT box FROM idempotency WHERE id = $1", id).Scan(&box)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return kept, false, nil
+	case err != nil:
+		return kept, false, fmt.Errorf("sqlstore: read idempotency key: %w", err)
+	}
+	plain, err := i.db.seals.boxes.open(box, "idempotency", string(id), 0)
+	if err != nil || bodyDecoding.Unmarshal(plain, &kept) != nil {
+		return kept, false, &SealError{"idempotency", fmt.Sprintf("%.8x", id)}
+	}
+	return kept, true, nil
+}
+
+// write writes it, over one that is there. tag is by what the answers about a case are
+// found when it is erased; nil is none.
+func (i *Idempotency) write(ctx context.Context, tx *sql.Tx, id, tag []byte, kept answered) error {
+	plain, err := bodyEncoding.Marshal(kept)
+	if err != nil {
+		return fmt.Errorf("sqlstore: encode an answer: %w", err)
+	}
+	least := workLeast
+	if kept.Done {
+		least = answerLeast
+	}
+	if tag == nil { // as one that is nobody's
+		tag = make([]byte, len(name{}))
+		_, _ = rand.Read(tag) // never returns an error
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO idempotency (id, tag, hour, box) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (id) DO UPDATE SET tag = excluded.tag, hour = excluded.hour, box = excluded.box`,
+		id, tag, hourBehind(kept.Expires), i.db.seals.boxes.box(least, plain, "idempotency", string(id), 0))
 	if err != nil {
 		return fmt.Errorf("sqlstore: write idempotency key: %w", err)
 	}
 	return nil
+}
+
+// orphan reports whether nobody works any more on what a process began: it has expired,
+// and is not this one.
+func (i *Idempotency) orphan(ctx context.Context, tx *sql.Tx, owner string) (gone bool, err error) {
+	if owner == i.db.me.id || !i.db.mayExpireOthers() {
+		return false, nil
+	}
+	err = tx.QueryRowContext(ctx, "SELECT "+i.db.expired("began.id")+" FROM (SELECT CAST($1 AS TEXT) AS id) AS began", owner).Scan(&gone)
+	if err != nil {
+		return false, fmt.Errorf("sqlstore: look for a process: %w", err)
+	}
+	return gone, nil
 }
 
 // Finish stores the answer of a request for a day. caseID is the case that the
@@ -139,13 +206,15 @@ func (i *Idempotency) claim(ctx context.Context, tx *sql.Tx, c *Claim, request [
 func (i *Idempotency) Finish(ctx context.Context, c *Claim, caseID string, answer []byte) error {
 	sealed := c.seal.Seal(nil, nil, answer, c.id) //nolint:gosec // NewGCMWithRandomNonce draws the nonce
 	err := i.db.tx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx,
-			"UPDATE idempotency SET done = TRUE, response = $1, case_id = $2, expires = $3 WHERE id = $4 AND claim = $5 AND NOT done",
-			sealed, optional(caseID), i.now().Add(keepAnswers).Unix(), c.id, c.mine)
-		if err := mustChange(res, err, ErrClaim); err != nil {
-			return fmt.Errorf("sqlstore: store answer: %w", err)
+		kept, found, err := i.read(ctx, tx, c.id)
+		switch {
+		case err != nil:
+			return err
+		case !found, kept.Done, !bytes.Equal(kept.Claim, c.mine):
+			return ErrClaim
 		}
-		return nil
+		kept.Done, kept.Answer, kept.Expires = true, sealed, i.now().Add(keepAnswers).Unix()
+		return i.write(ctx, tx, c.id, i.db.seals.answerTag(caseID), kept)
 	})
 	if err != nil && !errors.Is(err, ErrClaim) {
 		i.lose(c)
@@ -166,8 +235,14 @@ func (i *Idempotency) Abandon(ctx context.Context, c *Claim) error {
 func (i *Idempotency) abandon(ctx context.Context, claims ...*Claim) error {
 	return i.db.tx(ctx, func(tx *sql.Tx) error {
 		for _, c := range claims {
-			_, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE id = $1 AND claim = $2 AND NOT done", c.id, c.mine)
+			kept, found, err := i.read(ctx, tx, c.id)
 			if err != nil {
+				return err
+			}
+			if !found || kept.Done || !bytes.Equal(kept.Claim, c.mine) {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE id = $1", c.id); err != nil {
 				return fmt.Errorf("sqlstore: abandon idempotency key: %w", err)
 			}
 		}
@@ -208,14 +283,44 @@ func (i *Idempotency) Settle(ctx context.Context) error {
 	return nil
 }
 
-// Forget removes all answers that tell about a case.
-func (i *Idempotency) Forget(ctx context.Context, caseID string) error {
-	return i.db.tx(ctx, func(tx *sql.Tx) error { return forgetAnswers(ctx, tx, caseID) })
+// tagsOfCase is under how many names the answers about a case may stand. Each takes one
+// of them by chance: two answers of one day have the same so seldom that nothing links
+// them, and whoever has the key tries all of them.
+const tagsOfCase = 1 << 10
+
+// answerTag is one of the names under which answers about a case stand; nil for no case.
+func (k *sealer) answerTag(caseID string) []byte {
+	if caseID == "" {
+		return nil
+	}
+	var at [2]byte
+	_, _ = rand.Read(at[:]) // never returns an error
+	return k.tagOfCase(caseID, int(binary.BigEndian.Uint16(at[:])%tagsOfCase))
 }
 
-func forgetAnswers(ctx context.Context, tx *sql.Tx, caseID string) error {
-	if _, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE case_id = $1", caseID); err != nil {
-		return fmt.Errorf("sqlstore: forget answers: %w", err)
+func (k *sealer) tagOfCase(caseID string, at int) []byte {
+	n := k.name("answers", caseID, strconv.Itoa(at))
+	return n[:]
+}
+
+// Forget removes all answers that tell about a case.
+func (i *Idempotency) Forget(ctx context.Context, caseID string) error {
+	if i.db.seals == nil {
+		return ErrNoSealKey
+	}
+	return i.db.tx(ctx, func(tx *sql.Tx) error { return forgetAnswers(ctx, tx, i.db.seals, caseID) })
+}
+
+func forgetAnswers(ctx context.Context, tx *sql.Tx, k *sealer, caseID string) error {
+	const some = 256
+	for first := 0; first < tagsOfCase; first += some {
+		in, tags := make([]string, some), make([]any, some)
+		for at := range some {
+			in[at], tags[at] = fmt.Sprintf("$%d", at+1), k.tagOfCase(caseID, first+at)
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE tag IN ("+strings.Join(in, ", ")+")", tags...); err != nil {
+			return fmt.Errorf("sqlstore: forget answers: %w", err)
+		}
 	}
 	return nil
 }
@@ -223,7 +328,7 @@ func forgetAnswers(ctx context.Context, tx *sql.Tx, caseID string) error {
 // Sweep removes what has expired and returns how much it was.
 func (i *Idempotency) Sweep(ctx context.Context) (n int64, err error) {
 	err = i.db.tx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE expires <= $1", i.now().Unix())
+		res, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE hour <= $1", i.now().Unix()/3600)
 		if err != nil {
 			return fmt.Errorf("sqlstore: sweep idempotency keys: %w", err)
 		}

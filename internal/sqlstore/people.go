@@ -19,7 +19,7 @@ func (db *DB) People() *People { return &People{db} }
 
 // WaitingDevice finds a device that waits by the hash of its bearer token.
 func (p *People) WaitingDevice(ctx context.Context, hash [32]byte) (people.Device, error) {
-	e, err := p.db.Network().enrolment(ctx, "WHERE token = $1", hash[:])
+	e, err := p.db.Network().withToken(ctx, hash)
 	err = strangers(sealedEnrolment, err, network.ErrNotFound)
 	switch {
 	case errors.Is(err, network.ErrNotFound):

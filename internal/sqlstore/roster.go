@@ -2,11 +2,14 @@ package sqlstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/approval"
@@ -74,208 +77,220 @@ func (p *People) AppendChange(ctx context.Context, seq uint64, change []byte, pr
 	})
 }
 
-// requestRow is a request as it is kept.
-type requestRow struct {
-	people.Request
-
-	id          string
-	act, proofs []byte
-	what        string // what the act is to do, for whoever looks for some
-	expires     int64
+// requestSays is what the box of a request holds. Its front says what becomes of it: of
+// many it is read whether the whole of one is wanted, without opening that.
+type requestSays struct {
+	Act     []byte `cbor:"1,keyasint"`
+	Proofs  []byte `cbor:"2,keyasint"`
+	State   string `cbor:"3,keyasint"`
+	Change  uint64 `cbor:"4,keyasint,omitempty"`
+	Version int64  `cbor:"5,keyasint,omitempty"`
+	Sealed  []byte `cbor:"6,keyasint"` // null where there is none
 }
 
-func rowOfRequest(r people.Request) (row requestRow, err error) {
-	row = requestRow{Request: r, id: r.Act.ID, what: r.Act.Do, expires: r.Act.Expires}
-	if row.act, err = r.Act.Bytes(); err != nil {
-		return row, err
+type requestFront struct {
+	Do      string `cbor:"1,keyasint"`
+	State   string `cbor:"2,keyasint"`
+	Expires int64  `cbor:"3,keyasint"`
+}
+
+// frontLeast is how long the plaintext of every front is: the longest act's name is 82
+// letters.
+const frontLeast = 128
+
+func ofRequest(k *sealer, id string) name { return k.name("request", id) }
+
+// rowOfRequest is what is kept of a request, and its front.
+func rowOfRequest(k *sealer, r people.Request) (says requestSays, front []byte, err error) {
+	says = requestSays{State: string(r.State), Change: r.Change, Version: r.Version, Sealed: r.Sealed}
+	if says.Act, err = r.Act.Bytes(); err != nil {
+		return says, nil, err
 	}
-	if row.proofs, err = json.Marshal(r.Proofs); err != nil {
-		return row, fmt.Errorf("sqlstore: encode the approvals: %w", err)
+	if says.Proofs, err = json.Marshal(r.Proofs); err != nil {
+		return says, nil, fmt.Errorf("sqlstore: encode the approvals: %w", err)
 	}
-	return row, nil
+	plain, err := bodyEncoding.Marshal(requestFront{r.Act.Do, says.State, r.Act.Expires})
+	if err != nil {
+		return says, nil, fmt.Errorf("sqlstore: encode a request: %w", err)
+	}
+	n := ofRequest(k, r.Act.ID)
+	return says, k.boxes.box(frontLeast, plain, "fronts of requests", string(n[:]), 0), nil
+}
+
+// request is the request that a row holds, once its seal is known to be there.
+func (says requestSays) request(r boxedRow) (q people.Request, err error) {
+	q = people.Request{State: people.RequestState(says.State), Change: says.Change, Version: says.Version, Sealed: says.Sealed}
+	if q.Act, err = approval.Parse(says.Act); err != nil || json.Unmarshal(says.Proofs, &q.Proofs) != nil {
+		return people.Request{}, requestRows.untrue(r)
+	}
+	return q, nil
 }
 
 // AddRequest writes a request. Transactions come one after the other, so that of two that
 // ask for the same at once the second finds the first.
 func (p *People) AddRequest(ctx context.Context, r people.Request, presses people.Pressing, asked func(waits people.Request) bool, log ...audit.Entry) error {
-	row, err := rowOfRequest(r)
-	if err != nil {
-		return err
-	}
 	return p.db.pressing(ctx, presses, log, func(tx *sql.Tx, h *heads) error {
 		if asked != nil {
-			waiting, err := list(ctx, tx, scanRequest, selectRequests+"WHERE what = $1 AND state = 'waits'", row.what)
+			waiting, err := requestsIn(ctx, h, func(f requestFront) bool { return f.Do == r.Act.Do && f.State == string(people.Waits) })
 			if err != nil {
 				return err
 			}
-			for _, one := range waiting {
-				if q, err := one.read(); err == nil && asked(q) {
-					return people.ErrExists
-				}
+			if slices.ContainsFunc(waiting, asked) {
+				return people.ErrExists
 			}
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO requests (id, act, proofs, state, change, expires, version, sealed, what) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-			row.id, row.act, row.proofs, string(row.State), int64(row.Change), row.expires, row.Version, bytesOrNone(row.Sealed), row.what) //nolint:gosec // counts one by one
+		says, front, err := rowOfRequest(h.sealer, r)
+		if err == nil {
+			err = requestRows.add(ctx, tx, h, ofRequest(h.sealer, r.Act.ID), front, says)
+		}
 		if isTaken(err) {
 			return people.ErrExists
 		}
-		if err != nil {
-			return fmt.Errorf("sqlstore: write a request: %w", err)
-		}
-		of, err := h.of(ctx, inBucket(bucketRequests, row.id))
-		if err == nil {
-			of.put(h.request(row))
-		}
 		return err
 	})
-}
-
-const selectRequests = "SELECT id, act, proofs, state, change, expires, version, sealed, what FROM requests "
-
-func scanRequest(row scanner) (r requestRow, err error) {
-	var change int64
-	var sealed any // a driver may give NULL and no bytes the same []byte
-	if err := row.Scan(&r.id, &r.act, &r.proofs, &r.State, &change, &r.expires, &r.Version, &sealed, &r.what); err != nil {
-		return r, err
-	}
-	r.Sealed, _ = sealed.([]byte)
-	r.Change = uint64(change) //nolint:gosec // written from a uint64
-	return r, nil
-}
-
-// read is the request that a row holds, once its seal is known to be there.
-func (r requestRow) read() (people.Request, error) {
-	var err error
-	if r.Act, err = approval.Parse(r.act); err != nil || json.Unmarshal(r.proofs, &r.Proofs) != nil {
-		return people.Request{}, &SealError{sealedRequest.String(), r.id}
-	}
-	return r.Request, nil
 }
 
 // Request returns a request.
 func (p *People) Request(ctx context.Context, id string) (r people.Request, err error) {
 	err = p.db.believed(ctx, func(h *heads) error {
-		_, row, err := requestIn(ctx, h.q, h, id)
-		if err == nil {
-			r, err = row.read()
-		}
+		_, r, err = requestIn(ctx, h, id)
 		return err
 	})
 	return r, err
 }
 
-// requestIn reads a request, with the head that it stands in.
-func requestIn(ctx context.Context, q querier, h *heads, id string) (of *head, r requestRow, err error) {
-	r, err = scanRequest(q.QueryRowContext(ctx, selectRequests+"WHERE id = $1", id))
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return nil, r, fmt.Errorf("sqlstore: read requests: %w", classify(err))
-	}
-	none := err != nil
-	if of, err = h.of(ctx, inBucket(bucketRequests, id)); err != nil {
-		return nil, r, err
-	}
+// requestIn reads a request, with its row.
+func requestIn(ctx context.Context, h *heads, id string) (r boxedRow, q people.Request, err error) {
+	var says requestSays
+	r, found, err := requestRows.get(ctx, h, ofRequest(h.sealer, id), &says)
 	switch {
-	case none:
-		return of, r, people.ErrNotFound
-	case !of.has(h.request(r)):
-		return of, r, &SealError{sealedRequest.String(), id}
-	default:
-		return of, r, nil
+	case err != nil:
+		return r, q, err
+	case !found:
+		return r, q, people.ErrNotFound
 	}
+	q, err = says.request(r)
+	return r, q, err
 }
 
 // Waiting returns the requests that wait, oldest first.
 func (p *People) Waiting(ctx context.Context, now time.Time) ([]people.Request, error) {
-	return p.requests(ctx, "WHERE state = 'waits' AND expires > $1 ORDER BY expires, id", now.Unix())
+	return p.requests(ctx, func(f requestFront) bool { return f.State == string(people.Waits) && f.Expires > now.Unix() })
 }
 
 // Agreed returns the requests to do something to which enough have agreed, and that were
 // not over at a time.
 func (p *People) Agreed(ctx context.Context, do string, since time.Time) ([]people.Request, error) {
-	return p.requests(ctx, "WHERE what = $1 AND state IN ('agreed', 'done') AND expires > $2 ORDER BY expires, id", do, since.Unix())
+	return p.requests(ctx, func(f requestFront) bool {
+		return f.Do == do && f.Expires > since.Unix() && (f.State == string(people.Agreed) || f.State == string(people.Done))
+	})
 }
 
-// requests reads those that a condition finds.
-func (p *People) requests(ctx context.Context, where string, args ...any) (all []people.Request, err error) {
+// requests reads those of which the front is wanted, oldest first.
+func (p *People) requests(ctx context.Context, wanted func(requestFront) bool) (all []people.Request, err error) {
 	err = p.db.believed(ctx, func(h *heads) error {
-		all = nil
-		rows, err := list(ctx, h.q, scanRequest, selectRequests+where, args...)
-		if err != nil || len(rows) == 0 {
-			return err
-		}
-		if _, err := h.ofBuckets(ctx, bucketRequests); err != nil {
-			return err
-		}
-		for _, row := range rows {
-			of, err := h.of(ctx, inBucket(bucketRequests, row.id))
-			if err == nil && !of.has(h.request(row)) {
-				err = &SealError{sealedRequest.String(), row.id}
-			}
-			if err != nil {
-				return err
-			}
-			r, err := row.read()
-			if err != nil {
-				return err
-			}
-			all = append(all, r)
-		}
-		return nil
+		all, err = requestsIn(ctx, h, wanted)
+		return err
 	})
+	return all, err
+}
+
+func requestsIn(ctx context.Context, h *heads, wanted func(requestFront) bool) (all []people.Request, err error) {
+	fronts, err := frontsIn(ctx, h)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read requests: %w", err)
+		return nil, err
 	}
+	for _, f := range fronts {
+		if !wanted(f.requestFront) {
+			continue
+		}
+		var says requestSays
+		r, found, err := requestRows.get(ctx, h, f.name, &says)
+		switch {
+		case err != nil:
+			return nil, err
+		case !found:
+			continue // forgotten since
+		}
+		q, err := says.request(r)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, q)
+	}
+	slices.SortFunc(all, func(a, b people.Request) int {
+		return cmp.Or(cmp.Compare(a.Act.Expires, b.Act.Expires), cmp.Compare(a.Act.ID, b.Act.ID))
+	})
 	return all, nil
+}
+
+// frontOf is the front of a request.
+type frontOf struct {
+	requestFront
+
+	name name
+}
+
+// frontsIn reads the fronts of all requests: those of a month, and none of the rest.
+func frontsIn(ctx context.Context, h *heads) ([]frontOf, error) {
+	return list(ctx, h.q, func(row scanner) (f frontOf, err error) {
+		var called, box []byte
+		if err := row.Scan(&called, &box); err != nil {
+			return f, err
+		}
+		plain, err := h.boxes.open(box, "fronts of requests", string(called), 0)
+		if err != nil || len(called) != len(f.name) || bodyDecoding.Unmarshal(plain, &f.requestFront) != nil {
+			return f, &SealError{requestRows.table, hex.EncodeToString(called)}
+		}
+		f.name = name(called)
+		return f, nil
+	}, "SELECT name, front FROM requests ORDER BY name")
 }
 
 // ReplaceRequest writes a request as given. people.ErrConflict if somebody else has
 // changed it since it was read.
 func (p *People) ReplaceRequest(ctx context.Context, r people.Request) error {
-	row, err := rowOfRequest(r)
-	if err != nil {
-		return err
-	}
 	return p.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
-		of, old, err := requestIn(ctx, tx, h, row.id)
+		row, old, err := requestIn(ctx, h, r.Act.ID)
 		switch {
 		case errors.Is(err, people.ErrNotFound):
 			return people.ErrConflict
 		case err != nil:
 			return err
-		case old.Version != row.Version || !bytes.Equal(old.act, row.act):
-			return people.ErrConflict
 		}
-		if err := of.take(h.request(old), old.id); err != nil {
+		next := old
+		next.Proofs, next.State, next.Change, next.Version = r.Proofs, r.State, r.Change, old.Version+1
+		says, front, err := rowOfRequest(h.sealer, next)
+		if err != nil {
 			return err
 		}
-		old.proofs, old.State, old.Change, old.Version = row.proofs, row.State, row.Change, old.Version+1
-		of.put(h.request(old))
-		_, err = tx.ExecContext(ctx, "UPDATE requests SET proofs = $1, state = $2, change = $3, version = $4 WHERE id = $5",
-			old.proofs, string(old.State), int64(old.Change), old.Version, old.id) //nolint:gosec // counts one by one
-		if err != nil {
-			return fmt.Errorf("sqlstore: write a request: %w", err)
+		if act, err := r.Act.Bytes(); err != nil || old.Version != r.Version || !bytes.Equal(says.Act, act) {
+			return cmp.Or(err, people.ErrConflict)
 		}
-		return nil
+		return requestRows.replace(ctx, tx, h, row, front, says)
 	})
 }
 
 // SweepRequests forgets requests that have been over for a month.
 func (p *People) SweepRequests(ctx context.Context, now time.Time) error {
 	return p.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
-		over, err := list(ctx, tx, scanRequest, selectRequests+"WHERE expires < $1 ORDER BY id", now.AddDate(0, -1, 0).Unix())
+		fronts, err := frontsIn(ctx, h)
 		if err != nil {
 			return err
 		}
-		for _, row := range over {
-			of, err := h.of(ctx, inBucket(bucketRequests, row.id))
+		for _, f := range fronts {
+			if f.Expires >= now.AddDate(0, -1, 0).Unix() {
+				continue
+			}
+			var says requestSays
+			r, found, err := requestRows.get(ctx, h, f.name, &says)
 			if err != nil {
 				return err
 			}
-			if err := of.take(h.request(row), row.id); err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, "DELETE FROM requests WHERE id = $1", row.id); err != nil {
-				return fmt.Errorf("sqlstore: sweep requests: %w", err)
+			if found {
+				if err := requestRows.remove(ctx, tx, h, r); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/safeconduct/safeconduct/credentials"
-	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
@@ -45,10 +44,10 @@ func (db *DB) CheckLoaded(ctx context.Context) (problems []string, err error) {
 }
 
 func (db *DB) checkSeals(ctx context.Context, loaded bool) (problems []string, err error) {
-	c := &sealCheck{db: db}
-	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.waiting, c.requests, c.roster, c.log, c.counts, c.erasures, c.openings, c.strays}
+	c := &sealCheck{db: db, loaded: loaded}
+	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.boxed, c.roster, c.log, c.openings, c.strays}
 	if !loaded {
-		parts = append(parts, c.keyring, c.sessions)
+		parts = append(parts, c.keyring)
 	}
 	for _, part := range parts {
 		if err := part(ctx); err != nil {
@@ -70,6 +69,7 @@ func (db *DB) checkSeals(ctx context.Context, loaded bool) (problems []string, e
 // sealCheck gathers what does not hold.
 type sealCheck struct {
 	db       *DB
+	loaded   bool // the rows come from a backup
 	problems []string
 	first    error
 }
@@ -322,47 +322,6 @@ func (c *sealCheck) ofNetwork(ctx context.Context) error {
 	})
 }
 
-// waiting looks at invitations, and at devices that nobody has let in.
-func (c *sealCheck) waiting(ctx context.Context) error {
-	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
-		rows, err := h.rowsOfWaiting(ctx, h.q)
-		if err != nil {
-			return nil, err
-		}
-		return h.compare(ctx, []string{ofWaiting}, rows)
-	})
-}
-
-func (c *sealCheck) requests(ctx context.Context) error {
-	return c.buckets(ctx, bucketRequests, (*heads).rowsOfRequests)
-}
-
-func (c *sealCheck) erasures(ctx context.Context) error {
-	return c.buckets(ctx, bucketErasures, (*heads).rowsOfErasures)
-}
-
-func (c *sealCheck) sessions(ctx context.Context) error {
-	return c.buckets(ctx, bucketSessions, (*heads).rowsOfSessions)
-}
-
-func (c *sealCheck) buckets(ctx context.Context, of string, read func(*heads, context.Context, querier) ([]sealedRow, error)) error {
-	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
-		all, err := h.ofBuckets(ctx, of)
-		if err != nil {
-			return nil, err
-		}
-		rows, err := read(h, ctx, h.q)
-		if err != nil {
-			return nil, err
-		}
-		subjects := make([]string, len(all))
-		for i, one := range all {
-			subjects[i] = one.subject
-		}
-		return h.compare(ctx, subjects, rows)
-	})
-}
-
 // roster looks whether each change names the one before it, and whether the newest is
 // the one that was written last. What they say is for package people.
 func (c *sealCheck) roster(ctx context.Context) error {
@@ -441,25 +400,6 @@ func (k *sealer) rowsOfHistories(ctx context.Context, q querier, which string, a
 		return nil
 	})
 	return all, classify(err)
-}
-
-// counts looks at how many cards agencies have made.
-func (c *sealCheck) counts(ctx context.Context) error {
-	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
-		rows, err := h.rowsOfCounts(ctx, h.q)
-		if err != nil {
-			return nil, err
-		}
-		subjects, err := list(ctx, h.q, scanText, "SELECT subject FROM heads WHERE subject > 'count/' AND subject < 'count0'")
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
-			subjects = append(subjects, r.subject)
-		}
-		slices.Sort(subjects)
-		return h.compare(ctx, slices.Compact(subjects), rows)
-	})
 }
 
 func (c *sealCheck) keyring(ctx context.Context) error {
@@ -634,42 +574,6 @@ func (k *sealer) rowsOfNetwork(ctx context.Context, q querier) (rows []sealedRow
 	return rows, errors.Join(err, also)
 }
 
-func (k *sealer) rowsOfWaiting(ctx context.Context, q querier) (rows []sealedRow, err error) {
-	err = errors.Join(
-		gather(ctx, q, &rows, scanInvitation, func(i network.Invitation) sealedRow { return sealedRow{ofWaiting, i.ID, k.invitation(i)} }, selectInvitations),
-		gather(ctx, q, &rows, scanEnrolment, func(e enrolment) sealedRow { return sealedRow{ofWaiting, e.ID, k.enrolment(e)} }, selectEnrolments),
-	)
-	return rows, err
-}
-
-func (h *heads) rowsOfRequests(ctx context.Context, q querier) (rows []sealedRow, err error) {
-	err = gather(ctx, q, &rows, scanRequest, func(r requestRow) sealedRow {
-		return sealedRow{inBucket(bucketRequests, r.id), r.id, h.request(r)}
-	}, selectRequests)
-	return rows, err
-}
-
-func (h *heads) rowsOfErasures(ctx context.Context, q querier) (rows []sealedRow, err error) {
-	err = gather(ctx, q, &rows, scanErasure, func(e vault.Erasure) sealedRow {
-		return sealedRow{inBucket(bucketErasures, e.Case), e.Case, h.erasure(e)}
-	}, selectErasures)
-	return rows, err
-}
-
-func (h *heads) rowsOfSessions(ctx context.Context, q querier) (rows []sealedRow, err error) {
-	err = gather(ctx, q, &rows, scanSession, func(r signin.Row) sealedRow {
-		return sealedRow{ofSession(r.Hash), sessionID(r.Hash), h.session(r)}
-	}, selectSessions)
-	return rows, err
-}
-
-func (k *sealer) rowsOfCounts(ctx context.Context, q querier) (rows []sealedRow, err error) {
-	err = gather(ctx, q, &rows, scanCount, func(c cardCount) sealedRow {
-		return sealedRow{ofCount(c.agency), c.agency, k.cardCount(c)}
-	}, selectCounts)
-	return rows, err
-}
-
 func (k *sealer) rowsOfKeyring(ctx context.Context, q querier) (rows []sealedRow, err error) {
 	err = gather(ctx, q, &rows, scanBond, func(b Bond) sealedRow { return sealedRow{ofKeyring, b.ID, k.bond(b)} }, selectBond)
 	return rows, err
@@ -836,7 +740,7 @@ func (h *heads) sealBodies(ctx context.Context, tx *sql.Tx) (err error) {
 // rowsOfAll reads what is about no case and no list.
 func (h *heads) rowsOfAll(ctx context.Context, tx *sql.Tx) (all []sealedRow, err error) {
 	for _, read := range []func(context.Context, querier) ([]sealedRow, error){
-		h.rowsOfNetwork, h.rowsOfWaiting, h.rowsOfRequests, h.rowsOfSessions, h.rowsOfErasures, h.rowsOfCounts, h.rowsOfKeyring,
+		h.rowsOfNetwork, h.rowsOfBoxed, h.rowsOfKeyring,
 		func(ctx context.Context, q querier) ([]sealedRow, error) {
 			return h.rowsOfHistories(ctx, q, "case_id IS NULL AND sealed IS NOT NULL")
 		},

@@ -6,12 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
-	"github.com/safeconduct/safeconduct/internal/signin"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
@@ -210,10 +208,6 @@ func (k *sealer) word(w vault.Spoken) seal {
 	return k.seal(sealedWord, ofTable(sealedWord, len(w.Sealed)).text(w.ID, w.Case, w.Record, w.Agency, string(w.Kind), string(w.State)).bytes(w.Sealed).number(toDay(w.Day)))
 }
 
-func (k *sealer) erasure(e vault.Erasure) seal {
-	return k.seal(sealedErasure, ofTable(sealedErasure, 0).text(e.Case, e.Agency, strings.Join(e.Records, " ")).number(toDay(e.Day)).bytes(e.MAC))
-}
-
 // opening is the MAC of an opening. It needs no head: it ends within a quarter of an
 // hour, and what is put back in it had been so in it. What ends it sooner stands in rows
 // that have heads.
@@ -295,21 +289,6 @@ func (k *sealer) agency(a keyedAgency) seal {
 	return k.seal(sealedAgency, m)
 }
 
-func (k *sealer) invitation(i network.Invitation) seal {
-	return k.seal(sealedInvitation, ofTable(sealedInvitation, 0).text(i.ID, i.Agency, i.Label, i.InvitedBy).
-		bytes(i.Secret[:]).number(i.Expires.Unix()).flag(i.Used))
-}
-
-func (k *sealer) enrolment(e enrolment) seal {
-	return k.seal(sealedEnrolment, ofTable(sealedEnrolment, len(e.Recipient)).text(e.ID, e.Agency, e.Label, e.InvitedBy, e.invitation).
-		bytes(e.Recipient, e.Token[:]).number(e.tries, e.day))
-}
-
-func (k *sealer) request(r requestRow) seal {
-	return k.seal(sealedRequest, ofTable(sealedRequest, len(r.act)+len(r.proofs)+len(r.Sealed)).text(r.id, string(r.State), r.what).
-		bytes(r.act, r.proofs, r.Sealed).number(int64(r.Change), r.expires, r.Version).flag(r.Sealed != nil)) //nolint:gosec // counts one by one
-}
-
 // change is the seal of the newest change of the roster. Those before are named by the
 // one behind them.
 func (k *sealer) change(seq int64, change []byte) seal {
@@ -324,15 +303,6 @@ func (k *sealer) entry(before seal, e audit.Entry) seal {
 		bytes(e.Hash[:], e.Sealed).number(toDay(e.Day)).flag(e.Sealed != nil))
 }
 
-func (k *sealer) cardCount(c cardCount) seal {
-	return k.seal(sealedCount, ofTable(sealedCount, 0).text(c.agency).number(c.day, c.cards).flag(c.refused))
-}
-
 func (k *sealer) bond(b Bond) seal {
 	return k.seal(sealedBond, ofTable(sealedBond, 0).text(b.ID).number(int64(b.Changes))) //nolint:gosec // counts by hand
-}
-
-func (k *sealer) session(r signin.Row) seal {
-	return k.seal(sealedSession, ofTable(sealedSession, 0).bytes(r.Hash[:], r.Seal).text(r.Person).
-		number(r.Made.UnixMilli(), r.Seen.UnixMilli(), r.Verified.UnixMilli(), int64(r.Roster))) //nolint:gosec // counts one by one
 }

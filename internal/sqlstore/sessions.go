@@ -1,10 +1,13 @@
 package sqlstore
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/signin"
@@ -20,11 +23,28 @@ func (db *DB) Sessions() *Sessions { return &Sessions{db} }
 
 // A session has a seal of its own, which internal/signin makes, and stands in a head as
 // well: one that has ended and is put back is none.
+type sessionSays struct {
+	Hash     []byte `cbor:"1,keyasint"`
+	Person   string `cbor:"2,keyasint"`
+	Made     int64  `cbor:"3,keyasint"` // milliseconds
+	Seen     int64  `cbor:"4,keyasint"`
+	Verified int64  `cbor:"5,keyasint"`
+	Roster   uint64 `cbor:"6,keyasint"`
+	Seal     []byte `cbor:"7,keyasint"`
+}
 
-func ofSession(hash [32]byte) string { return inBucket(bucketSessions, string(hash[:])) }
+func ofSession(k *sealer, hash [32]byte) name { return k.name("session", string(hash[:])) }
 
-// sessionID names a session where it does not hold.
-func sessionID(hash [32]byte) string { return fmt.Sprintf("%x", hash[:8]) }
+// row is the session that a row holds.
+func (s sessionSays) row(r boxedRow) (signin.Row, error) {
+	if len(s.Hash) != len(signin.Row{}.Hash) {
+		return signin.Row{}, sessionRows.untrue(r)
+	}
+	return signin.Row{
+		Hash: [32]byte(s.Hash), Person: s.Person, Roster: s.Roster, Seal: s.Seal,
+		Made: time.UnixMilli(s.Made).UTC(), Seen: time.UnixMilli(s.Seen).UTC(), Verified: time.UnixMilli(s.Verified).UTC(),
+	}, nil
+}
 
 // Add writes a session.
 func (s *Sessions) Add(ctx context.Context, r signin.Row) error {
@@ -32,48 +52,39 @@ func (s *Sessions) Add(ctx context.Context, r signin.Row) error {
 }
 
 func insertSession(ctx context.Context, tx *sql.Tx, h *heads, r signin.Row) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO sessions (hash, person, made, seen, verified, roster, seal) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-		r.Hash[:], r.Person, r.Made.UnixMilli(), r.Seen.UnixMilli(), r.Verified.UnixMilli(), int64(r.Roster), r.Seal) //nolint:gosec // counts one by one
-	if err != nil {
-		return fmt.Errorf("sqlstore: write session: %w", err)
-	}
-	of, err := h.of(ctx, ofSession(r.Hash))
-	if err == nil {
-		of.put(h.session(r))
-	}
-	return err
+	return sessionRows.add(ctx, tx, h, ofSession(h.sealer, r.Hash), nil,
+		sessionSays{r.Hash[:], r.Person, r.Made.UnixMilli(), r.Seen.UnixMilli(), r.Verified.UnixMilli(), r.Roster, r.Seal})
 }
 
-// removeSessions removes some, and returns how many there were.
-func removeSessions(ctx context.Context, tx *sql.Tx, h *heads, where string, args ...any) (n int, err error) {
-	rows, err := list(ctx, tx, scanSession, selectSessions+where+" ORDER BY hash", args...)
-	if err != nil {
-		return 0, fmt.Errorf("sqlstore: read sessions: %w", err)
+// removeSession removes one, and reports whether there was one.
+func removeSession(ctx context.Context, tx *sql.Tx, h *heads, hash [32]byte) (bool, error) {
+	var says sessionSays
+	r, found, err := sessionRows.get(ctx, h, ofSession(h.sealer, hash), &says)
+	if err != nil || !found {
+		return false, err
 	}
-	for _, r := range rows {
-		of, err := h.of(ctx, ofSession(r.Hash))
-		if err != nil {
-			return n, err
+	return true, sessionRows.remove(ctx, tx, h, r)
+}
+
+// removeSessions removes those that are over.
+func removeSessions(ctx context.Context, tx *sql.Tx, h *heads, over func(sessionSays) bool) error {
+	return every(ctx, h, sessionRows, func(r boxedRow, says sessionSays) error {
+		if !over(says) {
+			return nil
 		}
-		if err := of.take(h.session(r), sessionID(r.Hash)); err != nil {
-			return n, err
-		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM sessions WHERE hash = $1", r.Hash[:]); err != nil {
-			return n, fmt.Errorf("sqlstore: end sessions: %w", err)
-		}
-	}
-	return len(rows), nil
+		return sessionRows.remove(ctx, tx, h, r)
+	})
 }
 
 // Replace puts a session in the place of another, or of itself, if that has not
 // ended.
 func (s *Sessions) Replace(ctx context.Context, hash [32]byte, r signin.Row) error {
 	return s.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
-		n, err := removeSessions(ctx, tx, h, "WHERE hash = $1", hash[:])
+		there, err := removeSession(ctx, tx, h, hash)
 		switch {
 		case err != nil:
 			return err
-		case n == 0:
+		case !there:
 			return signin.ErrNotFound
 		}
 		return insertSession(ctx, tx, h, r)
@@ -82,75 +93,52 @@ func (s *Sessions) Replace(ctx context.Context, hash [32]byte, r signin.Row) err
 
 // End removes a session.
 func (s *Sessions) End(ctx context.Context, hash [32]byte) error {
-	return s.remove(ctx, "WHERE hash = $1", hash[:])
-}
-
-// EndAll removes all sessions of a person.
-func (s *Sessions) EndAll(ctx context.Context, person string) error {
-	return s.remove(ctx, "WHERE person = $1", person)
-}
-
-func (s *Sessions) remove(ctx context.Context, where string, args ...any) error {
 	return s.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
-		_, err := removeSessions(ctx, tx, h, where, args...)
+		_, err := removeSession(ctx, tx, h, hash)
 		return err
 	})
 }
 
-const selectSessions = "SELECT hash, person, made, seen, verified, roster, seal FROM sessions "
-
-func scanSession(row scanner) (r signin.Row, err error) {
-	var hash []byte
-	var made, seen, verified, roster int64
-	if err := row.Scan(&hash, &r.Person, &made, &seen, &verified, &roster, &r.Seal); err != nil {
-		return r, err
-	}
-	if len(hash) != len(r.Hash) {
-		return r, &SealError{sealedSession.String(), fmt.Sprintf("%.8x", hash)}
-	}
-	r.Hash, r.Roster = [32]byte(hash), uint64(roster) //nolint:gosec // written from a uint64
-	r.Made, r.Seen, r.Verified = time.UnixMilli(made).UTC(), time.UnixMilli(seen).UTC(), time.UnixMilli(verified).UTC()
-	return r, nil
+// EndAll removes all sessions of a person. No row says whose it is: all are looked at,
+// which are as many as people are signed in.
+func (s *Sessions) EndAll(ctx context.Context, person string) error {
+	return s.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		return removeSessions(ctx, tx, h, func(s sessionSays) bool { return s.Person == person })
+	})
 }
 
 // Session returns the session with the hash of a token.
-func (s *Sessions) Session(ctx context.Context, hash [32]byte) (signin.Row, error) {
-	all, err := s.sessions(ctx, "WHERE hash = $1", hash[:])
-	switch {
-	case err != nil:
-		return signin.Row{}, err
-	case len(all) == 0:
-		return signin.Row{}, signin.ErrNotFound
-	default:
-		return all[0], nil
-	}
+func (s *Sessions) Session(ctx context.Context, hash [32]byte) (row signin.Row, err error) {
+	err = s.db.believed(ctx, func(h *heads) error {
+		var says sessionSays
+		r, found, err := sessionRows.get(ctx, h, ofSession(h.sealer, hash), &says)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return signin.ErrNotFound
+		}
+		row, err = says.row(r)
+		return err
+	})
+	return row, strangers(sealedSession, err, signin.ErrNotFound)
 }
 
-// Sessions lists a person's.
-func (s *Sessions) Sessions(ctx context.Context, person string) ([]signin.Row, error) {
-	return s.sessions(ctx, "WHERE person = $1 ORDER BY made DESC, hash", person)
-}
-
-func (s *Sessions) sessions(ctx context.Context, where string, arg any) (all []signin.Row, err error) {
+// Sessions lists a person's, the newest first.
+func (s *Sessions) Sessions(ctx context.Context, person string) (all []signin.Row, err error) {
 	err = s.db.believed(ctx, func(h *heads) error {
 		all = nil
-		var stranger error
-		rows, err := list(ctx, h.q, scanSession, selectSessions+where, arg)
-		if err != nil {
-			return fmt.Errorf("sqlstore: read sessions: %w", err)
-		}
-		for _, r := range rows {
-			of, err := h.of(ctx, ofSession(r.Hash))
-			switch {
-			case err != nil:
-				return err
-			case of.has(h.session(r)):
-				all = append(all, r)
-			default:
-				stranger = &SealError{sealedSession.String(), sessionID(r.Hash)}
+		return every(ctx, h, sessionRows, func(r boxedRow, says sessionSays) error {
+			if says.Person != person {
+				return nil
 			}
-		}
-		return stranger
+			row, err := says.row(r)
+			all = append(all, row)
+			return err
+		})
+	})
+	slices.SortFunc(all, func(a, b signin.Row) int {
+		return cmp.Or(b.Made.Compare(a.Made), bytes.Compare(a.Hash[:], b.Hash[:]))
 	})
 	return all, strangers(sealedSession, err, nil)
 }
@@ -166,54 +154,76 @@ func strangers(t sealedTable, err, absent error) error {
 
 // Spend remembers a challenge, and reports whether it was unknown.
 func (s *Sessions) Spend(ctx context.Context, challenge [32]byte, until time.Time) (first bool, err error) {
-	return s.write(ctx, "INSERT INTO spent_challenges (hash, expires) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING",
-		challenge[:], until.UnixMilli())
+	if s.db.seals == nil {
+		return false, ErrNoSealKey
+	}
+	n := s.db.seals.name("challenge", string(challenge[:]))
+	err = s.db.tx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, "INSERT INTO spent_challenges (name, hour) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+			n[:], hourBehind(until.Unix()+1))
+		if err != nil {
+			return fmt.Errorf("sqlstore: sign-in: %w", err)
+		}
+		changed, err := res.RowsAffected()
+		first = changed == 1
+		return err
+	})
+	return first && err == nil, err
 }
 
+// useSays is what a passkey said last.
+type useSays struct {
+	Count    uint32 `cbor:"1,keyasint,omitempty"`
+	BackedUp bool   `cbor:"2,keyasint,omitempty"`
+}
+
+func ofPasskey(k *sealer, passkey [32]byte) name { return k.name("passkey", string(passkey[:])) }
+
 // LastUse returns what a passkey said last.
-func (s *Sessions) LastUse(ctx context.Context, passkey [32]byte) (u signin.Use, err error) {
-	err = s.db.read.QueryRowContext(ctx, "SELECT sign_count, backed_up FROM passkey_uses WHERE passkey = $1", passkey[:]).Scan(&u.SignCount, &u.BackedUp)
-	if errors.Is(err, sql.ErrNoRows) {
+func (s *Sessions) LastUse(ctx context.Context, passkey [32]byte) (signin.Use, error) {
+	if s.db.seals == nil {
+		return signin.Use{}, ErrNoSealKey
+	}
+	var says useSays
+	found, err := passkeyRows.loose(ctx, s.db.seals, s.db.read, ofPasskey(s.db.seals, passkey), &says)
+	switch {
+	case err != nil:
+		return signin.Use{}, err
+	case !found:
 		return signin.Use{}, signin.ErrNotFound
+	default:
+		return signin.Use{SignCount: says.Count, BackedUp: says.BackedUp}, nil
 	}
-	if err != nil {
-		return signin.Use{}, fmt.Errorf("sqlstore: read passkey: %w", classify(err))
-	}
-	return u, nil
 }
 
 // Used writes what it says now, unless its count did not rise.
 func (s *Sessions) Used(ctx context.Context, passkey [32]byte, u signin.Use) (ok bool, err error) {
-	return s.write(ctx, `INSERT INTO passkey_uses (passkey, sign_count, backed_up) VALUES ($1, $2, $3)
-		ON CONFLICT (passkey) DO UPDATE SET sign_count = excluded.sign_count, backed_up = excluded.backed_up
-		WHERE excluded.sign_count > passkey_uses.sign_count OR (excluded.sign_count = 0 AND passkey_uses.sign_count = 0)`,
-		passkey[:], int64(u.SignCount), u.BackedUp)
-}
-
-// write reports whether a statement changed a row.
-func (s *Sessions) write(ctx context.Context, query string, args ...any) (changed bool, err error) {
+	if s.db.seals == nil {
+		return false, ErrNoSealKey
+	}
+	n := ofPasskey(s.db.seals, passkey)
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, query, args...)
+		var last useSays
+		found, err := passkeyRows.loose(ctx, s.db.seals, tx, n, &last)
 		if err != nil {
 			return err
 		}
-		n, err := res.RowsAffected()
-		changed = n == 1
-		return err
+		if ok = !found || u.SignCount > last.Count || u.SignCount == 0 && last.Count == 0; !ok {
+			return nil
+		}
+		return passkeyRows.keep(ctx, tx, s.db.seals, n, useSays{u.SignCount, u.BackedUp})
 	})
-	if err != nil {
-		return false, fmt.Errorf("sqlstore: sign-in: %w", err)
-	}
-	return changed, nil
+	return ok && err == nil, err
 }
 
 // Sweep forgets what is over.
 func (s *Sessions) Sweep(ctx context.Context, made, seen, now time.Time) error {
 	return s.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
-		if _, err := removeSessions(ctx, tx, h, "WHERE made <= $1 OR seen <= $2", made.UnixMilli(), seen.UnixMilli()); err != nil {
+		err := removeSessions(ctx, tx, h, func(s sessionSays) bool { return s.Made <= made.UnixMilli() || s.Seen <= seen.UnixMilli() })
+		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM spent_challenges WHERE expires <= $1", now.UnixMilli()); err != nil {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM spent_challenges WHERE hour <= $1", now.Unix()/3600); err != nil {
 			return fmt.Errorf("sqlstore: sweep challenges: %w", err)
 		}
 		return nil

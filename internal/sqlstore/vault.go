@@ -509,29 +509,6 @@ func (v *Vault) FindNumber(ctx context.Context, places [][]byte) (all []vault.Re
 	return slices.CompactFunc(all, func(a, b vault.Record) bool { return a.ID == b.ID }), nil
 }
 
-// budgetDays is how long the counts of look-ups are kept: today's and
-// yesterday's (docs/threat-model.md, Retention).
-const budgetDays = 2
-
-// Spend takes one from every budget.
-func (v *Vault) Spend(ctx context.Context, day time.Time, budgets ...vault.Budget) error {
-	return v.db.tx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM lookup_budgets WHERE day <= $1", toDay(day)-budgetDays); err != nil {
-			return fmt.Errorf("sqlstore: forget look-ups: %w", err)
-		}
-		for _, b := range budgets {
-			res, err := tx.ExecContext(ctx,
-				`INSERT INTO lookup_budgets (day, who, used) VALUES ($1, $2, 1)
-				ON CONFLICT (day, who) DO UPDATE SET used = lookup_budgets.used + 1 WHERE lookup_budgets.used < $3`,
-				toDay(day), b.Who, b.Limit)
-			if err := mustChange(res, err, vault.ErrBudget); err != nil {
-				return fmt.Errorf("sqlstore: count a look-up: %w", err)
-			}
-		}
-		return nil
-	})
-}
-
 // Share adds or replaces a grant, and the word that it stands on.
 func (v *Vault) Share(ctx context.Context, s vault.Shared, w vault.Spoken, entries ...audit.Entry) error {
 	parts, err := partBits(s.Parts)
@@ -826,36 +803,6 @@ func (v *Vault) Expired(ctx context.Context, day time.Time, limit int) ([]vault.
 	return v.grants(ctx, "WHERE until_day < $1 ORDER BY until_day, record_id, agency LIMIT $2", toDay(day), limit)
 }
 
-// AddNonce keeps a challenge.
-func (v *Vault) AddNonce(ctx context.Context, n vault.Nonce, now time.Time) error {
-	return v.db.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "DELETE FROM nonces WHERE expires < $1", now.Unix())
-		if err == nil {
-			_, err = tx.ExecContext(ctx, "INSERT INTO nonces (nonce, actor, agency, about, expires) VALUES ($1, $2, $3, $4, $5)",
-				n.Nonce, n.Actor, n.Agency, n.About, n.Expires.Unix())
-		}
-		if isTaken(err) {
-			return vault.ErrConflict
-		}
-		if err != nil {
-			return fmt.Errorf("sqlstore: keep a challenge: %w", err)
-		}
-		return nil
-	})
-}
-
-// TakeNonce removes a challenge and returns it.
-func (v *Vault) TakeNonce(ctx context.Context, nonce string) (n vault.Nonce, err error) {
-	err = v.db.tx(ctx, func(tx *sql.Tx) error {
-		var expires int64
-		err := tx.QueryRowContext(ctx, "DELETE FROM nonces WHERE nonce = $1 RETURNING nonce, actor, agency, about, expires", nonce).
-			Scan(&n.Nonce, &n.Actor, &n.Agency, &n.About, &expires)
-		n.Expires = time.Unix(expires, 0).UTC()
-		return found(err)
-	})
-	return n, err
-}
-
 // Open keeps openings, and counts them.
 func (v *Vault) Open(ctx context.Context, opened []vault.Opened, most int, now time.Time, entries ...audit.Entry) error {
 	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
@@ -1041,33 +988,6 @@ func (v *Vault) BeginErasure(ctx context.Context, e vault.Erasure) error {
 	})
 }
 
-// journal writes an entry of the erasure journal, or replaces it. It stands in a head of
-// its own: that of the case ends empty.
-func (h *heads) journal(ctx context.Context, tx *sql.Tx, e vault.Erasure) error {
-	of, err := h.of(ctx, inBucket(bucketErasures, e.Case))
-	if err != nil {
-		return err
-	}
-	old, err := list(ctx, tx, scanErasure, selectErasures+"WHERE case_id = $1", e.Case)
-	if err != nil {
-		return err
-	}
-	for _, one := range old {
-		if err := of.take(h.erasure(one), e.Case); err != nil {
-			return err
-		}
-	}
-	of.put(h.erasure(e))
-	_, err = tx.ExecContext(ctx,
-		`INSERT INTO erasures (case_id, agency, records, day, mac) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (case_id) DO UPDATE SET agency = $2, records = $3, day = $4, mac = $5`,
-		e.Case, e.Agency, strings.Join(e.Records, " "), toDay(e.Day), e.MAC)
-	if err != nil {
-		return fmt.Errorf("sqlstore: begin an erasure: %w", err)
-	}
-	return nil
-}
-
 // beginErasure puts a case under our own key, before its own is destroyed, without
 // anything about anybody. One whose key is gone already came back from a backup: what
 // leads to it and its cells are removed without its body.
@@ -1118,7 +1038,7 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 		if err := forgetIssued(ctx, tx, h, caseID); err != nil {
 			return err
 		}
-		if err := forgetAnswers(ctx, tx, caseID); err != nil {
+		if err := forgetAnswers(ctx, tx, h.sealer, caseID); err != nil {
 			return err
 		}
 		if err := forgetHistory(ctx, tx, h, caseID); err != nil {
@@ -1143,20 +1063,4 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 		return done, err
 	}
 	return done, nil
-}
-
-const selectErasures = "SELECT case_id, agency, records, day, mac FROM erasures "
-
-func scanErasure(row scanner) (e vault.Erasure, err error) {
-	var records string
-	var day int64
-	err = row.Scan(&e.Case, &e.Agency, &records, &day, &e.MAC)
-	e.Records, e.Day = strings.Fields(records), fromDay(day)
-	return e, err
-}
-
-// Erasures returns the erasure journal. Each entry has a MAC of the vault's own,
-// which the vault looks at.
-func (v *Vault) Erasures(ctx context.Context) ([]vault.Erasure, error) {
-	return list(ctx, v.db.read, scanErasure, selectErasures+"ORDER BY case_id")
 }
