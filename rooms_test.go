@@ -138,7 +138,7 @@ var rooms = map[string]room{
 	// is to sign. It judges by itself who has agreed: it replays the roster, checks
 	// passkeys, and knows the one table of rights, what agencies of a class sign and
 	// how much.
-	"internal/signer":     {adapter: true, ours: slices.Concat(domain, []string{"internal/files", "internal/keystore", "internal/passkey", "internal/trouble"}), foreign: []string{"github.com/fxamacker/cbor/v2", "golang.org/x/mod/sumdb"}},
+	"internal/signer":     {adapter: true, ours: slices.Concat(domain, []string{"internal/files", "internal/keystore", "internal/passkey", "internal/trouble"}), foreign: []string{"github.com/fxamacker/cbor/v2", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/mod/sumdb"}},
 	"internal/blobs":      {adapter: true, ours: slices.Concat(domain, []string{"internal/trouble"}), foreign: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"internal/backup":     {adapter: true, ours: []string{"credentials/strictjson"}, foreign: []string{"filippo.io/age"}},
 	"internal/sqlitetest": {adapter: true, foreign: []string{"modernc.org/sqlite"}},

@@ -17,8 +17,12 @@ import (
 // each agency had signed on each day. The database counts exactly and for all replicas;
 // this is where whoever has the database stops.
 
-// SignedName is the file, in the signer's folder, with what was permitted.
-const SignedName = "signed.json"
+// SignedName is the file, in the signer's folder, with what was permitted. It is encrypted
+// and of few sizes: how much an agency had signed on which day is nobody's to read.
+const (
+	SignedName  = "signed.sealed"
+	signedLabel = stateLabel + "signed/2"
+)
 
 // attestationsPerCard is how many attestations a program may have signed for each card
 // that its agency may make: what is found and seen on one visit, and written anew.
@@ -62,7 +66,7 @@ func (t tally) within(u tally) bool { return t.Cards <= u.Cards && t.Attestation
 
 func readSigned(ctx context.Context, keys keystore.Store, dir string) (signed, error) {
 	var s signed
-	err := unseal(ctx, keys, dir, SignedName, stateLabel+"signed", &s)
+	err := reveal(ctx, keys, dir, SignedName, signedLabel, &s)
 	if s.Acts == nil {
 		s.Acts = map[string]used{}
 	}
@@ -86,7 +90,7 @@ func (j *Judge) keepSigned(ctx context.Context, days map[string]map[string]tally
 	}
 	maps.DeleteFunc(j.signed.Acts, func(_ string, u used) bool { return u.Until+int64(day/time.Second) < now.Unix() })
 	next := signed{Name: j.signed.Name, Desk: j.signed.Desk, Acts: j.signed.Acts, Days: days}
-	if err := seal(ctx, j.cfg.Keys, j.cfg.Dir, SignedName, stateLabel+"signed", next); err != nil {
+	if err := conceal(ctx, j.cfg.Keys, j.cfg.Dir, SignedName, signedLabel, next); err != nil {
 		return err
 	}
 	j.signed.Days = days

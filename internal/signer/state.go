@@ -2,7 +2,10 @@ package signer
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/hmac"
+	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -13,6 +16,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/safeconduct/safeconduct/credentials/strictjson"
 	"github.com/safeconduct/safeconduct/internal/files"
@@ -255,6 +260,72 @@ func seal(ctx context.Context, keys keystore.Store, dir, name, label string, v a
 		return fmt.Errorf("signer: write what was signed: %w", trouble.Disk(err))
 	}
 	return nil
+}
+
+// smallest is the size of a file that tells little; a longer one has the double, and so on.
+const smallest = 16 << 10
+
+// conceal writes a file down like seal, encrypted to a key that nobody is given.
+func conceal(ctx context.Context, keys keystore.Store, dir, name, label string, v any) error {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	size := smallest
+	for size < 4+len(plain) {
+		size *= 2
+	}
+	if size > maxState/2 {
+		return errLong
+	}
+	text := make([]byte, size)
+	binary.BigEndian.PutUint32(text, uint32(len(plain))) //nolint:gosec // far below 4 GiB
+	copy(text[4:], plain)
+	aead, err := concealing(ctx, keys, label)
+	if err != nil {
+		return err
+	}
+	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+size+aead.Overhead())
+	_, _ = rand.Read(nonce) // never returns an error
+	if err := files.Replace(filepath.Join(dir, name), aead.Seal(nonce, nonce, text, nil)); err != nil {
+		return fmt.Errorf("signer: write what was signed: %w", trouble.Disk(err))
+	}
+	return nil
+}
+
+// reveal reads a file that conceal wrote; one that is not there leaves v as it is.
+func reveal(ctx context.Context, keys keystore.Store, dir, name, label string, v any) error {
+	data, err := files.Read(filepath.Join(dir, name), maxState)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	aead, err := concealing(ctx, keys, label)
+	if err != nil {
+		return err
+	}
+	if len(data) < aead.NonceSize() {
+		return damaged(name)
+	}
+	text, err := aead.Open(nil, data[:aead.NonceSize()], data[aead.NonceSize():], nil)
+	if err != nil || len(text) < 4 || uint64(binary.BigEndian.Uint32(text)) > uint64(len(text)-4) {
+		return damaged(name)
+	}
+	plain := text[4 : 4+binary.BigEndian.Uint32(text)]
+	if strictjson.Unmarshal(plain, strictjson.Limits{Size: maxState}, v) != nil {
+		return damaged(name)
+	}
+	return nil
+}
+
+func concealing(ctx context.Context, keys keystore.Store, label string) (cipher.AEAD, error) {
+	key, err := keys.MAC(ctx, label, []byte("encrypts"))
+	if err != nil {
+		return nil, err
+	}
+	return chacha20poly1305.NewX(key)
 }
 
 // keep writes a state down before anything that follows from it is signed. The
