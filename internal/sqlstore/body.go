@@ -278,11 +278,11 @@ func (h *heads) shut(ctx context.Context, id string, err error) error {
 	if !errors.Is(err, vault.ErrNotFound) {
 		return err
 	}
-	known, err := list(ctx, h.q, scanText, "SELECT record_id FROM shut_records WHERE record_id = $1", id)
+	known, err := h.staysShut(ctx, id)
 	switch {
 	case err != nil:
 		return err
-	case len(known) > 0:
+	case known:
 		return vault.ErrNotFound
 	default:
 		return &SealError{"heads", id}

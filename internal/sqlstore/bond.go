@@ -103,8 +103,8 @@ func (db *DB) SeeKeyring(ctx context.Context, b Bond) error {
 	return nil
 }
 
-// shut reports whether a restore has said of a record that its key did not come back.
-func shut(ctx context.Context, h *heads, record string) (is bool, err error) {
+// staysShut reports whether a restore has said of a record that its key did not come back.
+func (h *heads) staysShut(ctx context.Context, record string) (is bool, err error) {
 	n := h.name("shut", record)
 	err = h.q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM shut_records WHERE name = $1)", n[:]).Scan(&is)
 	if err != nil {
@@ -162,7 +162,7 @@ func (db *DB) mustHaveKey(ctx context.Context, some []ofCaseRow) (must []ofCaseR
 		for _, r := range some {
 			gone, err := erasing(ctx, h, r.caseID)
 			if err == nil && !gone {
-				gone, err = shut(ctx, h, r.id)
+				gone, err = h.staysShut(ctx, r.id)
 			}
 			if err != nil {
 				return err
