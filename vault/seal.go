@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"sync"
 
 	"filippo.io/age"
 
@@ -128,9 +129,41 @@ func openBox(id age.Identity, sealed []byte) ([]byte, error) {
 	return box[4 : 4+n], nil
 }
 
+// recipients are public keys that were read lately. To read one takes as long as to
+// encrypt to it, and what belongs to a case comes several at a time.
+var recipients publicKeys
+
+// maxPublicKeys is how many are remembered: some megabytes.
+const maxPublicKeys = 512
+
+type publicKeys struct {
+	mu    sync.Mutex
+	known map[string]*age.HybridRecipient
+}
+
+func (p *publicKeys) parsed(recipient string) (*age.HybridRecipient, error) {
+	p.mu.Lock()
+	r := p.known[recipient]
+	p.mu.Unlock()
+	if r != nil {
+		return r, nil
+	}
+	r, err := age.ParseHybridRecipient(recipient)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known == nil || len(p.known) == maxPublicKeys {
+		p.known = make(map[string]*age.HybridRecipient, maxPublicKeys)
+	}
+	p.known[recipient] = r
+	return r, nil
+}
+
 // encrypt writes an age file for one recipient.
 func encrypt(recipient string, plain []byte) ([]byte, error) {
-	r, err := age.ParseHybridRecipient(recipient)
+	r, err := recipients.parsed(recipient)
 	if err != nil {
 		return nil, fmt.Errorf("%w: a record's public key", ErrIntegrity)
 	}

@@ -133,6 +133,9 @@ func sqliteDSN(path, lock string, readOnly bool) string {
 	}
 	if readOnly {
 		q.Add("_pragma", "query_only(ON)")
+	} else {
+		// Pages that this connection alone changes stay in memory, 32 MB of them.
+		q.Add("_pragma", "cache_size(-32768)")
 	}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
