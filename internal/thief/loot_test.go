@@ -285,6 +285,8 @@ func take(t testing.TB, w *world, tables []*table, nights []night) *loot {
 	}
 	l.files(t, w)
 	l.access(t, w.access.Bytes())
+	l.lines = append(l.lines, w.published...)
+	slices.SortStableFunc(l.lines, func(a, b line) int { return a.at.Compare(b.at) })
 	for _, one := range l.tables {
 		for _, r := range one.rows {
 			r.tokens = append(tokensOf(r.values), r.tokens...)

@@ -50,11 +50,12 @@ type world struct {
 	access  bytes.Buffer // the service's log, in its own clock
 	truth   *truth
 
-	agency  map[string]string // ids by name
-	program string            // the keeper's, a token
-	seats   map[string]*seat
-	handles int                           // HTTP requests
-	after   func(what string, status int) // each of them; nil is nothing
+	agency    map[string]string // ids by name
+	program   string            // the keeper's, a token
+	seats     map[string]*seat
+	handles   int                           // HTTP requests
+	published []line                        // when: for all to see
+	after     func(what string, status int) // each of them; nil is nothing
 }
 
 // cast are the agencies and who works there.
@@ -124,6 +125,10 @@ func (w *world) publish() {
 	w.t.Helper()
 	_, err := w.service.Board.Publish(w.t.Context(), audit.Actor{ID: "service"}, false)
 	w.ok(err)
+	w.published = append(w.published, line{at: w.now, method: "publication"})
+	if w.after != nil {
+		w.after(w.published[0].what(), http.StatusOK)
+	}
 }
 
 func (w *world) ok(err error) {
