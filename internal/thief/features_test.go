@@ -20,6 +20,7 @@ const (
 // unit is one thing that may be about a person: a row, and all that it leads to.
 type unit struct {
 	person   int
+	times    int // how often its row was written
 	features map[string]float64
 }
 
@@ -143,7 +144,7 @@ func (th *thief) units(one *table, r *rand.Rand) (all []unit) {
 		}
 		rows := slices.DeleteFunc(of[p], func(row *row) bool { return row.times < most })
 		row := rows[r.IntN(len(rows))]
-		all = append(all, unit{p, th.features(row, places)})
+		all = append(all, unit{p, row.times, th.features(row, places)})
 	}
 	return all
 }
@@ -281,16 +282,23 @@ func (th *thief) places(one *table) map[*row][]neighbour {
 		sorted := slices.Clone(one.rows)
 		slices.SortStableFunc(sorted, func(a, b *row) int { return int(max(-1, min(1, a.values[c].(int64)-b.values[c].(int64)))) })
 		beside(one.columns[c], sorted)
-		rises := th.told[fmt.Sprintf("%s#%d", one.name, c)]
+		column := fmt.Sprintf("%s#%d", one.name, c)
+		rises := th.told[column]
 		if len(rises) == 0 {
 			continue
 		}
 		// Numbers that count what is done, against the lines of what was done.
 		at, i := 0.0, 0
+		after := func(k int) float64 {
+			if l := th.lines[k]; l.numbers != nil {
+				return l.numbers[column]
+			}
+			return at + rises[th.lines[k].what()]
+		}
 		for _, r := range sorted {
 			n := float64(r.values[c].(int64))
-			for i < len(th.lines) && at+rises[th.lines[i].what()] < n-0.5 {
-				at += rises[th.lines[i].what()]
+			for i < len(th.lines) && after(i) < n-0.5 {
+				at = after(i)
 				i++
 			}
 			for k := max(0, i-1); k < min(len(th.lines), i+2); k++ {

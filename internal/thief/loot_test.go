@@ -64,6 +64,7 @@ type line struct {
 	at            time.Time
 	method, route string
 	status        int
+	numbers       map[string]float64 // of a publication: how far each column had come then
 }
 
 func (l line) what() string { return l.method + " " + l.route }
@@ -381,7 +382,7 @@ func (l *loot) access(t testing.TB, data []byte) {
 			t.Fatal(err)
 		}
 		if one.Msg == "request" {
-			l.lines = append(l.lines, line{one.Time, one.Method, one.Route, one.Status})
+			l.lines = append(l.lines, line{at: one.Time, method: one.Method, route: one.Route, status: one.Status})
 		}
 	}
 }

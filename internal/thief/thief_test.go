@@ -149,8 +149,12 @@ func (th *thief) judge(one *table, all []*person, r *rand.Rand) (res result, ok 
 		}
 	}
 	res.units = len(units)
-	a, b := float64(res.rows[0]), float64(res.rows[1])
-	res.whole = res.units*10 >= len(all)*9 && math.Abs(a-b) <= (a+b)/20
+	// Everybody has one, and as many as others or one that is written again and again.
+	a, b, written := float64(res.rows[0]), float64(res.rows[1]), 0
+	for _, u := range units {
+		written += u.times
+	}
+	res.whole = res.units*10 >= len(all)*9 && (math.Abs(a-b) <= (a+b)/20 || written >= 4*len(units))
 	if res.rows == [2]int{} {
 		return res, false
 	}

@@ -2,6 +2,7 @@ package thief_test
 
 import (
 	"database/sql"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"path/filepath"
@@ -203,6 +204,20 @@ func (tr *truth) rises(last map[string][]int64, each func(table string, column i
 			}
 		}
 	}
+}
+
+// numbers are the highest in each column. A publication writes many rows that are no
+// person's, one after the other: the thief sees from those how far it took the numbers.
+func (tr *truth) numbers() map[string]float64 {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	all := map[string]float64{}
+	for table, newest := range tr.newest {
+		for i, n := range newest {
+			all[fmt.Sprintf("%s#%d", table, i)] = float64(n)
+		}
+	}
+	return all
 }
 
 // whose tells whose a row is: the person whom a value of it leads to alone, where values

@@ -125,7 +125,7 @@ func (w *world) publish() {
 	w.t.Helper()
 	_, err := w.service.Board.Publish(w.t.Context(), audit.Actor{ID: "service"}, false)
 	w.ok(err)
-	w.published = append(w.published, line{at: w.now, method: "publication"})
+	w.published = append(w.published, line{at: w.now, method: "publication", numbers: w.truth.numbers()})
 	if w.after != nil {
 		w.after(w.published[0].what(), http.StatusOK)
 	}
