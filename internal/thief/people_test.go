@@ -31,6 +31,7 @@ type person struct {
 	r        *rand.Rand
 
 	plan    []act      // what is still to be done, in order
+	slack   int        // how often she still comes for something else behind what is planned
 	budget  [days]int  // how often the case is touched on each day
 	came    [days]bool // on which days she is there
 	begins  [days]time.Time
@@ -60,7 +61,7 @@ type act struct {
 func (w *world) populate(r *rand.Rand, n int) (all []*person) {
 	pictures := scans(r, 48)
 	for i := range 2 * n {
-		p := &person{world: w, n: i, r: r}
+		p := &person{world: w, n: i, r: r, slack: r.IntN(16)}
 		total := fewest + r.IntN(16)
 		coming := 2 + r.IntN(days-1)
 		for _, d := range r.Perm(days)[:coming] {
@@ -179,7 +180,7 @@ func (p *person) goesOn(day int, cost map[string]int) bool {
 	switch {
 	case todo && p.id == "":
 		do = p.plan[0]
-	case todo && last && left <= planned(p.plan, cost)+6, todo && p.r.IntN(5) < 3 && cost[p.plan[0].name] <= left:
+	case todo && last && left <= planned(p.plan, cost)+p.slack, todo && p.r.IntN(5) < 3 && cost[p.plan[0].name] <= left:
 		do = p.plan[0]
 	case p.record == "" || p.kept == 0:
 		if !todo {
