@@ -178,7 +178,7 @@ func ParseJournal(ctx context.Context, keys Keys, network string, data []byte) (
 		return Journal{}, ErrJournal
 	}
 	whole, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], []byte(journalHead))
-	if err != nil || len(whole) < 4 || uint64(binary.BigEndian.Uint32(whole)) > uint64(len(whole)-4) {
+	if err != nil || len(whole) < 4 || uint64(binary.BigEndian.Uint32(whole)) > uint64(len(whole)-4) { //nolint:gosec // it is 4 at the least
 		return Journal{}, ErrJournal
 	}
 	var j Journal

@@ -310,7 +310,7 @@ func reveal(ctx context.Context, keys keystore.Store, dir, name, label string, v
 		return damaged(name)
 	}
 	text, err := aead.Open(nil, data[:aead.NonceSize()], data[aead.NonceSize():], nil)
-	if err != nil || len(text) < 4 || uint64(binary.BigEndian.Uint32(text)) > uint64(len(text)-4) {
+	if err != nil || len(text) < 4 || uint64(binary.BigEndian.Uint32(text)) > uint64(len(text)-4) { //nolint:gosec // it is 4 at the least
 		return damaged(name)
 	}
 	plain := text[4 : 4+binary.BigEndian.Uint32(text)]

@@ -284,6 +284,7 @@ func (b boxed) keep(ctx context.Context, tx *sql.Tx, k *sealer, n name, says any
 	if err != nil {
 		return err
 	}
+	//nolint:gosec // the names of tables are those above
 	_, err = tx.ExecContext(ctx, "INSERT INTO "+b.table+" (name, box) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET box = excluded.box", n[:], r.box)
 	if err != nil {
 		return fmt.Errorf("sqlstore: write %s: %w", b.table, err)

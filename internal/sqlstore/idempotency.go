@@ -318,6 +318,7 @@ func forgetAnswers(ctx context.Context, tx *sql.Tx, k *sealer, caseID string) er
 		for at := range some {
 			in[at], tags[at] = fmt.Sprintf("$%d", at+1), k.tagOfCase(caseID, first+at)
 		}
+		//nolint:gosec // it is numbers of places
 		if _, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE tag IN ("+strings.Join(in, ", ")+")", tags...); err != nil {
 			return fmt.Errorf("sqlstore: forget answers: %w", err)
 		}
