@@ -243,7 +243,7 @@ func (a *attacked) fill() {
 	a.ok(err)
 	_, err = a.s.Vault.Challenge(ctx, a.other)
 	a.ok(err)
-	if _, err := a.s.DB.CodeTries().Write(ctx, a.other.ID, "tries", 0, rowsNow()); err != nil {
+	if _, err := a.s.DB.CodeTries().Write(ctx, a.other.ID, "tries", nil, rowsNow()); err != nil {
 		t.Fatal(err)
 	}
 	a.wait()

@@ -107,11 +107,11 @@ func (s *Server) authenticate(ctx context.Context, o *operation, token string) (
 
 // Tries keeps the wrong codes that each actor has tried, for all processes of
 // the service: who asks two of them gets no more tries. The text is this
-// room's own; a version of 0 is an actor without any.
+// room's own, the version the store's; it is nil of an actor without any.
 type Tries interface {
-	Read(ctx context.Context, actor string) (text string, version int64, err error)
+	Read(ctx context.Context, actor string) (text string, version []byte, err error)
 	// Write replaces what was read, and reports whether it still stood.
-	Write(ctx context.Context, actor, text string, version int64, now time.Time) (ok bool, err error)
+	Write(ctx context.Context, actor, text string, version []byte, now time.Time) (ok bool, err error)
 }
 
 // counter counts wrong codes in Tries, and alone while those are away. What it
@@ -132,8 +132,8 @@ func newCounter(store Tries) *counter {
 // counted is what a check begins with.
 type counted struct {
 	wrong   verifier.Tries
-	version int64 // of Tries
-	alone   bool  // Tries are away
+	version []byte // of Tries
+	alone   bool   // Tries are away
 }
 
 // read returns the wrong codes of an actor: those in Tries, and what this process

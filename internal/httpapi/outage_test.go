@@ -39,14 +39,14 @@ func (o *outage) Changes(ctx context.Context, from uint64, limit int) ([][]byte,
 	return o.Store.Changes(ctx, from, limit)
 }
 
-func (o *outage) Read(ctx context.Context, actor string) (string, int64, error) {
+func (o *outage) Read(ctx context.Context, actor string) (string, []byte, error) {
 	if err := o.err(); err != nil {
-		return "", 0, err
+		return "", nil, err
 	}
 	return o.Tries.Read(ctx, actor)
 }
 
-func (o *outage) Write(ctx context.Context, actor, text string, version int64, now time.Time) (bool, error) {
+func (o *outage) Write(ctx context.Context, actor, text string, version []byte, now time.Time) (bool, error) {
 	if err := o.err(); err != nil {
 		return false, err
 	}

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,12 +72,12 @@ func (v *Vault) LookUps(ctx context.Context, day time.Time, least int) ([]LookUp
 // the 24 hours before an hour, and were not right. What is tried within that hour is told
 // when it is over.
 func (c *Credentials) WrongCodes(ctx context.Context, hour int64, least int) (numbers int, err error) {
-	err = c.db.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM
-		(SELECT 1 FROM paper_tries WHERE hour >= $1 AND hour < $2 GROUP BY number HAVING SUM(tries) >= $3) AS tried`, hour-24, hour, least).Scan(&numbers)
-	if err != nil {
-		return 0, fmt.Errorf("sqlstore: count tries: %w", classify(err))
-	}
-	return numbers, nil
+	err = c.usedUp(ctx, func(t tried) {
+		if t.who == "" && t.between(hour-24, hour) >= least {
+			numbers++
+		}
+	})
+	return numbers, err
 }
 
 // WrongAtDesk is how many codes somebody tried with one card number, and were not right.
@@ -86,24 +87,45 @@ type WrongAtDesk struct {
 }
 
 // WrongAtDesk lists those of at least so many within the 24 hours before an hour.
-func (c *Credentials) WrongAtDesk(ctx context.Context, hour int64, least int) ([]WrongAtDesk, error) {
-	rows, err := c.db.read.QueryContext(ctx, `SELECT who, SUM(tries) FROM paper_tries WHERE hour >= $1 AND hour < $2 AND who <> ''
-		GROUP BY number, who HAVING SUM(tries) >= $3 ORDER BY who`, hour-24, hour, least)
+func (c *Credentials) WrongAtDesk(ctx context.Context, hour int64, least int) (all []WrongAtDesk, err error) {
+	err = c.usedUp(ctx, func(t tried) {
+		w := WrongAtDesk{Tries: t.between(hour-24, hour)}
+		var known bool
+		if w.Actor, w.Agency, known = whose(t.who); known && w.Tries >= least {
+			all = append(all, w)
+		}
+	})
+	slices.SortFunc(all, func(a, b WrongAtDesk) int {
+		return cmp.Or(cmp.Compare(a.Actor, b.Actor), cmp.Compare(a.Agency, b.Agency), cmp.Compare(a.Tries, b.Tries))
+	})
+	return all, err
+}
+
+// usedUp reads the budgets that were used up within their day.
+func (c *Credentials) usedUp(ctx context.Context, each func(tried)) error {
+	if c.db.seals == nil {
+		return ErrNoSealKey
+	}
+	rows, err := c.db.read.QueryContext(ctx, "SELECT name, box FROM paper_tries WHERE used_up")
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read tries: %w", classify(err))
+		return fmt.Errorf("sqlstore: read tries: %w", classify(err))
 	}
 	defer func() { _ = rows.Close() }()
-	var all []WrongAtDesk
 	for rows.Next() {
-		var who string
-		var w WrongAtDesk
-		if err := rows.Scan(&who, &w.Tries); err != nil {
-			return nil, fmt.Errorf("sqlstore: read tries: %w", classify(err))
+		var of, box []byte
+		if err := rows.Scan(&of, &box); err != nil {
+			return fmt.Errorf("sqlstore: read tries: %w", classify(err))
 		}
-		w.Actor, w.Agency, _ = whose(who)
-		all = append(all, w)
+		if len(of) != len(name{}) {
+			return &SealError{"paper_tries", hex.EncodeToString(of)}
+		}
+		t, err := c.db.seals.openTried(name(of), box)
+		if err != nil {
+			return err
+		}
+		each(t)
 	}
-	return all, rows.Err()
+	return rows.Err()
 }
 
 // whose reads whom a budget is of.

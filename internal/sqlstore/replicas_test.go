@@ -1,12 +1,14 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -96,29 +98,160 @@ func TestKeepPack(t *testing.T) {
 
 func TestCodeTries(t *testing.T) {
 	bothEngines(t, func(t *testing.T, where string) {
-		c, ctx, now := openAt(t, where).CodeTries(), t.Context(), storetest.Day(9)
-		write := func(text string, version int64, want bool) {
+		db := openAt(t, where)
+		c, ctx, now := db.CodeTries(), t.Context(), storetest.Day(9)
+		write := func(text string, version []byte, want bool) {
 			t.Helper()
 			if ok, err := c.Write(ctx, "actor", text, version, now); ok != want || err != nil {
-				t.Errorf("write over %d: %v, %v", version, ok, err)
+				t.Errorf("write %q: %v, %v", text, ok, err)
 			}
 		}
-		read := func(text string, version int64) {
+		read := func(text string) (version []byte) {
 			t.Helper()
-			if got, v, err := c.Read(ctx, "actor"); got != text || v != version || err != nil {
-				t.Errorf("%q in version %d, %v; want %q in %d", got, v, err, text, version)
+			got, version, err := c.Read(ctx, "actor")
+			if got != text || err != nil || (version == nil) != (text == "") {
+				t.Errorf("%q, %v; want %q", got, err, text)
+			}
+			return version
+		}
+		read("")
+		write("one", nil, true)
+		write("at once", nil, false)
+		first := read("one")
+		write("two", first, true)
+		write("of before", first, false)
+		second := read("two")
+		write("two", second, true) // a code that was right changes the row as one that was wrong
+		if third := read("two"); bytes.Equal(second, third) || len(third) != len(first) {
+			t.Error("a row that was written again is the same, or of another size")
+		}
+		if got, version, err := c.Read(ctx, "another"); got != "" || version != nil || err != nil {
+			t.Errorf("another actor's: %q, %v", got, err)
+		}
+		write(strings.Repeat("x", 5000), read("two"), true)
+		if v := read(strings.Repeat("x", 5000)); len(v) != 2*(len(first)-24-16-4)+24+16+4 {
+			t.Errorf("more has %d bytes, less %d", len(v), len(first))
+		}
+		ok(t, c.Sweep(ctx, now.AddDate(0, 0, 1)))
+		read(strings.Repeat("x", 5000))
+		if _, err := db.write.ExecContext(ctx, "UPDATE code_tries SET box = $1", first); err != nil {
+			t.Fatal(err)
+		}
+		read("one") // of before: a day's wrong codes once more (docs/threat-model.md, Rows)
+		if _, err := db.write.ExecContext(ctx, "UPDATE code_tries SET box = $1", first[1:]); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := c.Read(ctx, "actor"); !isSealError(err) {
+			t.Errorf("a box that was cut: %v", err)
+		}
+		ok(t, c.Sweep(ctx, now.AddDate(0, 0, 2)))
+		read("")
+	})
+}
+
+func isSealError(err error) bool {
+	_, is := errors.AsType[*SealError](err)
+	return is
+}
+
+// TestPaperTriesTellNothing: rows about wrong codes have one size, whoever they are about and
+// whatever came of it, nothing of who, which number or when stands in them but the day, and
+// the same rows change after a right code and a wrong one.
+func TestPaperTriesTellNothing(t *testing.T) {
+	bothEngines(t, func(t *testing.T, where string) {
+		db, ctx := openAt(t, where), t.Context()
+		c, hour := db.Credentials(), int64(24*20000+7)
+		const officer = "actor:00112233445566778899aabbccddeeff"
+		budgets := func(number byte) []credentials.Budget {
+			return []credentials.Budget{
+				{Place: [16]byte{number, 1}, Who: officer, Daily: 20}, {Place: [16]byte{number, 2}, Who: "agency:ffeeddccbbaa99887766554433221100", Daily: 100},
+				{Place: [16]byte{number, 3}, Daily: 1000},
 			}
 		}
-		read("", 0)
-		write("one", 0, true)
-		write("at once", 0, false)
-		read("one", 1)
-		write("two", 1, true)
-		read("two", 2)
-		ok(t, c.Sweep(ctx, now.AddDate(0, 0, 1)))
-		read("two", 2)
-		ok(t, c.Sweep(ctx, now.AddDate(0, 0, 2)))
-		read("", 0)
+		type row struct {
+			name, box string
+			day       int64
+			usedUp    bool
+		}
+		rows := func() (all []row) {
+			t.Helper()
+			found, err := db.read.QueryContext(ctx, "SELECT name, day, used_up, box FROM paper_tries ORDER BY name")
+			ok(t, err)
+			defer func() { _ = found.Close() }()
+			for found.Next() {
+				var r row
+				var of, box []byte
+				ok(t, found.Scan(&of, &r.day, &r.usedUp, &box))
+				r.name, r.box = string(of), string(box)
+				all = append(all, r)
+			}
+			ok(t, found.Err())
+			return all
+		}
+		changed := func(before, after []row) (names []string) {
+			for _, r := range after {
+				if !slices.Contains(before, r) {
+					names = append(names, r.name)
+				}
+			}
+			return names
+		}
+		try := func(number byte, right bool) []string {
+			t.Helper()
+			before := rows()
+			within, err := c.TryPaper(ctx, budgets(number), hour)
+			ok(t, err)
+			if !within {
+				t.Fatal("a try is too many")
+			}
+			ok(t, c.SettlePaper(ctx, budgets(number), hour, right))
+			return changed(before, rows())
+		}
+		first := try(1, false)
+		for _, right := range []bool{true, false, true} {
+			if got := try(1, right); !slices.Equal(got, first) || len(got) != 3 {
+				t.Errorf("a code that is right (%v) changes other rows", right)
+			}
+		}
+		try(2, true)
+		all := rows()
+		if len(all) != 6 {
+			t.Errorf("%d rows", len(all))
+		}
+		for _, r := range all {
+			if len(r.box) != len(all[0].box) || r.day != 20000 || r.usedUp {
+				t.Errorf("a row of %d bytes, day %d, used up: %v", len(r.box), r.day, r.usedUp)
+			}
+			for _, told := range []string{officer, "0011223344556677", "agency"} {
+				if strings.Contains(r.name+r.box, told) {
+					t.Errorf("a row holds %q", told)
+				}
+			}
+		}
+		// Who uses up what may be wrong is told when the hour is over.
+		for range 18 {
+			try(1, false)
+		}
+		told := func(hour int64, want ...WrongAtDesk) {
+			t.Helper()
+			if got, err := c.WrongAtDesk(ctx, hour, 20); err != nil || !slices.Equal(got, want) {
+				t.Errorf("hour %d: %v, %v; want %v", hour, got, err, want)
+			}
+		}
+		told(hour)
+		told(hour+1, WrongAtDesk{Actor: officer[len("actor:"):], Tries: 20})
+		told(hour+24, WrongAtDesk{Actor: officer[len("actor:"):], Tries: 20})
+		told(hour + 25)
+		// What was altered is damage, and no absence.
+		_, err := db.write.ExecContext(ctx, "UPDATE paper_tries SET box = $1", []byte(all[0].box))
+		ok(t, err)
+		if _, err := c.TryPaper(ctx, budgets(1), hour); !isSealError(err) {
+			t.Errorf("boxes of another row: %v", err)
+		}
+		ok(t, c.SweepPapers(ctx, hour+24))
+		if left := rows(); len(left) != 0 {
+			t.Errorf("%d rows are left", len(left))
+		}
 	})
 }
 

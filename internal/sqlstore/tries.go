@@ -9,33 +9,53 @@ import (
 )
 
 // CodeTries keeps the wrong codes that each actor has tried, so that no actor
-// gets more tries by asking several processes. The text is the caller's; it
-// holds times under hashes of cards.
+// gets more tries by asking several processes. The text is the caller's; it holds hours
+// under keyed hashes of cards. A row is called by a keyed hash of whose it is, and has
+// the text in a box.
 type CodeTries struct{ db *DB }
 
 // CodeTries returns the store of wrong codes.
 func (db *DB) CodeTries() *CodeTries { return &CodeTries{db} }
 
-// Read returns what was kept for an actor, and its version; empty and 0 at
+// triesBox is the smallest size of what is kept for an actor: of more than eighty cards
+// in a day it is doubled.
+const triesBox = 4 << 10
+
+// Read returns what was kept for an actor, and its version; empty and nil at
 // first.
-func (c *CodeTries) Read(ctx context.Context, actor string) (text string, version int64, err error) {
-	err = c.db.read.QueryRowContext(ctx, "SELECT wrong, version FROM code_tries WHERE actor = $1", actor).Scan(&text, &version)
+func (c *CodeTries) Read(ctx context.Context, actor string) (text string, version []byte, err error) {
+	if c.db.seals == nil {
+		return "", nil, ErrNoSealKey
+	}
+	of := c.db.seals.name("code_tries", actor)
+	err = c.db.read.QueryRowContext(ctx, "SELECT box FROM code_tries WHERE name = $1", of[:]).Scan(&version)
 	if errors.Is(err, sql.ErrNoRows) {
-		return "", 0, nil
+		return "", nil, nil
 	}
 	if err != nil {
-		return "", 0, fmt.Errorf("sqlstore: read tries: %w", classify(err))
+		return "", nil, fmt.Errorf("sqlstore: read tries: %w", classify(err))
 	}
-	return text, version, nil
+	plain, err := c.db.seals.boxes.open(version, "code_tries", of.String(), 0)
+	if err != nil {
+		return "", nil, &SealError{"code_tries", of.String()}
+	}
+	return string(plain), version, nil
 }
 
 // Write keeps text in place of the given version, and reports whether that was
-// still the one to be replaced.
-func (c *CodeTries) Write(ctx context.Context, actor, text string, version int64, now time.Time) (ok bool, err error) {
+// still the one to be replaced. The row is another one each time, also with the same text.
+func (c *CodeTries) Write(ctx context.Context, actor, text string, version []byte, now time.Time) (ok bool, err error) {
+	if c.db.seals == nil {
+		return false, ErrNoSealKey
+	}
+	of := c.db.seals.name("code_tries", actor)
+	box := c.db.seals.boxes.box(triesBox, []byte(text), "code_tries", of.String(), 0)
+	query, args := "UPDATE code_tries SET day = $2, box = $3 WHERE name = $1 AND box = $4", []any{of[:], toDay(now), box, version}
+	if version == nil {
+		query, args = "INSERT INTO code_tries (name, day, box) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING", args[:3]
+	}
 	err = c.db.tx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `INSERT INTO code_tries (actor, version, wrong, day) VALUES ($1, $2 + 1, $3, $4)
-			ON CONFLICT (actor) DO UPDATE SET version = excluded.version, wrong = excluded.wrong, day = excluded.day
-			WHERE code_tries.version = $2`, actor, version, text, toDay(now))
+		res, err := tx.ExecContext(ctx, query, args...)
 		if err != nil {
 			return err
 		}

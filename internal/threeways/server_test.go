@@ -80,6 +80,7 @@ func newStations(t *testing.T, n int) []*station {
 		own, err := sqlstore.Open(ctx, filepath.Join(dir, fmt.Sprintf("tries-%d.db", i)))
 		must(t, err)
 		t.Cleanup(func() { _ = own.Close() })
+		must(t, storetest.Seal(ctx, own))
 		s := &station{tries: own.CodeTries(), client: &http.Client{Transport: &http.Transport{}}, token: house.Token(agency, people.Officer)}
 		server, err := httpapi.New(httpapi.Config{
 			People: all, Passkeys: passkeys, Network: net, Board: s, Rate: 1e6,
