@@ -56,10 +56,11 @@ func TestAlarmsTell(t *testing.T) {
 			u.ok(u.DB.Vault().Spend(ctx, u.clock, vault.Budget{Who: fmt.Sprint("agency:", i), Limit: vault.LookUpsPerAgency}))
 		}
 	}
+	hour := u.clock.Unix()/3600 - 1 // of an hour is told when it is over
 	tried := func(times int, of credentials.Budget) {
 		t.Helper()
 		for range times {
-			within, err := u.DB.Credentials().TryPaper(ctx, []credentials.Budget{of}, u.clock.Unix()/3600)
+			within, err := u.DB.Credentials().TryPaper(ctx, []credentials.Budget{of}, hour)
 			if u.ok(err); !within {
 				t.Fatal("one of so many tries is too many")
 			}

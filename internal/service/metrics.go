@@ -247,23 +247,20 @@ func (c countedObjects) CollectTemp(ctx context.Context) (int, error) {
 const scrapeTime = 2 * time.Second
 
 // Watch adds what is asked at each scrape: how old what was published is, how
-// long the log is, how long calls of the databases waited, and whether the service can
-// work. How many connections there are is asked by the hour.
+// long the log is, and whether the service can work. How busy the databases are is asked
+// by the hour.
 func (m *Metrics) Watch(s *Service) {
 	m.settled.Add(float64(s.Settled))
-	gauge := func(name, help string, labels prometheus.Labels, ask func() float64) {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, ask))
+	gauge := func(name, help string, ask func() float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, ask))
 	}
-	counter := func(name, help string, labels prometheus.Labels, ask func() float64) {
-		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, ask))
-	}
-	gauge("safeconduct_pack_age_seconds", "Age of the newest pack.", nil, func() float64 {
+	gauge("safeconduct_pack_age_seconds", "Age of the newest pack.", func() float64 {
 		return s.ages().pack.Seconds()
 	})
-	gauge("safeconduct_lists_age_seconds", "Age of the oldest status list in the newest pack.", nil, func() float64 {
+	gauge("safeconduct_lists_age_seconds", "Age of the oldest status list in the newest pack.", func() float64 {
 		return s.ages().lists.Seconds()
 	})
-	gauge("safeconduct_log_leaves", "Entries of the log that have a leaf number; -1 when the database does not say.", nil, func() float64 {
+	gauge("safeconduct_log_leaves", "Entries of the log that have a leaf number; -1 when the database does not say.", func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 		defer cancel()
 		size, err := s.DB.Log().Size(ctx)
@@ -272,7 +269,7 @@ func (m *Metrics) Watch(s *Service) {
 		}
 		return float64(size)
 	})
-	gauge("safeconduct_ready", "Whether the service can work now, as /readyz says it.", nil, func() float64 {
+	gauge("safeconduct_ready", "Whether the service can work now, as /readyz says it.", func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 		defer cancel()
 		if s.ready(ctx) != nil {
@@ -280,22 +277,31 @@ func (m *Metrics) Watch(s *Service) {
 		}
 		return 1
 	})
-	for name, pools := range map[string]func() (write, read sqlstore.Pool){"data": s.DB.Pools, "keyring": s.Keyring.Pools} {
+	m.watchPools(map[string]func() (write, read sqlstore.Pool){"data": s.DB.Pools, "keyring": s.Keyring.Pools})
+	m.usedThen.read()
+}
+
+// watchPools has the connections of databases told by the hour: a check has something
+// written down as well, and may wait for it.
+func (m *Metrics) watchPools(of map[string]func() (write, read sqlstore.Pool)) {
+	for name, pools := range of {
 		for use, pool := range map[string]func() sqlstore.Pool{
 			"write": func() sqlstore.Pool { w, _ := pools(); return w },
 			"read":  func() sqlstore.Pool { _, r := pools(); return r },
 		} {
 			labels := prometheus.Labels{"database": name, "use": use}
-			used := func(name, help string, ask func() float64) {
+			gauge := func(name, help string, ask func() float64) {
 				m.used.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, ask))
 			}
-			used("safeconduct_database_connections", "Open connections.", func() float64 { return float64(pool().Open) })
-			used("safeconduct_database_connections_in_use", "Connections that somebody works on.", func() float64 { return float64(pool().InUse) })
-			counter("safeconduct_database_waits_total", "Calls that had to wait for a connection.", labels, func() float64 { return float64(pool().Waits) })
-			counter("safeconduct_database_wait_seconds_total", "How long they waited together.", labels, func() float64 { return pool().Waited.Seconds() })
+			counter := func(name, help string, ask func() float64) {
+				m.used.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, ask))
+			}
+			gauge("safeconduct_database_connections", "Open connections.", func() float64 { return float64(pool().Open) })
+			gauge("safeconduct_database_connections_in_use", "Connections that somebody works on.", func() float64 { return float64(pool().InUse) })
+			counter("safeconduct_database_waits_total", "Calls that had to wait for a connection.", func() float64 { return float64(pool().Waits) })
+			counter("safeconduct_database_wait_seconds_total", "How long they waited together.", func() float64 { return pool().Waited.Seconds() })
 		}
 	}
-	m.usedThen.read()
 }
 
 type ages struct{ pack, lists time.Duration }

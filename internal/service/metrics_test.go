@@ -296,7 +296,7 @@ func TestAlarms(t *testing.T) {
 		t.Fatal(err)
 	}
 	h, _ := openTestHouse(t)
-	h.API.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/pack", nil))
+	h.API.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/healthz", nil))
 	h.cfg.Metrics.chore("publish", nil)
 	text := scrape(t, h.cfg.Metrics)
 	alarms := regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(string(rules), -1)
