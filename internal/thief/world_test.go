@@ -98,9 +98,9 @@ func newWorld(t testing.TB, dir string, on config.Engines) *world {
 		}})),
 	}
 	w.ok(os.Mkdir(cfg.Dir, 0o700))
-	w.ok(on.Write(w.dir))
 	access, err := service.Found(t.Context(), cfg, service.Founding{ID: hexID(), Name: "Made up", BaseURL: peopletest.Address, Desk: "+00 00", Demo: true})
 	w.ok(err)
+	w.ok(on.Write(w.dir))
 	w.service, err = service.Open(t.Context(), cfg)
 	w.ok(err)
 	t.Cleanup(func() { w.truth.stop(); w.ok(w.service.Close()) })
