@@ -59,6 +59,7 @@ type Object struct {
 	Length       int64    // bytes before encryption
 	SHA256       [32]byte // of the ciphertext
 	Salt         [32]byte // of the commitment's note
+	Case         string   // filled by AllObjects
 	Entry        string   // id of the commitment's log entry
 	Logged       [32]byte // that entry's hash, as the log has it; filled when read
 	Blob         string   // key of the ciphertext among the blobs, or empty
@@ -166,8 +167,8 @@ type Store interface {
 	Record(ctx context.Context, id string) (Record, error)
 	// Records returns all records of a case, the case's own one first.
 	Records(ctx context.Context, caseID string) ([]Record, error)
-	// Cases returns at most limit records of cases that an agency opened, with
-	// ids greater than after, in the order of the ids.
+	// Cases returns at most limit records of cases that an agency opened, behind
+	// the one with the id after, in an order that says nothing.
 	Cases(ctx context.Context, agency, after string, limit int) ([]Record, error)
 
 	// CasesOf is Cases for those that a person is assigned to at a time.
@@ -206,9 +207,9 @@ type Store interface {
 	Objects(ctx context.Context, record string) ([]Object, error)
 
 	// AllObjects returns at most limit objects of all records, in every version
-	// and with what is sealed in them, in the order of record, page and version,
-	// from the one behind after on; the zero Object begins. A row that makes no
-	// sense is returned as far as it can be read.
+	// and with what is sealed in them, case by case, and of a case in the order of
+	// record, page and version, from the one behind after on; the zero Object begins.
+	// One whose content cannot be read comes without it.
 	AllObjects(ctx context.Context, after Object, limit int) ([]Object, error)
 
 	// SetFindable says whether a case's documents may be found by their number

@@ -206,10 +206,11 @@ func (r *restoringKeyring) shut(ctx context.Context) (int, error) {
 		return shut, errors.Join(err, k.Close())
 	}
 	shut := 0
-	for id, err := range keyed(ctx, r.db) {
-		if err != nil {
-			return 0, err
-		}
+	records, err := r.db.Keyed(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range records {
 		if r.files[id] == nil {
 			shut++
 		}
@@ -240,28 +241,6 @@ func (r *restoringKeyring) asItIs(ctx context.Context, s *service.Stores) (shut 
 	return len(missing), nil
 }
 
-// keyed yields the records that must have a key file.
-func keyed(ctx context.Context, db *sqlstore.DB) func(func(string, error) bool) {
-	return func(yield func(string, error) bool) {
-		for after := ""; ; {
-			some, err := db.Keyed(ctx, after, 1000)
-			if err != nil {
-				yield("", err)
-				return
-			}
-			for _, id := range some {
-				if !yield(id, nil) {
-					return
-				}
-			}
-			if len(some) == 0 {
-				return
-			}
-			after = some[len(some)-1]
-		}
-	}
-}
-
 // write makes the keyring, or takes the one that is there, and binds it. Until it
 // has come to its end no command takes what lies there for the keyring.
 func (r *restoringKeyring) write(ctx context.Context) (err error) {
@@ -286,10 +265,11 @@ func (r *restoringKeyring) write(ctx context.Context) (err error) {
 			}
 		}
 	}()
-	for id, err := range keyed(ctx, r.db) {
-		if err != nil {
-			return err
-		}
+	records, err := r.db.Keyed(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range records {
 		if file := r.files[id]; file != nil {
 			if err := k.Put(ctx, id, file); err != nil {
 				return err

@@ -143,17 +143,9 @@ func damagedOr(err error) error {
 // that this network does not know. The records are read first: a key file is
 // kept before its record, and erased before it.
 func (s *Stores) MatchKeyring(ctx context.Context, readers bool) (missing []string, foreign int, err error) {
-	var records []string
-	for after := ""; ; {
-		some, err := s.DB.Keyed(ctx, after, recordsAtOnce)
-		if err != nil {
-			return nil, 0, err
-		}
-		records = append(records, some...)
-		if len(some) < recordsAtOnce {
-			break
-		}
-		after = some[len(some)-1]
+	records, err := s.DB.Keyed(ctx)
+	if err != nil {
+		return nil, 0, err
 	}
 	known := map[string]bool{}
 	if readers {
@@ -196,8 +188,6 @@ func (s *Stores) MatchKeyring(ctx context.Context, readers bool) (missing []stri
 	missing, err = s.DB.Keyless(ctx, missing)
 	return missing, foreign, err
 }
-
-const recordsAtOnce = 1000
 
 // watchedKeyring is the keyring of a service. It remembers that a key file was
 // found damaged, so that whoever asks whether the service works is told.

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -48,6 +49,14 @@ type body struct {
 	// Erasing counts what goes, from when an erasure is written down until it is done.
 	Erasing *vault.Erased `cbor:"4,keyasint,omitempty"`
 
+	Findable bool             `cbor:"5,keyasint,omitempty"` // whether its documents may be found by number
+	Records  []caseRecord     `cbor:"6,keyasint,omitempty"` // its own, and its documents
+	Grants   []caseGrant      `cbor:"7,keyasint,omitempty"`
+	Words    []caseWord       `cbor:"8,keyasint,omitempty"`
+	Openings []caseOpening    `cbor:"9,keyasint,omitempty"`
+	Assigned []caseAssignment `cbor:"10,keyasint,omitempty"`
+	Joined   []caseJoined     `cbor:"11,keyasint,omitempty"`
+
 	head  *head
 	was   []byte // as it was read, nil for one that is new
 	fresh []freshCell
@@ -62,28 +71,84 @@ type settled struct {
 	gone  bool
 }
 
+// What leads to a case: a record by its id, the cases of an agency and of a person in it,
+// the grants to an agency, documents by their places in the index of numbers and by what
+// they are known again, and what is open to a person by a grant.
+const (
+	ofRecord  = "record"
+	ofAgency  = "cases of an agency"
+	ofPerson  = "cases of a person"
+	ofGranted = "grants to an agency"
+	ofNumber  = "number"
+	ofSame    = "same"
+	ofOpened  = "open"
+)
+
 // hints are the rows of names that lead to a case.
-func (b *body) hints(*sealer) []hint { return nil }
+func (b *body) hints(k *sealer) (all []hint) {
+	for _, r := range b.Records {
+		all = append(all, k.single(lead{b.Case, r.ID}, ofRecord, r.ID))
+		for _, place := range r.Places {
+			all = append(all, k.member(lead{b.Case, r.ID}, r.ID, ofNumber, string(place)))
+		}
+		for _, place := range r.Same {
+			all = append(all, k.member(lead{b.Case, r.ID}, r.ID, ofSame, string(place)))
+		}
+	}
+	if !b.open() {
+		return all
+	}
+	agency := b.record(b.Case).Agency
+	all = append(all, k.member(lead{b.Case, ""}, b.Case, ofAgency, agency))
+	for _, a := range b.Assigned {
+		if a.Until != takenBack {
+			all = append(all, k.member(lead{b.Case, ""}, b.Case, ofPerson, agency, a.Person))
+		}
+	}
+	for _, g := range b.Grants {
+		all = append(all, k.member(lead{b.Case, g.Record}, g.Record, ofGranted, g.Agency))
+	}
+	for _, o := range b.Openings {
+		all = append(all, k.member(lead{b.Case, o.ID}, o.ID, ofOpened, o.Grant, o.Person))
+	}
+	return all
+}
 
 // refs are the cells of a case.
-func (b *body) refs() []ref { return nil }
+func (b *body) refs() (all []ref) {
+	for _, r := range b.Records {
+		for _, o := range r.Objects {
+			if o.Blob == "" {
+				all = append(all, o.Cell)
+			}
+		}
+	}
+	for _, w := range b.Words {
+		all = append(all, w.Cell)
+	}
+	return all
+}
 
 // strip leaves of a case that is being erased what its erasure needs, and nothing about
 // anybody.
 func (b *body) strip(done vault.Erased) {
-	*b = body{Case: b.Case, Seals: b.Seals, Cells: b.Cells, Erasing: &done, head: b.head, was: b.was}
+	bare := make([]caseRecord, len(b.Records))
+	for i, r := range b.Records {
+		bare[i] = caseRecord{ID: r.ID, Agency: r.Agency, Recipient: r.Recipient, Day: r.Day}
+	}
+	*b = body{Case: b.Case, Seals: b.Seals, Cells: b.Cells, Records: bare, Erasing: &done, head: b.head, was: b.was}
 	b.change()
 }
 
 // empty tells whether there is nothing to save.
-func (b *body) empty() bool { return len(b.Seals) == 0 && b.Erasing == nil }
+func (b *body) empty() bool { return len(b.Seals) == 0 && b.Erasing == nil && len(b.Records) == 0 }
 
 // change says that the body has changed, and is to be saved.
 func (b *body) change() { b.head.own = true }
 
 // forget empties the head of an erased case, but for the seals of rows that stay.
 func (b *body) forget() {
-	if len(b.head.seals) > 0 {
+	if b.Records = nil; len(b.head.seals) > 0 {
 		b.strip(vault.Erased{})
 		return
 	}
@@ -418,6 +483,82 @@ func (h *heads) boxBody(ctx context.Context, of *head) ([]byte, error) {
 	}
 	content, err := h.boxFront(s.front, of.subject)
 	return append(content, under.box(bodyLeast, s.plain, "heads", of.subject, 0)...), err
+}
+
+// frontsFrom shows the heads of cases to look, from one on, until look wants no more. Where
+// something does not hold, look is called once more for that case: it keeps what it found
+// at its end.
+func (db *DB) frontsFrom(ctx context.Context, from string, look func(h *heads, of *head, f front) (more bool, err error)) error {
+	if db.seals == nil {
+		return ErrNoSealKey
+	}
+	many, err := slotsAtOnce(ctx, db.read)
+	if err != nil {
+		return err
+	}
+	first, begin, step := int64(0), "", many
+	if from != "" {
+		begin = db.seals.stored(ofCase(from))
+		first, step = slotOf(begin), 1 // which may be all that is wanted
+	}
+	for first < slots {
+		var all []*head
+		var in *heads
+		err := db.believed(ctx, func(h *heads) (err error) {
+			in = h
+			all, err = h.between(ctx, first, step)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		slices.SortFunc(all, func(a, b *head) int { return cmp.Or(cmp.Compare(a.slot, b.slot), cmp.Compare(a.subject, b.subject)) })
+		for _, one := range all {
+			if _, ok := caseID(one.subject); !ok || len(one.content) == 0 || one.subject < begin {
+				continue
+			}
+			f, err := in.openFront(one.content, one.subject)
+			more := true
+			if err == nil {
+				more, err = look(in, one, f)
+			}
+			if isSealError(err) || errors.Is(err, errAgain) {
+				err = db.believed(ctx, func(h *heads) (err error) {
+					of, err := h.of(ctx, ofCase(f.caseID))
+					if err == nil && len(of.content) > 0 {
+						more, err = look(h, of, f)
+					}
+					return err
+				})
+			}
+			if err != nil && !isSealError(err) && !errors.Is(err, vault.ErrNotFound) {
+				return err
+			}
+			if err == nil && !more {
+				return nil
+			}
+		}
+		first, begin, step = first+step, "", many
+	}
+	return nil
+}
+
+// casesFrom is frontsFrom for bodies that open. Those that do not are for the check of
+// everything.
+func (db *DB) casesFrom(ctx context.Context, from string, look func(h *heads, c *body) (more bool, err error)) error {
+	return db.frontsFrom(ctx, from, func(h *heads, of *head, f front) (bool, error) {
+		if of.body == nil {
+			if err := h.openBody(ctx, of, f.caseID); err != nil {
+				return true, err
+			}
+		}
+		return look(h, of.body)
+	})
+}
+
+func isSealError(err error) bool {
+	_, ok := errors.AsType[*SealError](err)
+	return ok
 }
 
 // saveHints writes the rows of names that are new, and removes those that are not any

@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 const selectBond = "SELECT id, changes FROM keyring_bond"
@@ -118,62 +121,66 @@ func (h *heads) staysShut(ctx context.Context, record string) (is bool, err erro
 // no key file for a record asks this last.
 func (db *DB) Keyless(ctx context.Context, records []string) (must []string, err error) {
 	for _, r := range records {
-		found, err := list(ctx, db.read, scanOfCase, "SELECT id, case_id FROM records WHERE id = $1", r)
-		if err == nil {
-			found, err = db.mustHaveKey(ctx, found)
-		}
+		err := db.believed(ctx, func(h *heads) error {
+			to, found, err := h.the(ctx, ofRecord, r)
+			if err != nil || !found {
+				return err
+			}
+			_, err = h.of(ctx, ofCase(to.Case)) // it need not open: its key may be what is missing
+			of := h.found[h.stored(ofCase(to.Case))]
+			if of == nil || len(of.content) == 0 {
+				return err
+			}
+			f, err := h.openFront(of.content, of.subject)
+			if err != nil || f.ours {
+				return err
+			}
+			if shut, err := h.staysShut(ctx, r); err != nil || shut {
+				return err
+			}
+			must = append(must, r)
+			return nil
+		})
 		if err != nil {
 			return nil, fmt.Errorf("sqlstore: look for a record: %w", err)
 		}
-		for _, one := range found {
-			must = append(must, one.id)
-		}
 	}
-	return must, nil
+	slices.Sort(must)
+	return slices.Compact(must), nil
 }
 
-// Keyed returns ids of records that must have a key file, behind after, in order, and
-// none when there are no more.
-func (db *DB) Keyed(ctx context.Context, after string, limit int) (must []string, err error) {
-	for len(must) == 0 {
-		some, err := list(ctx, db.read, scanOfCase, "SELECT id, case_id FROM records WHERE id > $1 ORDER BY id LIMIT $2", after, limit)
-		if err != nil || len(some) == 0 {
-			return nil, err
+// Keyed returns the ids of all records that must have a key file, in order: of a case
+// whose own key is missing its own record alone, because nobody can read of others.
+func (db *DB) Keyed(ctx context.Context) (all []string, err error) {
+	err = db.frontsFrom(ctx, "", func(h *heads, of *head, f front) (bool, error) {
+		if f.ours {
+			return true, nil
 		}
-		after = some[len(some)-1].id
-		found, err := db.mustHaveKey(ctx, some)
-		if err != nil {
-			return nil, fmt.Errorf("sqlstore: list records: %w", err)
-		}
-		for _, one := range found {
-			must = append(must, one.id)
-		}
-	}
-	return must, nil
-}
-
-type ofCaseRow struct{ id, caseID string }
-
-func scanOfCase(row scanner) (r ofCaseRow, err error) { return r, row.Scan(&r.id, &r.caseID) }
-
-func (db *DB) mustHaveKey(ctx context.Context, some []ofCaseRow) (must []ofCaseRow, err error) {
-	err = db.believed(ctx, func(h *heads) error {
-		must = nil
-		for _, r := range some {
-			gone, err := erasing(ctx, h, r.caseID)
-			if err == nil && !gone {
-				gone, err = h.staysShut(ctx, r.id)
+		records := []string{f.caseID}
+		switch err := h.openBody(ctx, of, f.caseID); {
+		case err == nil:
+			records = nil
+			for _, r := range of.body.Records {
+				records = append(records, r.ID)
 			}
+		case !errors.Is(err, vault.ErrNotFound) && !isSealError(err):
+			return false, err
+		}
+		for _, r := range records {
+			shut, err := h.staysShut(ctx, r)
 			if err != nil {
-				return err
+				return false, err
 			}
-			if !gone {
-				must = append(must, r)
+			if !shut {
+				all = append(all, r)
 			}
 		}
-		return nil
+		return true, nil
 	})
-	return must, err
+	slices.Sort(all)
+	return slices.Compact(all), err
 }
 
 func scanText(row scanner) (text string, err error) { return text, row.Scan(&text) }
+
+func scanBytes(row scanner) (b []byte, err error) { return b, row.Scan(&b) }

@@ -20,11 +20,8 @@ func fillTables(t *testing.T, db *DB) {
 	}{
 		{"INSERT INTO log_entries (added, id, case_id, hash, sealed, day, position) VALUES (7, 'e1', NULL, $1, $2, 20000, 0)", []any{[]byte{0, 1, 255}, []byte{}}},
 		{"INSERT INTO log_entries (id, case_id, hash, sealed, day) VALUES ('e2', 'zz', $1, NULL, -1)", []any{[]byte("h")}},
-		{"INSERT INTO records (id, case_id, agency, recipient, findable, day) VALUES ('zz', 'zz', 'a', 'r', $1, 20000)", []any{true}},
-		// Sorted by id alone, the document would come before its case.
-		{"INSERT INTO records (id, case_id, agency, recipient, findable, day) VALUES ('aa', 'zz', 'a', 'r', $1, 20000)", []any{false}},
-		{`INSERT INTO objects (record_id, page, version, media_type, role, seen_original, length, sha256, salt, entry_id, blob, sealed, day)
-			VALUES ('aa', 0, 1, '', '', $1, 5, $2, $2, 'e1', NULL, $3, 20000)`, []any{false, make([]byte, 32), []byte("sealed")}},
+		{"INSERT INTO names (set_name, item, box) VALUES ($1, $2, $3)", []any{make([]byte, 16), []byte("an item"), []byte("a box")}},
+		{"INSERT INTO names (set_name, item, box) VALUES ($1, $2, $3)", []any{make([]byte, 16), []byte("another item"), []byte{}}},
 		{"INSERT INTO status_lists (number, used, closed, status, answers) VALUES (3, 1, $1, 'token \" with \\ and \n', 'ចាន់ សុខា')", []any{false}},
 		{"INSERT INTO agencies (id, version) VALUES ('Ένα', 9223372036854775807)", nil},
 		{"INSERT INTO epochs (id, keys, created_day, seal_day, end_day, burned_day, reduced) VALUES (1, $1, 1, 2, 3, NULL, $2)", []any{[]byte(nil), true}},
@@ -65,7 +62,7 @@ func TestDump(t *testing.T) {
 				source, target := one.db(t), unsealed(t, other.db(t))
 				fillTables(t, source)
 				d, parts := dumpOf(t, source)
-				if d.Schema == 0 || d.Rows["records"] != 2 || d.Rows["log_entries"] != 2 {
+				if d.Schema == 0 || d.Rows["names"] != 2 || d.Rows["log_entries"] != 2 {
 					t.Fatalf("dumped: %+v", d)
 				}
 				loaded, err := load(t, target, parts)
@@ -119,7 +116,7 @@ func TestLoadRefuses(t *testing.T) {
 				} else if strings.Contains(err.Error(), "VALUES (1)") || what != "a row twice" && !errors.Is(err, ErrRows) {
 					t.Error(err)
 				}
-				if d, _ := dumpOf(t, target); d.Rows["records"] != 0 {
+				if d, _ := dumpOf(t, target); d.Rows["names"] != 0 {
 					t.Error("rows stayed")
 				}
 			})

@@ -201,7 +201,7 @@ func testGroupHeads(t *testing.T, on place) {
 				if err != nil {
 					return err
 				}
-				of.put(h.joined(vault.Joined{Case: shared.Case})) // of a row that nobody writes
+				of.put(h.seal(sealedEntry, message{}.text("of a row that nobody writes")))
 				blocks, err := h.ofList(ctx, list)
 				if err == nil && len(blocks) != 1 {
 					t.Errorf("%d blocks, want the one that is not written yet", len(blocks))

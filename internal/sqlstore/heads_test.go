@@ -43,9 +43,9 @@ func testPutBack(t *testing.T, on place) {
 		tables []string
 		begins bool // one that begins finds it, too
 	}{
-		{"the row", []string{"grants"}, true},
-		{"the row and its head", []string{"grants", "heads"}, true},
-		{"the row, its head and the count", []string{"grants", "heads", "head_count"}, false},
+		{"the body", []string{"heads"}, true},
+		{"the body and what leads to it", []string{"names", "heads"}, true},
+		{"the body, what leads to it and the count", []string{"names", "heads", "head_count"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			db := on.db(t)

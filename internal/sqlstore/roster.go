@@ -296,3 +296,11 @@ func (p *People) SweepRequests(ctx context.Context, now time.Time) error {
 		return nil
 	})
 }
+
+// bytesOrNone is b, or NULL for nil.
+func bytesOrNone(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return b
+}

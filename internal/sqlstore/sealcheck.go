@@ -3,12 +3,13 @@ package sqlstore
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/subtle"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,7 +46,7 @@ func (db *DB) CheckLoaded(ctx context.Context) (problems []string, err error) {
 
 func (db *DB) checkSeals(ctx context.Context, loaded bool) (problems []string, err error) {
 	c := &sealCheck{db: db, loaded: loaded}
-	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.boxed, c.roster, c.log, c.openings, c.strays}
+	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.boxed, c.roster, c.log}
 	if !loaded {
 		parts = append(parts, c.keyring)
 	}
@@ -117,35 +118,93 @@ func (c *sealCheck) all(ctx context.Context) error {
 	})
 }
 
-// cases looks at all cases, some at a time: whether their bodies open, whether all that
-// leads to one is there and leads back, and whether its cells open. Then it looks for
-// rows of cases that are none.
+// cases looks at all cases, from one moment: whether their bodies open, whether all that
+// leads to one is there and leads back, whether its cells open, and whether there is
+// anything else that leads to a case or is part of one.
 func (c *sealCheck) cases(ctx context.Context) error {
-	seen := map[string]bool{}
-	step, err := slotsAtOnce(ctx, c.db.read)
-	if err != nil {
-		return err
-	}
-	for first := int64(0); first < slots; first += step {
-		err := c.oneMoment(ctx, func(h *heads) ([]string, error) {
+	return c.oneMoment(ctx, func(h *heads) (found []string, err error) {
+		seen := &seenCases{ids: map[string]bool{}}
+		step, err := slotsAtOnce(ctx, h.q)
+		if err != nil {
+			return nil, err
+		}
+		for first := int64(0); first < slots; first += step {
 			all, err := h.between(ctx, first, step)
 			if err != nil {
 				return nil, err
 			}
-			return h.checkBodies(ctx, all, seen)
-		})
-		if err != nil {
-			return err
+			more, err := h.checkBodies(ctx, all, seen)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, more...)
+			maps.DeleteFunc(h.found, func(_ string, one *head) bool { return first <= one.slot && one.slot < first+step })
 		}
-	}
-	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
+		more, err := h.strays(ctx, seen)
+		if err != nil {
+			return nil, err
+		}
 		named, err := casesOfRows(ctx, h.q)
 		if err != nil {
 			return nil, err
 		}
-		named = slices.DeleteFunc(named, func(id string) bool { return seen[id] })
-		return h.compareCases(ctx, named)
+		rows, err := h.compareCases(ctx, slices.DeleteFunc(named, func(id string) bool { return seen.ids[id] }))
+		return slices.Concat(found, more, rows), err
 	})
+}
+
+// seenCases are the cases that a check has come by, and what belongs to them: how much it
+// is, and all of it added up.
+type seenCases struct {
+	ids          map[string]bool
+	names, cells tally
+	shut         bool // of some nobody can tell what belongs to them
+}
+
+// tally is how many rows there are, and a sum that tells whether they are the same.
+type tally struct {
+	n   int
+	sum [16]byte
+}
+
+func (t *tally) add(parts ...[]byte) {
+	sum := sha256.Sum256(bytes.Join(parts, nil))
+	subtle.XORBytes(t.sum[:], t.sum[:], sum[:])
+	t.n++
+}
+
+// strays looks for rows of names and cells that no body has.
+func (h *heads) strays(ctx context.Context, seen *seenCases) (found []string, err error) {
+	if seen.shut {
+		return nil, nil
+	}
+	var names, cells tally
+	for _, part := range []struct {
+		of          string
+		query       string
+		there, have *tally
+	}{
+		{"names", "SELECT set_name, item FROM names", &names, &seen.names},
+		{"cells", "SELECT name, name FROM cells", &cells, &seen.cells},
+	} {
+		rows, err := h.q.QueryContext(ctx, part.query)
+		if err != nil {
+			return nil, classify(err)
+		}
+		err = each(rows, func() error {
+			var a, b []byte
+			err := rows.Scan(&a, &b)
+			part.there.add(a, b)
+			return err
+		})
+		if err != nil {
+			return nil, classify(err)
+		}
+		if *part.there != *part.have {
+			found = append(found, fmt.Sprintf("%d rows of %s are not those of the cases, which have %d", part.there.n, part.of, part.have.n))
+		}
+	}
+	return found, nil
 }
 
 // slotsAtOnce is in how many slots there are about as many cases as are looked at in one
@@ -159,7 +218,7 @@ func slotsAtOnce(ctx context.Context, q querier) (int64, error) {
 }
 
 // checkBodies looks at the bodies of some heads, and at what belongs to them.
-func (h *heads) checkBodies(ctx context.Context, all []*head, seen map[string]bool) (found []string, err error) {
+func (h *heads) checkBodies(ctx context.Context, all []*head, seen *seenCases) (found []string, err error) {
 	var ids []string
 	for _, one := range all {
 		if _, ok := caseID(one.subject); !ok || len(one.content) == 0 {
@@ -167,12 +226,13 @@ func (h *heads) checkBodies(ctx context.Context, all []*head, seen map[string]bo
 		}
 		f, err := h.openFront(one.content, one.subject)
 		if err == nil {
-			seen[f.caseID] = true
+			seen.ids[f.caseID] = true
 			err = h.openBody(ctx, one, f.caseID)
 		}
-		if err == nil {
+		if seen.shut = seen.shut || err != nil; err == nil {
 			ids = append(ids, f.caseID)
-			err = h.checkBody(ctx, one.body)
+			more, e := h.checkBody(ctx, one.body, seen)
+			found, err = append(found, more...), e
 		}
 		switch untrue, ok := errors.AsType[*SealError](err); {
 		case ok:
@@ -187,22 +247,33 @@ func (h *heads) checkBodies(ctx context.Context, all []*head, seen map[string]bo
 }
 
 // checkBody looks whether all that has to lead to a case does, and whether its cells open.
-func (h *heads) checkBody(ctx context.Context, b *body) error {
-	for _, one := range b.hints(h.sealer) {
-		to, err := h.leadsOf(ctx, one.set, selectNames+" AND item = $2", one.set[:], one.item[:])
-		if err != nil {
-			return err
+func (h *heads) checkBody(ctx context.Context, b *body, seen *seenCases) (found []string, err error) {
+	note := func(err error) error {
+		untrue, ok := errors.AsType[*SealError](err)
+		if ok {
+			found, err = append(found, untrue.problem()), nil
 		}
-		if len(to) != 1 || to[0] != one.to {
-			return &SealError{"names", one.item.String()}
+		return err
+	}
+	for _, one := range b.hints(h.sealer) {
+		seen.names.add(one.set[:], one.item[:])
+		to, err := h.leadsOf(ctx, one.set, selectNames+" AND item = $2", one.set[:], one.item[:])
+		if err == nil && (len(to) != 1 || to[0] != one.to) {
+			err = &SealError{"names", one.item.String()}
+		}
+		if err := note(err); err != nil {
+			return nil, err
 		}
 	}
 	for _, r := range b.refs() {
-		if _, err := h.cell(ctx, b, r); err != nil {
-			return err
+		called := h.cellName(b.Case, r.N)
+		seen.cells.add(called[:], called[:])
+		_, err := h.cell(ctx, b, r)
+		if err := note(err); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // compareCases holds the rows of some cases against their bodies.
@@ -228,7 +299,7 @@ func (h *heads) compareCases(ctx context.Context, ids []string) (found []string,
 // casesOfRows are the cases that rows of tables of their own name.
 func casesOfRows(ctx context.Context, q querier) ([]string, error) {
 	var parts []string
-	for _, table := range []string{"records", "issued", "grants", "consents", "log_entries", "assignments", "joined_cases"} {
+	for _, table := range []string{"issued", "log_entries"} {
 		parts = append(parts, "SELECT case_id FROM "+table+" WHERE case_id IS NOT NULL")
 	}
 	return list(ctx, q, scanText, strings.Join(parts, " UNION "))
@@ -412,34 +483,6 @@ func (c *sealCheck) keyring(ctx context.Context) error {
 	})
 }
 
-func (c *sealCheck) openings(ctx context.Context) error {
-	return c.oneMoment(ctx, func(h *heads) (found []string, err error) {
-		rows, err := list(ctx, h.q, scanOpening, selectOpenings)
-		for _, o := range rows {
-			if !hmac.Equal(o.mac, h.opening(o.Opened, o.parts)) {
-				found = append(found, (&SealError{sealedOpening.String(), o.ID}).problem())
-			}
-		}
-		return found, err
-	})
-}
-
-// strays looks for rows of documents that are not there, which no case has.
-func (c *sealCheck) strays(ctx context.Context) error {
-	return c.oneMoment(ctx, func(h *heads) (found []string, err error) {
-		for _, table := range []string{"number_index", "number_places", "objects"} {
-			stray, err := list(ctx, h.q, scanText, "SELECT DISTINCT record_id FROM "+table+" o WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.id = o.record_id)")
-			if err != nil {
-				return nil, err
-			}
-			for _, id := range stray {
-				found = append(found, (&SealError{table, id}).problem())
-			}
-		}
-		return found, nil
-	})
-}
-
 // gather makes sealed rows of what a query finds.
 func gather[T any](ctx context.Context, q querier, into *[]sealedRow, scan func(scanner) (T, error), make func(T) sealedRow, query string, args ...any) error {
 	rows, err := q.QueryContext(ctx, query, args...)
@@ -465,76 +508,11 @@ func (k *sealer) rowsOfCases(ctx context.Context, q querier, ids []string) (rows
 		places[i], of[i] = "$"+strconv.Itoa(i+1), id
 	}
 	its := "case_id IN (" + strings.Join(places, ", ") + ")"
-	ofRecords := "JOIN records r ON r.id = o.record_id WHERE r." + its
-	err = errors.Join(
-		gather(ctx, q, &rows, scanIssued, func(d credentials.Issued) sealedRow {
-			return sealedRow{ofCase(d.Case), string(d.ID), k.issued(d)}
-		}, "SELECT "+issuedColumns+" WHERE i."+its, of...),
-		gather(ctx, q, &rows, scanOwnRecord, func(r vault.Record) sealedRow {
-			return sealedRow{ofCase(r.Case), r.ID, k.record(r)}
-		}, "SELECT id, case_id, agency, recipient, findable, day FROM records WHERE "+its, of...),
-		gather(ctx, q, &rows, scanCaseObject, func(o caseObject) sealedRow {
-			return sealedRow{ofCase(o.caseID), o.Record, k.object(o.Object)}
-		}, `SELECT o.record_id, o.page, o.version, o.media_type, o.role, o.seen_original, o.length, o.sha256,
-			o.salt, o.entry_id, o.salt, o.blob, NULL, o.day, r.case_id FROM objects o `+ofRecords+`
-			AND o.version = (SELECT MAX(n.version) FROM objects n WHERE n.record_id = o.record_id AND n.page = o.page)`, of...),
-		gather(ctx, q, &rows, scanIndexed, func(i indexed) sealedRow {
-			return sealedRow{ofCase(i.caseID), i.record, k.index(i.record, i.place)}
-		}, "SELECT r.case_id, o.record_id, o.place FROM number_index o "+ofRecords+
-			" UNION ALL SELECT r.case_id, o.record_id, o.place FROM number_places o "+ofRecords, of...),
-		gather(ctx, q, &rows, scanGrant, func(g grantRow) sealedRow {
-			return sealedRow{ofCase(g.Case), g.Record, k.grant(g)}
-		}, selectGrant+"WHERE "+its, of...),
-		gather(ctx, q, &rows, scanWord, func(w vault.Spoken) sealedRow {
-			return sealedRow{ofCase(w.Case), w.ID, k.word(w)}
-		}, selectWords+"WHERE "+its, of...),
-		gather(ctx, q, &rows, scanAssignment, func(a vault.Assignment) sealedRow {
-			return sealedRow{ofCase(a.Case), a.Case, k.assignment(a)}
-		}, selectAssignments+"WHERE "+its, of...),
-		gather(ctx, q, &rows, scanJoined, func(j vault.Joined) sealedRow {
-			return sealedRow{ofCase(j.Case), j.Case, k.joined(j)}
-		}, selectJoined+"WHERE "+its, of...),
-	)
+	err = gather(ctx, q, &rows, scanIssued, func(d credentials.Issued) sealedRow {
+		return sealedRow{ofCase(d.Case), string(d.ID), k.issued(d)}
+	}, "SELECT "+issuedColumns+" WHERE i."+its, of...)
 	histories, also := k.rowsOfHistories(ctx, q, its, of...)
 	return append(rows, histories...), errors.Join(err, also)
-}
-
-func scanOwnRecord(row scanner) (r vault.Record, err error) {
-	var day int64
-	err = row.Scan(&r.ID, &r.Case, &r.Agency, &r.Recipient, &r.Findable, &day)
-	r.Day = fromDay(day)
-	return r, err
-}
-
-// caseObject is an object with its case.
-type caseObject struct {
-	vault.Object
-
-	caseID string
-}
-
-func scanCaseObject(row scanner) (o caseObject, err error) {
-	o.Object, err = scanObject(withMore{row, []any{&o.caseID}})
-	return o, err
-}
-
-// withMore scans more columns behind those that are asked for.
-type withMore struct {
-	scanner
-
-	more []any
-}
-
-func (w withMore) Scan(dest ...any) error { return w.scanner.Scan(append(dest, w.more...)...) }
-
-// indexed is a place of a document in the index of numbers.
-type indexed struct {
-	caseID, record string
-	place          []byte
-}
-
-func scanIndexed(row scanner) (i indexed, err error) {
-	return i, row.Scan(&i.caseID, &i.record, &i.place)
 }
 
 // rowsOfLists reads the rows of the status lists themselves, and the numbers of those
@@ -653,7 +631,7 @@ func (h *heads) sealAll(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 	}
-	return h.sealOpenings(ctx, tx)
+	return nil
 }
 
 // sealCases gives all cases new numbers, and seals their rows in them.
@@ -768,17 +746,6 @@ func (h *heads) sealSome(ctx context.Context, tx *sql.Tx, rows []sealedRow) (err
 	}
 	h.count, err = h.write(ctx, tx)
 	clear(h.found)
-	return err
-}
-
-// sealOpenings seals the openings of the day on which this is done.
-func (h *heads) sealOpenings(ctx context.Context, tx *sql.Tx) error {
-	rows, err := list(ctx, tx, scanOpening, selectOpenings)
-	for _, o := range rows {
-		if err == nil {
-			_, err = tx.ExecContext(ctx, "UPDATE openings SET mac = $1 WHERE id = $2", h.opening(o.Opened, o.parts), o.ID)
-		}
-	}
 	return err
 }
 

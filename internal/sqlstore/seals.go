@@ -11,27 +11,21 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/network"
-	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
 // sealedTable numbers the tables whose rows have seals. The numbers are kept: they
-// stand in every head.
+// stand in every head. Those that are missing were of rows that stand in bodies now.
 type sealedTable byte
 
 const (
 	sealedIssued  sealedTable = 1 // with its row in cards
 	sealedPlace   sealedTable = 2
 	sealedList    sealedTable = 3
-	sealedRecord  sealedTable = 4
-	sealedObject  sealedTable = 5
-	sealedIndex   sealedTable = 6 // number_index and number_places
-	sealedGrant   sealedTable = 7
 	sealedErasure sealedTable = 8
 	sealedNetwork sealedTable = 9
 	sealedEpoch   sealedTable = 10
 	sealedPack    sealedTable = 11
-	sealedOpening sealedTable = 12
 
 	sealedAgency     sealedTable = 13 // with its rows in agency_keys
 	sealedInvitation sealedTable = 14
@@ -42,19 +36,15 @@ const (
 	sealedCount      sealedTable = 19
 	sealedBond       sealedTable = 20
 	sealedSession    sealedTable = 21
-	sealedWord       sealedTable = 22
-
-	sealedAssigned sealedTable = 24
-	sealedJoined   sealedTable = 25
 )
 
 var sealedTables = map[sealedTable]string{
-	sealedIssued: "issued", sealedPlace: "status_entries", sealedList: "status_lists", sealedRecord: "records",
-	sealedObject: "objects", sealedIndex: "number_index", sealedGrant: "grants", sealedErasure: "erasures",
-	sealedNetwork: "network", sealedEpoch: "epochs", sealedPack: "packs", sealedOpening: "openings",
+	sealedIssued: "issued", sealedPlace: "status_entries", sealedList: "status_lists",
+	sealedErasure: "erasures",
+	sealedNetwork: "network", sealedEpoch: "epochs", sealedPack: "packs",
 	sealedAgency: "agencies", sealedInvitation: "invitations", sealedEnrolment: "enrolments", sealedRequest: "requests",
 	sealedChange: "roster_changes", sealedEntry: "log_entries", sealedCount: "card_counts", sealedBond: "keyring_bond",
-	sealedSession: "sessions", sealedWord: "consents", sealedAssigned: "assignments", sealedJoined: "joined_cases",
+	sealedSession: "sessions",
 }
 
 // String is the table's name.
@@ -167,55 +157,6 @@ type listRow struct {
 
 func (k *sealer) list(l listRow) seal {
 	return k.seal(sealedList, ofTable(sealedList, 0).number(int64(l.number)).flag(l.closed, l.frozen).text(l.status, l.answers))
-}
-
-// recordRow is a row of records: Findable is the row's own.
-func (k *sealer) record(r vault.Record) seal {
-	return k.seal(sealedRecord, ofTable(sealedRecord, 0).text(r.ID, r.Case, r.Agency, r.Recipient).flag(r.Findable).number(toDay(r.Day)))
-}
-
-// object is the seal of the newest version of a page. What is sealed in it has a
-// digest.
-func (k *sealer) object(o vault.Object) seal {
-	return k.seal(sealedObject, ofTable(sealedObject, 0).text(o.Record, o.MediaType, string(o.Role), o.Entry, o.Blob).
-		number(int64(o.Page), int64(o.Version), o.Length, toDay(o.Day)).flag(o.SeenOriginal).bytes(o.SHA256[:], o.Salt[:]))
-}
-
-func (k *sealer) index(record string, place []byte) seal {
-	return k.seal(sealedIndex, ofTable(sealedIndex, 0).text(record).bytes(place))
-}
-
-func (k *sealer) grant(g grantRow) seal {
-	m := ofTable(sealedGrant, 0).text(g.Record, g.Case, g.Agency, string(g.Purpose)).number(toDay(g.Until), toDay(g.Day))
-	if g.ID != "" || g.Word != "" || g.parts != 0 || g.Readings != 0 { // else it is the seal of before there were any
-		m = m.text(g.ID, g.Word).number(g.parts, int64(g.Readings))
-	}
-	if g.Taken != 0 || g.Opened != 0 || g.openedOn != 0 { // else nothing was opened by it
-		m = m.number(int64(g.Taken), int64(g.Opened), g.openedOn)
-	}
-	return k.seal(sealedGrant, m)
-}
-
-func (k *sealer) assignment(a vault.Assignment) seal {
-	return k.seal(sealedAssigned, ofTable(sealedAssigned, 0).text(a.Case, a.Person, a.By).number(untilOf(a)))
-}
-
-func (k *sealer) joined(j vault.Joined) seal {
-	return k.seal(sealedJoined, ofTable(sealedJoined, 0).text(j.Case, j.Other, j.By).number(toDay(j.Day)))
-}
-
-func (k *sealer) word(w vault.Spoken) seal {
-	return k.seal(sealedWord, ofTable(sealedWord, len(w.Sealed)).text(w.ID, w.Case, w.Record, w.Agency, string(w.Kind), string(w.State)).bytes(w.Sealed).number(toDay(w.Day)))
-}
-
-// opening is the MAC of an opening. It needs no head: it ends within a quarter of an
-// hour, and what is put back in it had been so in it. What ends it sooner stands in rows
-// that have heads.
-func (k *sealer) opening(o vault.Opened, parts int64) []byte {
-	s := k.seal(sealedOpening, ofTable(sealedOpening, 0).
-		text(o.ID, o.Grant, o.Word, o.Record, o.Case, o.Agency, o.Person, o.At, string(o.How), o.Device, o.Card, string(o.Purpose)).
-		number(parts, o.Expires.Unix()))
-	return s[1:]
 }
 
 // networkRow is the one row of the network, with its newest trust list.

@@ -31,3 +31,16 @@ CREATE TABLE cells (
     name BLOB NOT NULL PRIMARY KEY,
     box  BLOB NOT NULL
 ) WITHOUT ROWID;
+
+
+-- All of this stands in bodies now. The journal of erasures stays.
+DROP TABLE openings;
+DROP TABLE grants;
+DROP TABLE consents;
+DROP TABLE assignments;
+DROP TABLE joined_cases;
+DROP TABLE document_sameness;
+DROP TABLE number_places;
+DROP TABLE number_index;
+DROP TABLE objects;
+DROP TABLE records;
