@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -83,6 +84,9 @@ func (v *Vault) Scrub(ctx context.Context) (Scrubbed, error) {
 	if err != nil {
 		return s, fmt.Errorf("vault: scrub for orphans: %w", err)
 	}
+	slices.SortFunc(s.Damaged, func(a, b Damage) int {
+		return cmp.Or(cmp.Compare(a.Record, b.Record), cmp.Compare(a.Page, b.Page), cmp.Compare(a.Version, b.Version))
+	})
 	s.Orphans, s.Fresh = append(s.Orphans, orphans...), fresh
 	return s, nil
 }

@@ -129,14 +129,14 @@ func (b *body) refs() (all []ref) {
 	return all
 }
 
-// strip leaves of a case that is being erased what its erasure needs, and nothing about
-// anybody.
+// strip leaves of a case that is being erased what its erasure needs, also when it is asked
+// for once more: ids of records, and who works on it. There is nothing about its holder.
 func (b *body) strip(done vault.Erased) {
 	bare := make([]caseRecord, len(b.Records))
 	for i, r := range b.Records {
 		bare[i] = caseRecord{ID: r.ID, Agency: r.Agency, Recipient: r.Recipient, Day: r.Day}
 	}
-	*b = body{Case: b.Case, Seals: b.Seals, Cells: b.Cells, Records: bare, Erasing: &done, head: b.head, was: b.was}
+	*b = body{Case: b.Case, Seals: b.Seals, Cells: b.Cells, Records: bare, Assigned: b.Assigned, Erasing: &done, head: b.head, was: b.was}
 	b.change()
 }
 

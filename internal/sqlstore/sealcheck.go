@@ -123,7 +123,7 @@ func (c *sealCheck) all(ctx context.Context) error {
 // anything else that leads to a case or is part of one.
 func (c *sealCheck) cases(ctx context.Context) error {
 	return c.oneMoment(ctx, func(h *heads) (found []string, err error) {
-		seen := &seenCases{ids: map[string]bool{}}
+		seen := &seenCases{ids: map[string]bool{}, keyless: c.loaded}
 		step, err := slotsAtOnce(ctx, h.q)
 		if err != nil {
 			return nil, err
@@ -159,6 +159,7 @@ type seenCases struct {
 	ids          map[string]bool
 	names, cells tally
 	shut         bool // of some nobody can tell what belongs to them
+	keyless      bool // a case without its key is no surprise
 }
 
 // tally is how many rows there are, and a sum that tells whether they are the same.
@@ -227,7 +228,9 @@ func (h *heads) checkBodies(ctx context.Context, all []*head, seen *seenCases) (
 		f, err := h.openFront(one.content, one.subject)
 		if err == nil {
 			seen.ids[f.caseID] = true
-			err = h.openBody(ctx, one, f.caseID)
+			if _, err = h.boxesOf(ctx, f); !errors.Is(err, vault.ErrNotFound) || !seen.keyless {
+				err = h.openBody(ctx, one, f.caseID)
+			}
 		}
 		if seen.shut = seen.shut || err != nil; err == nil {
 			ids = append(ids, f.caseID)
