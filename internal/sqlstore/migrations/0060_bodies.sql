@@ -34,6 +34,10 @@ CREATE TABLE cells (
 
 
 -- All of this stands in bodies now. The journal of erasures stays.
+DROP TABLE shut_records;
+CREATE TABLE shut_records (
+    record_id TEXT PRIMARY KEY
+);
 DROP TABLE openings;
 DROP TABLE grants;
 DROP TABLE consents;
