@@ -32,7 +32,6 @@ CREATE TABLE cells (
     box  BLOB NOT NULL
 ) WITHOUT ROWID;
 
-
 -- All of this stands in bodies now. The journal of erasures stays.
 DROP TABLE shut_records;
 CREATE TABLE shut_records (
