@@ -149,11 +149,6 @@ func TestCodeTries(t *testing.T) {
 	})
 }
 
-func isSealError(err error) bool {
-	_, is := errors.AsType[*SealError](err)
-	return is
-}
-
 // TestPaperTriesTellNothing: rows about wrong codes have one size, whoever they are about and
 // whatever came of it, nothing of who, which number or when stands in them but the day, and
 // the same rows change after a right code and a wrong one.
