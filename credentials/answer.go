@@ -63,7 +63,7 @@ func (is *Issuer) answered(ctx context.Context, by audit.Actor, id ID, shown boo
 	case about.Kind == KindCard: // it has nothing to be read
 		return Issued{}, ErrNotFound
 	}
-	if _, err := is.cfg.Cases.Open(ctx, by, about.Case, about.Sealed); err != nil {
+	if _, err := is.opened(ctx, by, about); err != nil {
 		return Issued{}, ErrNotFound // also if nobody could tell: the less is said
 	}
 	return Issued{}, ErrConflict

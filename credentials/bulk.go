@@ -19,7 +19,7 @@ type Bulk struct {
 }
 
 // bulkOf is how many records are read at a time.
-const bulkOf = 500
+const bulkOf = 10_000
 
 // WithdrawSigned withdraws everything in use that an agency signed on a day or
 // later, for whoever found that it cannot be relied on, who is by. Each record goes

@@ -151,7 +151,7 @@ func issuer(agency string) audit.Actor {
 // said reads members of a signed attestation. What was said is not over when the
 // attestation is, so that it is read as on the day on which it was signed.
 func (is *Issuer) said(ctx context.Context, by audit.Actor, d Issued, members any) error {
-	token, err := is.cfg.Cases.Open(ctx, by, d.Case, d.Sealed)
+	token, err := is.opened(ctx, by, d)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func (is *Issuer) copied(ctx context.Context, by audit.Actor, d Issued) (Copied,
 	if d.Kind == KindCard {
 		return c, nil
 	}
-	token, err := is.cfg.Cases.Open(ctx, by, d.Case, d.Sealed)
+	token, err := is.opened(ctx, by, d)
 	if err != nil {
 		return Copied{}, fmt.Errorf("copy an attestation: %w", err)
 	}

@@ -327,7 +327,7 @@ func (is *Issuer) complete(ctx context.Context, by audit.Actor, d Issued, o Orde
 	if err != nil {
 		return Attestation{}, errors.Join(fmt.Errorf("complete: %w", err), is.abandon(ctx, d))
 	}
-	d.State, d.Sealed = Active, sealed
+	d.State = Active
 	return Attestation{Issued: d, Token: token}, nil
 }
 
@@ -438,7 +438,7 @@ func (is *Issuer) repeated(ctx context.Context, by audit.Actor, key string) (*At
 	case d.Kind == KindCard:
 		return nil, ErrCodeShown
 	}
-	token, err := is.cfg.Cases.Open(ctx, by, d.Case, d.Sealed)
+	token, err := is.opened(ctx, by, d)
 	if err != nil {
 		return nil, err
 	}

@@ -343,14 +343,14 @@ func TestDecoys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoys, may := 0, w.decoys(t, 0)
+	decoys, may, caseID := 0, w.decoys(t, 0), w.cases.open(w.house)
 	for _, e := range entries {
 		if e.Decoy == real[e.Index] || e.Decoy != may.Has(e.Index) {
 			t.Error("an index is both real and decoy, or neither")
 		}
 		if e.Decoy {
 			decoys++
-			draft := credentials.Issued{ID: credentials.ID(storetest.NewID()), List: 0, Index: e.Index}
+			draft := credentials.Issued{ID: credentials.ID(storetest.NewID()), Case: caseID, List: 0, Index: e.Index}
 			if decoys < 20 {
 				wantError(t, "reserve a decoy's index", w.store.Reserve(t.Context(), draft, nil), credentials.ErrIndexTaken)
 			}
@@ -416,7 +416,7 @@ func (s *snatching) Entries(ctx context.Context, n uint16) ([]credentials.Entry,
 // does.
 func TestPublishMixesAgain(t *testing.T) {
 	w := newWorld(t)
-	mine := credentials.Issued{ID: credentials.ID(storetest.NewID()), Kind: claims.KindScreening, Index: w.decoy(t)}
+	mine := credentials.Issued{ID: credentials.ID(storetest.NewID()), Kind: claims.KindScreening, Case: w.cases.open(w.house), Index: w.decoy(t)}
 	s := &snatching{Store: w.db.Credentials(), take: func() {
 		if err := w.db.Credentials().Reserve(t.Context(), mine, nil, storetest.Entry(t, "")); err != nil {
 			t.Error(err)

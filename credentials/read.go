@@ -110,8 +110,19 @@ func (is *Issuer) open(ctx context.Context, by audit.Actor, id ID) (a Attestatio
 	if len(view.Claims(d.Kind)) == 0 {
 		return a, view, on, ErrNotFound
 	}
-	token, err := is.cfg.Cases.Open(ctx, by, d.Case, d.Sealed)
+	token, err := is.opened(ctx, by, d)
 	return Attestation{Issued: d, Token: string(token)}, view, on, err
+}
+
+// opened decrypts the signed token of an attestation.
+func (is *Issuer) opened(ctx context.Context, by audit.Actor, d Issued) (token []byte, err error) {
+	sealed := d.Sealed
+	if sealed == nil {
+		if sealed, err = is.cfg.Store.Token(ctx, d); err != nil {
+			return nil, err
+		}
+	}
+	return is.cfg.Cases.Open(ctx, by, d.Case, sealed)
 }
 
 // view is what the actor sees of a case that is open to him.

@@ -302,10 +302,14 @@ func TestAnotherAttestationInItsPlace(t *testing.T) {
 	_, all := w.stated(t)
 	by, on := w.reader(t, claims.ReaderMedical)
 	w.cases.opened = &on
-	screening, identity := all[claims.KindScreening], all[claims.KindIdentity]
+	screening := all[claims.KindScreening]
+	identity, err := w.store.Token(t.Context(), all[claims.KindIdentity].Issued)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, edit := range map[string]func(credentials.Issued) credentials.Issued{
 		"another kind":    func(d credentials.Issued) credentials.Issued { d.Kind = claims.KindIdentity; return d },
-		"another content": func(d credentials.Issued) credentials.Issued { d.Sealed = identity.Sealed; return d },
+		"another content": func(d credentials.Issued) credentials.Issued { d.Sealed = identity; return d },
 		"another agency":  func(d credentials.Issued) credentials.Issued { d.Agency = w.river.Agency; return d },
 	} {
 		if err := w.use(exchanged{w.db.Credentials(), edit}); err != nil {

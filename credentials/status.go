@@ -422,8 +422,8 @@ func (is *Issuer) abandon(ctx context.Context, d Issued) error {
 		return fmt.Errorf("abandon draft: %w", err)
 	}
 	err = is.cfg.Store.Apply(ctx, nil, []Change{{ID: d.ID, From: []State{Draft}, To: Abandoned}}, nil, entry)
-	if errors.Is(err, ErrConflict) {
-		return nil // completed or settled meanwhile
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+		return nil // completed, settled or erased meanwhile
 	}
 	return err
 }

@@ -77,8 +77,8 @@ type Issued struct {
 	// IssuedOn, ValidUntil and ReviewBy are midnights UTC. ValidUntil is the
 	// one after the last day, as exp is; ReviewBy may be zero.
 	IssuedOn, ValidUntil, ReviewBy time.Time
-	// Sealed is the signed token, encrypted to the case. Cards have none: a
-	// card exists on paper alone.
+	// Sealed is the signed token, encrypted to the case, of what is about to be stored.
+	// Then the store has it (Token). Cards have none: a card exists on paper alone.
 	Sealed []byte
 	// Receipt says what was signed, by whoever has the key: it shows later that the
 	// place of it may change. Nil where the keys are not in a process of their own.
@@ -217,7 +217,11 @@ type Store interface {
 	// The caller's own are among them.
 	Orphans(ctx context.Context) ([]Issued, error)
 
+	// What is read comes without its token.
 	Get(ctx context.Context, id ID) (Issued, error)
+	// Token returns the signed token of an attestation, encrypted to its case.
+	// ErrNotFound for what has none.
+	Token(ctx context.Context, d Issued) ([]byte, error)
 	ByCase(ctx context.Context, caseID string) ([]Issued, error)
 	// SignedSince lists what an agency issued on a day or later and that is in use or
 	// paused, in the order of the ids, from the one behind after on.

@@ -57,6 +57,9 @@ type body struct {
 	Assigned []caseAssignment `cbor:"10,keyasint,omitempty"`
 	Joined   []caseJoined     `cbor:"11,keyasint,omitempty"`
 
+	// Issued are the attestations and cards, in the order in which they were begun.
+	Issued []issuedForm `cbor:"40,keyasint,omitempty"`
+
 	head  *head
 	was   []byte // as it was read, nil for one that is new
 	fresh []freshCell
@@ -95,6 +98,9 @@ func (b *body) hints(k *sealer) (all []hint) {
 			all = append(all, k.member(lead{b.Case, r.ID}, r.ID, ofSame, string(place)))
 		}
 	}
+	for i := range b.Issued {
+		all = append(all, b.Issued[i].hints(k, b.Case)...)
+	}
 	if !b.open() {
 		return all
 	}
@@ -125,6 +131,9 @@ func (b *body) refs() (all []ref) {
 	}
 	for _, w := range b.Words {
 		all = append(all, w.Cell)
+	}
+	for i := range b.Issued {
+		all = append(all, b.Issued[i].refs()...)
 	}
 	return all
 }
@@ -372,6 +381,9 @@ func (h *heads) keyless(ctx context.Context, tx *sql.Tx, id string) (*body, erro
 		return nil, err
 	}
 	if err := h.forgetNames(ctx, tx, id); err != nil {
+		return nil, err
+	}
+	if err := h.forgetPlaces(ctx, tx, id); err != nil {
 		return nil, err
 	}
 	for n := range f.cells {

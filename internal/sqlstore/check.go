@@ -3,9 +3,12 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
+	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/mask"
+	"github.com/safeconduct/safeconduct/credentials/statuslist"
 )
 
 // Health is what Check found. Problems name what is broken, never whose it is.
@@ -19,26 +22,17 @@ type Health struct {
 	Problems []string `json:"problems"`
 }
 
-// invariants are questions whose answer must be zero: docs/operate.md, fsck.
-var invariants = []struct{ problem, query string }{
-	{"records without a status entry", `SELECT COUNT(*) FROM issued i WHERE NOT EXISTS
-		(SELECT 1 FROM status_entries e WHERE e.list = i.list AND e.list_index = i.list_index AND NOT e.decoy)`},
-	{"status entries of two records", `SELECT COUNT(*) FROM
-		(SELECT list, list_index FROM issued GROUP BY list, list_index HAVING COUNT(*) > 1) AS twice`},
-	{"real status entries without a record", `SELECT COUNT(*) FROM status_entries e WHERE NOT e.decoy AND NOT e.held AND NOT EXISTS
-		(SELECT 1 FROM issued i WHERE e.list = i.list AND e.list_index = i.list_index)`},
-	{"abandoned drafts that are not out of use", `SELECT COUNT(*) FROM issued i JOIN status_entries e
-		ON e.list = i.list AND e.list_index = i.list_index WHERE i.state IN ('abandoned', 'withdrawn') AND e.wanted_status <> 1`},
-	{"records in use that are not marked so", `SELECT COUNT(*) FROM issued i JOIN status_entries e
-		ON e.list = i.list AND e.list_index = i.list_index WHERE i.state = 'active' AND e.wanted_status <> 0`},
-	{"cards in use without an open key", `SELECT COUNT(*) FROM issued i LEFT JOIN cards c ON c.id = i.id
-		WHERE i.kind = 'card' AND i.state = 'active' AND c.open_key IS NULL`},
-	{"attestations in use without a token", `SELECT COUNT(*) FROM issued
-		WHERE kind <> 'card' AND state = 'active' AND sealed IS NULL`},
-	{"records with fewer than two log entries", `SELECT COUNT(*) FROM
-		(SELECT i.case_id AS c, COUNT(*) AS issued FROM issued i WHERE i.state <> 'abandoned' AND i.sealed IS NOT NULL GROUP BY i.case_id) AS counted
-		WHERE (SELECT COUNT(*) FROM log_entries l WHERE l.case_id = counted.c) < 2 * counted.issued`},
-}
+// What of the invariants does not hold: docs/operate.md, fsck.
+const (
+	placeless     = "records without a status entry"
+	placeOfTwo    = "status entries of two records"
+	placeOfNobody = "real status entries without a record"
+	stillInUse    = "abandoned drafts that are not out of use"
+	notInUse      = "records in use that are not marked so"
+	cardUnopened  = "cards in use without an open key"
+	tokenless     = "attestations in use without a token"
+	untold        = "records with fewer than two log entries"
+)
 
 // Misplaced tells what stands where it may not in the status lists: something real at
 // a place of a decoy, or a decoy at one of something real. What a restore holds may be
@@ -53,13 +47,17 @@ func (db *DB) Misplaced(ctx context.Context, decoys func(ctx context.Context, li
 		if err != nil {
 			return nil, err
 		}
-		places, err := list(ctx, db.read, scanPlace, selectPlaces+"WHERE list = $1 AND NOT held", number)
+		var places []placeRow
+		err = db.believed(ctx, func(h *heads) error {
+			places, err = placesOf(ctx, h, number)
+			return err
+		})
 		if err != nil {
-			return nil, fmt.Errorf("sqlstore: check: %w", classify(err))
+			return nil, fmt.Errorf("sqlstore: check: %w", err)
 		}
 		wrong := 0
 		for _, p := range places {
-			if p.Decoy != may.Has(p.Index) {
+			if !p.held && p.Decoy != may.Has(p.Index) {
 				wrong++
 			}
 		}
@@ -82,33 +80,142 @@ func (db *DB) Check(ctx context.Context) (Health, error) {
 			return err
 		}
 		h.Problems = append(h.Problems, damage...)
-		for _, count := range []struct {
-			into  *int64
-			query string
-		}{
-			{&h.Issued, "SELECT COUNT(*) FROM issued"},
-			{&h.Active, "SELECT COUNT(*) FROM issued WHERE state = 'active'"},
-			{&h.Entries, "SELECT COUNT(*) FROM status_entries WHERE NOT decoy AND NOT held"},
-			{&h.Logged, "SELECT COUNT(*) FROM log_entries"},
-			{&h.Drafts, "SELECT COUNT(*) FROM issued WHERE state = 'draft'"},
-		} {
-			if err := tx.QueryRowContext(ctx, count.query).Scan(count.into); err != nil {
-				return err
-			}
+		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM log_entries").Scan(&h.Logged); err != nil {
+			return err
 		}
-		for _, i := range invariants {
-			var n int64
-			if err := tx.QueryRowContext(ctx, i.query).Scan(&n); err != nil {
-				return err
-			}
-			if n != 0 {
-				h.Problems = append(h.Problems, fmt.Sprintf("%d %s", n, i.problem))
-			}
-		}
-		return nil
+		return db.checkIssued(ctx, tx, &h)
 	})
 	if err != nil {
 		return Health{}, fmt.Errorf("sqlstore: check: %w", err)
 	}
 	return h, nil
+}
+
+// checkIssued holds all places and all that was issued against each other, as they stand
+// in one moment. Whether they are what was written is for CheckSeals.
+func (db *DB) checkIssued(ctx context.Context, tx *sql.Tx, health *Health) error {
+	h, err := db.newHeads(tx, (*sealer).reading, true)
+	if err != nil {
+		return err
+	}
+	c := issuedCheck{Health: health, places: map[placeKey]placeRow{}, taken: map[placeKey]bool{}, shut: map[string]bool{}, wrong: map[string]int{}}
+	places, err := list(ctx, tx, h.scanPlace, selectPlaces)
+	if err != nil {
+		return c.damaged(err)
+	}
+	for _, p := range places {
+		p.box = nil
+		c.places[placeKey{p.list, p.Index}] = p
+	}
+	entries, err := list(ctx, tx, func(row scanner) (e caseEntries, err error) { return e, row.Scan(&e.caseID, &e.n) },
+		"SELECT case_id, COUNT(*) FROM log_entries WHERE case_id IS NOT NULL GROUP BY case_id")
+	if err != nil {
+		return err
+	}
+	told := make(map[string]int, len(entries))
+	for _, e := range entries {
+		told[e.caseID] = e.n
+	}
+	step, err := slotsAtOnce(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for first := int64(0); first < slots; first += step {
+		heads, err := h.rawHeads(ctx, "slot >= $1 AND slot < $2", first, first+step)
+		if err != nil {
+			return err
+		}
+		bodies, err := h.bodiesOf(ctx, heads, func(id string) { c.shut[id] = true })
+		if err != nil {
+			return c.damaged(err)
+		}
+		for _, b := range bodies {
+			c.body(b, told[b.Case])
+		}
+	}
+	c.end()
+	return nil
+}
+
+// caseEntries is how many log entries a case has.
+type caseEntries struct {
+	caseID string
+	n      int
+}
+
+// placeKey is where a place is.
+type placeKey struct {
+	list  uint16
+	index uint32
+}
+
+// issuedCheck counts what does not hold.
+type issuedCheck struct {
+	*Health
+
+	places map[placeKey]placeRow
+	taken  map[placeKey]bool
+	shut   map[string]bool // cases that nobody can open any more
+	wrong  map[string]int
+}
+
+// damaged notes what does not open.
+func (c *issuedCheck) damaged(err error) error {
+	untrue, ok := errors.AsType[*SealError](err)
+	if !ok {
+		return err
+	}
+	c.Problems = append(c.Problems, untrue.problem())
+	return nil
+}
+
+func (c *issuedCheck) body(b *body, told int) {
+	signed := 0
+	for i := range b.Issued {
+		d := &b.Issued[i]
+		state, at := d.State.state(), placeKey{d.List, d.Index}
+		c.Issued++
+		c.count(placeOfTwo, c.taken[at])
+		c.taken[at] = true
+		p, there := c.places[at]
+		c.count(placeless, !there || p.Decoy || p.of != lead{b.Case, string(d.ID)})
+		switch state {
+		case credentials.Active:
+			c.Active++
+			c.count(notInUse, there && p.WantedStatus != statuslist.Valid)
+			c.count(cardUnopened, d.Card != nil && d.Card.OpenKey == nil)
+			c.count(tokenless, d.Card == nil && d.Token == (ref{}))
+		case credentials.Withdrawn, credentials.Abandoned:
+			c.count(stillInUse, there && p.WantedStatus != statuslist.Invalid)
+		case credentials.Draft:
+			c.Drafts++
+		default:
+		}
+		if state != credentials.Abandoned && d.Token != (ref{}) {
+			signed++
+		}
+	}
+	c.count(untold, told < 2*signed)
+}
+
+// end counts the places that nothing has.
+func (c *issuedCheck) end() {
+	for at, p := range c.places {
+		if p.Decoy || p.held {
+			continue
+		}
+		c.Entries++
+		c.count(placeOfNobody, p.of != (lead{}) && !c.taken[at] && !c.shut[p.of.Case])
+	}
+	for _, problem := range []string{placeless, placeOfTwo, placeOfNobody, stillInUse, notInUse, cardUnopened, tokenless, untold} {
+		if n := c.wrong[problem]; n > 0 {
+			c.Problems = append(c.Problems, fmt.Sprintf("%d %s", n, problem))
+		}
+	}
+}
+
+func (c *issuedCheck) count(problem string, is bool) {
+	if is {
+		c.wrong[problem]++
+	}
 }

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 // Credentials is what was issued and its status: the credentials.Store.
@@ -79,62 +81,44 @@ func addList(ctx context.Context, tx *sql.Tx, h *heads) (uint16, error) {
 // Reserve writes a draft with its status index, and the log entries, and counts a
 // card.
 func (c *Credentials) Reserve(ctx context.Context, d credentials.Issued, limits []credentials.Limit, entries ...audit.Entry) error {
-	return c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+	err := c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		of, err := h.caseOf(ctx, d.Case)
+		if err == nil && !of.open() {
+			err = credentials.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
 		if d.Kind == credentials.KindCard {
 			if err := countCard(ctx, tx, h, d.Agency, d.IssuedOn, limits); err != nil {
 				return err
 			}
 		}
-		if err := takeIndex(ctx, tx, h, c.capacity, d.List, d.Index); err != nil {
+		if err := takeIndex(ctx, tx, h, c.capacity, d); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx,
-			`INSERT INTO issued (id, kind, case_id, agency_id, about, replaces, state, list, list_index, digest,
-				issued_day, until_day, review_day, matched, request, owner)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-			d.ID, d.Kind, d.Case, d.Agency, d.About, d.Replaces, credentials.Draft, d.List, d.Index, d.Digest[:],
-			toDay(d.IssuedOn), toDay(d.ValidUntil), dayOrNone(d.ReviewBy), d.Matched,
-			sql.NullString{String: d.RequestKey, Valid: d.RequestKey != ""}, c.db.me.id)
-		if isTaken(err) {
-			return credentials.ErrKeyUsed
-		}
-		if err != nil {
-			return fmt.Errorf("sqlstore: reserve: %w", err)
-		}
-		if f := d.Card; f != nil {
-			_, err := tx.ExecContext(ctx,
-				"INSERT INTO cards (id, epoch, number, handle, nationality, holder, contact) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-				d.ID, f.Epoch, f.Number[:], f.Handle[:], f.Nationality[:], f.Holder[:], f.Contact)
-			if isTaken(err) {
-				return credentials.ErrIndexTaken // the same number was drawn before: draw again
-			}
-			if err != nil {
-				return fmt.Errorf("sqlstore: reserve card: %w", err)
-			}
-		}
-		of, err := h.of(ctx, ofCase(d.Case))
-		if err != nil {
+		of.Issued = append(of.Issued, formOf(d))
+		of.change()
+		if err := addDraft(ctx, tx, h, lead{d.Case, string(d.ID)}, c.db.me.id); err != nil {
 			return err
 		}
-		of.put(h.issued(reserved(d)))
 		return c.db.appendEntries(ctx, tx, h, entries...)
 	})
-}
-
-// reserved is a draft as Reserve writes it.
-func reserved(d credentials.Issued) credentials.Issued {
-	d.State, d.Sealed, d.Receipt, d.ChangeKey = credentials.Draft, nil, nil, ""
-	if d.Card != nil {
-		d.Card = &credentials.CardFacts{Epoch: d.Card.Epoch, Number: d.Card.Number, Handle: d.Card.Handle, Nationality: d.Card.Nationality, Holder: d.Card.Holder, Contact: d.Card.Contact}
+	switch {
+	case hasSuch(err, ledRequest):
+		return credentials.ErrKeyUsed
+	case hasSuch(err, ledNumber), hasSuch(err, ledHandle):
+		return credentials.ErrIndexTaken // the same number was drawn before: draw again
+	default:
+		return err
 	}
-	return d
 }
 
 // takeIndex gives an index away, for ever. A list that reaches its capacity
 // closes with this entry; from half of it on the next list is open too, so that
 // packs hold that one before its first entry is given out.
-func takeIndex(ctx context.Context, tx *sql.Tx, h *heads, capacity int, list uint16, index uint32) error {
-	var used, others int
+func takeIndex(ctx context.Context, tx *sql.Tx, h *heads, capacity int, d credentials.Issued) error {
+	list, used, others := d.List, 0, 0
 	err := tx.QueryRowContext(ctx,
 		`UPDATE status_lists SET used = used + 1 WHERE number = $1 AND NOT closed
 		RETURNING used, (SELECT COUNT(*) FROM status_lists WHERE NOT closed AND number <> $1)`, list).Scan(&used, &others)
@@ -154,20 +138,7 @@ func takeIndex(ctx context.Context, tx *sql.Tx, h *heads, capacity int, list uin
 			return fmt.Errorf("sqlstore: open status list: %w", err)
 		}
 	}
-	_, err = tx.ExecContext(ctx,
-		`INSERT INTO status_entries (list, list_index, decoy, wanted_status, published_status, wanted_answer, published_answer, waiting)
-		VALUES ($1, $2, $3, 0, 0, 0, 0, 0)`, list, index, false)
-	if isTaken(err) {
-		return credentials.ErrIndexTaken
-	}
-	if err != nil {
-		return fmt.Errorf("sqlstore: take status index: %w", err)
-	}
-	of, err := h.of(ctx, ofBlock(list, index))
-	if err == nil {
-		of.put(h.place(placeRow{list: list, Entry: credentials.Entry{Index: index}}))
-	}
-	return err
+	return addPlace(ctx, tx, h, placeRow{list: list, Entry: credentials.Entry{Index: d.Index}, of: lead{d.Case, string(d.ID)}})
 }
 
 const selectLists = "SELECT number, closed, frozen, status, answers FROM status_lists "
@@ -201,36 +172,32 @@ func changeList(ctx context.Context, tx *sql.Tx, h *heads, number uint16, change
 // Complete turns a draft into an active record.
 func (c *Credentials) Complete(ctx context.Context, done credentials.Completion, entries ...audit.Entry) error {
 	return c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
-		if err := unchanged(ctx, tx, h, done.Seen); err != nil {
+		if err := unchanged(ctx, h, done.Seen); err != nil {
 			return err
 		}
-		d, err := issuedIn(ctx, tx, h, done.ID)
-		if errors.Is(err, credentials.ErrNotFound) || err == nil && d.State != credentials.Draft {
+		of, d, err := issuedIn(ctx, h, done.ID)
+		switch {
+		case errors.Is(err, credentials.ErrNotFound):
+			return credentials.ErrSettled
+		case err != nil:
+			return err
+		case d.State.state() != credentials.Draft:
 			return credentials.ErrSettled
 		}
-		if err != nil {
+		if err := forgetDraft(ctx, tx, h, done.ID); err != nil {
 			return err
 		}
-		next := d
-		next.State, next.Sealed, next.Receipt = credentials.Active, done.Sealed, done.Receipt
-		_, err = tx.ExecContext(ctx, "UPDATE issued SET state = $1, sealed = $2, receipt = $3 WHERE id = $4", next.State, next.Sealed, next.Receipt, next.ID)
-		if err != nil {
-			return fmt.Errorf("sqlstore: complete: %w", err)
+		d.State, d.Receipt = stateOf(credentials.Active), done.Receipt
+		if done.Sealed != nil {
+			d.Token = of.keep(tokenLeast, done.Sealed)
 		}
 		if done.OpenKey != nil {
 			if d.Card == nil {
 				return credentials.ErrConflict
 			}
-			facts := *d.Card
-			facts.OpenKey, facts.Salt = done.OpenKey, done.Salt
-			next.Card = &facts
-			if _, err := tx.ExecContext(ctx, "UPDATE cards SET open_key = $1, salt = $2 WHERE id = $3", done.OpenKey, done.Salt, done.ID); err != nil {
-				return fmt.Errorf("sqlstore: complete card: %w", err)
-			}
+			d.Card.OpenKey, d.Card.Salt = done.OpenKey, done.Salt
 		}
-		if err := replaceIssued(ctx, h, d, next); err != nil {
-			return err
-		}
+		of.change()
 		if err := applyChanges(ctx, tx, h, done.Changes, done.Answers); err != nil {
 			return err
 		}
@@ -238,23 +205,10 @@ func (c *Credentials) Complete(ctx context.Context, done credentials.Completion,
 	})
 }
 
-// replaceIssued puts the seal of a record as it is now in the place of the old one.
-func replaceIssued(ctx context.Context, h *heads, old, now credentials.Issued) error {
-	of, err := h.of(ctx, ofCase(old.Case))
-	if err != nil {
-		return err
-	}
-	if err := of.take(h.issued(old), string(old.ID)); err != nil {
-		return err
-	}
-	of.put(h.issued(now))
-	return nil
-}
-
 // Apply makes status changes and answers.
 func (c *Credentials) Apply(ctx context.Context, seen *credentials.Seen, changes []credentials.Change, answers []credentials.Answer, entries ...audit.Entry) error {
 	return c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
-		if err := unchanged(ctx, tx, h, seen); err != nil {
+		if err := unchanged(ctx, h, seen); err != nil {
 			return err
 		}
 		if err := applyChanges(ctx, tx, h, changes, answers); err != nil {
@@ -267,21 +221,15 @@ func (c *Credentials) Apply(ctx context.Context, seen *credentials.Seen, changes
 // Contest writes why an answer is contested, or that it is not any more.
 func (c *Credentials) Contest(ctx context.Context, seen *credentials.Seen, id credentials.ID, why credentials.Objection, answers []credentials.Answer, entries ...audit.Entry) error {
 	return c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
-		if err := unchanged(ctx, tx, h, seen); err != nil {
+		if err := unchanged(ctx, h, seen); err != nil {
 			return err
 		}
-		d, err := issuedIn(ctx, tx, h, id)
+		of, d, err := issuedIn(ctx, h, id)
 		if err != nil {
 			return err
 		}
-		next := d
-		next.Contested = why
-		if _, err := tx.ExecContext(ctx, "UPDATE issued SET contested = $1 WHERE id = $2", string(why), id); err != nil {
-			return fmt.Errorf("sqlstore: contest: %w", err)
-		}
-		if err := replaceIssued(ctx, h, d, next); err != nil {
-			return err
-		}
+		d.Contested = string(why)
+		of.change()
 		if err := applyChanges(ctx, tx, h, nil, answers); err != nil {
 			return err
 		}
@@ -290,15 +238,15 @@ func (c *Credentials) Contest(ctx context.Context, seen *credentials.Seen, id cr
 }
 
 // unchanged checks that a case stands as somebody saw it.
-func unchanged(ctx context.Context, tx *sql.Tx, h *heads, seen *credentials.Seen) error {
+func unchanged(ctx context.Context, h *heads, seen *credentials.Seen) error {
 	if seen == nil {
 		return nil
 	}
-	related, err := issuedOf(ctx, tx, h, seen.Case)
+	of, err := h.caseOf(ctx, seen.Case)
 	if err != nil {
 		return err
 	}
-	if *credentials.See(seen.Case, related) != *seen {
+	if *credentials.See(seen.Case, of.issued()) != *seen {
 		return credentials.ErrChanged
 	}
 	return nil
@@ -311,11 +259,11 @@ func applyChanges(ctx context.Context, tx *sql.Tx, h *heads, changes []credentia
 		}
 	}
 	for _, a := range answers {
-		d, err := issuedIn(ctx, tx, h, a.ID)
+		_, d, err := issuedIn(ctx, h, a.ID)
 		if err != nil {
 			return err
 		}
-		if err := want(ctx, tx, h, d, func(p *placeRow) { p.WantedAnswer, p.reply = a.Value, string(a.Reply) }); err != nil {
+		if err := want(ctx, tx, h, d.List, d.Index, func(p *placeRow) { p.WantedAnswer, p.reply = a.Value, string(a.Reply) }); err != nil {
 			return err
 		}
 	}
@@ -323,38 +271,39 @@ func applyChanges(ctx context.Context, tx *sql.Tx, h *heads, changes []credentia
 }
 
 func applyChange(ctx context.Context, tx *sql.Tx, h *heads, ch credentials.Change) error {
-	d, err := issuedIn(ctx, tx, h, ch.ID)
+	of, d, err := issuedIn(ctx, h, ch.ID)
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(ch.From, d.State) {
+	was := d.State.state()
+	if !slices.Contains(ch.From, was) {
 		return credentials.ErrConflict
 	}
-	if d.State == ch.To {
+	if was == ch.To {
 		return nil // only that it still is was asked
 	}
-	next := d
-	next.State, next.ChangeKey = ch.To, ch.RequestKey
+	d.State, d.Change, d.Agreed = stateOf(ch.To), compact(ch.RequestKey), ref{}
 	if ch.To == credentials.Abandoned {
 		// It gives its request key back, so that the caller's next try is a new one.
-		next.RequestKey = ""
+		d.Request = ""
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE issued SET state = $1, request = $2, changed = $3 WHERE id = $4",
-		next.State, optional(next.RequestKey), optional(next.ChangeKey), next.ID)
-	if err != nil {
-		return fmt.Errorf("sqlstore: write state: %w", err)
-	}
-	if err := replaceIssued(ctx, h, d, next); err != nil {
-		return err
+	if was == credentials.Draft {
+		if err := forgetDraft(ctx, tx, h, ch.ID); err != nil {
+			return err
+		}
 	}
 	agreed, err := encodeAgreed(ch.Agreed)
 	if err != nil {
 		return err
 	}
-	return want(ctx, tx, h, next, func(p *placeRow) { p.WantedStatus, p.agreed = credentials.StatusOf(next.State), agreed })
+	if agreed != nil {
+		d.Agreed = of.keep(agreedLeast, agreed)
+	}
+	of.change()
+	return want(ctx, tx, h, d.List, d.Index, func(p *placeRow) { p.WantedStatus = credentials.StatusOf(ch.To) })
 }
 
-// agreed is what people agreed to, as it is kept with a place.
+// agreed is what people agreed to, as a cell of a case has it.
 type agreed struct {
 	Act    []byte           `json:"act"`
 	Proofs []approval.Proof `json:"proofs"`
@@ -372,300 +321,200 @@ func encodeAgreed(a *credentials.Approval) ([]byte, error) {
 	return json.Marshal(agreed{act, a.Proofs})
 }
 
-const selectPlaces = `SELECT list, list_index, decoy, wanted_status, published_status, wanted_answer, published_answer, waiting, held, reply, agreed
-	FROM status_entries `
-
-func scanPlace(row scanner) (p placeRow, err error) {
-	err = row.Scan(&p.list, &p.Index, &p.Decoy, &p.WantedStatus, &p.PublishedStatus, &p.WantedAnswer, &p.PublishedAnswer, &p.waiting, &p.held, &p.reply, &p.agreed)
-	return p, err
-}
-
-// want changes what is wanted of a record's place in its status list. A place that
-// changes stands at the end of the queue for publication; one that stands there
-// already keeps its turn.
-func want(ctx context.Context, tx *sql.Tx, h *heads, d credentials.Issued, change func(*placeRow)) error {
-	return changePlace(ctx, tx, h, d.List, d.Index, func(p *placeRow) error {
-		if p.WantedStatus == p.PublishedStatus && p.WantedAnswer == p.PublishedAnswer {
-			if err := tx.QueryRowContext(ctx, "SELECT COALESCE(MAX(waiting), 0) + 1 FROM status_entries").Scan(&p.waiting); err != nil {
-				return fmt.Errorf("sqlstore: write status: %w", err)
-			}
-		}
-		change(p)
-		return nil
+// issued is everything that was issued in a case, in the order of issue days.
+func (b *body) issued() []credentials.Issued {
+	all := make([]credentials.Issued, len(b.Issued))
+	for i := range b.Issued {
+		all[i] = b.Issued[i].issued(b.Case)
+	}
+	slices.SortFunc(all, func(x, y credentials.Issued) int {
+		return cmp.Or(x.IssuedOn.Compare(y.IssuedOn), cmp.Compare(x.ID, y.ID))
 	})
+	return all
 }
 
-// changePlace changes a place in a status list. credentials.ErrNotFound if nothing
-// ever had it.
-func changePlace(ctx context.Context, tx *sql.Tx, h *heads, list uint16, index uint32, change func(*placeRow) error) error {
-	p, err := scanPlace(tx.QueryRowContext(ctx, selectPlaces+"WHERE list = $1 AND list_index = $2", list, index))
-	if errors.Is(err, sql.ErrNoRows) {
-		return credentials.ErrNotFound
+// issuedBy finds what has an id among what was issued in a case.
+func (b *body) issuedBy(id credentials.ID) *issuedForm {
+	i := slices.IndexFunc(b.Issued, func(d issuedForm) bool { return d.ID == compact(id) })
+	if i < 0 {
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("sqlstore: read status: %w", err)
-	}
-	of, err := h.of(ctx, ofBlock(list, index))
-	if err != nil {
-		return err
-	}
-	if err := of.take(h.place(p), p.id()); err != nil {
-		return err
-	}
-	if err := change(&p); err != nil {
-		return err
-	}
-	of.put(h.place(p))
-	_, err = tx.ExecContext(ctx, `UPDATE status_entries SET wanted_status = $1, published_status = $2, wanted_answer = $3, published_answer = $4, waiting = $5,
-		reply = $6, agreed = $7 WHERE list = $8 AND list_index = $9`,
-		p.WantedStatus, p.PublishedStatus, p.WantedAnswer, p.PublishedAnswer, p.waiting, p.reply, p.agreed, list, index)
-	if err != nil {
-		return fmt.Errorf("sqlstore: write status: %w", err)
-	}
-	return nil
+	return &b.Issued[i]
 }
 
-const issuedColumns = `i.id, i.kind, i.case_id, i.agency_id, i.about, i.replaces, i.state, i.list, i.list_index, i.digest,
-	i.issued_day, i.until_day, i.review_day, i.matched, i.sealed, i.request,
-	i.changed, i.receipt, i.contested, c.epoch, c.number, c.handle, c.nationality, c.open_key, c.salt, c.holder, c.contact
-	FROM issued i LEFT JOIN cards c ON c.id = i.id`
+// issuedIn finds one record: in the cases that are read already, or where its name leads.
+func issuedIn(ctx context.Context, h *heads, id credentials.ID) (*body, *issuedForm, error) {
+	for _, one := range h.found {
+		if one.body == nil {
+			continue
+		}
+		if d := one.body.issuedBy(id); d != nil {
+			return one.body, d, nil
+		}
+	}
+	return issuedAt(ctx, h, ledIssued, string(id))
+}
+
+// issuedAt finds one record where a name leads. ErrNotFound where none does, or where
+// there is no such record any more: the body of the case says what there is.
+func issuedAt(ctx context.Context, h *heads, of string, part string) (*body, *issuedForm, error) {
+	to, found, err := h.the(ctx, of, part)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !found {
+		// The body of no case is looked for as that of a case would be.
+		return nil, nil, h.absent(ctx, ofCase(part), credentials.ErrNotFound)
+	}
+	b, err := h.caseOf(ctx, to.Case)
+	if errors.Is(err, vault.ErrNotFound) {
+		return nil, nil, credentials.ErrNotFound
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	d := b.issuedBy(credentials.ID(to.ID))
+	if d == nil {
+		return nil, nil, credentials.ErrNotFound
+	}
+	return b, d, nil
+}
 
 // Get returns one record.
 func (c *Credentials) Get(ctx context.Context, id credentials.ID) (credentials.Issued, error) {
-	return c.named(ctx, "WHERE i.id = $1", id)
+	return c.led(ctx, ledIssued, string(id), func(d *issuedForm) bool { return d.ID == compact(id) })
 }
 
 // ByRequestKey returns the record that a request made.
 func (c *Credentials) ByRequestKey(ctx context.Context, key string) (credentials.Issued, error) {
-	return c.one(ctx, "WHERE i.request = $1", key)
+	return c.led(ctx, ledRequest, key, func(d *issuedForm) bool { return key != "" && d.Request == compact(key) })
 }
 
 // ByHandle returns the card with a keyed hash of its case handle.
 func (c *Credentials) ByHandle(ctx context.Context, handle [16]byte) (credentials.Issued, error) {
-	return c.named(ctx, "WHERE c.handle = $1", handle[:])
+	return c.led(ctx, ledHandle, string(handle[:]), func(d *issuedForm) bool { return d.Card != nil && d.Card.Handle == handle })
 }
 
 // ByNumber returns the card with a keyed hash of its printed number.
 func (c *Credentials) ByNumber(ctx context.Context, number [16]byte) (credentials.Issued, error) {
-	return c.named(ctx, "WHERE c.number = $1", number[:])
+	return c.led(ctx, ledNumber, string(number[:]), func(d *issuedForm) bool { return d.Card != nil && d.Card.Number == number })
 }
 
-// ByCase lists everything issued in a case, in the order of issue days.
-func (c *Credentials) ByCase(ctx context.Context, caseID string) (found []credentials.Issued, err error) {
+// led finds a record by its name, and looks whether it is the one that was asked for.
+// Whoever names it learns nothing from how long it takes.
+func (c *Credentials) led(ctx context.Context, of, part string, is func(*issuedForm) bool) (one credentials.Issued, err error) {
 	err = c.db.believed(ctx, func(h *heads) error {
-		found, err = issuedOf(ctx, h.q, h, caseID)
-		return err
-	})
-	return found, err
-}
-
-// issuedOf reads everything issued in a case, none of it missing.
-func issuedOf(ctx context.Context, q querier, h *heads, caseID string) ([]credentials.Issued, error) {
-	found, err := issuedWhere(ctx, q, h, "WHERE i.case_id = $1 ORDER BY i.issued_day, i.id", caseID)
-	if err != nil {
-		return nil, err
-	}
-	of, err := h.of(ctx, ofCase(caseID))
-	if err == nil && of.count(sealedIssued) != len(found) {
-		err = &SealError{"rows of issued of case", caseID}
-	}
-	return found, err
-}
-
-// issuedIn reads one record.
-func issuedIn(ctx context.Context, q querier, h *heads, id credentials.ID) (credentials.Issued, error) {
-	found, err := issuedWhere(ctx, q, h, "WHERE i.id = $1", id)
-	switch {
-	case err != nil:
-		return credentials.Issued{}, err
-	case len(found) != 1:
-		return credentials.Issued{}, credentials.ErrNotFound
-	default:
-		return found[0], nil
-	}
-}
-
-// issuedWhere reads records and holds each against its case.
-func issuedWhere(ctx context.Context, q querier, h *heads, where string, args ...any) ([]credentials.Issued, error) {
-	rows, err := q.QueryContext(ctx, "SELECT "+issuedColumns+" "+where, args...)
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: read issued: %w", classify(err))
-	}
-	var found []credentials.Issued
-	if err := each(rows, func() error {
-		d, err := scanIssued(rows)
-		found = append(found, d)
-		return err
-	}); err != nil {
-		return nil, fmt.Errorf("sqlstore: read issued: %w", classify(err))
-	}
-	for _, d := range found {
-		of, err := h.of(ctx, ofCase(d.Case))
-		if err != nil {
-			return nil, err
-		}
-		if !of.has(h.issued(d)) {
-			return nil, &SealError{sealedIssued.String(), string(d.ID)}
-		}
-	}
-	return found, nil
-}
-
-// SignedSince lists what an agency issued since a day and that is not out of use.
-func (c *Credentials) SignedSince(ctx context.Context, agency string, day time.Time, after credentials.ID, limit int) ([]credentials.Issued, error) {
-	return c.many(ctx, `WHERE i.agency_id = $1 AND i.issued_day >= $2 AND i.state IN ('active', 'paused') AND i.id > $3
-		ORDER BY i.id LIMIT $4`, agency, toDay(day), string(after), limit)
-}
-
-// Confirming lists the replies of an agency that confirm somebody's identity and
-// are in use.
-func (c *Credentials) Confirming(ctx context.Context, agency string) ([]credentials.Issued, error) {
-	return c.many(ctx, "WHERE i.agency_id = $1 AND i.matched AND i.state = 'active' ORDER BY i.case_id, i.id", agency)
-}
-
-// Over lists the replies in use that are over on a day, and that cards in use are wanted
-// to be confirmed by.
-func (c *Credentials) Over(ctx context.Context, day time.Time) ([]credentials.Issued, error) {
-	return c.many(ctx, `WHERE i.matched AND i.state = 'active' AND i.until_day <= $1 AND i.id IN (
-		SELECT reply FROM status_entries WHERE wanted_answer <> $2 AND wanted_status IN ($3, $4)) ORDER BY i.case_id, i.id`,
-		toDay(day), credentials.AnswerNone, statuslist.Valid, statuslist.Suspended)
-}
-
-// Drafts lists what was reserved and neither completed nor abandoned.
-func (c *Credentials) Drafts(ctx context.Context) ([]credentials.Issued, error) {
-	return c.many(ctx, "WHERE i.state = $1 ORDER BY i.id", credentials.Draft)
-}
-
-// Orphans lists the drafts that no other process is about to complete: those of
-// expired processes, and this one's own. The draft of an older release
-// has no owner and counts as nobody's.
-func (c *Credentials) Orphans(ctx context.Context) ([]credentials.Issued, error) {
-	expired := ""
-	if c.db.mayExpireOthers() {
-		expired = " OR i.owner IS NULL OR " + c.db.expired("i.owner")
-	}
-	return c.many(ctx, "WHERE i.state = 'draft' AND (i.owner = $1"+expired+") ORDER BY i.id", c.db.me.id)
-}
-
-// named is one for what a stranger may name, who learns nothing from how long it takes.
-func (c *Credentials) named(ctx context.Context, where string, arg any) (one credentials.Issued, err error) {
-	err = c.db.believed(ctx, func(h *heads) error {
-		found, err := issuedWhere(ctx, h.q, h, where, arg)
+		b, d, err := issuedAt(ctx, h, of, part)
 		switch {
 		case err != nil:
 			return err
-		case len(found) != 1:
-			return h.absent(ctx, ofCase(""), credentials.ErrNotFound)
+		case !is(d):
+			return credentials.ErrNotFound
 		default:
-			one = found[0]
+			one = d.issued(b.Case)
 			return nil
 		}
 	})
 	return one, err
 }
 
-func (c *Credentials) one(ctx context.Context, where string, arg any) (credentials.Issued, error) {
-	found, err := c.many(ctx, where, arg)
-	switch {
-	case err != nil:
-		return credentials.Issued{}, err
-	case len(found) != 1:
-		return credentials.Issued{}, credentials.ErrNotFound
-	default:
-		return found[0], nil
-	}
-}
-
-func (c *Credentials) many(ctx context.Context, where string, args ...any) (found []credentials.Issued, err error) {
+// ByCase lists everything issued in a case, in the order of issue days.
+func (c *Credentials) ByCase(ctx context.Context, caseID string) (found []credentials.Issued, err error) {
 	err = c.db.believed(ctx, func(h *heads) error {
-		found, err = issuedWhere(ctx, h.q, h, where, args...)
+		b, err := h.caseOf(ctx, caseID)
+		if err == nil {
+			found = b.issued()
+		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
+	return found, err
 }
 
-func scanIssued(rows scanner) (credentials.Issued, error) {
-	var d credentials.Issued
-	var digest, number, handle, nationality, openKey, salt, holder []byte
-	var issued, until, review int64
-	var request, changed sql.NullString
-	var epoch sql.NullInt64
-	var contact sql.NullBool
-	err := rows.Scan(&d.ID, &d.Kind, &d.Case, &d.Agency, &d.About, &d.Replaces, &d.State, &d.List, &d.Index, &digest,
-		&issued, &until, &review, &d.Matched, &d.Sealed, &request,
-		&changed, &d.Receipt, &d.Contested, &epoch, &number, &handle, &nationality, &openKey, &salt, &holder, &contact)
-	if err != nil {
-		return credentials.Issued{}, err
-	}
-	if len(digest) != len(d.Digest) {
-		return credentials.Issued{}, errors.New("a stored digest has another length")
-	}
-	d.Digest = [32]byte(digest)
-	d.IssuedOn, d.ValidUntil, d.RequestKey = fromDay(issued), fromDay(until), request.String
-	d.ChangeKey = changed.String
-	if review != 0 {
-		d.ReviewBy = fromDay(review)
-	}
-	if epoch.Valid {
-		if len(number) != 16 || len(handle) != 16 || len(nationality) != 16 {
-			return credentials.Issued{}, errors.New("a stored keyed hash has another length")
-		}
-		d.Card = &credentials.CardFacts{
-			Epoch:  uint32(epoch.Int64), //nolint:gosec // written from a uint32
-			Number: [16]byte(number), Handle: [16]byte(handle),
-			Nationality: [16]byte(nationality), OpenKey: openKey, Salt: salt, Contact: contact.Bool,
-		}
-		if len(holder) == 16 {
-			d.Card.Holder = [16]byte(holder)
-		}
-	}
-	return d, nil
-}
-
-func dayOrNone(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return toDay(t)
-}
-
-// Entries lists every entry of a list in the order of waiting. Each of them, and
-// that none is missing, is held against the heads of the list.
-func (c *Credentials) Entries(ctx context.Context, number uint16) (entries []credentials.Entry, err error) {
+// Token returns the signed token of an attestation.
+func (c *Credentials) Token(ctx context.Context, d credentials.Issued) (token []byte, err error) {
 	err = c.db.believed(ctx, func(h *heads) error {
-		entries = nil
-		blocks, err := h.ofList(ctx, number)
+		b, err := h.caseOf(ctx, d.Case)
 		if err != nil {
 			return err
 		}
-		sealed := map[seal]bool{}
-		for _, b := range blocks {
-			for s := range slices.Chunk(b.seals, sealSize) {
-				sealed[seal(s)] = true
-			}
+		f := b.issuedBy(d.ID)
+		if f == nil || f.Token == (ref{}) {
+			return credentials.ErrNotFound
 		}
-		places, err := list(ctx, h.q, scanPlace, selectPlaces+"WHERE list = $1 ORDER BY waiting, list_index", number)
-		if err != nil {
-			return fmt.Errorf("sqlstore: read status list: %w", classify(err))
-		}
-		for _, p := range places {
-			if !sealed[h.place(p)] {
-				return &SealError{sealedPlace.String(), p.id()}
-			}
-			entries = append(entries, p.Entry)
-		}
-		if len(places) != len(sealed) {
-			return &SealError{"rows of status_entries of list", strconv.Itoa(int(number))}
-		}
-		return nil
+		token, err = h.cell(ctx, b, f.Token)
+		return err
 	})
-	if err != nil {
-		return nil, err
+	return token, err
+}
+
+// SignedSince lists what an agency issued since a day and that is not out of use.
+func (c *Credentials) SignedSince(ctx context.Context, agency string, day time.Time, after credentials.ID, limit int) ([]credentials.Issued, error) {
+	found, err := c.among(ctx, func(d *issuedForm) bool {
+		state := d.State.state()
+		return d.Agency == compact(agency) && d.Issued >= toDay(day) && (state == credentials.Active || state == credentials.Paused) && credentials.ID(d.ID) > after
+	})
+	slices.SortFunc(found, func(x, y credentials.Issued) int { return cmp.Compare(x.ID, y.ID) })
+	return found[:min(len(found), limit)], err
+}
+
+// Confirming lists the replies of an agency that confirm somebody's identity and
+// are in use.
+func (c *Credentials) Confirming(ctx context.Context, agency string) ([]credentials.Issued, error) {
+	return c.among(ctx, func(d *issuedForm) bool { return d.Agency == compact(agency) && d.confirms() })
+}
+
+// confirms tells whether it is a reply in use that confirms somebody's identity.
+func (f *issuedForm) confirms() bool { return f.Matched && f.State.state() == credentials.Active }
+
+// Over lists the replies in use that are over on a day, and that cards in use are wanted
+// to be confirmed by.
+func (c *Credentials) Over(ctx context.Context, day time.Time) ([]credentials.Issued, error) {
+	return walk(ctx, c.db, func(h *heads, b *body) (found []credentials.Issued, err error) {
+		for i := range b.Issued {
+			d := &b.Issued[i]
+			if !d.confirms() || d.Until > toDay(day) {
+				continue
+			}
+			is, err := b.confirmedBy(ctx, h, string(d.ID))
+			if err != nil {
+				return nil, err
+			}
+			if is {
+				found = append(found, d.issued(b.Case))
+			}
+		}
+		return found, nil
+	})
+}
+
+// confirmedBy tells whether a card in use of a case is wanted to be confirmed by a reply.
+func (b *body) confirmedBy(ctx context.Context, h *heads, reply string) (bool, error) {
+	for i := range b.Issued {
+		d := &b.Issued[i]
+		if d.Card == nil {
+			continue
+		}
+		p, err := placeAt(ctx, h, d.List, d.Index)
+		if err != nil {
+			return false, err
+		}
+		if p.reply == reply && p.WantedAnswer != credentials.AnswerNone && (p.WantedStatus == statuslist.Valid || p.WantedStatus == statuslist.Suspended) {
+			return true, nil
+		}
 	}
-	return entries, nil
+	return false, nil
+}
+
+// among lists what was issued in any case and is such.
+func (c *Credentials) among(ctx context.Context, such func(*issuedForm) bool) ([]credentials.Issued, error) {
+	return walk(ctx, c.db, func(_ *heads, b *body) (found []credentials.Issued, err error) {
+		for i := range b.Issued {
+			if d := &b.Issued[i]; such(d) {
+				found = append(found, d.issued(b.Case))
+			}
+		}
+		return found, nil
+	})
 }
 
 // Evidence returns what shows that places of a list may change.
@@ -697,51 +546,41 @@ func (c *Credentials) Wanted(ctx context.Context, card credentials.Issued) (a cr
 	return a, err
 }
 
-// placeAt reads a place, and believes it. credentials.ErrNotFound if nothing ever had it.
-func placeAt(ctx context.Context, h *heads, list uint16, index uint32) (placeRow, error) {
-	p, err := scanPlace(h.q.QueryRowContext(ctx, selectPlaces+"WHERE list = $1 AND list_index = $2", list, index))
-	if errors.Is(err, sql.ErrNoRows) {
-		return placeRow{}, credentials.ErrNotFound
-	}
-	if err != nil {
-		return placeRow{}, fmt.Errorf("sqlstore: read status: %w", classify(err))
-	}
-	of, err := h.of(ctx, ofBlock(list, index))
-	if err != nil {
-		return placeRow{}, err
-	}
-	if !of.has(h.place(p)) {
-		return placeRow{}, &SealError{sealedPlace.String(), p.id()}
-	}
-	return p, nil
-}
-
 func evidence(ctx context.Context, h *heads, list uint16, index uint32) (one approval.Change, err error) {
 	one.List, one.Index = list, index
 	p, err := placeAt(ctx, h, list, index)
+	if err != nil || p.of == (lead{}) {
+		return one, err
+	}
+	b, err := h.caseOf(ctx, p.of.Case)
 	if err != nil {
 		return one, err
 	}
-	stands, err := issuedWhere(ctx, h.q, h, "WHERE i.list = $1 AND i.list_index = $2", list, index)
-	if err != nil {
-		return one, err
+	d := b.issuedBy(credentials.ID(p.of.ID))
+	if d == nil || d.List != list || d.Index != index {
+		return one, &SealError{sealedPlace.String(), p.id()}
 	}
-	for _, d := range stands {
-		one.Card = d.Receipt
-	}
-	if len(p.agreed) > 0 {
+	one.Card = d.Receipt
+	if d.Agreed != (ref{}) {
+		text, err := h.cell(ctx, b, d.Agreed)
+		if err != nil {
+			return one, err
+		}
 		var a agreed
-		if err := json.Unmarshal(p.agreed, &a); err != nil {
-			return one, &SealError{sealedPlace.String(), p.id()}
+		if err := json.Unmarshal(text, &a); err != nil {
+			return one, &SealError{"cells", string(d.ID)}
 		}
 		one.Act, one.Proofs = a.Act, a.Proofs
 	}
 	if p.reply == "" {
 		return one, nil
 	}
-	reply, err := issuedIn(ctx, h.q, h, credentials.ID(p.reply))
+	reply := b.issuedBy(credentials.ID(p.reply))
+	if reply == nil {
+		return one, credentials.ErrNotFound
+	}
 	one.Reply = reply.Receipt
-	return one, err
+	return one, nil
 }
 
 // Append adds log entries.
@@ -793,21 +632,7 @@ func publishEntry(ctx context.Context, tx *sql.Tx, h *heads, list uint16, e cred
 	if !errors.Is(err, credentials.ErrNotFound) || !e.Decoy {
 		return err
 	}
-	_, err = tx.ExecContext(ctx,
-		`INSERT INTO status_entries (list, list_index, decoy, wanted_status, published_status, wanted_answer, published_answer, waiting)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0)`,
-		list, e.Index, true, e.WantedStatus, e.PublishedStatus, e.WantedAnswer, e.PublishedAnswer)
-	if isTaken(err) {
-		return credentials.ErrIndexTaken
-	}
-	if err != nil {
-		return fmt.Errorf("sqlstore: add a decoy: %w", err)
-	}
-	of, err := h.of(ctx, ofBlock(list, e.Index))
-	if err == nil {
-		of.put(h.place(placeRow{list: list, Entry: e}))
-	}
-	return err
+	return addPlace(ctx, tx, h, placeRow{list: list, Entry: e})
 }
 
 // lists reads status lists and holds each against the head of all.
@@ -870,73 +695,38 @@ func (c *Credentials) Tokens(ctx context.Context, list uint16) (status, answers 
 	return l.status, l.answers, err
 }
 
-// forgetIssued removes what a case's records say, and keeps the rows: their
-// status indices must never be used again. What was issued or begun after the
-// case was withdrawn, and before it was erased, goes out of use with it.
-func forgetIssued(ctx context.Context, tx *sql.Tx, h *heads, caseID string) error {
-	all, err := issuedOf(ctx, tx, h, caseID)
-	if err != nil {
-		return err
-	}
-	for _, d := range all {
-		to := credentials.Withdrawn
-		switch d.State {
-		case credentials.Active, credentials.Paused:
+// forgetIssued takes everything that was issued in a case out of use, and removes what
+// leads to it. The places stay taken: they must never be used again. What was issued or
+// begun after the case was withdrawn, and before it was erased, goes with it.
+func forgetIssued(ctx context.Context, tx *sql.Tx, h *heads, b *body) error {
+	for i := range b.Issued {
+		d, inUse := &b.Issued[i], false
+		switch d.State.state() {
 		case credentials.Draft:
-			to = credentials.Abandoned
-		default:
-			to = d.State
+			if err := forgetDraft(ctx, tx, h, credentials.ID(d.ID)); err != nil {
+				return err
+			}
+			inUse = true
+		case credentials.Active, credentials.Paused:
+			inUse = true
+		default: // it is out of use
 		}
-		if err := applyChange(ctx, tx, h, credentials.Change{ID: d.ID, From: []credentials.State{d.State}, To: to}); err != nil {
+		if err := h.forgetPlace(ctx, tx, d.List, d.Index, inUse); err != nil {
 			return err
 		}
 	}
-	if all, err = issuedOf(ctx, tx, h, caseID); err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx,
-		"UPDATE cards SET open_key = NULL, salt = NULL, holder = NULL, contact = FALSE, nationality = $1 WHERE id IN (SELECT id FROM issued WHERE case_id = $2)", make([]byte, 16), caseID)
-	if err == nil {
-		_, err = tx.ExecContext(ctx, "UPDATE issued SET sealed = NULL, receipt = NULL, request = NULL, changed = NULL, contested = '' WHERE case_id = $1", caseID)
-	}
-	if err != nil {
-		return fmt.Errorf("sqlstore: forget what was issued: %w", err)
-	}
-	for _, d := range all {
-		if err := replaceIssued(ctx, h, d, forgotten(d)); err != nil {
-			return err
-		}
-		if err := changePlace(ctx, tx, h, d.List, d.Index, forgetPlace); err != nil {
-			return err
-		}
-	}
+	b.Issued = nil
+	b.change()
 	return nil
-}
-
-// forgetPlace removes what shows that a place may change. What nobody can show any more
-// does not become public.
-func forgetPlace(p *placeRow) error {
-	p.reply, p.agreed = "", nil
-	if p.WantedAnswer != credentials.AnswerNone {
-		p.WantedAnswer = p.PublishedAnswer
-	}
-	return nil
-}
-
-// forgotten is a record of a case that was erased.
-func forgotten(d credentials.Issued) credentials.Issued {
-	d.Sealed, d.Receipt, d.RequestKey, d.ChangeKey, d.Contested = nil, nil, "", "", ""
-	if d.Card != nil {
-		d.Card = &credentials.CardFacts{Epoch: d.Card.Epoch, Number: d.Card.Number, Handle: d.Card.Handle}
-	}
-	return d
 }
 
 // LoggedBetween returns the digests of everything that an agency signed and that was
 // logged on days from one to before another. A draft is among it, which was logged and may
 // be signed any moment: so there is never more than before.
 func (c *Credentials) LoggedBetween(ctx context.Context, agency string, from, before time.Time) ([][32]byte, error) {
-	found, err := c.many(ctx, "WHERE i.agency_id = $1 AND i.issued_day >= $2 AND i.issued_day < $3 AND i.state <> 'abandoned'", agency, toDay(from), toDay(before))
+	found, err := c.among(ctx, func(d *issuedForm) bool {
+		return d.Agency == compact(agency) && d.Issued >= toDay(from) && d.Issued < toDay(before) && d.State.state() != credentials.Abandoned
+	})
 	if err != nil {
 		return nil, err
 	}

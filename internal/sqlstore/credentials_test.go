@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/safeconduct/safeconduct/credentials"
@@ -11,7 +12,7 @@ import (
 func TestCredentials(t *testing.T) {
 	storetest.Credentials(t, func(t *testing.T, capacity int) storetest.CredentialsStore {
 		db := openDB(t)
-		return storetest.CredentialsStore{Store: &Credentials{db, capacity}, Log: db.Log()}
+		return storetest.CredentialsStore{Store: &Credentials{db, capacity}, Log: db.Log(), Vault: db.Vault()}
 	})
 }
 
@@ -24,7 +25,7 @@ func TestEraseForgetsWhatWasIssued(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	caseID := storetest.NewID()
+	caseID, other := begun(t, db), begun(t, db)
 	var made []credentials.Issued
 	for i := range 4 {
 		d := credentials.Issued{
@@ -33,7 +34,7 @@ func TestEraseForgetsWhatWasIssued(t *testing.T) {
 			Card: &credentials.CardFacts{Number: [16]byte{byte(i)}, Handle: [16]byte{byte(i)}, Nationality: [16]byte{1}},
 		}
 		if i == 3 {
-			d.Case = storetest.NewID() // somebody else's
+			d.Case = other // somebody else's
 		}
 		if err := c.Reserve(ctx, d, nil, storetest.Entry(t, d.Case)); err != nil {
 			t.Fatal(err)
@@ -53,18 +54,30 @@ func TestEraseForgetsWhatWasIssued(t *testing.T) {
 	if _, err := db.Vault().Erase(ctx, caseID, storetest.Entry(t, "")); err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []credentials.State{credentials.Abandoned, credentials.Withdrawn, credentials.Withdrawn, credentials.Active} {
-		got, err := c.Get(ctx, made[i].ID)
-		if err != nil {
-			t.Fatal(err)
+	for i, d := range made {
+		got, err := c.Get(ctx, d.ID)
+		if i == 3 {
+			if err != nil || got.State != credentials.Active || got.Card.OpenKey == nil || got.RequestKey == "" {
+				t.Errorf("somebody else's: %+v, %v", got, err)
+			}
+			continue
 		}
-		if got.State != want {
-			t.Errorf("record %d: %s, want %s", i, got.State, want)
+		_, byKey := c.ByRequestKey(ctx, d.RequestKey)
+		_, byNumber := c.ByNumber(ctx, d.Card.Number)
+		_, byHandle := c.ByHandle(ctx, d.Card.Handle)
+		for _, err := range []error{err, byKey, byNumber, byHandle} {
+			if !errors.Is(err, credentials.ErrNotFound) {
+				t.Errorf("record %d: %v", i, err)
+			}
 		}
-		gone := got.Sealed == nil && got.Card.OpenKey == nil && got.Card.Salt == nil && got.Card.Nationality == [16]byte{} && got.RequestKey == ""
-		if mine := i < 3; gone != mine {
-			t.Errorf("record %d: forgotten is %v, want %v", i, gone, mine)
-		}
+	}
+	if drafts, err := c.Drafts(ctx); err != nil || len(drafts) != 0 {
+		t.Errorf("%d drafts, %v", len(drafts), err)
+	}
+	again := draftAt(list, 1)
+	again.Case = other
+	if err := c.Reserve(ctx, again, nil); !errors.Is(err, credentials.ErrIndexTaken) {
+		t.Errorf("its place is given out again: %v", err)
 	}
 	entries, err := c.Entries(ctx, list)
 	if err != nil {

@@ -111,11 +111,13 @@ func TestCutAtCommit(t *testing.T) {
 			ok(t, err)
 
 			first := draftAt(list, 1)
+			first.Case = begun(t, db)
 			s.armed.Store(c.cut)
 			if err := issued.Reserve(ctx, first, nil, storetest.Entry(t, first.Case)); !errors.Is(err, ErrUnavailable) {
 				t.Fatalf("reserve: %v, want ErrUnavailable", err)
 			}
 			again := draftAt(list, 2)
+			again.Case = first.Case
 			again.RequestKey = first.RequestKey
 			err = issued.Reserve(ctx, again, nil, storetest.Entry(t, again.Case))
 			want := again.ID

@@ -249,8 +249,11 @@ func TestCutAtGroup(t *testing.T) {
 		ok(t, err)
 		_, err = db.write.ExecContext(t.Context(), "SELECT 1") // it is connected
 		ok(t, err)
-		s.armed.Store(cut)
 		drafts := []credentials.Issued{draftAt(list, 1), draftAt(list, 2), draftAt(list, 3)}
+		for i := range drafts {
+			drafts[i].Case = begun(t, db)
+		}
+		s.armed.Store(cut)
 		var changes []func()
 		for _, d := range drafts {
 			changes = append(changes, func() {
@@ -269,7 +272,7 @@ func TestCutAtGroup(t *testing.T) {
 		}
 		for _, d := range drafts {
 			again := draftAt(list, d.Index+10)
-			again.RequestKey = d.RequestKey
+			again.Case, again.RequestKey = d.Case, d.RequestKey
 			err := db.Credentials().Reserve(t.Context(), again, nil, storetest.Entry(t, d.Case))
 			if cut == cutAfter && !errors.Is(err, credentials.ErrKeyUsed) || cut == cutBefore && err != nil {
 				t.Errorf("again: %v", err)

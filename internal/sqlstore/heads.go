@@ -209,10 +209,11 @@ type caseKeys struct {
 // before the database is used for anything that a row grants.
 func (db *DB) Seal(key []byte) {
 	db.seals = newSealer(key, &db.caseKeys)
-	db.seals.toRead = sync.OnceValue(func() statements { return prepare(db.read, selectHeads+inSlot, selectNamed, selectCell) })
+	db.seals.toRead = sync.OnceValue(func() statements { return prepare(db.read, selectHeads+inSlot, selectNamed, selectCell, onePlace) })
 	// Before any transaction: there is one connection that writes.
 	db.seals.toWrite = sync.OnceValue(func() statements {
-		return prepare(db.write, selectHeads+inSlot, writeHead, writeCount, selectNamed, insertName, deleteName, selectCell, insertCell, deleteCell)
+		return prepare(db.write, selectHeads+inSlot, writeHead, writeCount, selectNamed, insertName, deleteName, selectCell, insertCell, deleteCell,
+			onePlace, insertPlace, updatePlace, insertDraft, deleteDraft)
 	})
 }
 
@@ -283,6 +284,7 @@ type heads struct {
 	// transaction. They are not in the database yet, and are not this one's to change.
 	before map[string]*head
 	looked *bool // whether once was called in this transaction; nil outside of one
+	turns  int64 // how many places began to wait (places.go)
 }
 
 // once does what one look is enough of for all changes that share a transaction.
@@ -325,7 +327,7 @@ func (db *DB) sealed(ctx context.Context, do func(tx *sql.Tx, h *heads) error) e
 			return err
 		}
 		if g.heads != nil {
-			h.before = g.heads.found
+			h.before, h.count = g.heads.found, g.heads.count
 		}
 		g.mine, h.looked = h, &g.looked
 		if err := do(g.tx, h); err != nil {

@@ -169,14 +169,23 @@ func cutText(from []byte) (text string, rest []byte, ok bool) {
 	return string(from[1:n]), from[n:], true
 }
 
-// boxLead makes the box of a row of names.
-func (k *sealer) boxLead(set, item name, to lead) ([]byte, error) {
+// text is what readLead reads.
+func (to lead) text() ([]byte, error) {
 	plain := make([]byte, 0, leadSize)
 	for _, text := range []string{to.Case, to.ID} {
 		if len(text) > 255 {
 			return nil, fmt.Errorf("sqlstore: an id of %d bytes", len(text))
 		}
 		plain = append(append(plain, byte(len(text))), text...)
+	}
+	return plain, nil
+}
+
+// boxLead makes the box of a row of names.
+func (k *sealer) boxLead(set, item name, to lead) ([]byte, error) {
+	plain, err := to.text()
+	if err != nil {
+		return nil, err
 	}
 	return k.boxes.box(leadSize, plain, "names", string(set[:])+string(item[:]), 0), nil
 }

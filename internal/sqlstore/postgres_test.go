@@ -21,6 +21,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/network"
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 func TestCredentialsOnPostgres(t *testing.T) {
@@ -28,7 +29,7 @@ func TestCredentialsOnPostgres(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			storetest.Credentials(t, func(t *testing.T, capacity int) storetest.CredentialsStore {
 				db := on.db(t)
-				return storetest.CredentialsStore{Store: &Credentials{db, capacity}, Log: db.Log()}
+				return storetest.CredentialsStore{Store: &Credentials{db, capacity}, Log: db.Log(), Vault: db.Vault()}
 			})
 		})
 	}
@@ -399,6 +400,7 @@ func TestTwoReplicas(t *testing.T) {
 						list, err := issued.OpenList(ctx)
 						if err == nil {
 							d := draftAt(list, index)
+							d.Case = begun(t, db)
 							err = issued.Reserve(ctx, d, nil, storetest.Entry(t, d.Case))
 						}
 						if err == nil {
@@ -473,6 +475,17 @@ func TestTwoReplicas(t *testing.T) {
 	}
 }
 
+// begun makes a case.
+func begun(t *testing.T, db *DB) string {
+	t.Helper()
+	id := storetest.NewID()
+	r := vault.Record{ID: id, Case: id, Agency: storetest.NewID(), Recipient: "case " + id, Day: storetest.Day(0)}
+	if err := db.Vault().CreateRecord(t.Context(), r, nil, nil); err != nil {
+		t.Error(err)
+	}
+	return id
+}
+
 func draftAt(list uint16, index uint32) credentials.Issued {
 	return credentials.Issued{
 		ID: credentials.ID(storetest.NewID()), Kind: claims.KindScreening, Case: storetest.NewID(), Agency: storetest.NewID(),
@@ -515,6 +528,7 @@ func TestCheck(t *testing.T) {
 		list, err := db.Credentials().OpenList(t.Context())
 		ok(t, err)
 		d := draftAt(list, 1)
+		d.Case = begun(t, db)
 		ok(t, db.Credentials().Reserve(t.Context(), d, nil, storetest.Entry(t, d.Case)))
 		h, err := db.Check(t.Context())
 		if err != nil || h.Issued != 1 || h.Drafts != 1 || h.Logged != 1 || len(h.Problems) != 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
+	"github.com/safeconduct/safeconduct/vault"
 	"github.com/safeconduct/safeconduct/verifier"
 )
 
@@ -71,7 +72,7 @@ func (db *DB) Adopt(ctx context.Context, a Aftermath) (done Adopted, err error) 
 	err = db.alone(ctx, func(tx *sql.Tx) error {
 		done = Adopted{}
 		for _, step := range []func(context.Context, *sql.Tx, Aftermath, *Adopted) error{
-			adoptLists, adoptBurned, adoptKeys, adoptNumbers, adoptLog,
+			db.adoptLists, adoptBurned, adoptKeys, adoptNumbers, adoptLog,
 		} {
 			if err := step(ctx, tx, a, &done); err != nil {
 				return err
@@ -86,15 +87,27 @@ func (db *DB) Adopt(ctx context.Context, a Aftermath) (done Adopted, err error) 
 	return done, nil
 }
 
-func adoptLists(ctx context.Context, tx *sql.Tx, a Aftermath, done *Adopted) error {
+func (db *DB) adoptLists(ctx context.Context, tx *sql.Tx, a Aftermath, done *Adopted) error {
+	// What it writes is sealed with all the rest, later.
+	h := &heads{sealer: db.seals, q: tx, whole: true, read: true, found: map[string]*head{}}
 	for _, l := range a.Lists {
 		_, err := tx.ExecContext(ctx, `INSERT INTO status_lists (number, used, closed, status, answers, frozen) VALUES ($1, 0, $2, $3, $4, $2)
 			ON CONFLICT (number) DO UPDATE SET status = $3, answers = $4`, l.Number, true, l.StatusToken, l.AnswersToken)
 		if err != nil {
 			return err
 		}
-		if err := adoptList(ctx, tx, l, done); err != nil {
+		if err := adoptList(ctx, tx, h, l, done); err != nil {
 			return err
+		}
+	}
+	if err := h.settle(ctx, tx); err != nil {
+		return err
+	}
+	for _, one := range h.found {
+		if one.own {
+			if err := h.writeHead(ctx, tx, one); err != nil {
+				return err
+			}
 		}
 	}
 	if _, err := tx.ExecContext(ctx, "UPDATE status_lists SET closed = $1, frozen = $1", true); err != nil {
@@ -105,27 +118,15 @@ func adoptLists(ctx context.Context, tx *sql.Tx, a Aftermath, done *Adopted) err
 	return err
 }
 
-// entryRow is a place with the state of the record that it belongs to.
-type entryRow struct {
-	credentials.Entry
-
-	id    sql.NullString
-	state sql.NullString
-}
-
-func adoptList(ctx context.Context, tx *sql.Tx, l PublishedList, done *Adopted) error {
-	known, err := list(ctx, tx, func(row scanner) (e entryRow, err error) {
-		err = row.Scan(&e.Index, &e.Decoy, &e.WantedStatus, &e.PublishedStatus, &e.WantedAnswer, &e.PublishedAnswer, &e.id, &e.state)
-		return e, err
-	}, `SELECT e.list_index, e.decoy, e.wanted_status, e.published_status, e.wanted_answer, e.published_answer, i.id, i.state
-		FROM status_entries e LEFT JOIN issued i ON i.list = e.list AND i.list_index = e.list_index WHERE e.list = $1`, l.Number)
+func adoptList(ctx context.Context, tx *sql.Tx, h *heads, l PublishedList, done *Adopted) error {
+	known, err := list(ctx, tx, h.scanPlace, selectPlaces+ofOneList, blockOf(l.Number, 0), blockOf(l.Number, 0)+blocks)
 	if err != nil {
 		return err
 	}
 	seen := make(map[uint32]bool, len(known))
-	for _, e := range known {
-		seen[e.Index] = true
-		if err := adoptEntry(ctx, tx, l, e, done); err != nil {
+	for _, p := range known {
+		seen[p.Index] = true
+		if err := adoptPlace(ctx, tx, h, l, p, done); err != nil {
 			return err
 		}
 	}
@@ -134,15 +135,24 @@ func adoptList(ctx context.Context, tx *sql.Tx, l PublishedList, done *Adopted) 
 		if status == 0 && answer == 0 || seen[uint32(i)] {
 			continue
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO status_entries
-			(list, list_index, decoy, wanted_status, published_status, wanted_answer, published_answer, waiting, held)
-			VALUES ($1, $2, $3, $4, $4, $5, $5, 0, $6)`, l.Number, i, false, status, answer, true)
-		if err != nil {
+		held := placeRow{list: l.Number, held: true, Entry: credentials.Entry{
+			Index: uint32(i), WantedStatus: status, PublishedStatus: status, WantedAnswer: answer, PublishedAnswer: answer,
+		}}
+		if err := putPlace(ctx, tx, h, insertPlace, held); err != nil {
 			return err
 		}
 		done.Held++
 	}
 	return nil
+}
+
+// putPlace writes a place that is sealed later.
+func putPlace(ctx context.Context, tx *sql.Tx, h *heads, statement string, p placeRow) error {
+	p, called, err := h.boxed(p)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, statement, blockOf(p.list, p.Index), called[:], p.box)
+	}
+	return err
 }
 
 func valueAt(l *statuslist.List, i int) uint8 {
@@ -153,40 +163,75 @@ func valueAt(l *statuslist.List, i int) uint8 {
 	return v
 }
 
-// adoptEntry brings one place up to what is public of it.
-func adoptEntry(ctx context.Context, tx *sql.Tx, l PublishedList, e entryRow, done *Adopted) error {
-	status, answer := valueAt(l.Status, int(e.Index)), valueAt(l.Answers, int(e.Index))
-	now := e.Entry
-	now.PublishedStatus, now.PublishedAnswer = status, answer
-	if e.id.Valid {
-		now.WantedStatus = afterBackup(e.WantedStatus, e.PublishedStatus, status)
-		if e.WantedAnswer == e.PublishedAnswer || answer != 0 {
-			now.WantedAnswer = answer
-		}
+// adoptPlace brings one place up to what is public of it, and what stands there.
+func adoptPlace(ctx context.Context, tx *sql.Tx, h *heads, l PublishedList, p placeRow, done *Adopted) error {
+	status, answer, was := valueAt(l.Status, int(p.Index)), valueAt(l.Answers, int(p.Index)), p.Entry
+	if p.Decoy {
+		p.WantedStatus, p.WantedAnswer = status, answer
 	} else {
-		now.WantedStatus, now.WantedAnswer = status, answer
+		p.WantedStatus = afterBackup(was.WantedStatus, was.PublishedStatus, status)
+		if was.WantedAnswer == was.PublishedAnswer || answer != 0 {
+			p.WantedAnswer = answer
+		}
 	}
-	if now == e.Entry {
+	p.PublishedStatus, p.PublishedAnswer = status, answer
+	if p.Entry == was {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE status_entries SET wanted_status = $1, published_status = $2, wanted_answer = $3, published_answer = $4
-		WHERE list = $5 AND list_index = $6`,
-		now.WantedStatus, now.PublishedStatus, now.WantedAnswer, now.PublishedAnswer, l.Number, e.Index)
-	if err != nil || !e.id.Valid || now.WantedStatus == e.WantedStatus {
+	if err := putPlace(ctx, tx, h, updatePlace, p); err != nil {
 		return err
+	}
+	if p.of == (lead{}) || p.WantedStatus == was.WantedStatus {
+		return nil
 	}
 	done.Changed++
 	state, ok := map[uint8]credentials.State{
 		statuslist.Valid: credentials.Active, statuslist.Invalid: credentials.Withdrawn,
 		statuslist.Suspended: credentials.Paused, statuslist.Replaced: credentials.Replaced,
-	}[now.WantedStatus]
-	switch was := credentials.State(e.state.String); {
-	case !ok, was == credentials.Abandoned, was == credentials.Draft:
-		return nil // a draft is settled next, and ends
-	default:
-		_, err = tx.ExecContext(ctx, "UPDATE issued SET state = $1 WHERE id = $2", state, e.id.String)
+	}[p.WantedStatus]
+	if !ok {
+		return nil
+	}
+	b, err := h.caseAsItStands(ctx, p.of.Case)
+	if errors.Is(err, vault.ErrNotFound) {
+		return nil // it was erased since
+	}
+	if err != nil {
 		return err
 	}
+	d := b.issuedBy(credentials.ID(p.of.ID))
+	if d == nil || d.State.state() == credentials.Abandoned || d.State.state() == credentials.Draft {
+		return nil // a draft is settled next, and ends
+	}
+	d.State = stateOf(state)
+	b.change()
+	return nil
+}
+
+// caseAsItStands is caseOf where nobody asks whether it is the newest.
+func (h *heads) caseAsItStands(ctx context.Context, id string) (*body, error) {
+	called := h.stored(ofCase(id))
+	if h.found[called] == nil {
+		all, err := h.rawHeads(ctx, "slot = $1 AND subject = $2", slotOf(called), called)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) == 0 {
+			return nil, vault.ErrNotFound
+		}
+		h.found[called] = all[0]
+	}
+	one := h.found[called]
+	if one.body != nil {
+		return one.body, nil
+	}
+	if _, err := h.caseKeys.ofCase(ctx, id); err != nil {
+		return nil, err // vault.ErrNotFound for one that was erased since
+	}
+	if err := h.openBody(ctx, one, id); err != nil {
+		return nil, err
+	}
+	return one.body, nil
 }
 
 // afterBackup is what a record's status has to be, from what the backup wanted

@@ -2,7 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -57,6 +59,7 @@ func TestAdopt(t *testing.T) {
 		}
 		exec("INSERT INTO log_entries (id, hash, day, position) VALUES ('old', $1, 1, 0)", make([]byte, 32))
 		status, answers := lists(t), lists(t)
+		c, caseID := db.Credentials(), begun(t, db)
 		for i, row := range []struct {
 			state          credentials.State
 			wanted, public uint8
@@ -64,15 +67,30 @@ func TestAdopt(t *testing.T) {
 		}{
 			{credentials.Active, 0, 1, 0}, {credentials.Active, 0, 2, 1}, {credentials.Paused, 2, 0, 0}, {credentials.Draft, 0, 1, 0}, {credentials.Active, 0, 0, 0},
 		} {
-			exec(`INSERT INTO issued (id, kind, case_id, agency_id, about, replaces, state, list, list_index, digest, issued_day, until_day, review_day, matched)
-				VALUES ($1, 'card', 'c', 'a', '', '', $2, 4, $3, $4, 1, 1, 0, $5)`, fmt.Sprint("i", i), row.state, i, make([]byte, 32), false)
-			exec(`INSERT INTO status_entries (list, list_index, decoy, wanted_status, published_status, wanted_answer, published_answer, waiting)
-				VALUES (4, $1, $2, $3, $3, 0, 0, 0)`, i, false, row.wanted)
+			d := draftAt(4, uint32(i))
+			d.ID, d.Case = credentials.ID(fmt.Sprint("i", i)), caseID
+			ok(t, c.Reserve(ctx, d, nil))
+			if row.state != credentials.Draft {
+				ok(t, c.Complete(ctx, credentials.Completion{ID: d.ID}))
+			}
+			if row.state == credentials.Paused {
+				ok(t, c.Apply(ctx, nil, []credentials.Change{{ID: d.ID, From: []credentials.State{credentials.Active}, To: row.state}}, nil))
+			}
+			ok(t, db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+				return changePlace(ctx, tx, h, 4, d.Index, func(p *placeRow) error {
+					if p.WantedStatus != row.wanted {
+						t.Errorf("place %d: wanted %d", i, p.WantedStatus)
+					}
+					p.PublishedStatus = p.WantedStatus
+					return nil
+				})
+			}))
 			set(t, status, i, row.public)
 			set(t, answers, i, row.answer)
 		}
-		exec(`INSERT INTO status_entries (list, list_index, decoy, wanted_status, published_status, wanted_answer, published_answer, waiting)
-			VALUES (4, 100, $1, 0, 0, 0, 0, 0)`, true)
+		ok(t, db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+			return addPlace(ctx, tx, h, placeRow{list: 4, Entry: credentials.Entry{Index: 100, Decoy: true}})
+		}))
 		set(t, status, 100, 3)  // a decoy went on
 		set(t, status, 200, 2)  // of a record that is lost, or a decoy
 		set(t, answers, 201, 1) // the same
@@ -113,10 +131,34 @@ func TestAdopt(t *testing.T) {
 				t.Errorf("%s\n got %s\nwant %s", query, got, want)
 			}
 		}
-		ask("[withdrawn paused active draft active]", "SELECT state FROM issued ORDER BY id")
-		ask("[0:1:1 1:2:2 2:0:0 3:1:1 4:0:0 100:3:3 200:2:2 201:0:0]",
-			"SELECT list_index || ':' || wanted_status || ':' || published_status FROM status_entries WHERE list = 4 ORDER BY list_index")
-		ask("[200 201]", "SELECT list_index FROM status_entries WHERE held AND NOT decoy ORDER BY list_index")
+		var states []credentials.State
+		for i := range 5 {
+			d, err := c.Get(ctx, credentials.ID(fmt.Sprint("i", i)))
+			ok(t, err)
+			states = append(states, d.State)
+		}
+		if got := fmt.Sprint(states); got != "[withdrawn paused active draft active]" {
+			t.Errorf("states: %s", got)
+		}
+		var places []placeRow
+		ok(t, db.believed(ctx, func(h *heads) (err error) {
+			places, err = placesOf(ctx, h, 4)
+			return err
+		}))
+		slices.SortFunc(places, func(a, b placeRow) int { return int(a.Index) - int(b.Index) })
+		var stand, held []string
+		for _, p := range places {
+			stand = append(stand, fmt.Sprintf("%d:%d:%d", p.Index, p.WantedStatus, p.PublishedStatus))
+			if p.held && !p.Decoy {
+				held = append(held, fmt.Sprint(p.Index))
+			}
+		}
+		if got := fmt.Sprint(stand); got != "[0:1:1 1:2:2 2:0:0 3:1:1 4:0:0 100:3:3 200:2:2 201:0:0]" {
+			t.Errorf("places: %s", got)
+		}
+		if got := fmt.Sprint(held); got != "[200 201]" {
+			t.Errorf("held: %s", got)
+		}
 		ask("[4:s4 5:s5]", "SELECT number || ':' || status FROM status_lists WHERE closed AND frozen ORDER BY number")
 		ask("[5000:5000]", "SELECT pack_sequence || ':' || trust_sequence FROM network WHERE trust_list IS NULL")
 		ask("[20000]", "SELECT burned_day FROM epochs")
@@ -133,7 +175,7 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("restarts: %+v, %v", r, err)
 		}
 		// Whatever is closed takes nothing, although its capacity is not used up.
-		err = db.Credentials().Reserve(context.WithoutCancel(ctx), credentials.Issued{ID: "new", List: 4, Index: 5000}, nil)
+		err = db.Credentials().Reserve(context.WithoutCancel(ctx), credentials.Issued{ID: "new", Case: caseID, List: 4, Index: 5000}, nil)
 		if err == nil {
 			t.Error("a place of an old list was given out")
 		}

@@ -46,7 +46,7 @@ func (db *DB) CheckLoaded(ctx context.Context) (problems []string, err error) {
 
 func (db *DB) checkSeals(ctx context.Context, loaded bool) (problems []string, err error) {
 	c := &sealCheck{db: db, loaded: loaded}
-	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.boxed, c.roster, c.log}
+	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.boxed, c.roster, c.log, c.drafts}
 	if !loaded {
 		parts = append(parts, c.keyring)
 	}
@@ -276,6 +276,9 @@ func (h *heads) checkBody(ctx context.Context, b *body, seen *seenCases) (found 
 			return nil, err
 		}
 	}
+	if err := note(h.checkPlaces(ctx, b)); err != nil {
+		return nil, err
+	}
 	return found, nil
 }
 
@@ -302,7 +305,7 @@ func (h *heads) compareCases(ctx context.Context, ids []string) (found []string,
 // casesOfRows are the cases that rows of tables of their own name.
 func casesOfRows(ctx context.Context, q querier) ([]string, error) {
 	var parts []string
-	for _, table := range []string{"issued", "log_entries"} {
+	for _, table := range []string{"log_entries"} {
 		parts = append(parts, "SELECT case_id FROM "+table+" WHERE case_id IS NOT NULL")
 	}
 	return list(ctx, q, scanText, strings.Join(parts, " UNION "))
@@ -476,6 +479,26 @@ func (k *sealer) rowsOfHistories(ctx context.Context, q querier, which string, a
 	return all, classify(err)
 }
 
+// drafts looks whether each draft that somebody is said to sign is one.
+func (c *sealCheck) drafts(ctx context.Context) error {
+	return c.oneMoment(ctx, func(h *heads) (found []string, err error) {
+		all, err := list(ctx, h.q, h.scanDraft, selectDrafts)
+		if err != nil {
+			return nil, err
+		}
+		for _, to := range all {
+			d, there, err := h.leadsBack(ctx, to)
+			if err != nil {
+				return nil, err
+			}
+			if !there || d != nil && d.State.state() != credentials.Draft {
+				found = append(found, (&SealError{"drafts", h.draftName(credentials.ID(to.ID)).String()}).problem())
+			}
+		}
+		return found, nil
+	})
+}
+
 func (c *sealCheck) keyring(ctx context.Context) error {
 	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
 		rows, err := h.rowsOfKeyring(ctx, h.q)
@@ -511,11 +534,7 @@ func (k *sealer) rowsOfCases(ctx context.Context, q querier, ids []string) (rows
 		places[i], of[i] = "$"+strconv.Itoa(i+1), id
 	}
 	its := "case_id IN (" + strings.Join(places, ", ") + ")"
-	err = gather(ctx, q, &rows, scanIssued, func(d credentials.Issued) sealedRow {
-		return sealedRow{ofCase(d.Case), string(d.ID), k.issued(d)}
-	}, "SELECT "+issuedColumns+" WHERE i."+its, of...)
-	histories, also := k.rowsOfHistories(ctx, q, its, of...)
-	return append(rows, histories...), errors.Join(err, also)
+	return k.rowsOfHistories(ctx, q, its, of...)
 }
 
 // rowsOfLists reads the rows of the status lists themselves, and the numbers of those
@@ -528,15 +547,15 @@ func (k *sealer) rowsOfLists(ctx context.Context, q querier) (rows []sealedRow, 
 		return nil, nil, err
 	}
 	numbers, err = list(ctx, q, func(row scanner) (n uint16, err error) { return n, row.Scan(&n) },
-		"SELECT number FROM status_lists UNION SELECT DISTINCT list FROM status_entries ORDER BY 1")
+		fmt.Sprintf("SELECT number FROM status_lists UNION SELECT DISTINCT block / %d FROM status_entries ORDER BY 1", blocks))
 	return rows, numbers, err
 }
 
 // rowsOfList reads the places of one status list, in the order of their blocks.
 func (k *sealer) rowsOfList(ctx context.Context, q querier, number uint16) (rows []sealedRow, err error) {
-	err = gather(ctx, q, &rows, scanPlace, func(p placeRow) sealedRow {
+	err = gather(ctx, q, &rows, k.scanPlace, func(p placeRow) sealedRow {
 		return sealedRow{ofBlock(p.list, p.Index), p.id(), k.place(p)}
-	}, selectPlaces+"WHERE list = $1 ORDER BY list_index", number)
+	}, selectPlaces+ofOneList+" ORDER BY block", blockOf(number, 0), blockOf(number, 0)+blocks)
 	return rows, err
 }
 

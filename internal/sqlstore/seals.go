@@ -5,11 +5,9 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
-	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -19,7 +17,7 @@ import (
 type sealedTable byte
 
 const (
-	sealedIssued  sealedTable = 1 // with its row in cards
+	// 1 was what was issued, which stands in the bodies of cases.
 	sealedPlace   sealedTable = 2
 	sealedList    sealedTable = 3
 	sealedErasure sealedTable = 8
@@ -39,7 +37,7 @@ const (
 )
 
 var sealedTables = map[sealedTable]string{
-	sealedIssued: "issued", sealedPlace: "status_entries", sealedList: "status_lists",
+	sealedPlace: "status_entries", sealedList: "status_lists",
 	sealedErasure: "erasures",
 	sealedNetwork: "network", sealedEpoch: "epochs", sealedPack: "packs",
 	sealedAgency: "agencies", sealedInvitation: "invitations", sealedEnrolment: "enrolments", sealedRequest: "requests",
@@ -99,52 +97,6 @@ func (k *sealer) seal(t sealedTable, m message) (s seal) {
 	s[0] = byte(t)
 	copy(s[1:], k.macs.sum(m))
 	return s
-}
-
-// issued is the seal of what was issued, with what is kept of a card. Only which
-// process made a draft is not in it.
-func (k *sealer) issued(d credentials.Issued) seal {
-	m := ofTable(sealedIssued, 256+len(d.Sealed)).
-		text(string(d.ID), string(d.Kind), d.Case, d.Agency, string(d.About), string(d.Replaces), string(d.State)).
-		number(int64(d.List), int64(d.Index), toDay(d.IssuedOn), toDay(d.ValidUntil), dayOrNone(d.ReviewBy)).
-		bytes(d.Digest[:], d.Sealed).text(d.RequestKey, d.ChangeKey).flag(d.Matched, d.Card != nil)
-	if f := d.Card; f != nil {
-		m = m.number(int64(f.Epoch)).bytes(f.Number[:], f.Handle[:], f.Nationality[:], f.Holder[:], f.OpenKey, f.Salt)
-	}
-	if len(d.Receipt) > 0 { // else it is the seal of before there were any
-		m = m.bytes(d.Receipt)
-	}
-	if d.Card != nil && d.Card.Contact { // and of before a card was known to say it
-		m = m.text("contact")
-	}
-	if d.Contested != "" { // and of before anything was contested
-		m = m.text("contested", string(d.Contested))
-	}
-	return k.seal(sealedIssued, m)
-}
-
-// placeRow is a place in a status list, and in the answers list beside it.
-type placeRow struct {
-	credentials.Entry
-
-	list    uint16
-	waiting int64
-	held    bool
-	reply   string // the id of the one that confirms the answer that is wanted
-	agreed  []byte // the act by which it is in use again
-}
-
-// id names a place.
-func (p placeRow) id() string { return fmt.Sprintf("%d/%d", p.list, p.Index) }
-
-func (k *sealer) place(p placeRow) seal {
-	m := ofTable(sealedPlace, len(p.agreed)).
-		number(int64(p.list), int64(p.Index), int64(p.WantedStatus), int64(p.PublishedStatus), int64(p.WantedAnswer), int64(p.PublishedAnswer), p.waiting).
-		flag(p.Decoy, p.held)
-	if p.reply != "" || len(p.agreed) > 0 { // else it is the seal of before there were any
-		m = m.text(p.reply).bytes(p.agreed)
-	}
-	return k.seal(sealedPlace, m)
 }
 
 // listRow is a status list. How many of its places are used is a count that only

@@ -693,12 +693,12 @@ func (v *Vault) BeginErasure(ctx context.Context, e vault.Erasure) error {
 		if err := h.journal(ctx, tx, e); err != nil {
 			return err
 		}
-		return h.beginErasure(ctx, c)
+		return h.beginErasure(ctx, tx, c)
 	})
 }
 
 // beginErasure puts a case under our own key, without anything about anybody.
-func (h *heads) beginErasure(ctx context.Context, c *body) error {
+func (h *heads) beginErasure(ctx context.Context, tx *sql.Tx, c *body) error {
 	if !c.open() {
 		return nil
 	}
@@ -710,6 +710,9 @@ func (h *heads) beginErasure(ctx context.Context, c *body) error {
 		other.change()
 		other.Joined = slices.DeleteFunc(other.Joined, func(j caseJoined) bool { return j.Other == c.Case })
 	}
+	if err := forgetIssued(ctx, tx, h, c); err != nil {
+		return err
+	}
 	c.strip(c.count())
 	return nil
 }
@@ -719,7 +722,7 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 	err = v.db.change(ctx, entries, func(tx *sql.Tx, h *heads) error {
 		c, err := h.caseOf(ctx, caseID)
 		if err == nil {
-			err = h.beginErasure(ctx, c) // unless that was done
+			err = h.beginErasure(ctx, tx, c) // unless that was done
 		}
 		if err != nil {
 			return err
@@ -729,9 +732,6 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 		}
 		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM log_entries WHERE case_id = $1", caseID).Scan(&done.Notes); err != nil {
 			return found(err)
-		}
-		if err := forgetIssued(ctx, tx, h, caseID); err != nil {
-			return err
 		}
 		if err := forgetAnswers(ctx, tx, h.sealer, caseID); err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/trouble"
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 // inTurn repeats a call until the store is not busy with others any more: how many calls
@@ -27,11 +28,20 @@ func inTurn(call func() error) error {
 	}
 }
 
-// CredentialsStore is what the suite Credentials tests, with the log beside
-// it.
+// CredentialsStore is what the suite Credentials tests, with the log and the cases
+// beside it.
 type CredentialsStore struct {
 	credentials.Store
-	Log audit.Store
+	Log   audit.Store
+	Vault vault.Store
+}
+
+// begun makes a case.
+func (s CredentialsStore) begun(t *testing.T) string {
+	t.Helper()
+	id := NewID()
+	ok(t, s.Vault.CreateRecord(t.Context(), vault.Record{ID: id, Case: id, Agency: NewID(), Recipient: "case " + id, Day: Day(0)}, nil, nil))
+	return id
 }
 
 // Credentials is the suite of the credentials.Store. open returns an empty
@@ -63,17 +73,24 @@ func Credentials(t *testing.T, open func(t *testing.T, capacity int) Credentials
 	}
 }
 
-// draft is an attestation that may be reserved, at an index of its own.
-func draft(list uint16, index uint32) credentials.Issued {
+// draft is an attestation that may be reserved, in a case and at an index of its own.
+func draft(t *testing.T, s CredentialsStore, list uint16, index uint32) credentials.Issued {
+	t.Helper()
+	return draftOf(s.begun(t), list, index)
+}
+
+// draftOf is one in a case that is there.
+func draftOf(caseID string, list uint16, index uint32) credentials.Issued {
 	return credentials.Issued{
-		ID: credentials.ID(NewID()), Kind: claims.KindScreening, Case: NewID(), Agency: NewID(), State: credentials.Draft,
+		ID: credentials.ID(NewID()), Kind: claims.KindScreening, Case: caseID, Agency: NewID(), State: credentials.Draft,
 		List: list, Index: index, Digest: hash(), IssuedOn: Day(0), ValidUntil: Day(90), RequestKey: NewID(),
 	}
 }
 
 // cardDraft is a card that may be reserved.
-func cardDraft(list uint16, index uint32) credentials.Issued {
-	d := draft(list, index)
+func cardDraft(t *testing.T, s CredentialsStore, list uint16, index uint32) credentials.Issued {
+	t.Helper()
+	d := draft(t, s, list, index)
 	d.Kind, d.About = credentials.KindCard, credentials.ID(NewID())
 	d.Card = &credentials.CardFacts{Epoch: 0xfedcba98, Number: tag(), Handle: tag(), Nationality: tag(), Holder: tag()}
 	return d
@@ -168,13 +185,13 @@ func issuedEmpty(t *testing.T, s CredentialsStore) {
 // issuedWhole keeps every field of every kind of record.
 func issuedWhole(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
-	a := draft(list, 7)
+	a := draft(t, s, list, 7)
 	a.About, a.Replaces, a.ReviewBy, a.Matched = credentials.ID(NewID()), credentials.ID(NewID()), Day(14), true
-	c := cardDraft(list, statuslist.Entries-1)
+	c := cardDraft(t, s, list, statuslist.Entries-1)
 	c.Case, c.IssuedOn = a.Case, Day(1)
-	b := draft(list, 8)
+	b := draft(t, s, list, 8)
 	b.RequestKey = "" // several may have none
-	b2 := draft(list, 9)
+	b2 := draft(t, s, list, 9)
 	b2.RequestKey = ""
 	for _, d := range []credentials.Issued{a, c, b, b2} {
 		reserve(t, s, d)
@@ -184,7 +201,10 @@ func issuedWhole(t *testing.T, s CredentialsStore) {
 
 	ok(t, s.Complete(ctx, credentials.Completion{ID: a.ID, Sealed: []byte("sealed")}, Entry(t, a.Case)))
 	ok(t, s.Complete(ctx, credentials.Completion{ID: c.ID, OpenKey: []byte("open key"), Salt: []byte("salt")}, Entry(t, a.Case)))
-	a.State, a.Sealed = credentials.Active, []byte("sealed")
+	a.State = credentials.Active
+	same(t, "token", string(get[[]byte](t)(s.Token(ctx, a))), "sealed")
+	_, err := s.Token(ctx, c)
+	is(t, "token of a card", err, credentials.ErrNotFound)
 	c.State, c.Card.OpenKey, c.Card.Salt = credentials.Active, []byte("open key"), []byte("salt")
 	for _, f := range []struct {
 		name string
@@ -204,13 +224,13 @@ func issuedWhole(t *testing.T, s CredentialsStore) {
 	same(t, "confirming nobody", len(get[[]credentials.Issued](t)(s.Confirming(ctx, b.Agency))), 0)
 	ok(t, s.Apply(ctx, nil, []credentials.Change{{ID: a.ID, From: []credentials.State{credentials.Active}, To: credentials.Withdrawn}}, nil))
 	same(t, "confirming no more", len(get[[]credentials.Issued](t)(s.Confirming(ctx, a.Agency))), 0)
-	_, err := s.ByNumber(ctx, c.Card.Handle)
+	_, err = s.ByNumber(ctx, c.Card.Handle)
 	is(t, "a handle is no number", err, credentials.ErrNotFound)
 }
 
 func issuedReserve(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
-	first := reserve(t, s, cardDraft(list, 5))
+	first := reserve(t, s, cardDraft(t, s, list, 5))
 	same(t, "log", logSize(t, s), 1)
 	for _, c := range []struct {
 		name string
@@ -223,7 +243,7 @@ func issuedReserve(t *testing.T, s CredentialsStore) {
 		{"the same number", func(d *credentials.Issued) { d.Card.Number = first.Card.Number }, credentials.ErrIndexTaken},
 		{"the same handle", func(d *credentials.Issued) { d.Card.Handle = first.Card.Handle }, credentials.ErrIndexTaken},
 	} {
-		d := cardDraft(list, 6)
+		d := cardDraft(t, s, list, 6)
 		c.edit(&d)
 		is(t, c.name, s.Reserve(ctx, d, nil, Entry(t, d.Case)), c.want)
 		_, err := s.Get(ctx, d.ID)
@@ -231,14 +251,14 @@ func issuedReserve(t *testing.T, s CredentialsStore) {
 		same(t, c.name+": entries", len(get[[]credentials.Entry](t)(s.Entries(ctx, list))), 1)
 		same(t, c.name+": log", logSize(t, s), 1)
 	}
-	reserve(t, s, cardDraft(list, 6)) // nothing of the refused ones stands in its way
+	reserve(t, s, cardDraft(t, s, list, 6)) // nothing of the refused ones stands in its way
 	same(t, "a reserved entry", entryAt(t, s, list, 6), credentials.Entry{Index: 6})
 }
 
 func issuedComplete(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
-	old, card := issued(t, s, draft(list, 1)), issued(t, s, cardDraft(list, 2))
-	d := draft(list, 3)
+	old, card := issued(t, s, draft(t, s, list, 1)), issued(t, s, cardDraft(t, s, list, 2))
+	d := draft(t, s, list, 3)
 	d.Replaces = old.ID
 	reserve(t, s, d)
 	ok(t, s.Complete(ctx, credentials.Completion{
@@ -256,7 +276,7 @@ func issuedComplete(t *testing.T, s CredentialsStore) {
 	size := logSize(t, s)
 	is(t, "twice", s.Complete(ctx, credentials.Completion{ID: d.ID, Sealed: []byte("y")}, Entry(t, d.Case)), credentials.ErrSettled)
 	is(t, "unknown", s.Complete(ctx, credentials.Completion{ID: credentials.ID(NewID())}, Entry(t, d.Case)), credentials.ErrSettled)
-	e := reserve(t, s, draft(list, 4))
+	e := reserve(t, s, draft(t, s, list, 4))
 	for name, c := range map[string]struct {
 		done credentials.Completion
 		want error
@@ -271,13 +291,13 @@ func issuedComplete(t *testing.T, s CredentialsStore) {
 		is(t, name, s.Complete(ctx, c.done, Entry(t, e.Case)), c.want)
 		same(t, name+": draft", get[credentials.Issued](t)(s.Get(ctx, e.ID)), e)
 	}
-	same(t, "token", string(get[credentials.Issued](t)(s.Get(ctx, d.ID)).Sealed), "x")
+	same(t, "token", string(get[[]byte](t)(s.Token(ctx, d))), "x")
 	same(t, "log", logSize(t, s), size+1)
 }
 
 func issuedApply(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
-	a, b := issued(t, s, draft(list, 1)), issued(t, s, cardDraft(list, 2))
+	a, b := issued(t, s, draft(t, s, list, 1)), issued(t, s, cardDraft(t, s, list, 2))
 	for _, step := range []struct {
 		name  string
 		moves []credentials.Change
@@ -331,13 +351,13 @@ func issuedApply(t *testing.T, s CredentialsStore) {
 // follows from another change of it.
 func issuedSeen(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
-	a := issued(t, s, draft(list, 1))
-	b := draft(list, 2)
+	a := issued(t, s, draft(t, s, list, 1))
+	b := draft(t, s, list, 2)
 	b.Case = a.Case
 	reserve(t, s, b)
 	related := func() []credentials.Issued { return get[[]credentials.Issued](t)(s.ByCase(ctx, a.Case)) }
 	seen := credentials.See(a.Case, related())
-	c := draft(list, 3)
+	c := draft(t, s, list, 3)
 	c.Case = a.Case
 	reserve(t, s, c) // drafts are not seen
 	ok(t, s.Apply(ctx, seen, change(a.ID, credentials.Paused, credentials.Active), nil, Entry(t, a.Case)))
@@ -357,7 +377,7 @@ func issuedSeen(t *testing.T, s CredentialsStore) {
 // issuedEvidence keeps what shows that a place may change, as long as it is wanted.
 func issuedEvidence(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
-	c, r := cardDraft(list, 1), draft(list, 2)
+	c, r := cardDraft(t, s, list, 1), draft(t, s, list, 2)
 	r.Case, r.Matched = c.Case, true
 	for _, d := range []credentials.Issued{c, r} {
 		reserve(t, s, d)
@@ -402,7 +422,7 @@ func issuedEvidence(t *testing.T, s CredentialsStore) {
 // issuedAbandon gives the request key back and never the index.
 func issuedAbandon(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
-	d := reserve(t, s, draft(list, 1))
+	d := reserve(t, s, draft(t, s, list, 1))
 	ok(t, s.Apply(ctx, nil, change(d.ID, credentials.Abandoned, credentials.Draft), nil, Entry(t, d.Case)))
 	same(t, "state", state(t, s, d.ID), credentials.Abandoned)
 	same(t, "entry", entryAt(t, s, list, 1), credentials.Entry{Index: 1, WantedStatus: statuslist.Invalid})
@@ -411,7 +431,7 @@ func issuedAbandon(t *testing.T, s CredentialsStore) {
 	is(t, "request key", err, credentials.ErrNotFound)
 	is(t, "completed after all", s.Complete(ctx, credentials.Completion{ID: d.ID}, Entry(t, d.Case)), credentials.ErrSettled)
 
-	again := draft(list, 1)
+	again := draft(t, s, list, 1)
 	again.RequestKey = d.RequestKey
 	is(t, "the index again", s.Reserve(ctx, again, nil, Entry(t, d.Case)), credentials.ErrIndexTaken)
 	again.Index = 2
@@ -423,12 +443,12 @@ func issuedAbandon(t *testing.T, s CredentialsStore) {
 // happened.
 func issuedBothOrNeither(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
-	active, waits := issued(t, s, cardDraft(list, 1)), reserve(t, s, draft(list, 2))
+	active, waits := issued(t, s, cardDraft(t, s, list, 1)), reserve(t, s, draft(t, s, list, 2))
 	twice := Entry(t, active.Case)
 	ok(t, s.Apply(ctx, nil, nil, nil, twice))
 	size := logSize(t, s)
 	entries := get[[]credentials.Entry](t)(s.Entries(ctx, list))
-	fresh := draft(list, 3)
+	fresh := draft(t, s, list, 3)
 	for name, do := range map[string]func(...audit.Entry) error{
 		"reserve": func(e ...audit.Entry) error { return s.Reserve(ctx, fresh, nil, e...) },
 		"complete": func(e ...audit.Entry) error {
@@ -460,19 +480,19 @@ func issuedBothOrNeither(t *testing.T, s CredentialsStore) {
 // issuedRollover fills lists of four entries.
 func issuedRollover(t *testing.T, s CredentialsStore) {
 	ctx, first := t.Context(), openedList(t, s)
-	reserve(t, s, draft(first, 0))
+	reserve(t, s, draft(t, s, first, 0))
 	same(t, "lists, a quarter full", get[[]uint16](t)(s.Lists(ctx)), []uint16{first})
-	is(t, "a taken index", s.Reserve(ctx, draft(first, 0), nil, Entry(t, "")), credentials.ErrIndexTaken)
-	reserve(t, s, draft(first, 1))
+	is(t, "a taken index", s.Reserve(ctx, draft(t, s, first, 0), nil, Entry(t, "")), credentials.ErrIndexTaken)
+	reserve(t, s, draft(t, s, first, 1))
 	same(t, "lists, half full", get[[]uint16](t)(s.Lists(ctx)), []uint16{first, first + 1})
 	same(t, "new entries still go to the first", openedList(t, s), first)
-	reserve(t, s, draft(first, 2))
-	last := reserve(t, s, draft(first, 3))
+	reserve(t, s, draft(t, s, first, 2))
+	last := reserve(t, s, draft(t, s, first, 3))
 	second := openedList(t, s)
 	same(t, "the next list", second, first+1)
-	is(t, "a full list", s.Reserve(ctx, draft(first, 4), nil, Entry(t, "")), credentials.ErrListFull)
+	is(t, "a full list", s.Reserve(ctx, draft(t, s, first, 4), nil, Entry(t, "")), credentials.ErrListFull)
 	same(t, "entries", len(get[[]credentials.Entry](t)(s.Entries(ctx, first))), 4)
-	reserve(t, s, draft(second, 0)) // the same index of another list
+	reserve(t, s, draft(t, s, second, 0)) // the same index of another list
 	same(t, "lists", get[[]uint16](t)(s.Lists(ctx)), []uint16{first, second})
 
 	// A full list takes nothing more and goes on changing.
@@ -487,6 +507,7 @@ func issuedManyAtOnce(t *testing.T, s CredentialsStore) {
 	first := openedList(t, s)
 	var wg sync.WaitGroup
 	for i := range 200 {
+		caseID := s.begun(t)
 		wg.Go(func() {
 			// Neighbours want the same index, so that many are refused once.
 			for index := uint32(i / 2); ; index += 1000 {
@@ -495,7 +516,7 @@ func issuedManyAtOnce(t *testing.T, s CredentialsStore) {
 					t.Errorf("open list: %v", err)
 					return
 				}
-				d := draft(list, index)
+				d := draftOf(caseID, list, index)
 				err = inTurn(func() error { return s.Reserve(context.Background(), d, nil, Entry(t, d.Case)) })
 				if err == nil {
 					return
@@ -528,8 +549,9 @@ func issuedOneRequest(t *testing.T, s CredentialsStore) {
 	var wg sync.WaitGroup
 	won := make(chan credentials.ID, 20)
 	for i := range 20 {
+		caseID := s.begun(t)
 		wg.Go(func() {
-			d := draft(list, uint32(i))
+			d := draftOf(caseID, list, uint32(i))
 			d.RequestKey = key
 			switch err := inTurn(func() error { return s.Reserve(context.Background(), d, nil, Entry(t, d.Case)) }); {
 			case err == nil:
@@ -551,7 +573,7 @@ func issuedQueue(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
 	var d [4]credentials.Issued
 	for i := range d {
-		d[i] = issued(t, s, cardDraft(list, uint32(i)))
+		d[i] = issued(t, s, cardDraft(t, s, list, uint32(i)))
 	}
 	order := func() (indices []uint32) {
 		for _, e := range get[[]credentials.Entry](t)(s.Entries(ctx, list)) {
@@ -576,7 +598,7 @@ func issuedQueue(t *testing.T, s CredentialsStore) {
 
 func issuedPublish(t *testing.T, s CredentialsStore) {
 	ctx, list := t.Context(), openedList(t, s)
-	d := issued(t, s, cardDraft(list, 1))
+	d := issued(t, s, cardDraft(t, s, list, 1))
 	ok(t, s.Apply(ctx, nil, change(d.ID, credentials.Paused, credentials.Active), nil, Entry(t, "")))
 	decoy := credentials.Entry{Index: 2, Decoy: true, WantedStatus: 2, PublishedStatus: 2}
 	ok(t, s.Publish(ctx, list, "", []credentials.Entry{{Index: 1, PublishedStatus: 2}, decoy}, "status", "answers", Entry(t, "")))
@@ -593,7 +615,7 @@ func issuedPublish(t *testing.T, s CredentialsStore) {
 	same(t, "real again", entryAt(t, s, list, 1), credentials.Entry{Index: 1, WantedStatus: 1, PublishedStatus: 2, PublishedAnswer: 1})
 	same(t, "decoy again", entryAt(t, s, list, 2), decoy)
 
-	is(t, "a decoy's index for somebody", s.Reserve(ctx, draft(list, 2), nil, Entry(t, "")), credentials.ErrIndexTaken)
+	is(t, "a decoy's index for somebody", s.Reserve(ctx, draft(t, s, list, 2), nil, Entry(t, "")), credentials.ErrIndexTaken)
 	entries, size := get[[]credentials.Entry](t)(s.Entries(ctx, list)), logSize(t, s)
 	for _, c := range []struct {
 		name   string
@@ -705,7 +727,7 @@ func leaves(t *testing.T, s CredentialsStore) int {
 func issuedCounts(t *testing.T, s CredentialsStore) {
 	list, index := openedList(t, s), uint32(1000)
 	card := func(agency string, day int) credentials.Issued {
-		d := cardDraft(list, index)
+		d := cardDraft(t, s, list, index)
 		index++
 		d.Agency, d.IssuedOn = agency, Day(day)
 		return d
@@ -726,7 +748,7 @@ func issuedCounts(t *testing.T, s CredentialsStore) {
 	try("a day later", agency, 130, month, nil)
 	try("a raised limit", agency, 130, []credentials.Limit{{Days: 30, Cards: 5}}, nil)
 	try("no limit", agency, 130, nil, nil)
-	attestation := draft(list, index)
+	attestation := draft(t, s, list, index)
 	index++
 	attestation.Agency, attestation.IssuedOn = agency, Day(130)
 	is(t, "an attestation is no card", s.Reserve(t.Context(), attestation, month, Entry(t, "")), nil)
