@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"image/png"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -465,6 +466,7 @@ func (d *drill) play() {
 
 	// What comes after it.
 	late := d.takeIn()
+	places := d.places(erasedAfter.caseID) // which nothing leads to when it is erased
 	d.mustErase(erasedAfter.caseID)
 	d.change(changed.attestations[0], "withdraw")
 	d.change(changed.attestations[1], "pause")
@@ -480,7 +482,7 @@ func (d *drill) play() {
 		t.Error("nothing was issued during the backup: it was not under load")
 	}
 	d.learn()
-	places := d.places(kept.caseID, erasedAfter.caseID, changed.caseID, late.caseID)
+	maps.Copy(places, d.places(kept.caseID, changed.caseID, late.caseID))
 	used := map[listPlace]bool{}
 	for _, p := range places {
 		used[p] = true

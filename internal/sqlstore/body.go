@@ -524,6 +524,8 @@ func (db *DB) frontsFrom(ctx context.Context, from string, look func(h *heads, o
 		if err != nil {
 			return err
 		}
+		// What was read from one moment is looked at behind its transaction.
+		in.q, in.ready, in.whole = db.read, db.seals.reading(), false
 		slices.SortFunc(all, func(a, b *head) int { return cmp.Or(cmp.Compare(a.slot, b.slot), cmp.Compare(a.subject, b.subject)) })
 		for _, one := range all {
 			if _, ok := caseID(one.subject); !ok || len(one.content) == 0 || one.subject < begin {

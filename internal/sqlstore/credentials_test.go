@@ -1,12 +1,14 @@
 package sqlstore
 
 import (
+	"context"
 	"errors"
 	"testing"
 
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
 	"github.com/safeconduct/safeconduct/internal/storetest"
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 func TestCredentials(t *testing.T) {
@@ -94,5 +96,53 @@ func TestEraseForgetsWhatWasIssued(t *testing.T) {
 	}
 	if len(entries) != 4 {
 		t.Errorf("%d indices, want 4: none may ever be used again", len(entries))
+	}
+}
+
+// TestForgetPlacesWithoutKey erases a case whose key is gone, as after a restore: its
+// places go out of use and lead nowhere, and nothing leads to what was issued in it.
+func TestForgetPlacesWithoutKey(t *testing.T) {
+	db := openDB(t)
+	ctx, c := t.Context(), db.Credentials()
+	list, err := c.OpenList(ctx)
+	ok(t, err)
+	gone := begun(t, db)
+	for i := range uint32(3) {
+		d := draftAt(list, i)
+		d.Case = gone
+		ok(t, c.Reserve(ctx, d, nil))
+		if i > 0 {
+			ok(t, c.Complete(ctx, credentials.Completion{ID: d.ID, Sealed: []byte("sealed")}))
+		}
+	}
+	beside := &DB{base: db.base, me: newInstance()}
+	beside.Seal([]byte(testSealKey))
+	beside.CaseKeys(func(ctx context.Context, id string) ([]byte, error) {
+		if id == gone {
+			return nil, vault.ErrNotFound
+		}
+		return storetest.CaseKey(ctx, id)
+	})
+	e := vault.Erasure{Case: gone, Agency: storetest.NewID(), Records: []string{gone}, Day: storetest.Day(0), MAC: []byte("mac")}
+	ok(t, beside.Vault().BeginErasure(ctx, e))
+	_, err = beside.Vault().Erase(ctx, gone, storetest.Entry(t, ""))
+	ok(t, err)
+	ok(t, beside.believed(ctx, func(h *heads) error {
+		places, err := placesOf(ctx, h, list)
+		for _, p := range places {
+			if p.of != (lead{}) || p.WantedStatus != statuslist.Invalid {
+				t.Errorf("place %d: %+v", p.Index, p.Entry)
+			}
+		}
+		if len(places) != 3 {
+			t.Errorf("%d places", len(places))
+		}
+		return err
+	}))
+	if drafts, err := beside.Credentials().Drafts(ctx); err != nil || len(drafts) != 0 {
+		t.Errorf("%d drafts, %v", len(drafts), err)
+	}
+	if h, err := beside.Check(ctx); err != nil || len(h.Problems) != 0 || h.Issued != 0 {
+		t.Errorf("%+v, %v", h, err)
 	}
 }
