@@ -203,7 +203,7 @@ func (one *table) read(t testing.TB, rows *sql.Rows) {
 	}
 }
 
-// readPostgres reads every table of a PostgreSQL database in the order in which its rows
+// readPostgres reads every table of a schema in a PostgreSQL database in the order in which its rows
 // lie there. Rows that one transaction wrote last have the number of that in common.
 func readPostgres(t testing.TB, dsn, name string) (all []*table) {
 	t.Helper()
@@ -213,7 +213,7 @@ func readPostgres(t testing.TB, dsn, name string) (all []*table) {
 	}
 	defer func() { _ = db.Close() }()
 	list, err := db.QueryContext(t.Context(), `SELECT c.relname, COALESCE((SELECT string_agg(a.attname, ',') FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary), '')
-		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1`)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1`, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func readPostgres(t testing.TB, dsn, name string) (all []*table) {
 		t.Fatal(err)
 	}
 	for _, one := range all {
-		rows, err := db.QueryContext(t.Context(), `SELECT xmin::text::bigint AS xmin, * FROM "`+one.name+`" ORDER BY tableoid, ctid`)
+		rows, err := db.QueryContext(t.Context(), `SELECT xmin::text::bigint AS xmin, * FROM "`+name+`"."`+one.name+`" ORDER BY tableoid, ctid`)
 		if err != nil {
 			t.Fatal(err)
 		}
