@@ -3,8 +3,8 @@ package enginetest_test
 import (
 	"bytes"
 	"crypto/hmac"
-	"crypto/md5"  //nolint:gosec // whoever searches tries what there is
-	"crypto/sha1" //nolint:gosec // the same
+	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/json"

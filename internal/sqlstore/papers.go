@@ -44,7 +44,7 @@ func (t *tried) at(hour int64) (place int, kept bool) {
 // add counts n more in an hour, or fewer.
 func (t *tried) add(hour int64, n int) {
 	if place, kept := t.at(hour); kept {
-		t.counts[place] = uint16(min(max(0, int(t.counts[place])+n), math.MaxUint16)) //nolint:gosec // bounded
+		t.counts[place] = uint16(min(max(0, int(t.counts[place])+n), math.MaxUint16))
 	}
 }
 
@@ -66,8 +66,8 @@ func (t *tried) encode() ([]byte, error) {
 	if len(t.who) > math.MaxUint8 {
 		return nil, fmt.Errorf("sqlstore: an id of %d bytes", len(t.who))
 	}
-	plain := append(append(make([]byte, 0, triedBox), byte(len(t.who))), t.who...)
-	plain = binary.BigEndian.AppendUint64(plain, uint64(t.newest)) //nolint:gosec // an hour since 1970
+	plain := append(append(make([]byte, 0, triedBox), byte(len(t.who))), t.who...) //nolint:gosec // no longer than that
+	plain = binary.BigEndian.AppendUint64(plain, uint64(t.newest))                 //nolint:gosec // an hour since 1970
 	for _, n := range t.counts {
 		plain = binary.BigEndian.AppendUint16(plain, n)
 	}
