@@ -149,12 +149,13 @@ func (t *turns) turnAway(some []*caller, a answer) {
 	}
 }
 
-// measured adds up how long a change has waited since a moment.
+// measured adds up how long a change has waited since a moment. It is counted, and
+// decides nothing.
 func (t *turns) measured(since time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.waits++
-	t.waited += time.Since(since) //nolint:forbidigo // it is counted, and decides nothing
+	t.waited += time.Since(since)
 }
 
 // try runs one change in a transaction. again says that nothing of it was written and
@@ -179,7 +180,7 @@ func (b *base) try(ctx context.Context, c *caller, do func(g *group) error) (aga
 
 // await waits for a change's turn: its group, or why there is none.
 func (b *base) await(ctx context.Context, c *caller) (*group, answer) {
-	defer b.turns.measured(time.Now()) //nolint:forbidigo // as in measured
+	defer b.turns.measured(time.Now())
 	var enough <-chan time.Time
 	if b.patience != 0 {
 		timer := time.NewTimer(b.patience)

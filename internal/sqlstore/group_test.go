@@ -34,7 +34,7 @@ func atOnce(t *testing.T, db *DB, changes ...func()) {
 
 // adding is a change that adds an entry of the log, notes which transaction it was in,
 // and does then.
-func adding(t *testing.T, db *DB, in *sync.Map, ctx context.Context, id string, then func(tx *sql.Tx) error) error {
+func adding(ctx context.Context, t *testing.T, db *DB, in *sync.Map, id string, then func(tx *sql.Tx) error) error {
 	return db.inTurn(ctx, caller{}, func(g *group) error {
 		in.Store(id, g)
 		e := storetest.Entry(t, "")
@@ -75,7 +75,7 @@ func testGroup(t *testing.T, on place) {
 		got[id] = err
 	}
 	one := func(id string, ctx context.Context, then func(tx *sql.Tx) error) func() {
-		return func() { note(id, adding(t, db, &in, ctx, id, then)) }
+		return func() { note(id, adding(ctx, t, db, &in, id, then)) }
 	}
 	atOnce(t, db,
 		one("a", t.Context(), nothing),
@@ -83,10 +83,10 @@ func testGroup(t *testing.T, on place) {
 		one("b", t.Context(), nothing),
 		func() {
 			defer func() { note("panics", fmt.Errorf("%v", recover())) }()
-			_ = adding(t, db, &in, t.Context(), "panics", func(*sql.Tx) error { panic("made up") })
+			_ = adding(t.Context(), t, db, &in, "panics", func(*sql.Tx) error { panic("made up") })
 		},
 		one("c", t.Context(), nothing),
-		func() { note("twice", adding(t, db, &in, t.Context(), "a", nothing)) },
+		func() { note("twice", adding(t.Context(), t, db, &in, "a", nothing)) },
 		one("refused", t.Context(), func(tx *sql.Tx) error {
 			_, err := tx.ExecContext(t.Context(), "INSERT INTO nowhere VALUES (1)")
 			return err
@@ -124,13 +124,13 @@ func testGroupBegins(t *testing.T, on place) {
 	stop := errors.New("stop")
 	atOnce(t, db,
 		func() {
-			if err := adding(t, db, &in, t.Context(), "stops", func(*sql.Tx) error { return stop }); !errors.Is(err, stop) {
+			if err := adding(t.Context(), t, db, &in, "stops", func(*sql.Tx) error { return stop }); !errors.Is(err, stop) {
 				t.Errorf("stops: %v", err)
 			}
 		},
-		func() { ok(t, adding(t, db, &in, t.Context(), "a", nothing)) },
+		func() { ok(t, adding(t.Context(), t, db, &in, "a", nothing)) },
 		func() { ok(t, db.alone(t.Context(), func(*sql.Tx) error { in.Store("alone", "alone"); return nil })) },
-		func() { ok(t, adding(t, db, &in, t.Context(), "b", nothing)) },
+		func() { ok(t, adding(t.Context(), t, db, &in, "b", nothing)) },
 	)
 	if n := groups(&in); n != 4 {
 		t.Errorf("%d transactions, want four", n)
@@ -151,10 +151,10 @@ func testGroupIsTakenAlong(t *testing.T, on place) {
 	tries := 0
 	atOnce(t, db,
 		func() {
-			ok(t, adding(t, db, &in, t.Context(), "a", func(*sql.Tx) error { tries++; return nil }))
+			ok(t, adding(t.Context(), t, db, &in, "a", func(*sql.Tx) error { tries++; return nil }))
 		},
 		func() {
-			err := adding(t, db, &in, hurried, "hurried", func(tx *sql.Tx) error {
+			err := adding(hurried, t, db, &in, "hurried", func(tx *sql.Tx) error {
 				time.AfterFunc(50*time.Millisecond, leave) // in the middle of a statement
 				_, err := tx.ExecContext(hurried, `INSERT INTO log_entries (id, hash, day)
 					WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000)
@@ -165,7 +165,7 @@ func testGroupIsTakenAlong(t *testing.T, on place) {
 				t.Errorf("hurried: %v", err)
 			}
 		},
-		func() { ok(t, adding(t, db, &in, t.Context(), "b", nothing)) },
+		func() { ok(t, adding(t.Context(), t, db, &in, "b", nothing)) },
 	)
 	if tries != 2 {
 		t.Errorf("the first was run %d times, want twice", tries)
