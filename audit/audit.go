@@ -39,6 +39,13 @@
 // There are no entry bundles (tile/entries): what a leaf stands for is not for
 // the public.
 //
+// The tree grows by whole windows: every publication adds exactly [Window] leaves, a full
+// tile, whatever was done since the one before and if nothing was. Where fewer notes wait,
+// the others are filling leaves, whose content is a keyed hash of their number: to whoever
+// has no key one looks like the other, and they stand in no order. What does not fit waits
+// for the next window, the oldest first. So the public log tells how often it was
+// published, and nothing of what was done.
+//
 // The checkpoint is a c2sp.org/tlog-checkpoint: a signed note
 // (c2sp.org/signed-note, Ed25519) whose text is exactly three lines, the
 // origin, the number of leaves in decimal, and the root hash in base64. The
@@ -85,6 +92,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/safeconduct/safeconduct/credentials/private"
 )
 
 // Conditions. A [TileError] names the tile that one of them is about.
@@ -238,14 +247,17 @@ func ParseNote(data []byte) (Note, error) {
 	return n, nil
 }
 
-// Entry is a note on its way into the log, as a Store keeps it.
+// Entry is a note on its way into the log, as a Store takes it: encrypted as it keeps what
+// is about that case.
 type Entry struct {
-	ID     string    // 128 random bits in hex; says nothing about order or time
-	Case   string    // the case it belongs to, "" if none
-	Hash   [32]byte  // the note's hash, which is the leaf's content
-	Sealed []byte    // the encoded note: sealed to the case's record key, or plain and without personal data when Case is ""
-	Day    time.Time // midnight UTC; a finer time would tell who was where
+	Case string         // the case it belongs to, "" if none
+	Hash [32]byte       // the note's hash, which is the leaf's content
+	Note private.String // the encoded note; without personal data when Case is ""
+	Day  time.Time      // midnight UTC; a finer time would tell who was where
 }
+
+// Name is what a row calls an entry by.
+func (e Entry) Name() string { return hex.EncodeToString(e.Hash[:]) }
 
 // Logged is an entry with its place in the log.
 type Logged struct {
@@ -254,18 +266,24 @@ type Logged struct {
 	Position int64 // leaf number, or -1 while it waits to be published
 }
 
-// NewEntry makes the entry of note n with a fresh id, on the day of now.
-// sealed is the note in JSON, encrypted by the caller unless caseID is "".
-func NewEntry(caseID string, n Note, sealed []byte, now time.Time) Entry {
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never returns an error
-	return Entry{
-		ID:     hex.EncodeToString(id[:]),
-		Case:   caseID,
-		Hash:   n.Hash(),
-		Sealed: sealed,
-		Day:    now.UTC().Truncate(24 * time.Hour),
+// NewEntry makes the entry of note n on the day of now. ErrNote, for a note that neither
+// NewNote nor ParseNote made.
+func NewEntry(caseID string, n Note, now time.Time) (Entry, error) {
+	encoded, err := n.MarshalJSON()
+	if err != nil {
+		return Entry{}, err
 	}
+	return Entry{Case: caseID, Hash: n.Hash(), Note: private.New(string(encoded)), Day: now.UTC().Truncate(24 * time.Hour)}, nil
+}
+
+// Read returns the note of an entry that comes from a Store. ErrNote, if it is not the one
+// whose hash was logged.
+func (e Entry) Read() (Note, error) {
+	n, err := ParseNote([]byte(e.Note.Reveal()))
+	if err == nil && n.Hash() != e.Hash {
+		err = fmt.Errorf("%w: it is not the one that was logged", ErrNote)
+	}
+	return n, err
 }
 
 // NewAct makes the entry of an act that is about no case: who did what, in the
@@ -280,22 +298,21 @@ func NewAct(kind string, by Actor, what any, now time.Time) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("write log entry: %w", err)
 	}
-	plain, err := json.Marshal(note)
-	if err != nil {
-		return Entry{}, fmt.Errorf("write log entry: %w", err)
-	}
-	return NewEntry("", note, plain, now), nil
+	return NewEntry("", note, now)
 }
 
-// Leaves are the entries that have their places.
+// Window is by how many leaves the log grows each time that it is published: a full tile.
+// Nothing of this version changes it, so that it tells nothing.
+const Window = tileWidth
+
+// Leaves are those that have their places: entries, and what fills the windows.
 type Leaves interface {
-	// Size returns how many entries have a leaf number. The numbers are
-	// 0 … Size-1.
+	// Size returns how many leaves have a number. The numbers are 0 … Size-1.
 	Size(ctx context.Context) (int64, error)
 
-	// Sequenced returns the hashes of the leaves first, first+1, …, in order,
-	// at most n, and fewer only where the log ends. ErrFork says that one of them
-	// is gone or damaged.
+	// Sequenced returns the contents of the leaves first, first+1, …, in order,
+	// at most n, and fewer only where the log ends. Filling leaves are among them, known
+	// again by their number. ErrFork says that one of them is gone or damaged.
 	Sequenced(ctx context.Context, first int64, n int) ([][32]byte, error)
 }
 
@@ -305,15 +322,18 @@ type Leaves interface {
 type Store interface {
 	Leaves
 
-	// Unsequenced returns the ids of at most n entries that have no leaf
-	// number yet, in the order in which they were appended.
-	Unsequenced(ctx context.Context, n int) ([]string, error)
+	// Waiting returns how many entries have no leaf number yet.
+	Waiting(ctx context.Context) (int64, error)
 
-	// Sequence gives ids the leaf numbers first, first+1, …, all or none. It
-	// answers ErrSequence when first is not Size, when an id is unknown,
-	// repeated or already numbered.
-	Sequence(ctx context.Context, first int64, ids []string) error
+	// CloseWindow gives the numbers first … first+Window-1, all or none: to at most Window
+	// entries that wait, those of the oldest window first and in no order within one, at
+	// places drawn at random; what is left are filling leaves. It answers ErrSequence when
+	// first is not Size.
+	CloseWindow(ctx context.Context, first int64) error
 }
+
+// Backlog is how many windows it takes until so many entries have their places.
+func Backlog(waiting int64) int64 { return (waiting + Window - 1) / Window }
 
 // Dir is the folder of public files. Names are slash-separated, as in fs.FS.
 // [OpenFolder] makes one on a disk.

@@ -6,9 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/safeconduct/safeconduct/credentials/private"
 )
 
 func TestNote(t *testing.T) {
@@ -130,17 +133,27 @@ func TestNewEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	east := time.FixedZone("east", 7*3600)
-	e := NewEntry("case", n, []byte("sealed"), time.Date(2026, 3, 2, 1, 30, 0, 0, east))
-	if raw, err := hex.DecodeString(e.ID); err != nil || len(raw) != 16 || e.ID != strings.ToLower(e.ID) {
-		t.Errorf("got the id %q, want 128 bits in hex", e.ID)
+	e, err := NewEntry("case", n, time.Date(2026, 3, 2, 1, 30, 0, 0, east))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if other := NewEntry("case", n, nil, e.Day); other.ID == e.ID {
-		t.Error("two entries have one id")
+	if got, err := e.Read(); err != nil || got.Hash() != n.Hash() || fmt.Sprintf("%+v %#v", e, e.Note) != fmt.Sprintf("%+v %s", e, private.Masked) {
+		t.Errorf("read %v, printed %+v, %v", got.Kind, e, err)
+	}
+	if e.Hash[0] ^= 1; e.Name() == hex.EncodeToString(make([]byte, 32)) {
+		t.Error("an entry without a name")
+	}
+	if _, err := e.Read(); !errors.Is(err, ErrNote) {
+		t.Errorf("not what was logged: got %v, want ErrNote", err)
+	}
+	e.Hash[0] ^= 1
+	if _, err := NewEntry("", Note{Kind: "NOT ONE"}, e.Day); !errors.Is(err, ErrNote) {
+		t.Errorf("no note: got %v, want ErrNote", err)
 	}
 	if want := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC); !e.Day.Equal(want) || e.Day.Location() != time.UTC {
 		t.Errorf("got the day %v, want %v", e.Day, want)
 	}
-	if e.Hash != n.Hash() || e.Case != "case" || string(e.Sealed) != "sealed" {
+	if e.Hash != n.Hash() || e.Case != "case" {
 		t.Errorf("got %+v", e)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// batch is how many entries are numbered, or read, in one call to the Store.
+// batch is how many leaves are read in one call to the Store.
 const batch = 4096
 
 // Keys are the keys of a log as they are at a moment: the one that signs may be replaced
@@ -81,12 +81,12 @@ func New(cfg Config) (*Log, error) {
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("audit: make the log: %w", errors.Join(errs...))
 	}
-	return &Log{cfg: cfg}, nil
+	return &Log{cfg: cfg, scrub: scrub{window: Window}}, nil
 }
 
-// Publish gives every waiting entry its place, writes the tiles of the tree
-// that has them, and last signs and writes the checkpoint. It returns the head
-// that is public when it ends; with nothing new that is the old one.
+// Publish closes a window: it has the next Window leaves given their places, writes the
+// tiles of the tree that has them, and last signs and writes the checkpoint. It returns
+// the head that is public when it ends.
 //
 // Before anything is signed, all leaves published so far are read again from
 // the Store and from the tiles. Where they differ from each other or from the
@@ -95,9 +95,9 @@ func New(cfg Config) (*Log, error) {
 // log: about half a second for a million leaves, and the time the Store takes
 // to read them.
 //
-// A Publish that was cut off, at whatever point, is completed by the next one:
-// places once given by the Store stay, tiles are written before the checkpoint
-// that needs them, and the checkpoint is replaced in one step.
+// A Publish that was cut off, at whatever point, is completed by the next one, which then
+// closes no window of its own: places once given by the Store stay, tiles are written
+// before the checkpoint that needs them, and the checkpoint is replaced in one step.
 func (l *Log) Publish(ctx context.Context) (Checkpoint, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,7 +113,7 @@ func (l *Log) Publish(ctx context.Context) (Checkpoint, error) {
 	if err := l.follows(ctx, head); err != nil {
 		return Checkpoint{}, err
 	}
-	size, err := l.sequence(ctx)
+	size, err := l.closeWindow(ctx, head)
 	if err != nil {
 		return Checkpoint{}, err
 	}
@@ -154,27 +154,21 @@ func (l *Log) verifiers(ctx context.Context) ([]note.Verifier, error) {
 	return keys, nil
 }
 
-// sequence gives every waiting entry its place and returns the new size. It
+// closeWindow has the next leaves given their places and returns the new size. It
 // comes before the tiles: a place that is only in the tiles would be lost with
 // a crash, and given again to another entry.
-func (l *Log) sequence(ctx context.Context) (int64, error) {
+func (l *Log) closeWindow(ctx context.Context, head Checkpoint) (int64, error) {
 	size, err := l.cfg.Store.Size(ctx)
+	if err == nil && size == head.Size {
+		if err := l.cfg.Store.CloseWindow(ctx, size); err != nil {
+			return 0, fmt.Errorf("close a window: %w", err)
+		}
+		size, err = l.cfg.Store.Size(ctx)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("read the size of the log: %w", err)
 	}
-	for {
-		ids, err := l.cfg.Store.Unsequenced(ctx, batch)
-		if err != nil {
-			return 0, fmt.Errorf("read waiting entries: %w", err)
-		}
-		if len(ids) == 0 {
-			return size, nil
-		}
-		if err := l.cfg.Store.Sequence(ctx, size, ids); err != nil {
-			return 0, fmt.Errorf("number waiting entries: %w", err)
-		}
-		size += int64(len(ids))
-	}
+	return size, l.scrub.grown(head.Size, size)
 }
 
 // extend writes the tiles that a tree of size leaves has and the tree of head

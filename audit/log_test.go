@@ -145,6 +145,9 @@ func TestPublishCompletesWhatWasCutOff(t *testing.T) {
 				t.Errorf("%s write %d: got %d leaves in public", when, n, report.Size)
 			}
 			s.append(1) // life went on before the next time
+			if head := publish(t, newLog(t, s, d, k)); head.Size != 900 && report.Size == 300 {
+				t.Errorf("%s write %d: got %d leaves, want the 900 of the window that was cut off", when, n, head.Size)
+			}
 			head := publish(t, newLog(t, s, d, k))
 			if head.Size != 901 {
 				t.Errorf("%s write %d: got %d leaves, want 901", when, n, head.Size)
@@ -359,7 +362,7 @@ func TestPublishWithABrokenStore(t *testing.T) {
 		"says it has more":        {s, 301, 0},
 		"says it has one batch":   {s, 300 + batch, 0},
 		"has none and says so":    {newStore(), 0, 0},
-		"has none and says other": {newStore(), 300, 0},
+		"has none and says other": {newStore(), 301, 0},
 	} {
 		if _, err := newLog(t, broken, d, k).Publish(t.Context()); !errors.Is(err, ErrFork) {
 			t.Errorf("%s: got %v, want ErrFork", name, err)
@@ -442,11 +445,7 @@ func TestKeyIsReplaced(t *testing.T) {
 	keys := &ring{old}
 	var kept []byte
 	open := func() *Log {
-		l, err := New(Config{Store: s, Dir: d, Keys: keys, Kept: func() ([]byte, error) { return kept, nil }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l
+		return anySize(t, Config{Store: s, Dir: d, Keys: keys, Kept: func() ([]byte, error) { return kept, nil }})
 	}
 	l := open()
 	publish(t, l)
@@ -582,10 +581,7 @@ func TestPublishNeedsItsKeys(t *testing.T) {
 		"away":      awayKeys{},
 		"no signer": &ring{{verifier: k.verifier}},
 	} {
-		l, err := New(Config{Store: s, Dir: d, Keys: keys})
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := anySize(t, Config{Store: s, Dir: d, Keys: keys})
 		if _, err := l.Publish(t.Context()); err == nil {
 			t.Errorf("%s: published", name)
 		}

@@ -20,7 +20,7 @@ import (
 // question at the latest, and at once in one of sixteen thousand. Nobody who
 // appends waits for more than a part of a question.
 const (
-	scrubOnAppend = 2
+	scrubOnAppend = 1
 	scrubOnCheck  = 8 // eight times over
 	scrubParts    = 8
 )
@@ -28,6 +28,8 @@ const (
 // scrub remembers what was looked at. It holds no verdict: a tile that was found
 // damaged is looked at again the next time, until it is mended.
 type scrub struct {
+	window int64 // by how much the log grows each time; 0 in tests of trees of any size
+
 	mu    sync.Mutex
 	head  Checkpoint // the newest one that was read, its signature checked
 	ahead []byte     // the signed form of the head whose tiles ahead were looked at
@@ -46,8 +48,9 @@ type scrub struct {
 //
 // Each time, the newest checkpoint is read, the Store must have its leaves, the
 // tiles of the right edge must give its root, and the Store's newest leaves those
-// tiles. Two of the full tiles follow, in turn, each of them held against the
-// tiles above it and against the Store. What was kept outside (Config.Kept) is
+// tiles. One of the full tiles follows, in turn, held against the
+// tiles above it and against the Store; with a head that is new to this process, the newest
+// one, too. What was kept outside (Config.Kept) is
 // read by the first call, by Check and by Publish, and held against the head by
 // all of them.
 //
@@ -232,7 +235,8 @@ func (s *scrub) look(ctx context.Context, dir fs.FS, leaves Leaves, head Checkpo
 		return e.tampered()
 	}
 	var ahead []aheadTile
-	if again := s.ahead == nil || !bytes.Equal(s.ahead, head.Signed); again {
+	again := s.ahead == nil || !bytes.Equal(s.ahead, head.Signed)
+	if again {
 		if ahead, err = readAhead(dir, head.Size); err != nil {
 			return err
 		}
@@ -241,8 +245,13 @@ func (s *scrub) look(ctx context.Context, dir fs.FS, leaves Leaves, head Checkpo
 	if err != nil {
 		return fmt.Errorf("read the size of the log: %w", err)
 	}
-	if size < head.Size {
-		return fmt.Errorf("%w: %d leaves are published, the store has %d", ErrFork, head.Size, size)
+	if err := s.grown(head.Size, size); err != nil {
+		return err
+	}
+	if newest := rowLen(head.Size, 1) - 1; again && newest >= 0 {
+		if err := s.one(ctx, dir, e, leaves, newest); err != nil {
+			return err
+		}
 	}
 	if len(e.rows) > 0 {
 		t, data := e.tile(0)
@@ -267,14 +276,32 @@ func (s *scrub) inTurn(ctx context.Context, dir fs.FS, e *edge, leaves Leaves, t
 		if s.next >= full {
 			s.next = 0
 		}
-		data, err := readUnder(dir, e, s.next)
-		if err != nil {
-			return err
-		}
-		if err := compareTile(ctx, tlog.Tile{H: tileHeight, N: s.next, W: tileWidth}, data, leaves); err != nil {
+		if err := s.one(ctx, dir, e, leaves, s.next); err != nil {
 			return err
 		}
 		s.next++
+	}
+	return nil
+}
+
+// one looks at full tile n of level 0.
+func (s *scrub) one(ctx context.Context, dir fs.FS, e *edge, leaves Leaves, n int64) error {
+	data, err := readUnder(dir, e, n)
+	if err != nil {
+		return err
+	}
+	return compareTile(ctx, tlog.Tile{H: tileHeight, N: n, W: tileWidth}, data, leaves)
+}
+
+// grown tells whether a store can have so many leaves where a head is published: at most
+// one window is closed before it is published. A log that begins anew brings those of
+// before.
+func (s *scrub) grown(published, size int64) error {
+	switch more := size - published; {
+	case more < 0:
+		return fmt.Errorf("%w: %d leaves are published, the store has %d", ErrFork, published, size)
+	case s.window > 0 && more != 0 && more != s.window && (published > 0 || more%s.window != 0):
+		return fmt.Errorf("%w: the store has %d leaves more than are published, and a window has %d", ErrFork, more, s.window)
 	}
 	return nil
 }
@@ -317,8 +344,23 @@ func readUnder(dir fs.FS, e *edge, n int64) ([]byte, error) {
 	return above, nil
 }
 
+// Remembers is a Leaves that does not read everything anew each time.
+type Remembers interface {
+	// Forget has it read everything anew.
+	Forget()
+}
+
 // compareTile holds the leaves of a tile of level 0 against the Store's.
 func compareTile(ctx context.Context, t tlog.Tile, data []byte, leaves Leaves) error {
+	err := compareLeaves(ctx, t, data, leaves)
+	if r, ok := leaves.(Remembers); ok && unsound(err) {
+		r.Forget()
+		err = compareLeaves(ctx, t, data, leaves)
+	}
+	return err
+}
+
+func compareLeaves(ctx context.Context, t tlog.Tile, data []byte, leaves Leaves) error {
 	if t.W == 0 {
 		return nil
 	}

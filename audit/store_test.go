@@ -23,7 +23,7 @@ type memStore struct {
 	order   []string // ids by leaf number
 	waiting []string
 
-	// after runs when Sequence has done its work, as a crash might.
+	// after runs when CloseWindow has done its work, as a crash might.
 	after func() error
 }
 
@@ -54,16 +54,16 @@ func (s *memStore) Sequenced(_ context.Context, first int64, n int) ([][32]byte,
 	return hashes, nil
 }
 
-func (s *memStore) Unsequenced(_ context.Context, n int) ([]string, error) {
-	return slices.Clone(s.waiting[:min(n, len(s.waiting))]), nil
-}
+func (s *memStore) Waiting(context.Context) (int64, error) { return int64(len(s.waiting)), nil }
 
-func (s *memStore) Sequence(_ context.Context, first int64, ids []string) error {
-	if first != int64(len(s.order)) || len(ids) > len(s.waiting) || !slices.Equal(ids, s.waiting[:len(ids)]) {
+// CloseWindow gives all that wait their places, in order, and fills nothing: trees of any
+// size come of it.
+func (s *memStore) CloseWindow(_ context.Context, first int64) error {
+	if first != int64(len(s.order)) {
 		return ErrSequence
 	}
-	s.order = append(s.order, ids...)
-	s.waiting = s.waiting[len(ids):]
+	s.order = append(s.order, s.waiting...)
+	s.waiting = nil
 	if s.after != nil {
 		return s.after()
 	}
@@ -146,10 +146,17 @@ func newKey(tb testing.TB, seed string) key {
 
 func newLog(tb testing.TB, s Store, d Dir, k key) *Log {
 	tb.Helper()
-	l, err := New(Config{Store: s, Dir: d, Keys: OneKey(k.signer, k.verifier)})
+	return anySize(tb, Config{Store: s, Dir: d, Keys: OneKey(k.signer, k.verifier)})
+}
+
+// anySize is a log that grows by what its store has.
+func anySize(tb testing.TB, cfg Config) *Log {
+	tb.Helper()
+	l, err := New(cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	l.scrub.window = 0
 	return l
 }
 

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -59,6 +60,34 @@ func Compare(ctx context.Context, dir fs.FS, vkey string, store Store) error {
 		return err
 	}
 	return compare(ctx, dir, head, store)
+}
+
+// Lost counts the published leaves that the store does not have as they were published.
+// Errors are those of Verify, and the store's own.
+func Lost(ctx context.Context, dir fs.FS, vkey string, store Store) (lost int64, err error) {
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		return 0, fmt.Errorf("%w: read the key: %w", ErrCheckpoint, err)
+	}
+	head, err := readCheckpoint(dir, verifier)
+	if err != nil {
+		return 0, err
+	}
+	return lost, walk(dir, head, func(t tlog.Tile, data []byte) error {
+		if t.L > 0 {
+			return nil
+		}
+		hashes, err := store.Sequenced(ctx, t.N<<tileHeight, t.W)
+		if err != nil && !errors.Is(err, ErrFork) {
+			return fmt.Errorf("read leaves: %w", err)
+		}
+		for i := range t.W {
+			if i >= len(hashes) || tlog.RecordHash(hashes[i][:]) != hashAt(data, i) {
+				lost++
+			}
+		}
+		return nil
+	})
 }
 
 // compare checks that tiles and store both still hold the tree that was signed.

@@ -3,7 +3,6 @@ package credentials
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -40,32 +39,20 @@ type noteBody struct {
 // minute is how the history writes when something was read.
 const minute = "2006-01-02T15:04Z"
 
-func (is *Issuer) note(ctx context.Context, caseID, kind string, body noteBody) (audit.Entry, error) {
+func (is *Issuer) note(_ context.Context, caseID, kind string, body noteBody) (audit.Entry, error) {
 	note, err := audit.NewNote(kind, body)
 	if err != nil {
 		return audit.Entry{}, fmt.Errorf("write log entry: %w", err)
 	}
-	plain, err := json.Marshal(note)
-	if err != nil {
-		return audit.Entry{}, fmt.Errorf("write log entry: %w", err)
-	}
-	sealed, err := is.cfg.Cases.Seal(ctx, caseID, plain)
-	if err != nil {
-		return audit.Entry{}, fmt.Errorf("write log entry: %w", err)
-	}
-	return audit.NewEntry(caseID, note, sealed, is.cfg.Now()), nil
+	return audit.NewEntry(caseID, note, is.cfg.Now())
 }
 
 // openNote logs an act that belongs to no case, or to one that is gone. It holds
-// no personal data, so that it is kept as it is.
+// no personal data.
 func openNote(kind string, body any, now time.Time) (audit.Entry, error) {
 	note, err := audit.NewNote(kind, body)
 	if err != nil {
 		return audit.Entry{}, fmt.Errorf("write log entry: %w", err)
 	}
-	plain, err := json.Marshal(note)
-	if err != nil {
-		return audit.Entry{}, fmt.Errorf("write log entry: %w", err)
-	}
-	return audit.NewEntry("", note, plain, now), nil
+	return audit.NewEntry("", note, now)
 }

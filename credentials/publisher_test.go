@@ -225,7 +225,7 @@ func TestPublish(t *testing.T) {
 	d.window(none, credentials.Window{})
 
 	// Who was published, and when, is in the log without a case.
-	entries, err := w.db.Log().Entries(t.Context(), "", 100)
+	entries, err := w.db.Log().Entries(t.Context())
 	if err != nil || len(entries) != 5 {
 		t.Errorf("%d windows in the log, want 5: %v", len(entries), err)
 	}

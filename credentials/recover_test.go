@@ -124,7 +124,7 @@ func TestRecoverWithoutTheCase(t *testing.T) {
 		}
 		w.stands(t, "after recovery", all[0].ID, credentials.Abandoned)
 	}
-	entries, err := w.db.Log().Entries(t.Context(), "", 10)
+	entries, err := w.db.Log().Entries(t.Context())
 	if err != nil || len(entries) != 1 {
 		t.Errorf("%d log entries outside cases, want 1: %v", len(entries), err)
 	}

@@ -412,8 +412,8 @@ func (is *Issuer) Recover(ctx context.Context) (int, error) {
 func (is *Issuer) abandon(ctx context.Context, d Issued) error {
 	ctx = context.WithoutCancel(ctx)
 	entry, err := is.entry(ctx, audit.Actor{ID: "recovery", Agency: d.Agency}, "abandoned", d)
-	if err != nil {
-		// Nothing can be sealed to the case, so that the log says it outside.
+	if _, gone := is.cfg.Cases.Owner(ctx, d.Case); gone != nil {
+		// The case has no history any more, so that the log says it outside.
 		entry, err = openNote("draft.abandoned", noteBody{
 			ID: d.ID, Actor: "recovery", Agency: d.Agency, Digest: hex.EncodeToString(d.Digest[:]), Day: day(is.cfg.Now()).Format(time.DateOnly),
 		}, is.cfg.Now())

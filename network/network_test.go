@@ -217,11 +217,11 @@ func (b *bench) symbols(e network.Enrolment) string {
 // logged counts the log's entries, those of the roster aside.
 func (b *bench) logged() int {
 	b.t.Helper()
-	all, err := b.log.Entries(b.t.Context(), "", 1000)
+	all, err := b.log.Entries(b.t.Context())
 	b.ok(err)
 	n := 0
 	for _, e := range all {
-		note, err := audit.ParseNote(e.Sealed)
+		note, err := e.Read()
 		b.ok(err)
 		if !strings.HasPrefix(note.Kind, "roster.") && !strings.HasPrefix(note.Kind, "request.") {
 			n++

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"time"
@@ -173,43 +172,29 @@ func (v *Vault) History(ctx context.Context, by audit.Actor, caseID string) ([]E
 // events opens the history of a case, one entry after the other.
 func (v *Vault) events(ctx context.Context, r Record) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		id, err := v.identity(ctx, r, r.Agency)
-		if err != nil {
-			yield(Event{}, err)
-			return
-		}
 		entries, err := v.store.History(ctx, r.ID)
 		if err != nil {
 			yield(Event{}, err)
 			return
 		}
 		for _, e := range entries {
-			event, err := openEntry(id, e)
-			if !yield(event, err) || err != nil {
+			note, err := e.Read()
+			if err != nil {
+				yield(Event{}, fmt.Errorf("vault: history: %w", ErrIntegrity))
+				return
+			}
+			if !yield(Event{Day: e.Day, Note: note, Leaf: e.Hash, Position: e.Position}, nil) {
 				return
 			}
 		}
 	}
 }
 
-// openEntry opens an entry of a history, and holds it against what was logged.
-func openEntry(id age.Identity, e audit.Logged) (Event, error) {
-	plain, err := openBox(id, e.Sealed)
-	if err != nil {
-		return Event{}, fmt.Errorf("vault: history: %w", err)
-	}
-	note, err := audit.ParseNote(plain)
-	if err != nil || note.Hash() != e.Hash {
-		return Event{}, fmt.Errorf("vault: history: %w", ErrIntegrity)
-	}
-	return Event{Day: e.Day, Note: note, Leaf: e.Hash, Position: e.Position}, nil
-}
-
 // facts is what an entry says besides who and when. Nothing in it is text
 // about a person.
 type facts map[string]any
 
-// entry makes the entry of one act, sealed to the case of r. Who, for which
+// entry makes the entry of one act about the case of r. Who, for which
 // agency and in which minute is inside; outside is only the day.
 func (v *Vault) entry(r Record, by audit.Actor, kind string, more facts) (audit.Entry, error) {
 	body := facts{
@@ -226,20 +211,7 @@ func (v *Vault) entry(r Record, by audit.Actor, kind string, more facts) (audit.
 	if err != nil {
 		return audit.Entry{}, err
 	}
-	return v.sealEntry(r, note)
-}
-
-// sealEntry seals a note to the case of r.
-func (v *Vault) sealEntry(r Record, note audit.Note) (audit.Entry, error) {
-	plain, err := json.Marshal(note)
-	if err != nil {
-		return audit.Entry{}, err
-	}
-	sealed, err := sealBox(r.CaseRecipient, plain)
-	if err != nil {
-		return audit.Entry{}, err
-	}
-	return audit.NewEntry(r.Case, note, sealed, v.now()), nil
+	return audit.NewEntry(r.Case, note, v.now())
 }
 
 // plainEntry makes an entry that belongs to no case and says nothing about
@@ -249,9 +221,5 @@ func (v *Vault) plainEntry(kind string, body facts) (audit.Entry, error) {
 	if err != nil {
 		return audit.Entry{}, err
 	}
-	plain, err := json.Marshal(note)
-	if err != nil {
-		return audit.Entry{}, err
-	}
-	return audit.NewEntry("", note, plain, v.now()), nil
+	return audit.NewEntry("", note, v.now())
 }

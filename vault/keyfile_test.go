@@ -15,6 +15,8 @@ func TestDamagedKeyFile(t *testing.T) {
 	w := newWorld(t)
 	c, err := w.CreateCase(t.Context(), w.worker)
 	w.ok(err)
+	sealed, err := w.Seal(t.Context(), c.ID, []byte("a token"))
+	w.ok(err)
 	file, err := w.keyring.Get(t.Context(), c.ID)
 	w.ok(err)
 	put := func(old, changed []byte) {
@@ -25,19 +27,19 @@ func TestDamagedKeyFile(t *testing.T) {
 		changed := bytes.Clone(file)
 		changed[at] ^= 1
 		put(file, changed)
-		if _, err := w.History(t.Context(), w.worker, c.ID); !errors.Is(err, vault.ErrIntegrity) {
+		if _, err := w.Open(t.Context(), w.worker, c.ID, sealed); !errors.Is(err, vault.ErrIntegrity) {
 			t.Errorf("byte %d of %d: %v, want ErrIntegrity", at, len(file), err)
 		}
 		put(changed, file)
 	}
 	for n := 0; n < len(file); n += 31 {
 		put(file, file[:n])
-		if _, err := w.History(t.Context(), w.worker, c.ID); !errors.Is(err, vault.ErrIntegrity) {
+		if _, err := w.Open(t.Context(), w.worker, c.ID, sealed); !errors.Is(err, vault.ErrIntegrity) {
 			t.Errorf("cut at %d of %d: %v, want ErrIntegrity", n, len(file), err)
 		}
 		put(file[:n], file)
 	}
-	_, err = w.History(t.Context(), w.worker, c.ID)
+	_, err = w.Open(t.Context(), w.worker, c.ID, sealed)
 	w.ok(err)
 }
 

@@ -131,11 +131,11 @@ func (v *Vault) sealObject(r Record, o *Object, content []byte) ([]byte, audit.E
 	if err != nil {
 		return nil, audit.Entry{}, err
 	}
-	entry, err := v.sealEntry(r, note)
+	entry, err := audit.NewEntry(r.Case, note, v.now())
 	if err != nil {
 		return nil, audit.Entry{}, err
 	}
-	o.Salt, o.Entry = note.Salt, entry.ID
+	o.Salt, o.Entry = note.Salt, entry.Name()
 	return sealed, entry, nil
 }
 

@@ -418,9 +418,9 @@ func TestCase(t *testing.T) {
 
 	for name, edit := range map[string]func(audit.Entry) audit.Entry{
 		"another leaf": func(e audit.Entry) audit.Entry { e.Hash[0] ^= 1; return e },
-		"no body":      func(e audit.Entry) audit.Entry { e.Sealed = nil; return e },
+		"no body":      func(e audit.Entry) audit.Entry { e.Note = private.String{}; return e },
 		"what is no note": func(e audit.Entry) audit.Entry {
-			e.Sealed = sealed
+			e.Note = private.New("no note")
 			return e
 		},
 	} {

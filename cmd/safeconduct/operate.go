@@ -90,6 +90,9 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, keys []stri
 		if former := found.Follows; former.Size > 0 {
 			_, _ = fmt.Fprintf(out, "It began anew after a restore, and follows %s at %d leaves, root %s\n", former.Origin, former.Size, former.Root)
 		}
+		if found.Waiting > 0 {
+			_, _ = fmt.Fprintf(out, "Entries that wait for their leaf: %d; windows that takes: %d\n", found.Waiting, found.Windows)
+		}
 		switch {
 		case len(found.RosterProblems) > 0:
 			_, _ = fmt.Fprintln(out, "The roster does not hold.")
@@ -100,6 +103,7 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, keys []stri
 		}
 	}
 	return f.report(out, words, map[string]any{
+		"waiting": found.Waiting, "windows": found.Windows,
 		"follows": found.Follows.Origin, "origin": found.Origin, "size": found.Size, "root": found.Root.String(), "key": found.Key, "keys": found.Keys,
 		"roster": found.Roster, "problems": append([]string{}, problems...),
 	}, problems)
@@ -133,8 +137,8 @@ func (f *operateFlags) fsck(ctx context.Context, out io.Writer) error {
 		if found.Logged == 0 {
 			return // nothing was opened: noughts would read as if all were gone
 		}
-		_, _ = fmt.Fprintf(out, "%d records, %d status entries, %d log entries, %d of them published, %d pages and fields; %d drafts settled now\n",
-			found.Issued, found.Entries, found.Logged, found.Leaves, found.Pages, found.Settled)
+		_, _ = fmt.Fprintf(out, "%d records, %d status entries, %d log entries, %d of them not published yet, %d public leaves, %d pages and fields; %d drafts settled now\n",
+			found.Issued, found.Entries, found.Logged, found.Waiting, found.Leaves, found.Pages, found.Settled)
 		if found.Served {
 			_, _ = fmt.Fprintln(out, "Another process serves this network: nothing was settled.")
 		}

@@ -103,7 +103,7 @@ func tellRestored(out io.Writer, d recovery.Restored) {
 	lines := []string{
 		fmt.Sprintf("Restored: the network as it was on %s.", d.Backup.Format("2006-01-02 15:04:05 MST")),
 		fmt.Sprintf("Lost: what was done from then until the end; the last pack is of %s.", d.LastPack.Format("2006-01-02 15:04:05 MST")),
-		fmt.Sprintf("  %d entries of the log have no record any more", d.LostLeaves),
+		fmt.Sprintf("  %d leaves of the log were published after the backup: of what they stand for nothing is left", d.LostLeaves),
 		fmt.Sprintf("  %d places in the status lists stay out of use or paused, without a record", d.Adopted.Held),
 		fmt.Sprintf("  %d drafts were never finished", d.Drafts),
 	}

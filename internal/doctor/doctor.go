@@ -760,7 +760,12 @@ func (d *doctor) log(ctx context.Context, s *service.Service) {
 	case err != nil:
 		d.unchecked("log", "the database did not say", "Run this again.")
 	case head.Size > 0:
-		d.ok("log", fmt.Sprintf("%d entries; the newest are under the signed checkpoint", head.Size))
+		waiting, err := s.DB.Log().Waiting(ctx)
+		if err != nil {
+			d.unchecked("log", "the database did not say", "Run this again.")
+			return
+		}
+		d.ok("log", fmt.Sprintf("%d leaves under the signed checkpoint; %d entries wait, which takes %d windows", head.Size, waiting, audit.Backlog(waiting)))
 	case size > 0:
 		d.fault("log", "the checkpoint is not there", fsck)
 	default:

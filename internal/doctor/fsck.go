@@ -16,9 +16,10 @@ import (
 // Health is what a check of everything found.
 type Health struct {
 	sqlstore.Health
-	Pages  int   `json:"pages"`  // ciphertexts that were read, of pages and of fields
-	Leaves int64 `json:"leaves"` // of the published log
-	Served bool  `json:"served"` // by another process, so that nothing was settled
+	Pages   int   `json:"pages"`   // ciphertexts that were read, of pages and of fields
+	Leaves  int64 `json:"leaves"`  // of the published log
+	Waiting int64 `json:"waiting"` // entries that have no leaf there yet
+	Served  bool  `json:"served"`  // by another process, so that nothing was settled
 }
 
 // Fsck settles what a crash left behind and checks that everything is whole.
@@ -147,11 +148,14 @@ func checkLog(ctx context.Context, s *service.Service, found *Health) error {
 	}
 	if err == nil {
 		found.Leaves = report.Size
-		here, counting := s.DB.Log().Published(ctx, report.Size)
+		if found.Waiting, err = s.DB.Log().Waiting(ctx); err != nil {
+			return err
+		}
+		lost, counting := audit.Lost(ctx, s.LogDir, key, s.DB.Log())
 		if counting != nil {
 			return counting
 		}
-		if lost := report.Size - here; lost > 0 {
+		if lost > 0 {
 			found.Problems = append(found.Problems, fmt.Sprintf("%d published leaves have no entry", lost))
 		}
 		err = audit.Compare(ctx, s.LogDir, key, s.DB.Log())

@@ -19,6 +19,8 @@ type LogReport struct {
 	Key      string           // the one that signed the checkpoint
 	Keys     []string         // all that were known
 	Follows  audit.Checkpoint // of a log that began anew after a restore
+	Waiting  int64            // entries that have no leaf yet, as far as the database is here
+	Windows  int64            // that this takes
 	Problems []string
 	// Roster says that the folder's roster was replayed and held against the log,
 	// and RosterProblems what does not hold.
@@ -32,11 +34,16 @@ type LogReport struct {
 // are held against their seals, too. Where the folder has the database, and it opens, its
 // roster is replayed and held against the log's entries.
 func VerifyLog(ctx context.Context, folder config.Folder, keys ...string) (found LogReport, err error) {
+	var rows *rowsOf
 	if folder.Check() == nil {
-		if found.Roster, found.RosterProblems, err = examineRoster(ctx, folder); err != nil {
+		if rows, err = openRows(ctx, folder); err != nil {
 			return found, err
 		}
+		defer func() { err = errors.Join(err, rows.close()) }()
+		found.Waiting = rows.waiting(ctx)
+		found.Roster, found.RosterProblems = rows.roster(ctx)
 	}
+	found.Windows = audit.Backlog(found.Waiting)
 	ours := len(keys) == 0
 	if ours {
 		if keys, err = logKeys(ctx, folder); err != nil {
@@ -64,66 +71,91 @@ func VerifyLog(ctx context.Context, folder config.Folder, keys ...string) (found
 	if err != nil || !ours || !found.Roster || len(found.RosterProblems) > 0 {
 		return found, err // rows are judged where the database opens, and people are who it says
 	}
-	rows, err := checkRows(ctx, folder)
-	found.Problems = append(found.Problems, rows...)
+	problems, err := rows.check(ctx)
+	found.Problems = append(found.Problems, problems...)
 	return found, err
 }
 
-// examineRoster looks at the roster of a folder whose database is there as this
-// program knows it. Checking a log must not depend on what else is broken.
-func examineRoster(ctx context.Context, folder config.Folder) (looked bool, problems []string, err error) {
+// rowsOf is the database of a folder as far as it can be opened: checking a log must not
+// depend on what else is broken. doctor and fsck say what is wrong with the rest.
+type rowsOf struct {
+	db      *sqlstore.DB                    // nil where there is none that this program knows
+	putBack func(ctx context.Context) error // nil where its rows cannot be believed
+	closing []func() error
+}
+
+func openRows(ctx context.Context, folder config.Folder) (r *rowsOf, err error) {
+	r = &rowsOf{}
 	e, err := config.ReadEngines(folder.Dir)
 	if err != nil {
-		return false, nil, err
+		return r, err
 	}
 	if i, err := sqlstore.Inspect(ctx, e.DatabaseAt(folder.Dir)); err != nil || i.Schema != i.Newest {
-		return false, nil, nil //nolint:nilerr // doctor says what is wrong with it
+		return r, nil //nolint:nilerr // doctor says what is wrong with it
 	}
 	db, err := sqlstore.Open(ctx, e.DatabaseAt(folder.Dir))
 	if err != nil {
-		return false, nil, nil //nolint:nilerr // the same
+		return r, nil //nolint:nilerr // the same
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if problems, err = service.ExamineRoster(ctx, db); err != nil {
-		return false, nil, nil //nolint:nilerr // the same
+	r.db, r.closing = db, append(r.closing, db.Close)
+	of, err := db.Network().Network(ctx)
+	if err != nil {
+		return r, nil //nolint:nilerr // the same
 	}
-	return true, problems, nil
-}
-
-// checkRows holds the rows of a folder against their seals. Nothing else of the folder
-// is looked at, and what cannot be opened is for fsck to say.
-func checkRows(ctx context.Context, folder config.Folder) (problems []string, err error) {
 	cfg, err := service.ConfigFor(folder)
-	if err == nil {
-		cfg.Engines, err = config.ReadEngines(folder.Dir)
-	}
 	if err != nil {
-		return nil, err
+		return r, nil //nolint:nilerr // without the passphrase rows say nothing
 	}
-	db, err := sqlstore.Open(ctx, cfg.Engines.DatabaseAt(cfg.Dir))
+	cfg.Engines = e
+	keys, done, err := service.OpenKeys(ctx, cfg, of.ID)
 	if err != nil {
-		return nil, nil //nolint:nilerr // for fsck to say
+		return r, nil //nolint:nilerr // the same
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	r, err := db.Network().Network(ctx)
+	r.closing = append(r.closing, done)
+	seal, err := service.SealKey(ctx, keys, of.ID)
 	if err != nil {
-		return nil, nil //nolint:nilerr // for fsck to say
+		return r, nil //nolint:nilerr // the same
 	}
-	keys, done, err := service.OpenKeys(ctx, cfg, r.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	key, err := service.SealKey(ctx, keys, r.ID)
-	if err != nil {
-		return nil, err
-	}
-	db.Seal(key)
-	if ring, err := sqlstore.OpenKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir)); err == nil {
-		defer func() { _ = ring.Close() }()
+	db.Seal(seal)
+	r.putBack = func(ctx context.Context) error { return service.CheckPutBack(ctx, cfg, db, keys, of.ID) }
+	if ring, err := sqlstore.OpenKeyring(ctx, e.KeyringAt(folder.Dir)); err == nil {
+		r.closing = append(r.closing, ring.Close)
 		db.CaseKeys(ring.CaseKey)
 	}
-	problems, err = db.CheckSeals(ctx)
+	return r, nil
+}
+
+func (r *rowsOf) close() (err error) {
+	for _, done := range slices.Backward(r.closing) {
+		err = errors.Join(err, done())
+	}
+	return err
+}
+
+// waiting is how many entries have no leaf yet, as far as the database says it.
+func (r *rowsOf) waiting(ctx context.Context) int64 {
+	if r.db == nil {
+		return 0
+	}
+	n, err := r.db.Log().Waiting(ctx)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// roster looks at the roster where it and the entries of the log can be read.
+func (r *rowsOf) roster(ctx context.Context) (looked bool, problems []string) {
+	if r.putBack == nil {
+		return false, nil
+	}
+	problems, err := service.ExamineRoster(ctx, r.db)
+	return err == nil, problems
+}
+
+// check holds the rows against their seals. What cannot be opened is for fsck to say.
+func (r *rowsOf) check(ctx context.Context) (problems []string, err error) {
+	problems, err = r.db.CheckSeals(ctx)
 	switch {
 	case errors.Is(err, sqlstore.ErrNeverSealed):
 		return []string{"the rows have no seals: " + err.Error()}, nil
@@ -133,7 +165,7 @@ func checkRows(ctx context.Context, folder config.Folder) (problems []string, er
 	if err != nil || len(problems) > 0 {
 		return problems, err
 	}
-	switch old, err := service.AsPutBack(service.CheckPutBack(ctx, cfg, db, keys, r.ID)); {
+	switch old, err := service.AsPutBack(r.putBack(ctx)); {
 	case err != nil:
 		return nil, err
 	case old != nil:

@@ -60,13 +60,14 @@ var tableClasses = map[string]rowClass{
 	"heads": authority, "head_count": authority, // with the bodies of cases
 	"names": authority, "cells": authority,
 
-	"log_entries": logged,
+	"leaves": logged,
 
 	"nonces": counter, "lookup_budgets": counter, "code_tries": counter, "paper_tries": counter,
 	"leases": counter, "instances": counter, "idempotency": counter, "spent_challenges": counter, "passkey_uses": counter,
 
 	"log_files":        derived, // of a PostgreSQL database: the log's public files, which its signature covers
 	"log_restarts":     derived, // its notes are leaves
+	"log_size":         derived, // of a log with another size than its checkpoint nothing goes on
 	"shut_records":     derived, // says which key files are missed on purpose
 	"goose_db_version": derived, // of the migrations
 
@@ -82,12 +83,11 @@ var loose = map[string]string{
 	"network.one":       "the key of a table with one row",
 	"packs.one":         "the key of a table with one row",
 	"head_count.one":    "the key of a table with one row",
-	"log_entries.added": "in which order entries get their places; the order of a history is in its seal",
 }
 
 // bare are rows that say nothing: what is left of an erased case is a hash, which the
 // log holds.
-var bare = map[string]string{"log_entries": "case_id IS NULL AND sealed IS NULL"}
+var bare = map[string]string{"leaves": "place IS NULL"}
 
 // mayGo are tables whose rows may be missing: whoever had one needs another.
 var mayGo []string
@@ -409,7 +409,7 @@ func (a *attacked) allowed(ctx context.Context, s *service.Service) map[string]b
 	}
 	if history, err := v.History(ctx, a.case_); err == nil {
 		for _, e := range history {
-			say("entry %s of %s, %x of %x, tells of day %s", e.ID, e.Case, e.Hash, e.Sealed, e.Day)
+			say("entry %s of %s, %s, tells of day %s", e.Name(), e.Case, e.Note.Reveal(), e.Day)
 		}
 	}
 	if by, err := s.People.Authenticate(ctx, a.device); err == nil {

@@ -689,13 +689,3 @@ func (w *world) second() string {
 	}
 	return w.tokens["second operator"]
 }
-
-// logSize is how many leaves are under the published checkpoint.
-func (w *world) logSize() int64 {
-	w.t.Helper()
-	head, err := audit.ParseCheckpoint(w.call("", "GET", "/log/checkpoint", nil).body, w.vkey)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return head.Size
-}

@@ -73,7 +73,7 @@ type Restored struct {
 	Stopped int `json:"stopped"`
 	// Agencies are those on the trust list that the backup does not know: their names.
 	Agencies []string `json:"agencies"`
-	// LostLeaves is how many entries the old log had published that the backup
+	// LostLeaves is how many leaves the old log had published that the backup
 	// does not know.
 	LostLeaves int64    `json:"lost_leaves"`
 	Log        string   `json:"log"` // the log's name from now on
@@ -724,9 +724,9 @@ func (r *restoring) restartLog(a *sqlstore.Aftermath) error {
 	if err != nil {
 		return err
 	}
-	a.Entry = audit.NewEntry("", note, plain, r.now)
 	a.Restart.Note = string(plain)
-	return nil
+	a.Entry, err = audit.NewEntry("", note, r.now)
+	return err
 }
 
 // nextList draws the number of the list that new entries go to, behind every

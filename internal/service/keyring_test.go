@@ -194,7 +194,7 @@ func TestKeyringOfBefore(t *testing.T) {
 		e = config.Engines{Database: server.Database(t), Keyring: server.Database(t)}
 		cfg, _, _, _ = withAgency(t, e)
 		// As a version left it that had no seals yet.
-		server.Administer(t, e.Database, "DELETE FROM safeconduct.keyring_bond; DELETE FROM safeconduct.heads; DELETE FROM safeconduct.head_count")
+		server.Administer(t, e.Database, "DELETE FROM safeconduct.keyring_bond; DELETE FROM safeconduct.heads WHERE subject NOT LIKE 'case/%'; DELETE FROM safeconduct.head_count")
 		for _, name := range []string{filepath.Join(cfg.Dir, config.SealedName), filepath.Join(cfg.Dir, config.AsideName, offsite.RowsName)} {
 			if err := os.Remove(name); err != nil {
 				t.Fatal(err)
@@ -302,7 +302,11 @@ func TestKeyringWhileServing(t *testing.T) {
 			if err := errors.Join(err, err2, ready(s), s.Keyring.Swap(ctx, record, a, b), s.Keyring.Swap(ctx, other.ID, b, a)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Vault.History(ctx, by, record); !errors.Is(err, vault.ErrIntegrity) {
+			sealed, err := s.Vault.Seal(ctx, record, []byte("a token"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Vault.Open(ctx, by, record, sealed); !errors.Is(err, vault.ErrIntegrity) {
 				t.Errorf("another record's key file: %v, want ErrIntegrity", err)
 			}
 			if _, ok := errors.AsType[*KeyringError](ready(s)); !ok {
@@ -318,15 +322,19 @@ func TestKeyringWhileServing(t *testing.T) {
 			if err := ready(s); err != nil {
 				t.Fatal(err)
 			}
+			kept, err := s.Vault.AddDocument(t.Context(), by, record, vault.Document{Kind: "PASSPORT", IssuingState: "UTO"})
+			if err != nil {
+				t.Fatal(err)
+			}
 			server.Administer(t, e.Keyring, `UPDATE keyring.key_files SET file = file || '\x00'`)
-			if _, err := s.Vault.History(t.Context(), by, record); !errors.Is(err, vault.ErrIntegrity) {
+			if _, err := s.Vault.ReadDocument(t.Context(), by, kept.ID); !errors.Is(err, vault.ErrIntegrity) {
 				t.Errorf("a damaged key file: %v, want ErrIntegrity", err)
 			}
 			if ready(s) == nil {
 				t.Error("ready with a damaged key file")
 			}
 			token := house.At(t, s.People, s.Passkeys).Token(agency, people.Supervisor)
-			w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/cases/"+record+"/history", nil)
+			w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/documents/"+kept.ID, nil)
 			r.Header.Set("Authorization", "Bearer "+token)
 			s.API.ServeHTTP(w, r)
 			if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), `"integrity_failure"`) {

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/blobs"
 	"github.com/safeconduct/safeconduct/internal/httpapi"
 	"github.com/safeconduct/safeconduct/internal/keystore"
@@ -246,6 +247,13 @@ func (c countedObjects) CollectTemp(ctx context.Context) (int, error) {
 // scrapeTime bounds what a scrape asks of the engines.
 const scrapeTime = 2 * time.Second
 
+// behind is how many windows entries of the log wait beyond the next one. How many wait
+// now would move with each act.
+func (s *Service) behind(ctx context.Context) (int64, error) {
+	waiting, err := s.DB.Log().Waiting(ctx)
+	return max(0, audit.Backlog(waiting)-1), err
+}
+
 // Watch adds what is asked at each scrape: how old what was published is, how
 // long the log is, and whether the service can work. How busy the databases are is asked
 // by the hour.
@@ -260,15 +268,23 @@ func (m *Metrics) Watch(s *Service) {
 	gauge("safeconduct_lists_age_seconds", "Age of the oldest status list in the newest pack.", func() float64 {
 		return s.ages().lists.Seconds()
 	})
-	gauge("safeconduct_log_leaves", "Entries of the log that have a leaf number; -1 when the database does not say.", func() float64 {
-		ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
-		defer cancel()
-		size, err := s.DB.Log().Size(ctx)
-		if err != nil {
-			return -1
-		}
-		return float64(size)
-	})
+	for _, one := range []struct {
+		name, help string
+		ask        func(context.Context) (int64, error)
+	}{
+		{"safeconduct_log_leaves", "Leaves of the log that have a number; -1 when the database does not say.", s.DB.Log().Size},
+		{"safeconduct_log_behind", "Windows that entries of the log wait beyond the next one; -1 when the database does not say.", s.behind},
+	} {
+		gauge(one.name, one.help, func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+			defer cancel()
+			n, err := one.ask(ctx)
+			if err != nil {
+				return -1
+			}
+			return float64(n)
+		})
+	}
 	gauge("safeconduct_ready", "Whether the service can work now, as /readyz says it.", func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 		defer cancel()

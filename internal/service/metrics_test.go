@@ -229,7 +229,7 @@ func TestMetricsCount(t *testing.T) {
 		`safeconduct_chores_total{chore="publish",outcome="failed"} 1`,
 		`safeconduct_object_errors_total{operation="put",outcome="failed"} 1`,
 		`safeconduct_ready 1`,
-		`safeconduct_drafts_settled_total 0`,
+		`safeconduct_drafts_settled_total 0`, `safeconduct_log_behind 0`,
 		`safeconduct_database_connections{database="data",use="write"} 1`,
 		`go_goroutines `, `process_open_fds `,
 	} {

@@ -52,8 +52,7 @@ func TestWithoutTheDatabase(t *testing.T) {
 	house := peopletest.Joined(t, s.People, s.Passkeys, "https://one.example", access.Join)
 	gate := house.Agency(s.Network, roster.Agency{Name: "Gate (made up)", Class: "ImmigrationService", Country: "THA", Desk: "+66 00 000 005"})
 	officer := house.Token(gate, people.Officer)
-	done, err := s.Board.Publish(t.Context(), by, false)
-	if err != nil {
+	if _, err := s.Board.Publish(t.Context(), by, false); err != nil {
 		t.Fatal(err)
 	}
 
@@ -81,7 +80,7 @@ func TestWithoutTheDatabase(t *testing.T) {
 	}
 	files := []string{
 		"/trust-list", "/trust-key", "/pack", "/status-lists/0", "/answers-lists/0", "/log/checkpoint",
-		"/log/tile/0/000.p/" + strconv.FormatInt(done.LogSize, 10),
+		"/log/tile/0/000",
 	}
 	before := map[string]string{}
 	for _, path := range files {
@@ -165,7 +164,7 @@ func TestWithoutTheDatabase(t *testing.T) {
 		{"GET", "/readyz", "", ""},
 		{"GET", "/api/v1/agencies", officer, ""},
 		{"POST", "/api/v1/verifications", operator, card},
-		{"GET", "/log/tile/0/001", "", ""}, // nobody knows whether there is one by now
+		{"GET", "/log/tile/0/100", "", ""}, // nobody knows whether there is one by now
 	} {
 		if status, body, _ := ask(c.method, c.path, c.token, c.body); status != 503 && (c.token != operator || status != 403) {
 			t.Errorf("%s %s: got %d %s", c.method, c.path, status, body)

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -54,8 +53,8 @@ type logged struct {
 // changeIn reads an entry; ok is false for one about something else, and whole for one
 // whose text is what was logged.
 func changeIn(e audit.Entry) (c logged, ok, whole bool) {
-	note, err := audit.ParseNote(e.Sealed)
-	if err != nil || note.Hash() != e.Hash {
+	note, err := e.Read()
+	if err != nil {
 		return c, false, false
 	}
 	if note.Kind != people.LogChange {
@@ -67,34 +66,26 @@ func changeIn(e audit.Entry) (c logged, ok, whole bool) {
 	return body.What, json.Unmarshal(note.Body, &body) == nil, true
 }
 
-// entriesAtOnce is how many entries of the log are read in one go.
-const entriesAtOnce = 500
+// changesAtOnce is how many changes of the roster are read in one go.
+const changesAtOnce = 500
 
 // eachEntry shows every entry of the log that is about no case.
 func eachEntry(ctx context.Context, db *sqlstore.DB, look func(audit.Entry)) error {
-	for before := ""; ; {
-		page, err := db.Log().Entries(ctx, before, entriesAtOnce)
-		if err != nil {
-			return err
-		}
-		for _, e := range page {
-			look(e.Entry)
-			before = e.ID
-		}
-		if len(page) < entriesAtOnce {
-			return nil
-		}
+	all, err := db.Log().Entries(ctx)
+	for _, e := range all {
+		look(e)
 	}
+	return err
 }
 
 // beginChange is how the text of an entry about a change begins, in its one form.
-var beginChange = []byte(`{"kind":"` + people.LogChange + `",`)
+const beginChange = `{"kind":"` + people.LogChange + `",`
 
 // lastLogged is the newest change that the log tells of; zero if it tells of none. It
 // reads the whole log: of entries the order in which they lie in a table says nothing.
 func lastLogged(ctx context.Context, db *sqlstore.DB) (last logged, err error) {
 	err = eachEntry(ctx, db, func(e audit.Entry) {
-		if !bytes.HasPrefix(e.Sealed, beginChange) {
+		if !strings.HasPrefix(e.Note.Reveal(), beginChange) {
 			return
 		}
 		switch c, ok, _ := changeIn(e); {
@@ -105,6 +96,9 @@ func lastLogged(ctx context.Context, db *sqlstore.DB) (last logged, err error) {
 			last = c
 		}
 	})
+	if untrue, ok := errors.AsType[*sqlstore.SealError](err); ok {
+		err = rosterError("cannot be held against the log: %v", untrue)
+	}
 	return last, err
 }
 
@@ -186,6 +180,9 @@ func ExamineRoster(ctx context.Context, db *sqlstore.DB) (problems []string, err
 		return nil, err
 	}
 	told, altered, err := toldChanges(ctx, db) // behind the state: what it has is logged
+	if untrue, ok := errors.AsType[*sqlstore.SealError](err); ok {
+		return []string{"entries of the log are not what was logged: " + untrue.Error()}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +245,7 @@ func toldChanges(ctx context.Context, db *sqlstore.DB) (told map[uint64][]string
 // digests are those of the first n changes.
 func digests(ctx context.Context, db *sqlstore.DB, n uint64) (all []string, err error) {
 	for uint64(len(all)) < n {
-		rows, err := db.People().Changes(ctx, uint64(len(all))+1, int(min(n-uint64(len(all)), entriesAtOnce)))
+		rows, err := db.People().Changes(ctx, uint64(len(all))+1, int(min(n-uint64(len(all)), changesAtOnce)))
 		if err != nil {
 			return nil, err
 		}

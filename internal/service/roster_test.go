@@ -13,9 +13,6 @@ import (
 	"github.com/safeconduct/safeconduct/people/roster"
 )
 
-// newestChange finds the entry of the log that tells of the newest change.
-const newestChange = `(SELECT id FROM log_entries WHERE CAST(sealed AS TEXT) LIKE '{"kind":"roster.change"%' ORDER BY added DESC LIMIT 1)`
-
 // TestRosterIsTheLoggedOne: whoever writes into the database takes no change of the
 // roster back, and puts none in. An agency was suspended; to be rid of that, its
 // change is removed, or altered, or what was logged of it. Nothing opens then.
@@ -35,11 +32,9 @@ func TestRosterIsTheLoggedOne(t *testing.T) {
 		{"one put in twice", "INSERT INTO roster_changes SELECT 5, change FROM roster_changes WHERE seq = 2", "cannot be replayed"},
 		{"an agency renamed", "UPDATE roster_changes SET change = CAST(replace(CAST(change AS TEXT), 'Lotus', 'Locus') AS BLOB) WHERE seq = 3", "cannot be replayed"},
 		{"the newest was made at another time", "UPDATE roster_changes SET change = CAST(replace(CAST(change AS TEXT), '\"at\":', '\"at\":1') AS BLOB) WHERE seq = 4", "cannot be replayed"},
-		{"what was logged of the newest emptied", "UPDATE log_entries SET sealed = NULL WHERE id = " + newestChange, "has 4 changes, and the log tells of 3"},
-		{"what was logged of the newest altered", `UPDATE log_entries SET sealed = CAST(replace(CAST(sealed AS TEXT), '"seq":4', '"seq":3') AS BLOB) WHERE id = ` + newestChange, "has 4 changes, and the log tells of 3"},
-		{"the newest change removed, and what was logged of the one before copied behind", `DELETE FROM roster_changes WHERE seq = 4;
-			INSERT INTO log_entries (id, hash, sealed, day) SELECT 'ab', hash, sealed, day FROM log_entries WHERE CAST(sealed AS TEXT) LIKE '{"kind":"roster.change"%"seq":3,%'`,
-			"ends with change 3, and the log tells of change 4"},
+		{"what was logged removed", "DELETE FROM cells WHERE name = (SELECT name FROM cells ORDER BY name LIMIT 1)", "cannot be held against the log"},
+		{"what was logged of one put in place of another", `UPDATE cells SET box = (SELECT box FROM cells ORDER BY name DESC LIMIT 1)
+			WHERE name = (SELECT name FROM cells ORDER BY name LIMIT 1)`, "cannot be held against the log"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := cfg

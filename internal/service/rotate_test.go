@@ -197,13 +197,17 @@ func TestWrappingIsEnded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.Vault.History(t.Context(), by, record); err != nil {
+		sealed, err := h.Vault.Seal(t.Context(), record, []byte("a token"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Vault.Open(t.Context(), by, record, sealed); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.Keyring.Swap(t.Context(), record, fresh, old); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.Vault.History(t.Context(), by, record); err == nil {
+		if _, err := h.Vault.Open(t.Context(), by, record, sealed); err == nil {
 			t.Error("a key file from before the rotation still opens")
 		}
 	})

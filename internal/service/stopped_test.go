@@ -58,13 +58,9 @@ func openOffice(t *testing.T, s *Service, access Access, site string) office {
 	if o.issued, err = o.issue(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	for range 600 { // two full tiles, and a part of a third
-		entry := audit.NewEntry("", audit.Note{Kind: "test", Body: []byte("{}")}, []byte("{}"), time.Now())
-		if err := s.DB.Log().Append(t.Context(), entry); err != nil {
-			t.Fatal(err)
-		}
+	for range 3 { // a full tile each time
+		publish(t, s)
 	}
-	publish(t, s)
 	return o
 }
 
@@ -129,18 +125,28 @@ func (o office) acts(s *Service) map[string]func(context.Context) error {
 			return err
 		},
 		"write a note": func(ctx context.Context) error {
-			return s.DB.Log().Append(ctx, audit.NewEntry("", audit.Note{Kind: "test", Body: []byte("{}")}, []byte("{}"), time.Now()))
+			return s.DB.Log().Append(ctx, someEntry())
 		},
 		"log an access": func(ctx context.Context) error {
-			return s.DB.Vault().Append(ctx, audit.NewEntry("", audit.Note{Kind: "test", Body: []byte("{}")}, []byte("{}"), time.Now()))
+			return s.DB.Vault().Append(ctx, someEntry())
 		},
 	}
+}
+
+// someEntry tells of nothing.
+func someEntry() audit.Entry {
+	e, err := audit.NewAct("test", audit.Actor{}, "nothing", time.Now())
+	if err != nil {
+		panic(err)
+	}
+	return e
 }
 
 // hasStopped wants nothing to be done or signed, and everybody to be told.
 func (o office) hasStopped(t *testing.T, s *Service) {
 	t.Helper()
 	signed := keystoreCalls(t, s.cfg.Metrics, "sign")
+	_ = readyNow(t, s) // whose turn it is to be looked at is soon that of what was spoilt
 	for name, act := range o.acts(s) {
 		if err := act(t.Context()); !errors.Is(err, audit.ErrStopped) {
 			t.Errorf("%s: %v, want ErrStopped", name, err)
@@ -194,6 +200,9 @@ func ask(t *testing.T, s *Service, method, path string) (int, string) {
 	return w.Code, w.Body.String()
 }
 
+// oneLeaf is a row of leaves that has its place.
+const oneLeaf = "name = (SELECT name FROM leaves WHERE place IS NOT NULL ORDER BY name LIMIT 1)"
+
 // damages are what can happen to a folder while a service works in it, or lies
 // still.
 var damages = []struct {
@@ -218,11 +227,11 @@ var damages = []struct {
 		}
 	}},
 	{"the checkpoint changed", func(t *testing.T, dir string, _ func(string)) { spoilFile(t, filepath.Join(dir, "log", "checkpoint")) }},
-	{"an entry was removed", func(_ *testing.T, _ string, run func(string)) { run("DELETE FROM log_entries WHERE position = 300") }},
-	{"the newest entries were removed", func(_ *testing.T, _ string, run func(string)) { run("DELETE FROM log_entries WHERE position > 500") }},
-	{"all entries were removed", func(_ *testing.T, _ string, run func(string)) { run("DELETE FROM log_entries") }},
+	{"an entry was removed", func(_ *testing.T, _ string, run func(string)) { run("DELETE FROM leaves WHERE " + oneLeaf) }},
+	{"the newest entries were removed", func(_ *testing.T, _ string, run func(string)) { run("UPDATE log_size SET numbered = numbered - 256") }},
+	{"all entries were removed", func(_ *testing.T, _ string, run func(string)) { run("DELETE FROM leaves") }},
 	{"an entry was rewritten", func(_ *testing.T, _ string, run func(string)) {
-		run("UPDATE log_entries SET hash = (SELECT hash FROM log_entries WHERE position = 8) WHERE position = 7")
+		run("UPDATE leaves SET box = (SELECT box FROM leaves ORDER BY name DESC LIMIT 1) WHERE " + oneLeaf)
 	}},
 }
 
@@ -378,9 +387,7 @@ func TestPutBack(t *testing.T) {
 		if err := os.RemoveAll(filepath.Join(dir, "log")); err != nil {
 			t.Fatal(err)
 		}
-		sqlitetest.Administer(t, database, "DELETE FROM log_entries WHERE position = 300")
-		sqlitetest.Administer(t, database, "UPDATE log_entries SET position = -position WHERE position > 300")
-		sqlitetest.Administer(t, database, "UPDATE log_entries SET position = -position - 1 WHERE position < 0")
+		sqlitetest.Administer(t, database, "DELETE FROM leaves WHERE "+oneLeaf)
 	}
 	t.Run("the public files were removed and an entry with them", func(t *testing.T) {
 		dir := copyOf(t, newer)
@@ -505,16 +512,17 @@ func TestStoppedReplicas(t *testing.T) {
 		}
 		return all
 	}
-	run("CREATE TABLE kept_files AS SELECT * FROM log_files; CREATE TABLE kept_entries AS SELECT id, hash, position FROM log_entries")
+	run("CREATE TABLE kept_files AS SELECT * FROM log_files; CREATE TABLE kept_leaves AS SELECT * FROM leaves")
 	for _, c := range []struct{ name, spoil, mend string }{
 		{"a tile changed", `UPDATE log_files SET data = set_byte(data, 5, 255 - get_byte(data, 5)) WHERE name = 'tile/0/001'`, "UPDATE log_files f SET data = k.data FROM kept_files k WHERE k.name = f.name"},
 		{"a tile is gone", `DELETE FROM log_files WHERE name = 'tile/0/000'`, "INSERT INTO log_files SELECT * FROM kept_files WHERE name = 'tile/0/000'"},
-		{"entries have lost their places", `UPDATE log_entries SET position = NULL WHERE position > 500`, "UPDATE log_entries e SET position = k.position FROM kept_entries k WHERE k.id = e.id"},
-		{"an entry was rewritten", `UPDATE log_entries SET hash = set_byte(hash, 5, 255 - get_byte(hash, 5)) WHERE position = 3`, "UPDATE log_entries e SET hash = k.hash FROM kept_entries k WHERE k.id = e.id"},
+		{"entries have lost their places", `UPDATE leaves SET place = NULL`, "UPDATE leaves l SET place = k.place FROM kept_leaves k WHERE k.name = l.name"},
+		{"an entry was rewritten", `UPDATE leaves SET box = set_byte(box, 25, 255 - get_byte(box, 25)) WHERE place IS NOT NULL`, "UPDATE leaves l SET box = k.box FROM kept_leaves k WHERE k.name = l.name"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			run(c.spoil)
 			for _, s := range []*Service{a, b} {
+				_ = readyNow(t, s)
 				for name, act := range acts(s) {
 					if err := act(t.Context()); !errors.Is(err, audit.ErrStopped) {
 						t.Errorf("%s: %v, want ErrStopped", name, err)

@@ -87,10 +87,10 @@ func (u *unit) card() error {
 // entries counts the entries of a kind in the log that belong to no case.
 func (u *unit) entries(kind string) (n int) {
 	u.t.Helper()
-	all, err := u.DB.Log().Entries(u.t.Context(), "", 1000)
+	all, err := u.DB.Log().Entries(u.t.Context())
 	u.ok(err)
 	for _, e := range all {
-		if note, err := audit.ParseNote(e.Sealed); err == nil && note.Kind == kind {
+		if note, err := e.Read(); err == nil && note.Kind == kind {
 			n++
 		}
 	}

@@ -60,9 +60,14 @@ type body struct {
 	// Issued are the attestations and cards, in the order in which they were begun.
 	Issued []issuedForm `cbor:"40,keyasint,omitempty"`
 
+	// Entries counts those of the history, and Chain goes over them (history.go).
+	Entries uint64 `cbor:"60,keyasint,omitempty"`
+	Chain   []byte `cbor:"61,keyasint,omitempty"`
+
 	head  *head
 	was   []byte // as it was read, nil for one that is new
 	fresh []freshCell
+	told  []toldCell
 	gone  bool // it was there, and was erased
 }
 
@@ -150,7 +155,9 @@ func (b *body) strip(done vault.Erased) {
 }
 
 // empty tells whether there is nothing to save.
-func (b *body) empty() bool { return len(b.Seals) == 0 && b.Erasing == nil && len(b.Records) == 0 }
+func (b *body) empty() bool {
+	return len(b.Seals) == 0 && b.Erasing == nil && len(b.Records) == 0 && b.Entries == 0
+}
 
 // change says that the body has changed, and is to be saved.
 func (b *body) change() { b.head.own = true }
@@ -386,6 +393,9 @@ func (h *heads) keyless(ctx context.Context, tx *sql.Tx, id string) (*body, erro
 	if err := h.forgetPlaces(ctx, tx, id); err != nil {
 		return nil, err
 	}
+	if err := h.forgetEntries(ctx, tx, id); err != nil {
+		return nil, err
+	}
 	for n := range f.cells {
 		called := h.cellName(id, n+1)
 		if err := h.exec(ctx, tx, deleteCell, called[:]); err != nil {
@@ -458,7 +468,10 @@ func (h *heads) settleBody(ctx context.Context, tx *sql.Tx, b *body) error {
 	if err := h.saveCells(ctx, tx, before, b); err != nil {
 		return err
 	}
-	s := &settled{front: front{b.Case, b.Erasing != nil, b.Cells}, gone: b.gone}
+	if err := h.saveHistory(ctx, tx, before, b); err != nil {
+		return err
+	}
+	s := &settled{front: front{b.Case, b.Erasing != nil || b.Case == noCase, b.Cells}, gone: b.gone}
 	if !b.empty() {
 		if b.gone {
 			return vault.ErrNotFound

@@ -181,6 +181,4 @@ func (db *DB) Keyed(ctx context.Context) (all []string, err error) {
 	return slices.Compact(all), err
 }
 
-func scanText(row scanner) (text string, err error) { return text, row.Scan(&text) }
-
 func scanBytes(row scanner) (b []byte, err error) { return b, row.Scan(&b) }

@@ -286,7 +286,7 @@ func (b *body) forgetAssignments(now time.Time) (some bool) {
 
 // count counts what an erasure takes away.
 func (b *body) count() (done vault.Erased) {
-	done.Records, done.Grants = len(b.Records), len(b.Grants)
+	done.Records, done.Grants, done.Notes = len(b.Records), len(b.Grants), int(b.Entries) //nolint:gosec // counts one by one
 	for _, r := range b.Records {
 		pages := map[int]bool{}
 		for _, o := range r.Objects {

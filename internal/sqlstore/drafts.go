@@ -5,10 +5,12 @@ import (
 	"context"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/safeconduct/safeconduct/credentials"
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 // A draft that is being signed has a row of its own, until it is completed or given up, so
@@ -82,6 +84,9 @@ func (c *Credentials) drafts(ctx context.Context, where string, args ...any) (fo
 		}
 		for _, to := range all {
 			b, err := h.caseOf(ctx, to.Case)
+			if errors.Is(err, vault.ErrNotFound) {
+				continue // it stays shut, and its erasure ends what was drafted
+			}
 			if err != nil {
 				return err
 			}

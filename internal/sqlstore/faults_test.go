@@ -135,9 +135,9 @@ func TestCutAtCommit(t *testing.T) {
 			}
 			drafts, err1 := issued.Drafts(ctx)
 			entries, err2 := issued.Entries(ctx, list)
-			waiting, err3 := db.Log().Unsequenced(ctx, 100)
-			if err := errors.Join(err1, err2, err3); err != nil || len(drafts) != 1 || len(entries) != 1 || len(waiting) != 1 {
-				t.Errorf("%d records, %d indices, %d log entries, %v, want one of each", len(drafts), len(entries), len(waiting), err)
+			waiting, err3 := db.Log().Waiting(ctx)
+			if err := errors.Join(err1, err2, err3); err != nil || len(drafts) != 1 || len(entries) != 1 || waiting != 1 {
+				t.Errorf("%d records, %d indices, %d log entries, %v, want one of each", len(drafts), len(entries), waiting, err)
 			}
 
 			// The face's own memory of requests.
@@ -173,8 +173,8 @@ func TestCutElsewhere(t *testing.T) {
 			t.Errorf("write: %v", err)
 		}
 	}
-	if ids, err := db.Log().Unsequenced(t.Context(), 10); err != nil && !errors.Is(err, ErrUnavailable) || err == nil && len(ids) != 3 {
-		t.Errorf("%d entries, %v, want 3", len(ids), err)
+	if n, err := db.Log().Waiting(t.Context()); err != nil && !errors.Is(err, ErrUnavailable) || err == nil && n != 3 {
+		t.Errorf("%d entries, %v, want 3", n, err)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestCommitWaits(t *testing.T) {
 	db := openAt(t, dsn)
 	db.patience = 400 * time.Millisecond
 	await := func(standbys string) { alter(t, server, dsn, "synchronous_standby_names = '"+standbys+"'") }
-	visible := func() string { return server.Administer(t, dsn, "SELECT COUNT(*) FROM safeconduct.log_entries") }
+	visible := func() string { return server.Administer(t, dsn, "SELECT COUNT(*) FROM safeconduct.leaves") }
 	await("nobody")
 	hurried, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -234,7 +234,7 @@ func TestFailover(t *testing.T) {
 		t.Errorf("open on a standby alone: %v, want ErrUnavailable", err)
 	}
 	ctx := t.Context()
-	var acknowledged []string
+	var acknowledged [][32]byte
 	write := func() error {
 		e := storetest.Entry(t, "")
 		err := db.Log().Append(ctx, e)
@@ -245,7 +245,7 @@ func TestFailover(t *testing.T) {
 			}
 		}
 		if err == nil {
-			acknowledged = append(acknowledged, e.ID)
+			acknowledged = append(acknowledged, e.Hash)
 		}
 		return err
 	}
@@ -264,21 +264,21 @@ func TestFailover(t *testing.T) {
 		ok(t, write())
 	}
 	ok(t, db.Ping(ctx))
-	ids, err := db.Log().Unsequenced(ctx, 1000)
+	all, err := db.Log().Entries(ctx)
 	ok(t, err)
-	found := map[string]int{}
-	for _, id := range ids {
-		found[id]++
+	found := map[[32]byte]int{}
+	for _, e := range all {
+		found[e.Hash]++
 	}
-	for _, id := range acknowledged {
-		if found[id] != 1 {
-			t.Errorf("an acknowledged entry is there %d times, want once", found[id])
+	for _, hash := range acknowledged {
+		if found[hash] != 1 {
+			t.Errorf("an acknowledged entry is there %d times, want once", found[hash])
 		}
 	}
-	if err := db.Log().Sequence(ctx, 1, ids); !errors.Is(err, audit.ErrSequence) {
+	if err := db.Log().CloseWindow(ctx, 1); !errors.Is(err, audit.ErrSequence) {
 		t.Errorf("a gap in the log: %v, want ErrSequence", err)
 	}
-	ok(t, db.Log().Sequence(ctx, 0, ids))
+	ok(t, db.Log().CloseWindow(ctx, 0))
 }
 
 func TestTooManyConnections(t *testing.T) {

@@ -161,6 +161,7 @@ func (h *head) clone() *head {
 // sealer has the key of the seals, and what this process knows of the numbers.
 type sealer struct {
 	macs, names     *keyed
+	fills           *keyed // the leaves that fill the log's windows
 	boxes           *boxes // what is not under the key of a case
 	caseKeys        *caseKeys
 	toRead, toWrite func() statements
@@ -224,6 +225,7 @@ func newSealer(key []byte, cases *caseKeys) *sealer {
 	}
 	return &sealer{
 		macs: newKeyed(bytes.Clone(key)), names: newKeyed(derived(key, "safeconduct/names/1")), boxes: made,
+		fills:    newKeyed(derived(key, "safeconduct/filling leaves/1")),
 		caseKeys: cases, noticed: make(chan struct{}, 1),
 	}
 }
@@ -394,18 +396,9 @@ const (
 	ofLists    = "lists"
 	ofAgencies = "agencies"
 	ofRoster   = "roster"
-	ofLog      = "log" // entries that are about no case
 	ofKeyring  = "keyring"
 	ofNobody   = "nobody" // without seals, written where there is no case to write to
 )
-
-// ofHistory is where the seal of an entry's history stands.
-func ofHistory(caseID string) string {
-	if caseID == "" {
-		return ofLog
-	}
-	return ofCase(caseID)
-}
 
 // Rows of boxed tables, of which many come and go, share these many subjects, so that
 // none of them has to be forgotten: numbers only grow.

@@ -15,7 +15,7 @@ var ErrLease = errors.New("sqlstore: the lease is not this holder's")
 // log, among all that share the database. It goes by the database's clock. It
 // saves work and keeps order; it is no lock: a holder that was stopped for
 // longer than the lease and wakes up does not know. What must never happen
-// twice is guarded by the row that it changes (Log.Sequence, Network.NextPack).
+// twice is guarded by the row that it changes (Log.CloseWindow, Network.NextPack).
 type Lease struct {
 	db           *DB
 	name, holder string

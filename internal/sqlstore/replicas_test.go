@@ -456,11 +456,16 @@ func TestPublishersOfOneLog(t *testing.T) {
 	}
 	log, err := audit.New(audit.Config{Store: a.Log(), Dir: a.LogFiles(), Keys: audit.OneKey(signer, check)})
 	ok(t, err)
-	_, err = log.Publish(ctx)
-	ok(t, err)
+	for range 2 { // the first may complete what was cut off
+		_, err = log.Publish(ctx)
+		ok(t, err)
+	}
 	report, err := audit.Verify(b.LogFiles(), key)
-	if err != nil || report.Size != 280 {
+	if err != nil || report.Size%audit.Window != 0 || report.Size > 42*audit.Window {
 		t.Errorf("%d leaves, %v", report.Size, err)
+	}
+	if waits, err := b.Log().Waiting(ctx); err != nil || waits != 0 {
+		t.Errorf("%d of 280 entries wait, %v", waits, err)
 	}
 	ok(t, audit.Compare(ctx, a.LogFiles(), key, b.Log()))
 }

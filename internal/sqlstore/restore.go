@@ -49,6 +49,8 @@ type LogRestart struct {
 	Origin string // its name
 	Former string // the newest checkpoint that is known of the one before
 	Note   string // the first entry's note; all of it is public
+
+	carried int64 // how far its leaves had come
 }
 
 // Adopted counts what Adopt changed.
@@ -69,10 +71,11 @@ func (db *DB) Adopt(ctx context.Context, a Aftermath) (done Adopted, err error) 
 	if db.seals == nil {
 		return Adopted{}, ErrNoSealKey
 	}
+	db.seals.toWrite() // while nobody writes: it waits for the one connection
 	err = db.alone(ctx, func(tx *sql.Tx) error {
 		done = Adopted{}
 		for _, step := range []func(context.Context, *sql.Tx, Aftermath, *Adopted) error{
-			db.adoptLists, adoptBurned, adoptKeys, adoptNumbers, adoptLog,
+			db.adoptLists, adoptBurned, adoptKeys, adoptNumbers, db.adoptLog,
 		} {
 			if err := step(ctx, tx, a, &done); err != nil {
 				return err
@@ -84,6 +87,8 @@ func (db *DB) Adopt(ctx context.Context, a Aftermath) (done Adopted, err error) 
 		return Adopted{}, fmt.Errorf("sqlstore: adopt what was published: %w", err)
 	}
 	db.seals.forget()
+	db.restarts.Store(nil)
+	db.known.forget()
 	return done, nil
 }
 
@@ -335,30 +340,29 @@ func adoptNumbers(ctx context.Context, tx *sql.Tx, a Aftermath, _ *Adopted) erro
 	return err
 }
 
-// adoptLog writes down that rows came back, and begins the log anew: every entry
-// of the backup gets a place in the new one, behind the entry that names the old
-// one.
-func adoptLog(ctx context.Context, tx *sql.Tx, a Aftermath, _ *Adopted) error {
-	if err := insertEntries(ctx, tx, a.Entry); err != nil {
+// adoptLog writes down that rows came back, and begins the log anew: behind the entry
+// that names the old one every leaf of the backup has the place that it had.
+func (db *DB) adoptLog(ctx context.Context, tx *sql.Tx, a Aftermath, _ *Adopted) error {
+	l := db.leaves(tx)
+	h, err := db.newHeads(tx, (*sealer).writing, true)
+	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "UPDATE log_entries SET position = NULL"); err != nil {
+	if err := l.write(ctx, tx, h, a.Entry); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "UPDATE log_entries SET position = 0 WHERE id = $1", a.Entry.ID); err != nil {
+	if err := h.settle(ctx, tx); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO log_restarts (number, origin, former, note)
-		VALUES ((SELECT COALESCE(MAX(number), 0) + 1 FROM log_restarts), $1, $2, $3)`, a.Restart.Origin, a.Restart.Former, a.Restart.Note)
-	return err
+	if _, err := h.write(ctx, tx); err != nil {
+		return err
+	}
+	return l.beginAnew(ctx, tx, a.Restart, a.Entry.Hash)
 }
 
 // Restarts returns how the log began anew, oldest first; nothing for a log that
 // is still the first one.
-func (l *Log) Restarts(ctx context.Context) ([]LogRestart, error) {
-	return list(ctx, l.db.read, func(row scanner) (r LogRestart, err error) { return r, row.Scan(&r.Origin, &r.Former, &r.Note) },
-		"SELECT origin, former, note FROM log_restarts ORDER BY number")
-}
+func (l *Log) Restarts(ctx context.Context) ([]LogRestart, error) { return l.db.begun(ctx, l.db.read) }
 
 // PackSequence is the number of the last pack.
 func (s *Network) PackSequence(ctx context.Context) (uint64, error) {

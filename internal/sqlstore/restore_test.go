@@ -57,7 +57,11 @@ func TestAdopt(t *testing.T) {
 		for i, kid := range []string{"k0", "k1", "k2"} {
 			exec("INSERT INTO agency_keys (agency_id, kid, place, jwk, from_day, to_day, revoked) VALUES ('a', $1, $2, $3, 1, 2, $4)", kid, i, []byte("{}"), false)
 		}
-		exec("INSERT INTO log_entries (id, hash, day, position) VALUES ('old', $1, 1, 0)", make([]byte, 32))
+		old := [32]byte{1, 2, 3}
+		ok(t, db.tx(ctx, func(tx *sql.Tx) error { return db.leaves(tx).add(ctx, tx, old) }))
+		ok(t, db.Log().CloseWindow(ctx, 0))
+		before, err := db.Log().Sequenced(ctx, 0, 1000)
+		ok(t, err)
 		status, answers := lists(t), lists(t)
 		c, caseID := db.Credentials(), begun(t, db)
 		for i, row := range []struct {
@@ -99,6 +103,8 @@ func TestAdopt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		began, err := audit.NewEntry("", note, time.Unix(0, 0))
+		ok(t, err)
 		after := Aftermath{
 			Lists: []PublishedList{
 				{Number: 4, Status: status, Answers: answers, StatusToken: "s4", AnswersToken: "a4"},
@@ -112,7 +118,7 @@ func TestAdopt(t *testing.T) {
 				{ID: "b", Name: "Later NGO"},
 			},
 			Restart: LogRestart{Origin: "o/2", Former: "f", Note: "n"},
-			Entry:   audit.NewEntry("", note, nil, time.Unix(0, 0)),
+			Entry:   began,
 		}
 		done, err := db.Adopt(ctx, after)
 		if err != nil {
@@ -164,14 +170,17 @@ func TestAdopt(t *testing.T) {
 		ask("[20000]", "SELECT burned_day FROM epochs")
 		ask("[k1]", "SELECT kid FROM agency_keys WHERE revoked")
 		ask("[k2]", "SELECT kid FROM agency_keys WHERE compromised IS NOT NULL")
-		ask("["+after.Entry.ID+"]", "SELECT id FROM log_entries WHERE position = 0")
+		leaves, err := db.Log().Sequenced(ctx, 0, 1000)
+		if err != nil || len(leaves) != 2*audit.Window || leaves[0] != after.Entry.Hash || !slices.Equal(leaves[audit.Window:], before) || !slices.Contains(before, old) {
+			t.Errorf("the log begins with %x of %d leaves, %v", leaves[0], len(leaves), err)
+		}
 		if open, err := db.Credentials().OpenList(ctx); err != nil || open != 9 {
 			t.Errorf("new entries go to list %d, %v", open, err)
 		}
 		if frozen, err := db.Credentials().Frozen(ctx, 9); err != nil || frozen {
 			t.Errorf("the new list is frozen: %v, %v", frozen, err)
 		}
-		if r, err := db.Log().Restarts(ctx); err != nil || len(r) != 1 || r[0] != after.Restart {
+		if r, err := db.Log().Restarts(ctx); err != nil || len(r) != 1 || r[0].Origin != "o/2" || r[0].Former != "f" || r[0].Note != "n" || r[0].carried != audit.Window {
 			t.Errorf("restarts: %+v, %v", r, err)
 		}
 		// Whatever is closed takes nothing, although its capacity is not used up.

@@ -12,8 +12,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/internal/trouble"
 	"github.com/safeconduct/safeconduct/network"
@@ -46,7 +46,7 @@ func (db *DB) CheckLoaded(ctx context.Context) (problems []string, err error) {
 
 func (db *DB) checkSeals(ctx context.Context, loaded bool) (problems []string, err error) {
 	c := &sealCheck{db: db, loaded: loaded}
-	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.boxed, c.roster, c.log, c.drafts}
+	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.boxed, c.roster, c.leaves, c.drafts}
 	if !loaded {
 		parts = append(parts, c.keyring)
 	}
@@ -123,7 +123,7 @@ func (c *sealCheck) all(ctx context.Context) error {
 // anything else that leads to a case or is part of one.
 func (c *sealCheck) cases(ctx context.Context) error {
 	return c.oneMoment(ctx, func(h *heads) (found []string, err error) {
-		seen := &seenCases{ids: map[string]bool{}, keyless: c.loaded}
+		seen, l := &seenCases{ids: map[string]bool{}, keyless: c.loaded}, c.db.leaves(h.q)
 		step, err := slotsAtOnce(ctx, h.q)
 		if err != nil {
 			return nil, err
@@ -133,7 +133,7 @@ func (c *sealCheck) cases(ctx context.Context) error {
 			if err != nil {
 				return nil, err
 			}
-			more, err := h.checkBodies(ctx, all, seen)
+			more, err := h.checkBodies(ctx, l, all, seen)
 			if err != nil {
 				return nil, err
 			}
@@ -144,12 +144,7 @@ func (c *sealCheck) cases(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		named, err := casesOfRows(ctx, h.q)
-		if err != nil {
-			return nil, err
-		}
-		rows, err := h.compareCases(ctx, slices.DeleteFunc(named, func(id string) bool { return seen.ids[id] }))
-		return slices.Concat(found, more, rows), err
+		return append(found, more...), nil
 	})
 }
 
@@ -219,8 +214,7 @@ func slotsAtOnce(ctx context.Context, q querier) (int64, error) {
 }
 
 // checkBodies looks at the bodies of some heads, and at what belongs to them.
-func (h *heads) checkBodies(ctx context.Context, all []*head, seen *seenCases) (found []string, err error) {
-	var ids []string
+func (h *heads) checkBodies(ctx context.Context, l *leaves, all []*head, seen *seenCases) (found []string, err error) {
 	for _, one := range all {
 		if _, ok := caseID(one.subject); !ok || len(one.content) == 0 {
 			continue
@@ -233,24 +227,25 @@ func (h *heads) checkBodies(ctx context.Context, all []*head, seen *seenCases) (
 			}
 		}
 		if seen.shut = seen.shut || err != nil; err == nil {
-			ids = append(ids, f.caseID)
-			more, e := h.checkBody(ctx, one.body, seen)
+			more, e := h.checkBody(ctx, l, one.body, seen)
 			found, err = append(found, more...), e
 		}
 		switch untrue, ok := errors.AsType[*SealError](err); {
 		case ok:
 			found = append(found, untrue.problem())
+		case errors.Is(err, audit.ErrFork):
+			found = append(found, "leaves of entries are missing or damaged, of "+one.subject)
 		case errors.Is(err, vault.ErrNotFound): // it is known to stay shut
 		case err != nil:
 			return nil, err
 		}
 	}
-	more, err := h.compareCases(ctx, ids)
-	return append(found, more...), err
+	return found, nil
 }
 
-// checkBody looks whether all that has to lead to a case does, and whether its cells open.
-func (h *heads) checkBody(ctx context.Context, b *body, seen *seenCases) (found []string, err error) {
+// checkBody looks whether all that has to lead to a case does, and whether its cells and
+// its history open.
+func (h *heads) checkBody(ctx context.Context, l *leaves, b *body, seen *seenCases) (found []string, err error) {
 	note := func(err error) error {
 		untrue, ok := errors.AsType[*SealError](err)
 		if ok {
@@ -279,36 +274,12 @@ func (h *heads) checkBody(ctx context.Context, b *body, seen *seenCases) (found 
 	if err := note(h.checkPlaces(ctx, b)); err != nil {
 		return nil, err
 	}
-	return found, nil
-}
-
-// compareCases holds the rows of some cases against their bodies.
-func (h *heads) compareCases(ctx context.Context, ids []string) (found []string, err error) {
-	subjects := make([]string, len(ids))
-	for i, id := range ids {
-		subjects[i] = ofCase(id)
+	for n := uint64(1); n <= b.Entries; n++ {
+		called := h.entryName(b.Case, n)
+		seen.cells.add(called[:], called[:])
 	}
-	for some := range slices.Chunk(ids, casesAtOnce) {
-		rows, err := h.rowsOfCases(ctx, h.q, some)
-		if err != nil {
-			return nil, err
-		}
-		more, err := h.compare(ctx, subjects[:len(some)], rows)
-		if err != nil {
-			return nil, err
-		}
-		found, subjects = append(found, more...), subjects[len(some):]
-	}
-	return found, nil
-}
-
-// casesOfRows are the cases that rows of tables of their own name.
-func casesOfRows(ctx context.Context, q querier) ([]string, error) {
-	var parts []string
-	for _, table := range []string{"log_entries"} {
-		parts = append(parts, "SELECT case_id FROM "+table+" WHERE case_id IS NOT NULL")
-	}
-	return list(ctx, q, scanText, strings.Join(parts, " UNION "))
+	err = note(h.checkHistory(ctx, l, b))
+	return found, err
 }
 
 // compare holds rows against the heads of their subjects, and the heads against
@@ -443,42 +414,6 @@ func (k *sealer) newestChange(ctx context.Context, q querier) (newest seal, brok
 	return newest, broken, classify(err)
 }
 
-// log looks at the entries that are about no case.
-func (c *sealCheck) log(ctx context.Context) error {
-	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
-		if _, err := h.of(ctx, ofLog); err != nil { // before the entries: others go on appending
-			return nil, err
-		}
-		rows, err := h.rowsOfHistories(ctx, h.q, "case_id IS NULL AND sealed IS NOT NULL")
-		if err != nil {
-			return nil, err
-		}
-		return h.compare(ctx, []string{ofLog}, rows)
-	})
-}
-
-// rowsOfHistories are the seals of histories, each as its last entry leaves it.
-func (k *sealer) rowsOfHistories(ctx context.Context, q querier, which string, args ...any) (all []sealedRow, err error) {
-	rows, err := q.QueryContext(ctx, selectEntries+"WHERE "+which+" ORDER BY case_id, added", args...)
-	if err != nil {
-		return nil, classify(err)
-	}
-	err = each(rows, func() error {
-		e, err := scanEntry(rows)
-		if err != nil {
-			return err
-		}
-		subject := ofHistory(e.Case)
-		if len(all) == 0 || all[len(all)-1].subject != subject {
-			all = append(all, sealedRow{subject: subject, id: subject})
-		}
-		last := &all[len(all)-1]
-		last.seal = k.entry(last.seal, e.Entry)
-		return nil
-	})
-	return all, classify(err)
-}
-
 // drafts looks whether each draft that somebody is said to sign is one.
 func (c *sealCheck) drafts(ctx context.Context) error {
 	return c.oneMoment(ctx, func(h *heads) (found []string, err error) {
@@ -522,19 +457,6 @@ func gather[T any](ctx context.Context, q querier, into *[]sealedRow, scan func(
 		}
 		return err
 	}))
-}
-
-// rowsOfCases reads the sealed rows of some cases.
-func (k *sealer) rowsOfCases(ctx context.Context, q querier, ids []string) (rows []sealedRow, err error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	places, of := make([]string, len(ids)), make([]any, len(ids))
-	for i, id := range ids {
-		places[i], of[i] = "$"+strconv.Itoa(i+1), id
-	}
-	its := "case_id IN (" + strings.Join(places, ", ") + ")"
-	return k.rowsOfHistories(ctx, q, its, of...)
 }
 
 // rowsOfLists reads the rows of the status lists themselves, and the numbers of those
@@ -656,13 +578,12 @@ func (h *heads) sealAll(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// sealCases gives all cases new numbers, and seals their rows in them.
+// sealCases gives all cases new numbers.
 func (h *heads) sealCases(ctx context.Context, tx *sql.Tx) error {
 	step, err := slotsAtOnce(ctx, tx)
 	if err != nil {
 		return err
 	}
-	seen := map[string]bool{}
 	for first := int64(0); first < slots; first += step {
 		all, err := list(ctx, tx, func(row scanner) (*head, error) {
 			one := &head{}
@@ -679,7 +600,6 @@ func (h *heads) sealCases(ctx context.Context, tx *sql.Tx) error {
 			}
 			f, err := h.openFront(one.content, one.subject)
 			if err == nil {
-				seen[f.caseID] = true
 				err = h.openBody(ctx, one, f.caseID)
 			}
 			if _, ok := errors.AsType[*SealError](err); err != nil && !ok && !errors.Is(err, vault.ErrNotFound) {
@@ -690,44 +610,13 @@ func (h *heads) sealCases(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 	}
-	named, err := casesOfRows(ctx, tx)
-	if err != nil {
-		return err
-	}
-	for some := range slices.Chunk(slices.DeleteFunc(named, func(id string) bool { return seen[id] }), casesAtOnce) {
-		for _, id := range some {
-			called := h.stored(ofCase(id))
-			one := &head{subject: called, slot: slotOf(called), own: true}
-			if _, err := h.caseKeys.ofCase(ctx, id); errors.Is(err, vault.ErrNotFound) {
-				continue // nobody can say anything about it
-			}
-			one.body = &body{Case: id, head: one}
-			h.found[called] = one
-		}
-		if err := h.sealBodies(ctx, tx); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
-// sealBodies seals the rows of the cases that were found, and writes them.
+// sealBodies writes the cases that were found.
 func (h *heads) sealBodies(ctx context.Context, tx *sql.Tx) (err error) {
-	var ids []string
 	for _, one := range h.found {
-		if one.seals = nil; one.body != nil {
-			ids = append(ids, one.body.Case)
-		}
-	}
-	slices.Sort(ids)
-	for some := range slices.Chunk(ids, casesAtOnce) {
-		rows, err := h.rowsOfCases(ctx, tx, some)
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			h.found[h.stored(r.subject)].put(r.seal)
-		}
+		one.seals = nil
 	}
 	if err := h.settle(ctx, tx); err != nil {
 		return err
@@ -741,9 +630,6 @@ func (h *heads) sealBodies(ctx context.Context, tx *sql.Tx) (err error) {
 func (h *heads) rowsOfAll(ctx context.Context, tx *sql.Tx) (all []sealedRow, err error) {
 	for _, read := range []func(context.Context, querier) ([]sealedRow, error){
 		h.rowsOfNetwork, h.rowsOfBoxed, h.rowsOfKeyring,
-		func(ctx context.Context, q querier) ([]sealedRow, error) {
-			return h.rowsOfHistories(ctx, q, "case_id IS NULL AND sealed IS NOT NULL")
-		},
 	} {
 		rows, err := read(ctx, tx)
 		if err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/network"
 	"github.com/safeconduct/safeconduct/verifier"
 )
@@ -30,7 +29,6 @@ const (
 	sealedEnrolment  sealedTable = 15
 	sealedRequest    sealedTable = 16
 	sealedChange     sealedTable = 17 // the newest change of the roster
-	sealedEntry      sealedTable = 18 // all entries of a history, as one
 	sealedCount      sealedTable = 19
 	sealedBond       sealedTable = 20
 	sealedSession    sealedTable = 21
@@ -41,7 +39,7 @@ var sealedTables = map[sealedTable]string{
 	sealedErasure: "erasures",
 	sealedNetwork: "network", sealedEpoch: "epochs", sealedPack: "packs",
 	sealedAgency: "agencies", sealedInvitation: "invitations", sealedEnrolment: "enrolments", sealedRequest: "requests",
-	sealedChange: "roster_changes", sealedEntry: "log_entries", sealedCount: "card_counts", sealedBond: "keyring_bond",
+	sealedChange: "roster_changes", sealedCount: "card_counts", sealedBond: "keyring_bond",
 	sealedSession: "sessions",
 }
 
@@ -187,13 +185,6 @@ func (k *sealer) agency(a keyedAgency) seal {
 func (k *sealer) change(seq int64, change []byte) seal {
 	digest := sha256.Sum256(change)
 	return k.seal(sealedChange, ofTable(sealedChange, 0).number(seq).bytes(digest[:]))
-}
-
-// entry is the seal of a history up to an entry, from the one up to the entry before;
-// the zero seal is that of none. So a head has one, however long the history is.
-func (k *sealer) entry(before seal, e audit.Entry) seal {
-	return k.seal(sealedEntry, ofTable(sealedEntry, len(e.Sealed)).bytes(before[:]).text(e.ID, e.Case).
-		bytes(e.Hash[:], e.Sealed).number(toDay(e.Day)).flag(e.Sealed != nil))
 }
 
 func (k *sealer) bond(b Bond) seal {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/safeconduct/safeconduct/audit"
@@ -65,6 +66,10 @@ type DB struct {
 	// seals has the key by which rows are believed; nil before it was given.
 	seals    *sealer
 	caseKeys caseKeys
+
+	// restarts are how the log began anew, once that was read.
+	restarts atomic.Pointer[restarts]
+	known    known
 
 	// mayAppend looks whether the log holds together; nil before there is one.
 	mayAppend func(ctx context.Context, leaves audit.Leaves) error

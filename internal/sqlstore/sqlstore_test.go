@@ -14,6 +14,8 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/safeconduct/safeconduct/audit"
+	"github.com/safeconduct/safeconduct/credentials/private"
 	"github.com/safeconduct/safeconduct/internal/storetest"
 )
 
@@ -53,7 +55,7 @@ func TestSettings(t *testing.T) {
 			}
 		}
 	}
-	if _, err := db.read.ExecContext(t.Context(), "DELETE FROM log_entries"); err == nil {
+	if _, err := db.read.ExecContext(t.Context(), "DELETE FROM leaves"); err == nil {
 		t.Error("a reader wrote")
 	}
 	if runtime.GOOS == "windows" {
@@ -81,13 +83,13 @@ func TestTxAllOrNothing(t *testing.T) { everywhere(t, testTxAllOrNothing) }
 
 func testTxAllOrNothing(t *testing.T, on place) {
 	db := on.db(t)
-	insert := func(tx *sql.Tx) error { return insertEntries(t.Context(), tx, storetest.Entry(t, "")) }
-	count := func() int {
-		ids, err := db.Log().Unsequenced(t.Context(), 100)
+	insert := func(tx *sql.Tx) error { return db.leaves(tx).add(t.Context(), tx, storetest.Entry(t, "").Hash) }
+	count := func() int64 {
+		n, err := db.Log().Waiting(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(ids)
+		return n
 	}
 	stop := errors.New("stop")
 	err := db.tx(t.Context(), func(tx *sql.Tx) error { return errors.Join(insert(tx), stop) })
@@ -125,15 +127,14 @@ func TestViewIsOneMoment(t *testing.T) { everywhere(t, testViewIsOneMoment) }
 func testViewIsOneMoment(t *testing.T, on place) {
 	db := on.db(t)
 	err := db.readTx(t.Context(), func(tx *sql.Tx) error {
-		before, err := leaves{tx}.Size(t.Context())
+		before, err := db.leaves(tx).Size(t.Context())
 		if err != nil {
 			return err
 		}
-		e := storetest.Entry(t, "")
-		if err := errors.Join(db.Log().Append(t.Context(), e), db.Log().Sequence(t.Context(), 0, []string{e.ID})); err != nil {
+		if err := errors.Join(db.Log().Append(t.Context(), storetest.Entry(t, "")), db.Log().CloseWindow(t.Context(), 0)); err != nil {
 			return err
 		}
-		after, err := leaves{tx}.Size(t.Context())
+		after, err := db.leaves(tx).Size(t.Context())
 		if before != after {
 			t.Errorf("the size changed from %d to %d inside one view", before, after)
 		}
@@ -164,8 +165,8 @@ func TestBusyAndTwoProcesses(t *testing.T) {
 	if err := other.Log().Append(t.Context(), storetest.Entry(t, "")); err != nil {
 		t.Errorf("write after a writer: %v", err)
 	}
-	if ids, err := db.Log().Unsequenced(t.Context(), 10); err != nil || len(ids) != 1 {
-		t.Errorf("the other's row: %d, %v, want 1", len(ids), err)
+	if n, err := db.Log().Waiting(t.Context()); err != nil || n != 1 {
+		t.Errorf("the other's row: %d, %v, want 1", n, err)
 	}
 }
 
@@ -177,7 +178,7 @@ func TestFull(t *testing.T) {
 	}
 	err := db.sealed(t.Context(), func(tx *sql.Tx, h *heads) error {
 		e := storetest.Entry(t, "")
-		e.Sealed = make([]byte, 1<<20)
+		e.Note = private.New(strings.Repeat("x", 1<<20))
 		return db.appendEntries(t.Context(), tx, h, e)
 	})
 	if !errors.Is(err, ErrFull) {
@@ -268,16 +269,24 @@ func TestNoClearText(t *testing.T) {
 
 func TestTruncateErases(t *testing.T) {
 	db := openDB(t)
-	const caseID, secret = "5eed", "made-up secret that must be gone"
-	e := storetest.Entry(t, caseID)
-	e.Sealed = []byte(secret)
-	if err := db.Log().Append(t.Context(), e); err != nil {
+	const caseID = "5eed"
+	if err := db.Log().Append(t.Context(), storetest.Entry(t, caseID)); err != nil {
 		t.Fatal(err)
 	}
+	var box []byte
+	called := db.seals.entryName(caseID, 1)
+	ok(t, db.read.QueryRowContext(t.Context(), "SELECT box FROM cells WHERE name = $1", called[:]).Scan(&box))
+	secret := string(box[100:200])
 	if !onDisk(t, db.path, secret) {
 		t.Fatal("the test looks in the wrong place")
 	}
-	err := db.sealed(t.Context(), func(tx *sql.Tx, h *heads) error { return forgetHistory(t.Context(), tx, h, caseID) })
+	err := db.sealed(t.Context(), func(_ *sql.Tx, h *heads) error {
+		c, err := h.caseOf(t.Context(), caseID)
+		if err == nil {
+			c.forget()
+		}
+		return err
+	})
 	if err := errors.Join(err, db.Truncate(t.Context())); err != nil {
 		t.Fatal(err)
 	}
@@ -287,8 +296,8 @@ func TestTruncateErases(t *testing.T) {
 	if h, err := db.Log().History(t.Context(), caseID); err != nil || len(h) != 0 {
 		t.Errorf("history after erasure: %d entries, %v", len(h), err)
 	}
-	if ids, err := db.Log().Unsequenced(t.Context(), 10); err != nil || len(ids) != 1 {
-		t.Errorf("the hash must stay: %d, %v", len(ids), err)
+	if n, err := db.Log().Waiting(t.Context()); err != nil || n != 1 {
+		t.Errorf("the hash must stay: %d, %v", n, err)
 	}
 }
 
@@ -310,8 +319,9 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db2.Close() }()
-	if ids, err := db2.Log().Unsequenced(t.Context(), 10); err != nil || len(ids) != 1 || ids[0] != e.ID {
-		t.Errorf("the copy holds %d entries, %v", len(ids), err)
+	sealing(t, db2)
+	if all, err := db2.Log().Entries(t.Context()); err != nil || len(all) != 1 || all[0].Hash != e.Hash {
+		t.Errorf("the copy holds %d entries, %v", len(all), err)
 	}
 }
 
@@ -349,28 +359,22 @@ func testHistory(t *testing.T, on place) {
 	mine, other := storetest.NewID(), storetest.NewID()
 	first, second := storetest.Entry(t, mine), storetest.Entry(t, mine)
 	public := storetest.Entry(t, "")
-	if err := log.Append(t.Context(), first, storetest.Entry(t, other), public, second); err != nil {
-		t.Fatal(err)
-	}
-	if err := log.Sequence(t.Context(), 0, []string{first.ID}); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, log.Append(t.Context(), first, storetest.Entry(t, other), public))
+	ok(t, log.CloseWindow(t.Context(), 0))
+	ok(t, log.Append(t.Context(), second))
 	h, err := log.History(t.Context(), mine)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(h) != 2 || h[0].ID != first.ID || h[1].ID != second.ID || h[0].Position != 0 || h[1].Position != -1 {
+	if len(h) != 2 || h[0].Hash != first.Hash || h[1].Hash != second.Hash || h[0].Position < 0 || h[0].Position >= audit.Window || h[1].Position != -1 {
 		t.Errorf("history: %d entries in another order or place", len(h))
 	}
-	if h[0].Hash != first.Hash || string(h[0].Sealed) != string(first.Sealed) || !h[0].Day.Equal(first.Day) || h[0].Case != mine {
+	if !h[0].Note.Equal(first.Note) || !h[0].Day.Equal(first.Day) || h[0].Case != mine {
 		t.Error("an entry came back changed")
 	}
-	all, err := log.Entries(t.Context(), "", 10)
-	if err != nil || len(all) != 1 || all[0].ID != public.ID {
+	all, err := log.Entries(t.Context())
+	if err != nil || len(all) != 1 || all[0].Hash != public.Hash {
 		t.Errorf("entries of no case: %d, %v, want 1", len(all), err)
-	}
-	if all, err = log.Entries(t.Context(), public.ID, 10); err != nil || len(all) != 0 {
-		t.Errorf("entries before the first: %d, %v, want 0", len(all), err)
 	}
 }
 

@@ -135,7 +135,7 @@ func (v *Vault) CreateRecord(ctx context.Context, r vault.Record, objects []vaul
 // hashOf is the hash of the log's entry that commits to an object.
 func (h *heads) hashOf(ctx context.Context, id string, entries []audit.Entry) (hash [32]byte, err error) {
 	for _, e := range entries {
-		if e.ID == id {
+		if e.Name() == id {
 			return e.Hash, nil
 		}
 	}
@@ -651,10 +651,21 @@ func (v *Vault) Append(ctx context.Context, entries ...audit.Entry) error {
 }
 
 // Tell appends the entries of a look-up. Where none is about a case a head without
-// seals takes the place of that case's, so that the work is the same.
+// seals takes the place of that case's, so that the work is the same, in the same order.
 func (v *Vault) Tell(ctx context.Context, entries ...audit.Entry) error {
-	found := slices.ContainsFunc(entries, func(e audit.Entry) bool { return e.Case != "" })
 	return v.db.change(ctx, entries, func(_ *sql.Tx, h *heads) error {
+		if _, err := h.caseOf(ctx, noCase); err != nil {
+			return err
+		}
+		found := false
+		for _, e := range entries {
+			if found = found || e.Case != noCase; e.Case == noCase {
+				continue
+			}
+			if _, err := h.caseOf(ctx, e.Case); err != nil {
+				return err
+			}
+		}
 		if found {
 			return nil
 		}
@@ -730,13 +741,7 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 		if done = (vault.Erased{}); c.Erasing != nil {
 			done = *c.Erasing
 		}
-		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM log_entries WHERE case_id = $1", caseID).Scan(&done.Notes); err != nil {
-			return found(err)
-		}
 		if err := forgetAnswers(ctx, tx, h.sealer, caseID); err != nil {
-			return err
-		}
-		if err := forgetHistory(ctx, tx, h, caseID); err != nil {
 			return err
 		}
 		c.forget()

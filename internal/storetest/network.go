@@ -41,7 +41,7 @@ func Network(t *testing.T, open func(t *testing.T) NetworkStore) {
 // logged counts the entries of the log.
 func logged(t *testing.T, s NetworkStore) int {
 	t.Helper()
-	return len(get[[]string](t)(s.Log.Unsequenced(t.Context(), 1000)))
+	return int(get[int64](t)(s.Log.Waiting(t.Context())))
 }
 
 func hash() (h [32]byte) {

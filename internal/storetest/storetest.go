@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -35,11 +34,11 @@ func Entry(t *testing.T, caseID string) audit.Entry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := json.Marshal(n)
+	e, err := audit.NewEntry(caseID, n, Day(0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return audit.NewEntry(caseID, n, plain, Day(0))
+	return e
 }
 
 // ok ends the test at an error.

@@ -52,7 +52,7 @@ func newDocument(t *testing.T, s vault.Store, c vault.Record, places ...[]byte) 
 	r.ID = NewID()
 	r.Recipient = "document " + r.ID
 	e := Entry(t, c.Case)
-	ok(t, s.CreateRecord(t.Context(), r, []vault.Object{object(r, 0, 1, e.ID)}, places, e))
+	ok(t, s.CreateRecord(t.Context(), r, []vault.Object{object(r, 0, 1, e.Name())}, places, e))
 	return r
 }
 
@@ -116,7 +116,7 @@ func historyIDs(t *testing.T, s vault.Store, caseID string) ([]string, error) {
 	entries, err := s.History(t.Context(), caseID)
 	var ids []string
 	for _, e := range entries {
-		ids = append(ids, e.ID)
+		ids = append(ids, e.Name())
 	}
 	return ids, err
 }
@@ -131,7 +131,7 @@ func vaultObjects(t *testing.T, s vault.Store) {
 	var added []vault.Object
 	for _, at := range [][2]int{{1, 1}, {2, 1}, {1, 2}} {
 		e := Entry(t, c.ID)
-		o := object(d, at[0], at[1], e.ID)
+		o := object(d, at[0], at[1], e.Name())
 		ok(t, s.AddObject(ctx, o, nil, e))
 		o.Logged = e.Hash
 		added = append(added, o)
@@ -150,11 +150,11 @@ func vaultObjects(t *testing.T, s vault.Store) {
 		"version that exists": object(d, 1, 2, ""), "version before the newest": object(d, 1, 1, ""), "version with a gap": object(d, 1, 4, ""),
 	} {
 		e := Entry(t, c.ID)
-		o.Entry = e.ID
+		o.Entry = e.Name()
 		is(t, name, s.AddObject(ctx, o, nil, e), vault.ErrConflict)
 	}
 	e := Entry(t, "")
-	is(t, "page of nothing", s.AddObject(ctx, object(vault.Record{ID: NewID()}, 1, 1, e.ID), nil, e), vault.ErrNotFound)
+	is(t, "page of nothing", s.AddObject(ctx, object(vault.Record{ID: NewID()}, 1, 1, e.Name()), nil, e), vault.ErrNotFound)
 	// What was refused must not be in the log either.
 	same(t, "entries of the case", len(get[[]string](t)(historyIDs(t, s, c.ID))), 5)
 
@@ -196,14 +196,14 @@ func vaultIndex(t *testing.T, s vault.Store) {
 	same(t, "not found", len(find(another)), 0)
 
 	e := Entry(t, c.ID)
-	ok(t, s.AddObject(ctx, object(d, 0, 2, e.ID), [][]byte{another, third}, e))
+	ok(t, s.AddObject(ctx, object(d, 0, 2, e.Name()), [][]byte{another, third}, e))
 	same(t, "moved", find(another), []string{d.ID})
 	same(t, "in a second place", find(third), []string{d.ID})
 	same(t, "in both, once", find(one, third, another), []string{d.ID})
 	same(t, "gone from where it was", len(find(one)), 0)
 
 	e = Entry(t, c.ID)
-	ok(t, s.AddObject(ctx, object(d, 1, 1, e.ID), nil, e))
+	ok(t, s.AddObject(ctx, object(d, 1, 1, e.Name()), nil, e))
 	same(t, "a page moves nothing", find(third), []string{d.ID})
 
 	// By what a document is known again is an index of its own.
@@ -214,7 +214,7 @@ func vaultIndex(t *testing.T, s vault.Store) {
 	again := func(r vault.Record, version int, places ...[]byte) {
 		t.Helper()
 		e := Entry(t, r.Case)
-		o := object(r, 0, version, e.ID)
+		o := object(r, 0, version, e.Name())
 		o.Same = places
 		ok(t, s.AddObject(ctx, o, nil, e))
 	}
@@ -233,7 +233,7 @@ func vaultIndex(t *testing.T, s vault.Store) {
 	elsewhere("gone", x.ID, false)
 	elsewhere("no record", NewID(), false)
 	e = Entry(t, c.ID)
-	ok(t, s.AddObject(ctx, object(d, 0, 3, e.ID), [][]byte{another, third}, e))
+	ok(t, s.AddObject(ctx, object(d, 0, 3, e.Name()), [][]byte{another, third}, e))
 
 	ok(t, s.SetFindable(ctx, c.ID, false, nil, Entry(t, c.ID)))
 	same(t, "taken out", len(find(another, third)), 0)
@@ -571,7 +571,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	kept := newDocument(t, s, other)
 	ok(t, s.SetFindable(ctx, other.ID, true, map[string][][]byte{kept.ID: places}, Entry(t, other.ID)))
 	e := Entry(t, c.ID)
-	ok(t, s.AddObject(ctx, object(d, 1, 1, e.ID), nil, e))
+	ok(t, s.AddObject(ctx, object(d, 1, 1, e.Name()), nil, e))
 	ok(t, s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-b", Purpose: "protection", Until: Day(5), Day: Day(0)}, vault.Spoken{}, Entry(t, c.ID)))
 	ok(t, s.Open(ctx, []vault.Opened{{ID: NewID(), Record: d.ID, Case: c.ID, Agency: "agency-b", How: vault.ByTwo, Parts: vault.Parts, Expires: Day(1)}}, 0, Day(0), Entry(t, c.ID)))
 	ok(t, s.Assign(ctx, vault.Assignment{Case: c.ID, Person: "ana", By: "ana"}, Day(0), nil, Entry(t, c.ID)))
@@ -589,7 +589,7 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	late.ID = NewID()
 	is(t, "document after the beginning", s.CreateRecord(ctx, late, nil, nil, Entry(t, c.ID)), vault.ErrNotFound)
 	e = Entry(t, c.ID)
-	is(t, "page after the beginning", s.AddObject(ctx, object(d, 2, 1, e.ID), nil, e), vault.ErrNotFound)
+	is(t, "page after the beginning", s.AddObject(ctx, object(d, 2, 1, e.Name()), nil, e), vault.ErrNotFound)
 	is(t, "grant after the beginning", s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-c"}, vault.Spoken{}, Entry(t, c.ID)), vault.ErrNotFound)
 
 	done := get[vault.Erased](t)(s.Erase(ctx, c.ID, Entry(t, "")))
