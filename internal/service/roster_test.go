@@ -32,9 +32,8 @@ func TestRosterIsTheLoggedOne(t *testing.T) {
 		{"one put in twice", "INSERT INTO roster_changes SELECT 5, change FROM roster_changes WHERE seq = 2", "cannot be replayed"},
 		{"an agency renamed", "UPDATE roster_changes SET change = CAST(replace(CAST(change AS TEXT), 'Lotus', 'Locus') AS BLOB) WHERE seq = 3", "cannot be replayed"},
 		{"the newest was made at another time", "UPDATE roster_changes SET change = CAST(replace(CAST(change AS TEXT), '\"at\":', '\"at\":1') AS BLOB) WHERE seq = 4", "cannot be replayed"},
-		{"what was logged removed", "DELETE FROM cells WHERE name = (SELECT name FROM cells ORDER BY name LIMIT 1)", "cannot be held against the log"},
-		{"what was logged of one put in place of another", `UPDATE cells SET box = (SELECT box FROM cells ORDER BY name DESC LIMIT 1)
-			WHERE name = (SELECT name FROM cells ORDER BY name LIMIT 1)`, "cannot be held against the log"},
+		{"what was logged removed", "DELETE FROM cells", "cannot be held against the log"},
+		{"what was logged put in place of one another", "UPDATE cells SET box = (SELECT box FROM cells ORDER BY name LIMIT 1)", "cannot be held against the log"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := cfg
