@@ -119,8 +119,13 @@ func checkRows(ctx context.Context, folder config.Folder) (problems []string, er
 		return nil, err
 	}
 	db.Seal(key)
+	under, err := service.KeyringKey(ctx, keys, r.ID)
+	if err != nil {
+		return nil, err
+	}
 	if ring, err := sqlstore.OpenKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir)); err == nil {
 		defer func() { _ = ring.Close() }()
+		ring.Seal(under)
 		db.CaseKeys(ring.CaseKey)
 	}
 	problems, err = db.CheckSeals(ctx)
