@@ -142,7 +142,7 @@ func (r *restoringKeyring) prepare(ctx context.Context) (err error) {
 	}
 	r.db.CaseKeys(func(_ context.Context, id string) ([]byte, error) {
 		rows := sqlstore.KeyringRows(r.ring)
-		return rows.CaseKey(id, r.files[rows.Name(id)])
+		return rows.CaseKey(id, r.files[rows.NamesOf(id, func(string) bool { return false })[0]])
 	})
 	shut, err := r.shut(ctx)
 	if err != nil {
@@ -252,8 +252,14 @@ func (r *restoringKeyring) names(ctx context.Context) iter.Seq2[string, error] {
 	rows := sqlstore.KeyringRows(r.ring)
 	return func(yield func(string, error) bool) {
 		for record, err := range (&service.Stores{DB: r.db}).Records(ctx) {
-			if !yield(rows.Name(record), err) || err != nil {
+			if err != nil {
+				yield("", err)
 				return
+			}
+			for _, name := range rows.NamesOf(record, func(name string) bool { return r.files[name] != nil }) {
+				if !yield(name, nil) {
+					return
+				}
 			}
 		}
 	}

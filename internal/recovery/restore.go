@@ -766,7 +766,9 @@ func (r *restoring) fillKeyring(ctx context.Context, s *service.Stores) error {
 	gone := map[string]bool{}
 	for _, e := range r.journal.Erasures {
 		for _, record := range e.Records {
-			gone[s.Keyring.Name(record)] = true
+			for _, name := range s.Keyring.NamesOf(record, func(string) bool { return false }) {
+				gone[name] = true // without its first row it opens for nobody, and the others go with the lost
+			}
 		}
 	}
 	signed, err := r.read(r.keyringPath, func(_ string, data []byte) error {
@@ -794,12 +796,14 @@ func (r *restoring) dropKeys(ctx context.Context, s *service.Stores) error {
 		if err != nil {
 			return err
 		}
-		name := s.Keyring.Name(record)
-		if !lost[name] {
+		names := s.Keyring.NamesOf(record, func(name string) bool { return lost[name] })
+		if len(names) == 0 {
 			// Of the documents of a case whose key did not come back nobody can say.
 			return nil
 		}
-		delete(lost, name)
+		for _, name := range names {
+			delete(lost, name)
+		}
 	}
 	r.done.KeyFiles -= len(lost)
 	return s.Keyring.EraseRows(ctx, slices.Collect(maps.Keys(lost))...)

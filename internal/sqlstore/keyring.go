@@ -227,58 +227,106 @@ func (k *Keyring) Check(ctx context.Context) (found KeyringHealth, err error) {
 // keeps of it.
 func (k *Keyring) Create(ctx context.Context, record string, file []byte) error {
 	return k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) {
-		r, err := k.keys.seal(record, newCaseKey(), file)
+		rows, err := k.keys.seal(record, newCaseKey(), file)
 		if err != nil {
 			return sum, err
 		}
-		return k.insert(ctx, tx, r, sum)
+		return k.insert(ctx, tx, sum, rows...)
 	})
 }
 
-func (k *Keyring) insert(ctx context.Context, tx *sql.Tx, r ringRow, sum ringSum) (ringSum, error) {
-	_, err := tx.ExecContext(ctx, "INSERT INTO keys (name, box) VALUES ($1, $2)", r.name, r.box)
-	if isTaken(err) {
-		return sum, vault.ErrConflict
+func (k *Keyring) insert(ctx context.Context, tx *sql.Tx, sum ringSum, rows ...ringRow) (ringSum, error) {
+	for _, r := range rows {
+		_, err := tx.ExecContext(ctx, "INSERT INTO keys (name, box) VALUES ($1, $2)", r.name, r.box)
+		if isTaken(err) {
+			return sum, vault.ErrConflict
+		}
+		if err != nil {
+			return sum, fmt.Errorf("sqlstore: keep a key file: %w", err)
+		}
+		term, _ := k.keys.whole(r)
+		sum = sum.add(term)
 	}
-	if err != nil {
-		return sum, fmt.Errorf("sqlstore: keep a key file: %w", err)
+	return sum, nil
+}
+
+func (k *Keyring) remove(ctx context.Context, tx *sql.Tx, sum ringSum, rows ...ringRow) (ringSum, error) {
+	for _, r := range rows {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM keys WHERE name = $1", r.name); err != nil {
+			return sum, fmt.Errorf("sqlstore: erase a key file: %w", err)
+		}
+		term, _ := k.keys.whole(r)
+		sum = sum.sub(term)
 	}
-	term, _ := k.keys.whole(r)
-	return sum.add(term), nil
+	return sum, nil
 }
 
 // Get returns a record's key file. One that is not what was kept is
 // vault.ErrIntegrity.
 func (k *Keyring) Get(ctx context.Context, record string) ([]byte, error) {
-	_, _, file, err := k.opened(ctx, k.read, record)
+	_, file, err := k.opened(ctx, k.read, record)
 	return file, err
 }
 
 // CaseKey returns the key of what the main database keeps of a case, by the case's own
 // record. The errors are those of Get.
 func (k *Keyring) CaseKey(ctx context.Context, record string) ([]byte, error) {
-	_, key, _, err := k.opened(ctx, k.read, record)
+	head, _, err := k.opened(ctx, k.read, record)
 	if err != nil {
 		return nil, err
 	}
-	return key[:], nil
+	return head[:keySize], nil
 }
 
-func (k *Keyring) opened(ctx context.Context, q querier, record string) (r ringRow, key caseKey, file []byte, err error) {
-	if r, err = k.row(ctx, q, record); err == nil {
-		key, file, err = k.keys.open(record, r)
+// opened opens all rows of a record: what stands in front of each piece, and the key file.
+func (k *Keyring) opened(ctx context.Context, q querier, record string) (head, file []byte, err error) {
+	rows, err := k.rowsOf(ctx, q, record)
+	for piece, r := range rows {
+		if err != nil {
+			break
+		}
+		var front, part []byte
+		if front, part, err = k.keys.open(record, piece, r); err == nil && head != nil && !bytes.Equal(front, head) {
+			err = vault.ErrIntegrity
+		}
+		head, file = front, append(file, part...)
 	}
-	if err != nil && !errors.Is(err, vault.ErrNotFound) {
-		err = fmt.Errorf("sqlstore: read a key file: %w", err)
+	switch {
+	case errors.Is(err, vault.ErrNotFound):
+		return nil, nil, err
+	case err == nil && len(rows) != int(head[ringHead-1]):
+		err = vault.ErrIntegrity
 	}
-	return r, key, file, err
+	if err != nil {
+		return nil, nil, fmt.Errorf("sqlstore: read a key file: %w", err)
+	}
+	return head, file, nil
 }
 
-func (k *Keyring) row(ctx context.Context, q querier, record string) (r ringRow, err error) {
+// rowsOf are the rows of a record as they lie there: vault.ErrNotFound if there is none.
+func (k *Keyring) rowsOf(ctx context.Context, q querier, record string) (rows []ringRow, err error) {
 	if k.keys == nil {
-		return r, ErrNoKeyringKey
+		return nil, ErrNoKeyringKey
 	}
-	return rowNamed(ctx, q, k.keys.name(record))
+	for {
+		r, err := rowNamed(ctx, q, k.keys.name(record, len(rows)))
+		switch {
+		case errors.Is(err, vault.ErrNotFound) && len(rows) > 0:
+			return rows, nil
+		case err != nil:
+			return nil, err
+		}
+		if rows = append(rows, r); !k.more(record, len(rows), r) {
+			return rows, nil
+		}
+	}
+}
+
+// more tells whether more rows than so many may belong to a record, as far as the one
+// before tells: one that cannot be opened tells nothing.
+func (k *Keyring) more(record string, have int, r ringRow) bool {
+	head, _, err := k.keys.open(record, have-1, r)
+	return err != nil || have < int(head[ringHead-1])
 }
 
 func rowNamed(ctx context.Context, q querier, name []byte) (r ringRow, err error) {
@@ -294,39 +342,52 @@ func rowNamed(ctx context.Context, q querier, name []byte) (r ringRow, err error
 
 // Swap replaces old by new, if old is what is kept.
 func (k *Keyring) Swap(ctx context.Context, record string, old, new []byte) error {
+	var names []string
 	err := k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) {
-		r, key, kept, err := k.opened(ctx, tx, record)
+		head, kept, err := k.opened(ctx, tx, record)
 		if err != nil {
 			return sum, err
 		}
 		if !bytes.Equal(kept, old) {
 			return sum, vault.ErrConflict
 		}
-		fresh, err := k.keys.seal(record, key, new)
+		before, err := k.rowsOf(ctx, tx, record)
 		if err != nil {
 			return sum, err
 		}
-		if _, err = tx.ExecContext(ctx, "UPDATE keys SET box = $1 WHERE name = $2", fresh.box, fresh.name); err != nil {
-			return sum, fmt.Errorf("sqlstore: replace a key file: %w", err)
+		after, err := k.keys.seal(record, caseKey(head), new)
+		if err != nil {
+			return sum, err
 		}
-		before, _ := k.keys.whole(r)
-		after, _ := k.keys.whole(fresh)
-		return sum.sub(before).add(after), nil
+		names = namesOf(before)
+		if sum, err = k.remove(ctx, tx, sum, before...); err != nil {
+			return sum, err
+		}
+		return k.insert(ctx, tx, sum, after...)
 	})
 	if err != nil {
 		return err
 	}
-	return k.forget(ctx, k.Name(record))
+	return k.forget(ctx, names...)
 }
 
 // Erase destroys key files, with the keys of cases. When it returns nil, no file of the table holds a
 // byte of them, and SQLite's write-ahead log neither. PostgreSQL's write-ahead
 // log and its archive keep them until they are recycled.
 func (k *Keyring) Erase(ctx context.Context, records ...string) error {
-	if k.keys == nil {
-		return ErrNoKeyringKey
+	if len(records) == 0 {
+		return nil
 	}
-	return k.EraseRows(ctx, k.namesOf(records)...)
+	return k.erase(ctx, func(tx *sql.Tx) (rows []ringRow, err error) {
+		for _, record := range records {
+			of, err := k.rowsOf(ctx, tx, record)
+			if err != nil && !errors.Is(err, vault.ErrNotFound) {
+				return nil, err
+			}
+			rows = append(rows, of...)
+		}
+		return rows, nil
+	})
 }
 
 // EraseRows is Erase for rows by their names.
@@ -334,31 +395,47 @@ func (k *Keyring) EraseRows(ctx context.Context, names ...string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	err := k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) {
+	return k.erase(ctx, func(tx *sql.Tx) (rows []ringRow, err error) {
 		for _, name := range names {
-			bytes, err := hex.DecodeString(name)
+			of, err := hex.DecodeString(name)
 			if err != nil {
-				return sum, fmt.Errorf("sqlstore: erase a key file: %w", err)
+				return nil, err
 			}
-			r, err := rowNamed(ctx, tx, bytes)
+			r, err := rowNamed(ctx, tx, of)
 			if errors.Is(err, vault.ErrNotFound) {
 				continue
 			}
-			if err == nil {
-				_, err = tx.ExecContext(ctx, "DELETE FROM keys WHERE name = $1", r.name)
-			}
 			if err != nil {
-				return sum, fmt.Errorf("sqlstore: erase a key file: %w", err)
+				return nil, err
 			}
-			term, _ := k.keys.whole(r)
-			sum = sum.sub(term)
+			rows = append(rows, r)
 		}
-		return sum, nil
+		return rows, nil
 	})
-	if err != nil {
+}
+
+func (k *Keyring) erase(ctx context.Context, which func(tx *sql.Tx) ([]ringRow, error)) error {
+	var names []string
+	err := k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) {
+		rows, err := which(tx)
+		if err != nil {
+			return sum, fmt.Errorf("sqlstore: erase a key file: %w", err)
+		}
+		names = namesOf(rows)
+		return k.remove(ctx, tx, sum, rows...)
+	})
+	if err != nil || len(names) == 0 {
 		return err
 	}
 	return k.forget(ctx, names...)
+}
+
+func namesOf(rows []ringRow) []string {
+	names := make([]string, len(rows))
+	for i, r := range rows {
+		names[i] = r.Name()
+	}
+	return names
 }
 
 // forget removes what the files still hold of these rows from before the
@@ -376,35 +453,43 @@ func (k *Keyring) forget(ctx context.Context, names ...string) error {
 	return err
 }
 
-func (k *Keyring) namesOf(records []string) []string {
-	names := make([]string, len(records))
-	for i, record := range records {
-		names[i] = k.Name(record)
+// Name is what the first row of a record is called, in hex. It says nothing without the
+// record's id. The keyring has its key.
+func (k *Keyring) Name(record string) string { return k.rowName(record, 0) }
+
+func (k *Keyring) rowName(record string, piece int) string {
+	return hex.EncodeToString(k.keys.name(record, piece))
+}
+
+// NamesOf are the names of the rows of a record, as far as some has them; the first one in
+// any case.
+func (k *Keyring) NamesOf(record string, some func(name string) bool) []string {
+	names := []string{k.Name(record)}
+	for piece := 1; some(k.rowName(record, piece)); piece++ {
+		names = append(names, k.rowName(record, piece))
 	}
 	return names
 }
 
-// Name is what the row of a record is called, in hex. It says nothing without the record's
-// id. The keyring has its key.
-func (k *Keyring) Name(record string) string { return hex.EncodeToString(k.keys.name(record)) }
-
 // KeyringRows reads rows of a keyring under a key that is not there yet.
 type KeyringRows []byte
 
-// Name is what the row of a record is called.
-func (r KeyringRows) Name(record string) string { return (&Keyring{keys: newRingKeys(r)}).Name(record) }
+// NamesOf is that of Keyring.
+func (r KeyringRows) NamesOf(record string, some func(name string) bool) []string {
+	return (&Keyring{keys: newRingKeys(r)}).NamesOf(record, some)
+}
 
-// CaseKey is the key of a case in its row: vault.ErrNotFound where there is none.
+// CaseKey is the key of a case in its first row: vault.ErrNotFound where there is none.
 func (r KeyringRows) CaseKey(record string, box []byte) ([]byte, error) {
 	if box == nil {
 		return nil, vault.ErrNotFound
 	}
 	keys := newRingKeys(r)
-	key, _, err := keys.open(record, ringRow{keys.name(record), box})
+	head, _, err := keys.open(record, 0, ringRow{keys.name(record, 0), box})
 	if err != nil {
 		return nil, err
 	}
-	return key[:], nil
+	return head[:keySize], nil
 }
 
 // Names are the names of all rows.
@@ -449,7 +534,7 @@ func (k *Keyring) PutBack(ctx context.Context, row KeyRow) error {
 	if _, ok := k.keys.whole(r); err != nil || !ok {
 		return fmt.Errorf("sqlstore: put a key file back: %w", vault.ErrIntegrity)
 	}
-	return k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) { return k.insert(ctx, tx, r, sum) })
+	return k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) { return k.insert(ctx, tx, sum, r) })
 }
 
 const selectRing = "SELECT name, box FROM keys "

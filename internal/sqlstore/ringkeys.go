@@ -26,9 +26,15 @@ import (
 // same sum is as hard as finding a collision (Clarke, Devadas, van Dijk, Gassend and Suh,
 // Incremental multiset hash functions, ASIACRYPT 2003, §5, MSet-Add-Hash).
 
-// ringBox is the size of what most rows hold: the case's key, and a key file for up to
-// fourteen agencies. One that is for more has twice that, and so on.
+// ringBox is the size of what every row holds: the case's key, and a key file for up to
+// fourteen agencies. One that is for more goes on in further rows, whose names are those of
+// nobody else's either. All rows have one size: SQLite, when it moves rows of several sizes
+// between pages, leaves parts of them behind, which then outlive an erasure.
 const ringBox = 2 << 10
+
+// ringHead is what stands in front of a piece of a key file: the case's key, 16 bytes that
+// all pieces of one version share, and how many there are.
+const ringHead = keySize + 16 + 1
 
 // ringMark is how many bytes of the keyed hash of a row stand behind its box.
 const ringMark = 16
@@ -53,24 +59,37 @@ func sum256(key []byte, parts ...[]byte) []byte {
 	return h.Sum(nil)
 }
 
-// name is what the row of a record is called.
-func (k *ringKeys) name(record string) []byte { return sum256(k.names, []byte(record))[:nameSize] }
+// name is what a row of a record is called, by its number from 0.
+func (k *ringKeys) name(record string, piece int) []byte {
+	return sum256(k.names, message(nil).text(record).number(int64(piece)))[:nameSize]
+}
 
 // ringRow is a row as it is kept: its name, and a box with the keyed hash of both behind it.
 type ringRow struct{ name, box []byte }
 
-// seal makes the row of a record.
-func (k *ringKeys) seal(record string, key caseKey, file []byte) (ringRow, error) {
+// seal makes the rows of a record.
+func (k *ringKeys) seal(record string, key caseKey, file []byte) (rows []ringRow, err error) {
 	boxes, err := newBoxes(sum256(k.boxes, []byte(record)))
 	if err != nil {
-		return ringRow{}, err
+		return nil, err
 	}
-	r := ringRow{name: k.name(record)}
-	plain := append(key[:len(key):len(key)], file...)
-	r.box = boxes.box(ringBox, plain, ringTable, string(r.name), 0)
-	mark, _ := k.hash(r.name, r.box)
-	r.box = append(r.box, mark...)
-	return r, nil
+	count := max(1, (len(file)+ringBox-ringHead-1)/(ringBox-ringHead))
+	if count > 255 {
+		return nil, vault.ErrTooMany
+	}
+	head := append(key[:len(key):len(key)], make([]byte, 16)...)
+	_, _ = rand.Read(head[len(key):]) // never returns an error
+	head = append(head, byte(count))
+	for piece := range count {
+		part := file[:min(len(file), ringBox-ringHead)]
+		file = file[len(part):]
+		r := ringRow{name: k.name(record, piece)}
+		r.box = boxes.box(ringBox, append(head[:ringHead:ringHead], part...), ringTable, string(r.name), 0)
+		mark, _ := k.hash(r.name, r.box)
+		r.box = append(r.box, mark...)
+		rows = append(rows, r)
+	}
+	return rows, nil
 }
 
 // hash is the keyed hash of a row: the bytes that stand behind its box, and what it adds to
@@ -92,20 +111,21 @@ func (k *ringKeys) whole(r ringRow) (term ringSum, ok bool) {
 	return term, hmac.Equal(mark, r.box[at:])
 }
 
-// open opens the row of a record.
-func (k *ringKeys) open(record string, r ringRow) (key caseKey, file []byte, err error) {
-	if _, ok := k.whole(r); !ok || !bytes.Equal(r.name, k.name(record)) {
-		return key, nil, vault.ErrIntegrity
+// open opens one row of a record, and returns what stands in front of the piece of the key
+// file in it.
+func (k *ringKeys) open(record string, piece int, r ringRow) (head, part []byte, err error) {
+	if _, ok := k.whole(r); !ok || !bytes.Equal(r.name, k.name(record, piece)) {
+		return nil, nil, vault.ErrIntegrity
 	}
 	boxes, err := newBoxes(sum256(k.boxes, []byte(record)))
 	if err != nil {
-		return key, nil, err
+		return nil, nil, err
 	}
 	plain, err := boxes.open(r.box[:len(r.box)-ringMark], ringTable, string(r.name), 0)
-	if err != nil || len(plain) < len(key) {
-		return key, nil, vault.ErrIntegrity
+	if err != nil || len(plain) < ringHead {
+		return nil, nil, vault.ErrIntegrity
 	}
-	return caseKey(plain), plain[len(key):], nil
+	return plain[:ringHead], plain[ringHead:], nil
 }
 
 // bond is the keyed hash of what a keyring says of itself.

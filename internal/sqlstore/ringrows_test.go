@@ -31,9 +31,7 @@ func TestKeyringDamage(t *testing.T) {
 		}
 		rowOf := func(id string) ringRow {
 			t.Helper()
-			r, err := k.row(ctx, k.read, id)
-			ok(t, err)
-			return r
+			return firstRow(t, k, id)
 		}
 		run := func(statement string, args ...any) {
 			t.Helper()
@@ -134,7 +132,7 @@ func TestKeyringTellsNothing(t *testing.T) {
 		for i := range 60 {
 			id := storetest.NewID()
 			first = cmp.Or(first, id)
-			ok(t, k.Create(ctx, id, fileOf("-> safeconduct.org/transit ", 20+i*30)))
+			ok(t, k.Create(ctx, id, fileOf("-> safeconduct.org/transit ", 20+i*80)))
 			names[id] = true
 		}
 		for row, err := range k.Rows(ctx) {
@@ -147,13 +145,12 @@ func TestKeyringTellsNothing(t *testing.T) {
 		if len(sizes) != 1 {
 			t.Errorf("rows of %d sizes: %v", len(sizes), sizes)
 		}
-		r, err := k.row(ctx, k.read, first)
-		ok(t, err)
+		r := firstRow(t, k, first)
 		other := newRingKeys(bytes.Repeat([]byte{9}, keySize)) // whoever has the ids
-		if _, _, err := other.open(first, r); err == nil || bytes.Equal(other.name(first), r.name) {
+		if _, _, err := other.open(first, 0, r); err == nil || bytes.Equal(other.name(first, 0), r.name) {
 			t.Error("a row opens under another key")
 		}
-		if _, _, err := k.keys.open(storetest.NewID(), r); err == nil { // whoever has the key
+		if _, _, err := k.keys.open(storetest.NewID(), 0, r); err == nil { // whoever has the key
 			t.Error("a row opens for another id")
 		}
 		boxes, err := newBoxes(k.keys.boxes)
@@ -164,12 +161,66 @@ func TestKeyringTellsNothing(t *testing.T) {
 	})
 }
 
+// firstRow is the first row of a record, as it lies there.
+func firstRow(t *testing.T, k *Keyring, record string) ringRow {
+	t.Helper()
+	rows, err := k.rowsOf(t.Context(), k.read, record)
+	ok(t, err)
+	return rows[0]
+}
+
+// TestKeyringPieces: a key file for many agencies has several rows, which come and go
+// together, and are one version.
+func TestKeyringPieces(t *testing.T) {
+	everywhere(t, func(t *testing.T, on place) {
+		ctx, k := t.Context(), on.keyring(t)
+		id := storetest.NewID()
+		ok(t, k.Create(ctx, id, fileOf(id, 9000)))
+		was, err := k.rowsOf(ctx, k.read, id)
+		if err != nil || len(was) != 5 {
+			t.Fatalf("%d rows, %v", len(was), err)
+		}
+		ok(t, k.Swap(ctx, id, fileOf(id, 9000), fileOf(id, 9001)))
+		if file, err := k.Get(ctx, id); err != nil || !bytes.Equal(file, fileOf(id, 9001)) {
+			t.Errorf("replaced: %v", err)
+		}
+		put := func(r ringRow) {
+			t.Helper()
+			_, err := k.write.ExecContext(ctx, "UPDATE keys SET box = $1 WHERE name = $2", r.box, r.name)
+			ok(t, err)
+		}
+		now, err := k.rowsOf(ctx, k.read, id)
+		ok(t, err)
+		put(was[3])
+		if _, err := k.Get(ctx, id); !errors.Is(err, vault.ErrIntegrity) {
+			t.Errorf("a piece of an older version: %v, want ErrIntegrity", err)
+		}
+		put(now[3])
+		_, err = k.write.ExecContext(ctx, "DELETE FROM keys WHERE name = $1", now[2].name)
+		ok(t, err)
+		if _, err := k.Get(ctx, id); !errors.Is(err, vault.ErrIntegrity) {
+			t.Errorf("a piece is gone: %v, want ErrIntegrity", err)
+		}
+		_, err = k.write.ExecContext(ctx, "INSERT INTO keys (name, box) VALUES ($1, $2)", now[2].name, now[2].box)
+		ok(t, err)
+		ok(t, k.Swap(ctx, id, fileOf(id, 9001), fileOf(id, 100)))
+		ok(t, k.Swap(ctx, id, fileOf(id, 100), fileOf(id, 5000)))
+		ok(t, k.Erase(ctx, id))
+		if names, err := k.Names(ctx); err != nil || len(names) != 0 {
+			t.Errorf("%d rows are left, %v", len(names), err)
+		}
+		if found, err := k.Check(ctx); err != nil || found.Others {
+			t.Errorf("%+v, %v", found, err)
+		}
+	})
+}
+
 // TestKeyringBackup: rows come back as they are, and nothing else is taken for one.
 func TestKeyringBackup(t *testing.T) {
 	everywhere(t, func(t *testing.T, on place) {
 		ctx, k, fresh := t.Context(), on.keyring(t), on.keyring(t)
 		id := storetest.NewID()
-		ok(t, k.Create(ctx, id, fileOf(id, 3000)))
+		ok(t, k.Create(ctx, id, fileOf(id, 1900)))
 		key, err := k.CaseKey(ctx, id)
 		ok(t, err)
 		for row, err := range k.Rows(ctx) {
@@ -186,7 +237,7 @@ func TestKeyringBackup(t *testing.T) {
 		}
 		file, err := fresh.Get(ctx, id)
 		again, err2 := fresh.CaseKey(ctx, id)
-		if err := errors.Join(err, err2); err != nil || !bytes.Equal(file, fileOf(id, 3000)) || !bytes.Equal(again, key) {
+		if err := errors.Join(err, err2); err != nil || !bytes.Equal(file, fileOf(id, 1900)) || !bytes.Equal(again, key) {
 			t.Errorf("what came back is another key file or key: %v", err)
 		}
 		if found, err := fresh.Check(ctx); err != nil || found.Others || len(found.Damaged) > 0 {
@@ -239,8 +290,7 @@ func TestKeyringOrder(t *testing.T) {
 	ok(t, err)
 	at := make([]int, len(records))
 	for i, id := range records {
-		r, err := k.row(ctx, k.read, id)
-		ok(t, err)
+		r := firstRow(t, k, id)
 		at[i] = bytes.Index(data, r.box[:24])
 	}
 	behind, pairs := 0, 0
