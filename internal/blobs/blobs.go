@@ -206,7 +206,7 @@ func (d *Dir) makeParents(name string) error {
 // blur leaves of when a file or a folder changed the day alone, so that whoever copies the
 // folder does not see at which time of the day somebody was helped. What the file system
 // keeps besides, and shows to whoever has the disk itself (when an inode changed, its
-// journal), no program can set (docs/threat-model.md, What copies tell).
+// journal), no program can set (docs/threat-model.md, Rows).
 func (d *Dir) blur(name string) error {
 	day := d.now().UTC().Truncate(24 * time.Hour)
 	if err := d.root.Chtimes(name, day, day); err != nil {
