@@ -796,12 +796,11 @@ func (r *restoring) dropKeys(ctx context.Context, s *service.Stores) error {
 		if err != nil {
 			return err
 		}
-		names := s.Keyring.NamesOf(record, func(name string) bool { return lost[name] })
-		if len(names) == 0 {
+		if !lost[s.Keyring.Name(record)] {
 			// Of the documents of a case whose key did not come back nobody can say.
 			return nil
 		}
-		for _, name := range names {
+		for _, name := range s.Keyring.NamesOf(record, func(name string) bool { return lost[name] }) {
 			delete(lost, name)
 		}
 	}
