@@ -60,7 +60,8 @@ func (v *Vault) destroy(ctx context.Context, j Erasure) (Erased, error) {
 	if err := v.keyring.Erase(ctx, j.Records...); err != nil {
 		return Erased{}, fmt.Errorf("vault: erase key files: %w", err)
 	}
-	if err := v.deleteBlobs(ctx, j.Case); err != nil {
+	// The rows alone say which ciphertexts are the case's, so that they go last.
+	if err := v.deleteBlobs(ctx, j.Records); err != nil {
 		return Erased{}, err
 	}
 	entry, err := v.plainEntry("case.erased", facts{"agency": j.Agency})
@@ -71,22 +72,31 @@ func (v *Vault) destroy(ctx context.Context, j Erasure) (Erased, error) {
 	if err != nil {
 		return Erased{}, fmt.Errorf("vault: erase rows: %w", err)
 	}
-	// A page that was on its way may have come in between. Its key is gone.
-	return done, v.deleteBlobs(ctx, j.Case)
+	return done, nil
 }
 
-// deleteBlobs removes the ciphertexts of a case.
-func (v *Vault) deleteBlobs(ctx context.Context, caseID string) error {
-	var keys []string
-	for key, err := range v.blobs.List(ctx, caseID+"/") {
-		if err != nil {
-			return fmt.Errorf("vault: list pages: %w", err)
-		}
-		keys = append(keys, key)
-	}
-	for _, key := range keys {
-		if err := v.blobs.Delete(ctx, key); err != nil {
-			return fmt.Errorf("vault: erase pages: %w", err)
+// deleteBlobs removes the ciphertexts of records. One that was on its way meanwhile has no
+// row and no key: it is collected as an orphan.
+func (v *Vault) deleteBlobs(ctx context.Context, records []string) error {
+	for _, record := range records {
+		for last := (Object{Record: record}); ; {
+			batch, err := v.store.AllObjects(ctx, last, scrubBatch)
+			if err != nil {
+				return fmt.Errorf("vault: list pages: %w", err)
+			}
+			of := 0
+			for ; of < len(batch) && batch[of].Record == record; of++ {
+				if batch[of].Blob == "" {
+					continue
+				}
+				if err := v.blobs.Delete(ctx, batch[of].Blob); err != nil {
+					return fmt.Errorf("vault: erase pages: %w", err)
+				}
+			}
+			if of < scrubBatch {
+				break
+			}
+			last = batch[of-1]
 		}
 	}
 	return nil
@@ -178,7 +188,7 @@ func (v *Vault) replay(ctx context.Context, j Erasure) error {
 		return fmt.Errorf("vault: replay erasures: %w", err)
 	}
 	if _, err := v.store.Record(ctx, j.Case); errors.Is(err, ErrNotFound) {
-		return v.deleteBlobs(ctx, j.Case)
+		return nil
 	}
 	_, err := v.destroy(ctx, j)
 	return err

@@ -22,8 +22,9 @@ const (
 	mediaPNG  = "image/png"
 )
 
-// maxCiphertext bounds what is read back from the blobs, in bytes.
-const maxCiphertext = maxCleaned + 1<<20
+// maxCiphertext bounds what is read back from the blobs, in bytes: the largest size of a
+// page, and what the encryption adds.
+const maxCiphertext = maxCleaned + 2<<20
 
 // headerLabel begins everything that is sealed for a document. It is the
 // version of the header, too.
@@ -48,7 +49,7 @@ var mediaCodes = [...]string{mediaJSON, mediaJPEG, mediaPNG}
 // headerOf is the header that belongs to a row.
 func headerOf(o Object) (header, error) {
 	id, err := hex.DecodeString(o.Record)
-	if err != nil || len(id) != 16 || o.Page < 0 || o.Page > maxPages || o.Version < 1 || o.Version > 1<<30 || o.Length < 0 {
+	if err != nil || len(id) != 16 || o.Page < 0 || o.Page > maxPages || o.Version < 1 || o.Version > 1<<30 || o.Length < 0 || o.Length > maxCleaned {
 		return header{}, ErrIntegrity
 	}
 	h := header{record: [16]byte(id), page: uint32(o.Page), version: uint32(o.Version), length: uint64(o.Length)}
@@ -108,6 +109,41 @@ func commitmentOf(o Object) commitment {
 	return commitment{o.Record, o.Page, o.Version, o.MediaType, o.Length, hex.EncodeToString(o.SHA256[:]), o.Role, o.SeenOriginal}
 }
 
+// size is how long what is encrypted for a row is, with the header and what pads it.
+func (o Object) size() int {
+	n := headerSize + int(o.Length)
+	if o.Page == 0 {
+		return boxSize(n)
+	}
+	return pageSize(n)
+}
+
+// The sizes of pages, in bytes.
+const (
+	smallPage  = 64 << 10
+	middlePage = 256 << 10
+	largePage  = 1 << 20
+	pageStep   = 64 << 10 // a chunk of age's; the sizes above largePage are whole ones
+)
+
+// pageSize is the least size of a page that holds n bytes: 64 KiB, 256 KiB, 1 MiB, and
+// from there on a quarter more each time, less what is no whole pageStep. That is sixteen
+// sizes up to the largest page, and at most a quarter of it is zeros where it has more than
+// a mebibyte: a page of 2 MiB lies in 2,432 KiB. Whoever sees the ciphertexts sees one of
+// nineteen sizes, and nothing of the length.
+func pageSize(n int) int {
+	for _, size := range []int{smallPage, middlePage} {
+		if n <= size {
+			return size
+		}
+	}
+	size := largePage
+	for size < n {
+		size = size * 5 / 4 / pageStep * pageStep
+	}
+	return size
+}
+
 // sealObject encrypts content for a row, fills the row's digest, length and
 // commitment, and returns the ciphertext with the commitment's log entry.
 func (v *Vault) sealObject(r Record, o *Object, content []byte) ([]byte, audit.Entry, error) {
@@ -116,10 +152,7 @@ func (v *Vault) sealObject(r Record, o *Object, content []byte) ([]byte, audit.E
 	if err != nil {
 		return nil, audit.Entry{}, err
 	}
-	size := headerSize + len(content)
-	if o.Page == 0 {
-		size = boxSize(size) // the length of a text tells about it, that of a picture does not
-	}
+	size := o.size()
 	plain := make([]byte, 0, size)
 	plain = append(h.append(plain), content...)
 	sealed, err := encrypt(r.Recipient, plain[:size])
@@ -173,7 +206,7 @@ func (v *Vault) openObject(ctx context.Context, id age.Identity, o Object) ([]by
 	if err != nil || got != want {
 		return nil, fmt.Errorf("%w: it belongs elsewhere", ErrIntegrity)
 	}
-	if o.Length > int64(len(rest)) || !allZero(rest[o.Length:]) || o.Page != 0 && int64(len(rest)) != o.Length {
+	if len(plain) != o.size() || !allZero(rest[o.Length:]) {
 		return nil, fmt.Errorf("%w: its length differs", ErrIntegrity)
 	}
 	return rest[:o.Length], nil

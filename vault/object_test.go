@@ -49,6 +49,7 @@ func TestHeader(t *testing.T) {
 		"version": {Record: newID(), Page: 1, MediaType: mediaPNG},
 		"media":   {Record: newID(), Page: 1, Version: 1, MediaType: "image/gif"},
 		"length":  {Record: newID(), Page: 1, Version: 1, MediaType: mediaPNG, Length: -1},
+		"size":    {Record: newID(), Page: 1, Version: 1, MediaType: mediaPNG, Length: 1 << 62},
 	} {
 		if _, err := headerOf(o); err == nil {
 			t.Errorf("a row with a bad %s has a header", name)
@@ -60,6 +61,27 @@ func TestBoxSizes(t *testing.T) {
 	for n, want := range map[int]int{0: 1024, 4: 1024, 1024: 1024, 1025: 2048, 2048: 2048, 2049: 4096, 1<<20 + 4: 1 << 21} {
 		if got := boxSize(n); got != want {
 			t.Errorf("%d bytes are padded to %d, want %d", n, got, want)
+		}
+	}
+}
+
+// TestPageSizes: pages are of few sizes, and above a mebibyte at most a quarter is added.
+func TestPageSizes(t *testing.T) {
+	sizes := map[int]bool{}
+	for n := 1; n <= maxCleaned+headerSize; n += 1 + n/97 {
+		size := pageSize(n)
+		sizes[size] = true
+		if size < n || size > maxCiphertext || n > largePage && size > n*5/4 {
+			t.Errorf("%d bytes are padded to %d", n, size)
+		}
+	}
+	largest := pageSize(maxCleaned + headerSize)
+	if sizes[largest] = true; len(sizes) != 19 || largest != 33984<<10 {
+		t.Errorf("%d sizes up to %d KiB", len(sizes), largest>>10)
+	}
+	for n, want := range map[int]int{1: 64, 64 << 10: 64, 64<<10 + 1: 256, 256<<10 + 1: 1024, 1 << 20: 1024, 1<<20 + 1: 1280, 2 << 20: 2432} {
+		if got := pageSize(n) >> 10; got != want {
+			t.Errorf("%d bytes are padded to %d KiB, want %d", n, got, want)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func (v *Vault) AddPage(ctx context.Context, by audit.Actor, documentID string, 
 
 	o := Object{
 		Record: r.ID, MediaType: mediaType, Role: meta.Role, SeenOriginal: meta.SeenOriginal,
-		Blob: r.Case + "/" + newID(), Day: v.today(),
+		Blob: newID(), Day: v.today(), // nothing in it says whose page it is
 	}
 	if o.Page, o.Version, err = v.next(ctx, r.ID, meta.Page); err != nil {
 		return PageInfo{}, err
@@ -147,7 +147,7 @@ func (v *Vault) next(ctx context.Context, record string, page int) (number, vers
 }
 
 // deleteBlob removes a ciphertext that no row names. What stays after a failure
-// opens only with the record's key and goes with the case.
+// opens only with the record's key and is collected as an orphan.
 func (v *Vault) deleteBlob(ctx context.Context, key string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()

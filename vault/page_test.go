@@ -383,17 +383,25 @@ func TestHostilePictures(t *testing.T) {
 			}
 		})
 	}
-	w.noBlobs(c.ID)
+	w.blobsAre(0)
 	w.has(c.ID, "page.added", 0)
 }
 
-func (w *world) noBlobs(caseID string) {
+// bytesOfZeros counts those at the end.
+func bytesOfZeros(b []byte) int { return len(b) - len(bytes.TrimRight(b, "\x00")) }
+
+// blobsAre counts the ciphertexts, and looks that nothing in their keys says whose they are.
+func (w *world) blobsAre(want int) {
 	w.Helper()
+	got := 0
 	for key, err := range w.blobs.List(w.Context(), "") {
 		w.ok(err)
-		if strings.HasPrefix(key, caseID) {
-			w.Errorf("%s is there", key)
+		if got++; len(key) != 32 {
+			w.Errorf("%s is no random key", key)
 		}
+	}
+	if got != want {
+		w.Errorf("%d ciphertexts are there, want %d", got, want)
 	}
 }
 
@@ -410,13 +418,13 @@ func TestUploadsThatEnd(t *testing.T) {
 		_, err := w.AddPage(ctx, w.worker, d.ID, vault.PageMeta{Role: vault.RoleData, MediaType: "image/png"}, r)
 		w.is("upload that ends", err, gone)
 	}
-	w.noBlobs(c.ID)
+	w.blobsAre(0)
 
 	full := errors.New("the disk is full")
 	w.store.addObject = full
 	_, err := w.page(d.ID, "image/png", whole)
 	w.is("row that cannot be written", err, full)
-	w.noBlobs(c.ID)
+	w.blobsAre(0)
 	w.store.addObject = nil
 	kept, err := w.ReadDocument(ctx, w.worker, d.ID)
 	w.ok(err)
@@ -542,7 +550,9 @@ func TestTampering(t *testing.T) {
 
 	// Sealed anew with the public key, header and all: only the log objects.
 	forged := pngOf(31, 31)
-	sealed := sealedBySomebody(t, w, a.ID, append(headerBytes(t, a.ID, 1, 2, 2, len(forged)), forged...))
+	inPage := append(headerBytes(t, a.ID, 1, 2, 2, len(forged)), forged...)
+	inPage = append(inPage, make([]byte, 64<<10-len(inPage))...)
+	sealed := sealedBySomebody(t, w, a.ID, inPage)
 	w.store.object = func(o vault.Object) vault.Object {
 		o.Blob, o.Sealed, o.SHA256, o.Length = "", sealed, sha256.Sum256(sealed), int64(len(forged))
 		return o
@@ -573,13 +583,20 @@ func TestTampering(t *testing.T) {
 		w.store.object = func(at vault.Object) vault.Object { return log(relabel(o, at)) }
 		refused("row and log: " + name)
 	}
-	// Bytes behind the picture.
-	tail := sealedBySomebody(t, w, a.ID, append(append(headerBytes(t, a.ID, 1, 2, 2, len(forged)), forged...), 0))
-	w.store.object = func(o vault.Object) vault.Object {
-		o.Blob, o.Sealed, o.SHA256, o.Length = "", tail, sha256.Sum256(tail), int64(len(forged))
-		return log(o)
+	// Bytes behind the picture, and pages of another size than pages have.
+	behind := slices.Clone(inPage)
+	behind[len(behind)-1] = 1
+	for name, plain := range map[string][]byte{
+		"a byte behind": behind, "a page of one byte more": append(inPage, 0), "of one less": inPage[:len(inPage)-1],
+		"of no zeros": inPage[:len(inPage)-bytesOfZeros(inPage)], "of the next size": append(inPage, make([]byte, 192<<10)...),
+	} {
+		tail := sealedBySomebody(t, w, a.ID, plain)
+		w.store.object = func(o vault.Object) vault.Object {
+			o.Blob, o.Sealed, o.SHA256, o.Length = "", tail, sha256.Sum256(tail), int64(len(forged))
+			return log(o)
+		}
+		refused("row and log: " + name)
 	}
-	refused("row and log: a byte behind")
 	w.store.object = nil
 
 	// A document's fields under another document.

@@ -24,8 +24,8 @@ const (
 
 	// orphanAge is how old a ciphertext without a row must be to count as an
 	// orphan: a page is put first and named after (docs/threat-model.md,
-	// Retention).
-	orphanAge = 24 * time.Hour
+	// Retention). Of when it was put a disk tells the day alone.
+	orphanAge = 48 * time.Hour
 
 	// collectAge is how old an orphan must be to be removed.
 	collectAge = 30 * 24 * time.Hour
@@ -58,7 +58,7 @@ type Scrubbed struct {
 	Blobs   int      `json:"blobs"`   // ciphertexts that a row names and that were read to the end
 	Bytes   int64    `json:"bytes"`   // of these
 	Damaged []Damage `json:"damaged"` // in the order of record, page and version
-	Orphans []string `json:"orphans"` // keys of ciphertexts that no row names, older than 24 hours
+	Orphans []string `json:"orphans"` // keys of ciphertexts that no row names, older than 48 hours
 	Fresh   int      `json:"fresh"`   // such keys that are younger, and may be pages on their way
 }
 
@@ -117,6 +117,15 @@ func (v *Vault) CollectOrphans(ctx context.Context) (removed int, err error) {
 		removed++
 	}
 	return removed, nil
+}
+
+// Named tells whether a row names a ciphertext. It looks at all of them.
+func (v *Vault) Named(ctx context.Context, key string) (named bool, err error) {
+	err = v.walk(ctx, func(_ Object, batch []Object) error {
+		named = named || slices.ContainsFunc(batch, func(o Object) bool { return o.Blob == key })
+		return nil
+	})
+	return named, err
 }
 
 // walk shows all rows to look, in batches, each with the row before it.

@@ -189,12 +189,19 @@ func decrypt(id age.Identity, file []byte, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: it does not open", ErrIntegrity)
 	}
-	plain, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("%w: it does not decrypt", ErrIntegrity)
+	// It is shorter than the file, so that it is read into its place at once. age says
+	// io.EOF behind the last chunk and nowhere else.
+	plain := make([]byte, 0, min(int64(len(file)), limit+1))
+	for err == nil && len(plain) < cap(plain) {
+		var n int
+		n, err = r.Read(plain[len(plain):cap(plain)])
+		plain = plain[:len(plain)+n]
 	}
-	if int64(len(plain)) > limit {
+	switch {
+	case err == nil: // there is more
 		return nil, fmt.Errorf("%w: it is too long", ErrIntegrity)
+	case err != io.EOF:
+		return nil, fmt.Errorf("%w: it does not decrypt", ErrIntegrity)
 	}
 	return plain, nil
 }

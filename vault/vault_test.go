@@ -211,7 +211,7 @@ func newWorld(t *testing.T) *world {
 	w.ok(err)
 	w.ok(storetest.Seal(t.Context(), db))
 	w.db = db
-	w.keyring, err = sqlstore.CreateKeyring(t.Context(), filepath.Join(w.dir, "keyring.db"), "0123")
+	w.keyring, err = sqlstore.CreateKeyring(t.Context(), filepath.Join(w.dir, "keyring.db"), "0123", bytes.Repeat([]byte{7}, 32))
 	w.ok(err)
 	db.CaseKeys(w.keyring.CaseKey)
 	w.blobs, err = blobs.Open(filepath.Join(w.dir, "blobs"), nil)
@@ -593,7 +593,7 @@ func TestNothingOnDisk(t *testing.T) {
 	_, err = w.LookUp(ctx, w.second, specimenQuery())
 	w.ok(err)
 	w.share(d.ID, w.embassy)
-	found := 0
+	looked := 0
 	err = filepath.WalkDir(w.dir, func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
@@ -602,7 +602,14 @@ func TestNothingOnDisk(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		found++
+		looked++
+		if apart := strings.HasPrefix(filepath.Base(name), "keyring.db") || strings.Contains(name, "blobs"); apart {
+			for _, id := range []string{d.ID, c.ID, w.worker.Agency, w.embassy.Agency} {
+				if bytes.Contains(data, []byte(id)) || strings.Contains(name, id) {
+					t.Errorf("%s tells whose it is", filepath.Base(name))
+				}
+			}
+		}
 		for _, secret := range []string{"riksson", "RIKSSON", "898902", "1974", "740812", "Taken at", "ANNA", "IHDR", "AGE-SECRET"} {
 			if bytes.Contains(data, []byte(secret)) {
 				t.Errorf("%s holds %q", filepath.Base(name), secret)
@@ -611,8 +618,8 @@ func TestNothingOnDisk(t *testing.T) {
 		return nil
 	})
 	w.ok(err)
-	if found < 3 {
-		t.Errorf("only %d files were looked at: this test proves nothing", found)
+	if looked < 5 {
+		t.Errorf("only %d files were looked at: this test proves nothing", looked)
 	}
 }
 

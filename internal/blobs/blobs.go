@@ -46,6 +46,9 @@ var (
 	// ErrDamaged says that an object is not what was put.
 	ErrDamaged = errors.New("blobs: the object is not what was kept")
 
+	// ErrOthers says that the objects are another network's.
+	ErrOthers = errors.New("blobs: another network keeps its objects there")
+
 	// ErrBucket says that a bucket does not serve: it is not there, these keys
 	// may not use it, or it keeps versions.
 	ErrBucket = errors.New("blobs: the bucket does not serve")
@@ -72,6 +75,38 @@ type Dir struct {
 	now  func() time.Time
 }
 
+// ofName is the file that says whose objects these are. It is no key.
+const ofName = "network"
+
+// Of tells whose objects these are, as Belong noted it. ErrNotFound if nobody did: the
+// objects that belong there are somewhere else, or lost.
+func (d *Dir) Of(context.Context) (network string, err error) {
+	data, err := d.root.ReadFile(ofName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", ErrNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("blobs: whose objects: %w", classify(err))
+	}
+	return string(data), nil
+}
+
+// Belong notes whose objects these are, where nobody has. ErrOthers if somebody else has.
+func (d *Dir) Belong(ctx context.Context, network string) error {
+	if of, err := d.Of(ctx); !errors.Is(err, ErrNotFound) {
+		return belongs(of, network, err)
+	}
+	_, err := d.put(ctx, ofName, strings.NewReader(network))
+	return err
+}
+
+func belongs(of, network string, err error) error {
+	if err == nil && of != network {
+		return ErrOthers
+	}
+	return err
+}
+
 // Open opens the directory at path and creates it with mode 0700 when there
 // is none. now tells CollectTemp the age of an orphan; nil means time.Now.
 func Open(path string, now func() time.Time) (*Dir, error) {
@@ -95,10 +130,14 @@ func (d *Dir) Close() error { return d.root.Close() }
 // Put stores what r holds under key and returns its length in bytes. Nobody
 // sees the object before it is complete and on the disk; when Put returns an
 // error nothing is kept.
-func (d *Dir) Put(ctx context.Context, key string, r io.Reader) (n int64, err error) {
+func (d *Dir) Put(ctx context.Context, key string, r io.Reader) (int64, error) {
 	if err := checkKey(key); err != nil {
 		return 0, err
 	}
+	return d.put(ctx, filepath.FromSlash(key), r)
+}
+
+func (d *Dir) put(ctx context.Context, name string, r io.Reader) (n int64, err error) {
 	f, err := os.CreateTemp(filepath.Join(d.path, tempDir), "*")
 	if err != nil {
 		return 0, fmt.Errorf("blobs: start: %w", classify(err))
@@ -108,10 +147,14 @@ func (d *Dir) Put(ctx context.Context, key string, r io.Reader) (n int64, err er
 		// After the link below the temporary name is only a second name.
 		_ = f.Close()
 		_ = d.root.Remove(temp)
+		_ = d.blur(tempDir)
 	}()
 
 	if n, err = io.Copy(f, reader{ctx, r}); err != nil {
 		return 0, fmt.Errorf("blobs: write: %w", classify(err))
+	}
+	if err := d.blur(temp); err != nil {
+		return 0, err
 	}
 	// The bytes must be on the disk before the name is: a crash between the
 	// two would leave a name without its object.
@@ -122,7 +165,6 @@ func (d *Dir) Put(ctx context.Context, key string, r io.Reader) (n int64, err er
 		return 0, fmt.Errorf("blobs: write: %w", classify(err))
 	}
 
-	name := filepath.FromSlash(key)
 	if err := d.makeParents(name); err != nil {
 		return 0, err
 	}
@@ -161,8 +203,23 @@ func (d *Dir) makeParents(name string) error {
 	return nil
 }
 
+// blur leaves of when a file or a folder changed the day alone, so that whoever copies the
+// folder does not see at which time of the day somebody was helped. What the file system
+// keeps besides, and shows to whoever has the disk itself (when an inode changed, its
+// journal), no program can set (docs/threat-model.md, Rows).
+func (d *Dir) blur(name string) error {
+	day := d.now().UTC().Truncate(24 * time.Hour)
+	if err := d.root.Chtimes(name, day, day); err != nil {
+		return fmt.Errorf("blobs: set a time: %w", classify(err))
+	}
+	return nil
+}
+
 // sync puts the names inside a folder on the disk.
 func (d *Dir) sync(name string) error {
+	if err := d.blur(name); err != nil {
+		return err
+	}
 	f, err := d.root.Open(name)
 	if err != nil {
 		return fmt.Errorf("blobs: sync folder: %w", classify(err))
@@ -180,7 +237,7 @@ func (d *Dir) Get(_ context.Context, key string) (io.ReadCloser, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	f, err := d.root.Open(filepath.FromSlash(key))
+	f, err := d.openQuietly(filepath.FromSlash(key))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrNotFound
@@ -197,7 +254,7 @@ func (d *Dir) Get(_ context.Context, key string) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// Since tells when the object under key was put.
+// Since tells on which day the object under key was put.
 func (d *Dir) Since(_ context.Context, key string) (time.Time, error) {
 	if err := checkKey(key); err != nil {
 		return time.Time{}, err

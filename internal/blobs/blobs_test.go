@@ -294,3 +294,58 @@ func upload(text string) (err error) {
 type neverEnding struct{}
 
 func (neverEnding) Read([]byte) (int, error) { time.Sleep(time.Hour); return 0, nil }
+
+// TestDirTimes: of when an object was put, read or removed the folder tells the day alone.
+func TestDirTimes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "objects")
+	d, err := blobs.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	ctx := t.Context()
+	look := func(when string) (files int) {
+		t.Helper()
+		err := filepath.WalkDir(path, func(name string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := e.Info()
+			if err != nil {
+				return err
+			}
+			if at := info.ModTime().UTC(); !at.Equal(at.Truncate(24 * time.Hour)) {
+				t.Errorf("%s: %s says %v", when, filepath.Base(name), at)
+			}
+			if !e.IsDir() {
+				files++
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files
+	}
+	if err := d.Belong(ctx, "one network"); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"00aa", "00bb", "ff/01"} {
+		if _, err := d.Put(ctx, key, strings.NewReader("a page")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := look("put"); n != 4 {
+		t.Errorf("%d files, want four", n)
+	}
+	r, err := d.Get(ctx, "00aa")
+	if err == nil {
+		_, err = io.ReadAll(r)
+	}
+	if err := errors.Join(err, r.Close(), d.Delete(ctx, "00bb"), d.Delete(ctx, "ff/01")); err != nil {
+		t.Fatal(err)
+	}
+	if n := look("removed"); n != 2 {
+		t.Errorf("%d files, want two", n)
+	}
+}

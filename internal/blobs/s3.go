@@ -526,6 +526,30 @@ func (b *body) Close() error {
 	return nil
 }
 
+// Of tells whose objects these are, as Belong noted it. ErrNotFound if nobody did.
+func (s *S3) Of(ctx context.Context) (network string, err error) {
+	short, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	out, err := s.client.GetObject(short, &s3.GetObjectInput{Bucket: &s.cfg.Bucket, Key: aws.String(s.cfg.Prefix + ofName)})
+	if err != nil {
+		return "", s.classify(ctx, "look whose objects these are", err)
+	}
+	defer func() { _ = out.Body.Close() }()
+	data, err := io.ReadAll(io.LimitReader(out.Body, 1<<10))
+	if err != nil {
+		return "", fmt.Errorf("%w: look whose objects these are: %s", ErrUnavailable, cause(err))
+	}
+	return string(data), nil
+}
+
+// Belong notes whose objects these are, where nobody has. ErrOthers if somebody else has.
+func (s *S3) Belong(ctx context.Context, network string) error {
+	if of, err := s.Of(ctx); !errors.Is(err, ErrNotFound) {
+		return belongs(of, network, err)
+	}
+	return s.putWhole(ctx, s.cfg.Prefix+ofName, newUpload(), []byte(network), false)
+}
+
 // Delete removes the object under key. That there is none is no error.
 func (s *S3) Delete(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {

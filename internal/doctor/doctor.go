@@ -396,7 +396,7 @@ func (d *doctor) objects(ctx context.Context) {
 	if d.engines.Objects != "" {
 		where = "the bucket"
 	} else if _, err := os.Stat(filepath.Join(d.folder.Dir, config.ObjectsName)); errors.Is(err, fs.ErrNotExist) {
-		d.ok("pages", "there is no folder for them yet; serve makes it")
+		d.fault("pages", "the folder "+config.ObjectsName+" is not there", "Put it back from a backup: docs/restore.md.")
 		return
 	}
 	store, err := service.OpenObjects(ctx, service.Config{Dir: d.folder.Dir, Engines: d.engines, Now: d.now})
@@ -548,7 +548,11 @@ func (d *doctor) network(ctx context.Context) {
 	var keyring *service.KeyringError
 	var roster *service.RosterError
 	var old *service.PutBackError
+	var objects *service.ObjectsError
 	switch {
+	case errors.As(err, &objects):
+		d.fault("pages fit", "they "+objects.Found, "Put them back from a backup, or compare --objects with what init was given: docs/restore.md.")
+		return
 	case errors.As(err, &keyring):
 		d.fault("keyring fits", "it "+keyring.Found, keyring.Do)
 		return

@@ -46,6 +46,9 @@ func Fsck(ctx context.Context, folder config.Folder) (found Health, err error) {
 		// Nothing is settled over the wrong keys, and nothing else compared.
 		return Health{Health: sqlstore.Health{Problems: []string{keyring.Error()}}, Served: served}, nil
 	}
+	if objects, ok := errors.AsType[*service.ObjectsError](err); ok {
+		return Health{Health: sqlstore.Health{Problems: []string{objects.Error()}}, Served: served}, nil
+	}
 	if roster, ok := errors.AsType[*service.RosterError](err); ok {
 		// Nobody is who the rows say, and nothing is settled for anybody.
 		return Health{Health: sqlstore.Health{Problems: []string{roster.Error()}}, Served: served}, nil

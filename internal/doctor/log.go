@@ -118,7 +118,12 @@ func openRows(ctx context.Context, folder config.Folder) (r *rowsOf, err error) 
 	}
 	db.Seal(seal)
 	r.putBack = func(ctx context.Context) error { return service.CheckPutBack(ctx, cfg, db, keys, of.ID) }
+	under, err := service.KeyringKey(ctx, keys, of.ID)
+	if err != nil {
+		return r, nil //nolint:nilerr // the same
+	}
 	if ring, err := sqlstore.OpenKeyring(ctx, e.KeyringAt(folder.Dir)); err == nil {
+		ring.Seal(under)
 		r.closing = append(r.closing, ring.Close)
 		db.CaseKeys(ring.CaseKey)
 	}

@@ -688,7 +688,7 @@ func (d *drill) withoutKeys(data string, kept person) {
 	d.attest(made.ID)
 	d.look(func(h *service.Service) {
 		files := 0
-		for _, err := range h.Keyring.Files(d.t.Context()) {
+		for _, err := range h.Keyring.Rows(d.t.Context()) {
 			if files++; err != nil {
 				d.t.Fatal(err)
 			}
@@ -712,11 +712,17 @@ func TestBackupHoldsNoKeys(t *testing.T) {
 	var files [][]byte
 	d.look(func(h *service.Service) {
 		for _, id := range []string{p.caseID, p.document} {
-			f, err := h.Keyring.Get(t.Context(), id)
-			if err != nil {
-				t.Fatal(err)
+			for row, err := range h.Keyring.Rows(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if row.Name == h.Keyring.Name(id) {
+					files = append(files, row.Box)
+				}
 			}
-			files = append(files, f)
+		}
+		if len(files) != 2 {
+			t.Fatalf("%d rows of two records", len(files))
 		}
 	})
 	for path, want := range map[string]bool{data: false, keyring: true} {

@@ -170,7 +170,7 @@ func newWorldIn(t testing.TB, database string, edit ...func(*httpapi.Config)) *w
 	must(err)
 	t.Cleanup(func() { _ = w.db.Close() })
 	must(storetest.Seal(ctx, w.db))
-	keyring, err := sqlstore.CreateKeyring(ctx, filepath.Join(dir, "keyring.db"), strings.Repeat("0", 32))
+	keyring, err := sqlstore.CreateKeyring(ctx, filepath.Join(dir, "keyring.db"), strings.Repeat("0", 32), []byte(strings.Repeat("r", 32)))
 	must(err)
 	t.Cleanup(func() { _ = keyring.Close() })
 	w.db.CaseKeys(keyring.CaseKey)

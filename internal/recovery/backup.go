@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/backup"
@@ -22,7 +21,6 @@ import (
 	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/signer"
-	"github.com/safeconduct/safeconduct/vault"
 )
 
 // KeyringLife is how long a backup of the keyring may be used: when it is over,
@@ -228,7 +226,7 @@ func (c *copying) copyLog() (checkpoint string, err error) {
 }
 
 // copyObjects copies every page that is there. One that goes away meanwhile was
-// erased, if its case is gone, too.
+// erased, if no row names it any more.
 func (c *copying) copyObjects(ctx context.Context) (count int64, err error) {
 	b := backup.Bundle{Emit: c.part("objects", ".tar")}
 	for key, err := range c.Objects.List(ctx, "") {
@@ -237,8 +235,8 @@ func (c *copying) copyObjects(ctx context.Context) (count int64, err error) {
 		}
 		data, err := c.object(ctx, key)
 		if err != nil {
-			gone, lookErr := c.erased(ctx, key)
-			if lookErr != nil || !gone {
+			named, lookErr := c.Vault.Named(ctx, key)
+			if lookErr != nil || named {
 				return count, errors.Join(err, lookErr)
 			}
 			continue
@@ -264,16 +262,6 @@ func (c *copying) object(ctx context.Context, key string) (data []byte, err erro
 	return data, err
 }
 
-// erased tells whether the case that an object belonged to is gone.
-func (c *copying) erased(ctx context.Context, key string) (bool, error) {
-	caseID, _, _ := strings.Cut(key, "/")
-	_, err := c.DB.Vault().Record(ctx, caseID)
-	if errors.Is(err, vault.ErrNotFound) {
-		return true, nil
-	}
-	return false, err
-}
-
 // keyring copies the key files, into a file of their own.
 func (c *copying) keyring(ctx context.Context, w io.Writer, to []backup.Recipient, sign func([]byte) ([]byte, error)) (count int, err error) {
 	m := backup.Manifest{Kind: backup.Keyring, Network: c.Network.ID(), Made: time.Now().UTC().Truncate(time.Second)}
@@ -284,11 +272,11 @@ func (c *copying) keyring(ctx context.Context, w io.Writer, to []backup.Recipien
 		return 0, err
 	}
 	b := backup.Bundle{Emit: c.part("keyfiles", ".tar")}
-	for f, err := range c.Keyring.Files(ctx) {
+	for row, err := range c.Keyring.Rows(ctx) {
 		if err != nil {
 			return count, fmt.Errorf("copy key files: %w", err)
 		}
-		if err := b.Add(f.Record, f.Kept); err != nil {
+		if err := b.Add(row.Name, row.Box); err != nil {
 			return count, err
 		}
 		count++

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"slices"
 	"strings"
@@ -89,9 +90,10 @@ type restoringKeyring struct {
 	cfg     service.Config
 	db      *sqlstore.DB
 	network string
+	ring    []byte // the key of the keyring
 	noted   sqlstore.Bond
 	vacant  bool              // nothing is there yet
-	files   map[string][]byte // of the backup, by record
+	files   map[string][]byte // of the backup, by the names of rows
 	done    RestoredKeyring
 }
 
@@ -139,7 +141,8 @@ func (r *restoringKeyring) prepare(ctx context.Context) (err error) {
 		}
 	}
 	r.db.CaseKeys(func(_ context.Context, id string) ([]byte, error) {
-		return sqlstore.KeyFile{Record: id, Kept: r.files[id]}.CaseKey()
+		rows := sqlstore.KeyringRows(r.ring)
+		return rows.CaseKey(id, r.files[rows.NamesOf(id, func(string) bool { return false })[0]])
 	})
 	shut, err := r.shut(ctx)
 	if err != nil {
@@ -159,6 +162,9 @@ func (r *restoringKeyring) believeRows(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	if r.ring, err = service.KeyringKey(ctx, keys, r.network); err != nil {
+		return err
+	}
 	return service.BelieveRows(ctx, r.db, keys, r.cfg.Dir, r.network)
 }
 
@@ -201,17 +207,17 @@ func (r *restoringKeyring) shut(ctx context.Context) (int, error) {
 			return 0, fmt.Errorf("the keyring that is there cannot be used; move it away: %w", err)
 		}
 		s := &service.Stores{DB: r.db, Keyring: k}
+		k.Seal(r.ring)
 		r.db.CaseKeys(k.CaseKey)
 		shut, err := r.asItIs(ctx, s)
 		return shut, errors.Join(err, k.Close())
 	}
 	shut := 0
-	records, err := r.db.Keyed(ctx)
-	if err != nil {
-		return 0, err
-	}
-	for _, id := range records {
-		if r.files[id] == nil {
+	for name, err := range r.names(ctx) {
+		if err != nil {
+			return 0, err
+		}
+		if r.files[name] == nil {
 			shut++
 		}
 	}
@@ -222,23 +228,41 @@ func (r *restoringKeyring) shut(ctx context.Context) (int, error) {
 // whole.
 func (r *restoringKeyring) asItIs(ctx context.Context, s *service.Stores) (shut int, err error) {
 	bond, err := s.Keyring.Bond(ctx)
-	if err != nil {
-		return 0, err
-	}
-	problems, damaged, err := s.Keyring.Check(ctx)
-	if err != nil {
-		return 0, err
-	}
-	missing, foreign, err := s.MatchKeyring(ctx, true)
 	switch {
 	case err != nil:
 		return 0, err
-	case bond.Network != "" && bond.Network != r.network || foreign > 0:
+	case bond.Network != r.network:
 		return 0, errors.New("the keyring that is there is another network's; move it away")
-	case len(problems)+len(damaged) > 0:
+	}
+	s.Keyring.Seal(r.ring)
+	// That some of its rows are older, or were taken away, is what is mended here.
+	found, err := s.Keyring.Check(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if len(found.Problems)+len(found.Damaged) > 0 {
 		return 0, errors.New("the keyring that is there is damaged; move it away")
 	}
-	return len(missing), nil
+	missing, err := s.MatchKeyring(ctx)
+	return len(missing), err
+}
+
+// names yields the names of the rows that the keyring must have.
+func (r *restoringKeyring) names(ctx context.Context) iter.Seq2[string, error] {
+	rows := sqlstore.KeyringRows(r.ring)
+	return func(yield func(string, error) bool) {
+		for record, err := range (&service.Stores{DB: r.db}).Records(ctx) {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for _, name := range rows.NamesOf(record, func(name string) bool { return r.files[name] != nil }) {
+				if !yield(name, nil) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // write makes the keyring, or takes the one that is there, and binds it. Until it
@@ -247,13 +271,14 @@ func (r *restoringKeyring) write(ctx context.Context) (err error) {
 	where := r.cfg.Engines.KeyringAt(r.cfg.Dir)
 	var k *sqlstore.Keyring
 	if r.vacant {
-		k, err = sqlstore.CreateKeyring(ctx, where, r.network)
+		k, err = sqlstore.CreateKeyring(ctx, where, r.network, r.ring)
 	} else {
 		k, err = sqlstore.OpenKeyring(ctx, where)
 	}
 	if err != nil {
 		return err
 	}
+	k.Seal(r.ring)
 	if !r.vacant {
 		r.db.CaseKeys(k.CaseKey)
 	}
@@ -265,13 +290,12 @@ func (r *restoringKeyring) write(ctx context.Context) (err error) {
 			}
 		}
 	}()
-	records, err := r.db.Keyed(ctx)
-	if err != nil {
-		return err
-	}
-	for _, id := range records {
-		if file := r.files[id]; file != nil {
-			if err := k.Put(ctx, id, file); err != nil {
+	for name, err := range r.names(ctx) {
+		if err != nil {
+			return err
+		}
+		if box := r.files[name]; box != nil {
+			if err := k.PutBack(ctx, sqlstore.KeyRow{Name: name, Box: box}); err != nil {
 				return err
 			}
 			r.done.KeyFiles++

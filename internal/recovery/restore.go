@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"os"
@@ -479,7 +480,11 @@ func clearFolder(dir string) error {
 
 // stores fills the engines.
 func (r *restoring) stores(ctx context.Context) (restart sqlstore.LogRestart, err error) {
-	s, err := service.CreateStores(ctx, r.cfg, r.manifest.Network)
+	ring, err := service.KeyringKey(ctx, r.keys, r.manifest.Network)
+	if err != nil {
+		return restart, err
+	}
+	s, err := service.CreateStores(ctx, r.cfg, r.manifest.Network, ring)
 	if err != nil {
 		return restart, err
 	}
@@ -761,7 +766,9 @@ func (r *restoring) fillKeyring(ctx context.Context, s *service.Stores) error {
 	gone := map[string]bool{}
 	for _, e := range r.journal.Erasures {
 		for _, record := range e.Records {
-			gone[record] = true
+			for _, name := range s.Keyring.NamesOf(record, func(string) bool { return false }) {
+				gone[name] = true // without its first row it opens for nobody, and the others go with the lost
+			}
 		}
 	}
 	signed, err := r.read(r.keyringPath, func(_ string, data []byte) error {
@@ -770,7 +777,7 @@ func (r *restoring) fillKeyring(ctx context.Context, s *service.Stores) error {
 				return nil
 			}
 			r.done.KeyFiles++
-			return s.Keyring.Put(ctx, f.Name, f.Data)
+			return s.Keyring.PutBack(ctx, sqlstore.KeyRow{Name: f.Name, Box: f.Data})
 		})
 	})
 	if err != nil {
@@ -781,29 +788,30 @@ func (r *restoring) fillKeyring(ctx context.Context, s *service.Stores) error {
 
 // dropKeys removes the keys of records that are lost, now that it is known which there are.
 func (r *restoring) dropKeys(ctx context.Context, s *service.Stores) error {
-	var lost []string
-	for f, err := range s.Keyring.Files(ctx) {
+	lost, err := s.Keyring.Names(ctx)
+	if err != nil {
+		return err
+	}
+	for record, err := range s.Records(ctx) {
 		if err != nil {
 			return err
 		}
-		_, err := s.DB.Vault().Record(ctx, f.Record)
-		// Of a document whose case has no key nobody can say.
-		if _, untrue := errors.AsType[*sqlstore.SealError](err); untrue || err == nil {
-			continue
+		if !lost[s.Keyring.Name(record)] {
+			// Of the documents of a case whose key did not come back nobody can say.
+			return nil
 		}
-		if !errors.Is(err, vault.ErrNotFound) {
-			return err
+		for _, name := range s.Keyring.NamesOf(record, func(name string) bool { return lost[name] }) {
+			delete(lost, name)
 		}
-		lost = append(lost, f.Record)
 	}
 	r.done.KeyFiles -= len(lost)
-	return s.Keyring.Erase(ctx, lost...)
+	return s.Keyring.EraseRows(ctx, slices.Collect(maps.Keys(lost))...)
 }
 
 // bindKeyring notes which keyring belongs to the records, and that those without
 // a key in it stay shut.
 func bindKeyring(ctx context.Context, s *service.Stores) (shut int, err error) {
-	missing, _, err := s.MatchKeyring(ctx, false)
+	missing, err := s.MatchKeyring(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -817,12 +825,12 @@ func bindKeyring(ctx context.Context, s *service.Stores) (shut int, err error) {
 // mendReaders rewrites key files that came back from before a grant was given or
 // taken back.
 func mendReaders(ctx context.Context, s *service.Service) (mended int, err error) {
-	for f, err := range s.Keyring.Files(ctx) {
+	for record, err := range s.Records(ctx) {
 		if err != nil {
 			return mended, err
 		}
-		changed, err := s.Vault.MendReaders(ctx, f.Record)
-		if err != nil && !errors.Is(err, vault.ErrNotFound) { // a key file that a crash left without a record
+		changed, err := s.Vault.MendReaders(ctx, record)
+		if err != nil && !errors.Is(err, vault.ErrNotFound) { // erased meanwhile
 			return mended, err
 		}
 		if changed {

@@ -44,7 +44,7 @@ func Found(ctx context.Context, cfg Config, f Founding) (access Access, err erro
 	defer func() {
 		if err != nil {
 			for _, name := range []string{config.AsideName, config.KeysName, config.KeysName + ".lock", config.DatabaseName, config.DatabaseName + "-wal", config.DatabaseName + "-shm",
-				config.KeyringName, config.KeyringName + "-wal", config.KeyringName + "-shm"} {
+				config.KeyringName, config.KeyringName + "-wal", config.KeyringName + "-shm", config.EnginesName} {
 				_ = os.Remove(filepath.Join(cfg.Dir, name)) // made above, and of no use to anybody
 			}
 		}
@@ -97,7 +97,11 @@ func Found(ctx context.Context, cfg Config, f Founding) (access Access, err erro
 		return Access{}, err
 	}
 	// Empty, and there from the first day: one that is missing later is a loss.
-	keyring, err := sqlstore.CreateKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir), f.ID)
+	ring, err := KeyringKey(ctx, keys, f.ID)
+	if err != nil {
+		return Access{}, err
+	}
+	keyring, err := sqlstore.CreateKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir), f.ID, ring)
 	if err != nil {
 		return Access{}, err
 	}
@@ -109,5 +113,22 @@ func Found(ctx context.Context, cfg Config, f Founding) (access Access, err erro
 	if err := db.BindKeyring(ctx, bond, nil); err != nil {
 		return Access{}, err
 	}
-	return access, cfg.Engines.Write(cfg.Dir)
+	if err := cfg.Engines.Write(cfg.Dir); err != nil {
+		return Access{}, err
+	}
+	return access, cfg.foundObjects(ctx, f.ID)
+}
+
+// foundObjects makes the place for encrypted pages, which says from the first day whose it
+// is, as the service will find it.
+func (c Config) foundObjects(ctx context.Context, network string) (err error) {
+	if c.Engines, err = config.ReadEngines(c.Dir); err != nil {
+		return err
+	}
+	objects, err := OpenObjects(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, objects.Close()) }()
+	return objects.Belong(ctx, network)
 }

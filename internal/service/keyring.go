@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
@@ -15,7 +17,8 @@ import (
 // A network without the key files of its records has lost these records, and one
 // with other key files would lose what it writes. So nothing is opened unless the
 // keyring is the one that belongs to the records: it is bound to the network, it
-// is not an older copy, none of its files is damaged, and every record has one.
+// is not an older copy, none of its rows is damaged, put back or gone, and every record
+// has one.
 // Only Found and a restore make a keyring.
 
 // KeyringError says why the keyring that was found is not the one that belongs
@@ -58,10 +61,27 @@ func openKeyring(ctx context.Context, cfg Config) (*sqlstore.Keyring, error) {
 	return k, err
 }
 
-// checkKeyring compares the keyring with the records. With bind it notes what it
-// has seen, and binds a keyring of the version before, which says nothing of
-// itself, when its key files are those of the records.
-func (s *Service) checkKeyring(ctx context.Context, network string, bind bool) error {
+// sealKeyring gives the keyring its key. From here on it is the network's own, and what
+// nobody wrote who had the key is damage.
+func (s *Service) sealKeyring(ctx context.Context, network string) error {
+	is, err := s.Keyring.Bond(ctx)
+	if err != nil {
+		return damagedOr(err)
+	}
+	if is.Network != network { // it has another key, too
+		return keyringError("is another network's", doCompare, nil)
+	}
+	key, err := KeyringKey(ctx, s.Keys, network)
+	if err != nil {
+		return fmt.Errorf("derive the key of the keyring: %w", err)
+	}
+	s.Keyring.Seal(key)
+	_, err = s.Keyring.Bond(ctx)
+	return damagedOr(err)
+}
+
+// checkKeyring compares the keyring with the records. With bind it notes what it has seen.
+func (s *Service) checkKeyring(ctx context.Context, bind bool) error {
 	is, err := s.Keyring.Bond(ctx)
 	if err != nil {
 		return damagedOr(err)
@@ -71,25 +91,13 @@ func (s *Service) checkKeyring(ctx context.Context, network string, bind bool) e
 		return err
 	}
 	switch {
-	case is.ID != "" && is.Network != network:
-		return keyringError("is another network's", doCompare, nil)
-	case is.ID == "" && noted.ID != "":
-		return keyringError("is an older copy", doPutBack, nil)
 	case noted.ID != "" && is.ID != noted.ID:
 		return keyringError("is not the one that belongs to this database: it is of another restore of this network", doCompare, nil)
 	case is.Changes < noted.Changes:
 		return keyringError(fmt.Sprintf("is an older copy: %d changes of it were seen, and it has %d", noted.Changes, is.Changes), doPutBack, nil)
 	}
-	if err := s.compareKeyring(ctx, is.ID == ""); err != nil || !bind {
+	if err := s.compareKeyring(ctx); err != nil || !bind {
 		return err
-	}
-	if is.ID == "" {
-		if err := s.Keyring.Bind(ctx, network); err != nil {
-			return err
-		}
-		if is, err = s.Keyring.Bond(ctx); err != nil {
-			return err
-		}
 	}
 	if noted.ID == "" {
 		return s.DB.BindKeyring(ctx, is, nil)
@@ -97,18 +105,24 @@ func (s *Service) checkKeyring(ctx context.Context, network string, bind bool) e
 	return s.DB.SeeKeyring(ctx, is)
 }
 
-// compareKeyring looks at every key file: whether it is whole, and whether every
-// record has one. Of a keyring that says nothing of itself each has to be for
-// agencies of this network, too.
-func (s *Service) compareKeyring(ctx context.Context, stranger bool) error {
-	problems, damaged, err := s.Keyring.Check(ctx)
+// compareKeyring looks at every row: whether it is whole and the newest, and whether every
+// record has one. It names the records.
+func (s *Service) compareKeyring(ctx context.Context) error {
+	found, err := s.Keyring.Check(ctx)
 	if err != nil {
 		return damagedOr(err)
 	}
-	if len(problems)+len(damaged) > 0 {
-		return keyringError(fmt.Sprintf("is damaged: %d key files are not what was kept", len(damaged)), doPutBack, vault.ErrIntegrity)
+	switch {
+	case len(found.Problems) > 0:
+		return keyringError("is damaged: "+strings.Join(found.Problems, "; "), doPutBack, vault.ErrIntegrity)
+	case len(found.Damaged) > 0:
+		of, err := s.recordsNamed(ctx, found.Damaged)
+		if err != nil {
+			return err
+		}
+		return keyringError(fmt.Sprintf("is damaged: %d key files are not what was kept%s", len(found.Damaged), listed(of)), doPutBack, vault.ErrIntegrity)
 	}
-	missing, foreign, err := s.MatchKeyring(ctx, stranger)
+	missing, err := s.MatchKeyring(ctx)
 	if err != nil {
 		return damagedOr(err)
 	}
@@ -121,13 +135,39 @@ func (s *Service) compareKeyring(ctx context.Context, stranger bool) error {
 	for _, e := range erased.Erasures {
 		missing = slices.DeleteFunc(missing, func(record string) bool { return slices.Contains(e.Records, record) })
 	}
-	switch {
-	case foreign > 0:
-		return keyringError(fmt.Sprintf("is another network's: %d key files are for agencies that are not known here", foreign), doCompare, nil)
-	case len(missing) > 0:
-		return keyringError(fmt.Sprintf("is an older copy, or another one: %d records have no key file in it", len(missing)), doPutBack, nil)
+	if len(missing) > 0 {
+		return keyringError(fmt.Sprintf("is an older copy, or another one: %d records have no key file in it%s", len(missing), listed(missing)), doPutBack, nil)
+	}
+	if found.Others {
+		return keyringError("is damaged: key files in it were put back, taken away or added past this program", doPutBack, vault.ErrIntegrity)
 	}
 	return nil
+}
+
+// listed are some ids, for whoever has to find what belongs to them. They say nothing
+// about anybody.
+func listed(ids []string) string {
+	if len(ids) == 0 {
+		return ""
+	}
+	more := ""
+	if len(ids) > maxNamed {
+		ids, more = ids[:maxNamed], " and more"
+	}
+	return " (" + strings.Join(ids, ", ") + more + ")"
+}
+
+// recordsNamed finds the records of rows: from a name alone nobody can.
+func (s *Stores) recordsNamed(ctx context.Context, names []string) (records []string, err error) {
+	for record, err := range s.Records(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(names, s.Keyring.Name(record)) {
+			records = append(records, record)
+		}
+	}
+	return records, nil
 }
 
 // damagedOr puts a KeyringError around what the engine calls damage.
@@ -138,55 +178,43 @@ func damagedOr(err error) error {
 	return err
 }
 
-// MatchKeyring compares ids: it returns the records that must have a key file
-// and have none, and, if readers is set, how many key files are for an agency
-// that this network does not know. The records are read first: a key file is
-// kept before its record, and erased before it.
-func (s *Stores) MatchKeyring(ctx context.Context, readers bool) (missing []string, foreign int, err error) {
-	records, err := s.DB.Keyed(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	known := map[string]bool{}
-	if readers {
-		agencies, err := s.DB.Network().AllKeys(ctx)
+// Records yields the ids of the records that must have a key file.
+func (s *Stores) Records(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		all, err := s.DB.Keyed(ctx)
 		if err != nil {
-			return nil, 0, err
+			yield("", err)
+			return
 		}
-		for _, a := range agencies {
-			known[a.Agency] = true
-		}
-	}
-	next := 0 // both come in the order of the ids
-	for f, err := range s.Keyring.Files(ctx) {
-		if err != nil {
-			return nil, 0, err
-		}
-		for next < len(records) && records[next] < f.Record {
-			missing = append(missing, records[next])
-			next++
-		}
-		if next < len(records) && records[next] == f.Record {
-			next++
-		}
-		if !readers {
-			continue
-		}
-		agencies, err := vault.Readers(f.File())
-		if err != nil {
-			return nil, 0, err
-		}
-		for _, a := range agencies {
-			if !known[a] {
-				foreign++
-				break
+		for _, id := range all {
+			if !yield(id, nil) {
+				return
 			}
 		}
 	}
-	missing = append(missing, records[next:]...)
+}
+
+// MatchKeyring returns the records that must have a key file and have none. The records
+// are read first: a key file is kept before its record, and erased before it.
+func (s *Stores) MatchKeyring(ctx context.Context) (missing []string, err error) {
+	var records []string
+	for id, err := range s.Records(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, id)
+	}
+	names, err := s.Keyring.Names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range records {
+		if !names[s.Keyring.Name(id)] {
+			missing = append(missing, id)
+		}
+	}
 	// Some may have been erased while we looked.
-	missing, err = s.DB.Keyless(ctx, missing)
-	return missing, foreign, err
+	return s.DB.Keyless(ctx, missing)
 }
 
 // watchedKeyring is the keyring of a service. It remembers that a key file was
@@ -237,7 +265,7 @@ func (k *watchedKeyring) ready(ctx context.Context) error {
 // an older copy is known for one.
 func (s *Service) noteKeyring(ctx context.Context) error {
 	is, err := s.Keyring.Bond(ctx)
-	if err != nil || is.ID == "" {
+	if err != nil {
 		return err
 	}
 	s.keyring.mu.Lock()

@@ -15,7 +15,6 @@ import (
 
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/consenttest"
-	"github.com/safeconduct/safeconduct/internal/offsite"
 	"github.com/safeconduct/safeconduct/internal/pgtest"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 	"github.com/safeconduct/safeconduct/people"
@@ -90,7 +89,7 @@ func TestKeyringOfAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	nobodys := filepath.Join(t.TempDir(), "empty.db")
-	k, err := sqlstore.CreateKeyring(t.Context(), nobodys, "another network")
+	k, err := sqlstore.CreateKeyring(t.Context(), nobodys, "another network", bytes.Repeat([]byte{1}, 32))
 	if err := errors.Join(err, k.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +97,18 @@ func TestKeyringOfAFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var inRow []byte // the box of a row, which holds a key file
+	opened(t, cfg, func(s *Service) {
+		for row, err := range s.Keyring.Rows(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			inRow = row.Box
+		}
+	})
+	right = copied()
 	flipped := slices.Clone(right)
-	flipped[bytes.LastIndex(right, []byte("age-encryption.org/v1"))+100] ^= 1 // in a key file
+	flipped[bytes.Index(right, inRow)+100] ^= 1
 	for _, c := range []struct {
 		what, found string
 		data        []byte
@@ -154,22 +163,34 @@ func TestKeyringOfAServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	run("CREATE TABLE was AS SELECT * FROM keys")
+	opened(t, cfg, func(s *Service) {
+		file, err := s.Keyring.Get(t.Context(), record)
+		if err := errors.Join(err, s.Keyring.Swap(t.Context(), record, file, file)); err != nil {
+			t.Fatal(err)
+		}
+	})
 	for _, c := range []struct {
 		what, found string
 		spoil, mend func()
 	}{
 		{"no database of ours", "is not there", func() { run("ALTER SCHEMA keyring RENAME TO away") }, func() { run("ALTER SCHEMA away RENAME TO keyring") }},
-		{"a record's key file gone", "is an older copy", func() { run("CREATE TABLE kept AS SELECT * FROM key_files; DELETE FROM key_files") },
-			func() { run("INSERT INTO key_files SELECT * FROM kept; DROP TABLE kept") }},
-		{"fewer changes", "is an older copy", func() { run("UPDATE bond SET changes = changes - 1") }, func() { run("UPDATE bond SET changes = changes + 1") }},
-		{"a byte changed", "is damaged", func() { run(`UPDATE key_files SET file = file || '\x00'`) },
-			func() { run("UPDATE key_files SET file = substring(file FROM 1 FOR length(file) - 1)") }},
-		{"a digest taken away", "is damaged", func() { run("CREATE TABLE kept AS SELECT * FROM key_files; UPDATE key_files SET sha256 = NULL") },
-			func() { run("DELETE FROM key_files; INSERT INTO key_files SELECT * FROM kept; DROP TABLE kept") }},
+		{"a record's key file gone", "is an older copy", func() { run("CREATE TABLE kept AS SELECT * FROM keys; DELETE FROM keys") },
+			func() { run("INSERT INTO keys SELECT * FROM kept; DROP TABLE kept") }},
+		{"a row more", "is damaged", func() { run("INSERT INTO keys SELECT '\\x00112233445566778899aabbccddeeff', box FROM keys LIMIT 1") }, func() { run("DELETE FROM keys WHERE name = '\\x00112233445566778899aabbccddeeff'") }},
+		{"a row put back", "were put back", func() {
+			run("CREATE TABLE kept AS SELECT * FROM keys; UPDATE keys SET box = was.box FROM was WHERE was.name = keys.name")
+		},
+			func() { run("UPDATE keys SET box = kept.box FROM kept WHERE kept.name = keys.name; DROP TABLE kept") }},
+		{"fewer changes", "is damaged", func() { run("UPDATE bond SET changes = changes - 1") }, func() { run("UPDATE bond SET changes = changes + 1") }},
+		{"a byte changed", "is damaged", func() { run(`UPDATE keys SET box = box || '\x00'`) },
+			func() { run("UPDATE keys SET box = substring(box FROM 1 FOR length(box) - 1)") }},
+		{"no row says whose it is", "is damaged", func() { run("CREATE TABLE kept AS SELECT * FROM bond; DELETE FROM bond") },
+			func() { run("INSERT INTO bond SELECT * FROM kept; DROP TABLE kept") }},
 		{"no word whose it is", "is damaged", func() { run("ALTER TABLE bond RENAME TO away") }, func() { run("ALTER TABLE away RENAME TO bond") }},
 		{"no list of migrations", "is damaged", func() { run("ALTER TABLE goose_db_version RENAME TO away") },
 			func() { run("DROP TABLE IF EXISTS goose_db_version; ALTER TABLE away RENAME TO goose_db_version") }},
-		{"of another restore", "of another restore", func() { run("UPDATE bond SET id = reverse(id)") }, func() { run("UPDATE bond SET id = reverse(id)") }},
+		{"another id", "is damaged", func() { run("UPDATE bond SET id = reverse(id)") }, func() { run("UPDATE bond SET id = reverse(id)") }},
 		{"another network's", "is another network's", func() { e := e; e.Keyring = theirs.Keyring; engines(e) }, func() { engines(e) }},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -183,58 +204,12 @@ func TestKeyringOfAServer(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestKeyringOfBefore: a keyring of the version before, which says nothing of
-// itself, is taken for ours when it fits, once, and for nobody's otherwise. Looking
-// takes nothing.
-func TestKeyringOfBefore(t *testing.T) {
-	server := pgtest.Shared(t)
-	unbound := func() (cfg Config, e config.Engines) {
-		e = config.Engines{Database: server.Database(t), Keyring: server.Database(t)}
-		cfg, _, _, _ = withAgency(t, e)
-		// As a version left it that had no seals yet.
-		server.Administer(t, e.Database, "DELETE FROM safeconduct.keyring_bond; DELETE FROM safeconduct.heads WHERE subject NOT LIKE 'case/%'; DELETE FROM safeconduct.head_count")
-		for _, name := range []string{filepath.Join(cfg.Dir, config.SealedName), filepath.Join(cfg.Dir, config.AsideName, offsite.RowsName)} {
-			if err := os.Remove(name); err != nil {
-				t.Fatal(err)
-			}
-		}
-		server.Administer(t, e.Keyring, "DELETE FROM keyring.bond; UPDATE keyring.key_files SET sha256 = NULL")
-		return cfg, e
-	}
-	cfg, ours := unbound()
-	_, theirs := unbound()
-	wrong := ours
-	wrong.Keyring = theirs.Keyring
-	if err := wrong.Write(cfg.Dir); err != nil {
-		t.Fatal(err)
-	}
-	refusesKeyring(t, cfg, "another network's")
-	if err := ours.Write(cfg.Dir); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Look(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bond, err := s.Keyring.Bond(t.Context())
-	if err := errors.Join(err, s.Close()); err != nil || bond.ID != "" {
-		t.Errorf("looking has bound it: %+v, %v", bond, err)
-	}
 	opened(t, cfg, func(s *Service) {
-		is, err := s.Keyring.Bond(t.Context())
-		noted, err2 := s.DB.KeyringBond(t.Context())
-		if err := errors.Join(err, err2); err != nil || is.ID == "" || is.ID != noted.ID || is.Network != s.Network.ID() {
-			t.Errorf("not bound: %+v, %+v, %v", is, noted, err)
+		if err := s.Keyring.Rebind(t.Context(), s.Network.ID(), 9); err != nil {
+			t.Fatal(err)
 		}
 	})
-	if got := server.Administer(t, ours.Keyring, "SELECT COUNT(*) FROM keyring.key_files WHERE sha256 IS NULL"); got != "0" {
-		t.Errorf("%s key files have no digest", got)
-	}
-	// From now on the copy from before it was bound is an older one.
-	server.Administer(t, ours.Keyring, "DELETE FROM keyring.bond")
-	refusesKeyring(t, cfg, "is an older copy")
+	refusesKeyring(t, cfg, "of another restore")
 }
 
 // TestKeyringWhileServing: a key file that turns out to be damaged, and a
@@ -326,7 +301,7 @@ func TestKeyringWhileServing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			server.Administer(t, e.Keyring, `UPDATE keyring.key_files SET file = file || '\x00'`)
+			server.Administer(t, e.Keyring, `UPDATE keyring.keys SET box = box || '\x00'`)
 			if _, err := s.Vault.ReadDocument(t.Context(), by, kept.ID); !errors.Is(err, vault.ErrIntegrity) {
 				t.Errorf("a damaged key file: %v, want ErrIntegrity", err)
 			}

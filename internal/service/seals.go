@@ -26,6 +26,17 @@ func SealKey(ctx context.Context, keys interface {
 	return keys.MAC(ctx, sealLabel, []byte(network))
 }
 
+// ringLabel is what the key of the keyring is derived for.
+const ringLabel = "safeconduct/keyring/1"
+
+// KeyringKey is the key of a network's keyring, derived like SealKey.
+func KeyringKey(ctx context.Context, keys interface {
+	MAC(ctx context.Context, label string, data []byte) ([]byte, error)
+}, network string,
+) ([]byte, error) {
+	return keys.MAC(ctx, ringLabel, []byte(network))
+}
+
 // CheckRows holds every row that has a seal against it. Until it finds nothing, what
 // it found keeps the service from publishing and from being ready. It names tables and
 // ids, which say nothing about anybody.

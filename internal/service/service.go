@@ -178,8 +178,8 @@ func Open(ctx context.Context, cfg Config) (_ *Service, err error) {
 // caller closes it.
 func Look(ctx context.Context, cfg Config) (*Service, error) { return look(ctx, cfg, false) }
 
-// look is Look; with bind a keyring of the version before is taken for ours, if
-// it is.
+// look is Look; with bind it notes what it has seen of the keyring, and whatever else
+// only the one who serves the folder may.
 func look(ctx context.Context, cfg Config, bind bool) (_ *Service, err error) {
 	if cfg.Engines, err = config.ReadEngines(cfg.Dir); err != nil {
 		return nil, err
@@ -271,6 +271,9 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if err := s.openOffsite(r.ID); err != nil {
 		return err
 	}
+	if err := s.sealKeyring(ctx, r.ID); err != nil {
+		return err
+	}
 	if err := BelieveRows(ctx, s.DB, s.Keys, s.cfg.Dir, r.ID); err != nil {
 		return err
 	}
@@ -278,7 +281,10 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if r, err = s.DB.Network().Network(ctx); err != nil {
 		return err
 	}
-	if err := s.checkKeyring(ctx, r.ID, bind); err != nil {
+	if err := s.checkKeyring(ctx, bind); err != nil {
+		return err
+	}
+	if err := s.checkObjects(ctx, r.ID); err != nil {
 		return err
 	}
 	if s.People, s.Passkeys, err = openPeopleIn(keepsPeople{s.DB.People(), s.keepNow}, r, s.cfg.Now); err != nil {

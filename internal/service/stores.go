@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -44,6 +46,11 @@ func OpenStores(ctx context.Context, cfg Config) (*Stores, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Engines.Objects == "" {
+		if _, err := os.Stat(filepath.Join(cfg.Dir, config.ObjectsName)); errors.Is(err, fs.ErrNotExist) {
+			return nil, &ObjectsError{"are not there: their folder is missing"}
+		}
+	}
 	if err := s.open(ctx, openKeyring); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -51,16 +58,42 @@ func OpenStores(ctx context.Context, cfg Config) (*Stores, error) {
 }
 
 // CreateStores makes the databases of a network where there are none, and opens
-// them with the rest. It is for whoever founds a network or brings one back.
-func CreateStores(ctx context.Context, cfg Config, network string) (*Stores, error) {
+// them with the rest. It is for whoever brings one back. ring is the key of the keyring.
+func CreateStores(ctx context.Context, cfg Config, network string, ring []byte) (*Stores, error) {
 	s := &Stores{cfg: cfg.withDefaults()}
 	err := s.open(ctx, func(ctx context.Context, cfg Config) (*sqlstore.Keyring, error) {
-		return sqlstore.CreateKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir), network)
+		return sqlstore.CreateKeyring(ctx, cfg.Engines.KeyringAt(cfg.Dir), network, ring)
 	})
+	if err == nil {
+		err = s.Objects.Belong(ctx, network)
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// ObjectsError says that the objects that were found are not those that belong here.
+type ObjectsError struct{ Found string }
+
+// Error says what to do, too.
+func (e *ObjectsError) Error() string {
+	return "the encrypted pages " + e.Found + ". Put them back, or compare --objects with what init was given " +
+		"(docs/restore.md). Until then nothing is served and nothing was changed."
+}
+
+// checkObjects looks whether the place for encrypted pages is that of the network: one that
+// is empty would be written to, as if nothing had been there.
+func (s *Stores) checkObjects(ctx context.Context, network string) error {
+	switch of, err := s.Objects.Of(ctx); {
+	case errors.Is(err, blobs.ErrNotFound):
+		return &ObjectsError{"are not there: nothing where they should be says that it belongs to this network"}
+	case err != nil:
+		return err
+	case of != network:
+		return &ObjectsError{"are another network's"}
+	}
+	return nil
 }
 
 func (s *Stores) open(ctx context.Context, keyring func(context.Context, Config) (*sqlstore.Keyring, error)) (err error) {
@@ -161,6 +194,10 @@ func HashiCorp(e config.Engines, id string, now func() time.Time) hcvault.Config
 type Objects interface {
 	vault.Blobs
 	CollectTemp(ctx context.Context) (int, error)
+	// Of tells whose objects these are; blobs.ErrNotFound where nobody has said so. Belong
+	// says it, once.
+	Of(ctx context.Context) (network string, err error)
+	Belong(ctx context.Context, network string) error
 	Close() error
 }
 

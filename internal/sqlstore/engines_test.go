@@ -26,7 +26,7 @@ var sqlitePlace = place{
 	db: openDB,
 	keyring: func(t *testing.T) *Keyring {
 		return closed(t, func() (*Keyring, error) {
-			return CreateKeyring(t.Context(), filepath.Join(t.TempDir(), "keyring.db"), "0123")
+			return CreateKeyring(t.Context(), filepath.Join(t.TempDir(), "keyring.db"), "0123", testRingKey)
 		})
 	},
 	holds: func(t *testing.T, b *base, text string) bool { return onDisk(t, b.path, text) },
@@ -39,7 +39,7 @@ var postgresPlace = place{
 	},
 	keyring: func(t *testing.T) *Keyring {
 		dsn := pgtest.Start(t)
-		return closed(t, func() (*Keyring, error) { return CreateKeyring(t.Context(), dsn, "0123") })
+		return closed(t, func() (*Keyring, error) { return CreateKeyring(t.Context(), dsn, "0123", testRingKey) })
 	},
 	holds: func(t *testing.T, _ *base, text string) bool { return pgtest.Shared(t).Holds(t, text) },
 }
@@ -55,7 +55,7 @@ var repeatedPlace = place{
 	},
 	keyring: func(t *testing.T) *Keyring {
 		dsn := pgtest.Start(t)
-		k := closed(t, func() (*Keyring, error) { return CreateKeyring(t.Context(), dsn, "0123") })
+		k := closed(t, func() (*Keyring, error) { return CreateKeyring(t.Context(), dsn, "0123", testRingKey) })
 		refuseOnce(t, dsn, "keyring")
 		return k
 	},
@@ -156,7 +156,7 @@ func refuseOnce(t *testing.T, dsn, schema string) {
 			-- Rows that many transactions change at once are no mark, nor those that are drawn anew.
 			FOR name IN SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'SCHEMA'::regnamespace
 				AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-				AND c.relname NOT IN ('turn', 'goose_db_version', 'network', 'status_lists', 'heads', 'head_count', 'leaves')
+				AND c.relname NOT IN ('turn', 'goose_db_version', 'network', 'status_lists', 'heads', 'head_count', 'leaves', 'bond')
 			LOOP
 				EXECUTE format('CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE OR DELETE ON SCHEMA.%I
 					DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION SCHEMA.refuse()', name);

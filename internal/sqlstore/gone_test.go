@@ -29,7 +29,7 @@ func TestFilesTakenAway(t *testing.T) {
 				kept := storetest.Entry(t, "")
 				ok(t, db.Log().Append(ctx, kept))
 				ringPath := filepath.Join(t.TempDir(), "ring.db")
-				ring, err := CreateKeyring(ctx, ringPath, "0123")
+				ring, err := CreateKeyring(ctx, ringPath, "0123", testRingKey)
 				ok(t, err)
 				ok(t, errors.Join(spoil(path+suffix), spoil(ringPath+suffix)))
 				for name, err := range map[string]error{

@@ -88,7 +88,7 @@ func inspectSQLite(ctx context.Context, path string) (i Inspection, err error) {
 	if _, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) {
 		return i, ErrMissing
 	}
-	db, err := sql.Open("sqlite", sqliteDSN(abs, "immediate", false))
+	db, err := sql.Open("sqlite", sqliteDSN(abs, "immediate", false, 0))
 	if err != nil {
 		return i, fmt.Errorf("sqlstore: open: %w", err)
 	}

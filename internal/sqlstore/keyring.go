@@ -3,8 +3,8 @@ package sqlstore
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"database/sql"
 	"embed"
 	"encoding/hex"
@@ -19,15 +19,28 @@ import (
 //go:embed keyring/*.sql
 var keyringMigrations embed.FS
 
-// Keyring is the database of key files, apart from the main one: it has a file
+// Keyring is the database of key files, and of the keys of cases, apart from the main one: it has a file
 // or a schema of its own, which data backups leave out, so that what was erased
 // here stays erased (docs/overview.md, Keys). It is the vault.Keyring.
-type Keyring struct{ *base }
+type Keyring struct {
+	*base
+
+	keys *ringKeys // nil before Seal
+}
 
 var _ vault.Keyring = (*Keyring)(nil)
 
-// keyringSchema is that of a keyring which has to be there.
-var keyringSchema = schema{name: "keyring", files: keyringMigrations, dir: "keyring", keys: "key_files", kept: true}
+// ringTable is the table of its rows.
+const ringTable = "keys"
+
+// keyringSchema is that of a keyring which has to be there. Pages of 16 KiB have room for
+// seven rows, which so lie in the order of their names: in smaller ones what of a row is
+// too much would lie in pages by the order in which rows came.
+var keyringSchema = schema{name: "keyring", files: keyringMigrations, dir: "keyring", keys: ringTable, page: 16 << 10, kept: true}
+
+// ErrNoKeyringKey says that a key file was asked for before anybody gave the key of the
+// keyring.
+var ErrNoKeyringKey = errors.New("sqlstore: a keyring cannot be read without its key")
 
 // Bond says whose keyring one is. The network's database notes the same id.
 type Bond struct {
@@ -39,7 +52,7 @@ type Bond struct {
 // OpenKeyring opens the keyring at where. It makes none: ErrMissing where there
 // is none, or something else. In PostgreSQL the tables stand in the schema
 // keyring, of the main database or better of one of its own
-// (docs/decisions/0008-postgresql.md).
+// (docs/decisions/0008-postgresql.md). Seal it before it is read.
 func OpenKeyring(ctx context.Context, where string) (*Keyring, error) {
 	b, err := open(ctx, where, keyringSchema)
 	if err != nil {
@@ -48,10 +61,10 @@ func OpenKeyring(ctx context.Context, where string) (*Keyring, error) {
 	return &Keyring{base: b}, nil
 }
 
-// CreateKeyring makes an empty keyring for a network where there is none. Whoever
+// CreateKeyring makes an empty keyring for a network where there is none, under its key. Whoever
 // founds a network or restores one does this, and nobody else: a keyring that is
 // not there is a loss.
-func CreateKeyring(ctx context.Context, where, network string) (*Keyring, error) {
+func CreateKeyring(ctx context.Context, where, network string, key []byte) (*Keyring, error) {
 	free, err := VacantKeyring(ctx, where)
 	if err != nil {
 		return nil, err
@@ -66,52 +79,75 @@ func CreateKeyring(ctx context.Context, where, network string) (*Keyring, error)
 		return nil, err
 	}
 	k := &Keyring{base: b}
+	k.Seal(key)
 	if err := k.Bind(ctx, network); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
 	return k, nil
 }
 
-// Bond reads whose keyring this is: the zero Bond where nobody has said so yet.
+// Seal gives a keyring its key, from the keystore. Before that it says whose it is, and
+// nothing else.
+func (k *Keyring) Seal(key []byte) { k.keys = newRingKeys(key) }
+
+// Bond reads whose keyring this is. Before the key was given it may say anything; from
+// then on what nobody wrote who had the key is vault.ErrIntegrity.
 func (k *Keyring) Bond(ctx context.Context) (b Bond, err error) {
+	b, _, err = k.bond(ctx, k.read)
+	return b, err
+}
+
+func (k *Keyring) bond(ctx context.Context, q querier) (b Bond, sum ringSum, err error) {
 	var changes int64
-	err = k.read.QueryRowContext(ctx, "SELECT network, id, changes FROM bond").Scan(&b.Network, &b.ID, &changes)
+	var added, mac []byte
+	err = q.QueryRowContext(ctx, "SELECT network, id, changes, sum, mac FROM bond").Scan(&b.Network, &b.ID, &changes, &added, &mac)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Bond{}, nil
+		return b, sum, fmt.Errorf("sqlstore: read whose keyring this is: %w", vault.ErrIntegrity)
 	}
 	if err != nil {
-		return Bond{}, fmt.Errorf("sqlstore: read whose keyring this is: %w", classify(err))
+		return b, sum, fmt.Errorf("sqlstore: read whose keyring this is: %w", classify(err))
 	}
 	b.Changes = uint64(changes) //nolint:gosec // counts from zero
-	return b, nil
+	if k.keys == nil {
+		return b, sum, nil
+	}
+	if len(added) == len(sum) {
+		sum = ringSum(added)
+	}
+	if len(added) != len(sum) || !hmac.Equal(mac, k.keys.bond(b, sum)) {
+		return b, sum, fmt.Errorf("sqlstore: read whose keyring this is: %w", vault.ErrIntegrity)
+	}
+	return b, sum, nil
 }
 
 // Bind says whose keyring this is, if nobody has yet: of several processes that
 // say it at once the first one counts.
-func (k *Keyring) Bind(ctx context.Context, network string) error { return k.bind(ctx, network, 0) }
-
-// Rebind says it anew, under another id, and counts on behind changes.
-func (k *Keyring) Rebind(ctx context.Context, network string, changes uint64) error {
-	err := k.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "DELETE FROM bond")
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("sqlstore: bind the keyring: %w", err)
-	}
-	return k.bind(ctx, network, changes)
+func (k *Keyring) Bind(ctx context.Context, network string) error {
+	return k.bind(ctx, network, 0, "INSERT INTO bond (network, id, changes, sum, mac) SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM bond)")
 }
 
-func (k *Keyring) bind(ctx context.Context, network string, changes uint64) error {
+// Rebind says it anew, under another id, counts on behind changes, and adds up the rows
+// that are there.
+func (k *Keyring) Rebind(ctx context.Context, network string, changes uint64) error {
+	return k.bind(ctx, network, changes, "UPDATE bond SET network = $1, id = $2, changes = $3, sum = $4, mac = $5")
+}
+
+func (k *Keyring) bind(ctx context.Context, network string, changes uint64, statement string) error {
+	if k.keys == nil {
+		return ErrNoKeyringKey
+	}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never returns an error
+	b := Bond{Network: network, ID: hex.EncodeToString(id[:]), Changes: changes + 1}
 	err := k.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO bond (network, id, changes) SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM bond)",
-			network, hex.EncodeToString(id[:]), int64(changes)+1) //nolint:gosec // counts by hand
-		if err != nil {
-			return err
+		sum, damaged, err := k.addUp(ctx, tx)
+		if err == nil && len(damaged) > 0 {
+			err = vault.ErrIntegrity
 		}
-		return digestAll(ctx, tx)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, statement, b.Network, b.ID, int64(b.Changes), sum[:], k.keys.bond(b, sum)) //nolint:gosec // counts by hand
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("sqlstore: bind the keyring: %w", err)
@@ -119,242 +155,412 @@ func (k *Keyring) bind(ctx context.Context, network string, changes uint64) erro
 	return nil
 }
 
-// digestAll notes the digests of key files that have none, a few at a time.
-func digestAll(ctx context.Context, tx *sql.Tx) error {
-	for {
-		some, err := list(ctx, tx, scanKeyFile, selectKeyFiles+"WHERE sha256 IS NULL ORDER BY record_id LIMIT 500")
-		if err != nil || len(some) == 0 {
-			return err
+// addUp adds up all rows, and names those that are not what was written.
+func (k *Keyring) addUp(ctx context.Context, q querier) (sum ringSum, damaged []string, err error) {
+	for r, err := range k.rows(ctx, q) {
+		if err != nil {
+			return sum, nil, err
 		}
-		for _, f := range some {
-			if _, err := tx.ExecContext(ctx, "UPDATE key_files SET sha256 = $1 WHERE record_id = $2", digestOf(f.Kept), f.Record); err != nil {
-				return err
-			}
+		term, ok := k.keys.whole(r)
+		if !ok {
+			damaged = append(damaged, r.Name())
 		}
+		sum = sum.add(term)
 	}
+	return sum, damaged, nil
 }
 
-func digestOf(file []byte) []byte {
-	sum := sha256.Sum256(file)
-	return sum[:]
-}
-
-// change runs a change of the keyring, and counts it.
-func (k *Keyring) change(ctx context.Context, do func(tx *sql.Tx) error) error {
+// change runs a change of the keyring, and counts it. do is given the sum of all rows, and
+// returns what it is from now on.
+func (k *Keyring) change(ctx context.Context, do func(tx *sql.Tx, sum ringSum) (ringSum, error)) error {
+	if k.keys == nil {
+		return ErrNoKeyringKey
+	}
 	return k.tx(ctx, func(tx *sql.Tx) error {
-		if err := do(tx); err != nil {
+		b, sum, err := k.bond(ctx, tx)
+		if err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "UPDATE bond SET changes = changes + 1")
+		if sum, err = do(tx, sum); err != nil {
+			return err
+		}
+		b.Changes++
+		_, err = tx.ExecContext(ctx, "UPDATE bond SET changes = $1, sum = $2, mac = $3", int64(b.Changes), sum[:], k.keys.bond(b, sum)) //nolint:gosec // counts one by one
 		return err
 	})
 }
 
-// Check tells what the engine finds damaged, and the records whose key files are
-// not what was kept. It reads everything, and opens nothing.
-func (k *Keyring) Check(ctx context.Context) (problems, records []string, err error) {
+// KeyringHealth is what is wrong with a keyring.
+type KeyringHealth struct {
+	Problems []string // as the engine says
+	Damaged  []string // names of rows that are not what was kept
+	Others   bool     // all are whole, and not those kept last: one was put back, taken away or added
+}
+
+// Check looks at everything, and opens nothing.
+func (k *Keyring) Check(ctx context.Context) (found KeyringHealth, err error) {
+	if k.keys == nil {
+		return found, ErrNoKeyringKey
+	}
 	err = k.readTx(ctx, func(tx *sql.Tx) error {
 		if err := k.withoutTimeouts(ctx, tx); err != nil {
 			return err
 		}
-		problems, err = k.damage(ctx, tx)
+		if found.Problems, err = k.damage(ctx, tx); err != nil || len(found.Problems) > 0 {
+			return err
+		}
+		_, want, err := k.bond(ctx, tx)
+		if err != nil {
+			return err
+		}
+		sum, damaged, err := k.addUp(ctx, tx)
+		found.Damaged, found.Others = damaged, len(damaged) == 0 && sum != want
 		return err
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("sqlstore: check the keyring: %w", err)
+		return KeyringHealth{}, fmt.Errorf("sqlstore: check the keyring: %w", err)
 	}
-	for f, err := range k.Files(ctx) {
-		if err != nil {
-			return nil, nil, err
-		}
-		if !f.whole() {
-			records = append(records, f.Record)
-		}
-	}
-	return problems, records, nil
+	return found, nil
 }
 
-// Create keeps the first key file of a record, and draws a key beside it: that of a case
-// is what its body, its cells and its history are boxed under.
+// Create keeps the first key file of a record, and draws a key for what the main database
+// keeps of it.
 func (k *Keyring) Create(ctx context.Context, record string, file []byte) error {
-	key := make([]byte, keySize, keySize+len(file))
-	_, _ = rand.Read(key) // never returns an error
-	return k.Put(ctx, record, append(key, file...))
-}
-
-// Put keeps what Files gave for a record, in another keyring.
-func (k *Keyring) Put(ctx context.Context, record string, kept []byte) error {
-	return k.change(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO key_files (record_id, file, sha256) VALUES ($1, $2, $3)", record, kept, digestOf(kept))
-		if isTaken(err) {
-			return vault.ErrConflict
-		}
+	return k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) {
+		rows, err := k.keys.seal(record, newCaseKey(), file)
 		if err != nil {
-			return fmt.Errorf("sqlstore: keep a key file: %w", err)
+			return sum, err
 		}
-		return nil
+		return k.insert(ctx, tx, sum, rows...)
 	})
 }
 
-// CaseKey returns the key of a case: vault.ErrNotFound for one that was erased.
-func (k *Keyring) CaseKey(ctx context.Context, caseID string) ([]byte, error) {
-	kept, err := keptOf(ctx, k.read, caseID)
-	if err != nil {
-		return nil, err
+func (k *Keyring) insert(ctx context.Context, tx *sql.Tx, sum ringSum, rows ...ringRow) (ringSum, error) {
+	for _, r := range rows {
+		_, err := tx.ExecContext(ctx, "INSERT INTO keys (name, box) VALUES ($1, $2)", r.name, r.box)
+		if isTaken(err) {
+			return sum, vault.ErrConflict
+		}
+		if err != nil {
+			return sum, fmt.Errorf("sqlstore: keep a key file: %w", err)
+		}
+		term, _ := k.keys.whole(r)
+		sum = sum.add(term)
 	}
-	return kept[:keySize], nil
+	return sum, nil
+}
+
+func (k *Keyring) remove(ctx context.Context, tx *sql.Tx, sum ringSum, rows ...ringRow) (ringSum, error) {
+	for _, r := range rows {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM keys WHERE name = $1", r.name); err != nil {
+			return sum, fmt.Errorf("sqlstore: erase a key file: %w", err)
+		}
+		term, _ := k.keys.whole(r)
+		sum = sum.sub(term)
+	}
+	return sum, nil
 }
 
 // Get returns a record's key file. One that is not what was kept is
 // vault.ErrIntegrity.
 func (k *Keyring) Get(ctx context.Context, record string) ([]byte, error) {
-	return keyFile(ctx, k.read, record)
+	_, file, err := k.opened(ctx, k.read, record)
+	return file, err
 }
 
-func keyFile(ctx context.Context, q querier, record string) ([]byte, error) {
-	kept, err := keptOf(ctx, q, record)
+// CaseKey returns the key of what the main database keeps of a case, by the case's own
+// record. The errors are those of Get.
+func (k *Keyring) CaseKey(ctx context.Context, record string) ([]byte, error) {
+	head, _, err := k.opened(ctx, k.read, record)
 	if err != nil {
 		return nil, err
 	}
-	return kept[keySize:], nil
+	return head[:keySize], nil
 }
 
-// keptOf is the key and the key file of a record.
-func keptOf(ctx context.Context, q querier, record string) ([]byte, error) {
-	f, err := scanKeyFile(q.QueryRowContext(ctx, selectKeyFiles+"WHERE record_id = $1", record))
+// opened opens all rows of a record: what stands in front of each piece, and the key file.
+func (k *Keyring) opened(ctx context.Context, q querier, record string) (head, file []byte, err error) {
+	rows, err := k.rowsOf(ctx, q, record)
+	for piece, r := range rows {
+		if err != nil {
+			break
+		}
+		var front, part []byte
+		if front, part, err = k.keys.open(record, piece, r); err == nil && head != nil && !bytes.Equal(front, head) {
+			err = vault.ErrIntegrity
+		}
+		head, file = front, append(file, part...)
+	}
+	switch {
+	case errors.Is(err, vault.ErrNotFound):
+		return nil, nil, err
+	case err == nil && len(rows) != int(head[ringHead-1]):
+		err = vault.ErrIntegrity
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("sqlstore: read a key file: %w", err)
+	}
+	return head, file, nil
+}
+
+// rowsOf are the rows of a record as they lie there: vault.ErrNotFound if there is none.
+func (k *Keyring) rowsOf(ctx context.Context, q querier, record string) (rows []ringRow, err error) {
+	if k.keys == nil {
+		return nil, ErrNoKeyringKey
+	}
+	for {
+		r, err := rowNamed(ctx, q, k.keys.name(record, len(rows)))
+		switch {
+		case errors.Is(err, vault.ErrNotFound) && len(rows) > 0:
+			return rows, nil
+		case err != nil:
+			return nil, err
+		}
+		if rows = append(rows, r); !k.more(record, len(rows), r) {
+			return rows, nil
+		}
+	}
+}
+
+// more tells whether more rows than so many may belong to a record, as far as the one
+// before tells: one that cannot be opened tells nothing.
+func (k *Keyring) more(record string, have int, r ringRow) bool {
+	head, _, err := k.keys.open(record, have-1, r)
+	return err != nil || have < int(head[ringHead-1])
+}
+
+func rowNamed(ctx context.Context, q querier, name []byte) (r ringRow, err error) {
+	r, err = scanRingRow(q.QueryRowContext(ctx, selectRing+"WHERE name = $1", name))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return nil, vault.ErrNotFound
+		return r, vault.ErrNotFound
 	case errors.Is(classify(err), ErrDamaged):
-		return nil, fmt.Errorf("sqlstore: read a key file: %w: %w", vault.ErrIntegrity, classify(err))
-	case err != nil:
-		return nil, fmt.Errorf("sqlstore: read a key file: %w", classify(err))
-	case !f.whole() || len(f.Kept) < keySize:
-		return nil, fmt.Errorf("sqlstore: read a key file: %w", vault.ErrIntegrity)
+		return r, fmt.Errorf("%w: %w", vault.ErrIntegrity, classify(err))
 	}
-	return f.Kept, nil
+	return r, classify(err)
 }
 
 // Swap replaces old by new, if old is what is kept.
 func (k *Keyring) Swap(ctx context.Context, record string, old, new []byte) error {
-	err := k.change(ctx, func(tx *sql.Tx) error {
-		kept, err := keptOf(ctx, tx, record)
+	var names []string
+	err := k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) {
+		head, kept, err := k.opened(ctx, tx, record)
 		if err != nil {
-			return err
+			return sum, err
 		}
-		if !bytes.Equal(kept[keySize:], old) {
-			return vault.ErrConflict
+		if !bytes.Equal(kept, old) {
+			return sum, vault.ErrConflict
 		}
-		fresh := append(bytes.Clone(kept[:keySize]), new...)
-		_, err = tx.ExecContext(ctx, "UPDATE key_files SET file = $1, sha256 = $2 WHERE record_id = $3", fresh, digestOf(fresh), record)
+		before, err := k.rowsOf(ctx, tx, record)
 		if err != nil {
-			return fmt.Errorf("sqlstore: replace a key file: %w", err)
+			return sum, err
 		}
-		return nil
+		after, err := k.keys.seal(record, caseKey(head), new)
+		if err != nil {
+			return sum, err
+		}
+		names = namesOf(before)
+		if sum, err = k.remove(ctx, tx, sum, before...); err != nil {
+			return sum, err
+		}
+		return k.insert(ctx, tx, sum, after...)
 	})
 	if err != nil {
 		return err
 	}
-	return k.forget(ctx, record)
+	return k.forget(ctx, names...)
 }
 
-// Erase destroys key files. When it returns nil, no file of the table holds a
+// Erase destroys key files, with the keys of cases. When it returns nil, no file of the table holds a
 // byte of them, and SQLite's write-ahead log neither. PostgreSQL's write-ahead
 // log and its archive keep them until they are recycled.
 func (k *Keyring) Erase(ctx context.Context, records ...string) error {
 	if len(records) == 0 {
 		return nil
 	}
-	err := k.change(ctx, func(tx *sql.Tx) error {
-		for _, r := range records {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM key_files WHERE record_id = $1", r); err != nil {
-				return fmt.Errorf("sqlstore: erase a key file: %w", err)
+	return k.erase(ctx, func(tx *sql.Tx) (rows []ringRow, err error) {
+		for _, record := range records {
+			of, err := k.rowsOf(ctx, tx, record)
+			if err != nil && !errors.Is(err, vault.ErrNotFound) {
+				return nil, err
 			}
+			rows = append(rows, of...)
 		}
-		return nil
+		return rows, nil
 	})
-	if err != nil {
-		return err
-	}
-	return k.forget(ctx, records...)
 }
 
-// forget removes what the files still hold of these records from before the
+// EraseRows is Erase for rows by their names.
+func (k *Keyring) EraseRows(ctx context.Context, names ...string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	return k.erase(ctx, func(tx *sql.Tx) (rows []ringRow, err error) {
+		for _, name := range names {
+			of, err := hex.DecodeString(name)
+			if err != nil {
+				return nil, err
+			}
+			r, err := rowNamed(ctx, tx, of)
+			if errors.Is(err, vault.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, r)
+		}
+		return rows, nil
+	})
+}
+
+func (k *Keyring) erase(ctx context.Context, which func(tx *sql.Tx) ([]ringRow, error)) error {
+	var names []string
+	err := k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) {
+		rows, err := which(tx)
+		if err != nil {
+			return sum, fmt.Errorf("sqlstore: erase a key file: %w", err)
+		}
+		names = namesOf(rows)
+		return k.remove(ctx, tx, sum, rows...)
+	})
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	return k.forget(ctx, names...)
+}
+
+func namesOf(rows []ringRow) []string {
+	names := make([]string, len(rows))
+	for i, r := range rows {
+		names[i] = r.Name()
+	}
+	return names
+}
+
+// forget removes what the files still hold of these rows from before the
 // last change. A reader may be in the way for a moment.
-func (k *Keyring) forget(ctx context.Context, records ...string) error {
-	err := k.wipe(ctx, k.write, records...)
+func (k *Keyring) forget(ctx context.Context, names ...string) error {
+	err := k.wipe(ctx, k.write, names...)
 	for wait := time.Millisecond; errors.Is(err, ErrBusy) && wait < time.Second; wait *= 2 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(wait):
 		}
-		err = k.wipe(ctx, k.write, records...)
+		err = k.wipe(ctx, k.write, names...)
 	}
 	return err
 }
 
-// KeyFile is one key file of the keyring.
-type KeyFile struct {
-	Record string
-	Kept   []byte // the key beside it, and the file
+// Name is what the first row of a record is called, in hex. It says nothing without the
+// record's id. The keyring has its key.
+func (k *Keyring) Name(record string) string { return k.rowName(record, 0) }
 
-	sum   []byte // nil in a keyring that nobody has bound yet
-	bound bool   // whether somebody has
+func (k *Keyring) rowName(record string, piece int) string {
+	return hex.EncodeToString(k.keys.name(record, piece))
 }
 
-const selectKeyFiles = "SELECT record_id, file, sha256, EXISTS (SELECT 1 FROM bond) FROM key_files "
-
-func scanKeyFile(row scanner) (f KeyFile, err error) {
-	var sum any // a driver may give NULL and no bytes the same []byte
-	err = row.Scan(&f.Record, &f.Kept, &sum, &f.bound)
-	f.sum, _ = sum.([]byte)
-	return f, err
+// NamesOf are the names of the rows of a record, as far as some has them; the first one in
+// any case.
+func (k *Keyring) NamesOf(record string, some func(name string) bool) []string {
+	names := []string{k.Name(record)}
+	for piece := 1; some(k.rowName(record, piece)); piece++ {
+		names = append(names, k.rowName(record, piece))
+	}
+	return names
 }
 
-// File is the key file itself.
-func (f KeyFile) File() []byte { return f.Kept[min(keySize, len(f.Kept)):] }
+// KeyringRows reads rows of a keyring under a key that is not there yet.
+type KeyringRows []byte
 
-// CaseKey is the key beside the file: vault.ErrNotFound where there is nothing.
-func (f KeyFile) CaseKey() ([]byte, error) {
-	if len(f.Kept) < keySize {
+// NamesOf is that of Keyring.
+func (r KeyringRows) NamesOf(record string, some func(name string) bool) []string {
+	return (&Keyring{keys: newRingKeys(r)}).NamesOf(record, some)
+}
+
+// CaseKey is the key of a case in its first row: vault.ErrNotFound where there is none.
+func (r KeyringRows) CaseKey(record string, box []byte) ([]byte, error) {
+	if box == nil {
 		return nil, vault.ErrNotFound
 	}
-	return f.Kept[:keySize], nil
-}
-
-// whole tells whether the key file is what was kept. Binding a keyring notes every
-// digest, so that one without has lost it since.
-func (f KeyFile) whole() bool {
-	if f.sum == nil {
-		return !f.bound
+	keys := newRingKeys(r)
+	head, _, err := keys.open(record, 0, ringRow{keys.name(record, 0), box})
+	if err != nil {
+		return nil, err
 	}
-	return bytes.Equal(f.sum, digestOf(f.Kept))
+	return head[:keySize], nil
 }
 
-// keyFilesAtOnce is how many key files are read at a time: some hundred KB.
-const keyFilesAtOnce = 200
+// Names are the names of all rows.
+func (k *Keyring) Names(ctx context.Context) (map[string]bool, error) {
+	names := map[string]bool{}
+	for r, err := range k.rows(ctx, k.read) {
+		if err != nil {
+			return nil, err
+		}
+		names[r.Name()] = true
+	}
+	return names, nil
+}
 
-// Files yields every key file, in the order of the records. It waits for nobody
-// and keeps nobody waiting.
-func (k *Keyring) Files(ctx context.Context) iter.Seq2[KeyFile, error] {
-	return func(yield func(KeyFile, error) bool) {
-		for after := ""; ; {
-			some, err := list(ctx, k.read, scanKeyFile,
-				selectKeyFiles+"WHERE record_id > $1 ORDER BY record_id LIMIT $2", after, keyFilesAtOnce)
-			if err != nil {
-				yield(KeyFile{}, fmt.Errorf("sqlstore: read key files: %w", err))
+// KeyRow is a row of the keyring as it lies there. It opens with the key of the keyring
+// and the id of its record alone.
+type KeyRow struct {
+	Name string // in hex
+	Box  []byte
+}
+
+// Rows yields every row, in the order of the names. It waits for nobody and keeps nobody
+// waiting.
+func (k *Keyring) Rows(ctx context.Context) iter.Seq2[KeyRow, error] {
+	return func(yield func(KeyRow, error) bool) {
+		for r, err := range k.rows(ctx, k.read) {
+			if !yield(KeyRow{r.Name(), r.box}, err) || err != nil {
 				return
 			}
-			for _, f := range some {
-				if !yield(f, nil) {
+		}
+	}
+}
+
+// PutBack keeps a row that came from a backup of this network's keyring. vault.ErrIntegrity
+// for anything else.
+func (k *Keyring) PutBack(ctx context.Context, row KeyRow) error {
+	if k.keys == nil {
+		return ErrNoKeyringKey
+	}
+	name, err := hex.DecodeString(row.Name)
+	r := ringRow{name, row.Box}
+	if _, ok := k.keys.whole(r); err != nil || !ok {
+		return fmt.Errorf("sqlstore: put a key file back: %w", vault.ErrIntegrity)
+	}
+	return k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) { return k.insert(ctx, tx, sum, r) })
+}
+
+const selectRing = "SELECT name, box FROM keys "
+
+func scanRingRow(row scanner) (r ringRow, err error) { return r, row.Scan(&r.name, &r.box) }
+
+// rowsAtOnce is how many rows are read at a time: some hundred KB.
+const rowsAtOnce = 200
+
+func (k *Keyring) rows(ctx context.Context, q querier) iter.Seq2[ringRow, error] {
+	return func(yield func(ringRow, error) bool) {
+		for after := []byte{}; ; {
+			some, err := list(ctx, q, scanRingRow, selectRing+"WHERE name > $1 ORDER BY name LIMIT $2", after, rowsAtOnce)
+			if err != nil {
+				yield(ringRow{}, fmt.Errorf("sqlstore: read key files: %w", err))
+				return
+			}
+			for _, r := range some {
+				if !yield(r, nil) {
 					return
 				}
 			}
-			if len(some) < keyFilesAtOnce {
+			if len(some) < rowsAtOnce {
 				return
 			}
-			after = some[len(some)-1].Record
+			after = some[len(some)-1].name
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/safeconduct/safeconduct/internal/pgtest"
@@ -45,7 +44,7 @@ func TestKeyringIsKept(t *testing.T) {
 			if _, err := OpenKeyring(ctx, at.where); !errors.Is(err, ErrMissing) {
 				t.Errorf("an empty one: %v, want ErrMissing", err)
 			}
-			if _, err := CreateKeyring(ctx, at.where, "net"); err == nil {
+			if _, err := CreateKeyring(ctx, at.where, "net", testRingKey); err == nil {
 				t.Error("made where something is")
 			}
 		})
@@ -92,50 +91,11 @@ func TestKeyringBond(t *testing.T) {
 	})
 }
 
-// TestKeyringDamage: a key file that is not what was kept is given to nobody, and
-// a look finds it without any key.
-func TestKeyringDamage(t *testing.T) {
-	everywhere(t, func(t *testing.T, on place) {
-		ctx, k := t.Context(), on.keyring(t)
-		whole, changed := storetest.NewID(), storetest.NewID()
-		for _, id := range []string{whole, changed} {
-			ok(t, k.Create(ctx, id, []byte("a key file")))
-		}
-		problems, damaged, err := k.Check(ctx)
-		if err != nil || len(problems)+len(damaged) > 0 {
-			t.Fatalf("%v %v %v", problems, damaged, err)
-		}
-		if _, err := k.write.ExecContext(ctx, "UPDATE key_files SET file = $1 WHERE record_id = $2", []byte("a key file!"), changed); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := k.Get(ctx, changed); !errors.Is(err, vault.ErrIntegrity) {
-			t.Errorf("a changed key file: %v, want ErrIntegrity", err)
-		}
-		if _, err := k.Get(ctx, whole); err != nil {
-			t.Error(err)
-		}
-		if _, damaged, err = k.Check(ctx); err != nil || !slices.Equal(damaged, []string{changed}) {
-			t.Errorf("%v %v", damaged, err)
-		}
-
-		// A bound keyring has a digest of each: who takes one away hides a change.
-		if _, err := k.write.ExecContext(ctx, "UPDATE key_files SET sha256 = NULL WHERE record_id = $1", changed); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := k.Get(ctx, changed); !errors.Is(err, vault.ErrIntegrity) {
-			t.Errorf("a key file without its digest: %v, want ErrIntegrity", err)
-		}
-		if _, damaged, err = k.Check(ctx); err != nil || !slices.Equal(damaged, []string{changed}) {
-			t.Errorf("without its digest: %v %v", damaged, err)
-		}
-	})
-}
-
 // TestKeyringLacks: a keyring without one of its tables or columns is damaged, and
 // is said to be.
 func TestKeyringLacks(t *testing.T) {
 	for what, statement := range map[string]string{
-		"bond": "DROP TABLE bond", "key files": "DROP TABLE key_files", "digests": "ALTER TABLE key_files DROP COLUMN sha256",
+		"bond": "DROP TABLE bond", "key files": "DROP TABLE keys", "sums": "ALTER TABLE bond DROP COLUMN sum",
 	} {
 		t.Run(what, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, on place) {
@@ -144,7 +104,7 @@ func TestKeyringLacks(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, err := k.Bond(t.Context())
-				_, _, err2 := k.Check(t.Context())
+				_, err2 := k.Check(t.Context())
 				if err := errors.Join(err, err2); !errors.Is(err, ErrDamaged) {
 					t.Errorf("%v, want ErrDamaged", err)
 				}
@@ -158,12 +118,12 @@ func TestKeyringLacks(t *testing.T) {
 func TestKeyringFileDamage(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "keyring.db")
-	k, err := CreateKeyring(ctx, path, "0123")
+	k, err := CreateKeyring(ctx, path, "0123", testRingKey)
 	ok(t, err)
 	kept := map[string]string{}
 	for range 40 {
 		id := storetest.NewID()
-		kept[id] = strings.Repeat(id, 40)
+		kept[id] = string(fileOf(id, 1280))
 		ok(t, k.Create(ctx, id, []byte(kept[id])))
 	}
 	ok(t, k.Truncate(ctx))
@@ -179,22 +139,21 @@ func TestKeyringFileDamage(t *testing.T) {
 			return true
 		}
 		defer func() { _ = k.Close() }()
-		problems, damaged, err := k.Check(ctx)
-		if err != nil || len(problems)+len(damaged) > 0 {
-			if err != nil && !errors.Is(err, ErrDamaged) {
+		k.Seal(testRingKey)
+		_, err = k.Bond(ctx)
+		health, err2 := k.Check(ctx)
+		if err := errors.Join(err, err2); err != nil || len(health.Problems)+len(health.Damaged) > 0 || health.Others {
+			if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, vault.ErrIntegrity) {
 				t.Errorf("%s: %v", what, err)
 			}
 			return true
 		}
-		n := 0
-		for f, err := range k.Files(ctx) {
-			if n++; err != nil || kept[f.Record] != string(f.File()) {
+		for id, want := range kept {
+			file, err := k.Get(ctx, id)
+			if err != nil || string(file) != want {
 				t.Errorf("%s: a key file is another one, %v", what, err)
 				return false
 			}
-		}
-		if n != len(kept) {
-			t.Errorf("%s: %d of %d key files, and nothing is said", what, n, len(kept))
 		}
 		return false
 	}
@@ -213,10 +172,14 @@ func TestKeyringFileDamage(t *testing.T) {
 	if found < 40 {
 		t.Errorf("only %d flips were found: most of the file is in use", found)
 	}
-	for _, n := range []int{1, 100, 4096, len(data) / 2, len(data) - 4096, len(data) - 1} {
+	// A page that is in no use may lie at the end: that half of it is gone changes nothing.
+	for n, lost := range map[int]bool{1: true, 100: true, 4096: true, len(data) / 2: true, len(data) - 16<<10: true, len(data) - 4096: false, len(data) - 1: false} {
 		ok(t, os.WriteFile(path, data[:n], 0o600))
-		if !look("a cut file") {
+		if !look("a cut file") && lost {
 			t.Errorf("cut at %d of %d, and nothing is said", n, len(data))
+		}
+		for _, ext := range []string{"-wal", "-shm"} {
+			_ = os.Remove(path + ext)
 		}
 	}
 }

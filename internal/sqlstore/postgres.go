@@ -358,34 +358,36 @@ func (e *postgresEngine) damage(ctx context.Context, tx *sql.Tx) (problems []str
 
 // wipe rewrites the parts of the keyring's table that hold the given rows, or
 // all of it, so that no file of the table keeps a byte of what is gone. A plain
-// VACUUM would leave the bytes where they are.
+// VACUUM would leave the bytes where they are. What is rewritten lies in the order of the
+// names.
 func (e *postgresEngine) wipe(ctx context.Context, write *sql.DB, ids ...string) (err error) {
 	if e.schema.keys == "" {
 		return nil // what is left is ciphertext whose key is gone
 	}
-	parts := []string{e.schema.keys}
-	if len(ids) > 0 {
-		if parts, err = e.parts(ctx, write, ids); err != nil {
-			return fmt.Errorf("sqlstore: rewrite a table: %w", classify(err))
-		}
+	parts, err := e.parts(ctx, write, ids)
+	if err != nil {
+		return fmt.Errorf("sqlstore: rewrite a table: %w", classify(err))
 	}
 	cfg := e.maintenance.Copy()
 	cfg.RuntimeParams["lock_timeout"] = milliseconds(busyTimeout) // readers wait behind us
 	db := stdlib.OpenDB(*cfg)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	for _, part := range parts {
-		if _, err := db.ExecContext(ctx, "VACUUM (FULL) "+pgx.Identifier{part}.Sanitize()); err != nil {
+		if _, err := db.ExecContext(ctx, "CLUSTER "+pgx.Identifier{part}.Sanitize()+" USING "+pgx.Identifier{part + "_pkey"}.Sanitize()); err != nil {
 			return fmt.Errorf("sqlstore: rewrite a table: %w", classify(err))
 		}
 	}
 	return nil
 }
 
-// parts names the partitions that rows with these ids belong to.
-func (e *postgresEngine) parts(ctx context.Context, q querier, ids []string) ([]string, error) {
-	return list(ctx, q, func(row scanner) (name string, err error) { return name, row.Scan(&name) },
-		`SELECT DISTINCT $1 || '_' || part FROM generate_series(0, 15) AS part, unnest(CAST($2 AS TEXT[])) AS id
-		WHERE satisfies_hash_partition(CAST($1 AS regclass), 16, part, id)`, e.schema.keys, ids)
+// parts names the partitions that rows with these names belong to, or all of them.
+func (e *postgresEngine) parts(ctx context.Context, q querier, names []string) ([]string, error) {
+	scan := func(row scanner) (name string, err error) { return name, row.Scan(&name) }
+	if len(names) == 0 {
+		return list(ctx, q, scan, "SELECT $1 || '_' || part FROM generate_series(0, 15) AS part", e.schema.keys)
+	}
+	return list(ctx, q, scan, `SELECT DISTINCT $1 || '_' || part FROM generate_series(0, 15) AS part, unnest(CAST($2 AS TEXT[])) AS name
+		WHERE satisfies_hash_partition(CAST($1 AS regclass), 16, part, decode(name, 'hex'))`, e.schema.keys, names)
 }
 
 func (e *postgresEngine) backup(context.Context, *sql.DB, string) error { return ErrDump }

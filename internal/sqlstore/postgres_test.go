@@ -87,7 +87,7 @@ func TestPostgresSettings(t *testing.T) {
 func TestPostgresSchema(t *testing.T) {
 	dsn := pgtest.Start(t)
 	openAt(t, dsn)
-	closed(t, func() (*Keyring, error) { return CreateKeyring(t.Context(), dsn, "0123") })
+	closed(t, func() (*Keyring, error) { return CreateKeyring(t.Context(), dsn, "0123", testRingKey) })
 	server := pgtest.Shared(t)
 	for _, c := range []struct{ what, query, want string }{
 		{"columns of text that are not compared byte by byte", `SELECT COUNT(*) FROM information_schema.columns
@@ -97,7 +97,7 @@ func TestPostgresSchema(t *testing.T) {
 		{"columns with times", `SELECT COUNT(*) FROM information_schema.columns WHERE table_schema IN ('safeconduct', 'keyring')
 			AND data_type ~ 'time|date' AND table_name <> 'goose_db_version'`, "0"},
 		{"tables elsewhere", `SELECT COUNT(*) FROM pg_tables WHERE schemaname NOT IN ('safeconduct', 'keyring', 'pg_catalog', 'information_schema')`, "0"},
-		{"key files", "SELECT COUNT(*) FROM pg_tables WHERE tablename LIKE 'key\\_files\\_%' AND schemaname = 'keyring'", "16"},
+		{"key files", "SELECT COUNT(*) FROM pg_tables WHERE tablename LIKE 'keys\\_%' AND schemaname = 'keyring'", "16"},
 	} {
 		if got := server.Administer(t, dsn, c.query); got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)
@@ -137,7 +137,7 @@ func TestPostgresMigrations(t *testing.T) {
 		for i := range cap(errs) {
 			go func() {
 				if i == 0 { // the keyring beside it, in the same database
-					k, err := CreateKeyring(context.Background(), dsn, "0123")
+					k, err := CreateKeyring(context.Background(), dsn, "0123", testRingKey)
 					if err == nil {
 						err = k.Close()
 					}

@@ -11,7 +11,7 @@ import (
 // read from, sees what becomes of the tables, and does not keep more than it may.
 func TestPrepared(t *testing.T) {
 	db := closed(t, func() (*sql.DB, error) {
-		return openSQLiteDB(sqliteDSN(filepath.Join(t.TempDir(), "a.db"), "immediate", false))
+		return openSQLiteDB(sqliteDSN(filepath.Join(t.TempDir(), "a.db"), "immediate", false, 0))
 	})
 	db.SetMaxOpenConns(1)
 	conn, err := db.Conn(t.Context())

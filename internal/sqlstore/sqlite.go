@@ -48,7 +48,7 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 	}
 
 	b := &base{engine: sqliteEngine{}, path: abs}
-	if b.write, err = openSQLiteDB(sqliteDSN(abs, "immediate", false)); err != nil {
+	if b.write, err = openSQLiteDB(sqliteDSN(abs, "immediate", false, s.page)); err != nil {
 		return nil, fmt.Errorf("sqlstore: open writer: %w", err)
 	}
 	b.write.SetMaxOpenConns(1)
@@ -63,7 +63,7 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 	if err := b.hold(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	if b.read, err = openSQLiteDB(sqliteDSN(abs, "deferred", true)); err != nil {
+	if b.read, err = openSQLiteDB(sqliteDSN(abs, "deferred", true, 0)); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlstore: open readers: %w", err), b.Close())
 	}
 	readers := max(4, runtime.NumCPU())
@@ -80,7 +80,7 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 // connection of all processes (https://sqlite.org/walformat.html, section 1.3).
 // A pool may close any of its connections, and so the last one.
 func (b *base) hold(ctx context.Context) (err error) {
-	if b.anchor, err = openSQLiteDB(sqliteDSN(b.path, "deferred", true)); err != nil {
+	if b.anchor, err = openSQLiteDB(sqliteDSN(b.path, "deferred", true, 0)); err != nil {
 		return fmt.Errorf("sqlstore: open files: %w", err)
 	}
 	b.anchor.SetMaxOpenConns(1)
@@ -114,12 +114,11 @@ func hasTable(ctx context.Context, q querier, name string) error {
 // sqliteDSN names the file and every setting a connection must have. Settings
 // stand here and not in statements, because each new connection of a pool
 // starts from SQLite's defaults.
-func sqliteDSN(path, lock string, readOnly bool) string {
+func sqliteDSN(path, lock string, readOnly bool, page int) string {
 	q := url.Values{
 		"_txlock": {lock},
 		"_pragma": {
 			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
-			"journal_mode(WAL)",
 			// FULL: a commit that was answered survives a power cut, which
 			// WAL with NORMAL does not promise.
 			"synchronous(FULL)",
@@ -130,6 +129,12 @@ func sqliteDSN(path, lock string, readOnly bool) string {
 			"temp_store(MEMORY)",
 			"trusted_schema(OFF)",
 		},
+	}
+	// After the others, which the driver sorts: the size of a page stays what it is when the
+	// log is made.
+	q.Set("_journal_mode", "WAL")
+	if page > 0 {
+		q.Add("_pragma", fmt.Sprintf("page_size(%d)", page))
 	}
 	if readOnly {
 		q.Add("_pragma", "query_only(ON)")

@@ -119,6 +119,7 @@ type schema struct {
 	// oldest is the number of the first version that is brought up to date.
 	oldest int64
 	keys   string // the table whose rows must leave no trace when they go, if any
+	page   int    // bytes of a page of a SQLite file that is made; 0: as SQLite likes
 	// kept says that a database which is not there must not be made: it would be
 	// taken for the one that was lost.
 	kept bool

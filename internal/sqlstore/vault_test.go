@@ -1,7 +1,7 @@
 package sqlstore
 
 import (
-	"crypto/rand"
+	"bytes"
 	"errors"
 	"testing"
 
@@ -28,7 +28,7 @@ func TestKeyringForgets(t *testing.T) {
 	t.Run("postgres", func(t *testing.T) {
 		server := pgtest.New(t)
 		dsn := server.Database(t)
-		k := closed(t, func() (*Keyring, error) { return CreateKeyring(t.Context(), dsn, "0123") })
+		k := closed(t, func() (*Keyring, error) { return CreateKeyring(t.Context(), dsn, "0123", testRingKey) })
 		testKeyringForgets(t, k, func(s string) bool {
 			server.Administer(t, dsn, "CHECKPOINT") // from memory to the files
 			return server.Holds(t, s, "pg_wal")
@@ -38,41 +38,58 @@ func TestKeyringForgets(t *testing.T) {
 
 func testKeyringForgets(t *testing.T, k *Keyring, there func(string) bool) {
 	ctx := t.Context()
-	// Several pages of the database, and nothing that a compression could hide.
-	fill := func(s string) (file []byte) {
-		for len(file) < 6000 {
-			file = append(append(file, s...), rand.Text()...)
+	// What a row begins with, its middle and what it ends with, as the files hold them.
+	parts := func(record string) (seen []string) {
+		t.Helper()
+		rows, err := k.rowsOf(ctx, k.read, record)
+		ok(t, err)
+		r := rows[len(rows)-1]
+		for _, at := range []int{0, len(r.box) / 2, len(r.box) - 24} {
+			seen = append(seen, string(r.box[at:at+24]))
 		}
-		return file
+		return seen
 	}
-	a, b, c := storetest.NewID(), storetest.NewID(), storetest.NewID()
-	one := fill("canary-one!")
-	for id, file := range map[string][]byte{a: one, b: fill("canary-two!"), c: fill("canary-stays!")} {
-		if err := k.Create(ctx, id, file); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !there("canary-one!") || !there("canary-two!") || !there("canary-stays!") {
-		t.Fatal("the canaries cannot be seen: this test proves nothing")
-	}
-	if err := k.Swap(ctx, a, one, fill("canary-three!")); err != nil {
-		t.Fatal(err)
-	}
-	if there("canary-one!") {
-		t.Error("the replaced file is still there")
-	}
-	if err := k.Erase(ctx, a, b); err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range []string{"canary-one!", "canary-two!", "canary-three!"} {
-		if there(s) {
-			t.Errorf("%s is still there", s)
+	gone := func(what string, parts []string) {
+		t.Helper()
+		for _, p := range parts {
+			if there(p) {
+				t.Errorf("%s: part of it is still there", what)
+			}
 		}
 	}
-	if _, err := k.Get(ctx, c); err != nil || !there("canary-stays!") {
-		t.Errorf("another record's key file: %v", err)
+	// So many that pages are split and filled again, and some rows that need more.
+	var records []string
+	for i := range 200 {
+		id := storetest.NewID()
+		ok(t, k.Create(ctx, id, fileOf(id, 500+i%2*3000)))
+		records = append(records, id)
 	}
-	if err := errors.Join(k.Erase(ctx, a, b), k.Erase(ctx), k.Truncate(ctx)); err != nil {
+	for _, p := range parts(records[0]) {
+		if !there(p) {
+			t.Fatal("what is kept cannot be seen: this test proves nothing")
+		}
+	}
+	for i, id := range records[:20] {
+		before := parts(id)
+		size := 500 + i%2*3000
+		ok(t, k.Swap(ctx, id, fileOf(id, size), fileOf(id+"!", size)))
+		if i%10 == 0 {
+			gone("a replaced key file", before)
+		}
+	}
+	var erased []string
+	for _, id := range records[:100] {
+		erased = append(erased, parts(id)...)
+	}
+	ok(t, k.Erase(ctx, records[:100]...))
+	gone("an erased key file", erased)
+	for _, id := range records[100:] {
+		file, err := k.Get(ctx, id)
+		if err != nil || !bytes.HasPrefix(file, []byte(id)) {
+			t.Errorf("another record's key file: %v", err)
+		}
+	}
+	if err := errors.Join(k.Erase(ctx, records[:2]...), k.Erase(ctx), k.Truncate(ctx)); err != nil {
 		t.Errorf("nothing to erase: %v", err)
 	}
 }

@@ -64,7 +64,7 @@ func object(r vault.Record, page, version int, entry string) vault.Object {
 	if page == 0 {
 		o.MediaType, o.Sealed = "application/json", fmt.Append(nil, "sealed ", version)
 	} else {
-		o.Role, o.SeenOriginal, o.Blob = vault.RoleVisa, true, r.Case+"/"+NewID()
+		o.Role, o.SeenOriginal, o.Blob = vault.RoleVisa, true, NewID()
 	}
 	return o
 }
