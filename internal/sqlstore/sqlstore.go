@@ -90,7 +90,7 @@ var ErrOldStores = errors.New("the stores of this network are laid out as in a v
 const rosterSchema = 40
 
 // OldestSchema is the first one that is brought up to date.
-const OldestSchema = 64
+const OldestSchema = 60
 
 // Open opens the database at where and brings its schema up to date. It refuses
 // a database whose migrations did not all succeed, and, before anything is changed, one
