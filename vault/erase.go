@@ -23,9 +23,10 @@ const erasureLabel = "safeconduct/erasure/1"
 //
 //  1. The journal says what will be destroyed. From here on the case takes
 //     nothing new.
-//  2. The key files go, and with them every copy of the content anywhere.
-//  3. The ciphertexts go, then the rows, the places in the number index, and the
-//     salts and bodies of the history.
+//  2. What the case says goes, with its places in the number index and its history,
+//     while its key still tells what is its own. Ids of records and of ciphertexts stay.
+//  3. The key files go, and with them every copy of the content anywhere.
+//  4. The ciphertexts go, then what is left of the rows.
 //
 // After an error the erasure is repeated, by this call or by Replay. What other
 // rooms keep about the case (attestations, cards, their status) is theirs to
@@ -55,10 +56,18 @@ func (v *Vault) Erase(ctx context.Context, by audit.Actor, caseID string) (Erase
 	return v.destroy(ctx, j)
 }
 
-// destroy carries an erasure out. Doing it again does no harm.
+// destroy carries an erasure out. Doing it again does no harm. What is damaged keeps no key
+// from being destroyed, and is said afterwards.
 func (v *Vault) destroy(ctx context.Context, j Erasure) (Erased, error) {
+	damaged := v.store.Forget(ctx, j)
+	if damaged != nil && !errors.Is(damaged, ErrIntegrity) {
+		return Erased{}, fmt.Errorf("vault: erase what a case says: %w", damaged)
+	}
 	if err := v.keyring.Erase(ctx, j.Records...); err != nil {
 		return Erased{}, fmt.Errorf("vault: erase key files: %w", err)
+	}
+	if damaged != nil {
+		return Erased{}, fmt.Errorf("vault: erase what a case says: %w", damaged)
 	}
 	// The rows alone say which ciphertexts are the case's, so that they go last.
 	if err := v.deleteBlobs(ctx, j.Records); err != nil {
@@ -184,10 +193,10 @@ func (v *Vault) replayAll(ctx context.Context, journal []Erasure) (int, error) {
 // replay carries one erasure out, unless nothing is left of the case.
 func (v *Vault) replay(ctx context.Context, j Erasure) error {
 	defer v.cases.lock(j.Case)()
-	if err := v.keyring.Erase(ctx, j.Records...); err != nil {
-		return fmt.Errorf("vault: replay erasures: %w", err)
-	}
 	if _, err := v.store.Record(ctx, j.Case); errors.Is(err, ErrNotFound) {
+		if err := v.keyring.Erase(ctx, j.Records...); err != nil {
+			return fmt.Errorf("vault: replay erasures: %w", err)
+		}
 		return nil
 	}
 	_, err := v.destroy(ctx, j)

@@ -322,8 +322,8 @@ func TestScrubErasure(t *testing.T) {
 				h.ok(h.blobs.Delete(h.Context(), o.Blob))
 			}
 		}
-		if s := h.scrub(); len(s.Damaged) != 0 || s.Objects != 3 {
-			h.Errorf("while a case is erased: %+v, want the 3 objects of the other and no harm", s)
+		if s := h.scrub(); len(s.Damaged) != 0 || s.Objects != 6 {
+			h.Errorf("while a case is erased: %+v, want 6 objects and no harm", s)
 		}
 		_, err := h.Erase(h.Context(), h.worker, leaving)
 		h.ok(err)

@@ -270,7 +270,11 @@ type Store interface {
 	// closes the case for new records. ErrConflict if the case has records
 	// that the journal does not list. Repeating it replaces the entry.
 	BeginErasure(ctx context.Context, e Erasure) error
-	// Erase removes every row of a case and what its log entries hold besides
+	// Forget takes out of a case everything that it says, before its key is destroyed,
+	// but for the ids of its records and of ciphertexts. Doing it again does no harm.
+	// ErrIntegrity if that cannot be told.
+	Forget(ctx context.Context, e Erasure) error
+	// Erase removes every row that is left of a case and what its log entries hold besides
 	// their hashes. That nothing is left is no error.
 	Erase(ctx context.Context, caseID string, entries ...audit.Entry) (Erased, error)
 	// Erasures returns the whole journal.

@@ -35,9 +35,9 @@ import (
 //   - the seals of rows that stand in tables of their own go with it: put and take of its
 //     head are as ever.
 //
-// A body is boxed under the key of its case, which is in the keyring (CaseKeys). From the
-// moment in which an erasure is written down it is boxed under our own, without all that
-// was about anybody; when the erasure is done the head is empty and stays, because
+// A body is boxed under the key of its case, which is in the keyring (CaseKeys). Before an
+// erasure destroys that key it is boxed under our own, without all that was about anybody;
+// when the erasure is done the head is empty and stays, because
 // numbers only grow.
 //
 // Numbers of fields are kept for ever. Those up to 39 are the vault's, from 40 on what was
@@ -46,7 +46,7 @@ type body struct {
 	Case  string `cbor:"1,keyasint"`
 	Seals []byte `cbor:"2,keyasint,omitempty"` // of rows that stand in tables of their own
 	Cells uint64 `cbor:"3,keyasint,omitempty"` // how many it ever had: no number is given twice
-	// Erasing counts what goes, from when an erasure is written down until it is done.
+	// Erasing counts what goes, from when that was taken out until the erasure is done.
 	Erasing *vault.Erased `cbor:"4,keyasint,omitempty"`
 
 	Findable bool             `cbor:"5,keyasint,omitempty"` // whether its documents may be found by number
@@ -56,6 +56,8 @@ type body struct {
 	Openings []caseOpening    `cbor:"9,keyasint,omitempty"`
 	Assigned []caseAssignment `cbor:"10,keyasint,omitempty"`
 	Joined   []caseJoined     `cbor:"11,keyasint,omitempty"`
+	// Ending says that its erasure is written down: it takes nothing new.
+	Ending bool `cbor:"12,keyasint,omitempty"`
 
 	// Issued are the attestations and cards, in the order in which they were begun.
 	Issued []issuedForm `cbor:"40,keyasint,omitempty"`
@@ -106,7 +108,7 @@ func (b *body) hints(k *sealer) (all []hint) {
 	for i := range b.Issued {
 		all = append(all, b.Issued[i].hints(k, b.Case)...)
 	}
-	if !b.open() {
+	if !b.is() || b.Erasing != nil {
 		return all
 	}
 	agency := b.record(b.Case).Agency
@@ -144,13 +146,19 @@ func (b *body) refs() (all []ref) {
 }
 
 // strip leaves of a case that is being erased what its erasure needs, also when it is asked
-// for once more: ids of records, and who works on it. There is nothing about its holder.
+// for once more: ids of records, what the ciphertexts of pages are called, and who works
+// on it. There is nothing about its holder.
 func (b *body) strip(done vault.Erased) {
 	bare := make([]caseRecord, len(b.Records))
 	for i, r := range b.Records {
 		bare[i] = caseRecord{ID: r.ID, Agency: r.Agency, Recipient: r.Recipient, Day: r.Day}
+		for _, o := range r.Objects {
+			if o.Blob != "" {
+				bare[i].Objects = append(bare[i].Objects, caseObject{Page: o.Page, Version: o.Version, Blob: o.Blob})
+			}
+		}
 	}
-	*b = body{Case: b.Case, Seals: b.Seals, Cells: b.Cells, Records: bare, Assigned: b.Assigned, Erasing: &done, head: b.head, was: b.was}
+	*b = body{Case: b.Case, Seals: b.Seals, Cells: b.Cells, Records: bare, Assigned: b.Assigned, Ending: true, Erasing: &done, head: b.head, was: b.was}
 	b.change()
 }
 
@@ -370,41 +378,54 @@ func (h *heads) shut(ctx context.Context, id string, err error) error {
 	}
 }
 
-// keyless is the body of a case whose key is gone, as far as it can be told: what leads to
-// it and its cells are removed.
-func (h *heads) keyless(ctx context.Context, tx *sql.Tx, id string) (*body, error) {
+// keyless is the front of a case whose key is gone: it came back from a backup.
+func (h *heads) keyless(ctx context.Context, id string) (f front, err error) {
 	of := h.found[h.stored(ofCase(id))]
 	if of == nil {
-		return nil, &SealError{"heads", id}
+		return f, &SealError{"heads", id}
 	}
-	f, err := h.openFront(of.content, of.subject)
-	if err != nil {
-		return nil, err
+	if f, err = h.openFront(of.content, of.subject); err != nil {
+		return f, err
 	}
 	switch _, err := h.caseKeys.ofCase(ctx, id); {
 	case err == nil:
-		return nil, &SealError{"heads", id} // with its key it does not open
+		return f, &SealError{"heads", id} // with its key it does not open
 	case !errors.Is(err, vault.ErrNotFound):
-		return nil, err
+		return f, err
 	}
-	if err := h.forgetNames(ctx, tx, id); err != nil {
-		return nil, err
+	return f, nil
+}
+
+// forgetKeyless takes out what belonged to a case whose key is gone, as far as it can be
+// told: what leads to it, and its cells. What its pages are called nobody knows any more;
+// they are collected as orphans.
+func (h *heads) forgetKeyless(ctx context.Context, tx *sql.Tx, e vault.Erasure) error {
+	f, err := h.keyless(ctx, e.Case)
+	if err != nil {
+		return err
 	}
-	if err := h.forgetPlaces(ctx, tx, id); err != nil {
-		return nil, err
+	if err := h.forgetNames(ctx, tx, e.Case); err != nil {
+		return err
 	}
-	if err := h.forgetEntries(ctx, tx, id); err != nil {
-		return nil, err
+	if err := h.forgetPlaces(ctx, tx, e.Case); err != nil {
+		return err
+	}
+	if err := h.forgetEntries(ctx, tx, e.Case); err != nil {
+		return err
 	}
 	for n := range f.cells {
-		called := h.cellName(id, n+1)
+		called := h.cellName(e.Case, n+1)
 		if err := h.exec(ctx, tx, deleteCell, called[:]); err != nil {
-			return nil, fmt.Errorf("sqlstore: forget a cell: %w", err)
+			return fmt.Errorf("sqlstore: forget a cell: %w", err)
 		}
 	}
-	of.body = &body{Case: id, Cells: f.cells, Erasing: &vault.Erased{}, head: of}
+	of := h.found[h.stored(ofCase(e.Case))]
+	of.body = &body{Case: e.Case, Cells: f.cells, Ending: true, Erasing: &vault.Erased{}, head: of}
+	for _, id := range e.Records {
+		of.body.Records = append(of.body.Records, caseRecord{ID: id, Agency: e.Agency, Day: toDay(e.Day)})
+	}
 	of.body.change()
-	return of.body, nil
+	return nil
 }
 
 // forgetNames looks for what leads to a case whose body nobody can read, and removes it.
@@ -599,7 +620,7 @@ func (h *heads) saveHints(ctx context.Context, tx *sql.Tx, before, after []hint)
 	for _, one := range after {
 		is[one] = true
 	}
-	for one := range was {
+	for _, one := range before { // in their order, so that trying once more does the same
 		if is[one] {
 			continue
 		}

@@ -69,7 +69,8 @@ func testCaseKey(t *testing.T, on place) {
 	if _, err := db.Vault().Grant(ctx, other.Record, other.Agency); err != nil {
 		t.Errorf("another one: %v", err)
 	}
-	if err := db.Vault().BeginErasure(ctx, vault.Erasure{Case: s.Case, Agency: "a", Records: []string{s.Case}, Day: storetest.Day(0), MAC: []byte("mac")}); err != nil {
+	e := vault.Erasure{Case: s.Case, Agency: "a", Records: []string{s.Case}, Day: storetest.Day(0), MAC: []byte("mac")}
+	if err := errors.Join(db.Vault().BeginErasure(ctx, e), db.Vault().Forget(ctx, e)); err != nil {
 		t.Errorf("begin to erase it: %v", err)
 	}
 	if _, err := db.Vault().Erase(ctx, s.Case, storetest.Entry(t, "")); err != nil {

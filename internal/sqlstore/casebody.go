@@ -106,7 +106,7 @@ type caseJoined struct {
 func (b *body) is() bool { return b.record(b.Case) != nil }
 
 // open tells whether there is such a case, and it is not being erased.
-func (b *body) open() bool { return b.is() && b.Erasing == nil }
+func (b *body) open() bool { return b.is() && !b.Ending }
 
 func (b *body) record(id string) *caseRecord {
 	i := slices.IndexFunc(b.Records, func(r caseRecord) bool { return r.ID == id })

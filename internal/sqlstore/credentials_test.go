@@ -125,6 +125,7 @@ func TestForgetPlacesWithoutKey(t *testing.T) {
 	})
 	e := vault.Erasure{Case: gone, Agency: storetest.NewID(), Records: []string{gone}, Day: storetest.Day(0), MAC: []byte("mac")}
 	ok(t, beside.Vault().BeginErasure(ctx, e))
+	ok(t, beside.Vault().Forget(ctx, e))
 	_, err = beside.Vault().Erase(ctx, gone, storetest.Entry(t, ""))
 	ok(t, err)
 	ok(t, beside.believed(ctx, func(h *heads) error {

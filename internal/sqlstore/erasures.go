@@ -38,13 +38,6 @@ func (h *heads) journal(ctx context.Context, tx *sql.Tx, e vault.Erasure) error 
 	return erasureRows.replace(ctx, tx, h, r, nil, says)
 }
 
-// erasing reports whether a case is being erased, or was.
-func erasing(ctx context.Context, h *heads, caseID string) (bool, error) {
-	var says erasureSays
-	_, found, err := erasureRows.get(ctx, h, h.name("erasure", caseID), &says)
-	return found, err
-}
-
 // Erasures returns the erasure journal. Each entry has a MAC of the vault's own,
 // which the vault looks at.
 func (v *Vault) Erasures(ctx context.Context) (all []vault.Erasure, err error) {

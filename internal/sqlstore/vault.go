@@ -682,35 +682,54 @@ func (v *Vault) History(ctx context.Context, caseID string) ([]audit.Logged, err
 	return v.db.Log().History(ctx, caseID)
 }
 
-// BeginErasure writes the erasure journal, and takes out of the main database all that
-// the case says, before its key is destroyed: nobody could tell afterwards what belonged
-// to it.
+// BeginErasure writes the erasure journal, and closes the case. One that came back from a
+// backup without its key cannot be closed, and takes nothing anyway.
 func (v *Vault) BeginErasure(ctx context.Context, e vault.Erasure) error {
 	return v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		c, err := h.caseOf(ctx, e.Case)
-		if _, ok := errors.AsType[*SealError](err); ok || errors.Is(err, vault.ErrNotFound) {
-			if c, err = h.keyless(ctx, tx, e.Case); err == nil { // it came back from a backup
-				for _, id := range e.Records {
-					c.Records = append(c.Records, caseRecord{ID: id, Agency: e.Agency, Day: toDay(e.Day)})
-				}
+		switch {
+		case shutOrDamaged(err):
+			if _, err := h.keyless(ctx, e.Case); err != nil {
+				return err
 			}
+		case err != nil:
+			return err
+		case slices.ContainsFunc(c.Records, func(r caseRecord) bool { return !slices.Contains(e.Records, r.ID) }):
+			return vault.ErrConflict
+		case c.open():
+			c.Ending = true
+			c.change()
+		}
+		return h.journal(ctx, tx, e)
+	})
+}
+
+// Forget takes out of a case all that it says, while its key is there: nobody could tell
+// afterwards what belonged to it. What its erasure still needs stays, under our own key.
+func (v *Vault) Forget(ctx context.Context, e vault.Erasure) error {
+	err := v.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+		c, err := h.caseOf(ctx, e.Case)
+		if shutOrDamaged(err) {
+			return h.forgetKeyless(ctx, tx, e)
 		}
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(c.Records, func(r caseRecord) bool { return !slices.Contains(e.Records, r.ID) }) {
-			return vault.ErrConflict
-		}
-		if err := h.journal(ctx, tx, e); err != nil {
-			return err
-		}
-		return h.beginErasure(ctx, tx, c)
+		return h.forgetCase(ctx, tx, c)
 	})
+	if isSealError(err) {
+		return fmt.Errorf("%w: %w", vault.ErrIntegrity, err)
+	}
+	return err
 }
 
-// beginErasure puts a case under our own key, without anything about anybody.
-func (h *heads) beginErasure(ctx context.Context, tx *sql.Tx, c *body) error {
-	if !c.open() {
+// shutOrDamaged tells that a body does not open.
+func shutOrDamaged(err error) bool { return isSealError(err) || errors.Is(err, vault.ErrNotFound) }
+
+// forgetCase puts a case under our own key, without anything about anybody, unless that
+// was done.
+func (h *heads) forgetCase(ctx context.Context, tx *sql.Tx, c *body) error {
+	if !c.is() || c.Erasing != nil {
 		return nil
 	}
 	for _, j := range c.Joined {
@@ -733,7 +752,7 @@ func (v *Vault) Erase(ctx context.Context, caseID string, entries ...audit.Entry
 	err = v.db.change(ctx, entries, func(tx *sql.Tx, h *heads) error {
 		c, err := h.caseOf(ctx, caseID)
 		if err == nil {
-			err = h.beginErasure(ctx, tx, c) // unless that was done
+			err = h.forgetCase(ctx, tx, c)
 		}
 		if err != nil {
 			return err

@@ -591,6 +591,12 @@ func vaultErasure(t *testing.T, s vault.Store) {
 	e = Entry(t, c.ID)
 	is(t, "page after the beginning", s.AddObject(ctx, object(d, 2, 1, e.Name()), nil, e), vault.ErrNotFound)
 	is(t, "grant after the beginning", s.Share(ctx, vault.Shared{Record: d.ID, Case: c.ID, Agency: "agency-c"}, vault.Spoken{}, Entry(t, c.ID)), vault.ErrNotFound)
+	same(t, "what was there", len(get[[]vault.Shared](t)(s.Grants(ctx, c.ID))), 1)
+	ok(t, s.Forget(ctx, j))
+	ok(t, s.Forget(ctx, j))
+	same(t, "a grant when its words are gone", len(get[[]vault.Shared](t)(s.Grants(ctx, c.ID))), 0)
+	left := get[[]vault.Object](t)(s.AllObjects(ctx, vault.Object{Record: d.ID}, 1))
+	same(t, "what is left", left, []vault.Object{{Case: c.ID, Record: d.ID, Page: 1, Version: 1, Blob: left[0].Blob, Day: left[0].Day}})
 
 	done := get[vault.Erased](t)(s.Erase(ctx, c.ID, Entry(t, "")))
 	same(t, "counts", done, vault.Erased{Records: 2, Objects: 2, Pages: 1, Grants: 1, Notes: 6})
