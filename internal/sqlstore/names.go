@@ -60,15 +60,22 @@ type hint struct {
 // single is the hint to what is the only one: a record by its id, an act by the key of
 // its request.
 func (k *sealer) single(to lead, of string, parts ...string) hint {
-	set := k.name(of, parts...)
+	set := k.set(of, parts...)
 	return hint{set, set, to, of}
 }
 
 // member is the hint to one of many: the cases of an agency, the documents at a place of
 // the index of numbers. Of each item a set has one.
 func (k *sealer) member(to lead, item string, of string, parts ...string) hint {
-	set := k.name(of, parts...)
+	set := k.set(of, parts...)
 	return hint{set, k.item(set, item), to, of}
+}
+
+// set is the name of a set. No row of another table has it, also where that is called by
+// the same texts: an act that waits for a second person has the id of the request that
+// made it.
+func (k *sealer) set(of string, parts ...string) name {
+	return k.name("set", append([]string{of}, parts...)...)
 }
 
 // item is the name of something in a set. A set is read in the order of these.
@@ -94,14 +101,14 @@ const (
 
 // leads returns what a set leads to, in the order of its items' names.
 func (h *heads) leads(ctx context.Context, of string, parts ...string) ([]lead, error) {
-	set := h.name(of, parts...)
+	set := h.set(of, parts...)
 	return h.leadsOf(ctx, set, selectNamed, set[:])
 }
 
 // leadsBehind returns the next of what a set leads to, behind the item after; the empty
 // item begins.
 func (h *heads) leadsBehind(ctx context.Context, after string, limit int, of string, parts ...string) ([]lead, error) {
-	set := h.name(of, parts...)
+	set := h.set(of, parts...)
 	var from name
 	if after != "" {
 		from = h.item(set, after)
