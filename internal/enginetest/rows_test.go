@@ -70,6 +70,7 @@ var tableClasses = map[string]rowClass{
 	"log_size":         derived, // of a log with another size than its checkpoint nothing goes on
 	"shut_records":     derived, // says which key files are missed on purpose
 	"goose_db_version": derived, // of the migrations
+	"steps":            derived, // of those that take keys: it only says what is done again, or not opened
 
 	"roster_changes": authority, // each proves itself and names the one before; the newest is in a head
 	"agencies":       authority, "agency_keys": authority, "invitations": authority, "enrolments": authority,

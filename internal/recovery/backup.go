@@ -310,6 +310,14 @@ func (p *progress) add(kind string, n int) {
 	}
 }
 
+// part says what part of something is done.
+func (p *progress) part(kind string, part float64) {
+	if now := time.Now(); now.Sub(p.last) >= often || part == 1 {
+		p.last = now
+		_, _ = fmt.Fprintf(p.to, "%s … %.0f %%\n", kind, 100*part)
+	}
+}
+
 func (p *progress) end() { _, _ = fmt.Fprintf(p.to, "%d KiB\n", (p.done+1023)>>10) }
 
 // ExportErasures writes the journal of what was erased to a file, as encrypted as it is in the aside folder.

@@ -848,6 +848,9 @@ func (r *restoring) begin(ctx context.Context, restart sqlstore.LogRestart) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	r.cfg.Upgrading = func(_ int64, part float64) { // the backup may be of a version before
+		r.say.part("bringing the stores up to date", part)
+	}
 	s, err := service.Look(ctx, r.cfg)
 	if err != nil {
 		return err

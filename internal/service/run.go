@@ -69,7 +69,7 @@ func serve(ctx context.Context, cfg Config, at Serving) (err error) {
 	if at.Metrics != "" {
 		cfg.Metrics = NewMetrics()
 	}
-	s, err := Open(ctx, cfg)
+	s, err := openServing(ctx, cfg, at)
 	if err != nil {
 		return err
 	}

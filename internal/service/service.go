@@ -54,11 +54,18 @@ type Config struct {
 	// Restart puts a new process into the place of this one, with nothing of what this
 	// one knows, and does not return. Nil leaves that to whoever gets ErrLocked.
 	Restart func()
+	// Upgrading is told, while the stores are brought up to date, which step does it and
+	// what part of that is done. Nil: Look refuses stores that are not up to date
+	// (sqlstore.ErrUnfinished), and Open tells the log alone.
+	Upgrading func(step int64, part float64)
 	// SecurityContact is where to report a weakness: httpapi.Config.
 	SecurityContact string
 	// rate is how much a second is taken of everybody who was let in; zero is the usual.
 	// Only a test that counts asks for more.
 	rate rate.Limit
+	// finish brings stores up to date; nil is sqlstore.DB.Finish. Only a test that has
+	// something to bring up to date names another.
+	finish func(ctx context.Context, tell func(step int64, part float64)) error
 }
 
 // DemoWork is the scrypt work of a demo's key file, low because its keys protect
@@ -152,6 +159,10 @@ func Open(ctx context.Context, cfg Config) (_ *Service, err error) {
 	// Before anything is begun here, so that no other process ends it.
 	if err := s.DB.Heartbeat(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
+	}
+	// A newer program that did not see us may have begun to bring them up to date.
+	if err := s.DB.Finished(ctx); err != nil {
+		return nil, errors.Join(err, s.DB.Leave(ctx), s.Close())
 	}
 	s.closeWith(func() error {
 		s.keepRowsAtLast(ctx)
@@ -285,6 +296,9 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 		return err
 	}
 	if err := s.checkObjects(ctx, r.ID); err != nil {
+		return err
+	}
+	if err := s.upgrade(ctx, bind); err != nil {
 		return err
 	}
 	if s.People, s.Passkeys, err = openPeopleIn(keepsPeople{s.DB.People(), s.keepNow}, r, s.cfg.Now); err != nil {

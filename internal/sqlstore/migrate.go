@@ -16,16 +16,16 @@ import (
 // migrate applies what is missing. Each migration is one transaction, so that
 // a crash leaves either the old or the new version, never half of one.
 func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, s schema) error {
-	steps, err := s.steps(dialect)
+	files, err := s.migrations(dialect)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMigration, err)
 	}
-	p, err := goose.NewProvider(dialect, db, nil, goose.WithGoMigrations(steps...),
+	p, err := goose.NewProvider(dialect, db, nil, goose.WithGoMigrations(files...),
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMigration, err)
 	}
-	if err := s.refuseOld(ctx, db, p); err != nil {
+	if err := s.refuse(ctx, db, p); err != nil {
 		return err
 	}
 	if _, err = p.Up(ctx); err == nil {
@@ -41,10 +41,10 @@ func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, s schema) e
 	return fmt.Errorf("%w: %w", ErrMigration, classify(err))
 }
 
-// steps are the migrations for one engine. Both engines take a file as it is, all of its
+// migrations are those for one engine. Both engines take a file as it is, all of its
 // statements at once: goose, which would cut it into statements, takes 4 MiB of memory for
 // every line of it.
-func (s schema) steps(dialect goose.Dialect) (steps []*goose.Migration, err error) {
+func (s schema) migrations(dialect goose.Dialect) (all []*goose.Migration, err error) {
 	sub, err := fs.Sub(s.files, s.dir)
 	if err != nil {
 		return nil, err
@@ -62,20 +62,21 @@ func (s schema) steps(dialect goose.Dialect) (steps []*goose.Migration, err erro
 		if !ok || strings.Contains(up, "+goose") {
 			return nil, fmt.Errorf("%s: not one part up, and one part down or none", name)
 		}
-		steps = append(steps, goose.NewGoMigration(number, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		all = append(all, goose.NewGoMigration(number, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, up)
 			return err
 		}}, nil))
 	}
-	return steps, err
+	return all, err
 }
 
 // networkSchema is the migration from which on there is a network in a database.
 const networkSchema = 4
 
-// refuseOld refuses a database with a network in it that is older than we go back. One
-// without is being made: by another process, or by one that crashed.
-func (s schema) refuseOld(ctx context.Context, db *sql.DB, p *goose.Provider) error {
+// refuse refuses a database with a network in it that is older than we go back, and one
+// that is on the way to a newer version. One without a network is being made: by another
+// process, or by one that crashed.
+func (s schema) refuse(ctx context.Context, db *sql.DB, p *goose.Provider) error {
 	has, err := p.GetDBVersion(ctx)
 	for range 3 { // another process makes goose's own table at the same moment
 		if err == nil {
@@ -86,8 +87,11 @@ func (s schema) refuseOld(ctx context.Context, db *sql.DB, p *goose.Provider) er
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMigration, classify(err))
 	}
-	if has < networkSchema || has >= s.oldest {
+	switch {
+	case s.oldest == 0 || has < networkSchema:
 		return nil
+	case has >= s.oldest:
+		return s.knows(ctx, db)
 	}
 	var networks int
 	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM network").Scan(&networks); err != nil {

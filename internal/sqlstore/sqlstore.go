@@ -61,7 +61,8 @@ var mainMigrations embed.FS
 // goroutines.
 type DB struct {
 	*base
-	me *instance
+	schema schema
+	me     *instance
 
 	// seals has the key by which rows are believed; nil before it was given.
 	seals    *sealer
@@ -95,7 +96,8 @@ const OldestSchema = 60
 // Open opens the database at where and brings its schema up to date. It refuses
 // a database whose migrations did not all succeed, and, before anything is changed, one
 // from before people signed in (ErrNoRoster) or before its stores told nothing
-// (ErrOldStores). Close it when done.
+// (ErrOldStores), or one that is on the way to a newer version (ErrNewerStores). What takes
+// keys is brought up to date by Finish. Close it when done.
 //
 // A where that begins with postgres:// or postgresql:// is the connection
 // string of a PostgreSQL database, in which the tables stand in the schema
@@ -104,11 +106,16 @@ const OldestSchema = 60
 // to with sslmode=verify-full only. Anything else is the path of a SQLite file,
 // which is created with mode 0600 when there is none.
 func Open(ctx context.Context, where string) (*DB, error) {
-	b, err := open(ctx, where, schema{name: "safeconduct", files: mainMigrations, dir: "migrations", oldest: OldestSchema})
+	return openMain(ctx, where, steps)
+}
+
+func openMain(ctx context.Context, where string, steps []step) (*DB, error) {
+	s := schema{name: "safeconduct", files: mainMigrations, dir: "migrations", oldest: OldestSchema, steps: steps}
+	b, err := open(ctx, where, s)
 	if err != nil {
 		return nil, err
 	}
-	return &DB{base: b, me: newInstance()}, nil
+	return &DB{base: b, schema: s, me: newInstance()}, nil
 }
 
 // schema is what one of the two databases is made of.
@@ -118,6 +125,7 @@ type schema struct {
 	dir   string // the folder that they lie in
 	// oldest is the number of the first version that is brought up to date.
 	oldest int64
+	steps  []step // behind the migrations
 	keys   string // the table whose rows must leave no trace when they go, if any
 	page   int    // bytes of a page of a SQLite file that is made; 0: as SQLite likes
 	// kept says that a database which is not there must not be made: it would be

@@ -197,3 +197,12 @@ CREATE TABLE paper_tries (
 ) WITHOUT ROWID;
 CREATE INDEX paper_tries_used_up ON paper_tries (used_up);
 CREATE INDEX paper_tries_day ON paper_tries (day);
+
+-- How far migrations have come that take keys, and so more than SQL: place is where the
+-- next batch begins. A program that does not know one of them leaves the database alone
+-- (docs/decisions/0071-stores-last.md).
+CREATE TABLE steps (
+    number BIGINT  NOT NULL PRIMARY KEY,
+    place  BLOB,
+    done   BOOLEAN NOT NULL
+);
