@@ -84,7 +84,7 @@ wasm: ## the verifier for the browser (build/verifier.wasm)
 	@echo "build/verifier.wasm: $$(gzip -9 -c build/verifier.wasm | wc -c) bytes gzipped"
 
 # Tests that start a network on real servers and break it are a stage of their own.
-ENGINES := ^(TestMatrix|TestChaos|TestCrash|TestRestoreDrill|TestCanaryEngines|TestFirstHourElsewhere)$$
+ENGINES := ^(TestMatrix|TestChaos|TestCrash|TestFailingCalls|TestRestoreDrill|TestCanaryEngines|TestFirstHourElsewhere)$$
 
 # In these a test reads with one reader after the other, or watches processes that it
 # started: a race detector in it has nothing to look at.
@@ -118,7 +118,7 @@ unit: web ## all other tests, with the race detector
 		$(LONGEST) $$($(GO) list ./... | grep -vxF -e "$$($(GO) list $(LONGEST) $(PLAIN) ./internal/threeways ./web/browsertest/...)")
 
 .PHONY: engines
-engines: web ## real engines, kill -9, a restore, everything that breaks: short forms
+engines: web ## real engines, kill -9, failing system calls, a restore, everything that breaks: short forms
 	@scripts/install.sh test
 	$(call tests,engines,standard-verbose) -count=1 -parallel 4 -timeout 30m -run '$(ENGINES)' ./internal/enginetest
 
@@ -173,9 +173,9 @@ demo-once: web ## the journey once, in a temporary folder; fails unless every st
 	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && $(GO) run ./cmd/safeconduct demo --dir "$$d/demo" --once
 
 .PHONY: crash
-crash: ## kill -9 during issuing, long form (CYCLES=200)
+crash: ## kill -9 while people work, on both stacks, and failing system calls, long form (CYCLES=200 on each)
 	@scripts/install.sh test
-	SAFECONDUCT_CRASH_CYCLES=$(CYCLES) $(GO) test -count=1 -timeout 60m -run '^TestCrash' -v ./internal/enginetest
+	SAFECONDUCT_CRASH_CYCLES=$(CYCLES) $(GO) test -count=1 -timeout 360m -run '^Test(Crash|FailingCalls)$$' -v ./internal/enginetest
 
 .PHONY: chaos
 chaos: ## two replicas while everything around them breaks, long form (MINUTES=10)

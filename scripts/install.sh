@@ -30,6 +30,8 @@ if [ "$want" = test ]; then
   # A PostgreSQL server, of which the tests start their own; Debian keeps its
   # programs off the path.
   command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+  # What lets system calls of the service fail.
+  [ "$(uname -s)" != Linux ] || command -v strace >/dev/null || missing+=(strace)
   # A browser for the pages, and letters for their languages.
   command -v chromium >/dev/null || missing+=(chromium)
   [ -e /usr/share/fonts/truetype/noto/NotoSansKhmer-Regular.ttf ] || missing+=(fonts-noto-core)

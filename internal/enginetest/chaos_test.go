@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -762,51 +763,79 @@ func (c *chaos) nothingSignedUnrecorded(records map[credentials.ID]credentials.I
 	for _, d := range records {
 		recorded[d.Digest] = true
 	}
-	f, err := os.Open(c.vaultLog)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 16<<20)
-	for lines.Scan() {
-		var line struct {
-			Type    string
-			Request struct {
-				Path string
-				Data struct {
-					Input string
-					Batch []struct{ Input string } `json:"batch_input"`
-				}
-			}
-			Response struct{ Data map[string]any }
+	for _, digest := range newVaultSignatures(c.t, c.vaultLog, c.keys)() {
+		signed++
+		if !recorded[digest] {
+			c.t.Error("the Vault has signed something that is not recorded")
 		}
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			c.t.Fatal("the Vault's log is not as it should be:", err)
-		}
-		if line.Type != "response" || !strings.HasPrefix(line.Request.Path, c.keys.Mount+"/sign/"+c.keys.Prefix+"-sign-") || line.Response.Data == nil {
-			continue
-		}
-		inputs := []string{line.Request.Data.Input}
-		for _, one := range line.Request.Data.Batch {
-			inputs = append(inputs, one.Input)
-		}
-		for _, input := range inputs {
-			digest, err := base64.StdEncoding.DecodeString(input)
-			if input == "" {
-				continue
-			}
-			signed++
-			if err != nil || len(digest) != 32 || !recorded[[32]byte(digest)] {
-				c.t.Error("the Vault has signed something that is not recorded")
-			}
-		}
-	}
-	if err := lines.Err(); err != nil {
-		c.t.Fatal(err)
 	}
 	if signed < len(c.issued) {
 		c.t.Errorf("the Vault's log tells of %d signatures for %d attestations: the test does not watch", signed, len(c.issued))
+	}
+	return signed
+}
+
+// newVaultSignatures reads, in the log that a Vault itself writes, what it has signed with
+// the key of an agency: everything at first, and later what came since.
+func newVaultSignatures(t *testing.T, path string, keys hcvault.Config) func() [][32]byte {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	lines := bufio.NewReaderSize(f, 1<<20)
+	var half []byte // a line that is being written
+	return func() (signed [][32]byte) {
+		for {
+			part, err := lines.ReadBytes('\n')
+			half = append(half, part...)
+			if errors.Is(err, io.EOF) {
+				return signed
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			signed = append(signed, signedBy(t, half, keys)...)
+			half = half[:0]
+		}
+	}
+}
+
+// signedBy is what a line of a Vault's log says that was signed with the key of an agency.
+func signedBy(t *testing.T, line []byte, keys hcvault.Config) (signed [][32]byte) {
+	t.Helper()
+	var said struct {
+		Type    string
+		Request struct {
+			Path string
+			Data struct {
+				Input string
+				Batch []struct{ Input string } `json:"batch_input"`
+			}
+		}
+		Response struct{ Data map[string]any }
+	}
+	if err := json.Unmarshal(line, &said); err != nil {
+		t.Fatal("the Vault's log is not as it should be:", err)
+	}
+	if said.Type != "response" || !strings.HasPrefix(said.Request.Path, keys.Mount+"/sign/"+keys.Prefix+"-sign-") || said.Response.Data == nil {
+		return nil
+	}
+	inputs := []string{said.Request.Data.Input}
+	for _, one := range said.Request.Data.Batch {
+		inputs = append(inputs, one.Input)
+	}
+	for _, input := range inputs {
+		if input == "" {
+			continue
+		}
+		digest, err := base64.StdEncoding.DecodeString(input)
+		if err != nil || len(digest) != 32 {
+			t.Error("the Vault has signed something that is no digest")
+			continue
+		}
+		signed = append(signed, [32]byte(digest))
 	}
 	return signed
 }
