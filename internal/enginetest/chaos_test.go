@@ -357,7 +357,8 @@ func (c *chaos) pauseReplica() {
 	c.recovered("SIGCONT: it issues again", woken)
 	for _, d := range given {
 		now, err := c.db.Credentials().Get(c.t.Context(), d.ID)
-		if err != nil || now.State != credentials.Abandoned || now.Sealed != nil {
+		_, signed := c.db.Credentials().Token(c.t.Context(), now)
+		if err != nil || now.State != credentials.Abandoned || !errors.Is(signed, credentials.ErrNotFound) {
 			c.t.Errorf("a draft that was given up while its replica slept is %q: %v", now.State, err)
 		}
 	}
@@ -479,31 +480,8 @@ func (c *chaos) eachIssuesAgain() {
 // openDatabase opens the database as another process of the network does.
 func (c *chaos) openDatabase() *sqlstore.DB {
 	c.t.Helper()
-	ctx := c.t.Context()
-	db, err := sqlstore.Open(ctx, c.engines.Database)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	keys, err := hcvault.Open(ctx, c.keys)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer func() { _ = keys.Close(ctx) }()
-	r, err := db.Network().Network(ctx)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	key, err := service.SealKey(ctx, keys, r.ID)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	db.Seal(key)
-	ring, err := sqlstore.OpenKeyring(ctx, c.engines.Keyring)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	db, ring, _ := openEngines(c.t, c.engines.Database, c.engines.Keyring, c.keys)
 	c.t.Cleanup(func() { _ = ring.Close() })
-	db.CaseKeys(ring.CaseKey)
 	return db
 }
 
@@ -706,8 +684,8 @@ func (c *chaos) everythingIsThere(records map[credentials.ID]credentials.Issued)
 		if c.withdrawn[id] {
 			want, status = credentials.Withdrawn, statuslist.Invalid
 		}
-		if !ok || d.State != want || d.Sealed == nil {
-			c.t.Errorf("an acknowledged attestation (%s) is %q, want %q", key, d.State, want)
+		if _, err := c.db.Credentials().Token(c.t.Context(), d); !ok || d.State != want || err != nil {
+			c.t.Errorf("an acknowledged attestation (%s) is %q, want %q; its token: %v", key, d.State, want, err)
 		}
 		if got := published[[2]uint32{uint32(d.List), d.Index}]; got != status {
 			c.t.Errorf("an attestation that is %s shows %d", d.State, got)

@@ -421,6 +421,9 @@ func (m *mortal) keptCase(c *theCase, db *sqlstore.DB, ring *sqlstore.Keyring) {
 		if got := string(there[id].State); got != want && (want != unknown || got != active && got != withdrawn) {
 			m.t.Fatalf("an acknowledged attestation is %q, want %q", got, want)
 		}
+		if _, err := db.Credentials().Token(ctx, there[id]); err != nil {
+			m.t.Fatalf("the token of an acknowledged attestation: %v", err)
+		}
 	}
 	for _, id := range c.cards {
 		if d := there[id]; d.State != credentials.Active || d.Card == nil {
