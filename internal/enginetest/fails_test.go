@@ -36,7 +36,7 @@ func TestFailingCalls(t *testing.T) {
 	began := time.Now()
 	if os.Getenv("SAFECONDUCT_CRASH_CYCLES") == "" {
 		for i, s := range failingStores {
-			f.fail(s, strings.Join(s.calls, ","), failures[i%len(failures)], 1+rand.IntN(3))
+			f.fail(s, strings.Join(s.calls, ","), failures[i%len(failures)], 1)
 			f.fail(s, strings.Join(s.calls, ","), failures[(i+1)%len(failures)], 1+rand.IntN(6))
 		}
 	} else {
