@@ -79,7 +79,7 @@ func (is *Issuer) withdrawOne(ctx context.Context, by audit.Actor, id ID) (kinds
 	if err != nil {
 		return nil, err
 	}
-	err = is.settled(func() error {
+	err = is.settledOf(ctx, id, func() error {
 		kinds = nil
 		d, err := is.cfg.Store.Get(ctx, id)
 		if err != nil || !slices.Contains(from, d.State) {

@@ -349,7 +349,7 @@ func (is *Issuer) completeCard(ctx context.Context, by audit.Actor, d Issued, pr
 	if err != nil {
 		return Card{}, errors.Join(err, is.abandon(ctx, d))
 	}
-	err = is.settled(func() error { return is.storeCard(ctx, d, bySupervisor, entry) })
+	err = is.settled(d.Case, func() error { return is.storeCard(ctx, d, bySupervisor, entry) })
 	if err != nil {
 		return Card{}, errors.Join(fmt.Errorf("complete: %w", err), is.abandon(ctx, d))
 	}

@@ -64,7 +64,7 @@ func (is *Issuer) TakeContestBack(ctx context.Context, by audit.Actor, id ID) (I
 
 // contest writes why an answer is contested, "" for not any more, if it may be.
 func (is *Issuer) contest(ctx context.Context, by audit.Actor, id ID, why Objection, may func(Issued) error) (d Issued, err error) {
-	err = is.settled(func() error {
+	err = is.settledOf(ctx, id, func() error {
 		if d, err = is.keptBy(ctx, by, id); err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"slices"
 	"sync"
@@ -63,11 +64,12 @@ type IssuerConfig struct {
 // Issuer issues attestations and cards.
 type Issuer struct {
 	cfg IssuerConfig
-	// settling is held while it is worked out what an act means for the other
-	// records of its case, until that is stored: a reply and a card that are
-	// made at the same moment would otherwise miss each other. Another process
-	// does not wait for it: its store finds that the case has changed.
-	settling sync.Mutex
+	// settling are held, one for some cases each, while it is worked out what an act
+	// means for the other records of its case, until that is stored: a reply and a card
+	// that are made at the same moment would otherwise miss each other, and one of them
+	// be worked out anew. Acts on other cases go on beside it, and share a commit.
+	// Another process does not wait either: its store finds that the case has changed.
+	settling [256]sync.Mutex
 
 	masks masks
 
@@ -317,7 +319,7 @@ func (is *Issuer) complete(ctx context.Context, by audit.Actor, d Issued, o Orde
 	if err != nil {
 		return Attestation{}, errors.Join(err, is.abandon(ctx, d))
 	}
-	err = is.settled(func() error {
+	err = is.settled(d.Case, func() error {
 		done := Completion{ID: d.ID, Sealed: sealed, Receipt: d.Receipt}
 		if err := is.follows(ctx, d, o.Claims, &done); err != nil {
 			return err
@@ -336,17 +338,29 @@ func (is *Issuer) complete(ctx context.Context, by audit.Actor, d Issued, o Orde
 const maxSettling = 16
 
 // settled works out what an act means for the other records of its case and
-// stores it, one act at a time in this process, and again when another process
-// was faster.
-func (is *Issuer) settled(act func() error) (err error) {
-	is.settling.Lock()
-	defer is.settling.Unlock()
+// stores it, one act at a time for a case in this process, and again when another
+// process was faster.
+func (is *Issuer) settled(caseID string, act func() error) (err error) {
+	of := fnv.New32a()
+	_, _ = of.Write([]byte(caseID))
+	one := &is.settling[of.Sum32()%uint32(len(is.settling))]
+	one.Lock()
+	defer one.Unlock()
 	for range maxSettling {
 		if err = act(); !errors.Is(err, ErrChanged) {
 			return err
 		}
 	}
 	return err
+}
+
+// settledOf is settled for an act on a record whose case has to be looked for.
+func (is *Issuer) settledOf(ctx context.Context, id ID, act func() error) error {
+	d, err := is.cfg.Store.Get(ctx, id)
+	if err != nil {
+		d.Case = nowhere // it is for the act to say what is wrong
+	}
+	return is.settled(d.Case, act)
 }
 
 // follows works out what a new attestation means for its case: the one that it

@@ -76,7 +76,7 @@ func (is *Issuer) setStatus(ctx context.Context, by audit.Actor, id ID, action A
 	case !reason.Valid():
 		return Issued{}, errReason()
 	}
-	err = is.settled(func() error {
+	err = is.settledOf(ctx, id, func() error {
 		if d, err = is.signedBy(ctx, by, id); err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (is *Issuer) returns(ctx context.Context, d Issued, requestKey string, a *A
 
 // resume ends a pause, at the places that people agreed to and no others.
 func (is *Issuer) resume(ctx context.Context, by audit.Actor, o returnOrder, r Return, a Approval) (d Issued, err error) {
-	err = is.settled(func() error {
+	err = is.settledOf(ctx, o.Of, func() error {
 		if d, err = is.signedBy(ctx, by, o.Of); err != nil {
 			return err
 		}
@@ -286,7 +286,7 @@ func (is *Issuer) WithdrawCase(ctx context.Context, by audit.Actor, caseID strin
 		return 0, err
 	}
 	var n int
-	err := is.settled(func() error {
+	err := is.settled(caseID, func() error {
 		done, err := is.withdrawAll(ctx, by, caseID)
 		n = done
 		return err
@@ -337,7 +337,7 @@ func (is *Issuer) Reconsider(ctx context.Context, by audit.Actor, agency string)
 		if done[r.Case] {
 			continue
 		}
-		if err := is.settled(func() error { return is.reconsider(ctx, by, agency, r.Case) }); err != nil {
+		if err := is.settled(r.Case, func() error { return is.reconsider(ctx, by, agency, r.Case) }); err != nil {
 			return len(done), fmt.Errorf("reconsider what is confirmed: %w", err)
 		}
 		done[r.Case] = true
@@ -355,7 +355,7 @@ func (is *Issuer) Lapse(ctx context.Context, by audit.Actor) error {
 	}
 	var errs []error
 	for _, r := range replies {
-		errs = append(errs, is.settled(func() error { return is.reconsider(ctx, by, r.Agency, r.Case) }))
+		errs = append(errs, is.settled(r.Case, func() error { return is.reconsider(ctx, by, r.Agency, r.Case) }))
 	}
 	return errors.Join(errs...)
 }
