@@ -73,7 +73,8 @@ var rooms = map[string]room{
 	"vault/mrz":               {ours: []string{"credentials/private"}, foreign: []string{"golang.org/x/text"}},
 	"audit": {
 		ours: []string{"credentials/private"}, // a note may say something about a person
-		foreign: []string{"golang.org/x/mod/sumdb"},
+		// How often a file has its turn is limited, where very many append.
+		foreign: []string{"golang.org/x/mod/sumdb", "golang.org/x/time/rate"},
 		std:     []string{"os"}, // the published log is a folder, for strangers as for us
 	},
 

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/time/rate"
 )
 
 // batch is how many leaves are read in one call to the Store.
@@ -81,7 +82,7 @@ func New(cfg Config) (*Log, error) {
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("audit: make the log: %w", errors.Join(errs...))
 	}
-	return &Log{cfg: cfg, scrub: scrub{window: Window}}, nil
+	return &Log{cfg: cfg, scrub: scrub{window: Window, turns: rate.NewLimiter(turnsASecond, turnsAtOnce)}}, nil
 }
 
 // Publish closes a window: it has the next Window leaves given their places, writes the

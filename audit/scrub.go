@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/time/rate"
 )
 
 // How many full tiles are looked at each time, so that whoever appends waits for
@@ -23,6 +24,12 @@ const (
 	scrubOnAppend = 1
 	scrubOnCheck  = 8 // eight times over
 	scrubParts    = 8
+
+	// Where hundreds append in a second, tile after tile would cost as much as all else,
+	// and say nothing that those of a moment ago have not: so many a second have their
+	// turn, once so many have had it one behind the other.
+	turnsASecond = 50
+	turnsAtOnce  = 64
 )
 
 // scrub remembers what was looked at. It holds no verdict: a tile that was found
@@ -34,6 +41,8 @@ type scrub struct {
 	head  Checkpoint // the newest one that was read, its signature checked
 	ahead []byte     // the signed form of the head whose tiles ahead were looked at
 	next  int64      // the full tile of level 0 whose turn it is
+	wrong bool       // it was not as it should be the last time
+	turns *rate.Limiter
 
 	asked bool       // whether Kept was read
 	read  []byte     // what it gave the last time
@@ -49,8 +58,8 @@ type scrub struct {
 // Each time, the newest checkpoint is read, the Store must have its leaves, the
 // tiles of the right edge must give its root, and the Store's newest leaves those
 // tiles. One of the full tiles follows, in turn, held against the
-// tiles above it and against the Store; with a head that is new to this process, the newest
-// one, too. What was kept outside (Config.Kept) is
+// tiles above it and against the Store, fifty a second of them where more append; with a
+// head that is new to this process, the newest one, too. What was kept outside (Config.Kept) is
 // read by the first call, by Check and by Publish, and held against the head by
 // all of them.
 //
@@ -265,7 +274,12 @@ func (s *scrub) look(ctx context.Context, dir fs.FS, leaves Leaves, head Checkpo
 		}
 	}
 	s.ahead = append(make([]byte, 0, len(head.Signed)), head.Signed...)
-	return s.inTurn(ctx, dir, e, leaves, tiles)
+	if tiles == scrubOnAppend && !s.wrong && !s.turns.Allow() {
+		return nil
+	}
+	err = s.inTurn(ctx, dir, e, leaves, tiles)
+	s.wrong = err != nil
+	return err
 }
 
 // inTurn looks at the full tiles whose turn it is. One that is wrong keeps its
@@ -315,7 +329,7 @@ func (s *scrub) suspect(err error) {
 	if t, ok := parseTilePath(damage.Path); ok {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.next = t.N << (tileHeight * t.L)
+		s.next, s.wrong = t.N<<(tileHeight*t.L), true
 	}
 }
 

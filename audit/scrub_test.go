@@ -12,6 +12,7 @@ import (
 	"testing/fstest"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/time/rate"
 )
 
 // TestMayAppendRefuses is hostile case 95: as long as the log is spoilt nothing is appended, by
@@ -142,6 +143,7 @@ func TestScrubInTurn(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.spoil(s, d)
+			l.scrub.turns.SetLimit(rate.Inf) // nobody waits here
 			looks := 0
 			for ; looks <= rounds; looks++ {
 				if err := l.MayAppend(t.Context(), s); err != nil {
@@ -264,5 +266,28 @@ func TestKept(t *testing.T) {
 				t.Error("something was published")
 			}
 		})
+	}
+}
+
+// TestScrubHasLimits: where very many append, not each of them has a tile looked at; but
+// what was found stops everybody.
+func TestScrubHasLimits(t *testing.T) {
+	s, d, k, _ := publishedAt(t, 3*tileWidth)
+	l := newLog(t, s, d, k)
+	l.scrub.turns = rate.NewLimiter(0, 2)
+	for range 4 {
+		if err := l.MayAppend(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l.scrub.next != 2 {
+		t.Errorf("%d tiles had their turn, want 2", l.scrub.next)
+	}
+	l.scrub.turns = rate.NewLimiter(0, 1)
+	s.hash[s.order[2*tileWidth]] = content(-1)
+	for range 3 {
+		if err := l.MayAppend(t.Context(), s); !errors.Is(err, ErrStopped) {
+			t.Errorf("got %v, want ErrStopped", err)
+		}
 	}
 }
