@@ -58,7 +58,7 @@ func TestHeader(t *testing.T) {
 }
 
 func TestBoxSizes(t *testing.T) {
-	for n, want := range map[int]int{0: 1024, 4: 1024, 1024: 1024, 1025: 2048, 2048: 2048, 2049: 4096, 1<<20 + 4: 1 << 21} {
+	for n, want := range map[int]int{0: 1024, 4: 1024, 1024: 1024, 1025: 2048, 2048: 2048, 2049: 3072, 6000: 6144, 1<<20 + 4: 1<<20 + 1024} {
 		if got := boxSize(n); got != want {
 			t.Errorf("%d bytes are padded to %d, want %d", n, got, want)
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"math/bits"
 	"sync"
 
 	"filippo.io/age"
@@ -18,9 +17,10 @@ import (
 // MaxSealed bounds what Seal takes, in bytes.
 const MaxSealed = 1 << 20
 
-// smallestBox is the least length of what is encrypted, in bytes. Longer
-// things are padded to a power of two, so that the size of a row tells little
-// about what it says.
+// smallestBox is the least length of what is encrypted, in bytes. Longer things are
+// padded to a multiple of it. The store puts what is sealed into boxes of few sizes, which
+// is what keeps the size of a row from telling what it says; to double it here as well had
+// a token of 6 kB lie in 16.
 const smallestBox = 1 << 10
 
 // Seal encrypts to a case's record. It needs no key: only the public half,
@@ -105,12 +105,9 @@ func sealBox(recipient string, plain []byte) ([]byte, error) {
 	return encrypt(recipient, box[:cap(box)])
 }
 
-// boxSize is the least power of two, from smallestBox, that holds n bytes.
+// boxSize is the least multiple of smallestBox that holds n bytes.
 func boxSize(n int) int {
-	if n <= smallestBox {
-		return smallestBox
-	}
-	return 1 << bits.Len(uint(n-1))
+	return max(1, (n+smallestBox-1)/smallestBox) * smallestBox
 }
 
 // openBox reverses sealBox.

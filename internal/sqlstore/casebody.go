@@ -2,8 +2,10 @@ package sqlstore
 
 import (
 	"cmp"
+	"encoding/base32"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/safeconduct/safeconduct/vault"
@@ -16,11 +18,41 @@ import (
 type caseRecord struct {
 	ID        string       `cbor:"1,keyasint"`
 	Agency    string       `cbor:"2,keyasint"`
-	Recipient string       `cbor:"3,keyasint"`
+	Recipient publicKey    `cbor:"3,keyasint"`
 	Day       int64        `cbor:"4,keyasint"`
 	Places    [][]byte     `cbor:"5,keyasint,omitempty"` // in the index of numbers
 	Same      [][]byte     `cbor:"6,keyasint,omitempty"` // by what it is known again
 	Objects   []caseObject `cbor:"7,keyasint,omitempty"`
+}
+
+// publicKey is an age recipient (age1pq1…), of which CBOR has the bytes: its text is as
+// long as all else that is said of a case. What is no such text is kept as it is.
+type publicKey string
+
+// publicKeyText is what each begins with, and publicKeyBytes the letters behind it, each
+// of which is five bits (BIP 173). They are kept with the checksum at their end, so that
+// the same text comes back.
+const publicKeyText = "age1pq1"
+
+var publicKeyBytes = base32.NewEncoding("qpzry9x8gf2tvdw0s3jn54khce6mua7l").WithPadding(base32.NoPadding)
+
+// MarshalCBOR writes bytes, or text.
+func (k publicKey) MarshalCBOR() ([]byte, error) {
+	if text, ok := strings.CutPrefix(string(k), publicKeyText); ok {
+		if raw, err := publicKeyBytes.DecodeString(text); err == nil && publicKeyBytes.EncodeToString(raw) == text {
+			return bodyEncoding.Marshal(raw)
+		}
+	}
+	return bodyEncoding.Marshal(string(k))
+}
+
+// UnmarshalCBOR reads what MarshalCBOR wrote.
+func (k *publicKey) UnmarshalCBOR(data []byte) error {
+	raw, text, err := bytesOrText(data)
+	if *k = publicKey(text); raw != nil {
+		*k = publicKey(publicKeyText + publicKeyBytes.EncodeToString(raw))
+	}
+	return err
 }
 
 // caseObject is one version of a document's fields or of a page. Logged is the hash of the
@@ -119,7 +151,7 @@ func (b *body) record(id string) *caseRecord {
 // asRecord is a record as the vault knows it.
 func (b *body) asRecord(r caseRecord) vault.Record {
 	return vault.Record{
-		ID: r.ID, Case: b.Case, Agency: r.Agency, Recipient: r.Recipient, CaseRecipient: b.record(b.Case).Recipient,
+		ID: r.ID, Case: b.Case, Agency: r.Agency, Recipient: string(r.Recipient), CaseRecipient: string(b.record(b.Case).Recipient),
 		Findable: b.Findable, Day: fromDay(r.Day),
 	}
 }

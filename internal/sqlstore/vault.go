@@ -112,7 +112,7 @@ func (v *Vault) CreateRecord(ctx context.Context, r vault.Record, objects []vaul
 			return vault.ErrNotFound
 		}
 		c.change()
-		c.Records = append(c.Records, caseRecord{ID: r.ID, Agency: r.Agency, Recipient: r.Recipient, Day: toDay(r.Day), Places: places})
+		c.Records = append(c.Records, caseRecord{ID: r.ID, Agency: r.Agency, Recipient: publicKey(r.Recipient), Day: toDay(r.Day), Places: places})
 		own := &c.Records[len(c.Records)-1]
 		for _, o := range objects {
 			logged, err := h.hashOf(ctx, o.Entry, entries)
