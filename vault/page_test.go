@@ -164,7 +164,7 @@ func TestPages(t *testing.T) {
 	w.has(c.ID, "page.read", 3)
 }
 
-// TestMetadata: nothing but pixels survives.
+// TestMetadata is hostile case 66: nothing but pixels survives.
 func TestMetadata(t *testing.T) {
 	w := newWorld(t)
 	d := w.newDocument(w.newCase().ID)
@@ -328,7 +328,7 @@ func TestUnusualPictures(t *testing.T) {
 	}
 }
 
-// TestHostilePictures is hostile case 39: bombs, polyglots and everything that is no picture.
+// TestHostilePictures is hostile cases 39, 63, 64 and 65: bombs, polyglots and everything that is no picture.
 func TestHostilePictures(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -369,6 +369,10 @@ func TestHostilePictures(t *testing.T) {
 		{"SVG", "image/png", []byte("<svg xmlns='http://www.w3.org/2000/svg'/>"), vault.ErrMediaType},
 		{"HTML", "image/jpeg", []byte("<html><script>"), vault.ErrMediaType},
 		{"PDF", "application/pdf", []byte("%PDF-1.7"), vault.ErrMediaType},
+		{"PDF whose table leads to itself", "image/png", []byte("%PDF-1.7\nxref\n0 1\ntrailer<</Prev 9/Root 1 0 R>>\nstartxref\n9\n%%EOF"), vault.ErrMediaType},
+		{"PDF of two gigabytes", "application/pdf", []byte("%PDF-1.7\n1 0 obj<</Type/ObjStm/Length 2147483648/Filter/FlateDecode>>stream\n"), vault.ErrMediaType},
+		{"PDF that runs something, with a file in it", "image/jpeg", []byte("%PDF-1.7\n1 0 obj<</S/JavaScript/JS(app.alert)>>\n2 0 obj<</Type/EmbeddedFile>>"), vault.ErrMediaType},
+		{"an archive behind a GIF", "image/jpeg", []byte("GIF89a\x01\x00\x01\x00\x00\x00\x00;PK\x03\x04"), vault.ErrMediaType},
 		{"SVG by name", "image/svg+xml", small, vault.ErrMediaType},
 	} {
 		t.Run(one.name, func(t *testing.T) {
@@ -405,7 +409,7 @@ func (w *world) blobsAre(want int) {
 	}
 }
 
-// TestUploadsThatEnd: an upload that breaks off leaves nothing to be seen.
+// TestUploadsThatEnd is hostile case 68: an upload that breaks off leaves nothing to be seen.
 func TestUploadsThatEnd(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()

@@ -339,7 +339,7 @@ func (u *unread) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// TestBodiesThatAreNotRead: what is refused for whom it comes from, for how much of it
+// TestBodiesThatAreNotRead is hostile case 70: what is refused for whom it comes from, for how much of it
 // there is already, or for what its head says, is refused before the body is in memory.
 func TestBodiesThatAreNotRead(t *testing.T) {
 	w := newWorld(t)

@@ -17,7 +17,8 @@ import (
 // A request about a check has no line of its own and moves no number while it is answered:
 // when, where and by whom a card was checked stands nowhere. What was seen of such
 // requests is gathered here, and told together once an hour, without an order, an id or a
-// role (docs/decisions/0066-no-moment-of-a-check.md).
+// role (docs/decisions/0066-no-moment-of-a-check.md). Requests about cases have no line
+// either, and are told with them, all as one; they are counted at once.
 
 // aboutCheck marks the context of a request about a check.
 type aboutCheck struct{}
@@ -43,6 +44,7 @@ type seen struct {
 	status        int
 	code          string
 	took          time.Duration // the upper bound of its bucket
+	counted       bool          // whoever counts requests was told of it at once
 }
 
 // said is what went wrong with one, in words for whoever runs the service.
@@ -85,7 +87,22 @@ func (h *hourly) take() (map[seen]int, map[said]int) {
 // seeCheck gathers what a request about a check was.
 func (s *Server) seeCheck(c *gin.Context, took time.Duration) {
 	method, route, _ := described(c)
-	s.hourly.see(seen{method, route, c.Writer.Status(), c.GetString(keyCode), upTo(took)})
+	s.hourly.see(seen{method: method, route: route, status: answered(c), code: c.GetString(keyCode), took: upTo(took)})
+}
+
+// seeCase gathers what a request about a case was.
+func (s *Server) seeCase(c *gin.Context) {
+	method, route, _ := described(c)
+	s.hourly.see(seen{method: method, route: route, status: answered(c), code: c.GetString(keyCode), counted: true})
+}
+
+// answered is the status of an answer. Of what was done about a case nothing is told by it:
+// to share one with her state's mission waits for a second person, which is 202.
+func answered(c *gin.Context) int {
+	if o := op(c); o != nil && o.cases && c.Writer.Status() < http.StatusBadRequest {
+		return http.StatusOK
+	}
+	return c.Writer.Status()
 }
 
 // report logs something about a request, with its id: at once, or, of a request about a
@@ -116,10 +133,10 @@ func (s *Server) Hour(ctx context.Context) {
 	all, wrong := s.hourly.take()
 	lines := map[seen]int{}
 	for what, times := range all {
-		if s.cfg.Observe != nil {
+		if s.cfg.Observe != nil && !what.counted {
 			s.cfg.Observe()(Observed{Method: what.method, Route: what.route, Status: what.status, Role: "-", Took: what.took, Times: times})
 		}
-		what.took = 0
+		what.took, what.counted = 0, false
 		lines[what] += times
 	}
 	for _, what := range sorted(lines, func(a, b seen) int {

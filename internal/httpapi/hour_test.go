@@ -122,7 +122,7 @@ func TestNoMomentOfACheck(t *testing.T) {
 		times[fields["msg"].(string)+route] += int(n)
 	}
 	for what, want := range map[string]int{
-		"requests in an hour/api/v1/verifications": 7, "requests in an hour/api/v1/papers": 2, "requests in an hour/api/v1/cases/attendances": 1,
+		"requests in an hour/api/v1/verifications": 7, "requests in an hour/api/v1/papers": 2, "requests in an hourcases": 1,
 		"requests in an hour/pack": 2, "requests in an hour/check": 1, "no pack to judge with": 1, "panic": 1,
 	} {
 		if times[what] != want {
@@ -146,5 +146,49 @@ func TestNoMomentOfACheck(t *testing.T) {
 	w.server.Hour(t.Context())
 	if now := w.log.String(); now != lines {
 		t.Errorf("told twice: %s", strings.TrimPrefix(now, lines))
+	}
+}
+
+// TestNothingSaysWhatWasDone: of requests about cases the log has no line, and when the hour
+// is over one count of all of them, without role or method; whoever counts requests is told
+// that there was one.
+func TestNothingSaysWhatWasDone(t *testing.T) {
+	var mu sync.Mutex
+	counted := map[string]int{}
+	w := newWorld(t, func(c *httpapi.Config) {
+		c.Observe = func() func(httpapi.Observed) {
+			return func(o httpapi.Observed) {
+				mu.Lock()
+				defer mu.Unlock()
+				counted[o.Method+" "+o.Route+" "+o.Role] += o.Times
+			}
+		}
+	})
+	ngo := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	w.server.Hour(t.Context())
+	clear(counted)
+	before := w.log.String()
+	var made struct{ ID string }
+	w.into(w.call(ngo, "POST", "/api/v1/cases", nil), 201, &made)
+	w.into(w.call(ngo, "GET", "/api/v1/cases/"+made.ID, nil), 200, nil)
+	w.into(w.call(ngo, "GET", "/api/v1/requests", nil), 200, nil)
+	if got := w.call(ngo, "GET", "/api/v1/documents/"+made.ID, nil); got.status != 404 {
+		t.Errorf("got %s", got.body)
+	}
+	if now := w.log.String(); now != before {
+		t.Errorf("the log has a line about a case: %s", strings.TrimPrefix(now, before))
+	}
+	w.server.Hour(t.Context())
+	told := strings.TrimPrefix(w.log.String(), before)
+	for _, want := range []string{`"method":"-","route":"cases","status":200,"code":"","times":3,`, `"method":"-","route":"cases","status":404,"code":"not_found","times":1,`} {
+		if !strings.Contains(told, want) {
+			t.Errorf("no %s in %s", want, told)
+		}
+	}
+	if strings.Count(told, "\n") != 2 || strings.Contains(told, "supervisor") {
+		t.Errorf("told %s", told)
+	}
+	if len(counted) != 1 || counted["- cases -"] != 4 {
+		t.Errorf("counted %v", counted)
 	}
 }

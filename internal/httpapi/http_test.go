@@ -197,7 +197,7 @@ func TestAccessLog(t *testing.T) {
 	w := newWorld(t)
 	ngo := w.admit("Lotus", "NGO", "KHM", "caseworker")
 	id := randomID()
-	w.call(ngo, "GET", "/api/v1/cases/"+id+"?x="+marker, nil, func(r *http.Request) {
+	w.call(ngo, "DELETE", "/api/v1/devices/"+id+"?x="+marker, nil, func(r *http.Request) {
 		r.Header.Set("User-Agent", marker+"[31m${jndi:ldap://x}")
 		r.Header.Set("X-Forwarded-For", "203.0.113.7")
 		r.Header.Set("X-Request-Id", marker)
@@ -224,7 +224,7 @@ func TestAccessLog(t *testing.T) {
 			t.Errorf("the log holds %q", secret)
 		}
 	}
-	if !strings.Contains(lines[0], `"route":"/api/v1/cases/:case"`) || !strings.Contains(lines[0], `"role":"caseworker"`) {
+	if !strings.Contains(lines[0], `"route":"/api/v1/devices/:device"`) || !strings.Contains(lines[0], `"role":"caseworker"`) {
 		t.Errorf("the log does not say the route: %s", lines[0])
 	}
 }

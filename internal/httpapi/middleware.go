@@ -66,10 +66,13 @@ func op(c *gin.Context) *operation {
 
 // logAccess writes one line for each request: docs/operate.md, Logs. Nothing in
 // it was chosen by a client: no path, query, address, header or id of a record. A
-// request about a check has none (hour.go).
+// request about a check or a case has none (hour.go).
 func (s *Server) logAccess(c *gin.Context) {
-	if o := op(c); o != nil && o.check {
+	if o := op(c); o != nil && (o.check || o.cases) {
 		c.Next()
+		if !o.check {
+			s.seeCase(c)
+		}
 		return
 	}
 	start := s.cfg.Now()

@@ -14,7 +14,7 @@ import (
 // chosen by a client, so that whoever counts by it counts few things.
 type Observed struct {
 	Method string // of the contract, HEAD, or "-"
-	Route  string // the template in the contract, as gin writes it, or "-"
+	Route  string // the template in the contract, as gin writes it, or "-"; "cases" for all about cases
 	Status int
 	Role   string // of who asked, or "-"
 	Took   time.Duration
@@ -43,11 +43,19 @@ func (s *Server) observe(c *gin.Context) {
 	c.Next()
 }
 
+// aboutCases is the route of every request about a case. Which it was tells what was done,
+// and to a case that was changed at that time a copy of the database leads
+// (docs/decisions/0073-numbers-that-are-drawn.md).
+const aboutCases = "cases"
+
 // described is what may be told of a request: the contract's words for it, and
 // the role of who asked.
 func described(c *gin.Context) (method, route, role string) {
 	method, route, role = "-", "-", "-"
 	if o := op(c); o != nil {
+		if o.cases {
+			return method, aboutCases, role
+		}
 		method, route = c.Request.Method, o.route
 	}
 	if by, ok := c.Get(keyActor); ok {

@@ -40,6 +40,8 @@ type operation struct {
 	// check is whether it is about a card that somebody has in hand, so that no request of
 	// it is told of before the hour is over.
 	check bool
+	// cases is whether it is about a case, so that no request of it is told of by itself.
+	cases bool
 	// published is what scripts of every site may read, too.
 	published bool
 	// actions are what the operation is, in the words of package people. One of
@@ -193,6 +195,7 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 	op.outage, _ = spec.Extensions["x-outage"].(bool)
 	op.locked, _ = spec.Extensions["x-locked"].(bool)
 	op.check, _ = spec.Extensions["x-check"].(bool)
+	op.cases, _ = spec.Extensions["x-case"].(bool)
 	if answer := spec.Responses.Status(http.StatusOK); answer != nil {
 		_, op.published = answer.Value.Headers[headerAnyOrigin]
 	}

@@ -305,7 +305,8 @@ func (s *Server) refuse(c *gin.Context, err error) {
 	p := api.Problem{Type: "/problems/" + f.code, Title: f.title, Status: f.status, Code: f.code, Problems: f.problems}
 	if f.status >= http.StatusInternalServerError && f.code != faultNoHistory.code && f.code != faultLocked.code {
 		p.Request = requestID(c)
-		s.report(c, slog.LevelError, "request failed", slog.String("route", c.FullPath()), cause(err))
+		_, route, _ := described(c)
+		s.report(c, slog.LevelError, "request failed", slog.String("route", route), cause(err))
 	}
 	if f.status == http.StatusUnauthorized {
 		c.Header("WWW-Authenticate", "Bearer")

@@ -2,12 +2,13 @@ package httpapi
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
 // TestEveryCheckIsQuiet: no operation that takes a card, a code or what a card has signed
-// may be told of at once, nor one by which devices get what they check with. A new one
-// cannot be forgotten.
+// may be told of at once, nor one by which devices get what they check with; and none about
+// a case by itself. A new one cannot be forgotten.
 func TestEveryCheckIsQuiet(t *testing.T) {
 	ops, err := operations()
 	if err != nil {
@@ -15,6 +16,14 @@ func TestEveryCheckIsQuiet(t *testing.T) {
 	}
 	quiet := 0
 	for _, o := range ops {
+		for _, of := range []string{"cases", "attestations", "cards", "documents", "openings", "shared", "look-ups", "requests"} {
+			if about := "/api/v1/" + of; o.route != about && !strings.HasPrefix(o.route, about+"/") {
+				continue
+			}
+			if !o.cases {
+				t.Errorf("%s is about cases, and has no x-case", o.id)
+			}
+		}
 		why := ""
 		if body := o.spec.Operation.RequestBody; body != nil && o.json {
 			for name := range body.Value.Content.Get(mediaJSON).Schema.Value.Properties {

@@ -33,6 +33,9 @@ type Board struct {
 	store     credentials.Store
 	believed  func() error // why nothing may be published
 	keepRows  func(ctx context.Context) error
+	touched   func(ctx context.Context, behind int64) (records []string, now int64, err error)
+	renewed   int64 // up to which change the keyring looks as if every case had been shared
+	keyring   *sqlstore.Keyring
 	packs     *sqlstore.Network
 	lease     *sqlstore.Lease
 	log       *audit.Log
@@ -90,7 +93,7 @@ func newBoard(s *Service) (*Board, error) {
 		held = &logFiles{dir: s.LogDir}
 	}
 	return &Board{
-		network: s.Network, issuer: s.Issuer, shutOut: map[string]bool{}, publisher: publisher, believed: s.believed, keepRows: s.keepRows, store: s.DB.Credentials(), packs: s.DB.Network(),
+		network: s.Network, issuer: s.Issuer, shutOut: map[string]bool{}, publisher: publisher, believed: s.believed, keepRows: s.keepRows, touched: s.DB.Touched, renewed: s.DB.Seen(), keyring: s.Keyring, store: s.DB.Credentials(), packs: s.DB.Network(),
 		lease: s.DB.Lease("publish", s.DB.Instance(), publishLease), log: s.log, keys: s.Keys.Store, offsite: s.Offsite, files: held, now: s.cfg.Now,
 		leaseWait: leaseWait, says: s.cfg.Log,
 	}, nil
@@ -257,6 +260,9 @@ func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (ht
 	if err := b.offsite.KeepCheckpoint(head.Signed); err != nil {
 		return httpapi.Published{}, fmt.Errorf("keep the checkpoint: %w", err)
 	}
+	if err := b.renewKeys(ctx); err != nil {
+		b.says.WarnContext(ctx, "rows of the keyring show which cases were shared since the last publication", "error", err.Error())
+	}
 	if err := b.keepRows(ctx); err != nil {
 		return httpapi.Published{}, err
 	}
@@ -264,6 +270,20 @@ func (b *Board) publish(ctx context.Context, by audit.Actor, emergency bool) (ht
 		return httpapi.Published{}, fmt.Errorf("hold the log's files: %w", err)
 	}
 	return httpapi.Published{Sequence: b.Number(), LogSize: head.Size, Waiting: done.Waiting}, nil
+}
+
+// renewKeys seals the keys of every case anew that was touched since the last publication.
+// To share a case changes its row in the keyring, and little else does: two copies of the
+// keyring would say which cases are shared, and a lost document is shared with nobody.
+func (b *Board) renewKeys(ctx context.Context) error {
+	records, now, err := b.touched(ctx, b.renewed)
+	if err == nil {
+		err = b.keyring.Renew(ctx, records...)
+	}
+	if err == nil {
+		b.renewed = now
+	}
+	return err
 }
 
 // withLease runs do while no other process publishes. The lease saves work and

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,7 +80,7 @@ type seal [sealSize]byte
 type head struct {
 	subject string
 	slot    int64
-	number  int64  // 0 for one that was never written
+	number  int64  // drawn behind the count of changes; 0 for one that was never written
 	content []byte // as it is stored: the seals, or a body
 	seals   []byte
 	body    *body    // of a case, once it is opened
@@ -281,6 +282,7 @@ type heads struct {
 	floor int64 // what had been written here before
 	read  bool
 	count countRow
+	after countRow // once it has written
 	found map[string]*head
 	// before are heads as the changes before this one have made them, in the same
 	// transaction. They are not in the database yet, and are not this one's to change.
@@ -711,33 +713,21 @@ func (h *heads) catchUp(ctx context.Context) error {
 	if !k.loaded {
 		return k.addUp(ctx, h.q, h.count)
 	}
-	rows, err := h.q.QueryContext(ctx, "SELECT DISTINCT slot FROM heads WHERE number > $1", k.number)
+	sums, err := k.sumOf(ctx, h.q, "WHERE slot IN (SELECT slot FROM heads WHERE number > $1)", k.number)
 	if err != nil {
-		return fmt.Errorf("sqlstore: read heads: %w", classify(err))
-	}
-	var changed []int64
-	if err := each(rows, func() error {
-		var slot int64
-		err := rows.Scan(&slot)
-		changed = append(changed, slot)
 		return err
-	}); err != nil {
-		return fmt.Errorf("sqlstore: read heads: %w", classify(err))
 	}
-	total, sums := k.total, make(map[int64]int64, len(changed))
-	for _, slot := range changed {
-		sum, err := k.sumOf(ctx, h.q, "WHERE slot = $1", slot)
-		if err != nil {
-			return err
-		}
-		sums[slot] = sum[slot]
-		total += sum[slot] - k.slot(slot).sum
+	total := k.total
+	for slot, sum := range sums {
+		total += sum - k.slot(slot).sum
 	}
 	if total != h.count.total {
 		return &SealError{"heads", "in all"}
 	}
 	for slot, sum := range sums {
-		k.setSum(slot, sum, h.count.number, k.number)
+		if sum != k.slot(slot).sum {
+			k.setSum(slot, sum, h.count.number, k.number)
+		}
 	}
 	k.number, k.total = h.count.number, total
 	return nil
@@ -794,7 +784,16 @@ func (k *sealer) sumOf(ctx context.Context, q querier, where string, args ...any
 	return sums, nil
 }
 
-// write writes the heads that were changed, and returns the count after them.
+// spread is how far behind the count of changes the number of a head is drawn. A number
+// that was the change's own, or one drawn among those of its transaction, would tell which
+// rows of other heads were written beside a case, and which line of the service's log is
+// about it (docs/decisions/0073-numbers-that-are-drawn.md). Whoever catches up reads as
+// many heads more.
+const spread = 1 << 8
+
+// write writes the heads that were changed, and returns the count after them. Each gets a
+// number that is above its own and above the count before: so numbers only grow, and what
+// was written behind a count has a number above it.
 func (h *heads) write(ctx context.Context, tx *sql.Tx) (now countRow, err error) {
 	now = h.count
 	for _, subject := range slices.Sorted(maps.Keys(h.found)) {
@@ -803,8 +802,8 @@ func (h *heads) write(ctx context.Context, tx *sql.Tx) (now countRow, err error)
 			continue
 		}
 		now.number++
-		now.total += now.number - one.was
-		one.number = now.number
+		one.number = max(h.count.number, one.was) + 1 + rand.Int64N(spread) //nolint:gosec // ChaCha8 under a seed of the process, and no secret
+		now.total += one.number - one.was
 		if err := h.writeHead(ctx, tx, one); err != nil {
 			return now, err
 		}
@@ -815,6 +814,7 @@ func (h *heads) write(ctx context.Context, tx *sql.Tx) (now countRow, err error)
 	if err := h.exec(ctx, tx, writeCount, now.number, now.total, h.countMAC(now)); err != nil {
 		return now, fmt.Errorf("sqlstore: count heads: %w", err)
 	}
+	h.after = now
 	return now, nil
 }
 
@@ -864,7 +864,7 @@ func nonNil(b []byte) []byte {
 
 // written adds up what a transaction has written, now that it is committed.
 func (h *heads) written() {
-	if !h.read {
+	if !h.read || h.after == (countRow{}) {
 		return
 	}
 	k := h.sealer
@@ -875,15 +875,10 @@ func (h *heads) written() {
 	}
 	for _, one := range h.found {
 		if one.own {
-			k.number = max(k.number, one.number)
+			k.setSum(one.slot, k.slot(one.slot).sum+one.number-one.was, h.after.number, h.count.number)
 		}
 	}
-	for _, one := range h.found {
-		if one.own {
-			k.setSum(one.slot, k.slot(one.slot).sum+one.number-one.was, k.number, h.count.number)
-			k.total += one.number - one.was
-		}
-	}
+	k.number, k.total = h.after.number, h.after.total
 }
 
 func (k *sealer) headMAC(h *head, digest []byte) []byte {

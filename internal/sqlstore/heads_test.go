@@ -245,3 +245,38 @@ func TestSlots(t *testing.T) {
 		t.Error(seen[slots])
 	}
 }
+
+// TestNumbersAreDrawn: whoever has all numbers of heads does not see by them in which order
+// cases were changed one after the other, nor what was written in one transaction.
+func TestNumbersAreDrawn(t *testing.T) {
+	db := openDB(t)
+	const cases = 100
+	var subjects []string
+	for range cases {
+		subjects = append(subjects, db.seals.stored(ofCase(aCase(t, db).Case)))
+	}
+	at := map[string]int64{}
+	rows, err := db.read.QueryContext(t.Context(), "SELECT subject, number FROM heads")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := each(rows, func() error {
+		var subject string
+		var number int64
+		err := rows.Scan(&subject, &number)
+		at[subject] = number
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	back := 0
+	for i := range cases - 1 {
+		if at[subjects[i+1]] < at[subjects[i]] {
+			back++
+		}
+	}
+	// Of 99 a fair coin shows fewer than 15 once in 10^13.
+	if back < 15 {
+		t.Errorf("of %d cases %d have a lower number than the one before", cases, back)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/safeconduct/safeconduct/vault"
@@ -369,6 +370,55 @@ func (k *Keyring) Swap(ctx context.Context, record string, old, new []byte) erro
 		return err
 	}
 	return k.forget(ctx, names...)
+}
+
+// Renew seals the rows of some records anew, and changes nothing that they hold. One that
+// has none is left out.
+func (k *Keyring) Renew(ctx context.Context, records ...string) error {
+	for some := range slices.Chunk(records, renewedAtOnce) {
+		err := k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) {
+			for _, record := range some {
+				head, file, err := k.opened(ctx, tx, record)
+				if errors.Is(err, vault.ErrNotFound) {
+					continue
+				}
+				if err != nil {
+					return sum, err
+				}
+				if sum, err = k.reseal(ctx, tx, sum, record, head, file); err != nil {
+					return sum, err
+				}
+			}
+			return sum, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renewedAtOnce is how many records are sealed anew while nobody else writes: milliseconds.
+const renewedAtOnce = 50
+
+func (k *Keyring) reseal(ctx context.Context, tx *sql.Tx, sum ringSum, record string, head, file []byte) (ringSum, error) {
+	before, err := k.rowsOf(ctx, tx, record)
+	if err != nil {
+		return sum, err
+	}
+	after, err := k.keys.seal(record, caseKey(head), file)
+	if err != nil {
+		return sum, err
+	}
+	for i, r := range after { // as many as before, under the same names
+		if _, err := tx.ExecContext(ctx, "UPDATE keys SET box = $1 WHERE name = $2", r.box, r.name); err != nil {
+			return sum, fmt.Errorf("sqlstore: keep a key file: %w", err)
+		}
+		old, _ := k.keys.whole(before[i])
+		term, _ := k.keys.whole(r)
+		sum = sum.sub(old).add(term)
+	}
+	return sum, nil
 }
 
 // Erase destroys key files, with the keys of cases. When it returns nil, no file of the table holds a

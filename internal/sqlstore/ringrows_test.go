@@ -319,3 +319,58 @@ func TestRingSum(t *testing.T) {
 		t.Error("sums do not add up")
 	}
 }
+
+// TestKeyringRenews: rows that are sealed anew hold what they held, and differ from what
+// they were as rows do that were replaced; others stay as they are.
+func TestKeyringRenews(t *testing.T) {
+	everywhere(t, func(t *testing.T, on place) { testKeyringRenews(t, on.keyring(t)) })
+}
+
+func testKeyringRenews(t *testing.T, k *Keyring) {
+	ctx := t.Context()
+	files := map[string][]byte{"short": fileOf("short", 300), "in pieces": fileOf("in pieces", 5000), "left": fileOf("left", 300)}
+	keys := map[string][]byte{}
+	for record, file := range files {
+		if err := k.Create(ctx, record, file); err != nil {
+			t.Fatal(err)
+		}
+		key, err := k.CaseKey(ctx, record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[record] = key
+	}
+	rows := func() map[string]string {
+		all := map[string]string{}
+		for r, err := range k.Rows(ctx) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[r.Name] = string(r.Box)
+		}
+		return all
+	}
+	before := rows()
+	if err := k.Renew(ctx, "short", "nobody's", "in pieces"); err != nil {
+		t.Fatal(err)
+	}
+	after := rows()
+	if len(after) != len(before) {
+		t.Fatalf("%d rows, and were %d", len(after), len(before))
+	}
+	for name, box := range before {
+		if same, left := after[name] == box, name == k.Name("left"); same != left || len(after[name]) != len(box) {
+			t.Errorf("%s: the same %v, want %v; %d bytes, and were %d", name, same, left, len(after[name]), len(box))
+		}
+	}
+	for record, file := range files {
+		got, err := k.Get(ctx, record)
+		key, err2 := k.CaseKey(ctx, record)
+		if err != nil || err2 != nil || !bytes.Equal(got, file) || !bytes.Equal(key, keys[record]) {
+			t.Errorf("%s is not what it was: %v, %v", record, err, err2)
+		}
+	}
+	if health, err := k.Check(ctx); err != nil || len(health.Problems)+len(health.Damaged) > 0 || health.Others {
+		t.Errorf("%+v, %v", health, err)
+	}
+}

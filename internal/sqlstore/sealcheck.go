@@ -537,7 +537,7 @@ func (k *sealer) sealAll(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	k.mu.Lock()
-	h.count.number = max(h.count.number, k.number)
+	h.count.number = max(h.count.number, k.number) + spread // above all that was drawn
 	k.mu.Unlock()
 	for _, clear := range []string{"DELETE FROM heads WHERE subject NOT LIKE 'case/%'", "DELETE FROM head_count"} {
 		if _, err := tx.ExecContext(ctx, clear); err != nil {

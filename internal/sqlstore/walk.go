@@ -68,6 +68,41 @@ func (h *heads) bodiesOf(ctx context.Context, found []*head, shut func(caseID st
 	return all, nil
 }
 
+// Touched are the records of all cases that were changed behind a number of changes, and
+// how many there are now. Some that were changed shortly before may be among them.
+func (db *DB) Touched(ctx context.Context, behind int64) (records []string, now int64, err error) {
+	if now, err = db.Counted(ctx); err != nil {
+		return nil, 0, err
+	}
+	changed, err := list(ctx, db.read, func(row scanner) (slot int64, err error) { return slot, row.Scan(&slot) },
+		"SELECT DISTINCT slot FROM heads WHERE number > $1 AND slot < $2", behind, slots)
+	if err != nil {
+		return nil, 0, fmt.Errorf("sqlstore: read heads: %w", classify(err))
+	}
+	for _, slot := range changed {
+		var some []string
+		err := db.believed(ctx, func(h *heads) error {
+			some = nil
+			found, err := h.between(ctx, slot, 1)
+			if err != nil {
+				return err
+			}
+			bodies, err := h.bodiesOf(ctx, found, nil)
+			for _, b := range bodies {
+				for _, r := range b.Records {
+					some = append(some, r.ID)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+		records = append(records, some...)
+	}
+	return records, now, nil
+}
+
 // rawHeads reads heads as they stand, where nobody asks whether they are the newest.
 func (h *heads) rawHeads(ctx context.Context, where string, args ...any) ([]*head, error) {
 	all, err := list(ctx, h.q, func(row scanner) (*head, error) {

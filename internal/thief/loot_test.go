@@ -377,11 +377,15 @@ func (l *loot) access(t testing.TB, data []byte) {
 			Msg           string
 			Method, Route string
 			Status        int
+			Code          string
 		}
 		if err := json.Unmarshal(text, &one); err != nil {
 			t.Fatal(err)
 		}
-		if one.Msg == "request" {
+		switch one.Msg {
+		case "requests in an hour":
+			l.lines = append(l.lines, line{at: one.Time, method: "hour " + one.Code, route: one.Route})
+		case "request":
 			l.lines = append(l.lines, line{at: one.Time, method: one.Method, route: one.Route, status: one.Status})
 		}
 	}

@@ -19,8 +19,8 @@ const (
 	days    = 4
 	opens   = 8 // hour of the day
 	closes  = 21
-	fewest  = 110             // transactions that a case takes
-	actTime = 3 * time.Minute // from one act of a visit to the next
+	fewest  = 136             // transactions that a case takes: bodies come to lie in one class
+	actTime = 3 * time.Minute // from one transaction of a visit to the next
 )
 
 // person is one of a population.
@@ -143,11 +143,12 @@ func (w *world) play(all []*person, each time.Duration, night func(day int)) (co
 				window = window.Add(each)
 			}
 			w.until(v.at)
-			if !v.p.goesOn(d, cost) {
+			spent := v.p.goesOn(d, cost)
+			if spent == 0 {
 				coming = slices.Delete(coming, next, next+1)
 				continue
 			}
-			v.at = v.at.Add(actTime)
+			v.at = v.at.Add(time.Duration(spent) * actTime)
 		}
 		end := beginning.AddDate(0, 0, d+1)
 		for !window.After(end) {
@@ -167,13 +168,14 @@ func (w *world) until(at time.Time) {
 	}
 }
 
-// goesOn does one act of somebody's visit, and says whether there was one left.
-func (p *person) goesOn(day int, cost map[string]int) bool {
+// goesOn does one act of somebody's visit, and says how many transactions that took: none
+// where nothing was left to be done.
+func (p *person) goesOn(day int, cost map[string]int) (spent int) {
 	last := !slices.Contains(p.came[day+1:], true)
 	left := p.budget[day]
 	todo := len(p.plan) > 0
 	if left <= 0 && (!last || !todo) {
-		return false
+		return 0
 	}
 	var do act
 	// What is to be done is spread over the days; on the last one all of it is done.
@@ -184,7 +186,7 @@ func (p *person) goesOn(day int, cost map[string]int) bool {
 		do = p.plan[0]
 	case p.record == "" || p.kept == 0:
 		if !todo {
-			return false
+			return 0
 		}
 		do = p.plan[0]
 	default:
@@ -195,10 +197,10 @@ func (p *person) goesOn(day int, cost map[string]int) bool {
 	}
 	before := p.truth.touched(p.n)
 	p.truth.act(p.n, p.now, func() { do.do(p) })
-	spent := p.truth.touched(p.n) - before
+	spent = max(1, p.truth.touched(p.n)-before)
 	cost[do.name] = max(cost[do.name], spent)
-	p.budget[day] -= max(spent, 1)
-	return true
+	p.budget[day] -= spent
+	return spent
 }
 
 func planned(plan []act, cost map[string]int) (sum int) {

@@ -236,7 +236,7 @@ func median(all []float64) float64 {
 	return all[len(all)/2]
 }
 
-// TestThief is make thief: it prints what the thief learns of each kind of row. Nothing is
+// TestThief is hostile case 87, and make thief: it prints what the thief learns of each kind of row. Nothing is
 // held to a figure where few people are played.
 func TestThief(t *testing.T) {
 	people := os.Getenv("SAFECONDUCT_THIEF")

@@ -125,6 +125,7 @@ func (w *world) publish() {
 	w.t.Helper()
 	_, err := w.service.Board.Publish(w.t.Context(), audit.Actor{ID: "service"}, false)
 	w.ok(err)
+	w.service.API.Hour(w.t.Context()) // whose turn comes with it in this world
 	w.published = append(w.published, line{at: w.now, method: "publication", numbers: w.truth.numbers()})
 	if w.after != nil {
 		w.after(w.published[0].what(), http.StatusOK)
@@ -190,10 +191,10 @@ func (w *world) send(method, path string, body any, edit func(*http.Request)) an
 		r.Header.Set("Idempotency-Key", hexID())
 	}
 	edit(r)
-	rec := httptest.NewRecorder()
+	rec, logged := httptest.NewRecorder(), w.access.Len()
 	w.service.API.ServeHTTP(rec, r)
 	if w.after != nil {
-		w.after(w.newest(), rec.Code)
+		w.after(w.newest(logged), rec.Code)
 	}
 	a := answer{status: rec.Code, body: rec.Body.Bytes(), header: rec.Header()}
 	for _, c := range rec.Result().Cookies() {
@@ -202,11 +203,11 @@ func (w *world) send(method, path string, body any, edit func(*http.Request)) an
 	return a
 }
 
-// newest is what the service's log says of the newest request.
-func (w *world) newest() string {
-	lines := bytes.TrimSpace(w.access.Bytes())
+// newest is what the service's log says of the newest request, behind what it had said
+// before: of most it says nothing.
+func (w *world) newest(before int) string {
 	var one struct{ Msg, Method, Route string }
-	if err := json.Unmarshal(lines[bytes.LastIndexByte(lines, '\n')+1:], &one); err != nil || one.Msg != "request" {
+	if err := json.Unmarshal(w.access.Bytes()[before:], &one); err != nil || one.Msg != "request" {
 		return "-"
 	}
 	return one.Method + " " + one.Route
