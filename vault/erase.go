@@ -193,13 +193,22 @@ func (v *Vault) replayAll(ctx context.Context, journal []Erasure) (int, error) {
 // replay carries one erasure out, unless nothing is left of the case.
 func (v *Vault) replay(ctx context.Context, j Erasure) error {
 	defer v.cases.lock(j.Case)()
-	if _, err := v.store.Record(ctx, j.Case); errors.Is(err, ErrNotFound) {
+	_, err := v.store.Record(ctx, j.Case)
+	if errors.Is(err, ErrNotFound) {
+		// It is gone, or its key did not come back and it stays shut: then what it
+		// says goes, and it can be found once more, to be erased.
+		if err := v.store.Forget(ctx, j); err != nil && !errors.Is(err, ErrIntegrity) {
+			return fmt.Errorf("vault: replay erasures: %w", err)
+		}
+		_, err = v.store.Record(ctx, j.Case)
+	}
+	if errors.Is(err, ErrNotFound) {
 		if err := v.keyring.Erase(ctx, j.Records...); err != nil {
 			return fmt.Errorf("vault: replay erasures: %w", err)
 		}
 		return nil
 	}
-	_, err := v.destroy(ctx, j)
+	_, err = v.destroy(ctx, j)
 	return err
 }
 

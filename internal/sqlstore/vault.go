@@ -209,14 +209,18 @@ func (v *Vault) casesIn(ctx context.Context, after string, limit int, has func(*
 				return err
 			}
 			for _, to := range some {
+				from = to.Case
 				c, err := h.caseOf(ctx, to.Case)
+				if errors.Is(err, vault.ErrNotFound) { // it is known to stay shut
+					continue
+				}
 				if err != nil {
 					return err
 				}
 				if !c.is() {
 					return &SealError{"names", to.Case}
 				}
-				if from = to.Case; has(c) && len(all) < limit {
+				if has(c) && len(all) < limit {
 					all = append(all, c.asRecord(*c.record(c.Case)))
 				}
 			}
