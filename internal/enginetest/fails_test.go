@@ -56,8 +56,15 @@ func TestFailingCalls(t *testing.T) {
 	f.kept(nil)
 	f.fsck()
 	t.Logf("%s; runs in which something failed: %v; %d did not come up, and did the next time", f.sofar(f.runs), f.injected, f.down)
-	if len(f.injected) < 3 {
-		t.Errorf("hardly anything failed in %d runs: %v", f.runs, f.injected)
+	for _, s := range failingStores {
+		if f.injected[s.name] == 0 {
+			t.Errorf("no call failed in %s", s.name)
+		}
+	}
+	for _, failure := range failures {
+		if f.injected[failure] == 0 {
+			t.Errorf("no call failed with %s", failure)
+		}
 	}
 }
 
@@ -102,7 +109,7 @@ type failing struct {
 
 	tracer     string
 	runs, down int
-	injected   map[string]int // runs in which something failed, by store
+	injected   map[string]int // runs in which something failed, by store and by failure
 }
 
 // walk lets n grow until nothing fails, twice, and returns it.
@@ -125,7 +132,10 @@ func (f *failing) fail(s failingStore, calls, failure string, n int) (hit bool) 
 	f.t.Helper()
 	f.runs++
 	told := f.dir + ".calls"
-	args := []string{"-DD", "-f", "--seccomp-bpf", "-q", "-o", told, "-e", "trace=" + calls, "-e", fmt.Sprintf("inject=%s:%s:when=%d", calls, failure, n)}
+	args := []string{"-DD", "-f", "-q", "-o", told, "-e", "signal=SIGKILL", "-e", "trace=" + calls, "-e", fmt.Sprintf("inject=%s:%s:when=%d", calls, failure, n)}
+	if strings.HasPrefix(failure, "error") {
+		args = append(args, "--seccomp-bpf") // it stops at these calls alone; then no signal is sent
+	}
 	for _, path := range f.paths(s.in) {
 		args = append(args, "-P", path)
 	}
@@ -150,6 +160,7 @@ func (f *failing) fail(s failingStore, calls, failure string, n int) (hit bool) 
 	hit = bytes.Contains(said, []byte("(INJECTED)")) || strings.HasPrefix(failure, "signal") && bytes.Contains(said, []byte("killed by SIGKILL"))
 	if hit {
 		f.injected[s.name]++
+		f.injected[failure]++
 	}
 	_ = syscall.Kill(-traced.Process.Pid, syscall.SIGKILL)
 	<-ended
