@@ -211,13 +211,14 @@ func (f *failing) paths(in []string) (all []string) {
 // comesUp waits until the service is ready. It may end, and never be.
 func (f *failing) comesUp(ended <-chan struct{}) bool {
 	f.t.Helper()
+	client := &http.Client{Timeout: 10 * time.Second} // whatever failed may leave it without an answer
 	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-ended:
 			return false
 		default:
 		}
-		if resp, err := http.Get("http://" + f.address + "/readyz"); err == nil { //nolint:noctx // bounded by the loop
+		if resp, err := client.Get("http://" + f.address + "/readyz"); err == nil { //nolint:noctx // bounded by the loop
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return true
