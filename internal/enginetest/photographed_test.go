@@ -81,11 +81,12 @@ func (p photo) leadsTo(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	plain := strings.NewReplacer(" ", "", "-", "").Replace(p.number)
+	salt := sha256.Sum256(append([]byte("safeconduct/card/1/salt"), c[8:40]...)) // docs/card.md, The code
 	all := map[string]string{
 		"its digits": p.digits[:58], "its last digits": p.digits[len(p.digits)-58:], "its number": plain,
-		"its tag": string(c[:8]), "its enc": string(c[8:40]), "its ciphertext": string(c[40:72]), "its end": string(c[len(c)-16:]),
+		"its salt": string(salt[:16]), "its tag": string(c[:8]), "its enc": string(c[8:40]), "its ciphertext": string(c[40:72]), "its end": string(c[len(c)-16:]),
 	}
-	labels := []string{"", "safeconduct/tries/1", "safeconduct/tries/2", "safeconduct/card/1", "paper-tries", "desk-tries", "card-number", "code_tries", "paper_tries"}
+	labels := []string{"", "safeconduct/tries/1", "safeconduct/tries/2", "safeconduct/card/1", "safeconduct/card/1/salt", "paper-tries", "desk-tries", "card-number", "code_tries", "paper_tries"}
 	hashes := map[string]func() hash.Hash{"SHA-256": sha256.New, "SHA-1": sha1.New, "MD5": md5.New, "SHA-512": sha512.New}
 	for what, of := range map[string]string{
 		"its bytes": string(c[:]), "its digits": p.digits, "its tag": string(c[:8]), "its enc": string(c[8:40]),

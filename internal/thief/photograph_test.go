@@ -115,6 +115,9 @@ func fromDigits(digits string, labels []string) (needles [][]byte) {
 	raws := [][]byte{[]byte(digits)}
 	if c, err := card.Parse(digits); err == nil {
 		raws = append(raws, c[:])
+		salt := sha256.Sum256(append([]byte("safeconduct/card/1/salt"), c[8:40]...))
+		add(salt[:16])
+		raws = append(raws, salt[:16])
 		for at := 0; at < 64; at++ {
 			add(c[at : at+9])
 			raws = append(raws, c[at:at+8], c[at:at+16], c[at:at+32])

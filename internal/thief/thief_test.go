@@ -67,7 +67,9 @@ func play(t testing.TB, seed uint64, n int, each time.Duration, on config.Engine
 		if day == days-1 {
 			return
 		}
-		s.nights = append(s.nights, nightOf(w.steal(filepath.Join(dir, fmt.Sprint("night ", day)))))
+		copied := filepath.Join(dir, fmt.Sprint("night ", day))
+		s.nights = append(s.nights, nightOf(w.steal(copied)))
+		w.ok(os.RemoveAll(copied)) // thousands of people are a gigabyte each time
 		file := filepath.Join(dir, fmt.Sprintf("backup-%d.age", day))
 		_, err := recovery.Backup(t.Context(), recovery.BackupOrder{Folder: w.folder(), Recipients: to, To: file, KeyringTo: file + ".keyring", Progress: &bytes.Buffer{}})
 		w.ok(err)
@@ -75,6 +77,7 @@ func play(t testing.TB, seed uint64, n int, each time.Duration, on config.Engine
 			info, err := os.Stat(f)
 			w.ok(err)
 			s.sealed = append(s.sealed, info.Size())
+			w.ok(os.Remove(f))
 		}
 	})
 	for _, p := range s.people {
