@@ -177,6 +177,13 @@ crash: ## kill -9 while people work, on both stacks, and failing system calls, l
 	@scripts/install.sh test
 	SAFECONDUCT_CRASH_CYCLES=$(CYCLES) $(GO) test -count=1 -timeout 360m -run '^Test(Crash|FailingCalls)$$' -v ./internal/enginetest
 
+# BITS single bits are flipped; the test says from which seed they were drawn.
+BITS ?= 500
+.PHONY: scrub
+scrub: ## flip single bits of everything that is kept, and look whether each is found (BITS=500)
+	SAFECONDUCT_BITS=$(BITS) $(GO) test -count=1 -timeout 60m -run '^TestBits$$' -v ./internal/enginetest
+	SAFECONDUCT_SCRUB_FLIPS=$(BITS) $(GO) test -count=1 -timeout 60m -run '^TestScrubFlips$$' -v ./vault
+
 .PHONY: chaos
 chaos: ## two replicas while everything around them breaks, long form (MINUTES=10)
 	@scripts/install.sh test

@@ -202,7 +202,7 @@ func keyLeft(s *service.Service) func(ctx context.Context, record string) (bool,
 // demoFiles matches what a demo leaves in its folder, and what commands add to
 // it. The last two are its marks, and go last.
 var demoFiles = []string{
-	config.DatabaseName + "*", config.KeyringName + "*", config.KeysName + "*", config.EnginesName, config.RotationName, config.SealedName, config.JudgedName,
+	config.DatabaseName + "*", config.KeyringName + "*", config.KeysName + "*", config.EnginesName, config.RotationName, "rows.sealed", config.JudgedName,
 	config.SignerName + "*", config.ObjectsName, config.LogName, config.AsideName, "cards", config.LockedName, config.UnlockName,
 	"pack*.json", "pack*.json.key", triesName, ".new-*", config.DemoName, config.PassphraseName,
 }

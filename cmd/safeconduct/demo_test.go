@@ -291,7 +291,7 @@ func (d *played) testFiles(t *testing.T) {
 		"blobs", "log", "aside", "keys.age", "keys.age.lock", "passphrase", "pack.json", "pack.json.key",
 		"pack-old.json", "pack-old.json.key", "pack-gate-1.json", "pack-gate-1.json.key",
 		"pack-consular-desk.json", "pack-consular-desk.json.key", "pack-consular-desk-2.json", "pack-consular-desk-2.json.key",
-		"cards", "demo.json", "signer", "rows.sealed", "answers.judged",
+		"cards", "demo.json", "signer", "answers.judged",
 	}
 	entries, err := os.ReadDir(d.dir)
 	if err != nil {

@@ -32,9 +32,6 @@ const (
 	SignerName = "signer"
 	// SocketName is where a signer that nobody has started for itself is asked.
 	SocketName = "signer.sock"
-	// SealedName says that the rows of the database were sealed: whoever empties the
-	// seals there does not have them made anew.
-	SealedName = "rows.sealed"
 	// JudgedName says as what each agency was judged when it was worked out last what its
 	// answers confirm.
 	JudgedName = "answers.judged"

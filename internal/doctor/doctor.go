@@ -111,6 +111,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.passphraseFile()
 	d.signer()
 	d.aside()
+	d.logFolder()
 	whole := d.databases(ctx)
 	d.objects(ctx)
 	whole = d.keystore(ctx) && whole
@@ -307,6 +308,16 @@ func (d *doctor) aside() {
 		d.fault("aside", "what must outlive the databases lies on the same disk as they do", do)
 	default:
 		d.ok("aside", "what must outlive the databases is on another disk")
+	}
+}
+
+// logFolder looks whether what is public of the log is there at all.
+func (d *doctor) logFolder() {
+	if d.engines.Database != "" {
+		return
+	}
+	if _, err := os.Stat(d.folder.Path(config.LogName)); errors.Is(err, fs.ErrNotExist) {
+		d.fault("log", "the folder "+config.LogName+" is not there", "Put it back from a backup, or from anybody who has a copy: docs/operate.md, When the log has stopped.")
 	}
 }
 
@@ -578,6 +589,7 @@ func (d *doctor) network(ctx context.Context) {
 		served = errors.Is(err, files.ErrInUse)
 	}
 	d.roster(ctx, s)
+	d.asideWhole(ctx, s)
 	d.rows(ctx, s)
 	d.generation(ctx, s)
 	d.published(ctx, s, served)
@@ -599,6 +611,17 @@ func (d *doctor) roster(ctx context.Context, s *service.Service) {
 	}
 	d.ok("roster", "every change proves itself, and the newest is the one that was logged last")
 	d.signersRoster(ctx, s)
+}
+
+// asideWhole looks whether what is kept outside of the databases is there, and is what was
+// written.
+func (d *doctor) asideWhole(ctx context.Context, s *service.Service) {
+	switch problems, err := s.CheckAside(ctx); {
+	case err != nil:
+		d.unchecked("aside", "the database did not say what has to be there, or the folder did not", "Run this again; fsck says more.")
+	case len(problems) > 0:
+		d.fault("aside", strings.Join(problems, "; "), "Put back what is missing or damaged. What is lost serve writes anew with its next window: docs/operate.md, When the aside folder is lost.")
+	}
 }
 
 // signersRoster looks whether the signer has the same.

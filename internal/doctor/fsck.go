@@ -72,6 +72,15 @@ func Fsck(ctx context.Context, folder config.Folder) (found Health, err error) {
 
 // Check settles what may be settled and asks every room whether it is whole.
 func Check(ctx context.Context, s *service.Service, served bool) (Health, error) {
+	// First, because whatever is settled is written down there.
+	aside, err := s.CheckAside(ctx)
+
+	if untrue, ok := errors.AsType[*sqlstore.SealError](err); ok {
+		aside, err = []string{untrue.Error()}, nil
+	}
+	if err != nil {
+		return Health{}, err
+	}
 	var settling error
 	if !served {
 		settling = s.Settle(ctx)
@@ -98,6 +107,7 @@ func Check(ctx context.Context, s *service.Service, served bool) (Health, error)
 	case old != nil:
 		rows.Problems = append(rows.Problems, old.Error())
 	}
+	rows.Problems = append(rows.Problems, aside...)
 	found := Health{Health: rows, Served: served}
 	found.Settled = s.Settled
 	if settling != nil {

@@ -60,14 +60,13 @@ var tableClasses = map[string]rowClass{
 	"heads": authority, "head_count": authority, // with the bodies of cases
 	"names": authority, "cells": authority,
 
-	"leaves": logged,
+	"leaves": logged, "log_size": authority,
 
 	"nonces": counter, "lookup_budgets": counter, "code_tries": counter, "paper_tries": counter,
 	"leases": counter, "instances": counter, "idempotency": counter, "spent_challenges": counter, "passkey_uses": counter,
 
 	"log_files":        derived, // of a PostgreSQL database: the log's public files, which its signature covers
 	"log_restarts":     derived, // its notes are leaves
-	"log_size":         derived, // of a log with another size than its checkpoint nothing goes on
 	"shut_records":     derived, // says which key files are missed on purpose
 	"goose_db_version": derived, // of the migrations
 	"steps":            derived, // of those that take keys: it only says what is done again, or not opened
@@ -79,11 +78,11 @@ var tableClasses = map[string]rowClass{
 
 // loose are columns of tables with authority that nothing is granted by, and why.
 var loose = map[string]string{
-	"drafts.owner":      "which process makes a draft; whoever is wrong about it abandons it",
 	"status_lists.used": "a count that says when the next list is opened",
 	"network.one":       "the key of a table with one row",
 	"packs.one":         "the key of a table with one row",
 	"head_count.one":    "the key of a table with one row",
+	"log_size.one":      "the key of a table with one row",
 }
 
 // bare are rows that say nothing: what is left of an erased case is a hash, which the

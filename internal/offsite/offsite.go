@@ -277,6 +277,25 @@ func (f *Folder) keepJournal(ctx context.Context) (behind bool, err error) {
 	return behind, f.put(JournalName, data)
 }
 
+// HasJournal reports whether there is a journal in the folder.
+func (f *Folder) HasJournal() bool {
+	_, err := os.Stat(filepath.Join(f.cfg.Dir, JournalName))
+	return err == nil
+}
+
+// Missing names what is not in the folder of what is there once something was published.
+func (f *Folder) Missing() (names []string, err error) {
+	for _, name := range []string{JournalName, PackName, CheckpointName, RowsName} {
+		switch _, err := os.Stat(filepath.Join(f.cfg.Dir, name)); {
+		case errors.Is(err, os.ErrNotExist):
+			names = append(names, name)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
 // Read returns the journal in the folder, an empty one if there is none.
 func (f *Folder) Read(ctx context.Context) (Journal, error) {
 	data, err := files.Read(filepath.Join(f.cfg.Dir, JournalName), MaxJournal)
@@ -306,6 +325,18 @@ func (f *Folder) KeepPack(ctx context.Context, lists verifier.Lists) error {
 	}
 	return f.put(PackName, data)
 }
+
+// Pack returns what KeepPack wrote last, as it lies there; nil if it never did.
+func (f *Folder) Pack() ([]byte, error) {
+	data, err := files.Read(filepath.Join(f.cfg.Dir, PackName), maxPack)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// maxPack bounds a pack in bytes.
+const maxPack = 64 << 20
 
 // Rows is how far the database had come: it counts its changes, and never back. A
 // database that has come less far was put back.

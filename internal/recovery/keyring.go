@@ -165,7 +165,7 @@ func (r *restoringKeyring) believeRows(ctx context.Context) (err error) {
 	if r.ring, err = service.KeyringKey(ctx, keys, r.network); err != nil {
 		return err
 	}
-	return service.BelieveRows(ctx, r.db, keys, r.cfg.Dir, r.network)
+	return service.BelieveRows(ctx, r.db, keys, r.network)
 }
 
 // read takes the keyring's backup in, and believes it only when it is whole, of

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/config"
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/offsite"
@@ -43,7 +44,7 @@ func Found(ctx context.Context, cfg Config, f Founding) (access Access, err erro
 	}
 	defer func() {
 		if err != nil {
-			for _, name := range []string{config.AsideName, config.KeysName, config.KeysName + ".lock", config.DatabaseName, config.DatabaseName + "-wal", config.DatabaseName + "-shm",
+			for _, name := range []string{config.AsideName, config.LogName, config.KeysName, config.KeysName + ".lock", config.DatabaseName, config.DatabaseName + "-wal", config.DatabaseName + "-shm",
 				config.KeyringName, config.KeyringName + "-wal", config.KeyringName + "-shm", config.EnginesName} {
 				_ = os.Remove(filepath.Join(cfg.Dir, name)) // made above, and of no use to anybody
 			}
@@ -115,6 +116,12 @@ func Found(ctx context.Context, cfg Config, f Founding) (access Access, err erro
 	}
 	if err := cfg.Engines.Write(cfg.Dir); err != nil {
 		return Access{}, err
+	}
+	if cfg.Engines.Database == "" {
+		log, err := audit.OpenFolder(filepath.Join(cfg.Dir, config.LogName))
+		if err := errors.Join(err, log.Close()); err != nil {
+			return Access{}, err
+		}
 	}
 	return access, cfg.foundObjects(ctx, f.ID)
 }

@@ -174,7 +174,7 @@ func TestLockReplicas(t *testing.T) {
 	if err := os.Mkdir(second.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{config.EnginesName, config.KeysName, config.SealedName} {
+	for _, name := range []string{config.EnginesName, config.KeysName} {
 		data, err := os.ReadFile(filepath.Join(cfg.Dir, name))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(second.Dir, name), data, 0o600)

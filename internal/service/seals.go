@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/safeconduct/safeconduct/credentials/mask"
-	"github.com/safeconduct/safeconduct/internal/config"
-	"github.com/safeconduct/safeconduct/internal/files"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
 )
 
@@ -67,37 +63,20 @@ func (s *Service) DecoysOf(ctx context.Context, list uint16) (*mask.Decoys, erro
 const maxNamed = 20
 
 // BelieveRows gives a database the key of its seals, and adds up its heads. From here
-// on a row that was not written by a process with that key is none. Rows of a version
-// that sealed none, or fewer, are sealed as they stand, once: the folder remembers it,
-// and is not in the hands of whoever can write to the database.
+// on a row that was not written by a process with that key is none. Every database was
+// sealed when it was made, so that one without a seal has lost them all.
 func BelieveRows(ctx context.Context, db *sqlstore.DB, keys interface {
 	MAC(ctx context.Context, label string, data []byte) ([]byte, error)
-}, folder, network string,
+}, network string,
 ) error {
 	key, err := SealKey(ctx, keys, network)
 	if err != nil {
 		return fmt.Errorf("derive the key of the rows: %w", err)
 	}
 	db.Seal(key)
-	mark := filepath.Join(folder, config.SealedName)
-	said, err := files.Read(mark, 16)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	marked := string(said) == sealsNow
 	_, err = db.Counted(ctx)
 	if errors.Is(err, sqlstore.ErrNeverSealed) {
-		if marked {
-			return &sqlstore.SealError{Table: "head_count", ID: "1"}
-		}
-		err = db.SealRows(ctx)
+		return &sqlstore.SealError{Table: "head_count", ID: "1"}
 	}
-	if err != nil || marked {
-		return err
-	}
-	return files.Replace(mark, []byte(sealsNow))
+	return err
 }
-
-// sealsNow is what the folder remembers: the second set of tables that have seals. The
-// file of the first was empty.
-const sealsNow = "2\n"

@@ -285,8 +285,13 @@ func (s *Service) openRooms(ctx context.Context, bind bool) (err error) {
 	if err := s.sealKeyring(ctx, r.ID); err != nil {
 		return err
 	}
-	if err := BelieveRows(ctx, s.DB, s.Keys, s.cfg.Dir, r.ID); err != nil {
+	if err := BelieveRows(ctx, s.DB, s.Keys, r.ID); err != nil {
 		return err
+	}
+	if bind {
+		if err := s.checkJournal(ctx); err != nil {
+			return err
+		}
 	}
 	// By its id the keys were opened; the rest is believed only now.
 	if r, err = s.DB.Network().Network(ctx); err != nil {

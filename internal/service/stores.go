@@ -51,11 +51,21 @@ func OpenStores(ctx context.Context, cfg Config) (*Stores, error) {
 			return nil, &ObjectsError{"are not there: their folder is missing"}
 		}
 	}
+	if cfg.Engines.Database == "" {
+		if _, err := os.Stat(filepath.Join(cfg.Dir, config.LogName)); errors.Is(err, fs.ErrNotExist) {
+			return nil, errNoLog
+		}
+	}
 	if err := s.open(ctx, openKeyring); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
+
+// errNoLog says that the folder of the log's public files is gone. What was published must
+// not be published once more, as if it were new.
+var errNoLog = errors.New("the public log is not there: its folder is missing. Put it back (docs/operate.md, When the log has stopped). " +
+	"Until then nothing is served and nothing was changed")
 
 // CreateStores makes the databases of a network where there are none, and opens
 // them with the rest. It is for whoever brings one back. ring is the key of the keyring.

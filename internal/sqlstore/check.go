@@ -83,7 +83,12 @@ func (db *DB) Check(ctx context.Context) (Health, error) {
 		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM leaves").Scan(&h.Logged); err != nil {
 			return err
 		}
-		return db.checkIssued(ctx, tx, &h)
+		if err := db.checkIssued(ctx, tx, &h); err != nil {
+			return err
+		}
+		unsealed, err := db.checkUnsealed(ctx, tx)
+		h.Problems = append(h.Problems, unsealed...)
+		return err
 	})
 	if err != nil {
 		return Health{}, fmt.Errorf("sqlstore: check: %w", err)
@@ -125,7 +130,34 @@ func (db *DB) checkIssued(ctx context.Context, tx *sql.Tx, health *Health) error
 		}
 	}
 	c.end()
-	return nil
+	return c.counts(ctx, tx)
+}
+
+// counts holds the count of each list, by which the next one is opened, against its places,
+// where these hold themselves.
+func (c *issuedCheck) counts(ctx context.Context, tx *sql.Tx) error {
+	if len(c.wrong) > 0 {
+		return nil
+	}
+	taken := map[uint16]int64{}
+	for at, p := range c.places {
+		if !p.Decoy && !p.held {
+			taken[at.list]++
+		}
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT number, used FROM status_lists ORDER BY number")
+	if err != nil {
+		return classify(err)
+	}
+	return classify(each(rows, func() error {
+		var number uint16
+		var used int64
+		err := rows.Scan(&number, &used)
+		if err == nil && used != taken[number] {
+			c.Problems = append(c.Problems, fmt.Sprintf("status list %d counts %d places in use, and has %d", number, used, taken[number]))
+		}
+		return err
+	}))
 }
 
 // placeKey is where a place is.

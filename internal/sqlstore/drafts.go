@@ -21,7 +21,7 @@ const (
 	insertDraft = "INSERT INTO drafts (name, owner, box) VALUES ($1, $2, $3)"
 	deleteDraft = "DELETE FROM drafts WHERE name = $1"
 	// selectDrafts is in no order: names have none.
-	selectDrafts = "SELECT name, box FROM drafts "
+	selectDrafts = "SELECT name, owner, box FROM drafts "
 )
 
 func (k *sealer) draftName(id credentials.ID) name { return k.name("draft", string(id)) }
@@ -32,7 +32,7 @@ func addDraft(ctx context.Context, tx *sql.Tx, h *heads, to lead, owner string) 
 	if err != nil {
 		return err
 	}
-	if err := h.exec(ctx, tx, insertDraft, called[:], owner, h.boxes.box(leadSize, plain, "drafts", string(called[:]), 0)); err != nil {
+	if err := h.exec(ctx, tx, insertDraft, called[:], owner, h.boxes.box(leadSize, plain, "drafts", string(called[:])+owner, 0)); err != nil {
 		return fmt.Errorf("sqlstore: begin a draft: %w", err)
 	}
 	return nil
@@ -47,11 +47,11 @@ func forgetDraft(ctx context.Context, tx *sql.Tx, h *heads, id credentials.ID) e
 }
 
 func (k *sealer) scanDraft(row scanner) (to lead, err error) {
-	var called, box []byte
-	if err := row.Scan(&called, &box); err != nil {
+	var called, owner, box []byte
+	if err := row.Scan(&called, &owner, &box); err != nil {
 		return to, err
 	}
-	plain, err := k.boxes.open(box, "drafts", string(called), 0)
+	plain, err := k.boxes.open(box, "drafts", string(called)+string(owner), 0)
 	if err != nil {
 		return to, &SealError{"drafts", hex.EncodeToString(called)}
 	}

@@ -381,6 +381,19 @@ func Vacant(ctx context.Context, where string) (bool, error) {
 	return vacant(ctx, where, "safeconduct")
 }
 
+// emptyFile reports whether there is no file, or one in which nothing was ever written: SQLite
+// takes both for a new database.
+func emptyFile(path string) (bool, error) {
+	for _, name := range []string{path, path + "-wal"} {
+		switch info, err := os.Stat(name); {
+		case errors.Is(err, os.ErrNotExist):
+		case err != nil || info.Size() > 0:
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // VacantKeyring is Vacant for a keyring.
 func VacantKeyring(ctx context.Context, where string) (bool, error) {
 	return vacant(ctx, where, "keyring")
@@ -388,11 +401,7 @@ func VacantKeyring(ctx context.Context, where string) (bool, error) {
 
 func vacant(ctx context.Context, where, schema string) (bool, error) {
 	if !isPostgres(where) {
-		_, err := os.Lstat(where)
-		if errors.Is(err, os.ErrNotExist) {
-			return true, nil
-		}
-		return false, err
+		return emptyFile(where)
 	}
 	cfg, err := postgresConfig(where, schema, statementTimeout, busyTimeout)
 	if err != nil {

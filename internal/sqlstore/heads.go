@@ -399,6 +399,7 @@ const (
 	ofAgencies = "agencies"
 	ofRoster   = "roster"
 	ofKeyring  = "keyring"
+	ofLog      = "log"
 	ofNobody   = "nobody" // without seals, written where there is no case to write to
 )
 

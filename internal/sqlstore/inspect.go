@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -85,8 +84,8 @@ func inspectSQLite(ctx context.Context, path string) (i Inspection, err error) {
 	if err != nil {
 		return i, fmt.Errorf("sqlstore: resolve path: %w", err)
 	}
-	if _, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) {
-		return i, ErrMissing
+	if empty, err := emptyFile(abs); empty {
+		return i, errors.Join(ErrMissing, err)
 	}
 	db, err := sql.Open("sqlite", sqliteDSN(abs, "immediate", false, 0))
 	if err != nil {

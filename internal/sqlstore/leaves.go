@@ -391,7 +391,7 @@ func (l *Log) CloseWindow(ctx context.Context, first int64) error {
 	if k == nil {
 		return ErrNoSealKey
 	}
-	err := l.db.tx(ctx, func(tx *sql.Tx) error {
+	err := l.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		at := l.db.leaves(tx)
 		size, err := at.Size(ctx)
 		if err != nil {
@@ -414,13 +414,43 @@ func (l *Log) CloseWindow(ctx context.Context, first int64) error {
 				return err
 			}
 		}
-		_, err = tx.ExecContext(ctx, "INSERT INTO log_size (one, numbered) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET numbered = excluded.numbered", at.end+audit.Window)
-		return err
+		return h.growLog(ctx, tx, at.end, at.end+audit.Window)
 	})
 	if err != nil && !errors.Is(err, audit.ErrSequence) {
 		return fmt.Errorf("sqlstore: close a window of the log: %w", err)
 	}
 	return err
+}
+
+// growLog writes how many leaves have numbers now. It has a seal: a log that seems to be a
+// window longer than it was published would look like one whose publication was cut off.
+func (h *heads) growLog(ctx context.Context, tx *sql.Tx, before, now int64) error {
+	of, err := h.of(ctx, ofLog)
+	switch {
+	case err != nil:
+		return err
+	case before > 0:
+		err = of.take(h.logSize(before), "1")
+	case of.count(sealedSize) > 0:
+		err = &SealError{sealedSize.String(), "1"}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO log_size (one, numbered) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET numbered = excluded.numbered", now)
+	of.put(h.logSize(now))
+	return err
+}
+
+func (k *sealer) logSize(numbered int64) seal {
+	return k.seal(sealedSize, ofTable(sealedSize, 0).number(numbered))
+}
+
+// rowsOfLog reads how many leaves have numbers, for the check of everything.
+func (k *sealer) rowsOfLog(ctx context.Context, q querier) (rows []sealedRow, err error) {
+	err = gather(ctx, q, &rows, func(row scanner) (n int64, err error) { return n, row.Scan(&n) },
+		func(n int64) sealedRow { return sealedRow{ofLog, "1", k.logSize(n)} }, "SELECT numbered FROM log_size")
+	return rows, err
 }
 
 // newDraw draws as nobody can foresee.

@@ -46,7 +46,7 @@ func (db *DB) CheckLoaded(ctx context.Context) (problems []string, err error) {
 
 func (db *DB) checkSeals(ctx context.Context, loaded bool) (problems []string, err error) {
 	c := &sealCheck{db: db, loaded: loaded}
-	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.boxed, c.roster, c.leaves, c.drafts}
+	parts := []func(context.Context) error{c.all, c.cases, c.lists, c.ofNetwork, c.boxed, c.roster, c.size, c.leaves, c.drafts}
 	if !loaded {
 		parts = append(parts, c.keyring)
 	}
@@ -434,6 +434,16 @@ func (c *sealCheck) drafts(ctx context.Context) error {
 	})
 }
 
+func (c *sealCheck) size(ctx context.Context) error {
+	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
+		rows, err := h.rowsOfLog(ctx, h.q)
+		if err != nil {
+			return nil, err
+		}
+		return h.compare(ctx, []string{ofLog}, rows)
+	})
+}
+
 func (c *sealCheck) keyring(ctx context.Context) error {
 	return c.oneMoment(ctx, func(h *heads) ([]string, error) {
 		rows, err := h.rowsOfKeyring(ctx, h.q)
@@ -629,7 +639,7 @@ func (h *heads) sealBodies(ctx context.Context, tx *sql.Tx) (err error) {
 // rowsOfAll reads what is about no case and no list.
 func (h *heads) rowsOfAll(ctx context.Context, tx *sql.Tx) (all []sealedRow, err error) {
 	for _, read := range []func(context.Context, querier) ([]sealedRow, error){
-		h.rowsOfNetwork, h.rowsOfBoxed, h.rowsOfKeyring,
+		h.rowsOfNetwork, h.rowsOfBoxed, h.rowsOfKeyring, h.rowsOfLog,
 	} {
 		rows, err := read(ctx, tx)
 		if err != nil {

@@ -32,6 +32,7 @@ const (
 	sealedCount      sealedTable = 19
 	sealedBond       sealedTable = 20
 	sealedSession    sealedTable = 21
+	sealedSize       sealedTable = 22 // how many leaves of the log have numbers
 )
 
 var sealedTables = map[sealedTable]string{
@@ -40,7 +41,7 @@ var sealedTables = map[sealedTable]string{
 	sealedNetwork: "network", sealedEpoch: "epochs", sealedPack: "packs",
 	sealedAgency: "agencies", sealedInvitation: "invitations", sealedEnrolment: "enrolments", sealedRequest: "requests",
 	sealedChange: "roster_changes", sealedCount: "card_counts", sealedBond: "keyring_bond",
-	sealedSession: "sessions",
+	sealedSession: "sessions", sealedSize: "log_size",
 }
 
 // String is the table's name.

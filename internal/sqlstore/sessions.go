@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/safeconduct/safeconduct/internal/signin"
@@ -157,10 +158,11 @@ func (s *Sessions) Spend(ctx context.Context, challenge [32]byte, until time.Tim
 	if s.db.seals == nil {
 		return false, ErrNoSealKey
 	}
-	n := s.db.seals.name("challenge", string(challenge[:]))
+	hour := hourBehind(until.Unix() + 1)
+	n := s.db.seals.spentName(s.db.seals.name("challenge", string(challenge[:])), hour)
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, "INSERT INTO spent_challenges (name, hour) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-			n[:], hourBehind(until.Unix()+1))
+			n[:], hour)
 		if err != nil {
 			return fmt.Errorf("sqlstore: sign-in: %w", err)
 		}
@@ -169,6 +171,16 @@ func (s *Sessions) Spend(ctx context.Context, challenge [32]byte, until time.Tim
 		return err
 	})
 	return first && err == nil, err
+}
+
+// spentName is what the row of a challenge is called: half of its name says which one it
+// is, and the other half is a keyed hash of that half and of the hour behind it. So a row
+// that was changed is known for one, although there is no box in it.
+func (k *sealer) spentName(of name, hour int64) name {
+	half := len(of) / 2
+	check := k.name("spent", string(of[:half]), strconv.FormatInt(hour, 10))
+	copy(of[half:], check[:half])
+	return of
 }
 
 // useSays is what a passkey said last.

@@ -20,7 +20,7 @@ import (
 
 // sqliteEngine is one SQLite file. The one connection that writes keeps writers
 // from failing with SQLITE_BUSY, and readers do not wait for it (WAL).
-type sqliteEngine struct{}
+type sqliteEngine struct{ of schema }
 
 func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 	abs, err := filepath.Abs(path)
@@ -47,7 +47,7 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 		return nil, fmt.Errorf("sqlstore: open file: %w", err)
 	}
 
-	b := &base{engine: sqliteEngine{}, path: abs}
+	b := &base{engine: sqliteEngine{s}, path: abs}
 	if b.write, err = openSQLiteDB(sqliteDSN(abs, "immediate", false, s.page)); err != nil {
 		return nil, fmt.Errorf("sqlstore: open writer: %w", err)
 	}
@@ -164,7 +164,7 @@ func (sqliteEngine) others(context.Context, querier, string) (int, error) { retu
 func (sqliteEngine) expired(string) string                                { return "TRUE" }
 func (sqliteEngine) close() error                                         { return nil }
 
-func (sqliteEngine) damage(ctx context.Context, tx *sql.Tx) ([]string, error) {
+func (e sqliteEngine) damage(ctx context.Context, tx *sql.Tx) ([]string, error) {
 	var whole string
 	if err := tx.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&whole); err != nil {
 		return nil, err
@@ -172,7 +172,39 @@ func (sqliteEngine) damage(ctx context.Context, tx *sql.Tx) ([]string, error) {
 	if whole != "ok" {
 		return []string{"the database file is damaged"}, nil
 	}
+	want, err := e.of.made(ctx)
+	if err != nil {
+		return nil, err
+	}
+	is, err := list(ctx, tx, scanText, selectSchema)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(is, want) {
+		return []string{"the tables of the database are not those that this program makes"}, nil
+	}
 	return nil, nil
+}
+
+// selectSchema is all that SQLite knows of tables, indexes, views and triggers, but where
+// they lie.
+const selectSchema = "SELECT type || ' ' || name || ' ' || tbl_name || ' ' || COALESCE(sql, '') FROM sqlite_schema ORDER BY 1"
+
+func scanText(row scanner) (text string, err error) { return text, row.Scan(&text) }
+
+// made is what selectSchema says of a database that has just been made. A trigger that
+// somebody else has added, which would run with our own statements, is not in it.
+func (s schema) made(ctx context.Context) (all []string, err error) {
+	db, err := openSQLiteDB(":memory:")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1) // each has a memory of its own
+	if err := migrate(ctx, db, goose.DialectSQLite3, s); err != nil {
+		return nil, err
+	}
+	return list(ctx, db, scanText, selectSchema)
 }
 
 // wipe empties the write-ahead log, which would otherwise keep the bytes of

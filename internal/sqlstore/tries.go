@@ -27,19 +27,24 @@ func (c *CodeTries) Read(ctx context.Context, actor string) (text string, versio
 	if c.db.seals == nil {
 		return "", nil, ErrNoSealKey
 	}
-	of := c.db.seals.name("code_tries", actor)
-	err = c.db.read.QueryRowContext(ctx, "SELECT box FROM code_tries WHERE name = $1", of[:]).Scan(&version)
+	of, day := c.db.seals.name("code_tries", actor), int64(0)
+	err = c.db.read.QueryRowContext(ctx, "SELECT day, box FROM code_tries WHERE name = $1", of[:]).Scan(&day, &version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil, nil
 	}
 	if err != nil {
 		return "", nil, fmt.Errorf("sqlstore: read tries: %w", classify(err))
 	}
-	plain, err := c.db.seals.boxes.open(version, "code_tries", of.String(), 0)
+	text, err = c.db.seals.openCodeTries(of, day, version)
+	return text, version, err
+}
+
+func (k *sealer) openCodeTries(of name, day int64, box []byte) (string, error) {
+	plain, err := k.boxes.open(box, "code_tries", of.String(), day)
 	if err != nil {
-		return "", nil, &SealError{"code_tries", of.String()}
+		return "", &SealError{"code_tries", of.String()}
 	}
-	return string(plain), version, nil
+	return string(plain), nil
 }
 
 // Write keeps text in place of the given version, and reports whether that was
@@ -49,7 +54,7 @@ func (c *CodeTries) Write(ctx context.Context, actor, text string, version []byt
 		return false, ErrNoSealKey
 	}
 	of := c.db.seals.name("code_tries", actor)
-	box := c.db.seals.boxes.box(triesBox, []byte(text), "code_tries", of.String(), 0)
+	box := c.db.seals.boxes.box(triesBox, []byte(text), "code_tries", of.String(), toDay(now))
 	query, args := "UPDATE code_tries SET day = $2, box = $3 WHERE name = $1 AND box = $4", []any{of[:], toDay(now), box, version}
 	if version == nil {
 		query, args = "INSERT INTO code_tries (name, day, box) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING", args[:3]
