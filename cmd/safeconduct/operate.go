@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -81,7 +82,7 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, keys []stri
 	if err != nil {
 		return err
 	}
-	problems := append(found.Problems, found.RosterProblems...)
+	problems := slices.Concat(found.Problems, found.RosterProblems, found.RowProblems)
 	if len(found.Problems) > 0 {
 		return f.report(out, func() { _, _ = fmt.Fprintln(out, "The log does not hold together.") }, map[string]any{"problems": problems}, problems)
 	}
@@ -100,6 +101,9 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, keys []stri
 			_, _ = fmt.Fprintln(out, "The roster holds, and every change of it is in the log.")
 		default:
 			_, _ = fmt.Fprintln(out, "The roster was not looked at: its database is not here, or cannot be read.")
+		}
+		if len(found.RowProblems) > 0 {
+			_, _ = fmt.Fprintln(out, "What the log tells about does not all hold, or could not be looked at.")
 		}
 	}
 	return f.report(out, words, map[string]any{

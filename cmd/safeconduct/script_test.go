@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/safeconduct/safeconduct/internal/sqlitetest"
 	"github.com/safeconduct/safeconduct/web"
 )
 
@@ -241,17 +242,11 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(name, data, 0o600))
 }
 
-// changeKey changes a byte in the last key file of a keyring.
+// changeKey changes a byte of one row of a keyring.
 func changeKey(ts *testscript.TestScript, _ bool, args []string) {
-	name := ts.MkAbs(args[0])
-	data, err := os.ReadFile(name)
-	ts.Check(err)
-	at := bytes.LastIndex(data, []byte("age-encryption.org/v1"))
-	if at < 0 {
-		ts.Fatalf("there is no key file in it")
-	}
-	data[at+100] ^= 1
-	ts.Check(os.WriteFile(name, data, 0o600))
+	ts.Check(sqlitetest.Run(context.Background(), ts.MkAbs(args[0]), `UPDATE keys SET box = CAST(substr(box, 1, 100)
+		|| CASE substr(box, 101, 1) WHEN x'00' THEN x'01' ELSE x'00' END || substr(box, 102) AS BLOB)
+		WHERE name = (SELECT MIN(name) FROM keys)`))
 }
 
 // fetchCredential writes the credential of the first attestation in use that a

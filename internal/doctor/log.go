@@ -26,6 +26,9 @@ type LogReport struct {
 	// and RosterProblems what does not hold.
 	Roster         bool
 	RosterProblems []string
+	// RowProblems are what does not hold of the rows that the log tells about, or kept
+	// them from being looked at.
+	RowProblems []string
 }
 
 // VerifyLog checks every tile and the signed checkpoint of a log, as a stranger
@@ -71,8 +74,7 @@ func VerifyLog(ctx context.Context, folder config.Folder, keys ...string) (found
 	if err != nil || !ours || !found.Roster || len(found.RosterProblems) > 0 {
 		return found, err // rows are judged where the database opens, and people are who it says
 	}
-	problems, err := rows.check(ctx)
-	found.Problems = append(found.Problems, problems...)
+	found.RowProblems, err = rows.check(ctx)
 	return found, err
 }
 
@@ -165,7 +167,7 @@ func (r *rowsOf) check(ctx context.Context) (problems []string, err error) {
 	case errors.Is(err, sqlstore.ErrNeverSealed):
 		return []string{"the rows have no seals: " + err.Error()}, nil
 	case errors.Is(err, sqlstore.ErrNoCaseKey):
-		return []string{"the keyring cannot be opened, and without it no case"}, nil
+		return []string{"could not check: the keyring cannot be opened, and without it no case"}, nil
 	}
 	if err != nil || len(problems) > 0 {
 		return problems, err

@@ -4,7 +4,10 @@
 package sqlitetest
 
 import (
+	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"net/url"
 	"testing"
 
@@ -15,16 +18,24 @@ import (
 // No foreign keys are looked at.
 func Administer(t testing.TB, path string, statements ...string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?_pragma=busy_timeout(5000)")
-	if err != nil {
+	if err := Run(t.Context(), path, statements...); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = db.Close() }()
+}
+
+// Run is Administer for a test that has no testing.TB.
+func Run(ctx context.Context, path string, statements ...string) (err error) {
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
 	for _, s := range statements {
-		if _, err := db.ExecContext(t.Context(), s); err != nil {
-			t.Fatalf("%s: %v", s, err)
+		if _, err := db.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
 		}
 	}
+	return nil
 }
 
 // DB is a SQLite file that a test looks at before it changes it.
