@@ -150,7 +150,8 @@ func (db *DB) Keyless(ctx context.Context, records []string) (must []string, err
 }
 
 // Keyed returns the ids of all records that must have a key file, in order: of a case
-// whose own key is missing its own record alone, because nobody can read of others.
+// whose own key is missing or damaged its own record alone, because nobody can read of
+// others.
 func (db *DB) Keyed(ctx context.Context) (all []string, err error) {
 	err = db.frontsFrom(ctx, "", func(h *heads, of *head, f front) (bool, error) {
 		if f.ours {
@@ -163,7 +164,7 @@ func (db *DB) Keyed(ctx context.Context) (all []string, err error) {
 			for _, r := range of.body.Records {
 				records = append(records, r.ID)
 			}
-		case !errors.Is(err, vault.ErrNotFound) && !isSealError(err):
+		case !shutOrDamaged(err) && !errors.Is(err, vault.ErrIntegrity):
 			return false, err
 		}
 		for _, r := range records {
