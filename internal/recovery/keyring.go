@@ -18,6 +18,7 @@ import (
 	"github.com/safeconduct/safeconduct/internal/keystore"
 	"github.com/safeconduct/safeconduct/internal/service"
 	"github.com/safeconduct/safeconduct/internal/sqlstore"
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 // KeyringOrder says which network gets its keyring back, and from what.
@@ -207,7 +208,6 @@ func (r *restoringKeyring) shut(ctx context.Context) (int, error) {
 			return 0, fmt.Errorf("the keyring that is there cannot be used; move it away: %w", err)
 		}
 		s := &service.Stores{DB: r.db, Keyring: k}
-		k.Seal(r.ring)
 		r.db.CaseKeys(k.CaseKey)
 		shut, err := r.asItIs(ctx, s)
 		return shut, errors.Join(err, k.Close())
@@ -237,10 +237,10 @@ func (r *restoringKeyring) asItIs(ctx context.Context, s *service.Stores) (shut 
 	s.Keyring.Seal(r.ring)
 	// That some of its rows are older, or were taken away, is what is mended here.
 	found, err := s.Keyring.Check(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, vault.ErrIntegrity) {
 		return 0, err
 	}
-	if len(found.Problems)+len(found.Damaged) > 0 {
+	if err != nil || len(found.Problems)+len(found.Damaged) > 0 {
 		return 0, errors.New("the keyring that is there is damaged; move it away")
 	}
 	missing, err := s.MatchKeyring(ctx)
