@@ -793,8 +793,9 @@ func (k *sealer) sumOf(ctx context.Context, q querier, where string, args ...any
 const spread = 1 << 8
 
 // write writes the heads that were changed, and returns the count after them. Each gets a
-// number that is above its own and above the count before: so numbers only grow, and what
-// was written behind a count has a number above it.
+// number that is above its own and above the count before, and not more than spread behind
+// that: so numbers only grow, what was written behind a count has a number above it, and how
+// often a head was written does not run ahead of the count.
 func (h *heads) write(ctx context.Context, tx *sql.Tx) (now countRow, err error) {
 	now = h.count
 	for _, subject := range slices.Sorted(maps.Keys(h.found)) {
@@ -803,7 +804,9 @@ func (h *heads) write(ctx context.Context, tx *sql.Tx) (now countRow, err error)
 			continue
 		}
 		now.number++
-		one.number = max(h.count.number, one.was) + 1 + rand.Int64N(spread) //nolint:gosec // ChaCha8 under a seed of the process, and no secret
+		above := max(h.count.number, one.was)
+		left := max(1, h.count.number+spread-above)
+		one.number = above + 1 + rand.Int64N(left) //nolint:gosec // ChaCha8 under a seed of the process, and no secret
 		now.total += one.number - one.was
 		if err := h.writeHead(ctx, tx, one); err != nil {
 			return now, err

@@ -275,6 +275,24 @@ func TestNumbersAreDrawn(t *testing.T) {
 			back++
 		}
 	}
+	// However often a head is written, its number is not further ahead.
+	of := aCase(t, db)
+	for range 20 {
+		if err := db.Vault().TakeBack(t.Context(), of.Record, of.Agency, vault.TakenBack, storetest.Entry(t, of.Case)); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Vault().Share(t.Context(), of, vault.Spoken{}, storetest.Entry(t, of.Case)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count, err := db.Counted(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var highest int64
+	if err := db.read.QueryRowContext(t.Context(), "SELECT MAX(number) FROM heads").Scan(&highest); err != nil || highest > count+spread {
+		t.Errorf("a number of %d, with %d changes: %v", highest, count, err)
+	}
 	// Of 99 a fair coin shows fewer than 15 once in 10^13.
 	if back < 15 {
 		t.Errorf("of %d cases %d have a lower number than the one before", cases, back)
