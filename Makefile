@@ -164,6 +164,10 @@ screens: web ## draw the pictures in docs/screens anew
 	@scripts/install.sh test
 	SAFECONDUCT_SCREENS=1 $(GO) test -count=1 -timeout 30m -run '^TestBrowser$$/^scenarios$$/^(english|arabic|khmer|adminEnglish|adminArabic|adminKhmer|lock)$$' ./web/browsertest
 
+.PHONY: keep
+keep: ## a small network of this version for every later one to open (testdata/kept); replaces none
+	SAFECONDUCT_KEEP=1 $(GO) test -count=1 -v -run '^TestKeep$$' ./internal/enginetest
+
 .PHONY: fuzz
 fuzz: ## every fuzzer that exists, six at a time (FUZZTIME=5s each)
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -123,6 +123,14 @@ func newAttacked(t *testing.T) *attacked {
 // newAttackedWith has other keys than those in its folder, once it is founded.
 func newAttackedWith(t *testing.T, keys func(service.Config) service.KeyOpener) *attacked {
 	t.Helper()
+	a := newEmpty(t, keys)
+	a.fill()
+	return a
+}
+
+// newEmpty is such a network with nobody in it but who founded it.
+func newEmpty(t *testing.T, keys func(service.Config) service.KeyOpener) *attacked {
+	t.Helper()
 	dir := t.TempDir()
 	a := &attacked{t: t, cfg: service.Config{Dir: dir, Passphrase: "a passphrase for a test", WorkFactor: service.DemoWork, Now: rowsNow, Log: slog.New(slog.DiscardHandler)}}
 	if err := os.Chmod(dir, 0o700); err != nil {
@@ -138,7 +146,6 @@ func newAttackedWith(t *testing.T, keys func(service.Config) service.KeyOpener) 
 	a.house = peopletest.Joined(t, a.s.People, a.s.Passkeys, "https://net.example", access.Join)
 	t.Cleanup(func() { _ = a.s.Close() }) // whichever is open then
 	a.db = sqlitetest.Open(t, filepath.Join(dir, "safeconduct.db"))
-	a.fill()
 	return a
 }
 

@@ -30,10 +30,11 @@ const KeyringLife = 35 * 24 * time.Hour
 // BackupOrder says what is to be copied, for whom, and where to.
 type BackupOrder struct {
 	Folder     config.Folder
-	Recipients string    // a file of recipients, one a line
-	To         string    // the file to write
-	KeyringTo  string    // the file for the keys of records, "" for none
-	Progress   io.Writer // gets a line from time to time
+	Recipients string           // a file of recipients, one a line
+	To         string           // the file to write
+	KeyringTo  string           // the file for the keys of records, "" for none
+	Progress   io.Writer        // gets a line from time to time
+	Now        func() time.Time // nil means time.Now
 }
 
 // BackedUp is what a backup tells.
@@ -66,6 +67,9 @@ func Backup(ctx context.Context, order BackupOrder) (made BackedUp, err error) {
 	if err != nil {
 		return made, err
 	}
+	if cfg.Now = order.Now; cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	s, err := service.Look(ctx, cfg)
 	if err != nil {
 		return made, err
@@ -79,7 +83,7 @@ func Backup(ctx context.Context, order BackupOrder) (made BackedUp, err error) {
 	sign := func(m []byte) ([]byte, error) { return s.Keys.SignDerived(ctx, offsite.LabelBackup, s.Network.ID(), m) }
 	made = BackedUp{File: order.To, PublicKey: hex.EncodeToString(key)}
 	err = files.Create(order.To, func(w io.Writer) error {
-		c := copying{Service: s, dir: order.Folder, say: newProgress(order.Progress)}
+		c := copying{Service: s, dir: order.Folder, say: newProgress(order.Progress), now: cfg.Now}
 		m, err := c.data(ctx, w, to, sign)
 		made.Made, made.Sequence, made.Rows, made.Objects, made.Bytes = m.Made, m.Sequence, m.Rows, m.Objects, c.say.done
 		return err
@@ -92,7 +96,7 @@ func Backup(ctx context.Context, order BackupOrder) (made BackedUp, err error) {
 	if order.KeyringTo != "" {
 		made.Keyring = order.KeyringTo
 		err = files.Create(order.KeyringTo, func(w io.Writer) error {
-			c := copying{Service: s, dir: order.Folder, say: newProgress(order.Progress)}
+			c := copying{Service: s, dir: order.Folder, say: newProgress(order.Progress), now: cfg.Now}
 			made.KeyFiles, err = c.keyring(ctx, w, to, sign)
 			return err
 		})
@@ -115,6 +119,7 @@ type copying struct {
 
 	dir config.Folder
 	say *progress
+	now func() time.Time
 	out *backup.Writer
 }
 
@@ -133,7 +138,7 @@ func (c *copying) part(kind, ext string) func(data []byte) error {
 // pages after the rows, so that every row has its page; the key file last, so
 // that it is never older than what the rows say of it.
 func (c *copying) data(ctx context.Context, w io.Writer, to []backup.Recipient, sign func([]byte) ([]byte, error)) (backup.Manifest, error) {
-	m := backup.Manifest{Kind: backup.Data, Network: c.Network.ID(), Made: time.Now().UTC().Truncate(time.Second)}
+	m := backup.Manifest{Kind: backup.Data, Network: c.Network.ID(), Made: c.now().UTC().Truncate(time.Second)}
 	var err error
 	if c.out, err = backup.NewWriter(w, to); err != nil {
 		return m, err
@@ -264,7 +269,7 @@ func (c *copying) object(ctx context.Context, key string) (data []byte, err erro
 
 // keyring copies the key files, into a file of their own.
 func (c *copying) keyring(ctx context.Context, w io.Writer, to []backup.Recipient, sign func([]byte) ([]byte, error)) (count int, err error) {
-	m := backup.Manifest{Kind: backup.Keyring, Network: c.Network.ID(), Made: time.Now().UTC().Truncate(time.Second)}
+	m := backup.Manifest{Kind: backup.Keyring, Network: c.Network.ID(), Made: c.now().UTC().Truncate(time.Second)}
 	if c.out, err = backup.NewWriter(w, to); err != nil {
 		return 0, err
 	}
