@@ -459,6 +459,11 @@ func (r *restoring) write(ctx context.Context) (err error) {
 			}
 		}
 	}()
+	if r.cfg.Engines.Aside == "" { // the one in the network's own folder, which nobody else makes
+		if err := os.Mkdir(r.cfg.Engines.AsideAt(dir), 0o700); err != nil {
+			return err
+		}
+	}
 	restart, err := r.stores(ctx)
 	if err != nil {
 		return err
