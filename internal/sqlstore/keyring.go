@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/safeconduct/safeconduct/vault"
@@ -27,6 +28,9 @@ type Keyring struct {
 	*base
 
 	keys *ringKeys // nil before Seal
+
+	owed  atomic.Bool   // a wipe did not come to its end, here or before we were started
+	wiped atomic.Uint64 // how many changes there were when everything was wiped last
 }
 
 var _ vault.Keyring = (*Keyring)(nil)
@@ -59,7 +63,9 @@ func OpenKeyring(ctx context.Context, where string) (*Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Keyring{base: b}, nil
+	k := &Keyring{base: b}
+	k.owed.Store(true) // whoever was here before us may have been stopped between a change and its wipe
+	return k, nil
 }
 
 // CreateKeyring makes an empty keyring for a network where there is none, under its key. Whoever
@@ -172,7 +178,7 @@ func (k *Keyring) addUp(ctx context.Context, q querier) (sum ringSum, damaged []
 }
 
 // change runs a change of the keyring, and counts it. do is given the sum of all rows, and
-// returns what it is from now on.
+// returns what it is from now on. Where that is the same nothing was changed.
 func (k *Keyring) change(ctx context.Context, do func(tx *sql.Tx, sum ringSum) (ringSum, error)) error {
 	if k.keys == nil {
 		return ErrNoKeyringKey
@@ -182,7 +188,8 @@ func (k *Keyring) change(ctx context.Context, do func(tx *sql.Tx, sum ringSum) (
 		if err != nil {
 			return err
 		}
-		if sum, err = do(tx, sum); err != nil {
+		before := sum
+		if sum, err = do(tx, sum); err != nil || sum == before {
 			return err
 		}
 		b.Changes++
@@ -341,13 +348,19 @@ func rowNamed(ctx context.Context, q querier, name []byte) (r ringRow, err error
 	return r, classify(err)
 }
 
-// Swap replaces old by new, if old is what is kept.
+// Swap replaces old by new, if old is what is kept. When it returns nil, nothing of old is
+// left, as for Erase. After an error old may have been replaced already: the same call
+// again, or the next that wipes, then takes away what is left of it.
 func (k *Keyring) Swap(ctx context.Context, record string, old, new []byte) error {
 	var names []string
 	err := k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) {
+		names = nil
 		head, kept, err := k.opened(ctx, tx, record)
 		if err != nil {
 			return sum, err
+		}
+		if k.owed.Load() && bytes.Equal(kept, new) {
+			return sum, nil // done before, but for the wipe
 		}
 		if !bytes.Equal(kept, old) {
 			return sum, vault.ErrConflict
@@ -423,20 +436,22 @@ func (k *Keyring) reseal(ctx context.Context, tx *sql.Tx, sum ringSum, record st
 
 // Erase destroys key files, with the keys of cases. When it returns nil, no file of the table holds a
 // byte of them, and SQLite's write-ahead log neither. PostgreSQL's write-ahead
-// log and its archive keep them until they are recycled.
+// log and its archive keep them until they are recycled. After an error the rows may be
+// gone and their bytes not: the same call again finishes it, in any process.
 func (k *Keyring) Erase(ctx context.Context, records ...string) error {
 	if len(records) == 0 {
 		return nil
 	}
-	return k.erase(ctx, func(tx *sql.Tx) (rows []ringRow, err error) {
+	return k.erase(ctx, func(tx *sql.Tx) (rows []ringRow, all bool, err error) {
+		all = true
 		for _, record := range records {
 			of, err := k.rowsOf(ctx, tx, record)
 			if err != nil && !errors.Is(err, vault.ErrNotFound) {
-				return nil, err
+				return nil, false, err
 			}
-			rows = append(rows, of...)
+			rows, all = append(rows, of...), all && len(of) > 0
 		}
-		return rows, nil
+		return rows, all, nil
 	})
 }
 
@@ -445,39 +460,61 @@ func (k *Keyring) EraseRows(ctx context.Context, names ...string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return k.erase(ctx, func(tx *sql.Tx) (rows []ringRow, err error) {
+	return k.erase(ctx, func(tx *sql.Tx) (rows []ringRow, all bool, err error) {
+		all = true
 		for _, name := range names {
 			of, err := hex.DecodeString(name)
 			if err != nil {
-				return nil, err
+				return nil, false, err
 			}
 			r, err := rowNamed(ctx, tx, of)
 			if errors.Is(err, vault.ErrNotFound) {
+				all = false
 				continue
 			}
 			if err != nil {
-				return nil, err
+				return nil, false, err
 			}
 			rows = append(rows, r)
 		}
-		return rows, nil
+		return rows, all, nil
 	})
 }
 
-func (k *Keyring) erase(ctx context.Context, which func(tx *sql.Tx) ([]ringRow, error)) error {
+// erase removes rows, and wipes. Where not all were there an erasure before may have been
+// stopped behind its commit, and how many rows a record had nobody knows any more: then
+// everything is wiped, unless nothing was changed since that was done last.
+func (k *Keyring) erase(ctx context.Context, which func(tx *sql.Tx) (rows []ringRow, all bool, err error)) error {
 	var names []string
+	var changes uint64
 	err := k.change(ctx, func(tx *sql.Tx, sum ringSum) (ringSum, error) {
-		rows, err := which(tx)
+		rows, all, err := which(tx)
 		if err != nil {
 			return sum, fmt.Errorf("sqlstore: erase a key file: %w", err)
 		}
-		names = namesOf(rows)
+		b, _, err := k.bond(ctx, tx)
+		if err != nil {
+			return sum, err
+		}
+		names, changes = nil, b.Changes
+		if len(rows) > 0 {
+			changes++
+		}
+		if all {
+			names = namesOf(rows)
+		}
 		return k.remove(ctx, tx, sum, rows...)
 	})
-	if err != nil || len(names) == 0 {
+	if err != nil || len(names) == 0 && !k.owed.Load() && k.wiped.Load() == changes {
 		return err
 	}
-	return k.forget(ctx, names...)
+	if err := k.forget(ctx, names...); err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		k.wiped.Store(changes)
+	}
+	return nil
 }
 
 func namesOf(rows []ringRow) []string {
@@ -489,9 +526,18 @@ func namesOf(rows []ringRow) []string {
 }
 
 // forget removes what the files still hold of these rows from before the
-// last change. A reader may be in the way for a moment.
-func (k *Keyring) forget(ctx context.Context, names ...string) error {
-	err := k.wipe(ctx, k.write, names...)
+// last change, or of all rows where none is named or a wipe is owed. A reader may be in the
+// way for a moment; one that stays leaves the wipe owed.
+func (k *Keyring) forget(ctx context.Context, names ...string) (err error) {
+	if k.owed.Swap(false) {
+		names = nil
+	}
+	defer func() {
+		if err != nil {
+			k.owed.Store(true)
+		}
+	}()
+	err = k.wipe(ctx, k.write, names...)
 	for wait := time.Millisecond; errors.Is(err, ErrBusy) && wait < time.Second; wait *= 2 {
 		select {
 		case <-ctx.Done():

@@ -3,12 +3,15 @@ package sqlstore
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/safeconduct/safeconduct/internal/storetest"
 	"github.com/safeconduct/safeconduct/vault"
@@ -372,5 +375,51 @@ func testKeyringRenews(t *testing.T, k *Keyring) {
 	}
 	if health, err := k.Check(ctx); err != nil || len(health.Problems)+len(health.Damaged) > 0 || health.Others {
 		t.Errorf("%+v, %v", health, err)
+	}
+}
+
+// TestKeyringWipedAgain: an erasure or a swap that a reader was in the way of is finished by
+// the same call again, in this process or, of an erasure, in another.
+func TestKeyringWipedAgain(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "keyring.db")
+	k := closed(t, func() (*Keyring, error) { return CreateKeyring(ctx, path, "net", testRingKey) })
+	other := closed(t, func() (*Keyring, error) { return OpenKeyring(ctx, path) })
+	other.Seal(testRingKey)
+	ok(t, other.Erase(ctx, "nobody")) // it owes nothing any more
+	swap := func(ctx context.Context) error {
+		return k.Swap(ctx, "swapped", fileOf("swapped", 300), fileOf("changed", 300))
+	}
+	for name, at := range map[string]struct{ first, again func(context.Context) error }{
+		"erased":  {func(ctx context.Context) error { return k.Erase(ctx, "erased") }, func(ctx context.Context) error { return k.Erase(ctx, "erased") }},
+		"started": {func(ctx context.Context) error { return k.Erase(ctx, "started") }, func(ctx context.Context) error { return other.Erase(ctx, "started") }},
+		"swapped": {swap, swap},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ok(t, k.Create(ctx, name, fileOf(name, 300)))
+			box := string(firstRow(t, k, name).box[100:200])
+			is := errors.New("the reader goes")
+			err := other.readTx(ctx, func(tx *sql.Tx) error {
+				if _, err := other.rowsOf(ctx, tx, name); err != nil {
+					return err
+				}
+				soon, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // not all that it would wait
+				defer cancel()
+				if err := at.first(soon); err == nil {
+					t.Error("wiped with a reader in the way")
+				}
+				return is
+			})
+			if !errors.Is(err, is) {
+				t.Fatal(err)
+			}
+			if !onDisk(t, path, box) {
+				t.Fatal("the test looks in the wrong place")
+			}
+			ok(t, at.again(ctx))
+			if onDisk(t, path, box) {
+				t.Error("the old row is still on the disk")
+			}
+		})
 	}
 }
