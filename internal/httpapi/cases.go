@@ -102,18 +102,19 @@ func (s *Server) EraseCase(ctx context.Context, r api.EraseCaseRequestObject) (a
 
 // erase takes everything of a case out of use and destroys its keys.
 //
-// The withdrawal comes first: it is the only one of the two that needs the
-// case to exist, and repeating it after a crash withdraws nothing twice.
+// The withdrawal comes first: it is the only one of the two that needs what the case
+// says, and repeating it after a crash withdraws nothing twice. Where an erasure was cut off
+// there is nothing left to withdraw; only the vault knows whether the case is gone.
 func (s *Server) erase(ctx context.Context, by audit.Actor, caseID string) (api.Erased, error) {
 	withdrawn, err := s.cfg.Issuer.WithdrawCase(ctx, by, caseID)
-	switch {
-	case errors.Is(err, credentials.ErrNotFound), errors.Is(err, vault.ErrNotFound):
-		return api.Erased{}, nil // it is gone
-	case err != nil:
+	if err != nil && !errors.Is(err, credentials.ErrNotFound) && !errors.Is(err, vault.ErrNotFound) {
 		return api.Erased{}, err
 	}
 	erased, err := s.cfg.Vault.Erase(ctx, by, caseID)
-	if err != nil {
+	switch {
+	case errors.Is(err, vault.ErrNotFound):
+		return api.Erased{}, nil // it is gone
+	case err != nil:
 		return api.Erased{}, err
 	}
 	return api.Erased{

@@ -156,6 +156,15 @@ func (s *Service) keptCheckpoint(ours string) func() ([]byte, error) {
 	}
 }
 
+// tellOffsite has the off-site folder know every erasure that was written down here, before
+// it is carried out. Where it has no journal yet the first erasure makes it.
+func (s *Service) tellOffsite(ctx context.Context) error {
+	if !s.Offsite.HasJournal() {
+		return nil
+	}
+	return s.Offsite.KeepJournal(ctx)
+}
+
 // settleErasures carries out what the off-site folder knows to be erased and the
 // database does not: it was put back to an older state, by us or behind our
 // back.

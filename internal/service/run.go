@@ -262,6 +262,7 @@ func (s *Service) chores(every time.Duration) []chore {
 		{"take keys off", s.followCompromised},
 		{"judge answers", s.followAnswers},
 		{"publish", func(ctx context.Context) error { return s.Board.publishDue(ctx, every) }},
+		{"finish erasures", func(ctx context.Context) error { _, err := s.Vault.Replay(ctx); return err }},
 		{"take expired grants back", func(ctx context.Context) error { _, err := s.Vault.Expire(ctx); return err }},
 		{"forget who attended to cases", s.Vault.ForgetAttendances},
 		{"forget tries with numbers", func(ctx context.Context) error { return s.Issuer.SweepPapers(ctx) }},

@@ -235,6 +235,7 @@ func (s *Service) settle(ctx context.Context) (waits, err error) {
 	for _, step := range []func(context.Context) error{
 		s.Network.Check,
 		func(ctx context.Context) (err error) { s.Settled, err = s.Issuer.Recover(ctx); return err },
+		s.tellOffsite,
 		func(ctx context.Context) error { _, err := s.Vault.Replay(ctx); return err },
 		s.settleErasures,
 	} {
