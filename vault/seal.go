@@ -197,7 +197,7 @@ func decrypt(id age.Identity, file []byte, limit int64) ([]byte, error) {
 	switch {
 	case err == nil: // there is more
 		return nil, fmt.Errorf("%w: it is too long", ErrIntegrity)
-	case err != io.EOF:
+	case err != io.EOF: //nolint:errorlint // an io.Reader returns it as it is
 		return nil, fmt.Errorf("%w: it does not decrypt", ErrIntegrity)
 	}
 	return plain, nil

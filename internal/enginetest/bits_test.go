@@ -185,7 +185,7 @@ func TestBits(t *testing.T) {
 	all := r.stored()
 	t.Logf("seed %d, %d kinds of things", seed, len(all))
 	found := 0
-	for _, b := range draw(rand.New(rand.NewPCG(seed, 0)), all, int(n)) { //nolint:gosec // a number of bits
+	for _, b := range draw(rand.New(rand.NewPCG(seed, 0)), all, int(n)) {
 		folder := r.copied(to)
 		data, err := os.ReadFile(folder.Path(b.file))
 		if err != nil {

@@ -1,12 +1,14 @@
 package httpapi_test
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/safeconduct/safeconduct/people"
+	"github.com/safeconduct/safeconduct/vault"
 )
 
 // TestErasedByTwo: nobody alone destroys a case, whoever asks.
@@ -32,6 +34,30 @@ func TestErasedByTwo(t *testing.T) {
 	}
 	if got := w.call(program, "GET", document, nil); got.status != http.StatusNotFound {
 		t.Errorf("it is there: %d", got.status)
+	}
+}
+
+// TestErasedAfterAll: an erasure that was cut off is finished by whoever asks once more, and
+// is not said to be done before.
+func TestErasedAfterAll(t *testing.T) {
+	w := newWorld(t)
+	program := w.admit("Lotus", "NGO", "KHM", "supervisor")
+	worker, boss := w.person(w.agency["Lotus"], people.Caseworker), w.person(w.agency["Lotus"], people.Supervisor)
+	at, document := w.keeps(program, map[string]any{"kind": "PASSPORT", "issuing_state": "UTO"})
+	var out asked
+	w.into(boss.call("DELETE", at, nil), 202, &out)
+	boss.agreed(out.Request, "waits")
+	e := vault.Erasure{Case: idIn(at), Agency: w.agency["Lotus"], Records: []string{idIn(at), idIn(document)}, MAC: make([]byte, 32)}
+	slices.Sort(e.Records)
+	store := w.db.Vault()
+	if err := errors.Join(store.BeginErasure(t.Context(), e), store.Forget(t.Context(), e)); err != nil {
+		t.Fatal(err)
+	}
+	if done := worker.agreed(out.Request, "done"); done.Erased.Records != 2 {
+		t.Errorf("erased: %+v", done.Erased)
+	}
+	if _, err := store.Record(t.Context(), idIn(at)); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("the case: %v", err)
 	}
 }
 

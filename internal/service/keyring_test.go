@@ -82,7 +82,6 @@ func TestKeyringOfAFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	right := copied()
 	strangers, _, _, _ := withAgency(t, config.Engines{})
 	stranger, err := os.ReadFile(filepath.Join(strangers.Dir, config.KeyringName))
 	if err != nil {
@@ -106,7 +105,7 @@ func TestKeyringOfAFile(t *testing.T) {
 			inRow = row.Box
 		}
 	})
-	right = copied()
+	right := copied()
 	flipped := slices.Clone(right)
 	flipped[bytes.Index(right, inRow)+100] ^= 1
 	for _, c := range []struct {

@@ -138,8 +138,8 @@ func (f *file) cell(of string, kind byte, from int) error {
 		}
 		at += n
 	}
-	here := f.local(kind, int(size))
-	left := int(size) - here
+	here := f.local(kind, int(size)) //nolint:gosec // of a file that we wrote
+	left := int(size) - here         //nolint:gosec // the same
 	if left == 0 {
 		f.add(of, from, at+here)
 		return nil

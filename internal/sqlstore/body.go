@@ -200,7 +200,7 @@ func (k *sealer) boxFront(f front, subject string) ([]byte, error) {
 	if len(f.caseID) > frontSize-1-9 {
 		return nil, fmt.Errorf("sqlstore: an id of %d bytes", len(f.caseID))
 	}
-	plain := append(make([]byte, 0, frontSize), byte(len(f.caseID)))
+	plain := append(make([]byte, 0, frontSize), byte(len(f.caseID))) //nolint:gosec // looked at above
 	plain = append(plain, f.caseID...)
 	plain = message(plain).flag(f.ours).number(int64(f.cells)) //nolint:gosec // counts one by one
 	return k.boxes.box(frontSize, plain, "fronts", subject, 0), nil

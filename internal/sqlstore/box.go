@@ -48,7 +48,7 @@ func derived(key []byte, label string) []byte {
 func padded(n, least int) int {
 	size := least + 4
 	if n > least {
-		size = least<<bits.Len(uint((n-1)/least)) + 4 //nolint:gosec // both are positive
+		size = least<<bits.Len(uint((n-1)/least)) + 4
 	}
 	return size
 }
@@ -74,7 +74,7 @@ func (b *boxes) open(box []byte, table, of string, number int64) ([]byte, error)
 		return nil, errBox
 	}
 	n := binary.BigEndian.Uint32(text)
-	if uint64(n) > uint64(len(text)-4) {
+	if uint64(n) > uint64(len(text)-4) { //nolint:gosec // not negative: looked at above
 		return nil, errBox
 	}
 	return text[4 : 4+n], nil

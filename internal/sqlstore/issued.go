@@ -136,10 +136,10 @@ func (f *issuedForm) refs() (all []ref) {
 }
 
 const (
-	// tokenLeast is the smallest size of a token's cell. It holds those of every kind: 7 kB
-	// and what age adds. With its name it fills two pages of SQLite's beside what lies in
-	// the row, and no third.
-	tokenLeast = 8960
+	// tokenLeast is the smallest size of a token's cell. It holds those of every kind,
+	// a screening with all that it may say as well: 10 kB with what age adds. With its name
+	// it fills three pages of SQLite's beside what lies in the row, and no fourth.
+	tokenLeast = 13_052
 	// agreedLeast is that of the act by which something is in use again.
 	agreedLeast = 4 << 10
 )

@@ -183,7 +183,7 @@ func (to lead) text() ([]byte, error) {
 		if len(text) > 255 {
 			return nil, fmt.Errorf("sqlstore: an id of %d bytes", len(text))
 		}
-		plain = append(append(plain, byte(len(text))), text...)
+		plain = append(append(plain, byte(len(text))), text...) //nolint:gosec // looked at above
 	}
 	return plain, nil
 }

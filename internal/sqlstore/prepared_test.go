@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"database/sql"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 )
@@ -10,9 +11,15 @@ import (
 // TestPrepared: a connection prepares a statement once, another time while it is being
 // read from, sees what becomes of the tables, and does not keep more than it may.
 func TestPrepared(t *testing.T) {
-	db := closed(t, func() (*sql.DB, error) {
-		return openSQLiteDB(sqliteDSN(filepath.Join(t.TempDir(), "a.db"), "immediate", false, 0))
-	})
+	path := filepath.Join(t.TempDir(), "a.db")
+	if db, err := openSQLiteDB(sqliteDSN(path, "immediate", false, 0)); err == nil {
+		if db.Ping() == nil {
+			t.Error("a connection makes a file")
+		}
+		ok(t, db.Close())
+	}
+	ok(t, os.WriteFile(path, nil, 0o600))
+	db := closed(t, func() (*sql.DB, error) { return openSQLiteDB(sqliteDSN(path, "immediate", false, 0)) })
 	db.SetMaxOpenConns(1)
 	conn, err := db.Conn(t.Context())
 	ok(t, err)

@@ -296,11 +296,3 @@ func (p *People) SweepRequests(ctx context.Context, now time.Time) error {
 		return nil
 	})
 }
-
-// bytesOrNone is b, or NULL for nil.
-func bytesOrNone(b []byte) any {
-	if b == nil {
-		return nil
-	}
-	return b
-}

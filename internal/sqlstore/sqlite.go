@@ -33,7 +33,7 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 	if s.kept {
 		how = os.O_RDWR
 	}
-	f, err := os.OpenFile(abs, how, 0o600)
+	f, err := os.OpenFile(abs, how, 0o600) //nolint:gosec // where the folder or whoever runs this says
 	if s.kept && errors.Is(err, os.ErrNotExist) {
 		return nil, ErrMissing
 	}
@@ -136,6 +136,9 @@ func sqliteDSN(path, lock string, readOnly bool, page int) string {
 	if page > 0 {
 		q.Add("_pragma", fmt.Sprintf("page_size(%d)", page))
 	}
+	// The file is there: a connection that a pool opens later makes none in its place, where
+	// somebody has moved it away (https://sqlite.org/uri.html, section 3.3).
+	q.Set("mode", "rw")
 	if readOnly {
 		q.Add("_pragma", "query_only(ON)")
 	} else {

@@ -26,7 +26,7 @@ func turnAround(at func(batch int)) step {
 		if place != nil {
 			first = binary.BigEndian.Uint64(place)
 		}
-		found, err := h.between(ctx, int64(first), slotsEach) //nolint:gosec // below slots
+		found, err := h.between(ctx, int64(first), slotsEach)
 		if err != nil {
 			return nil, 0, err
 		}
