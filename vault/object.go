@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -152,10 +153,10 @@ func (v *Vault) sealObject(r Record, o *Object, content []byte) ([]byte, audit.E
 	if err != nil {
 		return nil, audit.Entry{}, err
 	}
-	size := o.size()
-	plain := make([]byte, 0, size)
-	plain = append(h.append(plain), content...)
-	sealed, err := encrypt(r.Recipient, plain[:size])
+	size, at := o.size(), room(o.size())
+	memory := make([]byte, at+size)
+	copy(memory[at+len(h.append(memory[at:at])):], content)
+	sealed, err := encryptHere(r.Recipient, memory, at)
 	if err != nil {
 		return nil, audit.Entry{}, err
 	}
@@ -175,10 +176,11 @@ func (v *Vault) sealObject(r Record, o *Object, content []byte) ([]byte, audit.E
 // openObject gives the content of a row back, after it has been held against
 // the row, the log and the header. Until all three agree nothing is released.
 func (v *Vault) openObject(ctx context.Context, id age.Identity, o Object) ([]byte, error) {
-	sealed := o.Sealed
+	sealed, open := o.Sealed, decrypt
 	if o.Blob != "" {
 		var err error
-		if sealed, err = v.fetch(ctx, o.Blob); err != nil {
+		open = decryptHere // nobody else has what was read
+		if sealed, err = v.fetch(ctx, o.Blob, o.size()+room(o.size())); err != nil {
 			return nil, err
 		}
 	}
@@ -198,7 +200,7 @@ func (v *Vault) openObject(ctx context.Context, id age.Identity, o Object) ([]by
 	if err != nil {
 		return nil, err
 	}
-	plain, err := decrypt(id, sealed, maxCiphertext)
+	plain, err := open(id, sealed, maxCiphertext)
 	if err != nil {
 		return nil, err
 	}
@@ -212,17 +214,19 @@ func (v *Vault) openObject(ctx context.Context, id age.Identity, o Object) ([]by
 	return rest[:o.Length], nil
 }
 
-// fetch reads a whole ciphertext. It is not decrypted on the way: whoever can
-// change the file could change it between two readings.
-func (v *Vault) fetch(ctx context.Context, key string) ([]byte, error) {
+// fetch reads a whole ciphertext, of about so many bytes. It is not decrypted on the way:
+// whoever can change the file could change it between two readings.
+func (v *Vault) fetch(ctx context.Context, key string, about int) ([]byte, error) {
 	f, err := v.blobs.Get(ctx, key)
 	if err != nil {
 		return nil, classifyReadError(ctx, err)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxCiphertext+1))
+	read := bytes.NewBuffer(make([]byte, 0, min(about, maxCiphertext)+bytes.MinRead))
+	_, err = read.ReadFrom(io.LimitReader(f, maxCiphertext+1))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, classifyReadError(ctx, err)
 	}
+	data := read.Bytes()
 	if len(data) > maxCiphertext {
 		return nil, fmt.Errorf("%w: it is too long", ErrIntegrity)
 	}

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
 
 	"filippo.io/age"
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/invalid"
@@ -178,26 +180,69 @@ func encrypt(recipient string, plain []byte) ([]byte, error) {
 	return file.Bytes(), nil
 }
 
+// room is how much memory is to be in front of what is encrypted where it is: for age's
+// header for one recipient, and what each chunk grows by.
+func room(size int) int { return 4<<10 + (size/ageChunk+1)*chacha20poly1305.Overhead }
+
+const ageChunk = 64 << 10
+
+// encryptHere writes an age file for one recipient over what it encrypts, which begins
+// behind its room in memory and is lost. To have two mebibytes more of memory takes half as
+// long as to encrypt as many.
+func encryptHere(recipient string, memory []byte, at int) ([]byte, error) {
+	r, err := recipients.parsed(recipient)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a record's public key", ErrIntegrity)
+	}
+	plain := memory[at:]
+	file := bytes.NewBuffer(memory[:0])
+	w, err := age.Encrypt(file, r)
+	// age has read a chunk before it writes it: what it writes stays behind what it reads,
+	// as long as the header and all that chunks grow by fit in front.
+	if err == nil && file.Len()+(len(plain)/ageChunk+1)*chacha20poly1305.Overhead > at {
+		err = errors.New("a header is longer than its room")
+	}
+	if err == nil {
+		_, err = w.Write(plain)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("vault: encrypt: %w", err)
+	}
+	return file.Bytes(), nil
+}
+
 // decrypt reads a whole age file, so that nothing is released before its last
 // chunk has been checked. age's own error is left out: it is the same fault to
 // whoever stored the bytes, and its text may tell lengths.
 func decrypt(id age.Identity, file []byte, limit int64) ([]byte, error) {
-	r, err := age.Decrypt(bytes.NewReader(file), id)
+	return decryptInto(nil, id, file, limit)
+}
+
+// decryptHere is decrypt that writes over the file.
+func decryptHere(id age.Identity, file []byte, limit int64) ([]byte, error) {
+	return decryptInto(file, id, file, limit)
+}
+
+// decryptInto decrypts into memory; nil is some of its own. It may be the file: of each
+// chunk age has its own copy, and what comes out is shorter than what was read.
+func decryptInto(memory []byte, id age.Identity, file []byte, limit int64) ([]byte, error) {
+	// What is whole in memory is read chunk by chunk into its place, over one chunk of
+	// memory; as a stream each of them would have two more copies and memory of its own.
+	r, size, err := age.DecryptReaderAt(bytes.NewReader(file), int64(len(file)), id)
 	if err != nil {
 		return nil, fmt.Errorf("%w: it does not open", ErrIntegrity)
 	}
-	// It is shorter than the file, so that it is read into its place at once. age says
-	// io.EOF behind the last chunk and nowhere else.
-	plain := make([]byte, 0, min(int64(len(file)), limit+1))
-	for err == nil && len(plain) < cap(plain) {
-		var n int
-		n, err = r.Read(plain[len(plain):cap(plain)])
-		plain = plain[:len(plain)+n]
-	}
-	switch {
-	case err == nil: // there is more
+	if size > limit {
 		return nil, fmt.Errorf("%w: it is too long", ErrIntegrity)
-	case err != io.EOF: //nolint:errorlint // an io.Reader returns it as it is
+	}
+	if memory == nil {
+		memory = make([]byte, size)
+	}
+	plain := memory[:size]
+	if n, err := r.ReadAt(plain, 0); int64(n) != size || err != nil && err != io.EOF {
 		return nil, fmt.Errorf("%w: it does not decrypt", ErrIntegrity)
 	}
 	return plain, nil
