@@ -224,7 +224,7 @@ func (w *world) keptPicture(document, media string, data []byte) image.Image {
 // in is the same world in a test of its own.
 func (w *world) in(t *testing.T) *world {
 	inner := *w
-	inner.T = t
+	inner.TB = t
 	return &inner
 }
 

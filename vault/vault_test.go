@@ -174,7 +174,7 @@ func (s *twisted) Tell(ctx context.Context, entries ...audit.Entry) error {
 
 // world is a vault on real parts.
 type world struct {
-	*testing.T
+	testing.TB
 	*vault.Vault
 	dir     string
 	db      *sqlstore.DB
@@ -195,9 +195,9 @@ type world struct {
 	worker, embassy, second audit.Actor // an NGO, a mission of the holder's state, another NGO
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{T: t, dir: t.TempDir(), keeper: newKeeper(), said: &atomic.Pointer[vault.Signed]{}, now: time.Date(2026, 3, 1, 23, 50, 0, 0, time.UTC),
+	w := &world{TB: t, dir: t.TempDir(), keeper: newKeeper(), said: &atomic.Pointer[vault.Signed]{}, now: time.Date(2026, 3, 1, 23, 50, 0, 0, time.UTC),
 		worker:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker", At: id()},
 		embassy: audit.Actor{ID: id(), Agency: id(), Role: "mission", At: id()},
 		second:  audit.Actor{ID: id(), Agency: id(), Role: "caseworker", At: id()},
