@@ -360,7 +360,7 @@ func (is *Issuer) completeCard(ctx context.Context, by audit.Actor, d Issued, pr
 
 // storeCard works out what a new card means for its case, and stores it.
 func (is *Issuer) storeCard(ctx context.Context, d Issued, bySupervisor bool, entry audit.Entry) error {
-	done := Completion{ID: d.ID, Receipt: d.Receipt, OpenKey: d.Card.OpenKey, Salt: d.Card.Salt}
+	done := Completion{ID: d.ID, Case: d.Case, Receipt: d.Receipt, OpenKey: d.Card.OpenKey, Salt: d.Card.Salt}
 	if d.About != "" {
 		// The screening may have been withdrawn while the card was made.
 		done.Changes = append(done.Changes, Change{ID: d.About, From: []State{Active}, To: Active})

@@ -320,7 +320,7 @@ func (is *Issuer) complete(ctx context.Context, by audit.Actor, d Issued, o Orde
 		return Attestation{}, errors.Join(err, is.abandon(ctx, d))
 	}
 	err = is.settled(d.Case, func() error {
-		done := Completion{ID: d.ID, Sealed: sealed, Receipt: d.Receipt}
+		done := Completion{ID: d.ID, Case: d.Case, Sealed: sealed, Receipt: d.Receipt}
 		if err := is.follows(ctx, d, o.Claims, &done); err != nil {
 			return err
 		}

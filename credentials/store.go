@@ -163,6 +163,7 @@ type Completion struct {
 	Receipt []byte
 	OpenKey []byte // of a card; docs/card.md, Opening a record online
 	Salt    []byte // of a card; docs/card.md, Bytes
+	Case    string // whose draft it is; a hint for where to look
 	Seen    *Seen  // how the case stood when the rest was worked out; nil: nothing follows
 	Changes []Change
 	Answers []Answer

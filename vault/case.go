@@ -59,6 +59,7 @@ func (v *Vault) newRecord(ctx context.Context, by audit.Actor, id, caseID string
 		return Record{}, fmt.Errorf("vault: keep a key file: %w", err)
 	}
 	public := key.Recipient().String()
+	recipients.remember(public, key.Recipient())
 	return Record{ID: id, Case: caseID, Agency: by.Agency, Recipient: public, CaseRecipient: public, Day: v.today()}, nil
 }
 

@@ -132,17 +132,20 @@ func openBox(id age.Identity, sealed []byte) ([]byte, error) {
 // encrypt to it, and what belongs to a case comes several at a time.
 var recipients publicKeys
 
-// maxPublicKeys is how many are remembered: some megabytes.
-const maxPublicKeys = 512
+// maxPublicKeys is how many are remembered, and as many of before them: some megabytes.
+const maxPublicKeys = 1024
 
 type publicKeys struct {
-	mu    sync.Mutex
-	known map[string]*age.HybridRecipient
+	mu            sync.Mutex
+	known, before map[string]*age.HybridRecipient
 }
 
 func (p *publicKeys) parsed(recipient string) (*age.HybridRecipient, error) {
 	p.mu.Lock()
 	r := p.known[recipient]
+	if r == nil {
+		r = p.before[recipient]
+	}
 	p.mu.Unlock()
 	if r != nil {
 		return r, nil
@@ -151,13 +154,17 @@ func (p *publicKeys) parsed(recipient string) (*age.HybridRecipient, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.remember(recipient, r)
+	return r, nil
+}
+
+func (p *publicKeys) remember(recipient string, r *age.HybridRecipient) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.known == nil || len(p.known) == maxPublicKeys {
-		p.known = make(map[string]*age.HybridRecipient, maxPublicKeys)
+		p.known, p.before = make(map[string]*age.HybridRecipient, maxPublicKeys), p.known
 	}
 	p.known[recipient] = r
-	return r, nil
 }
 
 // encrypt writes an age file for one recipient.

@@ -175,6 +175,11 @@ func (c *Credentials) Complete(ctx context.Context, done credentials.Completion,
 		if err := unchanged(ctx, h, done.Seen); err != nil {
 			return err
 		}
+		if done.Case != "" { // where issuedIn looks first
+			if _, err := h.caseOf(ctx, done.Case); err != nil && !errors.Is(err, vault.ErrNotFound) {
+				return err
+			}
+		}
 		of, d, err := issuedIn(ctx, h, done.ID)
 		switch {
 		case errors.Is(err, credentials.ErrNotFound):
