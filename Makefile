@@ -90,7 +90,7 @@ ENGINES := ^(TestMatrix|TestChaos|TestCrash|TestFailingCalls|TestRestoreDrill|Te
 # started: a race detector in it has nothing to look at.
 # And some rooms do one thing at a time: no goroutine, no lock, no test beside another
 # (TestRoomsAlone). What others do with them side by side is watched in those others' tests.
-ALONE := . ./credentials/card/symbol ./credentials/jws ./credentials/sdjwt ./credentials/statuslist \
+ALONE := . ./credentials/card/symbol ./credentials/sdjwt ./credentials/statuslist \
 	./internal/backup ./people/roster ./vault/mrz ./web ./web/review
 PLAIN := ./cmd/verifier-wasm ./internal/enginetest ./internal/picture/... ./internal/secondreader $(ALONE)
 
