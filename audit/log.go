@@ -169,7 +169,12 @@ func (l *Log) closeWindow(ctx context.Context, head Checkpoint) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read the size of the log: %w", err)
 	}
-	return size, l.scrub.grown(head.Size, size)
+	if err = l.scrub.grown(head.Size, size); errors.Is(err, errGrown) {
+		if now, moved := l.head(ctx); moved == nil && now.Size > head.Size {
+			return 0, ErrOvertaken
+		}
+	}
+	return size, err
 }
 
 // extend writes the tiles that a tree of size leaves has and the tree of head

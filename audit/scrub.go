@@ -100,8 +100,15 @@ func (l *Log) inspect(ctx context.Context, leaves Leaves, tiles int) (Checkpoint
 	l.scrub.mu.Lock()
 	defer l.scrub.mu.Unlock()
 	head, err := l.scrub.readHead(ctx, l.cfg.Dir, l.verifiers)
-	if err == nil {
-		err = l.scrub.look(ctx, l.cfg.Dir, leaves, head, tiles)
+	for err == nil {
+		if err = l.scrub.look(ctx, l.cfg.Dir, leaves, head, tiles); !errors.Is(err, errGrown) {
+			break
+		}
+		now, moved := l.scrub.readHead(ctx, l.cfg.Dir, l.verifiers)
+		if moved != nil || now.Size == head.Size {
+			break
+		}
+		head, err = now, nil
 	}
 	if err == nil {
 		err = l.scrub.follows(ctx, l.cfg.Dir, head, l.verifiers)
@@ -307,6 +314,10 @@ func (s *scrub) one(ctx context.Context, dir fs.FS, e *edge, leaves Leaves, n in
 	return compareTile(ctx, tlog.Tile{H: tileHeight, N: n, W: tileWidth}, data, leaves)
 }
 
+// errGrown is the ErrFork of a store that has more leaves than a head allows. Where another
+// process has published since that head was read, it is none.
+var errGrown = fmt.Errorf("%w: the store has more leaves than are published", ErrFork)
+
 // grown tells whether a store can have so many leaves where a head is published: at most
 // one window is closed before it is published. A log that begins anew brings those of
 // before.
@@ -315,7 +326,7 @@ func (s *scrub) grown(published, size int64) error {
 	case more < 0:
 		return fmt.Errorf("%w: %d leaves are published, the store has %d", ErrFork, published, size)
 	case s.window > 0 && more != 0 && more != s.window && (published > 0 || more%s.window != 0):
-		return fmt.Errorf("%w: the store has %d leaves more than are published, and a window has %d", ErrFork, more, s.window)
+		return fmt.Errorf("%w: %d, and a window has %d", errGrown, more, s.window)
 	}
 	return nil
 }
