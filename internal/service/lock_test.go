@@ -183,6 +183,10 @@ func TestLockReplicas(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// The pages are in a folder that both have.
+	if err := os.Symlink(filepath.Join(cfg.Dir, config.ObjectsName), filepath.Join(second.Dir, config.ObjectsName)); err != nil {
+		t.Fatal(err)
+	}
 	var other string
 	opened(t, cfg, func(s *Service) {
 		house = house.At(t, s.People, s.Passkeys)

@@ -61,6 +61,10 @@ func twoHousesBy(t *testing.T, keys func(Config) KeyOpener) (a, b *Service, acce
 			t.Fatal(err)
 		}
 	}
+	// The pages are in a folder that both have.
+	if err := os.Symlink(filepath.Join(cfg.Dir, config.ObjectsName), filepath.Join(second, config.ObjectsName)); err != nil {
+		t.Fatal(err)
+	}
 	var houses [2]*Service
 	opener := keys(cfg)
 	for i, dir := range []string{cfg.Dir, second} {

@@ -359,7 +359,7 @@ func (k *Keyring) Swap(ctx context.Context, record string, old, new []byte) erro
 		if err != nil {
 			return sum, err
 		}
-		if k.owed.Load() && bytes.Equal(kept, new) {
+		if k.owed.Load() && bytes.Equal(kept, new) && !bytes.Equal(old, new) {
 			return sum, nil // done before, but for the wipe
 		}
 		if !bytes.Equal(kept, old) {
