@@ -19,7 +19,7 @@ const (
 	days    = 4
 	opens   = 8 // hour of the day
 	closes  = 21
-	fewest  = 136             // transactions that a case takes: bodies come to lie in one class
+	fewest  = 160             // transactions that a case takes: bodies come to lie in one class
 	actTime = 3 * time.Minute // from one transaction of a visit to the next
 )
 
