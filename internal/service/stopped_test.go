@@ -384,7 +384,8 @@ func TestPutBack(t *testing.T) {
 	}
 	forget := func(dir string) {
 		database := filepath.Join(dir, "safeconduct.db")
-		if err := os.RemoveAll(filepath.Join(dir, "log")); err != nil {
+		public := filepath.Join(dir, "log")
+		if err := errors.Join(os.RemoveAll(public), os.Mkdir(public, 0o700)); err != nil {
 			t.Fatal(err)
 		}
 		sqlitetest.Administer(t, database, "DELETE FROM leaves WHERE "+oneLeaf)
