@@ -212,8 +212,8 @@ func TestCommitWaits(t *testing.T) {
 		t.Errorf("%s entries are seen, want 0", got)
 	}
 	await("")
-	db.patience = postgresPatience
-	ok(t, db.Log().Append(t.Context(), storetest.Entry(t, "")))
+	patient := openAt(t, dsn)
+	ok(t, patient.Log().Append(t.Context(), storetest.Entry(t, "")))
 	if got := visible(); got != "2" {
 		t.Errorf("%s entries are seen, want 2", got)
 	}
