@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -55,6 +56,27 @@ func TestFilesTakenAway(t *testing.T) {
 					t.Errorf("%d entries, %v, want the one that was acknowledged", len(all), err)
 				}
 			})
+		}
+	}
+}
+
+// TestNoFileIsMade: a pool that opens one more connection, while the file is moved away,
+// makes no empty one in its place: the right one could not be put back then.
+func TestNoFileIsMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "away.db")
+	for _, readOnly := range []bool{false, true} {
+		db, err := sql.Open("sqlite", sqliteDSN(path, "deferred", readOnly, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if db.PingContext(t.Context()) == nil {
+			t.Errorf("read only %v: there is a database", readOnly)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("read only %v: a file was made: %v", readOnly, err)
 		}
 	}
 }
