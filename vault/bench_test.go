@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"io"
 	"testing"
 
@@ -105,7 +106,7 @@ func BenchmarkAgeDecrypt(b *testing.B) {
 		for err == nil {
 			_, err = r.Read(into)
 		}
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			b.Fatal(err)
 		}
 	}

@@ -40,7 +40,7 @@ func BenchmarkShare(b *testing.B) {
 func noise(b *testing.B, side int) []byte {
 	b.Helper()
 	m := image.NewNRGBA(image.Rect(0, 0, side, side))
-	draw := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // it says nothing
+	draw := rand.New(rand.NewPCG(1, 2))
 	for i := range m.Pix {
 		m.Pix[i] = byte(draw.Uint32())
 		if i%4 == 3 {
