@@ -137,7 +137,7 @@ func sqliteDSN(path, lock string, readOnly bool, page int) string {
 		q.Add("_pragma", fmt.Sprintf("page_size(%d)", page))
 	}
 	// The file is there: a connection that a pool opens later makes none in its place, where
-	// somebody has moved it away (https://sqlite.org/uri.html, section 3.3).
+	// somebody has moved it away (https://sqlite.org/uri.html, the parameter mode).
 	q.Set("mode", "rw")
 	if readOnly {
 		q.Add("_pragma", "query_only(ON)")
