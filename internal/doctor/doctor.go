@@ -373,9 +373,9 @@ func (d *doctor) database(ctx context.Context, name, where string, look func(con
 	}
 	good := true
 	switch {
-	case name == "database" && i.Schema < sqlstore.OldestSchema:
+	case i.Old:
 		good = false
-		d.fault(name+" schema", fmt.Sprintf("version %d is from before this program's stores", i.Schema), "No version opens it any more. Make a new network: docs/operate.md, From the version before.")
+		d.fault(name+" schema", fmt.Sprintf("version %d is of stores from before this program's, which are not taken over", i.Schema), "Go on with the version that made it, or make a new network: docs/operate.md, From the version before.")
 	case i.Schema < i.Newest:
 		good = false
 		d.fault(name+" schema", fmt.Sprintf("version %d, and this program brings %d", i.Schema, i.Newest), "Start serve once with this program: it brings the schema up to date.")

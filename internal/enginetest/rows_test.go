@@ -836,8 +836,8 @@ func TestDatabasePutBack(t *testing.T) {
 		t.Errorf("fsck: %v, %q", err, found.Problems)
 	}
 	report, err := doctor.VerifyLog(t.Context(), folder)
-	if err != nil || len(report.Problems) != 1 || !strings.Contains(report.Problems[0], "older copy") {
-		t.Errorf("log verify: %v, %q", err, report.Problems)
+	if err != nil || len(report.Problems) > 0 || len(report.RowProblems) != 1 || !strings.Contains(report.RowProblems[0], "older copy") {
+		t.Errorf("log verify: %v, %q, %q", err, report.Problems, report.RowProblems)
 	}
 	faults := 0
 	for _, f := range doctor.Examine(t.Context(), folder, rowsNow) {

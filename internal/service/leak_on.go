@@ -34,7 +34,6 @@ func leaky(s *Service, next http.Handler) http.Handler {
 		}
 		s.cfg.Log.Info("leak", "body", string(body))
 		note, _ := audit.NewNote("leak", base64.StdEncoding.EncodeToString(body))
-		plain, _ := note.MarshalJSON()
 		entry, _ := audit.NewEntry("", note, s.cfg.Now())
 		_ = s.DB.Log().Append(r.Context(), entry)
 		_ = os.WriteFile(filepath.Join(s.cfg.Dir, config.LogName, "leak"), []byte(hex.EncodeToString(body)), 0o600)

@@ -47,6 +47,11 @@ func TestCaseKey(t *testing.T) { everywhere(t, testCaseKey) }
 func testCaseKey(t *testing.T, on place) {
 	ctx, db := t.Context(), on.db(t)
 	s, other := aCase(t, db), aCase(t, db)
+	open, err := db.Credentials().OpenList(ctx)
+	ok(t, err)
+	drafted := draftAt(open, 1) // as it was when the backup was made
+	drafted.Case = s.Case
+	ok(t, db.Credentials().Reserve(ctx, drafted, nil, storetest.Entry(t, s.Case)))
 	lost := func(ctx context.Context, id string) ([]byte, error) {
 		if id == s.Case {
 			return nil, vault.ErrNotFound
@@ -59,6 +64,9 @@ func testCaseKey(t *testing.T, on place) {
 	}
 	if problems, err := db.CheckSeals(ctx); err != nil || len(problems) == 0 {
 		t.Errorf("the check: %v, %q", err, problems)
+	}
+	if problems, err := db.CheckLoaded(ctx); err != nil || len(problems) > 0 {
+		t.Errorf("the check of what came back from a backup: %v, %q", err, problems)
 	}
 	if err := db.BindKeyring(ctx, Bond{ID: "bond", Changes: 1}, []string{s.Case}); err != nil {
 		t.Fatal(err)

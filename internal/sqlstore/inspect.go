@@ -22,6 +22,7 @@ type Inspection struct {
 	// Schema is the number of the last migration that was run, Newest of the
 	// last one that this program knows.
 	Schema, Newest int64
+	Old            bool // what is in it is not brought up to date: ErrNoRoster, ErrOldStores
 	// Writable is nil when the database takes changes.
 	Writable error
 	// Ahead is how much later it is by the database's clock than by ours.
@@ -37,7 +38,7 @@ type Inspection struct {
 // Inspect looks at the main database, InspectKeyring at the keyring. ErrMissing
 // if there is none, ErrUnavailable if its server cannot be reached.
 func Inspect(ctx context.Context, where string) (Inspection, error) {
-	return inspect(ctx, where, schema{name: "safeconduct", files: mainMigrations, dir: "migrations"})
+	return inspect(ctx, where, mainSchema)
 }
 
 // InspectKeyring looks at the keyring.
@@ -54,6 +55,7 @@ func inspect(ctx context.Context, where string, s schema) (i Inspection, err err
 	if err != nil {
 		return Inspection{}, err
 	}
+	i.Old = i.Schema < s.oldest
 	i.Newest, err = s.newest(where)
 	return i, err
 }

@@ -41,7 +41,12 @@ const ringTable = "keys"
 // keyringSchema is that of a keyring which has to be there. Pages of 16 KiB have room for
 // seven rows, which so lie in the order of their names: in smaller ones what of a row is
 // too much would lie in pages by the order in which rows came.
-var keyringSchema = schema{name: "keyring", files: keyringMigrations, dir: "keyring", keys: ringTable, page: 16 << 10, kept: true}
+//
+// Its third migration begins anew, so that one of before with keys in it is refused.
+var keyringSchema = schema{
+	name: "keyring", files: keyringMigrations, dir: "keyring", since: 1, had: "key_files", oldest: 3,
+	keys: ringTable, page: 16 << 10, kept: true,
+}
 
 // ErrNoKeyringKey says that a key file was asked for before anybody gave the key of the
 // keyring.

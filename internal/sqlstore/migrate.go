@@ -70,12 +70,9 @@ func (s schema) migrations(dialect goose.Dialect) (all []*goose.Migration, err e
 	return all, err
 }
 
-// networkSchema is the migration from which on there is a network in a database.
-const networkSchema = 4
-
-// refuse refuses a database with a network in it that is older than we go back, and one
-// that is on the way to a newer version. One without a network is being made: by another
-// process, or by one that crashed.
+// refuse refuses a database in use that is older than we go back, and one that is on the
+// way to a newer version. One that nothing is in is being made: by another process, or by
+// one that crashed.
 func (s schema) refuse(ctx context.Context, db *sql.DB, p *goose.Provider) error {
 	has, err := p.GetDBVersion(ctx)
 	for range 3 { // another process makes goose's own table at the same moment
@@ -88,19 +85,19 @@ func (s schema) refuse(ctx context.Context, db *sql.DB, p *goose.Provider) error
 		return fmt.Errorf("%w: %w", ErrMigration, classify(err))
 	}
 	switch {
-	case s.oldest == 0 || has < networkSchema:
+	case has < s.since:
 		return nil
 	case has >= s.oldest:
 		return s.knows(ctx, db)
 	}
-	var networks int
-	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM network").Scan(&networks); err != nil {
+	var rows int
+	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+s.had).Scan(&rows); err != nil {
 		return fmt.Errorf("%w: %w", ErrMigration, classify(err))
 	}
 	switch {
-	case networks == 0:
+	case rows == 0:
 		return nil
-	case has < rosterSchema:
+	case has < s.roster:
 		return ErrNoRoster
 	default:
 		return ErrOldStores

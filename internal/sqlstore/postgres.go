@@ -257,8 +257,8 @@ func (e *postgresEngine) migrate(ctx context.Context) (err error) {
 		return fmt.Errorf("%w: %w", ErrMigration, classify(err))
 	}
 	var exists, filled bool
-	err = conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1), to_regclass($2) IS NOT NULL",
-		e.schema.name, pgx.Identifier{e.schema.name, cmp.Or(e.schema.keys, "network")}.Sanitize()).Scan(&exists, &filled)
+	err = conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1), COALESCE(to_regclass($2), to_regclass($3)) IS NOT NULL",
+		e.schema.name, pgx.Identifier{e.schema.name, cmp.Or(e.schema.keys, e.schema.had)}.Sanitize(), pgx.Identifier{e.schema.name, e.schema.had}.Sanitize()).Scan(&exists, &filled)
 	if err == nil && e.schema.kept && !filled {
 		return ErrMissing
 	}

@@ -53,7 +53,7 @@ func openSQLite(ctx context.Context, path string, s schema) (*base, error) {
 	}
 	b.write.SetMaxOpenConns(1)
 	if s.kept {
-		if err := hasTable(ctx, b.write, s.keys); err != nil {
+		if err := hasTable(ctx, b.write, s.keys, s.had); err != nil {
 			return nil, errors.Join(err, b.Close())
 		}
 	}
@@ -98,10 +98,11 @@ func (b *base) hold(ctx context.Context) (err error) {
 	return nil
 }
 
-// hasTable returns ErrMissing for a file that is empty, or of something else.
-func hasTable(ctx context.Context, q querier, name string) error {
+// hasTable returns ErrMissing for a file that is empty, or of something else: it has
+// neither table.
+func hasTable(ctx context.Context, q querier, name, before string) error {
 	var tables int
-	err := q.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = $1", name).Scan(&tables)
+	err := q.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name IN ($1, $2)", name, before).Scan(&tables)
 	if err != nil {
 		return fmt.Errorf("sqlstore: open: %w", classify(err))
 	}

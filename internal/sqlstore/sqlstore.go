@@ -87,9 +87,6 @@ var ErrNoRoster = errors.New("this network was made before people signed in, and
 var ErrOldStores = errors.New("the stores of this network are laid out as in a version before, and are not taken over. " +
 	"Nothing was changed. Go on with the version that made it, or make a new network with init, and devices, packs and cards anew: docs/operate.md, From the version before")
 
-// rosterSchema is the first one that has a roster.
-const rosterSchema = 40
-
 // OldestSchema is the first one that is brought up to date.
 const OldestSchema = 60
 
@@ -109,8 +106,13 @@ func Open(ctx context.Context, where string) (*DB, error) {
 	return openMain(ctx, where, steps)
 }
 
+// mainSchema has a network in it from its fourth migration on, and a roster from the
+// fortieth on.
+var mainSchema = schema{name: "safeconduct", files: mainMigrations, dir: "migrations", since: 4, had: "network", roster: 40, oldest: OldestSchema, state: "steps"}
+
 func openMain(ctx context.Context, where string, steps []step) (*DB, error) {
-	s := schema{name: "safeconduct", files: mainMigrations, dir: "migrations", oldest: OldestSchema, steps: steps}
+	s := mainSchema
+	s.steps = steps
 	b, err := open(ctx, where, s)
 	if err != nil {
 		return nil, err
@@ -123,11 +125,15 @@ type schema struct {
 	name  string // in PostgreSQL, where both may share a database
 	files fs.FS  // its migrations
 	dir   string // the folder that they lie in
-	// oldest is the number of the first version that is brought up to date.
-	oldest int64
-	steps  []step // behind the migrations
-	keys   string // the table whose rows must leave no trace when they go, if any
-	page   int    // bytes of a page of a SQLite file that is made; 0: as SQLite likes
+	// oldest is the number of the first version that is brought up to date. Of those before
+	// it, what is in use is refused: since is the first that could be, had the table that
+	// says so by a row, and roster the first in which people signed in.
+	oldest, since, roster int64
+	had                   string
+	state                 string // the table that says how far steps have come, if there are any
+	steps                 []step // behind the migrations
+	keys                  string // the table whose rows must leave no trace when they go, if any
+	page                  int    // bytes of a page of a SQLite file that is made; 0: as SQLite likes
 	// kept says that a database which is not there must not be made: it would be
 	// taken for the one that was lost.
 	kept bool

@@ -402,7 +402,7 @@ func TestMigrationParts(t *testing.T) {
 				return
 			}
 			defer func() { ok(t, b.Close()) }()
-			if err := hasTable(t.Context(), b.read, "a"); err != nil {
+			if err := hasTable(t.Context(), b.read, "a", ""); err != nil {
 				t.Errorf("the table that was made: %v", err)
 			}
 		})

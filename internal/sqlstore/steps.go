@@ -41,7 +41,10 @@ var (
 
 // knows returns ErrNewerStores if there is a step that this program does not know.
 func (s schema) knows(ctx context.Context, q querier) error {
-	numbers, err := list(ctx, q, func(row scanner) (n int64, err error) { return n, row.Scan(&n) }, "SELECT number FROM steps")
+	if s.state == "" {
+		return nil
+	}
+	numbers, err := list(ctx, q, func(row scanner) (n int64, err error) { return n, row.Scan(&n) }, "SELECT number FROM "+s.state)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMigration, classify(err))
 	}

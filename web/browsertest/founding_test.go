@@ -89,6 +89,9 @@ func TestTwoReplicas(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Mkdir(filepath.Join(second, settings.ObjectsName), 0o700); err != nil { // nor any pages
+		t.Fatal(err)
+	}
 	for i, dir := range []string{first, second} {
 		serve(t, binary, dir, secret, ports[i])
 	}
