@@ -264,6 +264,10 @@ func (c *sealCheck) boxed(ctx context.Context) error {
 // forgotten by their time carry no finer one. They stay up to an hour longer.
 func hourBehind(seconds int64) int64 { return (seconds + 3599) / 3600 }
 
+// dayBehind is the day behind which an answer is over. Hours would date what lies beside
+// an answer in the file.
+func dayBehind(seconds int64) int64 { return (seconds + 86399) / 86400 }
+
 // loose reads a row that has no seal.
 func (b boxed) loose(ctx context.Context, k *sealer, q querier, n name, into any) (found bool, err error) {
 	r, err := b.scan(q.QueryRowContext(ctx, b.selects()+" WHERE name = $1", n[:]))

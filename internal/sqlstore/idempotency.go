@@ -46,7 +46,7 @@ const (
 // Idempotency makes a request that is sent twice happen once. What it answered
 // is kept encrypted under the caller's own idempotency key, which is kept
 // nowhere: the stored answer opens only for whoever repeats the key. Around it is a box
-// under our own, of few sizes, and beside that the hour in which all of it is forgotten.
+// under our own, of few sizes, and beside that the day in which all of it is forgotten.
 type Idempotency struct {
 	db  *DB
 	now func() time.Time
@@ -178,9 +178,9 @@ func (i *Idempotency) write(ctx context.Context, tx *sql.Tx, id, tag []byte, kep
 		tag = make([]byte, len(name{}))
 		_, _ = rand.Read(tag) // never returns an error
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO idempotency (id, tag, hour, box) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (id) DO UPDATE SET tag = excluded.tag, hour = excluded.hour, box = excluded.box`,
-		id, tag, hourBehind(kept.Expires), i.db.seals.boxes.box(least, plain, "idempotency", string(id), 0))
+	_, err = tx.ExecContext(ctx, `INSERT INTO idempotency (id, tag, day, box) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (id) DO UPDATE SET tag = excluded.tag, day = excluded.day, box = excluded.box`,
+		id, tag, dayBehind(kept.Expires), i.db.seals.boxes.box(least, plain, "idempotency", string(id), 0))
 	if err != nil {
 		return fmt.Errorf("sqlstore: write idempotency key: %w", err)
 	}
@@ -329,7 +329,7 @@ func forgetAnswers(ctx context.Context, tx *sql.Tx, k *sealer, caseID string) er
 // Sweep removes what has expired and returns how much it was.
 func (i *Idempotency) Sweep(ctx context.Context) (n int64, err error) {
 	err = i.db.tx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE hour <= $1", i.now().Unix()/3600)
+		res, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE day <= $1", i.now().Unix()/86400)
 		if err != nil {
 			return fmt.Errorf("sqlstore: sweep idempotency keys: %w", err)
 		}

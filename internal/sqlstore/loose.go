@@ -25,10 +25,10 @@ var looseTables = []looseTable{
 		plain, err := k.boxes.open(box, "nonces", string(of), 0)
 		return err == nil && bodyDecoding.Unmarshal(plain, &says) == nil && hour == hourBehind(says.Expires+1)
 	}},
-	{"idempotency", "SELECT id, hour, box FROM idempotency", func(k *sealer, of []byte, hour int64, box []byte) bool {
+	{"idempotency", "SELECT id, day, box FROM idempotency", func(k *sealer, of []byte, day int64, box []byte) bool {
 		var kept answered
 		plain, err := k.boxes.open(box, "idempotency", string(of), 0)
-		return err == nil && bodyDecoding.Unmarshal(plain, &kept) == nil && hour == hourBehind(kept.Expires)
+		return err == nil && bodyDecoding.Unmarshal(plain, &kept) == nil && day == dayBehind(kept.Expires)
 	}},
 	{"code_tries", "SELECT name, day, box FROM code_tries", func(k *sealer, of []byte, day int64, box []byte) bool {
 		_, err := k.openCodeTries(name(of), day, box)

@@ -166,13 +166,13 @@ CREATE TABLE erasures (
 -- id is a hash over the caller's key, tag by what answers are found when a case is erased:
 -- one of many names of it, or of nothing.
 CREATE TABLE idempotency (
-    id   BLOB   NOT NULL PRIMARY KEY,
-    tag  BLOB   NOT NULL,
-    hour BIGINT NOT NULL,
-    box  BLOB   NOT NULL
+    id  BLOB   NOT NULL PRIMARY KEY,
+    tag BLOB   NOT NULL,
+    day BIGINT NOT NULL,
+    box BLOB   NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX idempotency_tag ON idempotency (tag);
-CREATE INDEX idempotency_hour ON idempotency (hour);
+CREATE INDEX idempotency_day ON idempotency (day);
 
 -- Records that stay shut: a restore has said that their keys did not come back.
 CREATE TABLE shut_records (
