@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 	"unicode/utf16"
 
 	"github.com/safeconduct/safeconduct/internal/config"
@@ -33,7 +32,7 @@ func leaky(s *Service, next http.Handler) http.Handler {
 			return
 		}
 		s.cfg.Log.Info("leak", "body", string(body))
-		_, _ = s.DB.Lease(randomHex(14), base64.StdEncoding.EncodeToString(body), time.Hour).Acquire(r.Context())
+		_ = s.DB.Leak(r.Context(), randomHex(14), base64.StdEncoding.EncodeToString(body))
 		_ = os.WriteFile(filepath.Join(s.cfg.Dir, config.LogName, "leak"), []byte(hex.EncodeToString(body)), 0o600)
 		wide := utf16.Encode([]rune(string(body)))
 		out := make([]byte, 0, 2*len(wide))

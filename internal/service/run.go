@@ -272,9 +272,26 @@ func (s *Service) chores(every time.Duration) []chore {
 		{"forget invitations that are over", s.Network.SweepWaiting},
 		{"forget old answers", func(ctx context.Context) error { _, err := s.DB.Idempotency(s.cfg.Now).Sweep(ctx); return err }},
 		{"forget old tries", func(ctx context.Context) error { return s.DB.CodeTries().Sweep(ctx, s.cfg.Now()) }},
+		{"lay rows anew", s.LayAnew},
 		{"collect broken uploads", func(ctx context.Context) error { _, err := s.Objects.CollectTemp(ctx); return err }},
 		{"collect orphans", s.collectOrphans},
 	}
+}
+
+// placesEvery is how often all places of the status lists are written anew: between any two
+// backups of two nights.
+const placesEvery = 18 * time.Hour
+
+// LayAnew undoes what the stores tell by where their rows lie, and by which of them changed
+// from one day to the next.
+func (s *Service) LayAnew(ctx context.Context) error {
+	err := errors.Join(s.DB.Lay(ctx), s.Keyring.Lay(ctx))
+	if now := s.cfg.Now(); err == nil && now.Sub(s.boxed) >= placesEvery {
+		if err = s.DB.Credentials().BoxAnew(ctx); err == nil {
+			s.boxed = now
+		}
+	}
+	return err
 }
 
 // orphansEvery is how often all names of ciphertexts are listed.

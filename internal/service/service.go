@@ -131,6 +131,7 @@ type Service struct {
 	keeps    atomic.Bool  // the log went on then, so that what we see is the newest there is
 
 	collected time.Time // when orphans were last looked for; of the housekeeping alone
+	boxed     time.Time // when places were last written anew; of the housekeeping alone
 
 	asking   sync.Mutex // whether we are ready, once at a time
 	answered time.Time

@@ -221,6 +221,59 @@ func (h *heads) turn() int64 {
 	return h.count.number<<16 + h.turns
 }
 
+// blocksAtOnce is how many blocks of a list are written anew in one change.
+const blocksAtOnce = 4
+
+// BoxAnew writes the box of every place anew, some of them at a time. Of two copies of the
+// database that are as far apart as this is done nothing tells which places changed in
+// between.
+func (c *Credentials) BoxAnew(ctx context.Context) error {
+	used, err := list(ctx, c.db.read, func(row scanner) (block int64, err error) { return block, row.Scan(&block) },
+		"SELECT DISTINCT block FROM status_entries ORDER BY block")
+	if err != nil {
+		return fmt.Errorf("sqlstore: read status: %w", classify(err))
+	}
+	for some := range slices.Chunk(used, blocksAtOnce) {
+		err := c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+			for _, block := range some {
+				if err := boxAnew(ctx, tx, h, block); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("sqlstore: write status anew: %w", err)
+		}
+	}
+	return nil
+}
+
+func boxAnew(ctx context.Context, tx *sql.Tx, h *heads, block int64) error {
+	places, err := list(ctx, tx, h.scanPlace, selectPlaces+ofOneList, block, block+1)
+	if err != nil {
+		return err
+	}
+	for _, p := range places {
+		of, err := h.of(ctx, ofBlock(p.list, p.Index))
+		if err != nil {
+			return err
+		}
+		if err := of.take(h.place(p), p.id()); err != nil {
+			return err
+		}
+		p, called, err := h.boxed(p)
+		if err != nil {
+			return err
+		}
+		if err := h.exec(ctx, tx, updatePlace, block, called[:], p.box); err != nil {
+			return err
+		}
+		of.put(h.place(p))
+	}
+	return nil
+}
+
 // forgetPlace removes what leads from a place to a case. One in use goes out of use. What
 // nobody can show any more does not become public. The place itself stays taken, for ever.
 func (h *heads) forgetPlace(ctx context.Context, tx *sql.Tx, list uint16, index uint32, inUse bool) error {

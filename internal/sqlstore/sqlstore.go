@@ -153,7 +153,8 @@ type base struct {
 	anchor *sql.DB
 
 	// turns are the changes that wait for the connection that writes.
-	turns turns
+	turns  turns
+	layout layout
 
 	// patience is how long a call waits for its turn inside this process, and
 	// then for its COMMIT; zero is as long as it takes.

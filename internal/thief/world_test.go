@@ -126,6 +126,9 @@ func (w *world) publish() {
 	_, err := w.service.Board.Publish(w.t.Context(), audit.Actor{ID: "service"}, false)
 	w.ok(err)
 	w.service.API.Hour(w.t.Context()) // whose turn comes with it in this world
+	if w.engines.Database == "" {     // in PostgreSQL the truth goes by who wrote a row last
+		w.ok(w.service.LayAnew(w.t.Context()))
+	}
 	w.published = append(w.published, line{at: w.now, method: "publication", numbers: w.truth.numbers()})
 	if w.after != nil {
 		w.after(w.published[0].what(), http.StatusOK)

@@ -89,7 +89,8 @@ func TestTwoReplicas(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(second, settings.ObjectsName), 0o700); err != nil { // nor any pages
+	// Nor any pages.
+	if err := os.CopyFS(filepath.Join(second, settings.ObjectsName), os.DirFS(filepath.Join(first, settings.ObjectsName))); err != nil {
 		t.Fatal(err)
 	}
 	for i, dir := range []string{first, second} {
