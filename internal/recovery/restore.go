@@ -556,6 +556,9 @@ func (r *restoring) believeRows(ctx context.Context, s *service.Stores) error {
 		return err
 	}
 	s.DB.Seal(key)
+	if err := s.DB.LeadAnew(ctx); err != nil {
+		return err
+	}
 	problems, err := s.DB.CheckLoaded(ctx)
 	switch {
 	case errors.Is(err, sqlstore.ErrNeverSealed): // of the version before

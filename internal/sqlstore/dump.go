@@ -39,6 +39,12 @@ const (
 // restore to say, which makes one.
 var transient = []string{"goose_db_version", "sqlite_sequence", "turn", "leases", "instances", "idempotency", "nonces", "sessions", "spent_challenges", "log_files", "keyring_bond"}
 
+// madeAnew are tables whose rows are made from those of others, with the keys of cases. They
+// are in no dump: from an old backup they would say of a case that was erased since who
+// kept it and who it was shared with, to whoever has our own keys. Rows of an earlier dump
+// are loaded, and made anew (LeadAnew).
+var madeAnew = []string{"names"}
+
 // The kinds of values, the same in both engines.
 const (
 	kindInteger = "integer"
@@ -77,7 +83,7 @@ type Dumped struct {
 }
 
 // Dump writes all rows as they stood at one moment, in parts, in a form that
-// Load reads into either engine. Others go on reading and writing. Tables come
+// Load reads into either engine, but those that LeadAnew makes. Others go on reading and writing. Tables come
 // after those that they refer to.
 func (db *DB) Dump(ctx context.Context, emit func(part []byte) error) (Dumped, error) {
 	d := Dumped{Rows: map[string]int64{}}
@@ -94,6 +100,9 @@ func (db *DB) Dump(ctx context.Context, emit func(part []byte) error) (Dumped, e
 			return err
 		}
 		for _, t := range tables {
+			if slices.Contains(madeAnew, t.name) {
+				continue
+			}
 			n, err := dumpTable(ctx, tx, t, emit)
 			if err != nil {
 				return fmt.Errorf("table %s: %w", t.name, err)
