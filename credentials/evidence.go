@@ -91,7 +91,7 @@ type realChanges struct {
 	waiting, held int
 }
 
-// real works out what changes for real: whatever has waited longest, up to a limit.
+// real works out what changes for real, in the order of entries, up to a limit.
 // What needs a reason changes if there is one that is believed, and stays as it stands
 // otherwise.
 func (s stand) real(believe belief) (realChanges, error) {

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -98,8 +99,8 @@ type Published struct {
 	Held int
 }
 
-// Publish closes a window for every list: the longest waiting changes become
-// public, decoys fill up to the fixed number, and both lists are signed anew
+// Publish closes a window for every list: withdrawals, and then the longest waiting
+// changes become public, decoys fill up to the fixed number, and both lists are signed anew
 // even when nothing happened.
 func (p *Publisher) Publish(ctx context.Context, by audit.Actor, w Window) (Published, error) {
 	p.window.Lock()
@@ -168,6 +169,9 @@ func (p *Publisher) stand(ctx context.Context, n uint16, w Window) (s stand, err
 	if s.entries, err = p.cfg.Store.Entries(ctx, n); err != nil {
 		return s, err
 	}
+	// Many pauses of one agency, which it ends and begins anew as it likes, keep nobody's
+	// withdrawal waiting.
+	slices.SortStableFunc(s.entries, func(a, b Entry) int { return cmp.Compare(urgency(b), urgency(a)) })
 	if s.frozen, err = p.cfg.Store.Frozen(ctx, n); err != nil {
 		return s, err
 	}
@@ -179,6 +183,21 @@ func (p *Publisher) stand(ctx context.Context, n uint16, w Window) (s stand, err
 	}
 	s.proven, err = p.proven(ctx, n, s.entries, s.said)
 	return s, err
+}
+
+// urgency is highest for what goes out of use, for good before for a time: of the rest,
+// what waits longest is first.
+func urgency(e Entry) int {
+	switch {
+	case e.WantedStatus == e.PublishedStatus:
+		return 0
+	case e.WantedStatus == statuslist.Invalid || e.WantedStatus == statuslist.Replaced:
+		return 2
+	case e.WantedStatus == statuslist.Suspended:
+		return 1
+	default:
+		return 0
+	}
 }
 
 // signed is a window of a list that waits to be published.

@@ -264,6 +264,26 @@ func TestPublishQueue(t *testing.T) {
 	d.window(credentials.Published{Lists: 1}, credentials.Window{})
 }
 
+// TestPublishUrgent: whoever pauses much keeps no withdrawal waiting, whoever was first.
+func TestPublishUrgent(t *testing.T) {
+	w := newWorld(t)
+	d := newDesk(t, w, 2, nil)
+	caseID := w.cases.open(w.house)
+	var paused []credentials.Issued
+	for range 5 {
+		paused = append(paused, w.screening(t, w.house, caseID).Issued)
+	}
+	last := w.screening(t, w.house, caseID).Issued
+	for _, s := range paused {
+		w.set(t, w.house, s.ID, credentials.Pause)
+	}
+	w.set(t, w.house, last.ID, credentials.Withdraw)
+	d.window(credentials.Published{Lists: 1, Changed: 2, Waiting: 4}, credentials.Window{})
+	d.shows("withdrawn last", last, statuslist.Invalid, 0)
+	d.shows("paused first", paused[0], statuslist.Suspended, 0)
+	d.shows("paused next", paused[1], statuslist.Valid, 0)
+}
+
 // TestPublishAnswers puts an answer for a card into the other list.
 func TestPublishAnswers(t *testing.T) {
 	w := newWorld(t)

@@ -76,7 +76,9 @@ func (b *base) layRows(ctx context.Context, t table) (more bool, err error) {
 	key := strings.Join(keys, ", ")
 	read := "SELECT " + strings.Join(names, ", ") + " FROM " + quoted(t.name)
 	order := fmt.Sprintf(" ORDER BY %s LIMIT %d", key, layAtOnce)
+	//nolint:gosec // the names are those of our own schema
 	remove := fmt.Sprintf("DELETE FROM %s WHERE (%s) = (%s)", quoted(t.name), key, strings.Join(marks[:len(keys)], ", "))
+	//nolint:gosec // the same
 	add := fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", quoted(t.name), strings.Join(names, ", "), strings.Join(marks, ", "))
 
 	from := b.layout.behind[t.name]

@@ -391,7 +391,14 @@ func (l *Log) CloseWindow(ctx context.Context, first int64) error {
 	if k == nil {
 		return ErrNoSealKey
 	}
-	err := l.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
+	// Where much waits, all of it is opened before anybody has to wait for this. What comes
+	// meanwhile is behind it.
+	ahead, err := k.waiting(ctx, l.db.read)
+	if err != nil {
+		return fmt.Errorf("sqlstore: close a window of the log: %w", err)
+	}
+	ahead = oldest(ahead)
+	err = l.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
 		at := l.db.leaves(tx)
 		size, err := at.Size(ctx)
 		if err != nil {
@@ -400,15 +407,16 @@ func (l *Log) CloseWindow(ctx context.Context, first int64) error {
 		if first != size {
 			return audit.ErrSequence
 		}
-		waiting, err := k.waiting(ctx, tx)
-		if err != nil {
-			return err
+		next := ahead
+		if len(ahead) < audit.Window {
+			all, err := k.waiting(ctx, tx)
+			if err != nil {
+				return err
+			}
+			next = oldest(all)
 		}
-		draw := newDraw()
-		draw.Shuffle(len(waiting), func(i, j int) { waiting[i], waiting[j] = waiting[j], waiting[i] })
-		slices.SortStableFunc(waiting, func(a, b leaf) int { return cmp.Compare(a.window, b.window) })
-		places := draw.Perm(audit.Window)
-		for i, one := range waiting[:min(len(waiting), audit.Window)] {
+		places := newDraw().Perm(audit.Window)
+		for i, one := range next {
 			one.number = at.end + int64(places[i])
 			if err := k.numberLeaf(ctx, tx, one); err != nil {
 				return err
@@ -420,6 +428,13 @@ func (l *Log) CloseWindow(ctx context.Context, first int64) error {
 		return fmt.Errorf("sqlstore: close a window of the log: %w", err)
 	}
 	return err
+}
+
+// oldest are the leaves of a window: those that wait longest, and of equal ones any.
+func oldest(waiting []leaf) []leaf {
+	newDraw().Shuffle(len(waiting), func(i, j int) { waiting[i], waiting[j] = waiting[j], waiting[i] })
+	slices.SortStableFunc(waiting, func(a, b leaf) int { return cmp.Compare(a.window, b.window) })
+	return waiting[:min(len(waiting), audit.Window)]
 }
 
 // growLog writes how many leaves have numbers now. It has a seal: a log that seems to be a
@@ -461,8 +476,8 @@ func newDraw() *rand.Rand {
 }
 
 // waiting reads the leaves that have no number.
-func (k *sealer) waiting(ctx context.Context, tx *sql.Tx) ([]leaf, error) {
-	return list(ctx, tx, func(row scanner) (leaf, error) {
+func (k *sealer) waiting(ctx context.Context, q querier) ([]leaf, error) {
+	return list(ctx, q, func(row scanner) (leaf, error) {
 		var of, box []byte
 		if err := row.Scan(&of, &box); err != nil {
 			return leaf{}, err
