@@ -188,12 +188,12 @@ func (p *Publisher) stand(ctx context.Context, n uint16, w Window) (s stand, err
 // urgency is highest for what goes out of use, for good before for a time: of the rest,
 // what waits longest is first.
 func urgency(e Entry) int {
-	switch {
-	case e.WantedStatus == e.PublishedStatus:
+	switch e.WantedStatus {
+	case e.PublishedStatus:
 		return 0
-	case e.WantedStatus == statuslist.Invalid || e.WantedStatus == statuslist.Replaced:
+	case statuslist.Invalid, statuslist.Replaced:
 		return 2
-	case e.WantedStatus == statuslist.Suspended:
+	case statuslist.Suspended:
 		return 1
 	default:
 		return 0
