@@ -106,11 +106,15 @@ func (f *operateFlags) verifyLog(ctx context.Context, out io.Writer, keys []stri
 			_, _ = fmt.Fprintln(out, "What the log tells about does not all hold, or could not be looked at.")
 		}
 	}
-	return f.report(out, words, map[string]any{
+	err = f.report(out, words, map[string]any{
 		"waiting": found.Waiting, "windows": found.Windows,
 		"follows": found.Follows.Origin, "origin": found.Origin, "size": found.Size, "root": found.Root.String(), "key": found.Key, "keys": found.Keys,
 		"roster": found.Roster, "problems": append([]string{}, problems...),
 	}, problems)
+	if err == nil && len(keys) == 0 && !found.Roster {
+		return exitError(exitUnchecked) // of our own network, and half of it could not be looked at
+	}
+	return err
 }
 
 // report prints what was found, in words or as one object, and turns problems
@@ -145,6 +149,9 @@ func (f *operateFlags) fsck(ctx context.Context, out io.Writer) error {
 			found.Issued, found.Entries, found.Logged, found.Waiting, found.Leaves, found.Pages, found.Settled)
 		if found.Served {
 			_, _ = fmt.Fprintln(out, "Another process serves this network: nothing was settled.")
+		}
+		if len(found.Problems) == 0 {
+			_, _ = fmt.Fprintln(out, "All of it is what was written.")
 		}
 	}, found, found.Problems)
 }

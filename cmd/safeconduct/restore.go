@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/recovery"
 )
 
@@ -103,8 +104,8 @@ func tellRestored(out io.Writer, d recovery.Restored) {
 	lines := []string{
 		fmt.Sprintf("Restored: the network as it was on %s.", d.Backup.Format("2006-01-02 15:04:05 MST")),
 		fmt.Sprintf("Lost: what was done from then until the end; the last pack is of %s.", d.LastPack.Format("2006-01-02 15:04:05 MST")),
-		fmt.Sprintf("  %d leaves of the log were published after the backup: of what they stand for nothing is left", d.LostLeaves),
-		fmt.Sprintf("  %d places in the status lists stay out of use or paused, without a record", d.Adopted.Held),
+		fmt.Sprintf("  %d windows of the log were published after the backup. Acts in them are lost; how many of each window were acts nobody can tell", d.LostLeaves/audit.Window),
+		fmt.Sprintf("  %d places in the status lists stay as they were published, without a record: decoys, and what was changed since", d.Adopted.Held),
 		fmt.Sprintf("  %d drafts were never finished", d.Drafts),
 	}
 	if len(d.Agencies) > 0 {
@@ -117,7 +118,7 @@ func tellRestored(out io.Writer, d recovery.Restored) {
 		fmt.Sprintf("Back: %d rows, %d pages, %d key files. New status list: %d. Pack: %d. Log: %s", sum(d.Rows), d.Pages, d.KeyFiles, d.NewList, d.Sequence, d.Log),
 	)
 	if d.Shut > 0 {
-		lines = append(lines, fmt.Sprintf("%d records stay shut: their keys did not come back.", d.Shut))
+		lines = append(lines, fmt.Sprintf("%d records stay shut: their keys did not come back. What was erased is among them.", d.Shut))
 	}
 	if d.Stopped > 0 {
 		lines = append(lines, fmt.Sprintf("%d changes of the roster waited in the backup and were stopped: whoever agreed to them agrees anew.", d.Stopped))

@@ -65,8 +65,17 @@ func (f Folder) Check() error {
 	if _, elsewhere := os.Stat(f.Path(EnginesName)); err == nil || elsewhere == nil {
 		return nil
 	}
+	for _, name := range []string{DatabaseName, KeyringName} {
+		if _, there := os.Stat(f.Path(name)); there == nil {
+			return fmt.Errorf("%s: %w", f.Dir, ErrNoKeys)
+		}
+	}
 	return fmt.Errorf("%s is not a folder that init or demo made: %w", f.Dir, err)
 }
+
+// ErrNoKeys says that the key file of a network is gone, and the rest is there.
+var ErrNoKeys = errors.New(KeysName + " is not there, and without it nothing of this network opens. " +
+	"Put it back, from a copy or from a backup (docs/restore.md); with a Vault it is " + EnginesName + " that is missing")
 
 // IsDemo tells a folder that a demo made, by what only a demo writes. A file of
 // the right name is not enough: what is taken for a former demo is deleted.

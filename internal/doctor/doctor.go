@@ -94,7 +94,11 @@ func (d *doctor) judge(good bool, check, found, do string) {
 // examine looks at everything, whatever else it finds: one fault must not hide
 // another.
 func (d *doctor) examine(ctx context.Context) {
-	if err := d.folder.Check(); err != nil {
+	switch err := d.folder.Check(); {
+	case errors.Is(err, config.ErrNoKeys):
+		d.fault("keys", config.KeysName+" is not there, and the rest of a network is", "Put it back, from a copy or from a backup: docs/restore.md. Without it nothing opens.")
+		return
+	case err != nil:
 		d.fault("folder", "not a folder that init or demo made", "Give --dir the folder of the network, or run safeconduct init.")
 		return
 	}
