@@ -123,8 +123,11 @@ func (db *DB) Keyless(ctx context.Context, records []string) (must []string, err
 	for _, r := range records {
 		err := db.believed(ctx, func(h *heads) error {
 			to, found, err := h.the(ctx, ofRecord, r)
-			if err != nil || !found {
+			if err != nil {
 				return err
+			}
+			if !found {
+				to.Case = r // nothing leads to a case that came back without its key but its own id
 			}
 			_, err = h.of(ctx, ofCase(to.Case)) // it need not open: its key may be what is missing
 			of := h.found[h.stored(ofCase(to.Case))]

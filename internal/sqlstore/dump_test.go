@@ -170,4 +170,7 @@ func testLeadAnew(t *testing.T, on place) {
 	if _, err := target.Vault().Grant(ctx, kept.Record, kept.Agency); err != nil {
 		t.Error(err)
 	}
+	if must, err := target.Keyless(ctx, []string{erased.Case, storetest.NewID()}); err != nil || !slices.Equal(must, []string{erased.Case}) {
+		t.Errorf("records without a key: %q, %v", must, err)
+	}
 }
