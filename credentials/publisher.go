@@ -99,8 +99,8 @@ type Published struct {
 	Held int
 }
 
-// Publish closes a window for every list: withdrawals, and then the longest waiting
-// changes become public, decoys fill up to the fixed number, and both lists are signed anew
+// Publish closes a window for every list: withdrawals, and by turns with them the longest
+// waiting changes become public, decoys fill up to the fixed number, and both lists are signed anew
 // even when nothing happened.
 func (p *Publisher) Publish(ctx context.Context, by audit.Actor, w Window) (Published, error) {
 	p.window.Lock()
@@ -169,9 +169,7 @@ func (p *Publisher) stand(ctx context.Context, n uint16, w Window) (s stand, err
 	if s.entries, err = p.cfg.Store.Entries(ctx, n); err != nil {
 		return s, err
 	}
-	// Many pauses of one agency, which it ends and begins anew as it likes, keep nobody's
-	// withdrawal waiting.
-	slices.SortStableFunc(s.entries, func(a, b Entry) int { return cmp.Compare(urgency(b), urgency(a)) })
+	s.entries = inTurn(s.entries)
 	if s.frozen, err = p.cfg.Store.Frozen(ctx, n); err != nil {
 		return s, err
 	}
@@ -183,6 +181,33 @@ func (p *Publisher) stand(ctx context.Context, n uint16, w Window) (s stand, err
 	}
 	s.proven, err = p.proven(ctx, n, s.entries, s.said)
 	return s, err
+}
+
+// inTurn orders what waits: what is urgent, and what waits longest, by turns. Many pauses of
+// one agency, which it ends and begins anew as it likes, keep nobody's withdrawal waiting,
+// and many withdrawals nobody's end of a pause.
+func inTurn(waiting []Entry) []Entry {
+	urgent := slices.Clone(waiting)
+	slices.SortStableFunc(urgent, func(a, b Entry) int { return cmp.Compare(urgency(b), urgency(a)) })
+	ordered, had := make([]Entry, 0, len(waiting)), make(map[uint32]bool, len(waiting))
+	add := func(e Entry) {
+		if !had[e.Index] {
+			had[e.Index], ordered = true, append(ordered, e)
+		}
+	}
+	next := 0
+	for _, e := range waiting {
+		if wanted(e) != e { // the others take no room in a window
+			for next < len(urgent) && had[urgent[next].Index] {
+				next++
+			}
+			if next < len(urgent) {
+				add(urgent[next])
+			}
+		}
+		add(e)
+	}
+	return ordered
 }
 
 // urgency is highest for what goes out of use, for good before for a time: of the rest,

@@ -282,6 +282,15 @@ func TestPublishUrgent(t *testing.T) {
 	d.shows("withdrawn last", last, statuslist.Invalid, 0)
 	d.shows("paused first", paused[0], statuslist.Suspended, 0)
 	d.shows("paused next", paused[1], statuslist.Valid, 0)
+
+	// Nor an end of a pause: two are paused before each window, and it has its turn.
+	d.window(credentials.Published{Lists: 1, Changed: 4}, credentials.Window{Emergency: true})
+	w.set(t, w.house, paused[0].ID, credentials.Resume)
+	for _, s := range []credentials.Issued{w.screening(t, w.house, caseID).Issued, w.screening(t, w.house, caseID).Issued} {
+		w.set(t, w.house, s.ID, credentials.Pause)
+	}
+	d.window(credentials.Published{Lists: 1, Changed: 2, Waiting: 1}, credentials.Window{})
+	d.shows("resumed first", paused[0], statuslist.Valid, 0)
 }
 
 // TestPublishAnswers puts an answer for a card into the other list.

@@ -38,7 +38,8 @@ follows that began anew after a restore.
 Where the folder has the database too, the roster is replayed from its beginning,
 and every change of it is held against the log.
 
-The exit status is 0 when all of it holds together, and 2 when it does not.`,
+The exit status is 0 when all of it holds together, 2 when it does not, and 3 when the
+log does and what the folder's database says could not be held against it.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.verifyLog(c.Context(), c.OutOrStdout(), keys)

@@ -772,11 +772,9 @@ func (r *restoring) fillKeyring(ctx context.Context, s *service.Stores) error {
 		return nil
 	}
 	gone := map[string]bool{}
-	for _, e := range r.journal.Erasures {
-		for _, record := range e.Records {
-			for _, name := range s.Keyring.NamesOf(record, func(string) bool { return false }) {
-				gone[name] = true // without its first row it opens for nobody, and the others go with the lost
-			}
+	for record := range r.erased() {
+		for _, name := range s.Keyring.MayBeNamesOf(record) { // the key of its case is in each of them
+			gone[name] = true
 		}
 	}
 	signed, err := r.read(r.keyringPath, func(_ string, data []byte) error {
@@ -794,8 +792,20 @@ func (r *restoring) fillKeyring(ctx context.Context, s *service.Stores) error {
 	return r.verify(ctx, signed)
 }
 
+// erased are the records that the journal says were erased.
+func (r *restoring) erased() map[string]bool {
+	all := map[string]bool{}
+	for _, e := range r.journal.Erasures {
+		for _, record := range e.Records {
+			all[record] = true
+		}
+	}
+	return all
+}
+
 // dropKeys removes the keys of records that are lost, now that it is known which there are.
 func (r *restoring) dropKeys(ctx context.Context, s *service.Stores) error {
+	erased := r.erased()
 	lost, err := s.Keyring.Names(ctx)
 	if err != nil {
 		return err
@@ -804,7 +814,11 @@ func (r *restoring) dropKeys(ctx context.Context, s *service.Stores) error {
 		if err != nil {
 			return err
 		}
-		if !lost[s.Keyring.Name(record)] {
+		switch {
+		case lost[s.Keyring.Name(record)]:
+		case erased[record]:
+			continue
+		default:
 			// Of the documents of a case whose key did not come back nobody can say.
 			return nil
 		}

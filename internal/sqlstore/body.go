@@ -413,6 +413,9 @@ func (h *heads) forgetKeyless(ctx context.Context, tx *sql.Tx, e vault.Erasure) 
 	if err := h.forgetEntries(ctx, tx, e.Case); err != nil {
 		return err
 	}
+	if err := h.forgetJoins(ctx, tx, e.Case); err != nil {
+		return err
+	}
 	for n := range f.cells {
 		called := h.cellName(e.Case, n+1)
 		if err := h.exec(ctx, tx, deleteCell, called[:]); err != nil {
@@ -426,6 +429,64 @@ func (h *heads) forgetKeyless(ctx context.Context, tx *sql.Tx, e vault.Erasure) 
 	}
 	of.body.change()
 	return nil
+}
+
+// forgetJoins looks for the cases that a case was joined to whose body nobody can read, and
+// parts them.
+func (h *heads) forgetJoins(ctx context.Context, tx *sql.Tx, id string) error {
+	return h.eachBody(ctx, tx, func(b *body) error {
+		if !slices.ContainsFunc(b.Joined, func(j caseJoined) bool { return j.Other == id }) {
+			return nil
+		}
+		other, err := h.caseOf(ctx, b.Case)
+		if err != nil {
+			return err
+		}
+		other.change()
+		other.Joined = slices.DeleteFunc(other.Joined, func(j caseJoined) bool { return j.Other == id })
+		return nil
+	})
+}
+
+// eachBody opens the body of every case that opens, as it stands.
+func (h *heads) eachBody(ctx context.Context, q querier, do func(*body) error) error {
+	step, err := slotsAtOnce(ctx, q)
+	if err != nil {
+		return err
+	}
+	for first := int64(0); first < slots; first += step {
+		all, err := h.rawHeads(ctx, "slot >= $1 AND slot < $2", first, min(first+step, slots))
+		if err != nil {
+			return err
+		}
+		for _, one := range all {
+			opened, err := h.openRaw(ctx, one)
+			if err == nil && opened {
+				err = do(one.body)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// openRaw opens the body of a head that is read as it stands, if it is a case's and opens.
+func (h *heads) openRaw(ctx context.Context, one *head) (opened bool, err error) {
+	if _, ok := caseID(one.subject); !ok || len(one.content) == 0 {
+		return false, nil
+	}
+	f, err := h.openFront(one.content, one.subject)
+	if err == nil {
+		if _, err = h.boxesOf(ctx, f); err == nil {
+			err = h.openBody(ctx, one, f.caseID)
+		}
+	}
+	if shutOrDamaged(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // forgetNames looks for what leads to a case whose body nobody can read, and removes it.

@@ -52,6 +52,10 @@ func testCaseKey(t *testing.T, on place) {
 	drafted := draftAt(open, 1) // as it was when the backup was made
 	drafted.Case = s.Case
 	ok(t, db.Credentials().Reserve(ctx, drafted, nil, storetest.Entry(t, s.Case)))
+	ok(t, db.Vault().Join(ctx, vault.Joined{Case: s.Case, Other: other.Case, By: "by", Day: storetest.Day(0)}, storetest.Entry(t, s.Case)))
+	if all, err := db.Vault().Joins(ctx, other.Case); err != nil || len(all) != 1 {
+		t.Fatalf("joined: %v, %v", all, err)
+	}
 	lost := func(ctx context.Context, id string) ([]byte, error) {
 		if id == s.Case {
 			return nil, vault.ErrNotFound
@@ -83,6 +87,9 @@ func testCaseKey(t *testing.T, on place) {
 	}
 	if _, err := db.Vault().Erase(ctx, s.Case, storetest.Entry(t, "")); err != nil {
 		t.Errorf("erase it: %v", err)
+	}
+	if all, err := db.Vault().Joins(ctx, other.Case); err != nil || len(all) > 0 {
+		t.Errorf("still joined: %v, %v", all, err)
 	}
 }
 

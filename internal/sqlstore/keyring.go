@@ -572,6 +572,15 @@ func (k *Keyring) NamesOf(record string, some func(name string) bool) []string {
 	return names
 }
 
+// MayBeNamesOf are the names of all rows that a record can have.
+func (k *Keyring) MayBeNamesOf(record string) []string {
+	names := make([]string, maxPieces)
+	for piece := range names {
+		names[piece] = k.rowName(record, piece)
+	}
+	return names
+}
+
 // KeyringRows reads rows of a keyring under a key that is not there yet.
 type KeyringRows []byte
 

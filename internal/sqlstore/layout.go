@@ -81,8 +81,16 @@ func (b *base) layRows(ctx context.Context, t table) (more bool, err error) {
 	//nolint:gosec // the same
 	add := fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", quoted(t.name), strings.Join(names, ", "), strings.Join(marks, ", "))
 
-	from := b.layout.behind[t.name]
+	if b.layout.behind == nil {
+		b.layout.behind = map[string][]any{}
+	}
+	from, been := b.layout.behind[t.name]
 	var rows [][]any
+	if !been { // of this process: each begins anywhere, so that no row is always last
+		if from, err = b.anyRow(ctx, t, key); err != nil {
+			return false, err
+		}
+	}
 	err = b.tx(ctx, func(tx *sql.Tx) (err error) {
 		if from == nil {
 			rows, err = list(ctx, tx, scanAny(len(names)), read+order)
@@ -110,14 +118,27 @@ func (b *base) layRows(ctx context.Context, t table) (more bool, err error) {
 		return false, err
 	}
 	more = len(rows) == layAtOnce
-	if b.layout.behind == nil {
-		b.layout.behind = map[string][]any{}
-	}
-	delete(b.layout.behind, t.name)
+	b.layout.behind[t.name] = nil
 	if more {
 		b.layout.behind[t.name] = pick(rows[len(rows)-1], keyAt)
 	}
 	return more, nil
+}
+
+// anyRow is the key of any row of a table that is longer than what changes places in one
+// go, and else nil.
+func (b *base) anyRow(ctx context.Context, t table, key string) (from []any, err error) {
+	var n int64
+	//nolint:gosec // the names are those of our own schema
+	if err := b.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+quoted(t.name)).Scan(&n); err != nil || n <= layEach {
+		return nil, err
+	}
+	//nolint:gosec // the same, and a number that was drawn
+	found, err := list(ctx, b.read, scanAny(len(t.key)), fmt.Sprintf("SELECT %s FROM %s ORDER BY %s LIMIT 1 OFFSET %d", key, quoted(t.name), key, rand.Int64N(n)))
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
 }
 
 // scanAny scans a row of as many columns, whatever they are.

@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"hash"
 	"sync"
-
-	"github.com/safeconduct/safeconduct/vault"
 )
 
 // name is what a row is called by: a keyed hash of what it is about. Whoever has no key
@@ -237,51 +235,18 @@ func (db *DB) LeadAnew(ctx context.Context) error {
 			return err
 		}
 		h := &heads{sealer: db.seals, q: tx, whole: true, read: true, found: map[string]*head{}}
-		step, err := slotsAtOnce(ctx, tx)
-		if err != nil {
-			return err
-		}
-		for first := int64(0); first < slots; first += step {
-			all, err := h.rawHeads(ctx, "slot >= $1 AND slot < $2", first, min(first+step, slots))
-			if err != nil {
-				return err
-			}
-			for _, one := range all {
-				if err := h.leadTo(ctx, tx, one); err != nil {
+		return h.eachBody(ctx, tx, func(b *body) error {
+			for _, to := range b.hints(h.sealer) {
+				// Of two that claim it the later one has it, and CheckLoaded names the other.
+				if err := errors.Join(h.dropHint(ctx, tx, to), h.addHint(ctx, tx, to)); err != nil {
 					return err
 				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("sqlstore: make what leads to cases: %w", err)
-	}
-	return nil
-}
-
-// leadTo writes all that leads to a case.
-func (h *heads) leadTo(ctx context.Context, tx *sql.Tx, one *head) error {
-	if _, ok := caseID(one.subject); !ok || len(one.content) == 0 {
-		return nil
-	}
-	f, err := h.openFront(one.content, one.subject)
-	if err == nil {
-		if _, err = h.boxesOf(ctx, f); err == nil {
-			err = h.openBody(ctx, one, f.caseID)
-		}
-	}
-	if _, untrue := errors.AsType[*SealError](err); untrue || errors.Is(err, vault.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, to := range one.body.hints(h.sealer) {
-		// Of two that claim it the later one has it, and CheckLoaded names the other.
-		if err := errors.Join(h.dropHint(ctx, tx, to), h.addHint(ctx, tx, to)); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/safeconduct/safeconduct/credentials"
 	"github.com/safeconduct/safeconduct/credentials/statuslist"
@@ -221,10 +222,11 @@ func (h *heads) turn() int64 {
 	return h.count.number<<16 + h.turns
 }
 
-// blocksAtOnce is how many blocks of a list are written anew in one change.
-const blocksAtOnce = 4
+// pauseOfBlocks is how long others have the database to themselves between two blocks that
+// are written anew.
+const pauseOfBlocks = 10 * time.Millisecond
 
-// BoxAnew writes the box of every place anew, some of them at a time. Of two copies of the
+// BoxAnew writes the box of every place anew, a block at a time. Of two copies of the
 // database that are as far apart as this is done nothing tells which places changed in
 // between.
 func (c *Credentials) BoxAnew(ctx context.Context) error {
@@ -233,17 +235,15 @@ func (c *Credentials) BoxAnew(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sqlstore: read status: %w", classify(err))
 	}
-	for some := range slices.Chunk(used, blocksAtOnce) {
-		err := c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error {
-			for _, block := range some {
-				if err := boxAnew(ctx, tx, h, block); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	for _, block := range used {
+		err := c.db.sealed(ctx, func(tx *sql.Tx, h *heads) error { return boxAnew(ctx, tx, h, block) })
 		if err != nil {
 			return fmt.Errorf("sqlstore: write status anew: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pauseOfBlocks):
 		}
 	}
 	return nil

@@ -36,6 +36,9 @@ const ringBox = 2 << 10
 // all pieces of one version share, and how many there are.
 const ringHead = keySize + 16 + 1
 
+// maxPieces is how many rows a record has at most: a byte says how many.
+const maxPieces = 255
+
 // ringMark is how many bytes of the keyed hash of a row stand behind its box.
 const ringMark = 16
 
@@ -74,7 +77,7 @@ func (k *ringKeys) seal(record string, key caseKey, file []byte) (rows []ringRow
 		return nil, err
 	}
 	count := max(1, (len(file)+ringBox-ringHead-1)/(ringBox-ringHead))
-	if count > 255 {
+	if count > maxPieces {
 		return nil, vault.ErrTooMany
 	}
 	head := append(key[:len(key):len(key)], make([]byte, 16)...)

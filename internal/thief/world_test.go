@@ -66,8 +66,21 @@ var cast = []struct {
 	{"keeper", "NGO", "KHM", map[string]people.Role{"worker": people.Caseworker, "boss": people.Supervisor}},
 	{"ngo", "NGO", "THA", map[string]people.Role{"helper": people.Caseworker, "lead": people.Supervisor}},
 	{"embassy", "x_DiplomaticMission", "ETH", map[string]people.Role{"consul": people.Mission, "attache": people.Mission}},
-	{"police", "LawEnforcement", "KHM", map[string]people.Role{"officer": people.Officer}},
+	{"police", "LawEnforcement", "KHM", officers()},
 }
+
+// manyOfficers check cards: one has wrong codes for so many cards a day and no more.
+const manyOfficers = 32
+
+func officers() map[string]people.Role {
+	all := map[string]people.Role{}
+	for i := range manyOfficers {
+		all[officer(i)] = people.Officer
+	}
+	return all
+}
+
+func officer(n int) string { return fmt.Sprint("officer ", n%manyOfficers) }
 
 // newWorld founds a network in a folder, and has the truth told of all that is written.
 func newWorld(t testing.TB, dir string, on config.Engines) *world {
