@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/recovery"
 )
 
@@ -104,7 +103,7 @@ func tellRestored(out io.Writer, d recovery.Restored) {
 	lines := []string{
 		fmt.Sprintf("Restored: the network as it was on %s.", d.Backup.Format("2006-01-02 15:04:05 MST")),
 		fmt.Sprintf("Lost: what was done from then until the end; the last pack is of %s.", d.LastPack.Format("2006-01-02 15:04:05 MST")),
-		fmt.Sprintf("  %d windows of the log were published after the backup. Acts in them are lost; how many of each window were acts nobody can tell", d.LostLeaves/audit.Window),
+		fmt.Sprintf("  %d windows of the log were published after the backup. Acts in them are lost; how many of each window were acts nobody can tell", d.LostWindows),
 		fmt.Sprintf("  %d places in the status lists stay as they were published, without a record: decoys, and what was changed since", d.Adopted.Held),
 		fmt.Sprintf("  %d drafts were never finished", d.Drafts),
 	}

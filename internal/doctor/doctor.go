@@ -120,7 +120,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.objects(ctx)
 	whole = d.keystore(ctx) && whole
 	if !whole {
-		d.unchecked("network", "its databases or keys cannot be opened", "Mend what is marked ✕ above, and run this again.")
+		d.unchecked("network", "its databases or keys cannot be opened", "Mend what is marked ✕ above, and run this again. Where nothing is, fsck says what it is.")
 		return
 	}
 	d.network(ctx)
@@ -581,7 +581,7 @@ func (d *doctor) network(ctx context.Context) {
 		d.fault("rows", "the database "+old.Found, old.Do)
 		return
 	case err != nil:
-		d.unchecked("network", "it cannot be opened", "Mend what is marked ✕ above; fsck says more.")
+		d.unchecked("network", "it cannot be opened", "fsck says why, and what to do. Mend what is marked ✕ above first.")
 		return
 	}
 	defer func() { _ = s.Close() }()
@@ -615,6 +615,7 @@ func (d *doctor) roster(ctx context.Context, s *service.Service) {
 	}
 	d.ok("roster", "every change proves itself, and the newest is the one that was logged last")
 	d.signersRoster(ctx, s)
+	d.signerKept(ctx, s)
 }
 
 // asideWhole looks whether what is kept outside of the databases is there, and is what was
@@ -625,6 +626,16 @@ func (d *doctor) asideWhole(ctx context.Context, s *service.Service) {
 		d.unchecked("aside", "the database did not say what has to be there, or the folder did not", "Run this again; fsck says more.")
 	case len(problems) > 0:
 		d.fault("aside", strings.Join(problems, "; "), "Put back what is missing or damaged. What is lost serve writes anew with its next window: docs/operate.md, When the aside folder is lost.")
+	}
+}
+
+// signerKept looks whether what the signer keeps opens.
+func (d *doctor) signerKept(ctx context.Context, s *service.Service) {
+	switch err := s.CheckSigner(ctx); {
+	case errors.Is(err, service.ErrSignerState):
+		d.fault("signer's folder", strings.ReplaceAll(err.Error(), "\n", "; "), "serve does not start with it. Put the file back as it was: docs/operate.md, What the signer believes.")
+	case err != nil:
+		d.unchecked("signer's folder", "it could not be read", "See whose the files are, and run this again.")
 	}
 }
 

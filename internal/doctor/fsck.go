@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/safeconduct/safeconduct/audit"
 	"github.com/safeconduct/safeconduct/internal/config"
@@ -108,6 +109,12 @@ func Check(ctx context.Context, s *service.Service, served bool) (Health, error)
 		rows.Problems = append(rows.Problems, old.Error())
 	}
 	rows.Problems = append(rows.Problems, aside...)
+	switch err := s.CheckSigner(ctx); {
+	case errors.Is(err, service.ErrSignerState):
+		rows.Problems = append(rows.Problems, "what the signer keeps: "+strings.ReplaceAll(err.Error(), "\n", "; "))
+	case err != nil:
+		return Health{}, err
+	}
 	found := Health{Health: rows, Served: served}
 	found.Settled = s.Settled
 	if settling != nil {

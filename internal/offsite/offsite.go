@@ -108,7 +108,11 @@ type Entry struct {
 const MaxJournal = 128 << 20
 
 // ErrJournal says that a journal cannot be believed.
-var ErrJournal = errors.New("the erasure journal is damaged, or not of this network")
+var ErrJournal = errors.New("the erasure journal (" + JournalName + ") is damaged, or not of this network: docs/operate.md, When the aside folder is lost")
+
+// ErrRows says that what was written down of how far the database had come cannot be believed.
+var ErrRows = errors.New(RowsName + ", how far the database had come, is damaged, or not of this network. Put back its newest copy. " +
+	"Without one see that the database is the newest there is, and take the file away: docs/operate.md, When the aside folder is lost")
 
 // Marshal encrypts a journal: a line that says what it is, a nonce, and the journal.
 func (j Journal) Marshal(ctx context.Context, keys Keys) ([]byte, error) {
@@ -406,13 +410,14 @@ func (f *Folder) Rows(ctx context.Context) (r Rows, err error) {
 	if err != nil {
 		return Rows{}, err
 	}
-	if err := parse(ctx, f.cfg.Keys, LabelRows, f.cfg.Network, data, maxRows, &r); err != nil {
-		return Rows{}, err
+	err = parse(ctx, f.cfg.Keys, LabelRows, f.cfg.Network, data, maxRows, &r)
+	if err == nil && r.Network != f.cfg.Network {
+		err = ErrJournal
 	}
-	if r.Network != f.cfg.Network {
-		return Rows{}, ErrJournal
+	if errors.Is(err, ErrJournal) {
+		return Rows{}, ErrRows
 	}
-	return r, nil
+	return r, err
 }
 
 // KeepCheckpoint writes the log's newest checkpoint.

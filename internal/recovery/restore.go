@@ -76,11 +76,12 @@ type Restored struct {
 	Agencies []string `json:"agencies"`
 	// LostLeaves is how many leaves the old log had published that the backup
 	// does not know.
-	LostLeaves int64    `json:"lost_leaves"`
-	Log        string   `json:"log"` // the log's name from now on
-	NewList    uint16   `json:"new_list"`
-	Sequence   uint64   `json:"pack_sequence"`
-	Problems   []string `json:"problems"` // as fsck finds them
+	LostLeaves  int64    `json:"lost_leaves"`
+	LostWindows int64    `json:"lost_windows"` // that they are, each of which is filled
+	Log         string   `json:"log"`          // the log's name from now on
+	NewList     uint16   `json:"new_list"`
+	Sequence    uint64   `json:"pack_sequence"`
+	Problems    []string `json:"problems"` // as fsck finds them
 }
 
 // Restore brings a network back from a backup, into an empty folder and empty
@@ -536,6 +537,7 @@ func (r *restoring) stores(ctx context.Context) (restart sqlstore.LogRestart, er
 		return restart, err
 	}
 	r.done.LostLeaves = max(0, r.lastHead.Size-known)
+	r.done.LostWindows = r.done.LostLeaves / audit.Window
 	if r.done.Adopted, err = s.DB.Adopt(ctx, after); err != nil {
 		return restart, err
 	}

@@ -289,3 +289,15 @@ func SignerBeside(program string, folder config.Folder, log *slog.Logger) KeyOpe
 		return child.Keys(), child.Close, nil
 	}
 }
+
+// ErrSignerState says which file of the signer's folder does not open.
+var ErrSignerState = signer.ErrState
+
+// CheckSigner looks whether what the signer keeps opens: ErrSignerState, with the files that
+// do not. What a signer of another user keeps only that one reads.
+func (s *Service) CheckSigner(ctx context.Context) error {
+	if s.cfg.Engines.Signer != "" {
+		return nil
+	}
+	return signer.Check(ctx, s.store, config.Folder{Dir: s.cfg.Dir}.Path(config.SignerName))
+}

@@ -213,6 +213,14 @@ func readState(ctx context.Context, keys keystore.Store, dir string) (state, err
 	return s, err
 }
 
+// Check looks whether what a signer keeps in its folder opens: the error is ErrState, with
+// the names of files that do not. It changes nothing, and may be asked beside a signer.
+func Check(ctx context.Context, keys keystore.Store, dir string) error {
+	_, state := readState(ctx, keys, dir)
+	_, roster := NewJudge(ctx, JudgeConfig{Keys: keys, Dir: dir})
+	return errors.Join(state, roster)
+}
+
 // unseal reads a file that seal wrote; one that is not there leaves v as it is.
 func unseal(ctx context.Context, keys keystore.Store, dir, name, label string, v any) error {
 	data, err := files.Read(filepath.Join(dir, name), maxState)
