@@ -129,11 +129,10 @@ func (b *base) layRows(ctx context.Context, t table) (more bool, err error) {
 // go, and else nil.
 func (b *base) anyRow(ctx context.Context, t table, key string) (from []any, err error) {
 	var n int64
-	//nolint:gosec // the names are those of our own schema
 	if err := b.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+quoted(t.name)).Scan(&n); err != nil || n <= layEach {
 		return nil, err
 	}
-	//nolint:gosec // the same, and a number that was drawn
+	//nolint:gosec // the names are those of our own schema, and a number that was drawn
 	found, err := list(ctx, b.read, scanAny(len(t.key)), fmt.Sprintf("SELECT %s FROM %s ORDER BY %s LIMIT 1 OFFSET %d", key, quoted(t.name), key, rand.Int64N(n)))
 	if err != nil || len(found) == 0 {
 		return nil, err
