@@ -173,26 +173,26 @@ func (w *world) until(at time.Time) {
 func (p *person) goesOn(day int, cost map[string]int) (spent int) {
 	last := !slices.Contains(p.came[day+1:], true)
 	left := p.budget[day]
-	todo := len(p.plan) > 0
-	if left <= 0 && (!last || !todo) {
+	undone := len(p.plan) > 0
+	if left <= 0 && (!last || !undone) {
 		return 0
 	}
 	var do act
 	// What is to be done is spread over the days; on the last one all of it is done.
 	switch {
-	case todo && p.id == "":
+	case undone && p.id == "":
 		do = p.plan[0]
-	case todo && last && left <= planned(p.plan, cost)+p.slack, todo && p.r.IntN(5) < 3 && cost[p.plan[0].name] <= left:
+	case undone && last && left <= planned(p.plan, cost)+p.slack, undone && p.r.IntN(5) < 3 && cost[p.plan[0].name] <= left:
 		do = p.plan[0]
 	case p.record == "" || p.kept == 0:
-		if !todo {
+		if !undone {
 			return 0
 		}
 		do = p.plan[0]
 	default:
 		do = fillers[p.r.IntN(len(fillers))]
 	}
-	if todo && do.name == p.plan[0].name {
+	if undone && do.name == p.plan[0].name {
 		p.plan = p.plan[1:]
 	}
 	before := p.truth.touched(p.n)
