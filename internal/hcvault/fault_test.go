@@ -959,3 +959,79 @@ func TestErrorsReachTheTop(t *testing.T) {
 		t.Errorf("sign a token with a lie: %v, want ErrBadResponse", err)
 	}
 }
+
+// TestAnswersCross has two questions about a key under way at once, and a rotation between
+// their answers, of which the one that was asked first saw it. Whoever has the new key's id
+// from that one signs with it, whichever answer comes first; and the answer that saw less is
+// not taken for that of a Vault that was put back.
+func TestAnswersCross(t *testing.T) {
+	for _, newFirst := range []bool{false, true} {
+		t.Run(fmt.Sprintf("new first %v", newFirst), func(t *testing.T) {
+			f := newFake(t)
+			cfg := f.config(t)
+			v := f.created(t, cfg)
+			other, err := hcvault.Open(t.Context(), cfg)
+			must(t, err)
+
+			var asked atomic.Int32
+			arrived, rotated, answered := make(chan struct{}, 2), make(chan struct{}), make(chan struct{})
+			f.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "-sign-aa01") || r.Header.Get("Again") != "" {
+					return false
+				}
+				r.Header.Set("Again", "yes")
+				switch asked.Add(1) {
+				case 1: // this one sees what is there after the rotation
+					arrived <- struct{}{}
+					<-rotated
+				case 2: // and this one what was there before
+					was := httptest.NewRecorder()
+					f.ServeHTTP(was, r)
+					arrived <- struct{}{}
+					if newFirst {
+						<-answered
+					}
+					w.WriteHeader(was.Code)
+					_, _ = w.Write(was.Body.Bytes())
+					return true
+				}
+				return false
+			})
+			type found struct {
+				keystore.Public
+				err error
+			}
+			ask := func() chan found {
+				c := make(chan found, 1)
+				go func() {
+					p, err := other.Public(t.Context(), keystore.Agency("aa01"))
+					c <- found{p, err}
+				}()
+				<-arrived
+				return c
+			}
+			first := ask()
+			second := ask()
+			var old found
+			if !newFirst {
+				old = <-second
+			}
+			kid, err := rotateAgency(t.Context(), v)
+			must(t, err)
+			close(rotated)
+			late := <-first
+			must(t, late.err)
+			close(answered)
+			if newFirst {
+				old = <-second
+			}
+			must(t, old.err)
+			if late.KeyID != kid || !newFirst && old.KeyID == kid {
+				t.Fatalf("found %s and %s, want %s by the one that was asked first alone", late.KeyID, old.KeyID, kid)
+			}
+			if _, err := other.Sign(t.Context(), keystore.Agency("aa01"), kid, []keystore.Message{{Bytes: text}}); err != nil {
+				t.Errorf("sign with the key that was just found: %v", err)
+			}
+		})
+	}
+}

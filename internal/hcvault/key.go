@@ -70,7 +70,8 @@ type key struct {
 	latest                int
 	minDecrypt, minEncode int // versions below are ended
 	public                map[int]crypto.PublicKey
-	read                  time.Time
+	asked, answered       time.Time
+	forgotten             time.Time // what was asked before is not kept
 }
 
 // keyName is the name in Vault of one of the network's keys.
@@ -97,7 +98,7 @@ func (v *Vault) key(ctx context.Context, name, kind string) (*key, error) {
 	k := v.keys[name]
 	v.mu.RUnlock()
 	if k != nil {
-		if age := v.cfg.Now().Sub(k.read); age >= 0 && age < fresh {
+		if age := v.cfg.Now().Sub(k.asked); age >= 0 && age < fresh {
 			return k, nil
 		}
 	}
@@ -142,46 +143,58 @@ func (v *Vault) readKey(ctx context.Context, name, kind string) (*key, error) {
 		a.AutoRotate != 0 || kind == kindMAC && a.KeySize < macSize {
 		return nil, ErrKey
 	}
-	k := &key{name: name, latest: a.Latest, minDecrypt: a.MinDecryption, minEncode: a.MinEncryption, read: asked}
+	k := &key{name: name, latest: a.Latest, minDecrypt: a.MinDecryption, minEncode: a.MinEncryption, asked: asked, answered: v.cfg.Now()}
 	if kind == kindSigning || kind == kindLog {
 		var err error
 		if k.public, err = publicKeys(a, kind); err != nil {
 			return nil, err
 		}
 	}
-	return k, v.remember(k)
+	return v.remember(k)
 }
 
-// remember keeps what was read, unless it contradicts what was read before:
-// a public half never changes, and versions are never taken back.
-func (v *Vault) remember(k *key) error {
+// remember keeps what was read, unless it contradicts what was read before: a public
+// half never changes, and versions are never taken back. It returns what is so of the
+// two, because answers cross: a question that was asked first may be answered last, and
+// of two that were under way together the one that saw more is right.
+func (v *Vault) remember(k *key) (*key, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	old := v.keys[k.name]
-	if old != nil && old.read.After(k.read) {
-		return nil // a slower answer to an earlier question
+	if old == nil {
+		v.keys[k.name] = k
+		return k, nil
 	}
-	if old != nil {
-		if k.latest < old.latest {
-			return fmt.Errorf("%w: it was put back to an older state", ErrBadResponse)
-		}
-		for n, was := range old.public {
-			if is, ok := k.public[n].(interface{ Equal(crypto.PublicKey) bool }); ok && !is.Equal(was) {
-				return fmt.Errorf("%w: a public key changed", ErrBadResponse)
-			}
+	for n, was := range old.public {
+		if is, ok := k.public[n].(interface{ Equal(crypto.PublicKey) bool }); ok && !is.Equal(was) {
+			return nil, fmt.Errorf("%w: a public key changed", ErrBadResponse)
 		}
 	}
+	if k.latest < old.latest {
+		if !k.asked.Before(old.answered) {
+			return nil, fmt.Errorf("%w: it was put back to an older state", ErrBadResponse)
+		}
+		return old, nil
+	}
+	if k.latest == old.latest && k.asked.Before(old.asked) {
+		return old, nil
+	}
+	if k.asked.Before(old.forgotten) {
+		return k, nil
+	}
+	k.forgotten = old.forgotten
 	v.keys[k.name] = k
-	return nil
+	return k, nil
 }
 
-// forget makes the next look at a key ask Vault.
+// forget makes the next look at a key ask Vault, and keeps no answer to what was asked
+// before.
 func (v *Vault) forget(name string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if k := v.keys[name]; k != nil {
 		old := *k
-		old.read = time.Time{}
+		old.asked, old.forgotten = time.Time{}, v.cfg.Now()
 		v.keys[name] = &old
 	}
 }

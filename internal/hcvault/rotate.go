@@ -199,7 +199,7 @@ func (v *Vault) rotate(ctx context.Context, name, kind string) (int, error) {
 		return 0, err
 	}
 	v.forget(name)
-	k, err := v.key(ctx, name, kind)
+	k, err := v.readKey(ctx, name, kind)
 	if err != nil {
 		return 0, err
 	}
